@@ -49,6 +49,7 @@ mod shared;
 mod sources;
 mod specify;
 mod step;
+pub mod stops;
 mod suspend;
 mod taking;
 mod time;

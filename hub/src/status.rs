@@ -1,24 +1,25 @@
-//! What operators see: pure views of the fleet at a moment.
+//! What operators see: pure views of the fleet at a moment, as their model has it.
 
 mod explain;
 mod filter;
 mod leaving;
+mod promotion;
 mod rollout;
 
-use flotilla_proto::v1;
-use flotilla_shared::heading::Heading;
+use flotilla_shared::assignment::Renderer;
+use flotilla_shared::clock::far_apart;
 use flotilla_shared::health::{Health, SyncState};
-use flotilla_shared::id::{ApplicationName, ClusterName};
-use flotilla_shared::report::ApplicationReport;
-use flotilla_shared::revision::Commit;
-use flotilla_shared::wire::{
-    application_report_to_wire, assignment_ref_to_wire, health_to_wire, reason_to_wire,
-    renderer_to_wire, revision_to_wire, sync_to_wire, timestamp_to_wire,
+use flotilla_shared::id::{ApplicationName, ClusterName, RepositoryName};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::report::{
+    ApplicationReport, MAX_MESSAGE_BYTES, MAX_OBJECTS_SHOWN, plain_line,
 };
+use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 pub use explain::{explain, gate_step};
-pub use filter::Filter;
+pub use filter::{Filter, Wanted};
+pub use promotion::{Move, Promotion, Unpromotable, home, promotion};
 pub use rollout::{decisions, past_rollout, rollout};
 use rollout::{hold, mark, pin, quarantine, unread};
 
@@ -40,17 +41,20 @@ pub struct Summary {
 /// whatever the agent said of an older one (I1, promise 4).
 #[must_use]
 pub fn summary(cluster: &Cluster, now: Timestamp) -> Summary {
-    let online = matches!(
-        cluster.connection(now, OFFLINE_AFTER),
-        Connectivity::Online { .. }
-    );
     let (sync, health) = cluster.worst();
-    let current = online && cluster.is_current();
+    let current = is_online(cluster, now) && cluster.is_current();
     Summary {
         sync,
         health,
         current,
     }
+}
+
+fn is_online(cluster: &Cluster, now: Timestamp) -> bool {
+    matches!(
+        cluster.connection(now, OFFLINE_AFTER),
+        Connectivity::Online { .. }
+    )
 }
 
 /// How much is told of a cluster or a rollout.
@@ -62,98 +66,85 @@ pub enum Detail {
     Full,
 }
 
+/// A reason as its code; empty: there is none.
+fn code(reason: Option<Reason>) -> String {
+    reason.map_or("", Reason::as_str).to_owned()
+}
+
+/// One cluster with what its agent said last; none where there is no such cluster.
 #[must_use]
 pub fn cluster(
     fleet: &Fleet,
     name: &ClusterName,
     now: Timestamp,
     detail: Detail,
-) -> Option<v1::ClusterStatus> {
+) -> Option<flotilla_status::Cluster> {
     let cluster = fleet.clusters().get(name)?;
+    let record = &cluster.record;
     let summary = summary(cluster, now);
     let connection = cluster.connection(now, OFFLINE_AFTER);
     let refusal = cluster.refusal.as_ref();
-    let applications = cluster
-        .placed
-        .keys()
-        .map(|app| placement(fleet, name, cluster, app, detail))
-        .chain(
-            leaving::applications(cluster)
-                .into_iter()
-                .map(|app| placement(fleet, name, cluster, app, detail)),
-        )
-        .collect();
-    let verdict = if refusal.is_some() {
-        v1::Verdict::Refused
-    } else if cluster.assigned.is_some() && cluster.accepted == cluster.assigned_ref() {
-        v1::Verdict::Accepted
-    } else {
-        v1::Verdict::Unspecified
-    };
-    Some(v1::ClusterStatus {
+    let assigned = cluster.assigned.as_ref().map(|one| one.reference);
+    let accepted = cluster.accepted;
+    let present = cluster.placed.keys();
+    let applications = present.chain(leaving::applications(cluster));
+    let applications = applications.map(|app| placement(fleet, name, cluster, app, detail));
+    let held = record.pin.as_ref().filter(|one| one.holds(now));
+    Some(flotilla_status::Cluster {
         name: name.to_string(),
-        environment: fleet
-            .environment_of(name)
-            .map(|e| e.to_string())
-            .unwrap_or_default(),
-        labels: fleet
-            .labels_of(name)
-            .into_iter()
-            .map(|(key, value)| v1::Label { key, value })
-            .collect(),
+        environment: environment_of(fleet, name),
+        labels: fleet.labels_of(name),
         connection: match connection {
-            Connectivity::Pending => v1::Connection::Pending,
-            Connectivity::NeverSeen => v1::Connection::NeverSeen,
-            Connectivity::Online { .. } => v1::Connection::Online,
-            Connectivity::Offline => v1::Connection::Offline,
-        }
-        .into(),
-        last_seen: cluster.last_seen.map(timestamp_to_wire),
-        connected_since: match connection {
-            Connectivity::Online { since } => Some(timestamp_to_wire(since)),
-            _ => None,
+            Connectivity::Pending => flotilla_status::Connectivity::Pending,
+            Connectivity::NeverSeen => flotilla_status::Connectivity::NeverSeen,
+            Connectivity::Online { .. } => flotilla_status::Connectivity::Online,
+            Connectivity::Offline => flotilla_status::Connectivity::Offline,
         },
-        locked: cluster
-            .record
+        locked: record
             .credential
             .locked
             .as_ref()
             .map(|lock| lock.why.clone())
             .unwrap_or_default(),
+        last_seen: cluster.last_seen,
+        connected_since: match connection {
+            Connectivity::Online { since } => Some(since),
+            _ => None,
+        },
         agent_version: cluster.facts.agent_version.clone(),
         kubernetes_version: cluster.facts.kubernetes_version.clone(),
         cluster_uid: match cluster.facts.cluster_uid.as_str() {
-            "" => cluster.record.cluster_uid.clone(),
+            "" => record.cluster_uid.clone(),
             uid => uid.to_owned(),
         },
-        assigned: cluster
-            .assigned
-            .as_ref()
-            .map(|a| assignment_ref_to_wire(a.reference)),
-        accepted: Some(assignment_ref_to_wire(cluster.accepted)),
-        verdict: verdict.into(),
-        reason: reason_to_wire(refusal.map(|refusal| refusal.reason)),
+        assigned_generation: assigned.map(|one| one.generation.0),
+        accepted_generation: Some(accepted.generation.0).filter(|generation| *generation > 0),
+        refused: refusal.is_some(),
+        reason: code(refusal.map(|refusal| refusal.reason)),
         message: refusal
             .map(|refusal| refusal.message.clone())
             .unwrap_or_default(),
-        sync: sync_to_wire(summary.sync).into(),
-        health: health_to_wire(summary.health).into(),
-        applications,
-        reported_at: cluster.reported_at.map(timestamp_to_wire),
+        sync: summary.sync,
+        health: summary.health,
+        applications: applications.collect(),
+        reported_at: cluster.reported_at,
         suspended: leaving::suspended(name, cluster),
-        clock_ahead_seconds: clock_ahead(cluster, connection),
-        suspension: cluster.record.suspended.as_ref().map(mark),
-        created_at: Some(timestamp_to_wire(cluster.record.created_at)),
-        certificate_expires_at: cluster.record.certificate_expires_at.map(timestamp_to_wire),
-        current_since: cluster.current_since.map(timestamp_to_wire),
-        pending_fingerprint: cluster.record.pending.clone().unwrap_or_default(),
-        pin: cluster
-            .record
-            .pin
-            .as_ref()
-            .filter(|one| one.holds(now))
-            .map(|one| pin(name.as_str(), one)),
+        created_at: Some(record.created_at),
+        certificate_expires_at: record.certificate_expires_at,
+        pending_fingerprint: record.pending.clone().unwrap_or_default(),
+        pin: held.map(|one| pin(name.as_str(), one)),
+        suspension: record.suspended.as_ref().map(mark),
+        clock_ahead_seconds: far_apart(clock_ahead(cluster, connection)),
+        assigned_epoch: assigned.map_or(0, |one| one.epoch.0),
+        accepted_epoch: accepted.epoch.0,
+        current_since: cluster.current_since,
     })
+}
+
+/// Where a cluster belongs, by name; empty: nowhere.
+fn environment_of(fleet: &Fleet, cluster: &ClusterName) -> String {
+    let environment = fleet.environment_of(cluster);
+    environment.map(|one| one.to_string()).unwrap_or_default()
 }
 
 /// What an agent that is away said of its clock says nothing of it now.
@@ -170,7 +161,7 @@ fn placement(
     cluster: &Cluster,
     app: &ApplicationName,
     detail: Detail,
-) -> v1::ApplicationInCluster {
+) -> flotilla_status::Placement {
     let assigned = cluster
         .assigned
         .as_ref()
@@ -197,17 +188,26 @@ fn placement(
     if detail == Detail::Summary {
         report.objects.clear();
     }
-    v1::ApplicationInCluster {
+    let objects = report.objects.iter().take(MAX_OBJECTS_SHOWN);
+    flotilla_status::Placement {
+        application: app.to_string(),
         cluster: name.to_string(),
-        environment: fleet
-            .environment_of(name)
-            .map(|e| e.to_string())
-            .unwrap_or_default(),
-        report: Some(application_report_to_wire(app.as_str(), &report)),
-        assigned: assigned.map(|assigned| revision_to_wire(&assigned.revision)),
+        environment: environment_of(fleet, name),
         path: assigned
             .map(|assigned| assigned.path.to_string())
             .unwrap_or_default(),
+        assigned: assigned.map(|assigned| (&assigned.revision).into()),
+        revision: report.revision.as_ref().map(Into::into),
+        sync: report.sync,
+        health: report.health,
+        reason: code(report.reason),
+        message: plain_line(&report.message, MAX_MESSAGE_BYTES),
+        counts: report.counts.into(),
+        objects: objects.map(Into::into).collect(),
+        applied_at: report.applied_at,
+        changed_at: report.changed_at,
+        written: report.written,
+        pruned: report.pruned,
     }
 }
 
@@ -223,7 +223,7 @@ pub fn reports(fleet: &Fleet, cluster: &ClusterName, application: &str) -> bool 
 
 /// All environments, in the fleet file's order.
 #[must_use]
-pub fn environments(fleet: &Fleet, now: Timestamp) -> Vec<v1::EnvironmentStatus> {
+pub fn environments(fleet: &Fleet, now: Timestamp) -> Vec<flotilla_status::Environment> {
     fleet
         .spec()
         .environments
@@ -232,8 +232,33 @@ pub fn environments(fleet: &Fleet, now: Timestamp) -> Vec<v1::EnvironmentStatus>
         .collect()
 }
 
-fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::EnvironmentStatus {
-    let mut status = v1::EnvironmentStatus {
+fn environment(
+    fleet: &Fleet,
+    environment: &Environment,
+    now: Timestamp,
+) -> flotilla_status::Environment {
+    let (mut clusters, mut online, mut current, mut failed) = (0, 0, 0, 0);
+    let mut health = Health::Current;
+    for (name, cluster) in fleet.clusters() {
+        if !fleet.belongs_to(name, &environment.name) {
+            continue;
+        }
+        let summary = summary(cluster, now);
+        clusters += 1;
+        if is_online(cluster, now) {
+            online += 1;
+            health = health.max(summary.health);
+        }
+        current += u32::from(summary.current);
+        failed += u32::from(summary.health == Health::Failed || summary.sync == SyncState::Refused);
+    }
+    let state = fleet.environments().get(&environment.name);
+    let last = fleet.rollouts().get(&environment.name);
+    let newest = fleet.newest(environment);
+    let quarantines = state.map(|state| state.quarantines_among(&newest));
+    let held = state.and_then(|state| state.pin.as_ref());
+    let held = held.filter(|one| one.holds(now));
+    flotilla_status::Environment {
         name: environment.name.to_string(),
         branch: environment.branch.to_string(),
         promotes_from: environment
@@ -241,138 +266,122 @@ fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
-        ..v1::EnvironmentStatus::default()
-    };
-    let mut health = Health::Current;
-    for (name, cluster) in fleet.clusters() {
-        if !fleet.belongs_to(name, &environment.name) {
-            continue;
-        }
-        let summary = summary(cluster, now);
-        status.clusters += 1;
-        if matches!(
-            cluster.connection(now, OFFLINE_AFTER),
-            Connectivity::Online { .. }
-        ) {
-            status.online += 1;
-            health = health.max(summary.health);
-        }
-        status.current += u32::from(summary.current);
-        status.failed +=
-            u32::from(summary.health == Health::Failed || summary.sync == SyncState::Refused);
+        branches: branches(fleet, environment),
+        clusters,
+        online,
+        current,
+        failed,
+        health,
+        rollout: last.map(|one| rollout(fleet, one, Detail::Summary, now)),
+        paused: state.and_then(|state| state.paused.as_ref()).map(mark),
+        hold: state.and_then(hold),
+        pin: held.map(|one| pin("", one)),
+        quarantined: quarantines
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(one, _)| quarantine(one))
+            .collect(),
     }
-    status.health = health_to_wire(health).into();
+}
+
+/// The branch that an environment follows, in each repository.
+fn branches(fleet: &Fleet, environment: &Environment) -> Vec<flotilla_status::Branch> {
     let good = fleet.good(environment);
-    for repository in fleet.spec().repositories.keys() {
-        let head = fleet
-            .head(repository, &environment.branch)
-            .cloned()
-            .unwrap_or_default();
-        let approved = good.get(repository);
-        let told = |commit: Option<&Commit>| Some(heading(fleet.heading(repository, commit?)?));
-        let headings = (told(head.commit.as_ref()), told(approved));
-        let branch = branch(
-            repository.as_str(),
-            environment.branch.as_str(),
-            head,
-            approved.map(ToString::to_string).unwrap_or_default(),
-        );
-        status.branches.push(v1::BranchStatus {
-            heading: headings.0,
-            approved_heading: headings.1,
-            ..branch
-        });
-    }
-    status.rollout = fleet
-        .rollouts()
-        .get(&environment.name)
-        .map(|one| rollout(fleet, one, Detail::Summary, now));
-    if let Some(state) = fleet.environments().get(&environment.name) {
-        status.paused = state.paused.as_ref().map(mark);
-        status.hold = hold(state);
-        status.pin = state
-            .pin
-            .as_ref()
-            .filter(|one| one.holds(now))
-            .map(|one| pin("", one));
-        let newest = fleet.newest(environment);
-        let failed = state.quarantines_among(&newest);
-        status.quarantined = failed.iter().map(|(one, _)| quarantine(one)).collect();
-    }
-    status
+    let never_read = Head::default();
+    let of = |repository: &RepositoryName| {
+        let head = fleet.head(repository, &environment.branch);
+        let head = head.unwrap_or(&never_read);
+        let good = good.get(repository);
+        let other = good.filter(|good| head.commit.as_ref() != Some(*good));
+        let told = |commit: Option<&Commit>| heading(fleet, repository, commit?);
+        let problem = head.problem.as_ref();
+        flotilla_status::Branch {
+            repository: repository.to_string(),
+            head: head
+                .commit
+                .as_ref()
+                .map(|commit| flotilla_status::Revision {
+                    repository: repository.to_string(),
+                    branch: environment.branch.to_string(),
+                    commit: commit.to_string(),
+                }),
+            approved: other.map(ToString::to_string),
+            heading: told(head.commit.as_ref()),
+            approved_heading: told(other),
+            seen_at: head.seen_at,
+            checked_at: head.checked_at,
+            reason: code(problem.map(|problem| problem.reason)),
+            message: problem
+                .map(|problem| problem.message.clone())
+                .unwrap_or_default(),
+            good: good.map(ToString::to_string),
+        }
+    };
+    fleet.spec().repositories.keys().map(of).collect()
 }
 
-fn branch(repository: &str, branch: &str, head: Head, approved: String) -> v1::BranchStatus {
-    let commit = head
-        .commit
-        .map(|commit| commit.to_string())
-        .unwrap_or_default();
-    let (reason, message) = head.problem.map_or((None, String::new()), |problem| {
-        (Some(problem.reason), problem.message)
-    });
-    v1::BranchStatus {
-        revision: Some(v1::Revision {
-            repository: repository.to_owned(),
-            branch: branch.to_owned(),
-            commit,
-        }),
-        seen_at: head.seen_at.map(timestamp_to_wire),
-        checked_at: head.checked_at.map(timestamp_to_wire),
-        reason: reason_to_wire(reason),
-        message,
-        approved,
-        ..v1::BranchStatus::default()
-    }
-}
-
-fn heading(heading: &Heading) -> v1::CommitHeading {
-    v1::CommitHeading {
+/// What a commit says of itself; none: it was not read.
+fn heading(
+    fleet: &Fleet,
+    repository: &RepositoryName,
+    commit: &Commit,
+) -> Option<flotilla_status::Heading> {
+    let heading = fleet.heading(repository, commit)?;
+    Some(flotilla_status::Heading {
         subject: heading.subject.clone(),
         author: heading.author.clone(),
-        authored_at: heading.authored_at.map(timestamp_to_wire),
-    }
+        authored_at: heading.authored_at,
+    })
 }
 
 /// All applications, or the one named.
 #[must_use]
-pub fn applications(fleet: &Fleet, only: &str, now: Timestamp) -> Vec<v1::ApplicationStatus> {
+pub fn applications(
+    fleet: &Fleet,
+    only: &str,
+    now: Timestamp,
+) -> Vec<flotilla_status::Application> {
     let mut all = Vec::new();
     for (app, declared) in &fleet.spec().applications {
         if !only.is_empty() && app.as_str() != only {
             continue;
         }
-        let mut status = v1::ApplicationStatus {
+        let mut status = flotilla_status::Application {
             name: app.to_string(),
             repository: declared.repository.to_string(),
             path: declared.path.as_str().to_owned(),
-            renderer: renderer_to_wire(declared.renderer).into(),
-            ..v1::ApplicationStatus::default()
+            renderer: renderer(declared.renderer).to_owned(),
+            clusters: 0,
+            current: 0,
+            failed: 0,
+            health: Health::Current,
+            placements: Vec::new(),
         };
-        let mut worst = Health::Current;
         for (name, cluster) in fleet.clusters() {
             if !cluster.placed.contains_key(app) {
                 continue;
             }
             let placement = placement(fleet, name, cluster, app, Detail::Summary);
-            let report = placement.report.clone().unwrap_or_default();
-            let exact = report.revision == placement.assigned && placement.assigned.is_some();
-            let online = matches!(
-                cluster.connection(now, OFFLINE_AFTER),
-                Connectivity::Online { .. }
-            );
-            let good = report.sync() == v1::Sync::Synced && report.health() == v1::Health::Current;
+            let current = placement.is_current() && is_online(cluster, now);
+            let failed = placement.health == Health::Failed || placement.sync == SyncState::Refused;
             status.clusters += 1;
-            status.current += u32::from(exact && good && online);
-            status.failed += u32::from(
-                report.health() == v1::Health::Failed || report.sync() == v1::Sync::Refused,
-            );
-            worst = worst.max(flotilla_shared::wire::health_from_wire(report.health()));
+            status.current += u32::from(current);
+            status.failed += u32::from(failed);
+            status.health = status.health.max(placement.health);
             status.placements.push(placement);
         }
-        status.health = health_to_wire(worst).into();
         all.push(status);
     }
     all
+}
+
+fn renderer(renderer: Renderer) -> &'static str {
+    match renderer {
+        Renderer::Auto => "Auto",
+        Renderer::Plain => "Plain",
+        Renderer::Kustomize => "Kustomize",
+        Renderer::Helm => "Helm",
+    }
 }
 
 #[cfg(test)]

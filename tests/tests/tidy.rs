@@ -69,7 +69,6 @@ const PURE: &[&str] = &[
     "hub/src/plans.rs",
     "hub/src/status",
     "hub/src/status.rs",
-    "hub/src/serve/fleet_api/promotion.rs",
     "hub/src/serve/fleet_api/steer.rs",
     "hub/src/serve/oidc/token.rs",
     "hub/src/serve/web/place.rs",
@@ -152,11 +151,6 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "it is the edge: wire and domain types meet here",
     ),
     (
-        "shared/status/src",
-        "flotilla_proto",
-        "it is the edge: what the hub answers becomes the operators' model here",
-    ),
-    (
         "shared/src/revision.rs",
         "std::net",
         "reads an address, and opens none",
@@ -172,19 +166,14 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "wakes who waits for news, and waits for nobody itself",
     ),
     (
-        "hub/src/status",
+        "shared/status/src/wire",
         "flotilla_proto",
-        "until the operators' model has a room of its own",
+        "it is the edge: wire types and the operators' model meet here",
     ),
     (
-        "hub/src/status.rs",
+        "hub/src/serve/fleet_api/steer.rs",
         "flotilla_proto",
-        "until the operators' model has a room of its own",
-    ),
-    (
-        "hub/src/serve/fleet_api",
-        "flotilla_proto",
-        "until the operators' model has a room of its own",
+        "it is the edge: it reads what a person asks for",
     ),
     (
         "hub/src/serve/fleet_api/steer.rs",

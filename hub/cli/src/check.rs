@@ -5,12 +5,11 @@ mod judge;
 #[cfg(test)]
 mod tests;
 
+use flotilla_status::{Cluster, Environment, Hub};
 use jiff::Timestamp;
 
 pub(crate) use certificate::{Validity, validities};
 pub(crate) use judge::judge;
-
-use crate::view::{Cluster, Environment, Hub};
 
 /// A thing that could not be had.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What each command does: ask the hub, make a view, print it.
+//! What each command does: ask the hub, take its answer as the operators' model has it, print it.
 
 mod application;
 mod approval;

@@ -1,14 +1,14 @@
 //! The flotilla command line: shows the fleet and drives promotion.
 //!
 //! ```text
-//!   args --> commands --+-- client (mTLS, FleetService) --> view (wire -> domain) --+--> printer
-//!                       +-- git (the user's own)                                    |
-//!                       +-- work_tree --> flotilla-render (PURE, as the agent's) ---+
-//!                       +-- render (PURE: view -> text) <---------------------------+
+//!   args --> commands --+-- client (mTLS, FleetService) --> flotilla-status (wire -> model) --+--> printer
+//!                       +-- git (the user's own)                                              |
+//!                       +-- work_tree --> flotilla-render (PURE, as the agent's) -------------+
+//!                       +-- render (PURE: model -> text) <------------------------------------+
 //! ```
 //!
 //! Data goes to stdout, talk to stderr. Everything a hub sends is cut and stripped of control
-//! characters in [`view`] before it can reach a terminal. This room links neither server nor store nor
+//! characters in [`flotilla_status`] before it can reach a terminal. This room links neither server nor store nor
 //! a Git library; branches are moved by the user's own `git`.
 
 #![allow(
@@ -38,7 +38,6 @@ mod reader;
 mod removal;
 pub mod render;
 pub mod schema;
-pub use flotilla_status as view;
 mod work_tree;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
-use crate::view::{Cluster, Decisions, Environment, Rollout};
+use flotilla_status::{Cluster, Decisions, Environment, Rollout};
 
 /// This program's version.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -10,12 +10,12 @@ use flotilla_forge::{
     Call, Credential, Form, NewPull, PullRequest, Repository, Secret, comment, marker,
 };
 use flotilla_shared::revision::BranchName;
+use flotilla_status::{FleetPlan, Move, Promotion, StepState, short_commit};
 
 use crate::context::refuse_readable;
 use crate::error::Error;
 use crate::render;
 use crate::render::markdown::plain;
-use crate::view::{FleetPlan, Move, Promotion, StepState, short_commit};
 
 /// What is left free in the text of a promotion's pull request.
 const ROOM: usize = 2_000;
@@ -206,7 +206,10 @@ fn text(promotion: &Promotion, one: &Move) -> String {
             StepState::Waiting => "not yet",
             _ => "-",
         };
-        let (name, subject) = (plain(&gate.step, MAX_TEXT), plain(&gate.subject, MAX_TEXT));
+        let (name, subject) = (
+            plain(gate.step.as_str(), MAX_TEXT),
+            plain(&gate.subject, MAX_TEXT),
+        );
         let _ = writeln!(
             out,
             "| {name} | {subject} | {state} | {} |",

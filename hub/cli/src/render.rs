@@ -29,15 +29,14 @@ pub use log::{entries, entry, operators};
 pub use plan::plan;
 pub use promotion::{promotion, waiting};
 pub(crate) use removal::removal;
+pub(crate) use rollout::next;
 pub use rollout::{decisions, rollout, rollouts};
-pub(crate) use rollout::{next, words};
 pub use status::{StatusOptions, change, moved, status};
 pub use table::{Cell, Table};
 
 use flotilla_shared::health::{Health, SyncState};
+use flotilla_status::{Connectivity, StepState};
 use jiff::Timestamp;
-
-use crate::view::{Connectivity, StepState};
 
 /// Whether text may carry colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use crate::difference::Difference;
 use crate::printed::{
     OutdatedCharts, RolloutWithDecisions, ShownContext, StatusChange, VerifiedLog, Version,
 };
-use crate::view::{
+use flotilla_status::{
     Application, ApplicationPlan, Cluster, Entry, Environment, EnvironmentDifference, Fleet,
     FleetPlan, Hub, NewToken, Operator, Promotion, RolloutSummary, Step, Token,
 };

@@ -3,7 +3,7 @@
 use flotilla_shared::id::EnvironmentName;
 use flotilla_shared::reason::Reason;
 
-use super::gates::{self, Gate, Open};
+use super::gates::{self, Gate, GateKind, Open};
 use super::rollout::Commits;
 
 /// What opens a gate that time does not open; none: time does, or somebody who was asked and has not answered
@@ -11,20 +11,33 @@ use super::rollout::Commits;
 #[must_use]
 pub fn act(gate: &Gate, environment: &EnvironmentName, waiting: &Commits) -> Option<String> {
     let opens_by_itself = gate.opens_at.is_some() && !gate.lasting;
-    let is_asked = matches!(gate.gate, "check" | "job") && gate.open == Open::NotYet;
-    if !gate.holds_back() || opens_by_itself || is_asked {
+    if !gate.holds_back() || opens_by_itself {
         return None;
     }
-    let commit = gate.commit.as_ref().or(waiting.values().next())?.short();
-    Some(match gate.gate {
-        "job" if gate.reason == Some(Reason::GateJobFailed) => {
-            format!("flotilla retry {environment} runs it again")
+    let commit = || Some(gate.commit.as_ref().or(waiting.values().next())?.short());
+    match gate.gate {
+        GateKind::Pause => Some(format!("flotilla resume {environment} goes on")),
+        GateKind::Check | GateKind::Job if gate.open == Open::NotYet => None,
+        GateKind::Job if gate.reason == Some(Reason::GateJobFailed) => {
+            commit()?;
+            Some(format!("flotilla retry {environment} runs it again"))
         }
-        "approval" => format!("flotilla approve {environment} --commit {commit} gives one"),
-        _ => format!(
-            "flotilla promote {environment} --force --commit {commit} --reason TEXT overrides it"
-        ),
-    })
+        GateKind::Approval => Some(format!(
+            "flotilla approve {environment} --commit {} gives one",
+            commit()?
+        )),
+        GateKind::Health
+        | GateKind::Window
+        | GateKind::Freeze
+        | GateKind::Check
+        | GateKind::Job
+        | GateKind::Override
+        | GateKind::Rollback
+        | GateKind::Quarantine => Some(format!(
+            "flotilla promote {environment} --force --commit {} --reason TEXT overrides it",
+            commit()?
+        )),
+    }
 }
 
 /// The first gate that holds something back, in words, and what opens it.

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Fleet;
 use super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
-use super::gates::{Gate, Open};
+use super::gates::{Gate, GateKind, Open};
 use crate::spec::{Environment, Specification};
 
 /// What a cluster is assigned of a repository, or of what is declared.
@@ -96,7 +96,7 @@ impl Fleet {
             let mut gate = match runs {
                 Runs::It => evidence(name.as_str(), cluster, counts, soak, now),
                 _ => Gate::new(
-                    "health",
+                    GateKind::Health,
                     name.as_str(),
                     Open::No,
                     "does not run this commit".to_owned(),
@@ -123,7 +123,7 @@ impl Fleet {
                     ),
                 )
             };
-            let mut gate = Gate::new("health", name.clone(), open, text);
+            let mut gate = Gate::new(GateKind::Health, name.clone(), open, text);
             if open == Open::NotYet {
                 gate.reason = Some(Reason::Offline);
             }
@@ -199,7 +199,7 @@ fn evidence(
     soak: Duration,
     now: Timestamp,
 ) -> Gate {
-    let gate = |open, text: String| Gate::new("health", name, open, text);
+    let gate = |open, text: String| Gate::new(GateKind::Health, name, open, text);
     let well = counts.well_since(cluster);
     let mut gate = match &well {
         Err(text) => gate(Open::No, text.clone()),

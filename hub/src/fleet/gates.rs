@@ -14,9 +14,6 @@ use crate::spec::Environment;
 /// An answer of a check is believed for so long.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
-/// What a gate that a Job opens is called.
-pub(super) const JOB: &str = "job";
-
 /// How the gates stand that no Job opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OtherGates {
@@ -37,11 +34,88 @@ pub enum Open {
     Skipped,
 }
 
+/// What a gate is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GateKind {
+    /// The environment before proves the commits.
+    Health,
+    /// People stand for them.
+    Approval,
+    /// It is a time for changes.
+    Window,
+    /// It is no time for changes.
+    Freeze,
+    /// Something outside is asked.
+    Check,
+    /// A Job in a cluster says so.
+    Job,
+    /// Somebody let them in, whatever the others say.
+    Override,
+    /// The hub has seen that they go back, as somebody says.
+    Rollback,
+    /// They failed before.
+    Quarantine,
+    /// Somebody stopped the environment.
+    Pause,
+}
+
+impl GateKind {
+    /// Every kind, for tests.
+    pub const ALL: [Self; 10] = [
+        Self::Health,
+        Self::Approval,
+        Self::Window,
+        Self::Freeze,
+        Self::Check,
+        Self::Job,
+        Self::Override,
+        Self::Rollback,
+        Self::Quarantine,
+        Self::Pause,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Health => "health",
+            Self::Approval => "approval",
+            Self::Window => "window",
+            Self::Freeze => "freeze",
+            Self::Check => "check",
+            Self::Job => "job",
+            Self::Override => "override",
+            Self::Rollback => "rollback",
+            Self::Quarantine => "quarantine",
+            Self::Pause => "pause",
+        }
+    }
+
+    /// Why such a gate lets nothing in.
+    const fn reason(self, open: Open) -> Reason {
+        match (self, open) {
+            (Self::Health | Self::Rollback, _) => Reason::NotProven,
+            (Self::Approval, _) => Reason::ApprovalNeeded,
+            (Self::Check, _) => Reason::CheckFailed,
+            (Self::Job, Open::NotYet) => Reason::GateJobPending,
+            (Self::Job, _) => Reason::GateJobFailed,
+            (Self::Window | Self::Freeze | Self::Override, _) => Reason::WindowClosed,
+            (Self::Quarantine, _) => Reason::Quarantined,
+            (Self::Pause, _) => Reason::Paused,
+        }
+    }
+}
+
+impl std::fmt::Display for GateKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// One gate, or one piece of evidence for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
-    /// Bounded: health, approval, window, freeze, check, job, override.
-    pub gate: &'static str,
+    pub gate: GateKind,
     /// A cluster, a check, a person.
     pub subject: String,
     /// Whether it holds something back.
@@ -59,19 +133,14 @@ pub struct Gate {
 
 impl Gate {
     pub(super) fn new(
-        gate: &'static str,
+        gate: GateKind,
         subject: impl Into<String>,
         open: Open,
         text: String,
     ) -> Self {
-        let reason = match (gate, open) {
-            (_, Open::Yes | Open::Skipped) => None,
-            ("health" | "rollback", _) => Some(Reason::NotProven),
-            ("approval", _) => Some(Reason::ApprovalNeeded),
-            ("check", _) => Some(Reason::CheckFailed),
-            (JOB, Open::NotYet) => Some(Reason::GateJobPending),
-            (JOB, _) => Some(Reason::GateJobFailed),
-            _ => Some(Reason::WindowClosed),
+        let reason = match open {
+            Open::Yes | Open::Skipped => None,
+            Open::NotYet | Open::No => Some(gate.reason(open)),
         };
         Self {
             gate,
@@ -88,7 +157,7 @@ impl Gate {
 
     /// The environment before will never prove it.
     pub(super) fn never(source: &EnvironmentName, text: String) -> Self {
-        let mut gate = Self::new("health", source.to_string(), Open::No, text);
+        let mut gate = Self::new(GateKind::Health, source.to_string(), Open::No, text);
         gate.lasting = true;
         gate
     }
@@ -103,7 +172,7 @@ impl Gate {
 /// Whether a rollout waits for a gate. What a promotion shows of the environment before is only advice where
 /// the fleet file demands no proof.
 fn is_enforced(environment: &Environment, gate: &Gate) -> bool {
-    gate.gate != "health" || environment.gates.proof.is_some()
+    gate.gate != GateKind::Health || environment.gates.proof.is_some()
 }
 
 /// The first gate that holds something back, in words.
@@ -173,7 +242,7 @@ impl Fleet {
                 commit.short(),
                 mark.reason
             );
-            let mut gate = Gate::new("override", mark.by.clone(), Open::Skipped, text);
+            let mut gate = Gate::new(GateKind::Override, mark.by.clone(), Open::Skipped, text);
             gate.at = Some(mark.at);
             return vec![gate];
         }
@@ -188,7 +257,7 @@ impl Fleet {
                 way.mark.by,
                 why.as_deref().unwrap_or_default()
             );
-            let mut gate = Gate::new("rollback", subject, Open::NotYet, text);
+            let mut gate = Gate::new(GateKind::Rollback, subject, Open::NotYet, text);
             // What cannot be read now may never be: it holds up no newer commit.
             gate.lasting = why.is_some();
             gates.push(gate);
@@ -215,7 +284,7 @@ impl Fleet {
             };
             let needed = counted(needed, "approval");
             let text = format!("{} of {needed}{by}", people.len());
-            gates.push(Gate::new("approval", subject, open, text));
+            gates.push(Gate::new(GateKind::Approval, subject, open, text));
         }
         for gate in &mut gates {
             gate.commit = Some(commit.clone());
@@ -265,7 +334,7 @@ impl Fleet {
                 let zone = freeze.zone.iana_name().unwrap_or("UTC");
                 let end = freeze.to.strftime("%Y-%m-%d %H:%M");
                 let text = format!("frozen until {end} {zone}{colon}{}", freeze.reason);
-                let mut gate = Gate::new("freeze", "", Open::NotYet, text);
+                let mut gate = Gate::new(GateKind::Freeze, "", Open::NotYet, text);
                 let end = freeze.to.to_zoned(freeze.zone.clone()).ok();
                 gate.opens_at = end.map(|end| end.timestamp());
                 gates.push(gate);
@@ -287,7 +356,7 @@ impl Fleet {
                 };
                 (Open::NotYet, text, next.map(|next| next.timestamp()))
             };
-            let mut gate = Gate::new("window", "", open, text);
+            let mut gate = Gate::new(GateKind::Window, "", open, text);
             gate.opens_at = opens_at;
             gates.push(gate);
         }
@@ -303,7 +372,7 @@ impl Fleet {
                 Some(result) => (Open::No, result.text.clone()),
                 None => (Open::NotYet, "no answer yet".to_owned()),
             };
-            let mut gate = Gate::new("check", check.name.clone(), open, text);
+            let mut gate = Gate::new(GateKind::Check, check.name.clone(), open, text);
             gate.at = result.map(|result| result.at);
             gates.push(gate);
         }
@@ -313,7 +382,7 @@ impl Fleet {
     /// Whether a freeze or the want of a window holds back what nobody overrode.
     pub(super) fn is_shut(&self, environment: &Environment, now: Timestamp) -> bool {
         let gates = self.standing_gates(environment, now);
-        let mut times = gates.iter().filter(|gate| gate.gate != "check");
+        let mut times = gates.iter().filter(|gate| gate.gate != GateKind::Check);
         times.any(Gate::holds_back)
     }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::cluster::Cluster;
 use super::environment::{Good, MAX_HISTORY, push};
 use super::evidence::{Counts, Runs};
-use super::gates::{Gate, Open};
+use super::gates::{Gate, GateKind, Open};
 use super::rollout::Commits;
 use super::{Effect, Fleet};
 use crate::spec::{Difference, Environment, Specification};
@@ -27,7 +27,7 @@ impl Fleet {
         let state = self.environments.get(&environment.name);
         if let Some(proven) = state.and_then(|state| state.proof_of(repository, commit)) {
             let text = format!("{source} proved it");
-            let mut gate = Gate::new("health", source.to_string(), Open::Yes, text);
+            let mut gate = Gate::new(GateKind::Health, source.to_string(), Open::Yes, text);
             gate.at = Some(proven.at);
             return vec![gate];
         }
@@ -36,7 +36,7 @@ impl Fleet {
                 "{source} proved {}, which holds exactly the same files (proof by tree)",
                 twin.short()
             );
-            let mut gate = Gate::new("health", source.to_string(), Open::Yes, text);
+            let mut gate = Gate::new(GateKind::Health, source.to_string(), Open::Yes, text);
             gate.at = Some(at);
             return vec![gate];
         }
@@ -95,7 +95,7 @@ impl Fleet {
         let state = self.environments.get(&environment.name);
         if let Some(proven) = state.and_then(|state| state.proof_of(fleet_file, revision)) {
             let text = format!("{source} proved what it declares");
-            let mut gate = Gate::new("health", source.to_string(), Open::Yes, text);
+            let mut gate = Gate::new(GateKind::Health, source.to_string(), Open::Yes, text);
             gate.at = Some(proven.at);
             return vec![gate];
         }
@@ -151,7 +151,7 @@ impl Fleet {
             if !known.as_deref().is_some_and(removes) {
                 let text = format!("{source} has not removed {name} yet");
                 let subject = source.to_string();
-                return vec![Gate::new("health", subject, Open::NotYet, text)];
+                return vec![Gate::new(GateKind::Health, subject, Open::NotYet, text)];
             }
         }
         let runs = |cluster: &Cluster| {
@@ -209,7 +209,12 @@ impl Fleet {
             }
             None => {
                 let text = format!("{environment} does not run {application} like this yet");
-                Gate::new("health", environment.to_string(), Open::NotYet, text)
+                Gate::new(
+                    GateKind::Health,
+                    environment.to_string(),
+                    Open::NotYet,
+                    text,
+                )
             }
         }
     }

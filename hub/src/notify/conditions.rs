@@ -8,6 +8,7 @@ use flotilla_shared::reason::Reason;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::acts;
+use crate::fleet::gates::GateKind;
 use crate::fleet::rollout::State;
 use crate::fleet::{Connectivity, Fleet, OFFLINE_AFTER};
 
@@ -83,13 +84,13 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
         let closed = gates.iter().flatten().filter(|gate| gate.holds_back());
         for gate in closed {
             match (gate.gate, gate.reason) {
-                ("approval", _) => {
+                (GateKind::Approval, _) => {
                     let act = acts::act(gate, &environment.name, &rollout.target);
                     let act = act.map_or(String::new(), |act| format!("; {act}"));
                     let why = format!("{}{act}", gate.text);
                     put(Kind::ApprovalNeeded, name, &rollout.id, why);
                 }
-                ("health", Some(Reason::NotProven)) if gate.lasting => {
+                (GateKind::Health, Some(Reason::NotProven)) if gate.lasting => {
                     put(Kind::BranchAhead, name, &rollout.id, gate.text.clone());
                 }
                 _ => {}

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use flotilla_proto::v1;
 use flotilla_shared::id::{EnvironmentName, OperatorName};
 pub use flotilla_shared::role::Need;
 use jiff::Timestamp;
@@ -121,8 +120,8 @@ impl Access {
 
     /// What a caller may do, and where, for the caller to see.
     #[must_use]
-    pub fn rights(&self, caller: &Principal) -> Vec<v1::OperatorRight> {
-        let right = |role: Role, environments: &BTreeSet<EnvironmentName>| v1::OperatorRight {
+    pub fn rights(&self, caller: &Principal) -> Vec<flotilla_status::Right> {
+        let right = |role: Role, environments: &BTreeSet<EnvironmentName>| flotilla_status::Right {
             role: role.as_str().to_owned(),
             environments: environments.iter().map(ToString::to_string).collect(),
         };

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_server::FleetService;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, NameError};
-use flotilla_shared::wire::timestamp_to_wire;
 use futures::Stream;
 use jiff::Timestamp;
 use tonic::{Request, Response, Status, Streaming};
@@ -16,7 +15,7 @@ use super::{Context, store_error};
 use crate::driver::Refused;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
 use crate::notify::Place;
-use crate::status;
+use crate::status::{self, Filter, Unpromotable, Wanted};
 use crate::suggestion::missing;
 
 mod clusters;
@@ -50,13 +49,24 @@ fn refused_status(refused: &Refused) -> Status {
     }
 }
 
-fn unpromotable(why: promotion::Unpromotable) -> Status {
-    use promotion::Unpromotable;
+fn unpromotable(why: Unpromotable) -> Status {
     match why {
-        Unpromotable::Malformed(text) => Status::invalid_argument(text),
         Unpromotable::Missing(text) => Status::not_found(text),
         Unpromotable::FromNone(text) => Status::failed_precondition(text),
     }
+}
+
+/// Which clusters are asked for.
+fn filter(wire: Option<v1::ClusterFilter>) -> Result<Filter, Status> {
+    let wire = wire.unwrap_or_default();
+    let wanted = Wanted {
+        environments: wire.environments,
+        clusters: wire.clusters,
+        applications: wire.applications,
+        selector: wire.selector,
+        not_ready: wire.not_ready,
+    };
+    Filter::parse(wanted).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 fn entry(operator: &Principal, action: &str) -> AuditEntry {
@@ -212,6 +222,7 @@ impl FleetService for Operators {
     ) -> Result<Response<v1::ListEnvironmentsResponse>, Status> {
         self.allow(&request, Need::See)?;
         let environments = self.ask(status::environments).await?;
+        let environments = environments.into_iter().map(Into::into).collect();
         Ok(Response::new(v1::ListEnvironmentsResponse { environments }))
     }
 
@@ -232,6 +243,7 @@ impl FleetService for Operators {
                 Ok(found)
             })
             .await??;
+        let applications = applications.into_iter().map(Into::into).collect();
         Ok(Response::new(v1::ListApplicationsResponse { applications }))
     }
 
@@ -271,6 +283,7 @@ impl FleetService for Operators {
                 })
             })
             .await??;
+        let steps = steps.into_iter().map(Into::into).collect();
         Ok(Response::new(v1::ExplainResponse { steps }))
     }
 
@@ -285,13 +298,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::PreviewPromotionRequest>,
     ) -> Result<Response<v1::PreviewPromotionResponse>, Status> {
-        self.allow(&request, Need::See)?;
-        let request = request.into_inner();
-        let response = self
-            .ask(move |fleet, now| promotion::preview(fleet, &request, now))
-            .await?
-            .map_err(unpromotable)?;
-        Ok(Response::new(response))
+        promotion::preview_promotion(self, request).await
     }
 
     async fn move_branches(
@@ -389,18 +396,18 @@ impl FleetService for Operators {
         // Who cannot be asked does not decide for long, and what is known is told all the same.
         let standing = self.0.store.standing().await.ok();
         let places = self.0.store.places().await.unwrap_or_default();
-        Ok(Response::new(v1::GetHubResponse {
+        let hub = flotilla_status::Hub {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: self.0.epoch.0,
             operator: operator.to_string(),
             address: self.0.address.clone(),
             trust_bundle: self.0.certificates.authority().trust_bundle().to_owned(),
-            started_at: Some(timestamp_to_wire(self.0.started_at)),
+            started_at: Some(self.0.started_at),
             fleet_digest: file.digest,
-            fleet_loaded_at: file.loaded_at.map(timestamp_to_wire),
-            fleet_error: file.error,
+            fleet_loaded_at: file.loaded_at,
+            fleet_errors: file.error.lines().map(str::to_owned).collect(),
             rights: self.0.access.rights(&operator),
-            now: Some(timestamp_to_wire(Timestamp::now())),
+            now: Some(Timestamp::now()),
             store: self.0.store.engine_name().to_owned(),
             store_failing: self.0.health.is_failing() || standing.is_none(),
             term: standing
@@ -410,7 +417,8 @@ impl FleetService for Operators {
             moves_branches: self.0.mover.is_some(),
             given_up_total: places.iter().map(|(_, place)| place.dead).sum(),
             given_up: given_up(places),
-        }))
+        };
+        Ok(Response::new(hub.into()))
     }
 }
 
@@ -418,7 +426,7 @@ impl FleetService for Operators {
 const MAX_GIVEN_UP: usize = 50;
 
 /// What targets were never told, the newest first.
-fn given_up(places: Vec<(String, Place)>) -> Vec<v1::GivenUpMessage> {
+fn given_up(places: Vec<(String, Place)>) -> Vec<flotilla_status::GivenUp> {
     let of_one = |(target, place): (String, Place)| {
         let all = place.given_up.into_iter();
         all.map(move |one| (target.clone(), one))
@@ -427,12 +435,12 @@ fn given_up(places: Vec<(String, Place)>) -> Vec<v1::GivenUpMessage> {
     all.sort_by_key(|(_, one)| std::cmp::Reverse(one.at));
     all.truncate(MAX_GIVEN_UP);
     all.into_iter()
-        .map(|(target, one)| v1::GivenUpMessage {
+        .map(|(target, one)| flotilla_status::GivenUp {
             target,
             event: one.event,
             environment: one.environment,
             rollout: one.rollout,
-            at: Some(timestamp_to_wire(one.at)),
+            at: Some(one.at),
             why: one.why,
         })
         .collect()

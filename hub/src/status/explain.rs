@@ -5,12 +5,12 @@ mod applications;
 mod environment;
 mod steps;
 
-use flotilla_proto::v1;
 use flotilla_shared::assignment::Assignment;
 use flotilla_shared::id::{ClusterName, EnvironmentName};
 use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::words::counted;
+use flotilla_status::StepKind;
 use jiff::Timestamp;
 
 pub use self::steps::gate_step;
@@ -24,7 +24,7 @@ use crate::spec::Environment;
 
 /// Explains a cluster or an environment; none where there is neither.
 #[must_use]
-pub fn explain(fleet: &Fleet, subject: &str, now: Timestamp) -> Option<Vec<v1::ExplainStep>> {
+pub fn explain(fleet: &Fleet, subject: &str, now: Timestamp) -> Option<Vec<flotilla_status::Step>> {
     let mut steps = Steps(Vec::new());
     if let Ok(name) = subject.parse::<ClusterName>()
         && let Some(cluster) = fleet.clusters().get(&name)
@@ -41,7 +41,7 @@ pub fn explain(fleet: &Fleet, subject: &str, now: Timestamp) -> Option<Vec<v1::E
 }
 
 fn heads(fleet: &Fleet, environment: &Environment, steps: &mut Steps) {
-    use v1::StepState::{Failed, Ok, Waiting};
+    use flotilla_status::StepState::{Failed, Ok, Waiting};
     for repository in fleet.spec().repositories.keys() {
         let subject = format!("{repository}/{}", environment.branch);
         let head = fleet
@@ -56,17 +56,17 @@ fn heads(fleet: &Fleet, environment: &Environment, steps: &mut Steps) {
         match (&head.problem, &head.commit) {
             (Some(Problem { reason, message }), _) => {
                 let text = format!("{short} is kept; the last poll failed: {message}");
-                let step = Step::new("branch-head", Failed, text).of(&subject);
+                let step = Step::new(StepKind::BranchHead, Failed, text).of(&subject);
                 steps.add(step.because(*reason).at(head.checked_at));
             }
             (None, Some(_)) => {
                 let text = format!("the head is {short}");
-                let step = Step::new("branch-head", Ok, text).of(&subject);
+                let step = Step::new(StepKind::BranchHead, Ok, text).of(&subject);
                 steps.add(step.at(head.seen_at));
             }
             (None, None) => {
                 let text = "not read yet".to_owned();
-                let step = Step::new("branch-head", Waiting, text).of(&subject);
+                let step = Step::new(StepKind::BranchHead, Waiting, text).of(&subject);
                 steps.add(step.because(Reason::NoRevision));
             }
         }
@@ -81,16 +81,16 @@ fn explain_cluster(
     now: Timestamp,
     steps: &mut Steps,
 ) {
-    use v1::StepState::{Failed, Waiting};
+    use flotilla_status::StepState::{Failed, Waiting};
     if let Some(key) = &cluster.record.pending {
         let text =
             format!("waits for a person: flotilla cluster accept {name} --fingerprint {key}");
-        steps.add(Step::new("acceptance", Waiting, text).because(Reason::Pending));
+        steps.add(Step::new(StepKind::Acceptance, Waiting, text).because(Reason::Pending));
         return;
     }
     if let Some(lock) = &cluster.record.credential.locked {
         let text = format!("locked: {}; no new assignments", lock.why);
-        let step = Step::new("identity", Failed, text);
+        let step = Step::new(StepKind::Identity, Failed, text);
         steps.add(step.because(Reason::IdentityInUse).at(lock.at));
     }
     placement(fleet, name, cluster, now, steps);
@@ -112,7 +112,7 @@ fn placement(
     now: Timestamp,
     steps: &mut Steps,
 ) {
-    use v1::StepState::{Failed, Ok};
+    use flotilla_status::StepState::{Failed, Ok};
     let environment = fleet
         .environment_of(name)
         .and_then(|e| fleet.spec().environment(&e).cloned());
@@ -122,7 +122,7 @@ fn placement(
                 "environment {}, branch {}",
                 environment.name, environment.branch
             );
-            steps.add(Step::new("placement", Ok, text));
+            steps.add(Step::new(StepKind::Placement, Ok, text));
             heads(fleet, environment, steps);
             rollout(fleet, environment, now, steps);
             wave(fleet, name, cluster, environment, now, steps);
@@ -136,21 +136,21 @@ fn placement(
                 ),
                 None => "in no environment; it keeps its last assignment".to_owned(),
             };
-            steps.add(Step::new("placement", Failed, text).because(Reason::NoEnvironment));
+            steps.add(Step::new(StepKind::Placement, Failed, text).because(Reason::NoEnvironment));
         }
     }
 }
 
 /// Why applications that are placed on a cluster are not assigned as the fleet file says.
 fn problems(cluster: &Cluster, steps: &mut Steps) {
-    use v1::StepState::{Failed, Waiting};
+    use flotilla_status::StepState::{Failed, Waiting};
     for (app, placed) in &cluster.placed {
         if let Some(problem) = &placed.problem {
             let state = match placed.is_a_wait() {
                 true => Waiting,
                 false => Failed,
             };
-            let step = Step::new("placement", state, problem.message.clone());
+            let step = Step::new(StepKind::Placement, state, problem.message.clone());
             steps.add(step.of(app.as_str()).because(problem.reason));
         }
     }
@@ -158,7 +158,7 @@ fn problems(cluster: &Cluster, steps: &mut Steps) {
 
 /// What a cluster is to run.
 fn assignment(cluster: &Cluster, steps: &mut Steps) {
-    use v1::StepState::{Ok, Waiting};
+    use flotilla_status::StepState::{Ok, Waiting};
     match &cluster.assigned {
         Some(assigned) => {
             let reference = assigned.reference;
@@ -168,9 +168,13 @@ fn assignment(cluster: &Cluster, steps: &mut Steps) {
                 reference.generation,
                 assigned_text(&assigned.assignment)
             );
-            steps.add(Step::new("assignment", Ok, text).at(assigned.assignment.issued_at));
+            steps.add(Step::new(StepKind::Assignment, Ok, text).at(assigned.assignment.issued_at));
         }
-        None => steps.add(Step::new("assignment", Waiting, "nothing yet".to_owned())),
+        None => steps.add(Step::new(
+            StepKind::Assignment,
+            Waiting,
+            "nothing yet".to_owned(),
+        )),
     }
 }
 

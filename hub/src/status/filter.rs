@@ -1,6 +1,5 @@
 //! Which clusters a person asked for.
 
-use flotilla_proto::v1;
 use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::wire::MAX_TOKEN_BYTES;
 use jiff::Timestamp;
@@ -10,10 +9,25 @@ use crate::fleet::Fleet;
 use crate::spec::{Selector, SelectorError};
 use crate::suggestion::missing;
 
+/// What a person asks for; empty: whatever there is. All of it is joined by "and".
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Of one of these environments.
+    pub environments: Vec<String>,
+    /// One of these.
+    pub clusters: Vec<String>,
+    /// With one of these applications placed on it.
+    pub applications: Vec<String>,
+    /// With labels that this selects, as Kubernetes writes it.
+    pub selector: String,
+    /// Not synced, healthy and online.
+    pub not_ready: bool,
+}
+
 /// A filter that was read.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    wire: v1::ClusterFilter,
+    wanted: Wanted,
     selector: Selector,
 }
 
@@ -22,15 +36,14 @@ impl Filter {
     ///
     /// # Errors
     /// When the selector is not one.
-    pub fn parse(wire: Option<v1::ClusterFilter>) -> Result<Self, SelectorError> {
-        let wire = wire.unwrap_or_default();
-        if wire.selector.len() > 16 * MAX_TOKEN_BYTES {
+    pub fn parse(wanted: Wanted) -> Result<Self, SelectorError> {
+        if wanted.selector.len() > 16 * MAX_TOKEN_BYTES {
             return Err(SelectorError {
                 part: "a selector over 4 KiB".to_owned(),
             });
         }
-        let selector = wire.selector.parse()?;
-        Ok(Self { wire, selector })
+        let selector = wanted.selector.parse()?;
+        Ok(Self { wanted, selector })
     }
 
     /// The first name asked for that nothing has: an answer without clusters would look as if there
@@ -39,7 +52,7 @@ impl Filter {
     pub fn unknown(&self, fleet: &Fleet) -> Option<String> {
         self.unknown_place(fleet).or_else(|| {
             let clusters = fleet.clusters();
-            let mut names = self.wire.clusters.iter();
+            let mut names = self.wanted.clusters.iter();
             let name = names.find(|name| !clusters.contains_key(name.as_str()))?;
             let others = clusters.keys().map(ClusterName::as_str);
             Some(missing("cluster", name, others))
@@ -51,13 +64,13 @@ impl Filter {
     pub fn unknown_place(&self, fleet: &Fleet) -> Option<String> {
         let spec = fleet.spec();
         let environment = self
-            .wire
+            .wanted
             .environments
             .iter()
             .find(|name| !spec.environment_names().any(|one| one == name.as_str()))
             .map(|name| missing("environment", name, spec.environment_names()));
         let application = self
-            .wire
+            .wanted
             .applications
             .iter()
             .find(|name| !spec.applications.contains_key(name.as_str()))
@@ -81,15 +94,15 @@ impl Filter {
             .environment_of(name)
             .map(|e| e.to_string())
             .unwrap_or_default();
-        let applications = &self.wire.applications;
-        any(&self.wire.environments, &environment)
-            && any(&self.wire.clusters, name.as_str())
+        let applications = &self.wanted.applications;
+        any(&self.wanted.environments, &environment)
+            && any(&self.wanted.clusters, name.as_str())
             && (applications.is_empty()
                 || cluster
                     .placed
                     .keys()
                     .any(|app| applications.iter().any(|a| a == app.as_str())))
             && self.selector.matches(&fleet.labels_of(name))
-            && (!self.wire.not_ready || !summary(cluster, now).current)
+            && (!self.wanted.not_ready || !summary(cluster, now).current)
     }
 }

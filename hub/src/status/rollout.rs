@@ -1,25 +1,26 @@
 //! Rollouts and decisions as operators see them.
 
+mod next;
 mod present;
 
 use std::collections::BTreeMap;
 
-use flotilla_proto::v1;
 use flotilla_shared::id::RepositoryName;
 use flotilla_shared::problem::Problem;
 use flotilla_shared::revision::Commit;
-use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
+use flotilla_shared::words::counted;
+use flotilla_status::{Decisions, RepositoryCommit, RolloutState, Wave};
 use jiff::Timestamp;
 
-use super::Detail;
-use crate::fleet::rollout::{Commits, Phase, Rollout};
+use super::{Detail, code};
+use crate::fleet::rollout::{Commits, Phase, Progress, Rollout, State};
 use crate::fleet::{EnvironmentState, Fleet, Mark, Pin, Quarantine, Scope};
 use crate::spec::Environment;
 
-fn commits(commits: &Commits) -> Vec<v1::RepositoryCommit> {
+fn commits(commits: &Commits) -> Vec<RepositoryCommit> {
     commits
         .iter()
-        .map(|(repository, commit)| v1::RepositoryCommit {
+        .map(|(repository, commit)| RepositoryCommit {
             repository: repository.to_string(),
             commit: commit.to_string(),
         })
@@ -27,10 +28,9 @@ fn commits(commits: &Commits) -> Vec<v1::RepositoryCommit> {
 }
 
 /// Without the digest of what is declared.
-fn of_repositories(commits: &Commits) -> Vec<v1::RepositoryCommit> {
+fn of_repositories(commits: &Commits) -> Vec<RepositoryCommit> {
     let mut all = self::commits(commits);
-    let fleet_file = RepositoryName::fleet_file().as_str();
-    all.retain(|one| one.repository != fleet_file);
+    all.retain(|one| !one.is_fleet_file());
     all
 }
 
@@ -41,7 +41,7 @@ pub fn rollout(
     rollout: &Rollout,
     detail: Detail,
     now: Timestamp,
-) -> v1::RolloutStatus {
+) -> flotilla_status::Rollout {
     let mut status = past_rollout(rollout, detail);
     let environment = fleet.spec().environment(&rollout.environment);
     let strategy = rollout
@@ -72,65 +72,129 @@ pub fn rollout(
 
 /// A rollout by itself.
 #[must_use]
-pub fn past_rollout(rollout: &Rollout, detail: Detail) -> v1::RolloutStatus {
-    let mut waves: Vec<v1::WaveStatus> = rollout
-        .waves
-        .iter()
-        .map(|name| v1::WaveStatus {
-            name: name.clone(),
-            ..v1::WaveStatus::default()
-        })
-        .collect();
-    for progress in rollout.clusters.values() {
-        let Some(wave) = waves.get_mut(progress.wave) else {
-            continue;
-        };
-        if progress.unchanged && progress.phase.takes_part() {
-            wave.unchanged += 1;
-            wave.done_unchanged += u32::from(progress.phase == Phase::Done);
-        }
-        *match progress.phase {
-            Phase::Waiting => &mut wave.waiting,
-            Phase::Pinned => &mut wave.pinned,
-            Phase::Suspended => &mut wave.suspended,
-            Phase::Started => &mut wave.started,
-            Phase::Soaking => &mut wave.soaking,
-            Phase::Unavailable => &mut wave.unavailable,
-            Phase::Done => &mut wave.done,
-            Phase::Failed => &mut wave.failed,
-        } += 1;
-    }
+pub fn past_rollout(rollout: &Rollout, detail: Detail) -> flotilla_status::Rollout {
     let clusters = rollout.clusters.iter().map(|(name, progress)| {
         let wave = rollout.waves.get(progress.wave);
-        v1::ClusterProgress {
+        flotilla_status::Progress {
             cluster: name.to_string(),
             wave: wave.cloned().unwrap_or_default(),
-            phase: progress.phase.as_str().to_owned(),
-            since: Some(timestamp_to_wire(progress.since)),
-            started_at: progress.started_at.map(timestamp_to_wire),
-            reason: reason_to_wire(progress.reason),
+            phase: phase(progress.phase),
+            since: Some(progress.since),
+            started_at: progress.started_at,
+            reason: code(progress.reason),
             message: progress.message.clone(),
             unchanged: progress.unchanged,
         }
     });
-    v1::RolloutStatus {
+    flotilla_status::Rollout {
         id: rollout.id.clone(),
         environment: rollout.environment.to_string(),
-        state: rollout.state.as_str().to_owned(),
+        state: state(rollout.state),
         target: commits(&rollout.shown()),
         from: commits(&rollout.shown_from()),
-        waves,
-        wave: u32::try_from(rollout.wave).unwrap_or(u32::MAX),
-        created_at: Some(timestamp_to_wire(rollout.created_at)),
-        started_at: rollout.started_at.map(timestamp_to_wire),
-        ended_at: rollout.ended_at.map(timestamp_to_wire),
-        note: rollout.why(),
+        waves: waves(rollout),
+        wave: rollout.wave,
+        created_at: Some(rollout.created_at),
+        started_at: rollout.started_at,
+        ended_at: rollout.ended_at,
+        note: note(rollout),
+        unread: String::new(),
+        changes: rollout.changes.clone(),
+        budgets: Vec::new(),
+        gates: Vec::new(),
+        more_gates: 0,
+        apart: Vec::new(),
         clusters: match detail {
             Detail::Summary => Vec::new(),
             Detail::Full => clusters.collect(),
         },
-        changes: rollout.changes.clone(),
-        ..v1::RolloutStatus::default()
+        next: String::new(),
+        wave_to_approve: String::new(),
+    }
+}
+
+/// Why it stands as it does. Of one that is through, how many clusters it was for is told by its waves.
+fn note(rollout: &Rollout) -> String {
+    let count = || counted(rollout.count(Phase::Done), "cluster");
+    match rollout.state {
+        State::Succeeded if rollout.note == count() => String::new(),
+        _ => rollout.why(),
+    }
+}
+
+/// How many clusters of each wave are how far.
+fn waves(rollout: &Rollout) -> Vec<Wave> {
+    let mut waves: Vec<Wave> = rollout.waves.iter().map(|name| wave(name)).collect();
+    for progress in rollout.clusters.values() {
+        if let Some(wave) = waves.get_mut(progress.wave) {
+            count(progress, wave);
+        }
+    }
+    waves
+}
+
+/// One without clusters that asks for nothing.
+fn wave(name: &str) -> Wave {
+    Wave {
+        name: name.to_owned(),
+        waiting: 0,
+        started: 0,
+        soaking: 0,
+        unavailable: 0,
+        done: 0,
+        failed: 0,
+        pinned: 0,
+        suspended: 0,
+        unchanged: 0,
+        approvals: 0,
+        approved_by: Vec::new(),
+        soak_seconds: 0,
+        offline: 0,
+        done_unchanged: 0,
+        soak_ends_at: None,
+    }
+}
+
+fn count(progress: &Progress, wave: &mut Wave) {
+    if progress.unchanged && progress.phase.takes_part() {
+        wave.unchanged += 1;
+        wave.done_unchanged += u32::from(progress.phase == Phase::Done);
+    }
+    *match progress.phase {
+        Phase::Waiting => &mut wave.waiting,
+        Phase::Pinned => &mut wave.pinned,
+        Phase::Suspended => &mut wave.suspended,
+        Phase::Started => &mut wave.started,
+        Phase::Soaking => &mut wave.soaking,
+        Phase::Unavailable => &mut wave.unavailable,
+        Phase::Done => &mut wave.done,
+        Phase::Failed => &mut wave.failed,
+    } += 1;
+}
+
+fn state(state: State) -> RolloutState {
+    match state {
+        State::Pending => RolloutState::Pending,
+        State::Running => RolloutState::Running,
+        State::Soaking => RolloutState::Soaking,
+        State::Paused => RolloutState::Paused,
+        State::Halted => RolloutState::Halted,
+        State::RolledBack => RolloutState::RolledBack,
+        State::Succeeded => RolloutState::Succeeded,
+        State::Superseded => RolloutState::Superseded,
+    }
+}
+
+fn phase(phase: Phase) -> flotilla_status::Phase {
+    match phase {
+        Phase::Waiting => flotilla_status::Phase::Waiting,
+        Phase::Pinned => flotilla_status::Phase::Pinned,
+        Phase::Suspended => flotilla_status::Phase::Suspended,
+        Phase::Started => flotilla_status::Phase::Started,
+        Phase::Soaking => flotilla_status::Phase::Soaking,
+        Phase::Unavailable => flotilla_status::Phase::Unavailable,
+        Phase::Done => flotilla_status::Phase::Done,
+        Phase::Failed => flotilla_status::Phase::Failed,
     }
 }
 
@@ -144,52 +208,77 @@ pub(super) fn unread(fleet: &Fleet, rollout: &Rollout) -> Option<Problem> {
     problems.next().cloned()
 }
 
-pub(super) fn mark(mark: &Mark) -> v1::Mark {
-    v1::Mark {
+pub(super) fn mark(mark: &Mark) -> flotilla_status::Mark {
+    flotilla_status::Mark {
         by: mark.by.clone(),
         reason: mark.reason.clone(),
-        at: Some(timestamp_to_wire(mark.at)),
-        ..v1::Mark::default()
+        at: Some(mark.at),
+        rolled_back: String::new(),
+        repositories: Vec::new(),
     }
 }
 
 /// Why no automatic promotion comes in.
-pub(super) fn hold(state: &EnvironmentState) -> Option<v1::Mark> {
+pub(super) fn hold(state: &EnvironmentState) -> Option<flotilla_status::Mark> {
     let hold = state.hold.as_ref()?;
-    Some(v1::Mark {
+    Some(flotilla_status::Mark {
         rolled_back: hold.rolled_back.clone(),
         repositories: hold.repositories.iter().map(ToString::to_string).collect(),
         ..mark(&hold.mark)
     })
 }
 
-pub(super) fn pin(cluster: &str, pin: &Pin) -> v1::Pin {
-    v1::Pin {
+pub(super) fn pin(cluster: &str, pin: &Pin) -> flotilla_status::Pin {
+    flotilla_status::Pin {
         cluster: cluster.to_owned(),
         commits: commits(&pin.commits),
         mark: Some(mark(&pin.mark)),
-        expires_at: pin.expires_at.map(timestamp_to_wire),
+        expires_at: pin.expires_at,
         unproven: pin.unproven,
     }
 }
 
-pub(super) fn quarantine(one: &Quarantine) -> v1::Quarantine {
-    v1::Quarantine {
+pub(super) fn quarantine(one: &Quarantine) -> flotilla_status::Quarantine {
+    flotilla_status::Quarantine {
         commits: commits(&one.commits),
         rollout: one.rollout.clone(),
         reason: one.reason.clone(),
-        at: Some(timestamp_to_wire(one.at)),
+        at: Some(one.at),
     }
 }
 
 /// What was decided about an environment.
 #[must_use]
-pub fn decisions(fleet: &Fleet, environment: &Environment) -> v1::EnvironmentDecisions {
+pub fn decisions(fleet: &Fleet, environment: &Environment) -> Decisions {
     let empty = EnvironmentState::default();
     let state = fleet
         .environments()
         .get(&environment.name)
         .unwrap_or(&empty);
+    let own = state.pin.as_ref().map(|own| pin("", own));
+    let of_clusters = fleet.clusters().iter().filter_map(|(name, cluster)| {
+        let own = cluster.record.pin.as_ref()?;
+        fleet
+            .belongs_to(name, &environment.name)
+            .then(|| pin(name.as_str(), own))
+    });
+    Decisions {
+        paused: state.paused.as_ref().map(mark),
+        hold: hold(state),
+        pins: own.into_iter().chain(of_clusters).collect(),
+        quarantined: state.quarantined.iter().map(quarantine).collect(),
+        good: good(fleet, environment, state),
+        approvals: state.approvals.iter().map(approval).collect(),
+        environment: environment.name.to_string(),
+    }
+}
+
+/// Commits that were good, with what clusters said of them where there are no rollouts.
+fn good(
+    fleet: &Fleet,
+    environment: &Environment,
+    state: &EnvironmentState,
+) -> Vec<flotilla_status::Good> {
     // Of what runs now its clusters can still be asked.
     let present = match state.approved_by.is_empty() {
         true => fleet.doubts(&environment.name),
@@ -204,56 +293,60 @@ pub fn decisions(fleet: &Fleet, environment: &Environment) -> v1::EnvironmentDec
         let seen = seen.find(|one| (&one.repository, &one.commit) == (repository, commit));
         seen.map(|one| one.doubt.clone())
     };
-    let cluster_pins = fleet.clusters().iter().filter_map(|(name, cluster)| {
-        let own = cluster.record.pin.as_ref()?;
-        fleet
-            .belongs_to(name, &environment.name)
-            .then(|| pin(name.as_str(), own))
-    });
-    v1::EnvironmentDecisions {
-        environment: environment.name.to_string(),
-        paused: state.paused.as_ref().map(mark),
-        hold: hold(state),
-        pin: state.pin.as_ref().map(|own| pin("", own)),
-        quarantined: state.quarantined.iter().map(quarantine).collect(),
-        good: state
-            .history
+    let of_one = |good: &crate::fleet::Good| flotilla_status::Good {
+        commits: of_repositories(&good.commits),
+        rollout: good.rollout.clone(),
+        at: Some(good.at),
+        seen: good
+            .commits
             .iter()
-            .map(|good| v1::GoodCommits {
-                commits: of_repositories(&good.commits),
-                rollout: good.rollout.clone(),
-                at: Some(timestamp_to_wire(good.at)),
-                seen: good
-                    .commits
-                    .iter()
-                    .filter(|_| good.rollout.is_empty())
-                    .filter_map(|(repository, commit)| {
-                        Some(v1::Seen {
-                            repository: repository.to_string(),
-                            doubt: doubt(repository, commit)?,
-                        })
-                    })
-                    .collect(),
+            .filter(|_| good.rollout.is_empty())
+            .filter_map(|(repository, commit)| {
+                Some(flotilla_status::Seen {
+                    repository: repository.to_string(),
+                    doubt: doubt(repository, commit)?,
+                })
             })
             .collect(),
-        approvals: state
-            .approvals
-            .iter()
-            .map(|approval| v1::Approval {
-                commit: approval.commit.to_string(),
-                repository: approval
-                    .repository
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-                wave: match &approval.scope {
-                    Scope::Wave(wave) => wave.clone(),
-                    Scope::Commit | Scope::Override => String::new(),
-                },
-                r#override: approval.scope == Scope::Override,
-                mark: Some(mark(&approval.mark)),
-            })
-            .collect(),
-        cluster_pins: cluster_pins.collect(),
+    };
+    state.history.iter().map(of_one).collect()
+}
+
+fn approval(approval: &crate::fleet::Approval) -> flotilla_status::Approval {
+    let repository = approval.repository.as_ref();
+    flotilla_status::Approval {
+        commit: approval.commit.to_string(),
+        wave: match &approval.scope {
+            Scope::Wave(wave) => wave.clone(),
+            Scope::Commit | Scope::Override => String::new(),
+        },
+        r#override: approval.scope == Scope::Override,
+        mark: Some(mark(&approval.mark)),
+        repository: repository.map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hub_and_its_operators_call_a_rollouts_state_the_same() {
+        for one in State::ALL {
+            assert_eq!(state(one).as_str(), one.as_str());
+            assert_eq!(state(one).is_over(), one.is_over());
+        }
+        for one in [
+            Phase::Waiting,
+            Phase::Pinned,
+            Phase::Suspended,
+            Phase::Started,
+            Phase::Soaking,
+            Phase::Unavailable,
+            Phase::Done,
+            Phase::Failed,
+        ] {
+            assert_eq!(phase(one).as_str(), one.as_str());
+        }
     }
 }

@@ -1,8 +1,11 @@
+mod going_on;
+
 use std::sync::Arc;
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::Epoch;
 use flotilla_shared::report::Report;
+use flotilla_status::StepState;
 
 use super::*;
 use crate::fleet::rollout::State;
@@ -122,7 +125,7 @@ fn explain_walks_the_whole_chain() {
     ];
     assert_eq!(chain, want);
     assert!(
-        steps.iter().all(|step| step.state() == v1::StepState::Ok),
+        steps.iter().all(|step| step.state == StepState::Ok),
         "{steps:?}"
     );
     assert!(explain(&fleet("a"), "prod", at(4)).is_some());
@@ -133,22 +136,18 @@ fn explain_walks_the_whole_chain() {
 fn filters_join_by_and() {
     let fleet = fleet("b");
     let name: ClusterName = "c".parse().unwrap();
-    let matches = |filter: v1::ClusterFilter| {
-        Filter::parse(Some(filter))
-            .unwrap()
-            .matches(&fleet, &name, at(4))
-    };
+    let matches = |wanted: Wanted| Filter::parse(wanted).unwrap().matches(&fleet, &name, at(4));
     let environments = vec!["prod".to_owned()];
-    assert!(matches(v1::ClusterFilter {
+    assert!(matches(Wanted {
         environments,
         not_ready: true,
         ..Default::default()
     }));
-    assert!(!matches(v1::ClusterFilter {
+    assert!(!matches(Wanted {
         environments: vec!["dev".into()],
         ..Default::default()
     }));
-    assert!(!matches(v1::ClusterFilter {
+    assert!(!matches(Wanted {
         selector: "region".into(),
         ..Default::default()
     }));
@@ -190,21 +189,21 @@ fn a_cluster_that_waits_for_its_first_commit_was_neither_refused_nor_did_it_fail
     let environment = environments(&fleet, at(4)).remove(0);
     assert_eq!((environment.failed, environment.current), (0, 0));
     let shown = cluster(&fleet, &"c".parse().unwrap(), at(4), Detail::Full).unwrap();
-    assert_eq!(shown.sync(), v1::Sync::Unspecified);
-    let report = shown.applications[0].report.as_ref().unwrap();
+    assert_eq!(shown.sync, SyncState::Unknown);
+    let web = &shown.applications[0];
     assert_eq!(
-        (report.sync(), report.reason.as_str()),
-        (v1::Sync::Unspecified, "WaitsForRollout")
+        (web.sync, web.reason.as_str()),
+        (SyncState::Unknown, "WaitsForRollout")
     );
 }
 
 /// The states and texts of one step.
-fn steps(fleet: &Fleet, subject: &str, step: &str, second: i64) -> Vec<(v1::StepState, String)> {
+fn steps(fleet: &Fleet, subject: &str, step: &str, second: i64) -> Vec<(StepState, String)> {
     explain(fleet, subject, at(second))
         .unwrap()
         .into_iter()
-        .filter(|one| one.step == step)
-        .map(|one| (one.state(), one.text))
+        .filter(|one| one.step.as_str() == step)
+        .map(|one| (one.state, one.text))
         .collect()
 }
 
@@ -215,7 +214,7 @@ fn rollout_note(fleet: &Fleet) -> String {
 
 #[test]
 fn explain_tells_gates_before_and_after_they_opened_and_how_to_open_them() {
-    use v1::StepState::{Ok, Waiting};
+    use StepState::{Ok, Waiting};
     let mut fleet = waiting();
     let gate = |fleet: &Fleet, second| steps(fleet, "c", "approval", second);
     let how = "0 of 1 approval; flotilla approve prod --commit aaaaaaa gives one";
@@ -303,7 +302,7 @@ fn explain_tells_a_local_freeze_and_keeps_health_apart_from_sync() {
     let event = Event::Reported(name, SessionId(1), report, Digest::of(b"s"));
     fleet.step(event, at(4));
     let of = |step: &str| steps(&fleet, "c", step, 5);
-    use v1::StepState::{Failed, Ok, Waiting};
+    use StepState::{Failed, Ok, Waiting};
     assert_eq!(
         of("freeze"),
         [(
@@ -322,24 +321,24 @@ fn explain_tells_a_local_freeze_and_keeps_health_apart_from_sync() {
 #[test]
 fn an_answer_about_what_is_not_there_says_so() {
     let fleet = fleet("a");
-    let unknown = |filter: v1::ClusterFilter| Filter::parse(Some(filter)).unwrap().unknown(&fleet);
+    let unknown = |wanted: Wanted| Filter::parse(wanted).unwrap().unknown(&fleet);
     let of = |name: &str| vec![name.to_owned()];
-    assert_eq!(unknown(v1::ClusterFilter::default()), None);
-    let filter = v1::ClusterFilter {
+    assert_eq!(unknown(Wanted::default()), None);
+    let filter = Wanted {
         environments: of("prd"),
-        ..v1::ClusterFilter::default()
+        ..Wanted::default()
     };
     let text = "there is no environment prd; did you mean prod?";
     assert_eq!(unknown(filter).as_deref(), Some(text));
-    let filter = v1::ClusterFilter {
+    let filter = Wanted {
         applications: of("wbe"),
-        ..v1::ClusterFilter::default()
+        ..Wanted::default()
     };
     let text = "there is no application wbe; did you mean web?";
     assert_eq!(unknown(filter).as_deref(), Some(text));
-    let filter = v1::ClusterFilter {
+    let filter = Wanted {
         clusters: of("c"),
-        ..v1::ClusterFilter::default()
+        ..Wanted::default()
     };
     assert_eq!(unknown(filter), None);
 }
@@ -426,7 +425,7 @@ fn a_clock_that_is_far_off_is_shown_and_explained() {
         let told = steps(fleet, "c", "clock", second);
         (shown.clock_ahead_seconds, told.into_iter().next())
     };
-    assert_eq!(seen(&fleet, 4), (0, None));
+    assert_eq!(seen(&fleet, 4), (None, None));
     let beat = Event::Heartbeat {
         cluster: name(),
         session: SessionId(1),
@@ -436,16 +435,16 @@ fn a_clock_that_is_far_off_is_shown_and_explained() {
     };
     fleet.step(beat, at(5));
     let (ahead, told) = seen(&fleet, 6);
-    assert_eq!(ahead, 3600);
+    assert_eq!(ahead, Some(3600));
     let (state, text) = told.unwrap();
-    assert_eq!(state, v1::StepState::Failed);
+    assert_eq!(state, StepState::Failed);
     assert!(
         text.contains("the agent's clock is 1h ahead of the hub's"),
         "{text}"
     );
     assert_eq!(
         seen(&fleet, 500),
-        (0, None),
+        (None, None),
         "nothing is known of one that is away"
     );
 }

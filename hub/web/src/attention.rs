@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_status::{Cluster, Connectivity, Environment, Rollout, digits};
+use flotilla_status::{Cluster, Connectivity, Environment, Rollout, RolloutState, digits};
 use jiff::Timestamp;
 
 use crate::act::{Action, Offer};
@@ -105,8 +105,7 @@ impl Asking<'_> {
 
     /// A wave begins once people approve it.
     fn wave(&self, rollout: &Rollout) -> Option<Need> {
-        let name = self.0.name.as_str();
-        let wave = rollout.wants_approval()?;
+        let wave = rollout.asked_wave()?;
         let mut offer = Offer::approval(rollout, &wave.name, "Approve wave");
         offer.clusters = wave.total();
         Some(self.need(
@@ -120,7 +119,7 @@ impl Asking<'_> {
                 flotilla_shared::words::counted(wave.approvals as usize, "approval"),
                 crate::text::clusters(wave.total() as usize)
             ),
-            format!("flotilla approve {name} --wave {}", wave.name),
+            rollout.next.clone(),
             Some(offer),
         ))
     }
@@ -132,8 +131,8 @@ impl Asking<'_> {
             "" => String::new(),
             note => format!(": {note}"),
         };
-        match rollout.state.as_str() {
-            "halted" => Some(self.need(
+        match &rollout.state {
+            RolloutState::Halted => Some(self.need(
                 "halted",
                 rollout.started_at.or(rollout.created_at),
                 format!(
@@ -144,7 +143,7 @@ impl Asking<'_> {
                 format!("flotilla retry {name}"),
                 Some(Offer::environment(Action::Retry, "Try again", name)),
             )),
-            "pending" => {
+            RolloutState::Pending => {
                 let by_people = rollout.wants_commits_approved();
                 let offer = Offer::approval(rollout, "", "Approve these commits");
                 Some(self.need(
@@ -158,7 +157,13 @@ impl Asking<'_> {
                     by_people.then_some(offer),
                 ))
             }
-            _ => None,
+            RolloutState::Running
+            | RolloutState::Soaking
+            | RolloutState::Paused
+            | RolloutState::RolledBack
+            | RolloutState::Succeeded
+            | RolloutState::Superseded
+            | RolloutState::Other(_) => None,
         }
     }
 
@@ -368,6 +373,31 @@ mod tests {
             Change::Cluster(Box::new(cluster("a", "dev"))),
         ];
         assert!(needs(&mirror(fine)).is_empty());
+    }
+
+    #[test]
+    fn a_wave_that_waits_for_people_is_told_with_the_hubs_own_command() {
+        use flotilla_proto::v1;
+        let mut asks = environment("prod");
+        asks.rollout = Some(Rollout::from(&v1::RolloutStatus {
+            id: "prod-4".to_owned(),
+            state: "running".to_owned(),
+            waves: vec![v1::WaveStatus {
+                name: "canary".to_owned(),
+                waiting: 1,
+                approvals: 1,
+                ..v1::WaveStatus::default()
+            }],
+            next: "flotilla approve prod --wave canary".to_owned(),
+            wave_to_approve: "canary".to_owned(),
+            ..v1::RolloutStatus::default()
+        }));
+        let all = needs(&mirror(vec![Change::Environment(Box::new(asks))]));
+        let told: Vec<(&str, &str)> = all
+            .iter()
+            .map(|one| (one.kind, one.command.as_str()))
+            .collect();
+        assert_eq!(told, [("approval", "flotilla approve prod --wave canary")]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A rollout as it is drawn: a bar for each wave, what is used of its budgets, what holds it back.
 
-use flotilla_status::{Rollout, Step, Wave};
+use flotilla_status::{Rollout, RolloutState, Step, Wave};
 use jiff::Timestamp;
 
 use crate::text;
@@ -11,7 +11,7 @@ pub struct Progress {
     /// `<environment>-<number>`.
     pub id: String,
     /// How it stands.
-    pub state: String,
+    pub state: RolloutState,
     /// Why it stands as it does, for a person; empty: there is nothing to say.
     pub note: String,
     /// For how long it goes on, or how long ago it ended.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_status::{Decisions, Entry, Rollout};
+use flotilla_status::{Decisions, Entry, Phase, Rollout};
 use jiff::Timestamp;
 
 /// Rows of one timeline; what is older than the newest of them is in the audit log.
@@ -111,7 +111,7 @@ pub fn timeline(rollout: &Rollout, decisions: &Decisions, entries: &[Entry]) -> 
         add(
             rollout.ended_at,
             "hub",
-            rollout.state.clone(),
+            rollout.state.to_string(),
             &rollout.note,
         );
     }
@@ -128,9 +128,9 @@ fn spans(rollout: &Rollout) -> BTreeMap<&str, Span> {
         if let Some(at) = one.started_at {
             span.first = Some(span.first.map_or(at, |first| first.min(at)));
         }
-        let through = match one.phase.as_str() {
-            "done" => &mut span.done,
-            "failed" => &mut span.failed,
+        let through = match one.phase {
+            Phase::Done => &mut span.done,
+            Phase::Failed => &mut span.failed,
             _ => continue,
         };
         *through += 1;
@@ -210,6 +210,7 @@ mod tests {
                 rolled_back: String::new(),
                 repositories: Vec::new(),
             }),
+            repository: String::new(),
         };
         let decisions = Decisions {
             approvals: vec![

@@ -2444,6 +2444,12 @@ pub struct RolloutStatus {
     /// What the environment is asked for and it does not bring, since gates of its own are closed, while it is not over.
     #[prost(message, repeated, tag = "18")]
     pub apart: ::prost::alloc::vec::Vec<WaitingCommit>,
+    /// What a person can do for it to go on, as a command with what it does; empty: nothing, or the note names it.
+    #[prost(string, tag = "19")]
+    pub next: ::prost::alloc::string::String,
+    /// The wave that people have to approve now; empty: none.
+    #[prost(string, tag = "20")]
+    pub wave_to_approve: ::prost::alloc::string::String,
 }
 /// A commit that waits by itself beside a rollout.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_proto::v1;
-use flotilla_shared::clock::far_apart;
 use flotilla_shared::health::{Health, SyncState};
-use flotilla_shared::wire::{health_from_wire, sync_from_wire};
+use flotilla_shared::{object, reason::Reason, report};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::schema::{HealthWord, SyncWord};
-use super::{Mark, Pin, Revision, is_empty, labels, moment, text};
+use super::{Mark, Pin, Revision, is_empty};
+use crate::words::words;
 
 /// Whether a cluster's agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -109,6 +108,15 @@ pub struct Cluster {
     /// may differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_ahead_seconds: Option<i64>,
+    /// The hub's epoch in which its assignment was made; 0: it has none.
+    #[serde(skip)]
+    pub assigned_epoch: u64,
+    /// Of what the agent runs on.
+    #[serde(skip)]
+    pub accepted_epoch: u64,
+    /// When it came to run, healthy, all that is assigned; none: it does not.
+    #[serde(skip)]
+    pub current_since: Option<Timestamp>,
 }
 
 /// One application in one cluster.
@@ -176,6 +184,28 @@ pub struct ObjectCounts {
     pub unknown: u32,
 }
 
+words! {
+    /// What was last done to an object.
+    pub closed ObjectAction {
+        /// It was not there and was made.
+        Created = "Created",
+        /// A field of ours differed and was set.
+        Updated = "Updated",
+        /// There was nothing to do.
+        Unchanged = "Unchanged",
+        /// It left the rendered set and was deleted.
+        Pruned = "Pruned",
+        /// It was not touched, on purpose.
+        Skipped = "Skipped",
+        /// A delete waits for a person.
+        Held = "Held",
+        /// The write was refused or failed.
+        Failed = "Failed",
+        /// What a newer agent says.
+        Unknown = "Unknown",
+    }
+}
+
 /// One Kubernetes object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -189,7 +219,7 @@ pub struct Object {
     /// `metadata.name`.
     pub name: String,
     /// What was last done to it.
-    pub action: &'static str,
+    pub action: ObjectAction,
     /// Health in kstatus' words.
     #[schemars(with = "HealthWord")]
     pub health: Health,
@@ -224,49 +254,6 @@ pub struct Application {
     pub health: Health,
     /// One by one.
     pub placements: Vec<Placement>,
-}
-
-impl From<&v1::ClusterStatus> for Cluster {
-    fn from(wire: &v1::ClusterStatus) -> Self {
-        Self {
-            name: text(&wire.name),
-            environment: text(&wire.environment),
-            labels: labels(&wire.labels),
-            connection: match wire.connection() {
-                v1::Connection::Pending => Connectivity::Pending,
-                v1::Connection::Online => Connectivity::Online,
-                v1::Connection::Offline => Connectivity::Offline,
-                v1::Connection::NeverSeen => Connectivity::NeverSeen,
-                v1::Connection::Unspecified => Connectivity::Unknown,
-            },
-            locked: text(&wire.locked),
-            last_seen: moment(wire.last_seen.as_ref()),
-            connected_since: moment(wire.connected_since.as_ref()),
-            agent_version: text(&wire.agent_version),
-            kubernetes_version: text(&wire.kubernetes_version),
-            cluster_uid: text(&wire.cluster_uid),
-            assigned_generation: wire.assigned.as_ref().map(|one| one.generation),
-            accepted_generation: wire
-                .accepted
-                .as_ref()
-                .map(|one| one.generation)
-                .filter(|generation| *generation > 0),
-            refused: wire.verdict() == v1::Verdict::Refused,
-            reason: text(&wire.reason),
-            message: text(&wire.message),
-            sync: sync_from_wire(wire.sync()),
-            health: health_from_wire(wire.health()),
-            applications: wire.applications.iter().map(Placement::from).collect(),
-            reported_at: moment(wire.reported_at.as_ref()),
-            suspended: text(&wire.suspended),
-            created_at: moment(wire.created_at.as_ref()),
-            certificate_expires_at: moment(wire.certificate_expires_at.as_ref()),
-            pending_fingerprint: text(&wire.pending_fingerprint),
-            pin: wire.pin.as_ref().map(Pin::from),
-            suspension: wire.suspension.as_ref().map(Mark::from),
-            clock_ahead_seconds: far_apart(wire.clock_ahead_seconds),
-        }
-    }
 }
 
 impl Cluster {
@@ -310,80 +297,47 @@ impl Placement {
     }
 }
 
-impl From<&v1::ApplicationInCluster> for Placement {
-    fn from(wire: &v1::ApplicationInCluster) -> Self {
-        let report = wire.report.clone().unwrap_or_default();
-        let counts = report.counts.unwrap_or_default();
-        Self {
-            application: text(&report.application),
-            cluster: text(&wire.cluster),
-            environment: text(&wire.environment),
-            path: text(&wire.path),
-            assigned: Revision::from_wire(wire.assigned.as_ref()),
-            revision: Revision::from_wire(report.revision.as_ref()),
-            sync: sync_from_wire(report.sync()),
-            health: health_from_wire(report.health()),
-            reason: text(&report.reason),
-            message: text(&report.message),
-            counts: ObjectCounts {
-                total: counts.total,
-                current: counts.current,
-                suspended: counts.suspended,
-                in_progress: counts.in_progress,
-                failed: counts.failed,
-                terminating: counts.terminating,
-                not_found: counts.not_found,
-                unknown: counts.unknown,
-            },
-            objects: report.objects.iter().map(Object::from).collect(),
-            applied_at: moment(report.applied_at.as_ref()),
-            changed_at: moment(report.changed_at.as_ref()),
-            written: report.written,
-            pruned: report.pruned,
+impl From<object::Action> for ObjectAction {
+    fn from(action: object::Action) -> Self {
+        match action {
+            object::Action::Created => Self::Created,
+            object::Action::Updated => Self::Updated,
+            object::Action::Unchanged => Self::Unchanged,
+            object::Action::Pruned => Self::Pruned,
+            object::Action::Skipped => Self::Skipped,
+            object::Action::Held => Self::Held,
+            object::Action::Failed => Self::Failed,
         }
     }
 }
 
-impl From<&v1::ObjectStatus> for Object {
-    fn from(wire: &v1::ObjectStatus) -> Self {
-        let object = wire.object.clone().unwrap_or_default();
+impl From<report::ObjectCounts> for ObjectCounts {
+    fn from(counts: report::ObjectCounts) -> Self {
         Self {
-            group: text(&object.group),
-            kind: text(&object.kind),
-            namespace: text(&object.namespace),
-            name: text(&object.name),
-            action: match wire.action() {
-                v1::Action::Created => "Created",
-                v1::Action::Updated => "Updated",
-                v1::Action::Unchanged => "Unchanged",
-                v1::Action::Pruned => "Pruned",
-                v1::Action::Skipped => "Skipped",
-                v1::Action::Held => "Held",
-                v1::Action::Failed => "Failed",
-                v1::Action::Unspecified => "Unknown",
-            },
-            health: health_from_wire(wire.health()),
-            reason: text(&wire.reason),
-            message: text(&wire.message),
+            total: counts.total,
+            current: counts.current,
+            suspended: counts.suspended,
+            in_progress: counts.in_progress,
+            failed: counts.failed,
+            terminating: counts.terminating,
+            not_found: counts.not_found,
+            unknown: counts.unknown,
         }
     }
 }
 
-impl From<&v1::ApplicationStatus> for Application {
-    fn from(wire: &v1::ApplicationStatus) -> Self {
-        let renderer = wire.renderer().as_str_name();
-        let renderer = renderer.strip_prefix("RENDERER_").unwrap_or(renderer);
-        let (head, tail) = renderer.split_at(renderer.len().min(1));
+impl From<&report::ObjectStatus> for Object {
+    fn from(status: &report::ObjectStatus) -> Self {
+        let object = &status.object;
         Self {
-            name: text(&wire.name),
-            repository: text(&wire.repository),
-            path: text(&wire.path),
-            renderer: format!("{head}{}", tail.to_ascii_lowercase()),
-            clusters: wire.clusters,
-            current: wire.current,
-            failed: wire.failed,
-            health: health_from_wire(wire.health()),
-            placements: wire.placements.iter().map(Placement::from).collect(),
+            group: object.group.clone(),
+            kind: object.kind.clone(),
+            namespace: object.namespace.clone(),
+            name: object.name.clone(),
+            action: status.action.into(),
+            health: status.health,
+            reason: status.reason.map_or("", Reason::as_str).to_owned(),
+            message: status.message.clone(),
         }
     }
 }

@@ -1,10 +1,9 @@
 //! What a fleet file would change.
 
-use flotilla_proto::v1;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{is_empty, text};
+use super::is_empty;
 
 /// In one environment, compared with what is in force there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -40,33 +39,4 @@ pub struct ClusterDifference {
     pub loses: Vec<String>,
     /// They are rendered or applied in another way.
     pub changes: Vec<String>,
-}
-
-impl From<&v1::EnvironmentDifference> for EnvironmentDifference {
-    fn from(wire: &v1::EnvironmentDifference) -> Self {
-        Self {
-            environment: text(&wire.environment),
-            changes: texts(&wire.changes),
-            clusters: wire.clusters.iter().map(ClusterDifference::from).collect(),
-            more_clusters: wire.more_clusters,
-            in_waves: wire.in_waves,
-            rollout: text(&wire.rollout),
-        }
-    }
-}
-
-impl From<&v1::ClusterDifference> for ClusterDifference {
-    fn from(wire: &v1::ClusterDifference) -> Self {
-        Self {
-            cluster: text(&wire.cluster),
-            moves_from: text(&wire.moves_from),
-            gains: texts(&wire.gains),
-            loses: texts(&wire.loses),
-            changes: texts(&wire.changes),
-        }
-    }
-}
-
-fn texts(all: &[String]) -> Vec<String> {
-    all.iter().map(|one| text(one)).collect()
 }

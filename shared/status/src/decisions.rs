@@ -1,13 +1,12 @@
 //! What people and rollouts decided about an environment.
 
-use flotilla_proto::v1;
 use flotilla_shared::words;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::rollout::{RepositoryCommit, commits};
-use super::{digits, moment, text};
+use super::digits;
+use super::rollout::RepositoryCommit;
 
 /// What was decided about an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
@@ -25,6 +24,9 @@ pub struct Decisions {
     pub good: Vec<Good>,
     /// Who approved which commit, oldest first.
     pub approvals: Vec<Approval>,
+    /// Where all of this holds.
+    #[serde(skip)]
+    pub environment: String,
 }
 
 impl Decisions {
@@ -60,6 +62,9 @@ pub struct Approval {
     pub r#override: bool,
     /// Who, why, when.
     pub mark: Option<Mark>,
+    /// Of which repository; empty: an older hub does not say.
+    #[serde(skip)]
+    pub repository: String,
 }
 
 /// What somebody decided: who, when and why.
@@ -101,6 +106,9 @@ pub struct Pin {
     pub mark: Option<Mark>,
     /// End by itself.
     pub expires_at: Option<Timestamp>,
+    /// Its commits have not been through the gates: an admin overrode them.
+    #[serde(skip)]
+    pub unproven: bool,
 }
 
 /// Commits that failed.
@@ -157,78 +165,6 @@ pub struct Seen {
     pub repository: String,
     /// Why it was not seen to be good; empty: it was.
     pub doubt: String,
-}
-
-impl From<&v1::Mark> for Mark {
-    fn from(wire: &v1::Mark) -> Self {
-        Self {
-            by: text(&wire.by),
-            reason: text(&wire.reason),
-            at: moment(wire.at.as_ref()),
-            rolled_back: text(&wire.rolled_back),
-            repositories: wire.repositories.iter().map(|one| text(one)).collect(),
-        }
-    }
-}
-
-impl From<&v1::GoodCommits> for Good {
-    fn from(wire: &v1::GoodCommits) -> Self {
-        let seen = wire.seen.iter().map(|one| Seen {
-            repository: text(&one.repository),
-            doubt: text(&one.doubt),
-        });
-        Self {
-            commits: commits(&wire.commits),
-            rollout: text(&wire.rollout),
-            at: moment(wire.at.as_ref()),
-            seen: seen.collect(),
-        }
-    }
-}
-
-impl From<&v1::Quarantine> for Quarantine {
-    fn from(wire: &v1::Quarantine) -> Self {
-        Self {
-            commits: commits(&wire.commits),
-            rollout: text(&wire.rollout),
-            reason: text(&wire.reason),
-            at: moment(wire.at.as_ref()),
-        }
-    }
-}
-
-impl From<&v1::Pin> for Pin {
-    fn from(pin: &v1::Pin) -> Self {
-        Self {
-            cluster: text(&pin.cluster),
-            commits: commits(&pin.commits),
-            mark: pin.mark.as_ref().map(Mark::from),
-            expires_at: moment(pin.expires_at.as_ref()),
-        }
-    }
-}
-
-impl From<&v1::EnvironmentDecisions> for Decisions {
-    fn from(wire: &v1::EnvironmentDecisions) -> Self {
-        let pins = wire.pin.iter().chain(&wire.cluster_pins);
-        Self {
-            paused: wire.paused.as_ref().map(Mark::from),
-            hold: wire.hold.as_ref().map(Mark::from),
-            pins: pins.map(Pin::from).collect(),
-            quarantined: wire.quarantined.iter().map(Quarantine::from).collect(),
-            approvals: wire
-                .approvals
-                .iter()
-                .map(|one| Approval {
-                    commit: text(&one.commit),
-                    wave: text(&one.wave),
-                    r#override: one.r#override,
-                    mark: one.mark.as_ref().map(Mark::from),
-                })
-                .collect(),
-            good: wire.good.iter().map(Good::from).collect(),
-        }
-    }
 }
 
 #[cfg(test)]

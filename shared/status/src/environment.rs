@@ -1,17 +1,12 @@
 //! Environments and the branches they follow.
 
-use flotilla_proto::v1;
 use flotilla_shared::health::Health;
-use flotilla_shared::wire::health_from_wire;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::schema::HealthWord;
-use super::{Cluster, Mark, Pin, Quarantine, Revision, Rollout, is_empty, moment, text};
-
-/// Most characters of a line of a heading.
-const MAX_HEADING: usize = 200;
+use super::{Cluster, Mark, Pin, Quarantine, Revision, Rollout, is_empty};
 
 /// What `status` shows.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -84,6 +79,9 @@ pub struct Branch {
     /// For a person.
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
+    /// The commit clusters are sent to, whether or not it is the head; none: there is none yet.
+    #[serde(skip)]
+    pub good: Option<String>,
 }
 
 /// What a commit says of itself. Whoever wrote it chose every word.
@@ -96,63 +94,4 @@ pub struct Heading {
     pub author: String,
     /// When it was written, by the author's clock.
     pub authored_at: Option<Timestamp>,
-}
-
-impl From<&v1::CommitHeading> for Heading {
-    fn from(wire: &v1::CommitHeading) -> Self {
-        let short = |line: &str| text(line).chars().take(MAX_HEADING).collect();
-        Self {
-            subject: short(&wire.subject),
-            author: short(&wire.author),
-            authored_at: moment(wire.authored_at.as_ref()),
-        }
-    }
-}
-
-impl From<&v1::EnvironmentStatus> for Environment {
-    fn from(wire: &v1::EnvironmentStatus) -> Self {
-        Self {
-            name: text(&wire.name),
-            branch: text(&wire.branch),
-            promotes_from: text(&wire.promotes_from),
-            branches: wire.branches.iter().map(Branch::from).collect(),
-            clusters: wire.clusters,
-            online: wire.online,
-            current: wire.current,
-            failed: wire.failed,
-            health: health_from_wire(wire.health()),
-            rollout: wire.rollout.as_ref().map(Rollout::from),
-            paused: wire.paused.as_ref().map(Mark::from),
-            hold: wire.hold.as_ref().map(Mark::from),
-            pin: wire.pin.as_ref().map(Pin::from),
-            quarantined: wire.quarantined.iter().map(Quarantine::from).collect(),
-        }
-    }
-}
-
-impl From<&v1::BranchStatus> for Branch {
-    fn from(wire: &v1::BranchStatus) -> Self {
-        let head = Revision::from_wire(wire.revision.as_ref());
-        let approved = Some(text(&wire.approved)).filter(|approved| {
-            !approved.is_empty() && head.as_ref().is_none_or(|head| head.commit != *approved)
-        });
-        Self {
-            repository: wire
-                .revision
-                .as_ref()
-                .map(|revision| text(&revision.repository))
-                .unwrap_or_default(),
-            heading: wire.heading.as_ref().map(Heading::from),
-            approved_heading: approved
-                .as_ref()
-                .and(wire.approved_heading.as_ref())
-                .map(Heading::from),
-            head,
-            approved,
-            seen_at: moment(wire.seen_at.as_ref()),
-            checked_at: moment(wire.checked_at.as_ref()),
-            reason: text(&wire.reason),
-            message: text(&wire.message),
-        }
-    }
 }

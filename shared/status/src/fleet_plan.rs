@@ -1,12 +1,10 @@
 //! What a commit would change in an environment, cluster by cluster, with equal answers together.
 
-use flotilla_proto::v1;
-use flotilla_shared::wire::{object_from_wire, planned_word};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Revision, is_empty, moment, text};
+use super::{PlannedAction, Revision, is_empty};
 
 /// What a plan says on the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -121,7 +119,7 @@ pub struct PlannedChange {
     /// `Deployment.apps web/frontend`.
     pub object: String,
     /// What would be done.
-    pub action: String,
+    pub action: PlannedAction,
     /// Why it would not; empty: it would.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
@@ -136,84 +134,11 @@ pub struct PlannedChange {
     pub message: String,
 }
 
-impl From<v1::PlanVerdict> for PlanVerdict {
-    fn from(wire: v1::PlanVerdict) -> Self {
-        match wire {
-            v1::PlanVerdict::Unspecified => Self::Unknown,
-            v1::PlanVerdict::Nothing => Self::Nothing,
-            v1::PlanVerdict::Changes => Self::Changes,
-            v1::PlanVerdict::Conflict => Self::Conflict,
-            v1::PlanVerdict::Refused => Self::Refused,
-            v1::PlanVerdict::TimedOut => Self::TimedOut,
-            v1::PlanVerdict::Offline => Self::Offline,
-            v1::PlanVerdict::Failed => Self::Failed,
-        }
-    }
-}
-
-impl From<&v1::FleetPlan> for FleetPlan {
-    fn from(wire: &v1::FleetPlan) -> Self {
-        let groups: Vec<PlanGroup> = wire.groups.iter().map(PlanGroup::from).collect();
-        Self {
-            id: text(&wire.id),
-            environment: text(&wire.environment),
-            revision: Revision::from_wire(wire.revision.as_ref()),
-            application: text(&wire.application),
-            started_at: moment(wire.started_at.as_ref()),
-            answer: answer(&groups, wire.waiting),
-            summary: summary(&groups, wire.waiting),
-            done: wire.done,
-            waiting: wire.waiting,
-            unconcerned: wire.unconcerned,
-            groups,
-        }
-    }
-}
-
-impl From<&v1::PlanGroup> for PlanGroup {
-    fn from(wire: &v1::PlanGroup) -> Self {
-        Self {
-            verdict: wire.verdict().into(),
-            clusters: wire.clusters.iter().map(|name| text(name)).collect(),
-            applications: wire.applications.iter().map(Into::into).collect(),
-            reason: text(&wire.reason),
-            message: text(&wire.message),
-            folded: wire.folded,
-        }
-    }
-}
-
-impl From<&v1::ApplicationPlan> for PlannedApplication {
-    fn from(wire: &v1::ApplicationPlan) -> Self {
-        Self {
-            application: text(&wire.application),
-            changes: wire.changes.iter().map(Into::into).collect(),
-            unchanged: wire.unchanged,
-            truncated: wire.truncated,
-            reason: text(&wire.reason),
-            message: text(&wire.error),
-        }
-    }
-}
-
-impl From<&v1::ObjectChange> for PlannedChange {
-    fn from(wire: &v1::ObjectChange) -> Self {
-        Self {
-            object: text(&object_from_wire(wire.object.as_ref()).to_string()),
-            action: planned_word(wire.action()).to_owned(),
-            reason: text(&wire.reason),
-            managers: wire.managers.iter().map(|name| text(name)).collect(),
-            fields: wire.fields.iter().map(|field| text(&field.path)).collect(),
-            message: text(&wire.message),
-        }
-    }
-}
-
 impl PlannedChange {
     /// Whether it would be done.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        matches!(self.action.as_str(), "create" | "update" | "delete")
+        self.action.is_done()
     }
 
     /// What is in the way of it, in some words; empty: nothing.
@@ -283,7 +208,8 @@ impl PlanGroup {
     }
 }
 
-fn answer(groups: &[PlanGroup], waiting: u32) -> Answer {
+/// What groups say on the whole, while so many clusters have not answered.
+pub(crate) fn answer(groups: &[PlanGroup], waiting: u32) -> Answer {
     let of = |group: &PlanGroup| match group.verdict {
         PlanVerdict::Nothing => Answer::Nothing,
         PlanVerdict::Changes => Answer::Changes,
@@ -294,7 +220,8 @@ fn answer(groups: &[PlanGroup], waiting: u32) -> Answer {
     all.max().unwrap_or(Answer::Nothing)
 }
 
-fn summary(groups: &[PlanGroup], waiting: u32) -> String {
+/// Likewise, in one line.
+pub(crate) fn summary(groups: &[PlanGroup], waiting: u32) -> String {
     let mut parts: Vec<String> = groups.iter().map(PlanGroup::words).collect();
     if waiting > 0 {
         parts.push(format!("{waiting} still to answer"));
@@ -307,6 +234,8 @@ fn summary(groups: &[PlanGroup], waiting: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use flotilla_proto::v1;
+
     use super::*;
 
     fn change(action: v1::Action, reason: &str, managers: &[&str]) -> v1::ObjectChange {

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_proto::v1;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{is_empty, labels, moment, text};
+use super::{StepKind, is_empty};
 
 /// What a hub says of itself, and what the caller may do there.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -157,7 +156,7 @@ impl StepState {
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// A bounded word, such as `branch-head`, `placement` or `health`; of a gate, its kind.
-    pub step: String,
+    pub step: StepKind,
     /// What it speaks of.
     pub subject: String,
     /// How it stands.
@@ -215,133 +214,4 @@ pub struct Move {
     pub commits: Vec<String>,
     /// How many there are.
     pub commit_count: usize,
-}
-
-impl From<&v1::GetHubResponse> for Hub {
-    fn from(wire: &v1::GetHubResponse) -> Self {
-        Self {
-            version: text(&wire.version),
-            epoch: wire.epoch,
-            operator: text(&wire.operator),
-            rights: wire
-                .rights
-                .iter()
-                .map(|right| Right {
-                    role: text(&right.role),
-                    environments: right.environments.iter().map(|name| text(name)).collect(),
-                })
-                .collect(),
-            address: text(&wire.address),
-            trust_bundle: wire.trust_bundle.clone(),
-            started_at: moment(wire.started_at.as_ref()),
-            fleet_digest: text(&wire.fleet_digest),
-            fleet_loaded_at: moment(wire.fleet_loaded_at.as_ref()),
-            fleet_errors: wire.fleet_error.lines().take(100).map(text).collect(),
-            now: moment(wire.now.as_ref()),
-            store: text(&wire.store),
-            store_failing: wire.store_failing,
-            decider: text(&wire.decider),
-            term: wire.term,
-            moves_branches: wire.moves_branches,
-            given_up: wire
-                .given_up
-                .iter()
-                .take(100)
-                .map(|one| GivenUp {
-                    target: text(&one.target),
-                    event: text(&one.event),
-                    environment: text(&one.environment),
-                    rollout: text(&one.rollout),
-                    at: moment(one.at.as_ref()),
-                    why: text(&one.why),
-                })
-                .collect(),
-            given_up_total: wire.given_up_total,
-        }
-    }
-}
-
-impl From<&v1::TokenStatus> for Token {
-    fn from(wire: &v1::TokenStatus) -> Self {
-        Self {
-            id: text(&wire.id),
-            cluster: text(&wire.cluster),
-            environment: text(&wire.environment),
-            labels: labels(&wire.labels),
-            expires_at: moment(wire.expires_at.as_ref()),
-            redeemed_at: moment(wire.redeemed_at.as_ref()),
-            redeemed_by: text(&wire.redeemed_by),
-            created_by: text(&wire.created_by),
-            auto_accept: wire.auto_accept,
-        }
-    }
-}
-
-impl From<&v1::CreateTokenResponse> for NewToken {
-    fn from(wire: &v1::CreateTokenResponse) -> Self {
-        Self {
-            token: text(&wire.token),
-            status: Token::from(&wire.status.clone().unwrap_or_default()),
-            trust_bundle: wire.trust_bundle.clone(),
-            hub_address: text(&wire.hub_address),
-        }
-    }
-}
-
-impl From<&v1::ExplainStep> for Step {
-    fn from(wire: &v1::ExplainStep) -> Self {
-        Self {
-            step: text(&wire.step),
-            subject: text(&wire.subject),
-            state: match wire.state() {
-                v1::StepState::Ok => StepState::Ok,
-                v1::StepState::Waiting => StepState::Waiting,
-                v1::StepState::Failed => StepState::Failed,
-                v1::StepState::Skipped => StepState::Skipped,
-                v1::StepState::Unspecified => StepState::Unknown,
-            },
-            text: text(&wire.text),
-            reason: text(&wire.reason),
-            at: moment(wire.at.as_ref()),
-            may_open: wire.may_open,
-            opens_at: moment(wire.opens_at.as_ref()),
-        }
-    }
-}
-
-impl From<&v1::PreviewPromotionResponse> for Promotion {
-    fn from(wire: &v1::PreviewPromotionResponse) -> Self {
-        Self {
-            environment: text(&wire.environment),
-            promotes_from: text(&wire.promotes_from),
-            moves: wire.moves.iter().map(Move::from).collect(),
-            clusters: wire.clusters.iter().map(|one| text(one)).collect(),
-            gates: wire
-                .gates
-                .iter()
-                .map(|gate| {
-                    let step = Step::from(gate);
-                    // An older hub says so by the state alone.
-                    let may_open = step.may_open || step.state == StepState::Waiting;
-                    Step { may_open, ..step }
-                })
-                .collect(),
-        }
-    }
-}
-
-impl From<&v1::PromotionMove> for Move {
-    fn from(wire: &v1::PromotionMove) -> Self {
-        Self {
-            repository: text(&wire.repository),
-            url: text(&wire.url),
-            source_branch: text(&wire.source_branch),
-            target_branch: text(&wire.target_branch),
-            from_commit: text(&wire.from_commit),
-            to_commit: text(&wire.to_commit),
-            applications: wire.applications.iter().map(|one| text(one)).collect(),
-            commits: Vec::new(),
-            commit_count: 0,
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The operators' model of a fleet: clusters, environments, rollouts, gates and plans as domain values.
 //!
-//! It is the shape of `-o json`, and what tables, pages and messages are made of. Wire types come in here
-//! with every limit, and go no further.
+//! It is the shape of `-o json`, and what tables, pages and messages are made of. The hub makes it, and sends it on
+//! the wire; wire types come in with every limit, and go no further.
 //!
 //! Keys are camelCase and only ever added; moments are RFC 3339. Each type knows its own JSON Schema, of which
 //! the command line makes the one that is published (`deploy/schemas/output.schema.json`). Texts are cut and
@@ -20,8 +20,13 @@ mod plan;
 pub mod plan_comment;
 mod rollout;
 mod schema;
+mod step;
+mod wire;
+mod words;
 
-pub use cluster::{Application, Cluster, Connectivity, Object, ObjectCounts, Placement};
+pub use cluster::{
+    Application, Cluster, Connectivity, Object, ObjectAction, ObjectCounts, Placement,
+};
 pub use compared::{ClusterDifference, EnvironmentDifference};
 pub use decisions::{Approval, Decisions, Good, Mark, Pin, Quarantine, Seen};
 pub use environment::{Branch, Environment, Fleet, Heading};
@@ -30,14 +35,15 @@ pub use fleet_plan::{
 };
 pub use hub::{GivenUp, Hub, Move, NewToken, Promotion, Right, Step, StepState, Token};
 pub use log::{Entry, Operator};
-pub use plan::{ApplicationPlan, Change, Field};
-pub use rollout::{Budget, Progress, RepositoryCommit, Rollout, RolloutSummary, Wave};
+pub use plan::{ApplicationPlan, Change, Field, PlannedAction};
+pub use rollout::{
+    Apart, Budget, BudgetKind, Phase, Progress, RepositoryCommit, Rollout, RolloutState,
+    RolloutSummary, Wave,
+};
+pub use step::StepKind;
+pub use wire::moment;
 
-use std::collections::BTreeMap;
-
-use flotilla_proto::v1;
 use flotilla_shared::report::plain_line;
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -58,19 +64,6 @@ pub fn text(text: &str) -> String {
         .collect()
 }
 
-#[must_use]
-/// A moment of the wire; none where it names none.
-pub fn moment(timestamp: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
-    flotilla_shared::wire::timestamp_from_wire(timestamp)
-}
-
-fn labels(labels: &[v1::Label]) -> BTreeMap<String, String> {
-    labels
-        .iter()
-        .map(|label| (text(&label.key), text(&label.value)))
-        .collect()
-}
-
 fn is_empty(text: &str) -> bool {
     text.is_empty()
 }
@@ -88,19 +81,20 @@ pub struct Revision {
 }
 
 impl Revision {
-    fn from_wire(wire: Option<&v1::Revision>) -> Option<Self> {
-        wire.filter(|wire| !wire.commit.is_empty())
-            .map(|wire| Self {
-                repository: text(&wire.repository),
-                branch: text(&wire.branch),
-                commit: text(&wire.commit),
-            })
-    }
-
     /// `prod@sha1:3f2a9c1`, the field's usual form.
     #[must_use]
     pub fn short(&self) -> String {
         format!("{}@{}", self.branch, short_commit(&self.commit))
+    }
+}
+
+impl From<&flotilla_shared::revision::Revision> for Revision {
+    fn from(revision: &flotilla_shared::revision::Revision) -> Self {
+        Self {
+            repository: revision.repository.to_string(),
+            branch: revision.branch.to_string(),
+            commit: revision.commit.to_string(),
+        }
     }
 }
 

@@ -1,11 +1,8 @@
 //! Who did what, and who may.
 
-use flotilla_proto::v1;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
-
-use super::{moment, text};
 
 /// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -46,33 +43,4 @@ pub struct Operator {
     pub changed_by: String,
     /// When the role was last given, by the hub's clock.
     pub changed_at: Option<Timestamp>,
-}
-
-impl From<&v1::AuditEntry> for Entry {
-    fn from(wire: &v1::AuditEntry) -> Self {
-        Self {
-            seq: wire.seq,
-            at: moment(wire.at.as_ref()),
-            actor: text(&wire.actor),
-            action: text(&wire.action),
-            environment: text(&wire.environment),
-            clusters: wire.clusters.iter().map(|name| text(name)).collect(),
-            commit: text(&wire.commit),
-            reason: text(&wire.reason),
-            detail: text(&wire.detail),
-            hash: text(&wire.hash),
-        }
-    }
-}
-
-impl From<&v1::OperatorStatus> for Operator {
-    fn from(wire: &v1::OperatorStatus) -> Self {
-        Self {
-            name: text(&wire.name),
-            role: text(&wire.role),
-            environments: wire.environments.iter().map(|name| text(name)).collect(),
-            changed_by: text(&wire.changed_by),
-            changed_at: moment(wire.changed_at.as_ref()),
-        }
-    }
 }

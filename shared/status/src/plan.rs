@@ -1,11 +1,10 @@
 //! What an agent would change.
 
-use flotilla_proto::v1;
-use flotilla_shared::wire::{object_from_wire, planned_word};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Revision, is_empty, text};
+use super::{Revision, is_empty};
+use crate::words::words;
 
 /// One application's plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -27,6 +26,48 @@ pub struct ApplicationPlan {
     pub error: String,
 }
 
+words! {
+    /// What would be done to an object.
+    pub closed PlannedAction {
+        /// It would be made.
+        Create = "create",
+        /// Fields of ours would be set.
+        Update = "update",
+        /// It would be deleted.
+        Delete = "delete",
+        /// It is left alone, on purpose.
+        Skip = "skip",
+        /// A delete of it waits for a person.
+        Hold = "hold",
+        /// It cannot be written.
+        Fail = "fail",
+        /// There is nothing to do.
+        Nothing = "none",
+        /// What a newer agent says.
+        Unknown = "unknown",
+    }
+}
+
+impl PlannedAction {
+    /// Whether something would be done.
+    #[must_use]
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Create | Self::Update | Self::Delete)
+    }
+
+    /// By which a line about it begins.
+    #[must_use]
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Create => "+",
+            Self::Update => "~",
+            Self::Delete => "-",
+            Self::Fail => "!",
+            Self::Skip | Self::Hold | Self::Nothing | Self::Unknown => "=",
+        }
+    }
+}
+
 /// What would become of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -34,7 +75,7 @@ pub struct Change {
     /// `Deployment.apps web/frontend`.
     pub object: String,
     /// What would be done.
-    pub action: String,
+    pub action: PlannedAction,
     /// Why something is not done; empty: it is.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
@@ -57,43 +98,10 @@ pub struct Field {
     pub desired: String,
 }
 
-impl From<&v1::ApplicationPlan> for ApplicationPlan {
-    fn from(wire: &v1::ApplicationPlan) -> Self {
-        Self {
-            application: text(&wire.application),
-            revision: Revision::from_wire(wire.revision.as_ref()),
-            changes: wire.changes.iter().map(Change::from).collect(),
-            unchanged: wire.unchanged,
-            truncated: wire.truncated,
-            error: text(&wire.error),
-        }
-    }
-}
-
 impl ApplicationPlan {
     /// Whether anything would be done, or should be and is not.
     #[must_use]
     pub fn differs(&self) -> bool {
         !self.changes.is_empty() || !self.error.is_empty()
-    }
-}
-
-impl From<&v1::ObjectChange> for Change {
-    fn from(wire: &v1::ObjectChange) -> Self {
-        Self {
-            object: text(&object_from_wire(wire.object.as_ref()).to_string()),
-            action: planned_word(wire.action()).to_owned(),
-            reason: text(&wire.reason),
-            message: text(&wire.message),
-            fields: wire
-                .fields
-                .iter()
-                .map(|field| Field {
-                    path: text(&field.path),
-                    live: text(&field.live),
-                    desired: text(&field.desired),
-                })
-                .collect(),
-        }
     }
 }

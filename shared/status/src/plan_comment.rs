@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use flotilla_forge::{Form, Kind, Section, comment, marker};
 
 use crate::markdown::plain;
-use crate::{FleetPlan, PlanGroup, PlanVerdict, PlannedApplication, PlannedChange};
+use crate::{FleetPlan, PlanGroup, PlanVerdict, PlannedAction, PlannedApplication};
 
 /// Most bytes of one text of others.
 const MAX_TEXT: usize = 500;
@@ -56,13 +56,15 @@ pub fn title(plan: &FleetPlan) -> String {
     title
 }
 
-fn sign(change: &PlannedChange) -> (&'static str, Weight) {
-    match change.action.as_str() {
-        "create" => ("+", Weight::Create),
-        "update" => ("~", Weight::Update),
-        "delete" => ("-", Weight::Bad),
-        "fail" => ("!", Weight::Bad),
-        _ => ("=", Weight::Detail),
+fn weight(action: PlannedAction) -> Weight {
+    match action {
+        PlannedAction::Create => Weight::Create,
+        PlannedAction::Update => Weight::Update,
+        PlannedAction::Delete | PlannedAction::Fail => Weight::Bad,
+        PlannedAction::Skip
+        | PlannedAction::Hold
+        | PlannedAction::Nothing
+        | PlannedAction::Unknown => Weight::Detail,
     }
 }
 
@@ -79,8 +81,9 @@ pub fn lines(application: &PlannedApplication, put: &mut dyn FnMut(&str, Weight)
         return;
     }
     for change in &application.changes {
-        let (sign, tone) = sign(change);
-        put(&format!("{sign} {} {}", change.action, change.object), tone);
+        let action = change.action;
+        let line = format!("{} {action} {}", action.sign(), change.object);
+        put(&line, weight(action));
         if !change.managers.is_empty() {
             let line = format!("    managed by {}", change.managers.join(", "));
             put(&line, Weight::Bad);

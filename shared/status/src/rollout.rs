@@ -1,19 +1,104 @@
 //! Rollouts, their waves and clusters.
 
-use flotilla_proto::v1;
 use flotilla_shared::id::RepositoryName;
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Step, digits, moment, text};
+use super::{Step, digits};
+use crate::words::words;
 
-/// Most budgets that are taken in.
-const MAX_BUDGETS: usize = 8;
-const MAX_GATES: usize = 50;
-/// Most commits that wait beside a rollout.
-const MAX_APART: usize = 100;
+words! {
+    /// How a rollout stands.
+    pub open RolloutState {
+        /// Its gates are not open.
+        Pending = "pending",
+        /// Clusters are being started.
+        Running = "running",
+        /// All of the wave are started and healthy; time passes.
+        Soaking = "soaking",
+        /// A person stopped it.
+        Paused = "paused",
+        /// Its budget of failures is spent; a person decides.
+        Halted = "halted",
+        /// Touched clusters went back to the last good commits.
+        RolledBack = "rolledBack",
+        /// Every wave is complete.
+        Succeeded = "succeeded",
+        /// A newer one took over.
+        Superseded = "superseded",
+    }
+}
+
+impl RolloutState {
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::RolledBack | Self::Succeeded | Self::Superseded)
+    }
+
+    /// Whether clusters are being given its commits, or soak on them.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        matches!(self, Self::Running | Self::Soaking)
+    }
+
+    /// Whether it goes on by itself, as soon as what it waits for is there: nobody and nothing stopped it.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        matches!(self, Self::Pending | Self::Running | Self::Soaking)
+    }
+
+    /// Whether it is over, and there is nothing of it that anybody needs to know.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        matches!(self, Self::Succeeded | Self::Superseded)
+    }
+
+    /// As people say it.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        match self {
+            Self::RolledBack => "rolled back",
+            state => state.as_str(),
+        }
+    }
+}
+
+words! {
+    /// How far one cluster of a rollout is.
+    pub open Phase {
+        /// Not its turn yet.
+        Waiting = "waiting",
+        /// Kept where it is by a pin; takes no part.
+        Pinned = "pinned",
+        /// A person asked it to write nothing; takes no part.
+        Suspended = "suspended",
+        /// It was given the new commits.
+        Started = "started",
+        /// It is healthy on them; time passes.
+        Soaking = "soaking",
+        /// It was healthy on them and is not now.
+        Unavailable = "unavailable",
+        /// Healthy for the soak.
+        Done = "done",
+        /// It did not get there.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// What a budget of a rollout counts.
+    pub open BudgetKind {
+        /// Clusters that did not get there.
+        Failed = "failed",
+        /// Clusters that were healthy on the new commits and are not now.
+        Unavailable = "unavailable",
+        /// Clusters of which nothing is heard.
+        Offline = "offline",
+    }
+}
 
 /// The way of commits through an environment, wave by wave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -24,7 +109,7 @@ pub struct Rollout {
     /// The one whose clusters it changes.
     pub environment: String,
     /// pending, running, soaking, paused, halted, rolledBack, succeeded or superseded.
-    pub state: String,
+    pub state: RolloutState,
     /// What it brings.
     pub target: Vec<RepositoryCommit>,
     /// The last good commits when it began.
@@ -62,6 +147,12 @@ pub struct Rollout {
     /// Its clusters, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<Progress>,
+    /// What a person can do for it to go on, as a command with what it does; empty: nothing, or the note names it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub next: String,
+    /// The wave that people have to approve now; empty: none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub wave_to_approve: String,
 }
 
 /// A rollout in a list, which does not count its clusters.
@@ -72,8 +163,7 @@ pub struct RolloutSummary<'r> {
     id: &'r str,
     /// The one whose clusters it changes.
     environment: &'r str,
-    /// pending, running, soaking, paused, halted, rolledBack, succeeded or superseded.
-    state: &'r str,
+    state: &'r RolloutState,
     /// What it brings.
     target: &'r [RepositoryCommit],
     /// The last good commits when it began.
@@ -144,26 +234,12 @@ fn asks_people(gates: &[Step]) -> bool {
     gates.any(|gate| gate.reason == Reason::ApprovalNeeded.as_str())
 }
 
-impl From<&v1::WaitingCommit> for Apart {
-    fn from(wire: &v1::WaitingCommit) -> Self {
-        let commit = wire.commit.as_ref();
-        Self {
-            commit: RepositoryCommit {
-                repository: commit.map(|one| text(&one.repository)).unwrap_or_default(),
-                commit: commit.map(|one| text(&one.commit)).unwrap_or_default(),
-            },
-            text: text(&wire.text),
-            gates: wire.gates.iter().take(MAX_GATES).map(Step::from).collect(),
-        }
-    }
-}
-
 /// How much of a budget is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Budget {
     /// failed, unavailable or offline.
-    pub budget: String,
+    pub budget: BudgetKind,
     /// Clusters that count against it now.
     pub used: u32,
     /// As many as it takes.
@@ -230,15 +306,6 @@ impl Wave {
     pub fn total(&self) -> u32 {
         self.waiting + self.started + self.soaking + self.unavailable + self.done + self.failed
     }
-
-    /// Whether people have to approve before it begins, and too few did.
-    #[must_use]
-    pub fn wants_approval(&self) -> bool {
-        let touched = self.started + self.soaking + self.unavailable + self.done + self.failed;
-        // That clusters were let through is no word on the wave: the hub still asks.
-        let begun = touched.saturating_sub(self.unchanged) > 0;
-        !begun && self.approved_by.len() < self.approvals as usize
-    }
 }
 
 /// One cluster's part.
@@ -250,7 +317,7 @@ pub struct Progress {
     /// The name of the wave that it is in.
     pub wave: String,
     /// waiting, pinned, suspended, started, soaking, unavailable, done or failed.
-    pub phase: String,
+    pub phase: Phase,
     /// Since when it is in this phase.
     pub since: Option<Timestamp>,
     /// When it was given the new commits.
@@ -262,15 +329,6 @@ pub struct Progress {
     pub message: String,
     /// It renders the same from the new commits as before.
     pub unchanged: bool,
-}
-
-pub(super) fn commits(wire: &[v1::RepositoryCommit]) -> Vec<RepositoryCommit> {
-    wire.iter()
-        .map(|one| RepositoryCommit {
-            repository: text(&one.repository),
-            commit: text(&one.commit),
-        })
-        .collect()
 }
 
 impl RepositoryCommit {
@@ -292,168 +350,24 @@ impl RepositoryCommit {
     }
 }
 
-impl From<&v1::RolloutStatus> for Rollout {
-    fn from(wire: &v1::RolloutStatus) -> Self {
-        Self {
-            id: text(&wire.id),
-            environment: text(&wire.environment),
-            state: text(&wire.state),
-            target: commits(&wire.target),
-            from: commits(&wire.from),
-            waves: wire
-                .waves
-                .iter()
-                .map(|wave| Wave {
-                    name: text(&wave.name),
-                    waiting: wave.waiting,
-                    started: wave.started,
-                    soaking: wave.soaking,
-                    unavailable: wave.unavailable,
-                    done: wave.done,
-                    failed: wave.failed,
-                    pinned: wave.pinned,
-                    suspended: wave.suspended,
-                    unchanged: wave.unchanged,
-                    approvals: wave.approvals,
-                    approved_by: wave.approved_by.iter().map(|name| text(name)).collect(),
-                    soak_seconds: wave.soak_seconds,
-                    offline: wave.offline.min(wave.waiting),
-                    done_unchanged: wave.done_unchanged.min(wave.done),
-                    soak_ends_at: moment(wave.soak_ends_at.as_ref()),
-                })
-                .collect(),
-            wave: wire.wave as usize,
-            created_at: moment(wire.created_at.as_ref()),
-            started_at: moment(wire.started_at.as_ref()),
-            ended_at: moment(wire.ended_at.as_ref()),
-            note: text(&wire.note),
-            clusters: wire
-                .clusters
-                .iter()
-                .map(|one| Progress {
-                    cluster: text(&one.cluster),
-                    wave: text(&one.wave),
-                    phase: text(&one.phase),
-                    since: moment(one.since.as_ref()),
-                    started_at: moment(one.started_at.as_ref()),
-                    reason: text(&one.reason),
-                    message: text(&one.message),
-                    unchanged: one.unchanged,
-                })
-                .collect(),
-            budgets: wire
-                .budgets
-                .iter()
-                .take(MAX_BUDGETS)
-                .map(|one| Budget {
-                    budget: text(&one.budget),
-                    used: one.used,
-                    at_most: one.at_most,
-                })
-                .collect(),
-            gates: wire.gates.iter().take(MAX_GATES).map(Step::from).collect(),
-            more_gates: wire.more_gates,
-            apart: wire.apart.iter().take(MAX_APART).map(Apart::from).collect(),
-            unread: text(&wire.unread),
-            changes: wire.changes.iter().map(|line| text(line)).collect(),
-        }
-    }
-}
-
 impl Rollout {
     /// The wave that wants a person's approval now; none: none does.
     #[must_use]
-    pub fn wants_approval(&self) -> Option<&Wave> {
-        let (present, passed) = self.waves.get(..=self.wave)?.split_last()?;
-        let runs = matches!(self.state.as_str(), "running" | "soaking");
-        // Who comes back behind a wave that was passed by nobody waits for its approval.
-        let waits = self.waves.iter().any(|wave| wave.waiting > 0);
-        let passed = passed.iter().filter(|wave| waits && wave.done == 0);
-        let mut asking = passed.chain([present]);
-        asking.find(|wave| runs && wave.wants_approval())
+    pub fn asked_wave(&self) -> Option<&Wave> {
+        let asked = self.wave_to_approve.as_str();
+        let mut waves = self.waves.iter();
+        waves.find(|wave| !asked.is_empty() && wave.name == asked)
     }
 
     /// Whether people's approval of its commits is among what it waits for.
     #[must_use]
     pub fn wants_commits_approved(&self) -> bool {
-        self.state == "pending" && asks_people(&self.gates)
+        self.state == RolloutState::Pending && asks_people(&self.gates)
     }
 
     /// Whether nothing more will happen.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(
-            self.state.as_str(),
-            "rolledBack" | "succeeded" | "superseded"
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wave(wire: v1::WaveStatus) -> v1::RolloutStatus {
-        v1::RolloutStatus {
-            id: "prod-1".to_owned(),
-            state: "running".to_owned(),
-            waves: vec![v1::WaveStatus {
-                name: "all".to_owned(),
-                approvals: 1,
-                ..wire
-            }],
-            ..v1::RolloutStatus::default()
-        }
-    }
-
-    fn wants(wire: v1::WaveStatus) -> bool {
-        Rollout::from(&wave(wire)).wants_approval().is_some()
-    }
-
-    #[test]
-    fn a_wave_that_nobody_was_in_is_asked_for_while_somebody_waits_behind_it() {
-        let mut wire = wave(v1::WaveStatus {
-            suspended: 1,
-            ..v1::WaveStatus::default()
-        });
-        wire.waves.push(v1::WaveStatus {
-            name: "rest".to_owned(),
-            waiting: 1,
-            ..v1::WaveStatus::default()
-        });
-        wire.wave = 1;
-        let asked = |wire: &v1::RolloutStatus| {
-            let rollout = Rollout::from(wire);
-            rollout.wants_approval().map(|wave| wave.name.clone())
-        };
-        assert_eq!(asked(&wire).as_deref(), Some("all"));
-        let mut taken = wire.clone();
-        taken.waves[0].done = 1;
-        taken.waves[0].unchanged = 1;
-        assert_eq!(asked(&taken), None, "it was passed by who is in it");
-        wire.waves[1].waiting = 0;
-        assert_eq!(asked(&wire), None, "nobody waits for it");
-    }
-
-    #[test]
-    fn clusters_that_nothing_changes_for_do_not_begin_a_wave() {
-        let passed = v1::WaveStatus {
-            waiting: 2,
-            started: 1,
-            done: 2,
-            unchanged: 3,
-            ..v1::WaveStatus::default()
-        };
-        assert!(wants(passed.clone()));
-        let begun = v1::WaveStatus {
-            soaking: 1,
-            ..passed.clone()
-        };
-        assert!(!wants(begun), "one of them was started");
-        let given = v1::WaveStatus {
-            approved_by: vec!["bob".to_owned()],
-            ..passed
-        };
-        assert!(!wants(given));
+        self.state.is_over()
     }
 }

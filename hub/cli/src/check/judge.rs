@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use flotilla_shared::clock::{let_run_ntp, off_by};
 use flotilla_shared::findings::{Findings, Group, Skew, skew};
+use flotilla_status::{Cluster, Connectivity, Environment, Hub, RolloutState};
 use jiff::Timestamp;
 
 use super::{CheckFacts, ContextFacts, Fact, FleetFile, HubFacts, Missing, Validity};
-use crate::view::{Cluster, Connectivity, Environment, Hub};
 
 /// Clocks that differ by more make soaks, windows and new certificates go wrong.
 const CLOCK_LOOK: i64 = 5;
@@ -345,7 +345,7 @@ fn about_environments(group: &mut Group, all: &[Environment], now: Timestamp) {
             look(format!("{name} has a head in quarantine"));
         }
         if let Some(rollout) = &environment.rollout
-            && rollout.state == "halted"
+            && rollout.state == RolloutState::Halted
         {
             let (text, hint) = says(format!(
                 "{name}: rollout {} halted: {}",

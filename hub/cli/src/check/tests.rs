@@ -2,10 +2,10 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::findings::{Findings, Outcome};
+use flotilla_status::{Connectivity, Mark};
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::view::{Connectivity, Mark};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -288,7 +288,7 @@ const CASES: &[Case] = &[
                 note: "1 failed".to_owned(),
                 ..v1::RolloutStatus::default()
             };
-            environment(f).rollout = Some(crate::view::Rollout::from(&wire));
+            environment(f).rollout = Some(flotilla_status::Rollout::from(&wire));
         },
         "Wrong environments: prod: rollout prod-7 halted: 1 failed",
         1,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
 use flotilla_spec::{Objects, remove_application};
+use flotilla_status::{ApplicationPlan, Cluster, Connectivity};
 use tokio::task::JoinSet;
 
 use super::fleet_file::Change;
@@ -16,7 +17,6 @@ use crate::error::Error;
 use crate::printer::Printer;
 use crate::removal::{Outcome, Place};
 use crate::render;
-use crate::view::{ApplicationPlan, Cluster, Connectivity};
 
 /// Agents that are asked at once.
 const ASKED_AT_ONCE: usize = 16;

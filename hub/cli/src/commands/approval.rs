@@ -82,7 +82,7 @@ pub(super) async fn make(
     };
     printer.say("You sign:\n");
     for line in approval.to_text().lines() {
-        printer.say(&format!("  {}", crate::view::text(line)));
+        printer.say(&format!("  {}", flotilla_status::text(line)));
     }
     Ok(approval)
 }

@@ -1,6 +1,7 @@
 //! `audit` and `events`.
 
 use flotilla_proto::v1;
+use flotilla_status::Entry;
 
 use super::patience::Patience;
 use crate::args::{AuditArgs, AuditCommand, EventsArgs, Output};
@@ -11,7 +12,6 @@ use crate::printed::VerifiedLog;
 use crate::printer::Printer;
 use crate::reader;
 use crate::render;
-use crate::view::Entry;
 
 /// Entries asked for after the hub was away.
 const MISSED: u32 = 1000;
@@ -76,7 +76,7 @@ async fn verify(
 ) -> Result<(), Error> {
     let request = client.request(v1::VerifyAuditRequest {});
     let answer = client.api().verify_audit(request).await?.into_inner();
-    let plain = crate::view::text;
+    let plain = flotilla_status::text;
     if !answer.broken.is_empty() {
         return Err(Error::refused(
             format!("the audit log was tampered with: {}", plain(&answer.broken)),

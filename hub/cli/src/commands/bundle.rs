@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use flotilla_http::BodyError;
 use flotilla_proto::v1;
+use flotilla_status::{Application, Cluster, Connectivity, Entry, Operator, Rollout, Step, text};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
@@ -19,7 +20,6 @@ use crate::check::{CheckFacts, judge};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::view::{Application, Cluster, Connectivity, Entry, Operator, Rollout, Step, text};
 
 /// Most subjects that are explained.
 const EXPLAINED: usize = 50;

@@ -7,6 +7,7 @@ use flotilla_proto::v1;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::findings::{Findings, Outcome};
 use flotilla_spec::MAX_FILE_BYTES;
+use flotilla_status::{Cluster, Environment, Hub};
 use jiff::Timestamp;
 
 use super::Reach;
@@ -19,7 +20,6 @@ use crate::context::{Context, Contexts};
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::render::Tone;
-use crate::view::{Cluster, Environment, Hub};
 
 /// Looks, prints, and says by the exit code how it stands.
 pub(super) async fn run(reach: &Reach, args: CheckArgs, printer: &Printer) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! `cluster list`, `accept`, `unlock` and `remove`.
 
 use flotilla_proto::v1;
+use flotilla_status::Cluster;
 
 use super::labels;
 use super::show::{self, Selection};
@@ -8,7 +9,6 @@ use crate::args::ClusterCommand;
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::view::{self, Cluster};
 
 pub(super) async fn run(
     client: &Client,
@@ -43,7 +43,7 @@ pub(super) async fn run(
                 labels: labels(place.labels),
             });
             let response = client.api().accept_cluster(request).await?.into_inner();
-            let detail = match view::text(&response.detail) {
+            let detail = match flotilla_status::text(&response.detail) {
                 empty if empty.is_empty() => empty,
                 detail => format!("; {detail}"),
             };

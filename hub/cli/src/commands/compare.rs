@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use flotilla_proto::v1;
+use flotilla_status::EnvironmentDifference;
 
 use super::check::read_fleet_file;
 use crate::args::Output;
@@ -10,7 +11,6 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::render;
-use crate::view::EnvironmentDifference;
 
 /// A part of a file on its way to the hub.
 const PART: usize = 32 << 10;

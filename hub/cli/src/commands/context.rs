@@ -214,7 +214,7 @@ pub(super) async fn run(
             let name = context.name.clone();
             contexts.put(context);
             contexts.save()?;
-            let until = crate::view::moment(answer.expires_at.as_ref());
+            let until = flotilla_status::moment(answer.expires_at.as_ref());
             let until = until.map_or(String::new(), |end| {
                 end.strftime(" until %Y-%m-%dT%H:%M:%SZ").to_string()
             });

@@ -8,13 +8,13 @@ use flotilla_proto::v1;
 use flotilla_render::{Entry, Tree as _};
 use flotilla_shared::id::{ApplicationName, ClusterName, RepositoryName};
 use flotilla_spec::Spec;
+use flotilla_status::ApplicationPlan;
 
 use crate::args::{DiffArgs, DiffOutput, Output};
 use crate::client::Client;
 use crate::difference::{self, Side};
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::view::ApplicationPlan;
 use crate::work_tree::WorkTree;
 use crate::{commit_tree, git, objects, render};
 

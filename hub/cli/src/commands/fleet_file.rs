@@ -42,7 +42,7 @@ impl Change {
             upstream.path, upstream.branch, upstream.url
         ));
         for line in shown.lines() {
-            printer.say(&crate::view::text(line));
+            printer.say(&flotilla_status::text(line));
         }
         Ok(Self {
             upstream,

@@ -3,6 +3,7 @@
 //! The manifests are the files of `deploy/agent`, so that what a person reads there is what is printed.
 
 use flotilla_proto::v1;
+use flotilla_status::Hub;
 use serde_json::json;
 
 use super::{labels, token};
@@ -10,7 +11,6 @@ use crate::args::{JoinManifest, JoinOutput, Workload};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::view::Hub;
 
 const NAMESPACE: &str = include_str!("../../../../deploy/agent/namespace.yaml");
 const RBAC: &str = include_str!("../../../../deploy/agent/rbac.yaml");

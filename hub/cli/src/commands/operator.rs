@@ -1,6 +1,7 @@
 //! `operator`.
 
 use flotilla_proto::v1;
+use flotilla_status::Operator;
 use jiff::Timestamp;
 
 use super::names;
@@ -9,7 +10,6 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::render;
-use crate::view::Operator;
 
 pub(super) async fn run(
     client: &Client,

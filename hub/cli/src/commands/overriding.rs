@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
 use flotilla_shared::id::RepositoryName;
+use flotilla_status::{Decisions, RepositoryCommit, Rollout, digits};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -13,7 +14,6 @@ use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::view::{Decisions, RepositoryCommit, Rollout, digits};
 
 /// Whether the commit that was named is at the head of the environment's own branch.
 pub(super) async fn is_there(client: &Client, args: &Promote) -> Result<bool, Error> {
@@ -195,8 +195,9 @@ fn held(
 
 #[cfg(test)]
 mod tests {
+    use flotilla_status::{Approval, Mark, Quarantine};
+
     use super::*;
-    use crate::view::{Approval, Mark, Quarantine};
 
     fn of(repository: &str, digit: &str) -> RepositoryCommit {
         RepositoryCommit {
@@ -314,6 +315,7 @@ mod tests {
                 rolled_back: String::new(),
                 repositories: Vec::new(),
             }),
+            repository: String::new(),
         });
         assert!(held(&here, Some(&waits), &decisions, Choice::All).is_empty());
         // It was let in, and failed.

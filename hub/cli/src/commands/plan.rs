@@ -8,6 +8,7 @@ use std::time::Duration;
 use flotilla_forge::{Kind, Repository, Secret};
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use flotilla_status::{Answer, FleetPlan};
 use tonic::Code;
 
 use super::commit::{self, Place};
@@ -18,7 +19,6 @@ use crate::error::Error;
 use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::reader;
-use crate::view::{Answer, FleetPlan};
 use crate::{forge, pulls, render};
 
 /// Between two looks at a plan, where the hub does not wait itself.

@@ -7,6 +7,7 @@ mod unread;
 use flotilla_forge::{Repository, Secret};
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use flotilla_status::{FleetPlan, Move, Promotion};
 use tokio::time::Instant;
 
 use self::gates::{Go, Opened};
@@ -19,7 +20,6 @@ use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::pulls;
 use crate::render;
-use crate::view::{FleetPlan, Move, Promotion};
 
 /// What is left to whoever has no forge.
 const NO_FORGE: &str = "promote without --pull-request";
@@ -399,7 +399,7 @@ async fn check(one: &mut Move, args: &Promote) -> Result<Checked, Error> {
     one.commits = log
         .lines
         .iter()
-        .map(|line| crate::view::text(line))
+        .map(|line| flotilla_status::text(line))
         .collect();
     one.commit_count = log.count;
     Ok(Checked {

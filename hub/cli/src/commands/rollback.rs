@@ -6,6 +6,7 @@ mod push;
 
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use flotilla_status::{Good, RepositoryCommit, digits};
 
 use super::{commit, repository, rollout};
 use crate::args::{CommitPrefix, RollbackArgs};
@@ -13,7 +14,6 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::git::Workspace;
 use crate::printer::Printer;
-use crate::view::{Good, RepositoryCommit, digits};
 
 /// What goes back: an environment's branch of one repository, as the hub names it and as Git has it.
 struct Reversion<'a> {
@@ -297,8 +297,9 @@ fn choose(good: &[Good], repository: &str, (head, twin): (&str, Option<&str>)) -
 
 #[cfg(test)]
 mod tests {
+    use flotilla_status::Seen;
+
     use super::*;
-    use crate::view::Seen;
 
     fn good(commit: &str, rollout: &str, doubt: Option<&str>) -> Good {
         let seen = doubt.map(|doubt| Seen {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_shared::id::EnvironmentName;
+use flotilla_status::{Decisions, Rollout, RolloutState, RolloutSummary};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -15,7 +16,6 @@ use crate::printed::RolloutWithDecisions;
 use crate::printer::{Canvas, Printer};
 use crate::reader;
 use crate::render;
-use crate::view::{Decisions, Rollout, RolloutSummary};
 
 /// How often a watched rollout is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -137,7 +137,7 @@ pub(super) async fn watch(
     }
     let mut patience = Patience::default();
     let mut canvas = Canvas::default();
-    let (mut shown, mut told) = (String::new(), None);
+    let (mut shown, mut told) = (String::new(), None::<String>);
     let mut subject = subject.to_owned();
     let mut was_there = false;
     loop {
@@ -177,12 +177,11 @@ pub(super) async fn watch(
                 printer.out(&format!("{line}\n"))?;
                 shown = line;
             }
-            let goes_on = matches!(rollout.state.as_str(), "running" | "soaking" | "pending");
-            let next = render::next(&rollout).filter(|_| goes_on);
-            if let Some(next) = next.as_ref().filter(|next| told.as_ref() != Some(*next)) {
+            let next = render::next(&rollout).filter(|_| rollout.state.goes_on());
+            if let Some(next) = next.filter(|next| told.as_deref() != Some(*next)) {
                 printer.say(&format!("next: {next}"));
             }
-            told = next;
+            told = next.map(ToOwned::to_owned);
         }
         if let Some(end) = end(&rollout) {
             return end;
@@ -198,24 +197,28 @@ pub(super) async fn watch(
 fn end(rollout: &Rollout) -> Option<Result<(), Error>> {
     // Why is in what was shown last.
     let (id, environment) = (&rollout.id, &rollout.environment);
-    let (message, hint) = match rollout.state.as_str() {
-        "succeeded" => return Some(Ok(())),
-        "halted" => (
+    let (message, hint) = match &rollout.state {
+        RolloutState::Succeeded => return Some(Ok(())),
+        RolloutState::Halted => (
             format!("{id} is halted"),
             format!(
                 "`flotilla retry {environment}` tries the failed clusters again, `flotilla abort \
                  {environment} --reason TEXT` returns them; a newer commit takes over"
             ),
         ),
-        "rolledBack" => (
+        RolloutState::RolledBack => (
             format!("{id} was rolled back"),
             format!("`flotilla explain {environment}` says more"),
         ),
-        "superseded" => (
+        RolloutState::Superseded => (
             format!("{id} was superseded"),
             format!("`flotilla rollout watch {environment}` shows the one that took over"),
         ),
-        _ => return None,
+        RolloutState::Pending
+        | RolloutState::Running
+        | RolloutState::Soaking
+        | RolloutState::Paused
+        | RolloutState::Other(_) => return None,
     };
     Some(Err(Error::not_yet(message, hint)))
 }
@@ -245,7 +248,7 @@ fn line(rollout: &Rollout) -> String {
     format!(
         "{} {} [{}]{note}",
         rollout.id,
-        render::words(&rollout.state),
+        rollout.state.said(),
         waves.join(", ")
     )
 }

@@ -2,6 +2,7 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::id::{ApplicationName, ClusterName};
+use flotilla_status::{Application, Cluster, Connectivity, Environment, Hub, Step};
 use jiff::Timestamp;
 
 use super::{filter, names};
@@ -10,7 +11,6 @@ use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::render::{self, Width};
-use crate::view::{Application, Cluster, Connectivity, Environment, Hub, Step};
 
 /// Which clusters a list has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::watch_response::Event;
+use flotilla_status::{Cluster, Environment, Fleet, Hub};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -17,7 +18,6 @@ use crate::printed::StatusChange;
 use crate::printer::{Canvas, Printer};
 use crate::reader;
 use crate::render::{self, Paint, StatusOptions};
-use crate::view::{Cluster, Environment, Fleet, Hub};
 
 /// Changes that come this close together are drawn once.
 const DEBOUNCE: Duration = Duration::from_millis(100);

@@ -2,6 +2,7 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::revision::Commit;
+use flotilla_status::{RepositoryCommit, Rollout, digits};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{approval, commit, repository, rollout};
@@ -9,13 +10,12 @@ use crate::args::{ApproveArgs, PinArgs, Reasoned, SubjectArgs, SuspendArgs};
 use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::view::{RepositoryCommit, Rollout, digits};
 
 /// Sends an action; answered when the hub has it on disk, with what it came to.
 pub(super) async fn send(client: &Client, request: v1::SteerRequest) -> Result<String, Error> {
     let request = client.request(request);
     let answer = client.api().steer(request).await?.into_inner();
-    Ok(crate::view::text(&answer.detail))
+    Ok(flotilla_status::text(&answer.detail))
 }
 
 /// An action on an environment.
@@ -244,7 +244,7 @@ pub(super) async fn approve(
                     )
                 })?;
             if wave.is_none() && rollout.started_at.is_some() {
-                wave = rollout.wants_approval().map(|wave| wave.name.clone());
+                wave = Some(rollout.wave_to_approve.clone()).filter(|wave| !wave.is_empty());
             }
             let mut all = asked(&rollout, wave.as_deref());
             if all.is_empty() && rollout.started_at.is_some() {

@@ -1,6 +1,7 @@
 //! `token`.
 
 use flotilla_proto::v1;
+use flotilla_status::{NewToken, Token};
 use jiff::Timestamp;
 
 use super::labels;
@@ -9,7 +10,6 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::render;
-use crate::view::{NewToken, Token};
 
 pub(super) async fn run(
     client: &Client,

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
+use flotilla_status::{Step, StepKind};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::view::Step;
 
 type Asked = Arc<Mutex<Vec<(String, Value)>>>;
 
@@ -68,7 +68,7 @@ fn promotion() -> (Promotion, Move) {
         moves: vec![one.clone()],
         clusters: vec!["eu-1".to_owned()],
         gates: vec![Step {
-            step: "health".to_owned(),
+            step: StepKind::Health,
             subject: "d1".to_owned(),
             state: StepState::Ok,
             text: "runs exactly this, synced and healthy".to_owned(),

@@ -1,6 +1,7 @@
 //! One cluster in full, and why it is as it is.
 
 use flotilla_shared::clock::off_by;
+use flotilla_status::{Cluster, Object, ObjectAction, Placement, Revision, Step};
 use jiff::Timestamp;
 
 use super::list::labels;
@@ -8,7 +9,6 @@ use super::rollout::pinned;
 use super::{
     Cell, Paint, Table, Tone, age, connection_cell, dash, health_cell, step_cell, sync_cell, until,
 };
-use crate::view::{Cluster, Object, Placement, Revision, Step};
 
 /// The whole of `flotilla describe cluster`.
 #[must_use]
@@ -118,7 +118,7 @@ fn placement(one: &Placement, paint: Paint, now: Timestamp) -> String {
         let mut objects: Vec<&Object> = one.objects.iter().collect();
         // Agents send the worst first; a table is still right where one does not.
         objects.sort_by(|a, b| {
-            let rank = |object: &Object| (object.health, object.action == "Failed");
+            let rank = |object: &Object| (object.health, object.action == ObjectAction::Failed);
             rank(b).cmp(&rank(a))
         });
         let mut table = Table::new(["KIND", "NAMESPACE", "NAME", "ACTION", "HEALTH", "MESSAGE"]);
@@ -134,15 +134,15 @@ fn placement(one: &Placement, paint: Paint, now: Timestamp) -> String {
             };
             let message = format!("{}{colon}{}", object.reason, object.message);
             let action = match object.action {
-                "Failed" => Tone::Bad,
-                "Held" => Tone::Warn,
+                ObjectAction::Failed => Tone::Bad,
+                ObjectAction::Held => Tone::Warn,
                 _ => Tone::Plain,
             };
             table.row([
                 Cell::from(kind),
                 Cell::from(dash(&object.namespace)),
                 Cell::from(object.name.as_str()),
-                Cell::new(action, object.action),
+                Cell::new(action, object.action.as_str()),
                 health_cell(object.health),
                 Cell::from(message),
             ]);

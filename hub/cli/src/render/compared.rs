@@ -1,7 +1,8 @@
 //! What a fleet file would change, as text.
 
+use flotilla_status::EnvironmentDifference;
+
 use super::{Paint, Table, Tone, count, dash};
-use crate::view::EnvironmentDifference;
 
 /// Environment by environment, with the clusters that it touches.
 #[must_use]

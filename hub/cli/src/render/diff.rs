@@ -2,30 +2,37 @@
 
 use std::fmt::Write as _;
 
+use flotilla_status::{ApplicationPlan, PlannedAction, Revision};
+
 use super::{Paint, Tone};
-use crate::view::ApplicationPlan;
+
+fn tone(action: PlannedAction) -> Tone {
+    match action {
+        PlannedAction::Create => Tone::Good,
+        PlannedAction::Update => Tone::Warn,
+        PlannedAction::Delete | PlannedAction::Fail => Tone::Bad,
+        PlannedAction::Skip
+        | PlannedAction::Hold
+        | PlannedAction::Nothing
+        | PlannedAction::Unknown => Tone::Dim,
+    }
+}
 
 /// Plans, object by object and field by field.
 #[must_use]
 pub fn diff(plans: &[ApplicationPlan], paint: Paint) -> String {
     let mut out = String::new();
     for plan in plans {
-        let revision = plan.revision.as_ref().map(crate::view::Revision::short);
+        let revision = plan.revision.as_ref().map(Revision::short);
         let head = format!("{} {}", plan.application, revision.unwrap_or_default());
         let _ = writeln!(out, "{}", paint.paint(Tone::Head, head.trim_end()));
         if !plan.error.is_empty() {
             let _ = writeln!(out, "  {}", paint.paint(Tone::Bad, &plan.error));
         }
         for change in &plan.changes {
-            let (sign, tone) = match change.action.as_str() {
-                "create" => ("+", Tone::Good),
-                "update" => ("~", Tone::Warn),
-                "delete" => ("-", Tone::Bad),
-                "fail" => ("!", Tone::Bad),
-                _ => ("=", Tone::Dim),
-            };
-            let line = format!("{sign} {} {}", change.action, change.object);
-            let _ = writeln!(out, "  {}", paint.paint(tone, &line));
+            let action = change.action;
+            let line = format!("{} {action} {}", action.sign(), change.object);
+            let _ = writeln!(out, "  {}", paint.paint(tone(action), &line));
             if !change.reason.is_empty() {
                 let _ = writeln!(out, "      {}: {}", change.reason, change.message);
             }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use flotilla_shared::words::counted;
+use flotilla_status::{
+    Application, Cluster, Connectivity, Environment, Hub, Right, Token, short_commit,
+};
 use jiff::Timestamp;
 
 use super::status::revision;
 use super::{Cell, Paint, Table, Tone, age, connection_cell, dash, health_cell, sync_cell, until};
-use crate::view::{
-    Application, Cluster, Connectivity, Environment, Hub, Right, Token, short_commit,
-};
 
 /// `a=b,c=d`.
 pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {

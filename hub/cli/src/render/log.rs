@@ -1,9 +1,9 @@
 //! The audit log and operators as text.
 
+use flotilla_status::{Entry, Operator, digits};
 use jiff::Timestamp;
 
 use super::{Cell, Paint, Table, age, dash};
-use crate::view::{Entry, Operator, digits};
 
 /// Audit entries, one a line.
 #[must_use]

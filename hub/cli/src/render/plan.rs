@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use flotilla_status::plan_comment::{Weight, lines, names, title};
+use flotilla_status::{FleetPlan, PlanVerdict};
 
 use super::{Paint, Tone};
-use crate::view::{FleetPlan, PlanVerdict};
 
 fn tone(weight: Weight) -> Tone {
     match weight {

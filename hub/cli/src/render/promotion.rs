@@ -1,9 +1,9 @@
 //! What a promotion moves.
 
+use flotilla_status::{Promotion, Step, short_commit};
 use jiff::Timestamp;
 
 use super::{Cell, Paint, Table, Tone, age, count, dash, step_cell};
-use crate::view::{Promotion, Step, short_commit};
 
 /// Commits, clusters and gates.
 #[must_use]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Paint, Tone};
-use crate::removal::{Outcome, Place};
+use crate::removal::{Fate, Outcome, Place};
 
 /// Clusters that a line names at most.
 const NAMED: usize = 8;
@@ -41,11 +41,11 @@ pub(crate) fn removal(name: &str, places: &[Place], paint: Paint) -> String {
                 let _ = writeln!(out, "  nothing of it is there");
             }
             Outcome::Planned(lines, _) => {
-                for (action, text) in lines {
-                    let (sign, tone) = match action.as_str() {
-                        "delete" => ("- delete", Tone::Bad),
-                        "" => (" ", Tone::Dim),
-                        _ => ("= stays ", Tone::Warn),
+                for (fate, text) in lines {
+                    let (sign, tone) = match fate {
+                        Fate::Deleted => ("- delete", Tone::Bad),
+                        Fate::Untold => (" ", Tone::Dim),
+                        Fate::Stays => ("= stays ", Tone::Warn),
                     };
                     let _ = writeln!(out, "  {}", paint.paint(tone, &format!("{sign} {text}")));
                 }

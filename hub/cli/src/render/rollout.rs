@@ -1,9 +1,12 @@
 //! Rollouts and decisions as text.
 
+use flotilla_status::{
+    Decisions, Mark, Phase, Pin, Progress, Quarantine, RepositoryCommit, Rollout, RolloutState,
+    Wave,
+};
 use jiff::Timestamp;
 
 use super::{Cell, Paint, Table, Tone, age, count, dash, span, until};
-use crate::view::{Decisions, Mark, Pin, Progress, Quarantine, RepositoryCommit, Rollout, Wave};
 
 /// Width of a wave's bar, in characters.
 const BAR: usize = 24;
@@ -14,12 +17,30 @@ pub(super) fn short(commits: &[RepositoryCommit]) -> String {
     dash(&RepositoryCommit::title(commits)).to_owned()
 }
 
-pub(super) fn tone(state: &str) -> Tone {
+pub(super) fn tone(state: &RolloutState) -> Tone {
     match state {
-        "succeeded" | "done" => Tone::Good,
-        "halted" | "rolledBack" | "failed" => Tone::Bad,
-        "superseded" | "waiting" => Tone::Dim,
-        _ => Tone::Warn,
+        RolloutState::Succeeded => Tone::Good,
+        RolloutState::Halted | RolloutState::RolledBack => Tone::Bad,
+        RolloutState::Superseded => Tone::Dim,
+        RolloutState::Pending
+        | RolloutState::Running
+        | RolloutState::Soaking
+        | RolloutState::Paused
+        | RolloutState::Other(_) => Tone::Warn,
+    }
+}
+
+fn phase_tone(phase: &Phase) -> Tone {
+    match phase {
+        Phase::Done => Tone::Good,
+        Phase::Failed => Tone::Bad,
+        Phase::Waiting => Tone::Dim,
+        Phase::Pinned
+        | Phase::Suspended
+        | Phase::Started
+        | Phase::Soaking
+        | Phase::Unavailable
+        | Phase::Other(_) => Tone::Warn,
     }
 }
 
@@ -35,7 +56,7 @@ pub fn rollouts(
     for rollout in rollouts {
         table.row([
             rollout.id.as_str().into(),
-            Cell::new(tone(&rollout.state), words(&rollout.state)),
+            Cell::new(tone(&rollout.state), rollout.state.said()),
             short(&rollout.target).into(),
             short(&rollout.from).into(),
             wave_of(rollout).into(),
@@ -113,12 +134,12 @@ pub fn rollout(
     let worth = rollout
         .clusters
         .iter()
-        .filter(|one| !matches!(one.phase.as_str(), "done" | "waiting"));
+        .filter(|one| !matches!(one.phase, Phase::Done | Phase::Waiting));
     for one in worth.clone().take(MAX_CLUSTERS) {
         table.row([
             one.cluster.as_str().into(),
             one.wave.as_str().into(),
-            Cell::new(tone(&one.phase), one.phase.as_str()),
+            Cell::new(phase_tone(&one.phase), one.phase.as_str()),
             age(one.since, now).into(),
             why(one, rollout, now).into(),
         ]);
@@ -186,7 +207,7 @@ pub(super) fn headline(rollout: &Rollout, now: Timestamp) -> String {
     let mut text = format!(
         "{} {}: {}",
         rollout.id,
-        words(&rollout.state),
+        rollout.state.said(),
         short(&rollout.target)
     );
     if !rollout.from.is_empty() && rollout.from != rollout.target {
@@ -222,48 +243,14 @@ pub(super) fn headline(rollout: &Rollout, now: Timestamp) -> String {
     text
 }
 
-/// Why it stands as it does; none where that is said already.
+/// Why it stands as it does; none: there is nothing to say.
 pub(super) fn note(rollout: &Rollout) -> Option<&str> {
-    let note = rollout.note.as_str();
-    let said = rollout.state == "succeeded" && note.ends_with(" clusters") && !note.contains(';');
-    (!note.is_empty() && !said).then_some(note)
+    Some(rollout.note.as_str()).filter(|note| !note.is_empty())
 }
 
-/// A state as people say it.
-pub(crate) fn words(state: &str) -> &str {
-    match state {
-        "rolledBack" => "rolled back",
-        state => state,
-    }
-}
-
-/// What a person may do for a rollout to go on.
-pub(crate) fn next(rollout: &Rollout) -> Option<String> {
-    let environment = &rollout.environment;
-    if let Some(wave) = rollout.wants_approval() {
-        return Some(format!(
-            "flotilla approve {environment} --wave {}",
-            wave.name
-        ));
-    }
-    // A hub of this version names the act itself.
-    if rollout.note.contains("flotilla ") {
-        return None;
-    }
-    match rollout.state.as_str() {
-        "halted" => Some(format!(
-            "push a repair, which takes over; or flotilla retry {environment}; or flotilla abort \
-             {environment} --reason TEXT"
-        )),
-        "paused" => Some(format!(
-            "flotilla explain {environment} says who may let it go on"
-        )),
-        "pending" if rollout.note.starts_with("approval") => {
-            Some(format!("flotilla approve {environment}"))
-        }
-        "pending" => Some(format!("flotilla explain {environment} shows each gate")),
-        _ => None,
-    }
+/// What a person may do for a rollout to go on; none: nothing, or its note says so.
+pub(crate) fn next(rollout: &Rollout) -> Option<&str> {
+    Some(rollout.next.as_str()).filter(|next| !next.is_empty())
 }
 
 fn wave_note(wave: &Wave, rollout: &Rollout) -> String {
@@ -302,14 +289,14 @@ fn why(one: &Progress, rollout: &Rollout, now: Timestamp) -> String {
         .find(|wave| wave.name == one.wave)
         .map(|wave| wave.soak_seconds)
         .filter(|soak| *soak > 0);
-    match (one.phase.as_str(), one.message.as_str(), soak) {
-        ("soaking", "", Some(soak)) if !one.unchanged => format!(
+    match (&one.phase, one.message.as_str(), soak) {
+        (Phase::Soaking, "", Some(soak)) if !one.unchanged => format!(
             "healthy for {} of {}",
             age(one.since, now),
             span(i64::from(soak))
         ),
         (_, "", _) if one.unchanged => "changes nothing here".to_owned(),
-        ("started", "", _) => "no report of this commit yet".to_owned(),
+        (Phase::Started, "", _) => "no report of this commit yet".to_owned(),
         (_, message, _) => dash(message).to_owned(),
     }
 }

@@ -2,15 +2,16 @@
 
 use flotilla_shared::clock::agent_clock;
 use flotilla_shared::health::{Health, SyncState};
+use flotilla_status::{
+    Branch, Cluster, Connectivity, Environment, Fleet, Placement, Revision, RolloutState,
+    short_commit,
+};
 use jiff::Timestamp;
 
 use super::rollout::{headline, next, note, pinned, stopped, tone};
 use super::{
     Cell, Paint, Table, Tone, age, connection_cell, count, dash, health_cell, health_tone,
     sync_cell,
-};
-use crate::view::{
-    Branch, Cluster, Connectivity, Environment, Fleet, Placement, Revision, short_commit,
 };
 
 /// How much to show.
@@ -163,10 +164,10 @@ fn summary(environment: &Environment, options: StatusOptions) -> String {
 fn steering(environment: &Environment, now: Timestamp) -> Vec<(Tone, String)> {
     let mut lines = Vec::new();
     if let Some(rollout) = &environment.rollout
-        && !matches!(rollout.state.as_str(), "succeeded" | "superseded")
+        && !rollout.state.is_quiet()
     {
-        let quiet = rollout.state == "rolledBack" && environment.quarantined.is_empty();
-        if !quiet {
+        let is_undone = rollout.state == RolloutState::RolledBack;
+        if !is_undone || !environment.quarantined.is_empty() {
             let note = note(rollout).map(|note| format!(": {note}"));
             let text = headline(rollout, now) + &note.unwrap_or_default();
             lines.push((tone(&rollout.state), text));

@@ -1,8 +1,8 @@
 //! Whole outputs, from what a hub tells.
 
 use flotilla_cli::render::{self, Paint, StatusOptions, Width};
-use flotilla_cli::view::{Cluster, Environment, Fleet, Promotion, Step};
 use flotilla_proto::v1;
+use flotilla_status::{Cluster, Environment, Fleet, Promotion, Step};
 use jiff::Timestamp;
 
 use crate::fixture::{self, NEW, NOW, OLD};
@@ -189,7 +189,7 @@ fn a_branch_that_cannot_be_read_is_a_line() {
 
 #[test]
 fn diff_shows_each_field_and_what_is_held() {
-    let plans: Vec<flotilla_cli::view::ApplicationPlan> =
+    let plans: Vec<flotilla_status::ApplicationPlan> =
         fixture::plans().iter().map(Into::into).collect();
     insta::assert_snapshot!(render::diff(&plans, Paint::Plain));
 }

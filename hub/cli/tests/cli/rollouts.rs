@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use flotilla_cli::render::{self, Paint};
-use flotilla_cli::view::{Decisions, Entry, Rollout, RolloutSummary};
 use flotilla_proto::v1;
+use flotilla_status::{Decisions, Entry, Rollout, RolloutSummary};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -61,6 +61,8 @@ fn rollout() -> Rollout {
                 ..v1::ClusterProgress::default()
             },
         ],
+        next: "push a repair, which takes over; or flotilla retry prod; or flotilla abort prod --reason TEXT"
+            .to_owned(),
         ..v1::RolloutStatus::default()
     })
 }
@@ -127,6 +129,16 @@ fn answer(state: &str, wave: v1::WaveStatus) -> v1::GetRolloutResponse {
     }
 }
 
+/// Of a rollout that waits for people to approve its wave.
+fn asking(wave: v1::WaveStatus) -> v1::GetRolloutResponse {
+    let name = wave.name.clone();
+    let mut answer = answer("running", wave);
+    let rollout = answer.rollout.as_mut().unwrap();
+    rollout.next = format!("flotilla approve prod --wave {name}");
+    rollout.wave_to_approve = name;
+    answer
+}
+
 #[test]
 fn a_watched_rollout_outlives_its_hub_and_says_what_it_waits_for() {
     let asks = v1::WaveStatus {
@@ -134,7 +146,7 @@ fn a_watched_rollout_outlives_its_hub_and_says_what_it_waits_for() {
         ..wave("half", 0, 0, 0, 2)
     };
     let answers = [
-        Ok(answer("running", asks)),
+        Ok(asking(asks)),
         Err(Status::unavailable("starting")),
         Err(Status::deadline_exceeded("busy")),
         Ok(answer("running", wave("half", 1, 0, 0, 1))),
@@ -305,7 +317,7 @@ fn an_approval_is_for_what_waits() {
         approvals: 1,
         ..wave("half", 0, 0, 0, 2)
     };
-    let mut waits = answer("running", asks);
+    let mut waits = asking(asks);
     waits.rollout.as_mut().unwrap().started_at = ago(10);
     let mut goes = answer("running", wave("half", 1, 0, 0, 1));
     goes.rollout.as_mut().unwrap().started_at = ago(10);

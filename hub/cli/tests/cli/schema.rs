@@ -155,7 +155,7 @@ fn a_key_too_few_is_refused_and_a_key_more_only_here() {
         let is_known = CLOSED.with(|contract| contract.takes("getClusters", value).is_ok());
         (published.takes("getClusters", value).is_ok(), is_known)
     };
-    let cluster = flotilla_cli::view::Cluster::from(&fixture::bad("prod-1", "prod"));
+    let cluster = flotilla_status::Cluster::from(&fixture::bad("prod-1", "prod"));
     let good = json!([cluster]);
     assert_eq!(takes(&good), (true, true));
     let change = |key: &str, value: Value| {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::super::Fleet;
 use super::super::environment::{EnvironmentState, Pin};
 use super::super::event::{AuditEntry, Effect, SessionId};
-use super::super::gates::{Gate, JOB};
+use super::super::gates::{Gate, GateKind};
 use super::super::job_note::{JobNote, JobResult};
 use super::super::rollout::Commits;
 use super::super::settle::HUB;
@@ -65,7 +65,7 @@ impl Fleet {
             return waiting;
         }
         // Nothing of a commit runs before everything else lets it in.
-        let is_other = |gate: &Gate| gate.gate != JOB && gate.holds_back();
+        let is_other = |gate: &Gate| gate.gate != GateKind::Job && gate.holds_back();
         if rollout.started_at.is_none() {
             let gates = self.enforced_gates(environment, &rollout.target, now);
             if !gates.iter().any(is_other) {

@@ -99,7 +99,7 @@ impl Fleet {
 
     /// Why a rollout cannot begin: all who run something of what it brings are kept out of it. It gives way to
     /// what others can prove.
-    pub(super) fn kept_out(&self, rollout: &Rollout, now: Timestamp) -> Option<String> {
+    pub(crate) fn kept_out(&self, rollout: &Rollout, now: Timestamp) -> Option<String> {
         if rollout.started_at.is_some() {
             return None;
         }

@@ -1,6 +1,6 @@
 //! What the clusters of the environment before say for a commit, who of them counts, and what may still come.
 
-use super::super::gates::{Gate, Open};
+use super::super::gates::{Gate, GateKind, Open};
 use super::proof::PROVING;
 use super::roll::{World, file, of_second};
 use super::*;
@@ -109,7 +109,7 @@ fn a_proof_may_come_of_what_is_good_at_the_head_under_way_or_queued_there() {
         let prod = world.fleet.spec().environment(&prod).unwrap();
         let target = [("fleet".parse().unwrap(), commit(n))].into();
         let mut gates = world.fleet.gates(prod, &target, at(world.second));
-        gates.retain(|gate| gate.gate == "health");
+        gates.retain(|gate| gate.gate == GateKind::Health);
         assert_eq!(gates.len(), 1, "{gates:?}");
         assert_eq!(gates[0].text, "does not run this commit");
         !gates[0].lasting
@@ -147,7 +147,7 @@ fn said(world: &World, repository: &str, commit: Commit) -> String {
     let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
     let target = [(repository.parse().unwrap(), commit)].into();
     let gates = world.fleet.gates(prod.unwrap(), &target, at(world.second));
-    let gate = gates.into_iter().find(|gate| gate.gate == "health");
+    let gate = gates.into_iter().find(|gate| gate.gate == GateKind::Health);
     gate.unwrap().text
 }
 

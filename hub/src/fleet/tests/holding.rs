@@ -2,9 +2,11 @@
 
 use flotilla_notify::Kind;
 use flotilla_shared::heading::Heading;
+use flotilla_status::{BudgetKind, StepKind};
 
 use super::roll::{World, approve, file, of_second};
 use super::*;
+use crate::fleet::rollout::Phase;
 use crate::notify::conditions::conditions;
 use crate::status::{self, Detail};
 
@@ -63,7 +65,7 @@ fn budgets_and_the_end_of_a_soak_are_told_while_it_goes_on() {
         .iter()
         .map(|one| (one.budget.clone(), one.used, one.at_most))
         .collect();
-    assert_eq!(budgets[0], ("failed".to_owned(), 0, 1));
+    assert_eq!(budgets[0], (BudgetKind::Failed, 0, 1));
     for (repository, commit) in [("fleet", commit(1)), ("second", of_second(1))] {
         let scope = Scope::Wave("two".to_owned());
         world.act(&approve(repository, &commit, scope)).unwrap();
@@ -74,8 +76,8 @@ fn budgets_and_the_end_of_a_soak_are_told_while_it_goes_on() {
         assert!(tries < 10, "{}", world.rollout().note);
         world.pass(1);
     }
-    let end = shown(&world).waves[1].soak_ends_at.unwrap().seconds;
-    let left = end - at(world.second).as_second();
+    let end = shown(&world).waves[1].soak_ends_at.unwrap();
+    let left = end.as_second() - at(world.second).as_second();
     assert!((1..=3).contains(&left), "{left} s of 3");
     world.pass(20);
     let over = shown(&world);
@@ -106,10 +108,27 @@ fn closed_gates_are_told_with_evidence_and_opening_time() {
     let window = told
         .gates
         .iter()
-        .find(|gate| gate.step == "window")
+        .find(|gate| gate.step == StepKind::Window)
         .unwrap();
-    let opens = window.opens_at.unwrap().seconds;
-    assert!(opens > at(world.second).as_second(), "{told:?}");
+    assert!(window.opens_at.unwrap() > at(world.second), "{told:?}");
+    let explain = "flotilla explain prod shows each gate";
+    assert_eq!(told.next, explain, "time opens it: {}", told.note);
+}
+
+/// How many clusters it was for is in its waves; a list, which counts none, has it in the note.
+#[test]
+fn what_only_counts_the_clusters_of_a_rollout_is_no_note() {
+    let world = World::settled(&file("maxConcurrent: 3", "", "prod"));
+    let mut rollout = world.rollout().clone();
+    let count = flotilla_shared::words::counted(rollout.count(Phase::Done), "cluster");
+    let shown = |rollout: &Rollout| status::past_rollout(rollout, Detail::Summary).note;
+    rollout.note = count.clone();
+    assert_eq!(shown(&rollout), "");
+    rollout.note = format!("{count}; left out by pins: p1");
+    assert_eq!(shown(&rollout), rollout.note);
+    rollout.note = count;
+    rollout.clusters.clear();
+    assert_eq!(shown(&rollout), rollout.note);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use flotilla_shared::gate_job::{GateJob, GateJobReport, GateJobState};
 
-use super::super::gates::{Gate, Open};
+use super::super::gates::{Gate, GateKind, Open};
 use super::super::rollout::State;
 use super::roll::{approve, override_of};
 use super::*;
@@ -175,7 +175,7 @@ impl Bench {
         let prod = self.fleet.spec().environment(&"prod".parse().unwrap());
         let target = [("fleet".parse().unwrap(), commit(n))].into();
         let gates = self.fleet.gates(prod.unwrap(), &target, at(self.second));
-        let job = gates.into_iter().find(|gate| gate.gate == "job");
+        let job = gates.into_iter().find(|gate| gate.gate == GateKind::Job);
         job.unwrap()
     }
 }

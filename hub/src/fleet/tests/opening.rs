@@ -1,7 +1,7 @@
 //! What opens a gate and what keeps it shut, and what is told of it. Every test sees both.
 
 use super::super::environment::WayBack;
-use super::super::gates::{Gate, Open, closed};
+use super::super::gates::{Gate, GateKind, Open, closed};
 use super::roll::{World, approve, file, of_second, override_of};
 use super::*;
 
@@ -19,11 +19,11 @@ impl World {
     /// As above, apart from what the environment before says.
     fn gates(&self, target: &[(&str, Commit)]) -> Vec<Gate> {
         let mut gates = self.all_gates(target);
-        gates.retain(|gate| gate.gate != "health");
+        gates.retain(|gate| gate.gate != GateKind::Health);
         gates
     }
 
-    fn gate(&self, kind: &str, target: &[(&str, Commit)]) -> Gate {
+    fn gate(&self, kind: GateKind, target: &[(&str, Commit)]) -> Gate {
         let mut all = self.all_gates(target).into_iter();
         let found = all.find(|gate| gate.gate == kind);
         found.unwrap_or_else(|| panic!("no gate {kind}"))
@@ -41,16 +41,16 @@ fn moment(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn gate(kind: &'static str, subject: &str, open: Open, text: &str) -> Gate {
+fn gate(kind: GateKind, subject: &str, open: Open, text: &str) -> Gate {
     Gate::new(kind, subject, open, text.to_owned())
 }
 
 #[test]
 fn a_note_names_the_first_gate_that_holds_and_counts_the_others() {
-    let open = gate("window", "", Open::Yes, "a change window is open");
-    let skipped = gate("override", "ada", Open::Skipped, "ada overrode");
-    let freeze = gate("freeze", "", Open::NotYet, "frozen until Monday");
-    let check = gate("check", "errors", Open::No, "HTTP 500");
+    let open = gate(GateKind::Window, "", Open::Yes, "a change window is open");
+    let skipped = gate(GateKind::Override, "ada", Open::Skipped, "ada overrode");
+    let freeze = gate(GateKind::Freeze, "", Open::NotYet, "frozen until Monday");
+    let check = gate(GateKind::Check, "errors", Open::No, "HTTP 500");
     let all = |gates: &[&Gate]| closed(&gates.iter().copied().cloned().collect::<Vec<_>>());
     assert_eq!(all(&[]), None);
     assert_eq!(all(&[&open, &skipped]), None);
@@ -72,15 +72,19 @@ fn a_note_names_the_first_gate_that_holds_and_counts_the_others() {
 #[test]
 fn a_gate_says_in_values_why_it_holds_and_nothing_where_it_does_not() {
     for (kind, open, reason) in [
-        ("health", Open::Yes, None),
-        ("override", Open::Skipped, None),
-        ("health", Open::No, Some(Reason::NotProven)),
-        ("rollback", Open::NotYet, Some(Reason::NotProven)),
-        ("approval", Open::NotYet, Some(Reason::ApprovalNeeded)),
-        ("check", Open::NotYet, Some(Reason::CheckFailed)),
-        ("job", Open::NotYet, Some(Reason::GateJobPending)),
-        ("job", Open::No, Some(Reason::GateJobFailed)),
-        ("freeze", Open::NotYet, Some(Reason::WindowClosed)),
+        (GateKind::Health, Open::Yes, None),
+        (GateKind::Override, Open::Skipped, None),
+        (GateKind::Health, Open::No, Some(Reason::NotProven)),
+        (GateKind::Rollback, Open::NotYet, Some(Reason::NotProven)),
+        (
+            GateKind::Approval,
+            Open::NotYet,
+            Some(Reason::ApprovalNeeded),
+        ),
+        (GateKind::Check, Open::NotYet, Some(Reason::CheckFailed)),
+        (GateKind::Job, Open::NotYet, Some(Reason::GateJobPending)),
+        (GateKind::Job, Open::No, Some(Reason::GateJobFailed)),
+        (GateKind::Freeze, Open::NotYet, Some(Reason::WindowClosed)),
     ] {
         let gate = gate(kind, "", open, "");
         assert_eq!(gate.reason, reason, "{kind} {open:?}");
@@ -102,7 +106,7 @@ fn a_freeze_holds_until_its_end_and_says_when_that_is_and_why() {
         note.contains("freeze: frozen until 2026-09-22 06:00 Europe/Berlin: release party"),
         "{note}"
     );
-    let held = world.gate("freeze", &[("fleet", commit(2))]);
+    let held = world.gate(GateKind::Freeze, &[("fleet", commit(2))]);
     assert_eq!(held.open, Open::NotYet);
     assert_eq!(held.opens_at, Some(moment("2026-09-22T04:00:00Z")));
     // It is over.
@@ -114,7 +118,7 @@ fn a_freeze_holds_until_its_end_and_says_when_that_is_and_why() {
     assert!(world.gates(&[("fleet", commit(3))]).is_empty());
     // Nobody said why, and where.
     let world = World::gated("freezes: [{from: '2026-09-21T00:00', to: '2026-09-22T06:00'}]");
-    let held = world.gate("freeze", &[("fleet", commit(2))]);
+    let held = world.gate(GateKind::Freeze, &[("fleet", commit(2))]);
     assert_eq!(held.text, "frozen until 2026-09-22 06:00 UTC");
 }
 
@@ -126,7 +130,7 @@ fn out_of_a_change_window_a_commit_waits_for_the_next_one() {
     world.push("fleet", "prod", 2);
     world.pass(5);
     assert!(world.having(&commit(2)).is_empty());
-    let held = world.gate("window", &[("fleet", commit(2))]);
+    let held = world.gate(GateKind::Window, &[("fleet", commit(2))]);
     assert_eq!(held.open, Open::NotYet);
     assert_eq!(held.opens_at, Some(moment("2026-09-22T08:00:00Z")));
     assert_eq!(
@@ -136,7 +140,7 @@ fn out_of_a_change_window_a_commit_waits_for_the_next_one() {
     let left = moment("2026-09-22T08:00:00Z").as_second() - at(world.second).as_second();
     world.stride(left);
     assert_eq!(world.having(&commit(2)), ["p1"]);
-    let open = world.gate("window", &[("fleet", commit(3))]);
+    let open = world.gate(GateKind::Window, &[("fleet", commit(3))]);
     assert_eq!((open.open, open.opens_at), (Open::Yes, None));
     assert_eq!(open.text, "a change window is open");
 }
@@ -164,7 +168,7 @@ fn a_check_opens_by_a_good_answer_that_was_asked_for_this_rollout_and_is_no_minu
     let id = world.rollout().id.clone();
     assert_eq!(world.fleet.asking_for(&prod), id);
     let is = |world: &World, open: Open, text: &str| {
-        let gate = world.gate("check", &target);
+        let gate = world.gate(GateKind::Check, &target);
         assert_eq!((gate.open, gate.text.as_str()), (open, text));
         assert_eq!(gate.subject, "errors");
         gate
@@ -202,7 +206,7 @@ fn as_many_different_people_as_are_asked_for_stand_for_each_commit_that_is_new()
     let mut world = World::gated("approvals: 2");
     let target = [("fleet", commit(2)), ("second", of_second(1))];
     let is = |world: &World, open: Open, text: &str| {
-        let gate = world.gate("approval", &target);
+        let gate = world.gate(GateKind::Approval, &target);
         assert_eq!((gate.open, gate.text.as_str()), (open, text));
         assert_eq!(gate.commit, Some(commit(2)));
         assert_eq!(
@@ -245,25 +249,25 @@ fn an_override_opens_times_and_checks_only_where_all_that_is_new_was_overridden(
     let mut world = World::gated(&format!("approvals: 1, {CHECK}"));
     let both = [("fleet", commit(2)), ("second", of_second(2))];
     world.act(&override_of("fleet", &commit(2))).unwrap();
-    let told = |world: &World, target: &[(&str, Commit)]| -> Vec<(&str, String, Open)> {
+    let told = |world: &World, target: &[(&str, Commit)]| -> Vec<(GateKind, String, Open)> {
         let gates = world.gates(target).into_iter();
         gates
             .map(|gate| (gate.gate, gate.subject, gate.open))
             .collect()
     };
-    let overridden = ("override", "bob".to_owned(), Open::Skipped);
+    let overridden = (GateKind::Override, "bob".to_owned(), Open::Skipped);
     assert_eq!(told(&world, &both[..1]), std::slice::from_ref(&overridden));
     assert_eq!(
         told(&world, &both),
         [
             overridden.clone(),
-            ("approval", "second".to_owned(), Open::NotYet),
-            ("check", "errors".to_owned(), Open::NotYet),
+            (GateKind::Approval, "second".to_owned(), Open::NotYet),
+            (GateKind::Check, "errors".to_owned(), Open::NotYet),
         ]
     );
     world.act(&override_of("second", &of_second(2))).unwrap();
     assert_eq!(told(&world, &both), [overridden.clone(), overridden]);
-    let gate = world.gate("override", &both);
+    let gate = world.gate(GateKind::Override, &both);
     let short = commit(2).short().to_owned();
     assert_eq!(
         gate.text,
@@ -272,7 +276,10 @@ fn an_override_opens_times_and_checks_only_where_all_that_is_new_was_overridden(
     assert_eq!(gate.at, Some(at(world.second)));
     // Nothing is new: nobody overrode that.
     let nothing = told(&world, &[]);
-    assert_eq!(nothing, [("check", "errors".to_owned(), Open::NotYet)]);
+    assert_eq!(
+        nothing,
+        [(GateKind::Check, "errors".to_owned(), Open::NotYet)]
+    );
 }
 
 /// Somebody says that a commit goes back, and its files were not compared yet: that is said of one commit of one
@@ -294,7 +301,7 @@ fn a_way_back_that_nobody_has_compared_yet_holds_that_commit_and_no_other() {
     world.fleet.decide(&prod, &mut Vec::new(), |state| {
         state.going_back.push_back(back);
     });
-    let held = world.gate("rollback", &[("fleet", commit(7))]);
+    let held = world.gate(GateKind::Rollback, &[("fleet", commit(7))]);
     assert_eq!((held.open, held.lasting), (Open::NotYet, false));
     assert_eq!(
         held.text,
@@ -308,7 +315,7 @@ fn a_way_back_that_nobody_has_compared_yet_holds_that_commit_and_no_other() {
         reason: Reason::RepositoryUnavailable,
         message: "no filter".to_owned(),
     });
-    let held = world.gate("rollback", &[("fleet", commit(7))]);
+    let held = world.gate(GateKind::Rollback, &[("fleet", commit(7))]);
     assert!(held.holds_back() && held.lasting);
     assert!(held.text.ends_with("(no filter)"), "{}", held.text);
 }
@@ -318,7 +325,7 @@ fn what_the_environment_before_says_is_advice_where_no_proof_is_asked_for() {
     for (gates, held) in [("", false), ("proof: {soak: 2s}", true)] {
         let mut world = World::gated(gates);
         world.push("fleet", "prod", 5);
-        let told = world.gate("health", &[("fleet", commit(5))]);
+        let told = world.gate(GateKind::Health, &[("fleet", commit(5))]);
         assert!(told.holds_back(), "dev does not run it: {gates}");
         world.pass(3);
         assert_eq!(world.having(&commit(5)).is_empty(), held, "{gates}");
@@ -334,12 +341,15 @@ fn a_job_says_that_it_waits_for_other_gates_only_while_one_holds() {
     world.declare(&gated.replace("path: a,", "path: a, namespace: shop,"));
     world.push("fleet", "prod", 2);
     let target = [("fleet", commit(2))];
-    let text = world.gate("job", &target).text;
+    let text = world.gate(GateKind::Job, &target).text;
     assert_eq!(text, "it runs once the other gates are open");
     let word = approve("fleet", &commit(2), Scope::Commit);
     world.act(&word).unwrap();
-    assert!(world.gate("health", &target).holds_back(), "as advice");
-    let text = world.gate("job", &target).text;
+    assert!(
+        world.gate(GateKind::Health, &target).holds_back(),
+        "as advice"
+    );
+    let text = world.gate(GateKind::Job, &target).text;
     assert_eq!(
         text,
         "cluster p1, which is to run it, has said nothing of it yet"

@@ -161,7 +161,7 @@ fn health_gates(fleet: &Fleet, n: u64, second: i64) -> Vec<gates::Gate> {
     let prod = fleet.spec().environment(&"prod".parse().unwrap());
     let target = [("fleet".parse().unwrap(), commit(n))].into();
     let mut gates = fleet.gates(prod.unwrap(), &target, at(second));
-    gates.retain(|gate| gate.gate == "health");
+    gates.retain(|gate| gate.gate == gates::GateKind::Health);
     gates
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use flotilla_forge::{State, marker};
 use flotilla_shared::id::Epoch;
+use flotilla_status::{StepKind, StepState};
 
 use super::*;
 use crate::fleet::rollout::Commits;
@@ -322,7 +323,7 @@ fn every_reason_is_told_on_the_commit_and_by_explain() {
             (state, wanted.change, wanted.status.description, gitlab)
         });
         let steps = crate::status::explain(&world, "prod", at(5)).unwrap();
-        let step = steps.into_iter().find(|step| step.step == "merge");
+        let step = steps.into_iter().find(|step| step.step == StepKind::Merge);
         (changed, status, step)
     };
     let waits = Wait::NotReady(NotReady::Approvals { have: 0, need: 1 });
@@ -341,7 +342,7 @@ fn every_reason_is_told_on_the_commit_and_by_explain() {
     let step = step.unwrap();
     assert_eq!(step.subject, "fleet, pull request 7");
     assert_eq!(step.text, "0 of 1 approval (https://x/7)");
-    assert_eq!(step.state(), flotilla_proto::v1::StepState::Waiting);
+    assert_eq!(step.state, StepState::Waiting);
     let (changed, ..) = look(Some(waits), true);
     assert!(!changed, "the same again is no news");
 
@@ -349,7 +350,7 @@ fn every_reason_is_told_on_the_commit_and_by_explain() {
     let (_, status, step) = look(Some(refused), true);
     assert_eq!(status.unwrap().0, State::Failure);
     let step = step.unwrap();
-    assert_eq!(step.state(), flotilla_proto::v1::StepState::Failed);
+    assert_eq!(step.state, StepState::Failed);
     assert!(step.text.contains("protected branch"), "{}", step.text);
 
     let (_, status, step) = look(Some(Wait::NoPull("prod".parse().unwrap())), false);

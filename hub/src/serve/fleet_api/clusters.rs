@@ -9,9 +9,9 @@ use tonic::{Request, Response, Status};
 
 use super::super::access::Need;
 use super::super::relay::Preview;
-use super::{Operators, bad_name, entry, no_cluster};
+use super::{Operators, bad_name, entry, filter, no_cluster};
 use crate::fleet::{AuditEntry, ClusterRecord, Event};
-use crate::status::{self, Detail, Filter};
+use crate::status::{self, Detail};
 use crate::suggestion::missing;
 
 /// Clusters of one page, unless asked otherwise, and at most.
@@ -27,8 +27,7 @@ pub(super) async fn list_clusters(
 ) -> Result<Response<v1::ListClustersResponse>, Status> {
     api.allow(&request, Need::See)?;
     let request = request.into_inner();
-    let filter = Filter::parse(request.filter)
-        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let filter = filter(request.filter)?;
     let size = match request.page_size as usize {
         0 => PAGE,
         size => size.min(MAX_PAGE),
@@ -38,7 +37,7 @@ pub(super) async fn list_clusters(
         false => Detail::Full,
     };
     let after = request.page_token;
-    let response = api
+    let (clusters, next_page_token) = api
         .ask(move |fleet, now| {
             if let Some(unknown) = filter.unknown(fleet) {
                 return Err(Status::not_found(unknown));
@@ -50,19 +49,17 @@ pub(super) async fn list_clusters(
                 .filter(|name| filter.matches(fleet, name, now));
             let page: Vec<&ClusterName> = names.by_ref().take(size).collect();
             let more = names.next().is_some();
-            Ok(v1::ListClustersResponse {
-                clusters: page
-                    .iter()
-                    .filter_map(|name| status::cluster(fleet, name, now, detail))
-                    .collect(),
-                next_page_token: match page.last() {
-                    Some(last) if more => last.to_string(),
-                    _ => String::new(),
-                },
-            })
+            let shown = page.iter();
+            let shown = shown.filter_map(|name| status::cluster(fleet, name, now, detail));
+            let next = page.last().filter(|_| more);
+            let next = next.map(ToString::to_string).unwrap_or_default();
+            Ok((shown.collect::<Vec<_>>(), next))
         })
         .await??;
-    Ok(Response::new(response))
+    Ok(Response::new(v1::ListClustersResponse {
+        clusters: clusters.into_iter().map(Into::into).collect(),
+        next_page_token,
+    }))
 }
 
 pub(super) async fn get_cluster(
@@ -79,7 +76,7 @@ pub(super) async fn get_cluster(
         })
         .await??;
     Ok(Response::new(v1::GetClusterResponse {
-        cluster: Some(cluster),
+        cluster: Some(cluster.into()),
     }))
 }
 
@@ -212,7 +209,7 @@ pub(super) async fn accept_cluster(
         .ask(move |fleet, now| status::cluster(fleet, &name, now, Detail::Summary))
         .await?;
     Ok(Response::new(v1::AcceptClusterResponse {
-        cluster,
+        cluster: cluster.map(Into::into),
         detail: elsewhere,
     }))
 }

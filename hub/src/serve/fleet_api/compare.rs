@@ -50,7 +50,9 @@ pub(super) async fn compare_fleet_file(
         .await
         .map_err(|_| Status::internal("comparing failed; the hub's log says why"))?;
     drop(permit);
-    let environments = compared?.iter().map(environment_to_wire).collect();
+    let compared = compared?;
+    let environments = compared.iter().map(environment);
+    let environments = environments.map(Into::into).collect();
     Ok(Response::new(v1::CompareFleetFileResponse { environments }))
 }
 
@@ -70,22 +72,23 @@ async fn text(mut parts: Streaming<v1::CompareFleetFileRequest>) -> Result<Strin
         .map_err(|_| Status::invalid_argument("the fleet file is no text in UTF-8"))
 }
 
-fn environment_to_wire(change: &EnvironmentChange) -> v1::EnvironmentDifference {
-    v1::EnvironmentDifference {
+/// As operators see it.
+fn environment(change: &EnvironmentChange) -> flotilla_status::EnvironmentDifference {
+    flotilla_status::EnvironmentDifference {
         environment: change.environment.to_string(),
         changes: change.changes.clone(),
-        clusters: change.clusters.iter().map(cluster_to_wire).collect(),
+        clusters: change.clusters.iter().map(cluster).collect(),
         more_clusters: u32::try_from(change.more_clusters).unwrap_or(u32::MAX),
         in_waves: change.in_waves,
         rollout: change.rollout.clone().unwrap_or_default(),
     }
 }
 
-fn cluster_to_wire(change: &ClusterChange) -> v1::ClusterDifference {
+fn cluster(change: &ClusterChange) -> flotilla_status::ClusterDifference {
     let names = |all: &[flotilla_shared::id::ApplicationName]| {
         all.iter().map(ToString::to_string).collect()
     };
-    v1::ClusterDifference {
+    flotilla_status::ClusterDifference {
         cluster: change.cluster.to_string(),
         moves_from: change
             .moves_from

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_server::FleetService;
-use flotilla_shared::wire::timestamp_to_wire;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -42,7 +41,7 @@ pub(super) async fn list_audit(
     if rows.is_empty() {
         api.known_environment(&request.environment).await?;
     }
-    let entries = rows.into_iter().map(to_wire).collect();
+    let entries = rows.into_iter().map(|row| shown(row).into()).collect();
     Ok(Response::new(v1::ListAuditResponse { entries }))
 }
 
@@ -84,10 +83,11 @@ pub(super) async fn verify_audit(
     Ok(Response::new(response))
 }
 
-pub(super) fn to_wire(row: AuditRow) -> v1::AuditEntry {
-    v1::AuditEntry {
+/// As operators see it.
+fn shown(row: AuditRow) -> flotilla_status::Entry {
+    flotilla_status::Entry {
         seq: u64::try_from(row.seq).unwrap_or_default(),
-        at: Some(timestamp_to_wire(row.entry.at)),
+        at: Some(row.entry.at),
         actor: row.entry.actor,
         action: row.entry.action,
         environment: row.entry.environment,
@@ -120,7 +120,7 @@ pub(super) async fn follow(
         version.borrow_and_update();
         for row in rows.drain(..) {
             seq = row.seq;
-            let entry = Ok(to_wire(row));
+            let entry = Ok(shown(row).into());
             sender
                 .send(entry)
                 .await

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::super::access::Need;
-use super::promotion::Move;
-use super::{Operators, bad_name, promotion, refused_status, unpromotable};
+use super::{Operators, bad_name, refused_status, unpromotable};
 use crate::fleet::Fleet;
 use crate::promote::{Due, NotMoved};
+use crate::status::{self, Move};
 
 pub(super) async fn move_branches(
     api: &Operators,
@@ -80,7 +80,7 @@ fn due(
 ) -> Result<Vec<Due>, Status> {
     let environment: EnvironmentName = request.environment.parse().map_err(|e| bad_name(&e))?;
     let promotion =
-        promotion::promotion(fleet, &environment, None, None, now).map_err(unpromotable)?;
+        status::promotion(fleet, &environment, None, None, now).map_err(unpromotable)?;
     let shown = |one: &Move| {
         let mut asked = request.moves.iter();
         asked.any(|asked| {

@@ -22,7 +22,7 @@ pub(super) async fn list_operators(
 ) -> Result<Response<v1::ListOperatorsResponse>, Status> {
     api.allow(&request, Need::See)?;
     let grants = api.0.access.grants();
-    let operators = grants.iter().map(grant_to_wire).collect();
+    let operators = grants.iter().map(|one| shown(one).into()).collect();
     Ok(Response::new(v1::ListOperatorsResponse { operators }))
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn set_operator(
         None => String::new(),
     };
     Ok(Response::new(v1::SetOperatorResponse {
-        operator: Some(grant_to_wire(&grant)),
+        operator: Some(shown(&grant).into()),
         certificate_chain,
         trust_bundle: api.0.certificates.authority().trust_bundle().to_owned(),
     }))
@@ -207,13 +207,14 @@ fn granted(grant: &Grant) -> String {
     format!("{} is {}{place}", grant.name, grant.role.as_str())
 }
 
-fn grant_to_wire(grant: &Grant) -> v1::OperatorStatus {
-    v1::OperatorStatus {
+/// As operators see it.
+fn shown(grant: &Grant) -> flotilla_status::Operator {
+    flotilla_status::Operator {
         name: grant.name.to_string(),
         role: grant.role.as_str().to_owned(),
         environments: grant.environments.iter().map(ToString::to_string).collect(),
         changed_by: grant.changed_by.clone(),
-        changed_at: Some(timestamp_to_wire(grant.changed_at)),
+        changed_at: Some(grant.changed_at),
     }
 }
 

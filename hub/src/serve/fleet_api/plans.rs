@@ -16,6 +16,7 @@ use super::{Operators, bad_name, entry, no_environment};
 use crate::fleet::{AuditEntry, Fleet};
 use crate::plans::{Group, Question, Verdict};
 use crate::spec::Environment;
+use crate::status;
 use crate::suggestion::missing;
 
 /// Longest time that clusters which are away are waited for.
@@ -170,7 +171,7 @@ fn only_repository(
     if let [one] = used.as_slice() {
         return Some((*one).clone());
     }
-    super::promotion::home(fleet, commit).cloned()
+    status::home(fleet, commit).cloned()
 }
 
 /// Where agents find a commit of which nobody said it: on the environment's own branch if it is the head

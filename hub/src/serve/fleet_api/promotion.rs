@@ -1,228 +1,31 @@
-//! What a promotion would move, and what holds it back. Pure.
+//! What a promotion would move, on the wire.
 
 use flotilla_proto::v1;
-use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
-use flotilla_shared::reason::Reason;
-use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
-use jiff::Timestamp;
+use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::revision::Commit;
+use tonic::{Request, Response, Status};
 
-use crate::fleet::gates::{Gate, Open};
-use crate::fleet::rollout::Commits;
-use crate::fleet::{EnvironmentState, Fleet};
+use super::super::access::Need;
+use super::{Operators, bad_name, unpromotable};
 use crate::status;
-use crate::suggestion::missing;
 
-/// A promotion into an environment, worked out.
-pub(super) struct Promotion {
-    pub(super) environment: EnvironmentName,
-    /// The environment before.
-    source: EnvironmentName,
-    /// What would move; empty: nothing.
-    pub(super) moves: Vec<Move>,
-    /// Everybody who is there.
-    clusters: Vec<ClusterName>,
-    pub(super) gates: Vec<Gate>,
-}
-
-/// A branch that would move.
-pub(super) struct Move {
-    pub(super) repository: RepositoryName,
-    pub(super) url: RepositoryUrl,
-    /// The environment before's branch.
-    pub(super) source: BranchName,
-    pub(super) branch: BranchName,
-    /// None: it is not there, or was not read.
-    from: Option<Commit>,
-    pub(super) to: Commit,
-    /// What of it comes from there.
-    applications: Vec<ApplicationName>,
-}
-
-/// Why no promotion can be worked out, as a text for the person.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unpromotable {
-    /// A name or a commit that is none.
-    Malformed(String),
-    /// There is no such environment or repository.
-    Missing(String),
-    /// The environment promotes from none.
-    FromNone(String),
-}
-
-impl Unpromotable {
-    fn malformed(error: impl std::fmt::Display) -> Self {
-        Self::Malformed(error.to_string())
-    }
-}
-
-/// Works out a promotion into an environment, as it is asked for.
-///
-/// # Errors
-/// No such environment, nothing to promote from, or a malformed name or commit.
-pub(super) fn preview(
-    fleet: &Fleet,
-    request: &v1::PreviewPromotionRequest,
-    now: Timestamp,
-) -> Result<v1::PreviewPromotionResponse, Unpromotable> {
-    let environment: EnvironmentName = request
-        .environment
-        .parse()
-        .map_err(Unpromotable::malformed)?;
+pub(super) async fn preview_promotion(
+    api: &Operators,
+    request: Request<v1::PreviewPromotionRequest>,
+) -> Result<Response<v1::PreviewPromotionResponse>, Status> {
+    api.allow(&request, Need::See)?;
+    let request = request.into_inner();
+    let environment: EnvironmentName = request.environment.parse().map_err(|e| bad_name(&e))?;
     let commit: Option<Commit> = match request.commit.as_str() {
         "" => None,
-        text => Some(text.parse().map_err(Unpromotable::malformed)?),
+        text => Some(text.parse().map_err(|e| bad_name(&e))?),
     };
-    let only = Some(request.repository.as_str()).filter(|name| !name.is_empty());
-    promotion(fleet, &environment, commit.as_ref(), only, now).map(Promotion::into_wire)
-}
-
-/// Works out a promotion of what the environment before has, or of one commit, or of one repository only.
-///
-/// # Errors
-/// No such environment or repository, or nothing to promote from.
-pub(super) fn promotion(
-    fleet: &Fleet,
-    name: &EnvironmentName,
-    wanted: Option<&Commit>,
-    only: Option<&str>,
-    now: Timestamp,
-) -> Result<Promotion, Unpromotable> {
-    let spec = fleet.spec();
-    let target = spec.environment(name).ok_or_else(|| {
-        let names = spec.environment_names();
-        Unpromotable::Missing(missing("environment", name.as_str(), names))
-    })?;
-    let source = target
-        .promotes_from
-        .as_ref()
-        .and_then(|from| spec.environment(from))
-        .ok_or_else(|| {
-            Unpromotable::FromNone(format!(
-                "environment {name} promotes from none; commit to its branch directly"
-            ))
-        })?;
-    if let Some(only) = only
-        && !spec.repositories.contains_key(only)
-    {
-        let names = spec.repositories.keys().map(RepositoryName::as_str);
-        return Err(Unpromotable::Missing(missing("repository", only, names)));
-    }
-    let mut commits = fleet.good(target);
-    let mut moves = Vec::new();
-    let home = wanted.and_then(|commit| home(fleet, commit));
-    for (repository, declared) in &spec.repositories {
-        if only.is_some_and(|only| only != repository.as_str()) {
-            continue;
-        }
-        // What nobody uses there, and repositories that lack the commit, have nothing to move.
-        if only.is_none()
-            && (!fleet.uses(target, repository) || home.is_some_and(|home| home != repository))
-        {
-            continue;
-        }
-        let commit = |branch| {
-            let head = fleet.head(repository, branch);
-            head.and_then(|head| head.commit.clone())
-        };
-        let Some(to) = wanted.cloned().or_else(|| commit(&source.branch)) else {
-            continue;
-        };
-        let from = commit(&target.branch);
-        if from.as_ref() == Some(&to) {
-            continue;
-        }
-        commits.insert(repository.clone(), to.clone());
-        let applications = spec.applications.iter();
-        let applications = applications.filter(|(_, one)| one.repository == *repository);
-        moves.push(Move {
-            repository: repository.clone(),
-            url: declared.url.clone(),
-            source: source.branch.clone(),
-            branch: target.branch.clone(),
-            from,
-            to,
-            applications: applications.map(|(name, _)| name.clone()).collect(),
-        });
-    }
-    let clusters = fleet.clusters().keys();
-    let clusters = clusters.filter(|one| fleet.belongs_to(one, name));
-    let mut gates = fleet.gates(target, &commits, now);
-    if let Some(state) = fleet.environments().get(name) {
-        gates.extend(held_up(state, &commits));
-    }
-    Ok(Promotion {
-        environment: name.clone(),
-        source: source.name.clone(),
-        moves,
-        clusters: clusters.cloned().collect(),
-        gates,
-    })
-}
-
-/// What was decided about an environment that holds commits up there as gates do.
-fn held_up(state: &EnvironmentState, commits: &Commits) -> Vec<Gate> {
-    let failed = state.quarantine(commits).map(|quarantine| Gate {
-        gate: "quarantine",
-        subject: quarantine.rollout.clone(),
-        open: Open::No,
-        lasting: true,
-        text: format!("these commits failed: {}", quarantine.reason),
-        reason: Some(Reason::Quarantined),
-        at: Some(quarantine.at),
-        opens_at: None,
-        commit: None,
-    });
-    let paused = state.paused.as_ref().map(|mark| Gate {
-        gate: "pause",
-        subject: mark.by.clone(),
-        open: Open::NotYet,
-        lasting: false,
-        text: mark.reason.clone(),
-        reason: Some(Reason::Paused),
-        at: Some(mark.at),
-        opens_at: None,
-        commit: None,
-    });
-    failed.into_iter().chain(paused).collect()
-}
-
-impl Promotion {
-    fn into_wire(self) -> v1::PreviewPromotionResponse {
-        v1::PreviewPromotionResponse {
-            environment: self.environment.to_string(),
-            promotes_from: self.source.to_string(),
-            moves: self.moves.into_iter().map(Move::into_wire).collect(),
-            clusters: self.clusters.iter().map(ToString::to_string).collect(),
-            gates: self.gates.into_iter().map(status::gate_step).collect(),
-        }
-    }
-}
-
-impl Move {
-    fn into_wire(self) -> v1::PromotionMove {
-        v1::PromotionMove {
-            repository: self.repository.to_string(),
-            url: self.url.to_string(),
-            source_branch: self.source.to_string(),
-            target_branch: self.branch.to_string(),
-            from_commit: self.from.map(|one| one.to_string()).unwrap_or_default(),
-            to_commit: self.to.to_string(),
-            applications: self.applications.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
-
-/// The repository that has a commit at the head of a branch, if only one has.
-pub(super) fn home<'f>(fleet: &'f Fleet, commit: &Commit) -> Option<&'f RepositoryName> {
-    let mut having: Vec<&RepositoryName> = fleet
-        .heads()
-        .iter()
-        .filter(|(_, head)| head.commit.as_ref() == Some(commit))
-        .map(|((repository, _), _)| repository)
-        .collect();
-    having.dedup();
-    match having.as_slice() {
-        [one] => Some(one),
-        _ => None,
-    }
+    let promotion = api
+        .ask(move |fleet, now| {
+            let only = Some(request.repository.as_str()).filter(|name| !name.is_empty());
+            status::promotion(fleet, &environment, commit.as_ref(), only, now)
+        })
+        .await?
+        .map_err(unpromotable)?;
+    Ok(Response::new(promotion.shown().into()))
 }

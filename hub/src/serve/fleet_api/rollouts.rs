@@ -28,7 +28,7 @@ pub(super) async fn list_rollouts(
     }
     let rollouts = rows
         .iter()
-        .map(|row| status::past_rollout(row, Detail::Summary))
+        .map(|row| status::past_rollout(row, Detail::Summary).into())
         .collect();
     Ok(Response::new(v1::ListRolloutsResponse { rollouts }))
 }
@@ -56,14 +56,19 @@ pub(super) async fn get_rollout(
                 let names = fleet.spec().environment_names().chain(ids);
                 missing("rollout or environment", &asked, names)
             })?;
-            Ok(v1::GetRolloutResponse {
-                rollout: rollout.map(|one| status::rollout(fleet, one, Detail::Full, now)),
-                decisions: Some(status::decisions(fleet, environment)),
-            })
+            Ok((
+                rollout.map(|one| status::rollout(fleet, one, Detail::Full, now)),
+                status::decisions(fleet, environment),
+            ))
         })
         .await?;
     let unknown: String = match found {
-        Ok(present) => return Ok(Response::new(present)),
+        Ok((rollout, decisions)) => {
+            return Ok(Response::new(v1::GetRolloutResponse {
+                rollout: rollout.map(Into::into),
+                decisions: Some(decisions.into()),
+            }));
+        }
         Err(unknown) => unknown,
     };
     let past = api.0.store.rollout(&subject).await;
@@ -71,7 +76,7 @@ pub(super) async fn get_rollout(
         .map_err(|error| store_error(&error))?
         .ok_or_else(|| Status::not_found(unknown))?;
     Ok(Response::new(v1::GetRolloutResponse {
-        rollout: Some(status::past_rollout(&past, Detail::Full)),
+        rollout: Some(status::past_rollout(&past, Detail::Full).into()),
         decisions: None,
     }))
 }

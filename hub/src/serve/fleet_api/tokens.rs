@@ -1,7 +1,7 @@
 //! Join tokens.
 
 use flotilla_proto::v1;
-use flotilla_shared::wire::{labels_from_wire, timestamp_to_wire};
+use flotilla_shared::wire::labels_from_wire;
 use jiff::{SignedDuration, Timestamp};
 use tonic::{Request, Response, Status};
 
@@ -53,12 +53,13 @@ pub(super) async fn create_token(
         ..entry(&operator, "token create")
     })
     .await?;
-    Ok(Response::new(v1::CreateTokenResponse {
+    let new = flotilla_status::NewToken {
         token,
-        status: Some(token_to_wire(&kept)),
+        status: shown(&kept),
         trust_bundle: api.0.certificates.authority().trust_bundle().to_owned(),
         hub_address: api.0.address.clone(),
-    }))
+    };
+    Ok(Response::new(new.into()))
 }
 
 pub(super) async fn list_tokens(
@@ -72,7 +73,7 @@ pub(super) async fn list_tokens(
         .tokens()
         .await
         .map_err(|error| store_error(&error))?;
-    let tokens = tokens.iter().map(token_to_wire).collect();
+    let tokens = tokens.iter().map(|one| shown(one).into()).collect();
     Ok(Response::new(v1::ListTokensResponse { tokens }))
 }
 
@@ -105,9 +106,10 @@ pub(super) async fn revoke_token(
     Ok(Response::new(v1::RevokeTokenResponse {}))
 }
 
-fn token_to_wire(token: &Token) -> v1::TokenStatus {
+/// As operators see it.
+fn shown(token: &Token) -> flotilla_status::Token {
     let new = &token.new;
-    v1::TokenStatus {
+    flotilla_status::Token {
         id: token.id.clone(),
         cluster: new
             .cluster
@@ -119,16 +121,9 @@ fn token_to_wire(token: &Token) -> v1::TokenStatus {
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
-        labels: new
-            .labels
-            .iter()
-            .map(|(key, value)| v1::Label {
-                key: key.clone(),
-                value: value.clone(),
-            })
-            .collect(),
-        expires_at: Some(timestamp_to_wire(new.expires_at)),
-        redeemed_at: token.redeemed.as_ref().map(|by| timestamp_to_wire(by.at)),
+        labels: new.labels.clone(),
+        expires_at: Some(new.expires_at),
+        redeemed_at: token.redeemed.as_ref().map(|by| by.at),
         redeemed_by: token
             .redeemed
             .as_ref()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_server::FleetService;
+use flotilla_proto::v1::watch_response::Event as Change;
 use flotilla_shared::id::ClusterName;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -21,8 +22,7 @@ pub(super) async fn watch(
 ) -> Result<Response<<Operators as FleetService>::WatchStream>, Status> {
     api.allow(&request, Need::See)?;
     let request = request.into_inner();
-    let filter = Filter::parse(request.filter)
-        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let filter = super::filter(request.filter)?;
     // A cluster may be watched for before it is there.
     let (filter, unknown) = api
         .ask(move |fleet, _| {
@@ -46,6 +46,28 @@ pub(super) async fn watch(
     Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
 }
 
+/// What a watcher is to be told of.
+#[derive(Default)]
+struct News {
+    environments: Vec<flotilla_status::Environment>,
+    clusters: Vec<flotilla_status::Cluster>,
+    /// Clusters that are not there any more, or are not asked for.
+    gone: Vec<ClusterName>,
+}
+
+impl News {
+    /// On the wire, in the order in which they are told.
+    fn events(self) -> impl Iterator<Item = Change> {
+        let environments = self.environments.into_iter();
+        let environments = environments.map(|one| Change::Environment(one.into()));
+        let clusters = self.clusters.into_iter();
+        let clusters = clusters.map(|one| Change::Cluster(one.into()));
+        let gone = self.gone.into_iter();
+        let gone = gone.map(|name| Change::ClusterRemoved(name.to_string()));
+        environments.chain(clusters).chain(gone)
+    }
+}
+
 /// Sends what changed since the last round, newest state only: a slow watcher sees fewer rounds, not
 /// a longer queue.
 pub(super) async fn run(
@@ -54,7 +76,6 @@ pub(super) async fn run(
     detail: Detail,
     sender: &mpsc::Sender<Result<v1::WatchResponse, Status>>,
 ) -> Result<(), Status> {
-    use v1::watch_response::Event as Change;
     let mut version = context.handle.version();
     let mut seen = 0u64;
     let mut shown = std::collections::BTreeSet::<ClusterName>::new();
@@ -63,14 +84,13 @@ pub(super) async fn run(
     loop {
         version.borrow_and_update();
         let (filter, before) = (filter.clone(), shown.clone());
-        let (changes, now_shown, at) = context
+        let (news, now_shown, at) = context
             .handle
             .query(move |fleet| {
                 let now = Timestamp::now();
-                let mut changes = Vec::new();
+                let mut news = News::default();
                 if fleet.environments_version() > seen || seen == 0 {
-                    let all = status::environments(fleet, now);
-                    changes.extend(all.into_iter().map(Change::Environment));
+                    news.environments = status::environments(fleet, now);
                 }
                 let mut shown = std::collections::BTreeSet::new();
                 for (name, cluster) in fleet.clusters() {
@@ -81,18 +101,16 @@ pub(super) async fn run(
                     if (cluster.version > seen || !before.contains(name))
                         && let Some(status) = status::cluster(fleet, name, now, detail)
                     {
-                        changes.push(Change::Cluster(status));
+                        news.clusters.push(status);
                     }
                 }
-                for name in before.difference(&shown) {
-                    changes.push(Change::ClusterRemoved(name.to_string()));
-                }
-                (changes, shown, fleet.version())
+                news.gone = before.difference(&shown).cloned().collect();
+                (news, shown, fleet.version())
             })
             .await?;
         seen = at;
         shown = now_shown;
-        for event in changes {
+        for event in news.events() {
             sender
                 .send(Ok(v1::WatchResponse { event: Some(event) }))
                 .await

@@ -1,16 +1,16 @@
 //! An agent's part in the chain: whether what is assigned reaches it, and whether it goes by that.
 
-use flotilla_proto::v1;
 use flotilla_shared::clock::agent_clock;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
+use flotilla_status::{StepKind, StepState};
 
 use super::steps::{Step, Steps};
 use crate::fleet::{Cluster, Connectivity};
 
 /// Whether the agent is there to be told.
 pub(super) fn delivery(cluster: &Cluster, connection: Connectivity, steps: &mut Steps) {
-    use v1::StepState::{Ok, Waiting};
+    use flotilla_status::StepState::{Ok, Waiting};
     let (state, text, at) = match connection {
         Connectivity::Online { since } => (Ok, "the agent is connected", Some(since)),
         Connectivity::Offline => {
@@ -22,7 +22,7 @@ pub(super) fn delivery(cluster: &Cluster, connection: Connectivity, steps: &mut 
         }
     };
     let reason = (state != Ok).then_some(Reason::Offline);
-    let step = Step::new("delivery", state, text.to_owned());
+    let step = Step::new(StepKind::Delivery, state, text.to_owned());
     steps.add(step.because(reason).at(at));
 }
 
@@ -30,17 +30,17 @@ pub(super) fn delivery(cluster: &Cluster, connection: Connectivity, steps: &mut 
 pub(super) fn clock(cluster: &Cluster, connection: Connectivity, steps: &mut Steps) {
     let ahead = crate::status::clock_ahead(cluster, connection);
     if ahead != 0 {
-        let step = Step::new("clock", v1::StepState::Failed, agent_clock(ahead));
+        let step = Step::new(StepKind::Clock, StepState::Failed, agent_clock(ahead));
         steps.add(step.because(Reason::ClockSkew));
     }
 }
 
 /// Whether the agent took what is assigned.
 pub(super) fn acceptance(cluster: &Cluster, steps: &mut Steps) {
-    use v1::StepState::{Failed, Ok, Waiting};
+    use flotilla_status::StepState::{Failed, Ok, Waiting};
     match (&cluster.refusal, cluster.accepted == cluster.assigned_ref()) {
         (Some(refusal), _) => {
-            let step = Step::new("acceptance", Failed, refusal.message.clone());
+            let step = Step::new(StepKind::Acceptance, Failed, refusal.message.clone());
             steps.add(step.because(refusal.reason));
         }
         (None, true) => {
@@ -48,29 +48,29 @@ pub(super) fn acceptance(cluster: &Cluster, steps: &mut Steps) {
                 "the agent runs on generation {}",
                 cluster.accepted.generation
             );
-            steps.add(Step::new("acceptance", Ok, text));
+            steps.add(Step::new(StepKind::Acceptance, Ok, text));
         }
         (None, false) => {
             let text = match cluster.accepted.generation.0 {
                 0 => "the agent has not said yet what it runs on".to_owned(),
                 generation => format!("the agent runs on generation {generation}"),
             };
-            steps.add(Step::new("acceptance", Waiting, text));
+            steps.add(Step::new(StepKind::Acceptance, Waiting, text));
         }
     }
 }
 
 /// Who lets the agent write nothing, the hub's people or the cluster's own.
 pub(super) fn freeze(name: &ClusterName, cluster: &Cluster, steps: &mut Steps) {
-    use v1::StepState::Waiting;
+    use flotilla_status::StepState::Waiting;
     let suspended = cluster.report.as_ref().map(|report| &report.suspended);
     if let Some(mark) = &cluster.record.suspended {
         let text = crate::status::leaving::suspended(name, cluster);
-        let step = Step::new("freeze", Waiting, text).of(name.as_str());
+        let step = Step::new(StepKind::Freeze, Waiting, text).of(name.as_str());
         steps.add(step.because(Reason::SuspendedByHub).at(mark.at));
     } else if let Some(why) = suspended.filter(|why| !why.is_empty()) {
         let text = format!("nothing is written inside the cluster, whatever is assigned: {why}");
-        let step = Step::new("freeze", Waiting, text).of(name.as_str());
+        let step = Step::new(StepKind::Freeze, Waiting, text).of(name.as_str());
         steps.add(step.because(Reason::Frozen).at(cluster.reported_at));
     }
 }

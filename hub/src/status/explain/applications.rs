@@ -1,12 +1,12 @@
 //! Each application's part in the chain, as its cluster's agent tells it: whether it is applied, and whether it is
 //! healthy.
 
-use flotilla_proto::v1;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ApplicationReport;
 use flotilla_shared::words::counted;
+use flotilla_status::StepKind;
 
 use super::steps::{Step, Steps};
 use crate::fleet::Cluster;
@@ -59,7 +59,7 @@ fn apply(
     said: &Said,
     steps: &mut Steps,
 ) {
-    use v1::StepState::{Failed, Ok, Skipped, Waiting};
+    use flotilla_status::StepState::{Failed, Ok, Skipped, Waiting};
     let about_sync = &said.text;
     let runs = report
         .revision
@@ -86,13 +86,13 @@ fn apply(
         Failed => report.changed_at,
         _ => report.applied_at,
     };
-    let step = Step::new("apply", state, text).of(app.as_str());
+    let step = Step::new(StepKind::Apply, state, text).of(app.as_str());
     steps.add(step.because(said.reason).at(at));
 }
 
 /// Whether what is applied is healthy.
 fn health(app: &ApplicationName, report: &ApplicationReport, said: &Said, steps: &mut Steps) {
-    use v1::StepState::{Failed, Ok, Waiting};
+    use flotilla_status::StepState::{Failed, Ok, Waiting};
     let about_health = &said.text;
     let state = match report.health {
         Health::Current => Ok,
@@ -109,7 +109,7 @@ fn health(app: &ApplicationName, report: &ApplicationReport, said: &Said, steps:
             counted(total as usize, "object")
         ),
     };
-    let step = Step::new("health", state, text).of(app.as_str());
+    let step = Step::new(StepKind::Health, state, text).of(app.as_str());
     steps.add(step.because(said.reason).at(report.changed_at));
 }
 

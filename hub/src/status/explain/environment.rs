@@ -1,18 +1,19 @@
 //! An environment's part in the chain: what lets commits in, how far their rollout is, what people
 //! decided, and how its clusters stand.
 
-use flotilla_proto::v1;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ClusterName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::words::{self, counted};
+use flotilla_status::{StepKind, StepState};
 use jiff::Timestamp;
 
-use super::steps::{Step, Steps, gate_step};
-use crate::fleet::acts;
+use super::steps::{Step, Steps};
 use crate::fleet::gates::Gate;
 use crate::fleet::rollout::{Commits, Phase, Progress, Rollout, State, title};
-use crate::fleet::{Cluster, Connectivity, EnvironmentState, Fleet, OFFLINE_AFTER, Pin};
+use crate::fleet::{
+    Cluster, Connectivity, EnvironmentState, Fleet, OFFLINE_AFTER, Pin, acts, stops,
+};
 use crate::spec::Environment;
 
 /// Clusters of an environment that are shown one by one, of those that are well and of the others.
@@ -20,7 +21,7 @@ const MAX_CLUSTERS: usize = 50;
 
 /// Gates, rollout and what people decided: why a head is, or is not yet, where clusters run it.
 pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, steps: &mut Steps) {
-    use v1::StepState::{Failed, Ok, Skipped, Waiting};
+    use flotilla_status::StepState::{Failed, Ok, Skipped, Waiting};
     let state = fleet.environments().get(&environment.name);
     let newest = fleet.newest(environment);
     if let Some(state) = state {
@@ -38,7 +39,7 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
             hold.mark.by,
             environment.name
         );
-        steps.add(Step::new("hold", Waiting, text).at(hold.mark.at));
+        steps.add(Step::new(StepKind::Hold, Waiting, text).at(hold.mark.at));
     }
     for (repository, merging, since) in fleet.mergings(&environment.name) {
         let subject = match &merging.pull {
@@ -50,20 +51,22 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
         if let Some((_, link)) = &merging.pull {
             text.push_str(&format!(" ({link})"));
         }
-        steps.add(Step::new("merge", state, text).of(&subject).at(since));
+        steps.add(
+            Step::new(StepKind::Merge, state, text)
+                .of(&subject)
+                .at(since),
+        );
     }
     if let Some(rollout) = fleet.rollouts().get(&environment.name) {
         let changed = rollout.changed();
         let waiting = state.map_or_else(|| changed.clone(), |state| state.not_overridden(&changed));
-        steps
-            .0
-            .extend(gates(fleet, environment, rollout, now).map(|gate| {
-                let text = match acts::act(&gate, &environment.name, &waiting) {
-                    Some(act) => format!("{}; {act}", gate.text),
-                    None => gate.text.clone(),
-                };
-                gate_step(Gate { text, ..gate })
-            }));
+        for gate in gates(fleet, environment, rollout, now) {
+            let text = match acts::act(&gate, &environment.name, &waiting) {
+                Some(act) => format!("{}; {act}", gate.text),
+                None => gate.text.clone(),
+            };
+            steps.add_gate(gate, text);
+        }
         beside(fleet, environment, rollout, now, steps);
         let (step_state, reason) = match rollout.state {
             State::Succeeded => (Ok, None),
@@ -76,31 +79,36 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
             .ended_at
             .or(rollout.started_at)
             .or(Some(rollout.created_at));
-        let step = Step::new("rollout", step_state, progress(rollout)).of(&rollout.id);
+        let step = Step::new(StepKind::Rollout, step_state, progress(rollout)).of(&rollout.id);
         steps.add(step.because(reason).at(at));
         if let Some(problem) = crate::status::unread(fleet, rollout) {
             let text = format!(
                 "whom it changes is not known beforehand, so that all wait for their waves: {}",
                 problem.message
             );
-            let step = Step::new("directories", Skipped, text).of(&rollout.id);
+            let step = Step::new(StepKind::Directories, Skipped, text).of(&rollout.id);
             steps.add(step.because(problem.reason));
         }
         wave_approval(fleet, environment, rollout, steps);
     }
     if let Some(mark) = state.and_then(|state| state.paused.as_ref()) {
+        let gate = stops::of_pause(mark);
+        let act = acts::act(&gate, &environment.name, &Commits::new());
         let text = format!(
-            "no further cluster is started: {} ({}); flotilla resume {} goes on",
-            mark.reason, mark.by, environment.name
+            "no further cluster is started: {} ({}); {}",
+            mark.reason,
+            mark.by,
+            act.unwrap_or_default()
         );
-        let step = Step::new("pause", Waiting, text);
-        steps.add(step.because(Reason::Paused).at(mark.at));
+        // Who did is in the text.
+        let subject = String::new();
+        steps.add_gate(Gate { subject, ..gate }, text);
     }
     if let Some(pin) = state.and_then(|state| state.pin.as_ref())
         && pin.holds(now)
     {
         let text = format!("all of the environment {}", pinned(pin));
-        let step = Step::new("pin", Waiting, text).of(environment.name.as_str());
+        let step = Step::new(StepKind::Pin, Waiting, text).of(environment.name.as_str());
         steps.add(step.because(Reason::Pinned).at(pin.mark.at));
     }
 }
@@ -113,12 +121,10 @@ fn quarantined(
     steps: &mut Steps,
 ) {
     for (quarantine, commit) in state.quarantines_among(newest) {
-        let failed =
-            flotilla_status::Quarantine::from(&super::super::rollout::quarantine(quarantine));
+        let failed = super::super::rollout::quarantine(quarantine);
         let told = failed.told(environment.name.as_str(), Some(commit.as_str()));
         let text = format!("{told}; the reason: {}", quarantine.reason);
-        let step = Step::new("quarantine", v1::StepState::Failed, text).of(&quarantine.rollout);
-        steps.add(step.because(Reason::Quarantined).at(quarantine.at));
+        steps.add_gate(stops::of_failure(quarantine), text);
     }
 }
 
@@ -141,8 +147,7 @@ fn beside(
             if let Some(act) = acts::act(gate, &environment.name, &waiting) {
                 text.push_str(&format!("; {act}"));
             }
-            let gate = gate.clone();
-            steps.0.push(gate_step(Gate { text, ..gate }));
+            steps.add_gate(gate.clone(), text);
         }
     }
     let state = fleet.environments().get(&environment.name);
@@ -166,7 +171,7 @@ fn beside(
     };
     if !waits.is_empty() {
         let text = format!("{} waits until {} is over", title(&waits), rollout.id);
-        let step = Step::new("queue", v1::StepState::Waiting, text);
+        let step = Step::new(StepKind::Queue, StepState::Waiting, text);
         steps.add(step.because(Reason::WaitsForRollout));
     }
 }
@@ -240,7 +245,7 @@ fn wave_approval(fleet: &Fleet, environment: &Environment, rollout: &Rollout, st
     let text = format!("{} of {needed}", asked.people.len());
     if asked.is_given() {
         let text = format!("{text}: {people}");
-        steps.add(Step::new("wave-approval", v1::StepState::Ok, text).of(&asked.wave));
+        steps.add(Step::new(StepKind::WaveApproval, StepState::Ok, text).of(&asked.wave));
         return;
     }
     let by = match people.as_str() {
@@ -251,7 +256,7 @@ fn wave_approval(fleet: &Fleet, environment: &Environment, rollout: &Rollout, st
         "{text}{by}; flotilla approve {} --wave {} gives one",
         environment.name, asked.wave
     );
-    let step = Step::new("wave-approval", v1::StepState::Waiting, text).of(&asked.wave);
+    let step = Step::new(StepKind::WaveApproval, StepState::Waiting, text).of(&asked.wave);
     steps.add(step.because(Reason::ApprovalNeeded));
 }
 
@@ -278,18 +283,18 @@ pub(super) fn wave(
     now: Timestamp,
     steps: &mut Steps,
 ) {
-    use v1::StepState::{Failed, Ok, Waiting};
+    use flotilla_status::StepState::{Failed, Ok, Waiting};
     if let Some((rollout, progress)) = part(fleet, name, environment) {
         let state = match progress.phase {
             Phase::Done => Ok,
             Phase::Failed => Failed,
             _ => Waiting,
         };
-        let step = Step::new("wave", state, phase(rollout, progress)).of(&rollout.id);
+        let step = Step::new(StepKind::Wave, state, phase(rollout, progress)).of(&rollout.id);
         steps.add(step.because(progress.reason).at(progress.since));
     }
     if let Some(pin) = cluster.record.pin.as_ref().filter(|pin| pin.holds(now)) {
-        let step = Step::new("pin", Waiting, pinned(pin)).of(name.as_str());
+        let step = Step::new(StepKind::Pin, Waiting, pinned(pin)).of(name.as_str());
         steps.add(step.because(Reason::Pinned).at(pin.mark.at));
     }
 }
@@ -352,9 +357,9 @@ pub(super) fn clusters(
             || summary.sync == SyncState::Refused
             || part.is_some_and(|(_, progress)| progress.phase == Phase::Failed);
         let state = if failed {
-            v1::StepState::Failed
+            StepState::Failed
         } else {
-            v1::StepState::Waiting
+            StepState::Waiting
         };
         let mut text = format!("{} / {}", summary.sync, summary.health);
         let connection = cluster.connection(now, OFFLINE_AFTER);
@@ -367,22 +372,22 @@ pub(super) fn clusters(
         if let Some((rollout, progress)) = part {
             text.push_str(&format!(", {}", phase(rollout, progress)));
         }
-        let step = Step::new("cluster", state, text).of(name.as_str());
+        let step = Step::new(StepKind::Cluster, state, text).of(name.as_str());
         steps.add(step.at(cluster.reported_at));
     }
     if left > 0 {
         let text =
             format!("{left} more are not as they should be; see flotilla status --not-ready");
-        steps.add(Step::new("cluster", v1::StepState::Waiting, text));
+        steps.add(Step::new(StepKind::Cluster, StepState::Waiting, text));
     }
     if well.len() > MAX_CLUSTERS {
         let text = format!("{} run what they should, synced and healthy", well.len());
-        steps.add(Step::new("cluster", v1::StepState::Ok, text));
+        steps.add(Step::new(StepKind::Cluster, StepState::Ok, text));
         return;
     }
     for (name, at) in well {
         let text = "runs what it should, synced and healthy".to_owned();
-        let step = Step::new("cluster", v1::StepState::Ok, text).of(name.as_str());
+        let step = Step::new(StepKind::Cluster, StepState::Ok, text).of(name.as_str());
         steps.add(step.at(at));
     }
 }

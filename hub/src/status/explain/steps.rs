@@ -1,32 +1,41 @@
 //! The chain's links.
 
-use flotilla_proto::v1;
 use flotilla_shared::reason::Reason;
-use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
+use flotilla_status::{StepKind, StepState};
 use jiff::Timestamp;
 
-use crate::fleet::gates::{Gate, Open};
+use crate::fleet::gates::{Gate, GateKind, Open};
+use crate::status::code;
 
 /// The chain, link by link.
-pub(super) struct Steps(pub(super) Vec<v1::ExplainStep>);
+pub(super) struct Steps(pub(super) Vec<flotilla_status::Step>);
 
 impl Steps {
     pub(super) fn add(&mut self, step: Step) {
         self.0.push(step.0);
     }
+
+    /// Adds a gate, in these words.
+    pub(super) fn add_gate(&mut self, gate: Gate, text: String) {
+        self.0.push(gate_step(Gate { text, ..gate }));
+    }
 }
 
 /// One step of a decision chain.
-pub(super) struct Step(v1::ExplainStep);
+pub(super) struct Step(flotilla_status::Step);
 
 impl Step {
     /// Of nothing in particular, for no reason and at no moment that is known.
-    pub(super) fn new(step: &str, state: v1::StepState, text: String) -> Self {
-        Self(v1::ExplainStep {
-            step: step.to_owned(),
-            state: state.into(),
+    pub(super) fn new(step: StepKind, state: StepState, text: String) -> Self {
+        Self(flotilla_status::Step {
+            step,
+            subject: String::new(),
+            state,
             text,
-            ..v1::ExplainStep::default()
+            reason: String::new(),
+            at: None,
+            may_open: false,
+            opens_at: None,
         })
     }
 
@@ -37,34 +46,60 @@ impl Step {
     }
 
     pub(super) fn because(mut self, reason: impl Into<Option<Reason>>) -> Self {
-        self.0.reason = reason_to_wire(reason.into());
+        self.0.reason = code(reason.into());
         self
     }
 
     /// Since when it is so.
     pub(super) fn at(mut self, at: impl Into<Option<Timestamp>>) -> Self {
-        self.0.at = at.into().map(timestamp_to_wire);
+        self.0.at = at.into();
         self
     }
 }
 
 /// A gate as a step.
 #[must_use]
-pub fn gate_step(gate: Gate) -> v1::ExplainStep {
-    v1::ExplainStep {
-        step: gate.gate.to_owned(),
+pub fn gate_step(gate: Gate) -> flotilla_status::Step {
+    flotilla_status::Step {
+        step: kind(gate.gate),
         may_open: gate.holds_back() && !gate.lasting,
         subject: gate.subject,
         state: match gate.open {
-            Open::Yes => v1::StepState::Ok,
-            Open::NotYet => v1::StepState::Waiting,
-            Open::No => v1::StepState::Failed,
-            Open::Skipped => v1::StepState::Skipped,
-        }
-        .into(),
+            Open::Yes => StepState::Ok,
+            Open::NotYet => StepState::Waiting,
+            Open::No => StepState::Failed,
+            Open::Skipped => StepState::Skipped,
+        },
         text: gate.text,
-        reason: reason_to_wire(gate.reason),
-        at: gate.at.map(timestamp_to_wire),
-        opens_at: gate.opens_at.map(timestamp_to_wire),
+        reason: code(gate.reason),
+        at: gate.at,
+        opens_at: gate.opens_at,
+    }
+}
+
+fn kind(gate: GateKind) -> StepKind {
+    match gate {
+        GateKind::Health => StepKind::Health,
+        GateKind::Approval => StepKind::Approval,
+        GateKind::Window => StepKind::Window,
+        GateKind::Freeze => StepKind::Freeze,
+        GateKind::Check => StepKind::Check,
+        GateKind::Job => StepKind::Job,
+        GateKind::Override => StepKind::Override,
+        GateKind::Rollback => StepKind::Rollback,
+        GateKind::Quarantine => StepKind::Quarantine,
+        GateKind::Pause => StepKind::Pause,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hub_and_its_operators_call_a_gate_the_same() {
+        for gate in GateKind::ALL {
+            assert_eq!(kind(gate).as_str(), gate.as_str());
+        }
     }
 }

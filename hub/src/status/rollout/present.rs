@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flotilla_proto::v1;
-use flotilla_shared::wire::timestamp_to_wire;
+use flotilla_status::{Apart, Budget, BudgetKind, RepositoryCommit};
 use jiff::{SignedDuration, Timestamp};
 
+use super::next;
 use crate::fleet::rollout::{Phase, Progress, Rollout};
 use crate::fleet::{Connectivity, Fleet, OFFLINE_AFTER, acts};
 use crate::spec::Strategy;
@@ -24,7 +24,12 @@ struct Used {
 }
 
 /// Adds what its environment is asked for and it does not bring; of that its note tells, too.
-fn add_apart(fleet: &Fleet, rollout: &Rollout, now: Timestamp, status: &mut v1::RolloutStatus) {
+fn add_apart(
+    fleet: &Fleet,
+    rollout: &Rollout,
+    now: Timestamp,
+    status: &mut flotilla_status::Rollout,
+) {
     let environment = fleet.spec().environment(&rollout.environment);
     let apart = environment.map(|one| fleet.apart(one, now));
     for one in apart.unwrap_or_default() {
@@ -34,11 +39,11 @@ fn add_apart(fleet: &Fleet, rollout: &Rollout, now: Timestamp, status: &mut v1::
             status.note.push_str("; ");
         }
         status.note.push_str(&one.text(&text));
-        status.apart.push(v1::WaitingCommit {
-            commit: Some(v1::RepositoryCommit {
+        status.apart.push(Apart {
+            commit: RepositoryCommit {
                 repository: one.repository.to_string(),
                 commit: one.commit.to_string(),
-            }),
+            },
             gates: one.gates.into_iter().take(GATES).map(gate_step).collect(),
             text,
         });
@@ -50,7 +55,7 @@ pub(super) fn add(
     rollout: &Rollout,
     strategy: Option<&Strategy>,
     now: Timestamp,
-    status: &mut v1::RolloutStatus,
+    status: &mut flotilla_status::Rollout,
 ) {
     add_apart(fleet, rollout, now, status);
     let mut used = Used::default();
@@ -83,7 +88,7 @@ pub(super) fn add(
     }
     for (index, end) in ends {
         if let Some(wave) = status.waves.get_mut(index) {
-            wave.soak_ends_at = Some(timestamp_to_wire(end));
+            wave.soak_ends_at = Some(end);
         }
     }
     if let Some(strategy) = strategy {
@@ -91,19 +96,24 @@ pub(super) fn add(
         let budgets = &strategy.budgets;
         let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
         status.budgets = [
-            ("failed", used.failed, budgets.failed),
-            ("unavailable", used.unavailable, budgets.unavailable),
-            ("offline", used.offline, budgets.offline),
+            (BudgetKind::Failed, used.failed, budgets.failed),
+            (
+                BudgetKind::Unavailable,
+                used.unavailable,
+                budgets.unavailable,
+            ),
+            (BudgetKind::Offline, used.offline, budgets.offline),
         ]
         .into_iter()
-        .map(|(budget, used, amount)| v1::BudgetStatus {
-            budget: budget.to_owned(),
+        .map(|(budget, used, amount)| Budget {
+            budget,
             used: number(used),
             at_most: number(amount.at_most(total)),
         })
         .collect();
     }
     let closed = fleet.closed_gates(rollout, now);
+    next::add(fleet, rollout, &closed, now, status);
     let more = closed.len().saturating_sub(GATES);
     status.more_gates = u32::try_from(more).unwrap_or(u32::MAX);
     status.gates = closed.into_iter().take(GATES).map(gate_step).collect();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use flotilla_status::{Decisions, Entry, Hub, Rollout};
+use flotilla_status::{Decisions, Entry, Hub, Phase, Rollout, RolloutState};
 use jiff::Timestamp;
 
 use super::{Frame, PAGE};
@@ -66,16 +66,26 @@ impl RolloutView {
         clusters.truncate(PAGE);
         let mut offers = Vec::new();
         let name = rollout.environment.as_str();
-        if let Some(wave) = rollout.wants_approval() {
+        if let Some(wave) = rollout.asked_wave() {
             let mut offer = Offer::approval(&rollout, &wave.name, "Approve wave");
             offer.clusters = wave.total();
             offers.push(offer);
         }
-        match rollout.state.as_str() {
-            "halted" => offers.push(Offer::environment(Action::Retry, "Try again", name)),
-            "running" | "soaking" => offers.push(Offer::environment(Action::Pause, "Pause", name)),
-            "paused" => offers.push(Offer::environment(Action::Resume, "Resume", name)),
-            _ => {}
+        match &rollout.state {
+            RolloutState::Halted => {
+                offers.push(Offer::environment(Action::Retry, "Try again", name));
+            }
+            RolloutState::Running | RolloutState::Soaking => {
+                offers.push(Offer::environment(Action::Pause, "Pause", name));
+            }
+            RolloutState::Paused => {
+                offers.push(Offer::environment(Action::Resume, "Resume", name));
+            }
+            RolloutState::Pending
+            | RolloutState::RolledBack
+            | RolloutState::Succeeded
+            | RolloutState::Superseded
+            | RolloutState::Other(_) => {}
         }
         Self {
             progress: progress(&rollout, now),
@@ -115,14 +125,14 @@ impl RolloutPage {
     }
 }
 
-fn weight(phase: &str) -> u8 {
+fn weight(phase: &Phase) -> u8 {
     match phase {
-        "failed" => 0,
-        "unavailable" => 1,
-        "started" => 2,
-        "soaking" => 3,
-        "waiting" => 4,
-        "pinned" => 5,
-        _ => 6,
+        Phase::Failed => 0,
+        Phase::Unavailable => 1,
+        Phase::Started => 2,
+        Phase::Soaking => 3,
+        Phase::Waiting => 4,
+        Phase::Pinned => 5,
+        Phase::Suspended | Phase::Done | Phase::Other(_) => 6,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
+use flotilla_status::{Cluster, Connectivity, Promotion, RepositoryCommit};
 use tokio::time::Instant;
 
 use super::super::patience::{LOOK, Patience};
@@ -12,7 +13,6 @@ use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::reader;
-use crate::view::{Cluster, Connectivity, Promotion, RepositoryCommit};
 
 /// Whether a cluster runs what was promoted, healthy.
 fn arrived(cluster: &Cluster, promotion: &Promotion) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
+use flotilla_status::{Promotion, Step, StepKind, StepState, digits};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -13,7 +14,6 @@ use crate::error::Error;
 use crate::printer::{Canvas, Printer};
 use crate::reader;
 use crate::render;
-use crate::view::{Promotion, Step, StepState, digits};
 
 /// When a promotion goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +201,7 @@ async fn again(client: &Client, promotion: &Promotion) -> Result<Promotion, Erro
 /// The command that gives an approval, where one is wanted.
 fn approving(promotion: &Promotion, args: &Promote) -> Option<String> {
     let mut gates = promotion.gates.iter();
-    gates.find(|gate| gate.step == "approval" && gate.state == StepState::Waiting)?;
+    gates.find(|gate| gate.step == StepKind::Approval && gate.state == StepState::Waiting)?;
     let one = promotion.moves.first()?;
     Some(format!(
         "somebody else approves with flotilla approve {} --commit {}",
@@ -231,7 +231,7 @@ impl Progress {
     /// Shows what is waited for.
     fn show(&mut self, held: &[&Step], manner: Manner, printer: &Printer) -> Result<(), Error> {
         let now = Timestamp::now();
-        let key = |gate: &Step| (gate.step.clone(), gate.subject.clone());
+        let key = |gate: &Step| (gate.step.to_string(), gate.subject.clone());
         let before = std::mem::take(&mut self.since);
         for gate in held {
             let since = before.get(&key(gate)).copied();

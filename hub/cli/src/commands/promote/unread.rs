@@ -2,12 +2,12 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::reason::Reason;
+use flotilla_status::{Promotion, text};
 
 use super::super::repository;
 use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;
-use crate::view::{Promotion, text};
 
 /// A branch that the last look did not find, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -50,7 +50,8 @@ impl Reversion<'_> {
             if undone.count == 1 { "" } else { "s" }
         ));
         for line in &undone.lines {
-            self.printer.say(&format!("  {}", crate::view::text(line)));
+            self.printer
+                .say(&format!("  {}", flotilla_status::text(line)));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Values with every key that can be left out, and what the fixture has none of.
 
-use flotilla_cli::view::{
+use flotilla_status::{
     Application, ApplicationPlan, Cluster, Environment, EnvironmentDifference, Fleet, FleetPlan,
     Hub, NewToken, Operator, Promotion, Rollout, RolloutSummary, Token,
 };
@@ -213,7 +213,7 @@ fn every_key_that_can_be_left_out_is_in_the_schema() {
     told("history", &summaries);
     told(
         "rolloutShow",
-        json!({"rollout": null, "decisions": flotilla_cli::view::Decisions::default()}),
+        json!({"rollout": null, "decisions": flotilla_status::Decisions::default()}),
     );
     let applications = [v1::ApplicationStatus {
         name: "guestbook".to_owned(),

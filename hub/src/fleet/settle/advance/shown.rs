@@ -82,7 +82,8 @@ impl Fleet {
         let held = (!overridden).then(|| said(&checks)).flatten();
         let asked = |open| {
             let asked = checks.iter();
-            let asked = asked.filter(|gate| gate.gate == "check" && gate.open == open);
+            let asked =
+                asked.filter(|gate| gate.gate == gates::GateKind::Check && gate.open == open);
             gates::closed(&asked.cloned().collect::<Vec<_>>()).filter(|_| !overridden)
         };
         let (failing, unanswered) = (asked(gates::Open::No), asked(gates::Open::NotYet));

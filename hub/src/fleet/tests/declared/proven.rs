@@ -1,7 +1,7 @@
 //! What the environment before proves of a revision of the fleet file, and what is kept of that.
 
 use super::*;
-use crate::fleet::gates::Open;
+use crate::fleet::gates::{GateKind, Open};
 
 fn proving(gates: &str) -> String {
     file("maxConcurrent: 3", gates, "dev, prod")
@@ -12,7 +12,7 @@ fn said(world: &World) -> Vec<(Open, String)> {
     let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
     let target = [(RepositoryName::fleet_file().clone(), revision(world))].into();
     let mut gates = world.fleet.gates(prod.unwrap(), &target, at(world.second));
-    gates.retain(|gate| gate.gate == "health");
+    gates.retain(|gate| gate.gate == GateKind::Health);
     gates
         .into_iter()
         .map(|gate| (gate.open, gate.text))

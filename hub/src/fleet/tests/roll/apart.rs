@@ -202,7 +202,10 @@ fn promise_6_what_waits_apart_is_seen() {
     let apart = world.fleet.apart(prod.unwrap(), at(world.second));
     assert_eq!(apart.len(), 1);
     assert_eq!(apart[0].commit, of_second(2));
-    assert_eq!(apart[0].gates[0].gate, "approval");
+    assert_eq!(
+        apart[0].gates[0].gate,
+        crate::fleet::gates::GateKind::Approval
+    );
     let second: RepositoryName = "second".parse().unwrap();
     assert_eq!(
         apart[0].waiting(),

@@ -1,0 +1,176 @@
+//! What a promotion would move, and what holds it back.
+
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use jiff::Timestamp;
+
+use super::gate_step;
+use crate::fleet::gates::Gate;
+use crate::fleet::{Fleet, stops};
+use crate::suggestion::missing;
+
+/// A promotion into an environment, worked out.
+#[derive(Debug)]
+pub struct Promotion {
+    pub environment: EnvironmentName,
+    /// The environment before.
+    source: EnvironmentName,
+    /// What would move; empty: nothing.
+    pub moves: Vec<Move>,
+    /// Everybody who is there.
+    clusters: Vec<ClusterName>,
+    pub gates: Vec<Gate>,
+}
+
+/// A branch that would move.
+#[derive(Debug)]
+pub struct Move {
+    pub repository: RepositoryName,
+    pub url: RepositoryUrl,
+    /// The environment before's branch.
+    pub source: BranchName,
+    pub branch: BranchName,
+    /// None: it is not there, or was not read.
+    from: Option<Commit>,
+    pub to: Commit,
+    /// What of it comes from there.
+    applications: Vec<ApplicationName>,
+}
+
+/// Why no promotion can be worked out, as a text for the person.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unpromotable {
+    /// There is no such environment or repository.
+    Missing(String),
+    /// The environment promotes from none.
+    FromNone(String),
+}
+
+/// Works out a promotion of what the environment before has, or of one commit, or of one repository only.
+///
+/// # Errors
+/// No such environment or repository, or nothing to promote from.
+pub fn promotion(
+    fleet: &Fleet,
+    name: &EnvironmentName,
+    wanted: Option<&Commit>,
+    only: Option<&str>,
+    now: Timestamp,
+) -> Result<Promotion, Unpromotable> {
+    let spec = fleet.spec();
+    let target = spec.environment(name).ok_or_else(|| {
+        let names = spec.environment_names();
+        Unpromotable::Missing(missing("environment", name.as_str(), names))
+    })?;
+    let source = target
+        .promotes_from
+        .as_ref()
+        .and_then(|from| spec.environment(from))
+        .ok_or_else(|| {
+            Unpromotable::FromNone(format!(
+                "environment {name} promotes from none; commit to its branch directly"
+            ))
+        })?;
+    if let Some(only) = only
+        && !spec.repositories.contains_key(only)
+    {
+        let names = spec.repositories.keys().map(RepositoryName::as_str);
+        return Err(Unpromotable::Missing(missing("repository", only, names)));
+    }
+    let mut commits = fleet.good(target);
+    let mut moves = Vec::new();
+    let home = wanted.and_then(|commit| home(fleet, commit));
+    for (repository, declared) in &spec.repositories {
+        if only.is_some_and(|only| only != repository.as_str()) {
+            continue;
+        }
+        // What nobody uses there, and repositories that lack the commit, have nothing to move.
+        if only.is_none()
+            && (!fleet.uses(target, repository) || home.is_some_and(|home| home != repository))
+        {
+            continue;
+        }
+        let commit = |branch| {
+            let head = fleet.head(repository, branch);
+            head.and_then(|head| head.commit.clone())
+        };
+        let Some(to) = wanted.cloned().or_else(|| commit(&source.branch)) else {
+            continue;
+        };
+        let from = commit(&target.branch);
+        if from.as_ref() == Some(&to) {
+            continue;
+        }
+        commits.insert(repository.clone(), to.clone());
+        let applications = spec.applications.iter();
+        let applications = applications.filter(|(_, one)| one.repository == *repository);
+        moves.push(Move {
+            repository: repository.clone(),
+            url: declared.url.clone(),
+            source: source.branch.clone(),
+            branch: target.branch.clone(),
+            from,
+            to,
+            applications: applications.map(|(name, _)| name.clone()).collect(),
+        });
+    }
+    let clusters = fleet.clusters().keys();
+    let clusters = clusters.filter(|one| fleet.belongs_to(one, name));
+    let mut gates = fleet.gates(target, &commits, now);
+    if let Some(state) = fleet.environments().get(name) {
+        gates.extend(stops::stops(state, &commits));
+    }
+    Ok(Promotion {
+        environment: name.clone(),
+        source: source.name.clone(),
+        moves,
+        clusters: clusters.cloned().collect(),
+        gates,
+    })
+}
+
+impl Promotion {
+    /// As operators see it; which commits are in between is known to who has the repository.
+    #[must_use]
+    pub fn shown(self) -> flotilla_status::Promotion {
+        flotilla_status::Promotion {
+            environment: self.environment.to_string(),
+            promotes_from: self.source.to_string(),
+            moves: self.moves.into_iter().map(Move::shown).collect(),
+            clusters: self.clusters.iter().map(ToString::to_string).collect(),
+            gates: self.gates.into_iter().map(gate_step).collect(),
+        }
+    }
+}
+
+impl Move {
+    fn shown(self) -> flotilla_status::Move {
+        flotilla_status::Move {
+            repository: self.repository.to_string(),
+            url: self.url.to_string(),
+            source_branch: self.source.to_string(),
+            target_branch: self.branch.to_string(),
+            from_commit: self.from.map(|one| one.to_string()).unwrap_or_default(),
+            to_commit: self.to.to_string(),
+            applications: self.applications.iter().map(ToString::to_string).collect(),
+            commits: Vec::new(),
+            commit_count: 0,
+        }
+    }
+}
+
+/// The repository that has a commit at the head of a branch, if only one has.
+#[must_use]
+pub fn home<'f>(fleet: &'f Fleet, commit: &Commit) -> Option<&'f RepositoryName> {
+    let mut having: Vec<&RepositoryName> = fleet
+        .heads()
+        .iter()
+        .filter(|(_, head)| head.commit.as_ref() == Some(commit))
+        .map(|((repository, _), _)| repository)
+        .collect();
+    having.dedup();
+    match having.as_slice() {
+        [one] => Some(one),
+        _ => None,
+    }
+}

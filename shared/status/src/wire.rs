@@ -1,0 +1,73 @@
+//! The edge of the operators' model: wire types come in here with every limit, and go out as they are.
+//!
+//! Who reads is the one that cuts: texts are cut and stripped of what steers a terminal, lists are cut, and a word
+//! that only a newer hub knows is kept. Who writes, which is the hub, leaves out nothing. What agents would change
+//! ([`crate::FleetPlan`], [`crate::ApplicationPlan`]) is only read here: the hub passes on what they say.
+
+mod cluster;
+mod compared;
+mod decisions;
+mod environment;
+mod hub;
+mod log;
+mod plan;
+mod rollout;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use flotilla_proto::v1;
+use flotilla_shared::wire::{timestamp_from_wire, timestamp_to_wire};
+use jiff::Timestamp;
+
+use crate::{Revision, text};
+
+/// A moment of the wire; none where it names none.
+#[must_use]
+pub fn moment(timestamp: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
+    timestamp_from_wire(timestamp)
+}
+
+/// The other way.
+fn sent(moment: Option<Timestamp>) -> Option<prost_types::Timestamp> {
+    moment.map(timestamp_to_wire)
+}
+
+fn texts(all: &[String]) -> Vec<String> {
+    all.iter().map(|one| text(one)).collect()
+}
+
+fn labels(labels: &[v1::Label]) -> BTreeMap<String, String> {
+    labels
+        .iter()
+        .map(|label| (text(&label.key), text(&label.value)))
+        .collect()
+}
+
+fn sent_labels(labels: BTreeMap<String, String>) -> Vec<v1::Label> {
+    labels
+        .into_iter()
+        .map(|(key, value)| v1::Label { key, value })
+        .collect()
+}
+
+/// None where it names no commit.
+fn revision(wire: Option<&v1::Revision>) -> Option<Revision> {
+    wire.filter(|wire| !wire.commit.is_empty())
+        .map(|wire| Revision {
+            repository: text(&wire.repository),
+            branch: text(&wire.branch),
+            commit: text(&wire.commit),
+        })
+}
+
+impl From<Revision> for v1::Revision {
+    fn from(revision: Revision) -> Self {
+        Self {
+            repository: revision.repository,
+            branch: revision.branch,
+            commit: revision.commit,
+        }
+    }
+}

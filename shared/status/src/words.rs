@@ -1,0 +1,154 @@
+//! Enums of words: each value is one word, in JSON, on the wire and on screens.
+
+/// An enum whose values are words.
+///
+/// An `open` one comes over the wire as text: a word that only a newer hub knows is kept, and shown as it was sent. A
+/// `closed` one does not, and has a value of its own for what this version does not know.
+macro_rules! words {
+    (
+        $(#[doc = $about:literal])*
+        $vis:vis open $name:ident {
+            $( $(#[$of:meta])* $value:ident = $word:literal, )+
+        }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        $vis enum $name {
+            $( $(#[$of])* $value, )+
+            /// A newer hub's word.
+            Other(String),
+        }
+
+        impl $name {
+            /// The word.
+            #[must_use]
+            $vis fn as_str(&self) -> &str {
+                match self {
+                    $( Self::$value => $word, )+
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            /// What is not known is kept, cut as any text is.
+            fn from(word: &str) -> Self {
+                match word {
+                    $( $word => Self::$value, )+
+                    other => Self::Other($crate::text(other)),
+                }
+            }
+        }
+
+        $crate::words::words!(shown $name);
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": concat!($($about),*).trim(),
+                    "examples": [ $( $word ),+ ],
+                })
+            }
+        }
+    };
+    (
+        $(#[doc = $about:literal])*
+        $vis:vis closed $name:ident {
+            $( $(#[$of:meta])* $value:ident = $word:literal, )+
+        }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        $vis enum $name {
+            $( $(#[$of])* $value, )+
+        }
+
+        impl $name {
+            /// The word.
+            #[must_use]
+            $vis fn as_str(self) -> &'static str {
+                match self {
+                    $( Self::$value => $word, )+
+                }
+            }
+        }
+
+        $crate::words::words!(shown $name);
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": concat!($($about),*).trim(),
+                    "enum": [ $( $word ),+ ],
+                })
+            }
+        }
+    };
+    (shown $name:ident) => {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+
+pub(crate) use words;
+
+#[cfg(test)]
+mod tests {
+    words! {
+        /// How far.
+        open Far {
+            /// Not at all.
+            Here = "here",
+            /// All the way.
+            ThereAndBack = "thereAndBack",
+        }
+    }
+
+    words! {
+        /// Which way.
+        closed Way {
+            /// There.
+            There = "there",
+            /// A newer side's.
+            Unknown = "unknown",
+        }
+    }
+
+    #[test]
+    fn a_newer_hubs_word_is_kept_as_it_was_sent_and_steers_no_terminal() {
+        for word in ["here", "thereAndBack", "sideways", ""] {
+            assert_eq!(Far::from(word).to_string(), word);
+        }
+        assert_eq!(Far::from("thereAndBack"), Far::ThereAndBack);
+        assert_eq!(Far::from("sideways"), Far::Other("sideways".to_owned()));
+        assert!(!Far::from("a\u{1b}[2Jb").as_str().contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_word_is_padded_like_any_text() {
+        assert_eq!(
+            format!("{:>8}|{:<6}|", Way::There, Far::Here),
+            "   there|here  |"
+        );
+        assert_eq!(Way::Unknown.as_str(), "unknown");
+    }
+}
