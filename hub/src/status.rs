@@ -350,7 +350,7 @@ pub fn applications(
             name: app.to_string(),
             repository: declared.repository.to_string(),
             path: declared.path.as_str().to_owned(),
-            renderer: renderer(declared.renderer).to_owned(),
+            renderer: renderer(declared.renderer),
             clusters: 0,
             current: 0,
             failed: 0,
@@ -375,13 +375,13 @@ pub fn applications(
     all
 }
 
-fn renderer(renderer: Renderer) -> &'static str {
-    match renderer {
-        Renderer::Auto => "Auto",
-        Renderer::Plain => "Plain",
-        Renderer::Kustomize => "Kustomize",
-        Renderer::Helm => "Helm",
+/// `Kustomize`: the word as `-o json` has it.
+fn renderer(renderer: Renderer) -> String {
+    let mut word = renderer.as_str().to_owned();
+    if let Some(first) = word.get_mut(..1) {
+        first.make_ascii_uppercase();
     }
+    word
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub use assignment::{
 };
 pub use gate_job::{gate_jobs_from_wire, gate_jobs_to_wire};
 pub use plan::{plan_from_wire, plan_result, plan_to_wire};
-pub use preview::{preview_from_wire, preview_to_wire};
+pub use preview::preview_to_wire;
 pub use report::{
     application_report_to_wire, decode_report, encode_report, object_from_wire, object_to_wire,
     planned_word,

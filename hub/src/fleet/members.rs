@@ -70,12 +70,11 @@ impl Fleet {
                 });
             let none = BTreeSet::new();
             let left_aside = aside.as_ref().map_or(&none, |aside| &aside.applications);
-            let (kept, pinned) = self.kept_by_pin(cluster, &changed, now);
             let was_good = begun.is_none() && runs_good(cluster, rollout, pin);
             let observation = Observation {
                 wave: *wave,
                 sort_key: Arc::clone(sort_key),
-                pinned,
+                pinned: self.is_pinned_away(cluster, &changed, now),
                 suspended: cluster.record.suspended.is_some(),
                 online,
                 awaited: !online && cluster.last_seen.is_none() && self.has_just_begun(now),
@@ -99,9 +98,9 @@ impl Fleet {
                     .is_some_and(|progress| blame::is_as_before(cluster, progress, left_aside)),
                 concerned: brings != Some(false)
                     || changed.is_empty()
-                    || changed.keys().any(|repository| {
-                        !kept.contains(repository) && self.takes_from(cluster, repository)
-                    }),
+                    || changed
+                        .keys()
+                        .any(|repository| self.takes_from(cluster, repository)),
                 heard_at: cluster.vouched_at,
                 rendered_from: if was_good {
                     cluster.rendered_from
@@ -119,28 +118,25 @@ impl Fleet {
                 },
                 carried: !rollout.carried.is_empty() && self.carried(cluster, rollout),
                 aside,
-                kept,
             };
             all.push((name.clone(), observation));
         }
         all
     }
 
-    /// What of a rollout's changes a pin keeps from a cluster, and whether that is all that it would bring there. Of
-    /// what the fleet file declares, a pin keeps something back, or may.
-    pub(super) fn kept_by_pin(
+    /// Whether a pin keeps a cluster out of a rollout of these changes: unless all of them are of repositories that it
+    /// does not name, since what proves one commit has to run all of them.
+    pub(super) fn is_pinned_away(
         &self,
         cluster: &Cluster,
         changed: &Commits,
         now: Timestamp,
-    ) -> (BTreeSet<RepositoryName>, bool) {
-        let Some(pin) = cluster.pin(now) else {
-            return (BTreeSet::new(), false);
-        };
-        let keeps = |one: &&RepositoryName| one.is_fleet_file() || pin.commits.contains_key(*one);
-        let mut others = changed.keys().filter(|one| !keeps(one));
-        let out = !others.any(|one| self.takes_from(cluster, one));
-        (changed.keys().filter(keeps).cloned().collect(), out)
+    ) -> bool {
+        cluster.pin(now).is_some_and(|pin| {
+            let keeps = |one: &RepositoryName| one.is_fleet_file() || pin.commits.contains_key(one);
+            let brings = |one: &RepositoryName| self.takes_from(cluster, one);
+            changed.keys().any(keeps) || !changed.keys().any(brings)
+        })
     }
 
     /// Whether something that is meant for a cluster has had no commit of its repository so far.

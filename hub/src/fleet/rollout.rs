@@ -27,7 +27,7 @@ mod tests;
 mod words;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flotilla_shared::digest::Digest;
@@ -205,9 +205,6 @@ pub struct Progress {
     /// It failed by what no commit does: its Git server is away.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outside: bool,
-    /// Repositories of whose new commits a pin keeps it: it says nothing of those.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub kept: BTreeSet<RepositoryName>,
 }
 
 /// A soak that a newer commit with the same content goes on with.
@@ -238,7 +235,6 @@ impl Progress {
             before: Before::default(),
             blameless: false,
             outside: false,
-            kept: BTreeSet::new(),
         }
     }
 

@@ -87,7 +87,7 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, DesiredStatus> {
             && !rollout.state.is_over()
         {
             let changed = rollout.changed();
-            for repository in changed.keys().filter(|one| hold.is_of(one)) {
+            for repository in changed.keys().filter(|one| hold.is_told_of(one)) {
                 if let Some(left) = rollout.from.get(repository) {
                     let text = format!("rolled back by {}: {}", hold.mark.by, hold.mark.reason);
                     put(

@@ -1,30 +1,16 @@
-//! What agents say a pass would do now. Whoever makes it keeps it within its limits; whoever reads it checks
-//! them.
+//! What agents say a pass would do now, made within its limits. What operators see of it is read, with every limit,
+//! by `flotilla_status`.
 
 use flotilla_proto::v1;
 
-use super::report::{action_from_wire, action_to_wire};
-use super::{
-    MAX_APPLICATIONS, WireError, bounded, object_from_wire, object_to_wire, reason_from_wire,
-    reason_to_wire, revision_from_wire, revision_to_wire,
-};
-use crate::plan::{MAX_CHANGES, MAX_FIELDS};
-use crate::preview::{ApplicationPlan, FieldChange, MAX_VALUE_BYTES, ObjectChange};
-use crate::report::{MAX_MESSAGE_BYTES, plain_line};
+use super::report::action_to_wire;
+use super::{object_to_wire, reason_to_wire, revision_to_wire};
+use crate::preview::{ApplicationPlan, FieldChange, ObjectChange};
 
 /// What passes would do now, application by application.
 #[must_use]
 pub fn preview_to_wire(plans: Vec<ApplicationPlan>) -> Vec<v1::ApplicationPlan> {
     plans.into_iter().map(application_to_wire).collect()
-}
-
-/// Reads it.
-///
-/// # Errors
-/// When a name does not parse or a list is over its limit.
-pub fn preview_from_wire(wire: &[v1::ApplicationPlan]) -> Result<Vec<ApplicationPlan>, WireError> {
-    bounded("applications", wire.len(), MAX_APPLICATIONS)?;
-    wire.iter().map(application_from_wire).collect()
 }
 
 fn application_to_wire(plan: ApplicationPlan) -> v1::ApplicationPlan {
@@ -39,22 +25,6 @@ fn application_to_wire(plan: ApplicationPlan) -> v1::ApplicationPlan {
     }
 }
 
-fn application_from_wire(wire: &v1::ApplicationPlan) -> Result<ApplicationPlan, WireError> {
-    bounded("changes", wire.changes.len(), MAX_CHANGES)?;
-    Ok(ApplicationPlan {
-        application: wire.application.parse()?,
-        revision: wire.revision.as_ref().map(revision_from_wire).transpose()?,
-        changes: wire
-            .changes
-            .iter()
-            .map(change_from_wire)
-            .collect::<Result<_, _>>()?,
-        unchanged: wire.unchanged,
-        truncated: wire.truncated,
-        error: plain_line(&wire.error, MAX_MESSAGE_BYTES),
-    })
-}
-
 fn change_to_wire(change: ObjectChange) -> v1::ObjectChange {
     v1::ObjectChange {
         object: Some(object_to_wire(&change.object)),
@@ -66,18 +36,6 @@ fn change_to_wire(change: ObjectChange) -> v1::ObjectChange {
     }
 }
 
-fn change_from_wire(wire: &v1::ObjectChange) -> Result<ObjectChange, WireError> {
-    bounded("fields", wire.fields.len(), MAX_FIELDS)?;
-    let object = wire.object.as_ref().ok_or(WireError::Missing("object"))?;
-    Ok(ObjectChange {
-        object: object_from_wire(Some(object)),
-        action: action_from_wire(wire.action()),
-        reason: reason_from_wire(&wire.reason),
-        message: plain_line(&wire.message, MAX_MESSAGE_BYTES),
-        fields: wire.fields.iter().map(field_from_wire).collect(),
-    })
-}
-
 fn field_to_wire(field: FieldChange) -> v1::FieldChange {
     v1::FieldChange {
         path: field.path,
@@ -86,18 +44,8 @@ fn field_to_wire(field: FieldChange) -> v1::FieldChange {
     }
 }
 
-fn field_from_wire(wire: &v1::FieldChange) -> FieldChange {
-    FieldChange {
-        path: plain_line(&wire.path, MAX_MESSAGE_BYTES),
-        live: plain_line(&wire.live, MAX_VALUE_BYTES),
-        desired: plain_line(&wire.desired, MAX_VALUE_BYTES),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
-
     use super::*;
     use crate::object::Action;
     use crate::reason::Reason;
@@ -136,52 +84,19 @@ mod tests {
     }
 
     #[test]
-    fn previews_go_round() {
+    fn a_preview_says_what_would_be_done_why_and_to_which_commit() {
         let wire = preview_to_wire(vec![plan()]);
-        assert_eq!(preview_from_wire(&wire), Ok(vec![plan()]));
+        let (one, first) = (&wire[0], &wire[0].changes[0]);
+        assert_eq!((one.unchanged, one.truncated), (3, true));
+        assert_eq!(one.revision.as_ref().unwrap().commit, "a".repeat(40));
+        assert_eq!(
+            (first.action(), first.fields.len()),
+            (v1::Action::Updated, 1)
+        );
         let change = &wire[0].changes[1];
         assert_eq!(
             (change.action(), change.reason.as_str()),
             (v1::Action::Held, "PruneDisabled")
         );
-    }
-
-    #[test]
-    fn h11_a_preview_over_a_limit_is_not_taken_and_texts_are_cut() {
-        let wire = preview_to_wire(vec![plan()]);
-        let refused = |edit: fn(&mut v1::ApplicationPlan)| {
-            let mut wire = wire.clone();
-            edit(&mut wire[0]);
-            assert!(preview_from_wire(&wire).is_err());
-        };
-        refused(|one| one.changes = vec![one.changes[0].clone(); MAX_CHANGES + 1]);
-        refused(|one| one.changes[0].fields = vec![v1::FieldChange::default(); MAX_FIELDS + 1]);
-        refused(|one| one.changes[0].object = None);
-        refused(|one| one.application = "a/../b".to_owned());
-        let many = vec![wire[0].clone(); MAX_APPLICATIONS + 1];
-        assert!(preview_from_wire(&many).is_err());
-        let mut loud = wire.clone();
-        let long = format!("\u{1b}[2J{}", "x".repeat(1 << 20));
-        loud[0].error.clone_from(&long);
-        loud[0].changes[0].message.clone_from(&long);
-        loud[0].changes[0].fields[0].live = long;
-        let read = preview_from_wire(&loud).unwrap().remove(0);
-        let change = &read.changes[0];
-        for (text, limit) in [
-            (&read.error, MAX_MESSAGE_BYTES),
-            (&change.message, MAX_MESSAGE_BYTES),
-            (&change.fields[0].live, MAX_VALUE_BYTES),
-        ] {
-            assert!(text.len() <= limit && !text.contains('\u{1b}'));
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn h13_random_bytes_never_panic(bytes: Vec<u8>) {
-            if let Ok(wire) = v1::ApplicationPlan::decode(bytes.as_slice()) {
-                let _ = preview_from_wire(&[wire]);
-            }
-        }
     }
 }

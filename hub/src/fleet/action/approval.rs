@@ -37,26 +37,35 @@ impl Fleet {
         Ok(match scope {
             Scope::Wave(wave) => format!("{repository}, wave {wave}"),
             Scope::Commit | Scope::Override => {
-                let takes_over = self.would_end_a_halt(environment, (&repository, commit));
-                takes_over.map_or_else(|| repository.to_string(), |id| {
-                    format!(
-                        "{repository}; {id} is halted and gives way to it once it may come in, and what failed there \
-                         is not tried again"
-                    )
-                })
+                match self.would_end_a_halt(environment, (&repository, commit)) {
+                    Some(halt) => format!("{repository}; {halt}"),
+                    None => repository.to_string(),
+                }
             }
         })
     }
 
-    /// The halted rollout that a commit takes over from, where the rollout does not bring it.
+    /// What becomes of a halted rollout that a commit takes over from, where the rollout does not bring it.
     fn would_end_a_halt(
         &self,
         environment: &EnvironmentName,
         (repository, commit): (&RepositoryName, &Commit),
-    ) -> Option<&str> {
+    ) -> Option<String> {
         let rollout = self.rollouts.running(environment)?;
         let brings = rollout.target.get(repository) == Some(commit);
-        (rollout.state == State::Halted && !brings).then_some(rollout.id.as_str())
+        if rollout.state != State::Halted || brings {
+            return None;
+        }
+        // Of several nobody knows which is at fault, and each is tried by itself.
+        let alone = rollout.changed().len() == 1;
+        let failed = match alone && rollout.is_to_blame() {
+            true => ", and what failed there is not tried again",
+            false => "",
+        };
+        let id = &rollout.id;
+        Some(format!(
+            "{id} is halted and gives way to it once it may come in{failed}"
+        ))
     }
 
     /// The repository that a commit is of: the one that was named, or the only one that can be meant.

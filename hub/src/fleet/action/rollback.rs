@@ -1,5 +1,7 @@
 //! Commits that go back: let past the gates because they hold what was good, which the hub sees for itself.
 
+use std::collections::BTreeSet;
+
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
@@ -63,7 +65,12 @@ impl Fleet {
             state.hold_promotions(Hold {
                 mark,
                 rolled_back: String::new(),
-                repositories: [repository.clone()].into(),
+                repositories: match repository.is_fleet_file() {
+                    // No branch brings it.
+                    true => BTreeSet::new(),
+                    false => [repository.clone()].into(),
+                },
+                latest: BTreeSet::new(),
             });
         });
         Ok(match admin {

@@ -26,6 +26,9 @@ pub struct Hold {
     /// older hub wrote this.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub repositories: BTreeSet<RepositoryName>,
+    /// Those of them that were held last, by whom and why it says; empty: all of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub latest: BTreeSet<RepositoryName>,
 }
 
 impl Hold {
@@ -36,10 +39,19 @@ impl Hold {
     }
 }
 
+impl Hold {
+    /// Whether who, why and when are said of a repository.
+    #[must_use]
+    pub fn is_told_of(&self, repository: &RepositoryName) -> bool {
+        self.is_of(repository) && (self.latest.is_empty() || self.latest.contains(repository))
+    }
+}
+
 impl EnvironmentState {
     /// No automatic promotion comes in, beside what is held already.
     pub(in crate::fleet) fn hold_promotions(&mut self, mut hold: Hold) {
         if let Some(before) = self.hold.take() {
+            hold.latest.clone_from(&hold.repositories);
             match before.repositories.is_empty() {
                 true => hold.repositories.clear(),
                 false if hold.repositories.is_empty() => {}
@@ -98,6 +110,7 @@ mod tests {
             },
             rolled_back: String::new(),
             repositories: names.iter().map(|one| name(one)).collect(),
+            latest: BTreeSet::new(),
         };
         let of = |state: &EnvironmentState| {
             let held = |one: &&str| {

@@ -63,14 +63,6 @@ impl Rollout {
         for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
             let wave = seen.wave.max(self.wave);
             let before = (progress.wave, progress.phase);
-            let redirected = progress.kept != seen.kept;
-            if redirected {
-                progress.kept.clone_from(&seen.kept);
-                // It is given other commits now than those on which it has come so far.
-                if progress.phase.is_touched() {
-                    progress.start(now);
-                }
-            }
             let out = match (seen.suspended, seen.pinned) {
                 (true, _) => Some(Phase::Suspended),
                 (false, true) => Some(Phase::Pinned),
@@ -91,7 +83,7 @@ impl Rollout {
             if !progress.phase.is_touched() {
                 progress.wave = wave;
             }
-            let mut changed = redirected || before != (progress.wave, progress.phase);
+            let mut changed = before != (progress.wave, progress.phase);
             // What is not known now may have been known before a restart, and is still so.
             if seen.change != Change::Unknown && !progress.phase.is_touched() {
                 // What a rollout before this one gave it is not what was last good.
@@ -252,19 +244,6 @@ impl Rollout {
         let pinned = self.names(|progress, _| progress.phase == Phase::Pinned, world);
         if !pinned.is_empty() {
             note.push_str(&format!("; left out by pins: {}", listed(&pinned)));
-        }
-        let kept = self.names(
-            |progress, _| progress.phase == Phase::Done && !progress.kept.is_empty(),
-            world,
-        );
-        if !kept.is_empty() {
-            let of = kept.iter().filter_map(|name| self.clusters.get(name));
-            let of: BTreeSet<_> = of.flat_map(|progress| progress.kept.clone()).collect();
-            note.push_str(&format!(
-                "; by pins without {}: {}",
-                listed(&of),
-                listed(&kept)
-            ));
         }
         let suspended = self.names(|progress, _| progress.phase == Phase::Suspended, world);
         if !suspended.is_empty() {

@@ -7,7 +7,6 @@ use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
 use super::blame::is_outside;
-use super::words::listed;
 use super::{Changes, Observation, Phase, Progress, Rollout, Verdict, World};
 use crate::spec::Strategy;
 
@@ -141,11 +140,6 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
         && progress.phase == Phase::Soaking
     {
         progress.message = aside.text("here");
-    }
-    if !progress.kept.is_empty() && progress.message.is_empty() && progress.phase == Phase::Soaking
-    {
-        let kept = listed(&progress.kept);
-        progress.message = format!("without what a pin keeps as it was: {kept}");
     }
     let soak = strategy.soak(progress.wave);
     if progress.phase == Phase::Soaking && progress.counted >= soak {

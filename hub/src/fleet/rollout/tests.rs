@@ -105,7 +105,6 @@ impl Bench {
                 wave: 0,
                 sort_key: "".into(),
                 pinned: false,
-                kept: BTreeSet::new(),
                 suspended: false,
                 online: true,
                 awaited: false,

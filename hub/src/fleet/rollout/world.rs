@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flotilla_shared::digest::Digest;
-use flotilla_shared::id::{ClusterName, RepositoryName};
+use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
@@ -42,8 +42,6 @@ pub struct Observation {
     pub sort_key: Arc<str>,
     /// A pin keeps it out.
     pub pinned: bool,
-    /// Of the repositories that the rollout changes, those on whose commits a pin keeps it. It takes part for others.
-    pub kept: BTreeSet<RepositoryName>,
     /// A person asked it to write nothing.
     pub suspended: bool,
     /// Whether it is heard from.

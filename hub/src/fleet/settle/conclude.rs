@@ -1,5 +1,7 @@
 //! What the end of a rollout means for its environment.
 
+use std::collections::BTreeSet;
+
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use jiff::Timestamp;
 
@@ -63,6 +65,7 @@ impl EnvironmentState {
             mark,
             rolled_back: rollout.id.clone(),
             repositories,
+            latest: BTreeSet::new(),
         });
     }
 

@@ -62,8 +62,7 @@ impl Fleet {
             let mut anybody = false;
             let mut proves = |(_, progress): (_, &Progress)| {
                 anybody = true;
-                let kept = progress.phase.takes_part() && progress.kept.contains(repository);
-                !kept && (progress.phase == Phase::Done || progress.unchanged)
+                progress.phase == Phase::Done || progress.unchanged
             };
             !takers.any(&mut proves) && anybody
         });
@@ -119,10 +118,9 @@ impl Fleet {
             let mut anybody = false;
             for (name, cluster) in takers {
                 anybody = true;
-                let (kept, out) = self.kept_by_pin(cluster, &changed, now);
                 match cluster.record.suspended.is_some() {
                     true => suspended.insert(name),
-                    false if out || kept.contains(repository) => pinned.insert(name),
+                    false if self.is_pinned_away(cluster, &changed, now) => pinned.insert(name),
                     false => return None,
                 };
             }

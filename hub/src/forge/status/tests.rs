@@ -117,6 +117,7 @@ fn a_commit_that_was_rolled_back_turns_red_though_it_was_green() {
             mark,
             rolled_back: String::new(),
             repositories: BTreeSet::new(),
+            latest: BTreeSet::new(),
         }),
         ..EnvironmentState::default()
     };

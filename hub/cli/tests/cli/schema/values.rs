@@ -1,11 +1,11 @@
 //! Values with every key that can be left out, and what the fixture has none of.
 
+use flotilla_proto::v1;
+use flotilla_shared::findings::{Findings, Group, Outcome};
 use flotilla_status::{
     Application, ApplicationPlan, Cluster, Environment, EnvironmentDifference, Fleet, FleetPlan,
     Hub, NewToken, Operator, Promotion, Rollout, RolloutSummary, Token,
 };
-use flotilla_proto::v1;
-use flotilla_shared::findings::{Findings, Group, Outcome};
 use flotilla_vendor::{Change, Checked, LockChange, Outdated, Standing, Vendored, VendoredChart};
 use serde::Serialize;
 use serde_json::json;

@@ -77,12 +77,6 @@ fn change_one(
     let one = seen.get_mut(name).unwrap();
     match rng.random_range(0..10) {
         0 => one.online = !one.online,
-        1 if rng.random_bool(0.3) => {
-            // Another pin, of which it takes part for what is not kept.
-            let names = ["fleet", "charts"].into_iter();
-            let kept = names.filter(|_| rng.random_bool(0.4));
-            one.kept = kept.map(|name| name.parse().unwrap()).collect();
-        }
         1 => one.pinned = rng.random_bool(0.3),
         2 if rng.random_bool(0.5) => one.suspended = rng.random_bool(0.5),
         2 => {
