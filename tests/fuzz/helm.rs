@@ -1,11 +1,13 @@
 use flotilla_helm::chart::{Chart, File};
 use flotilla_helm::release::{Release, render};
-use flotilla_helm::{Engine, Limits, Map, Options, Templates, Value, capabilities, semver, values};
+use flotilla_helm::{
+    Engine, Limits, Map, Options, Templates, Value, capabilities, functions, semver, values,
+};
 
 /// A chart's template: whatever it does ends, and a second render gives the same.
 pub(crate) fn helm_template(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let mut templates = Templates::new();
+    let mut templates = Templates::new(functions::all());
     if templates.parse("c/templates/t.yaml", &text).is_err() {
         return;
     }

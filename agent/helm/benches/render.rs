@@ -11,54 +11,19 @@
     reason = "a benchmark prints, and fails by panicking"
 )]
 
+#[path = "../tests/conformance/folder.rs"]
+mod folder;
+mod measure;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flotilla_helm::capabilities::Capabilities;
-use flotilla_helm::chart::{Chart, File};
+use flotilla_helm::chart::Chart;
 use flotilla_helm::release::{Print, Release, render};
 use flotilla_helm::{Cache, Generated, Map, Options};
-
-/// The middle of an odd number of runs.
-fn median(runs: usize, mut run: impl FnMut()) -> Duration {
-    run();
-    let mut times: Vec<Duration> = (0..runs)
-        .map(|_| {
-            let start = Instant::now();
-            run();
-            start.elapsed()
-        })
-        .collect();
-    times.sort();
-    times[runs / 2]
-}
-
-fn line(what: &str, measured: &str, goal: &str, met: bool) {
-    let verdict = if met { "met" } else { "MISSED" };
-    println!("{what:<58} {measured:>12}  goal {goal:<10} {verdict}");
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
-
-fn folder(root: &Path, at: &Path, into: &mut Vec<File>) {
-    for entry in std::fs::read_dir(at).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            folder(root, &path, into);
-        } else {
-            let name = path
-                .strip_prefix(root)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned();
-            into.push(File::new(name, std::fs::read(&path).unwrap()));
-        }
-    }
-}
+use measure::{line, median, milliseconds};
 
 fn release() -> Release {
     Release {
@@ -114,7 +79,7 @@ fn main() {
     // `cargo bench -p flotilla-helm -- cert-manager` takes that chart alone.
     let only: Vec<String> = std::env::args()
         .skip(1)
-        .filter(|one| !one.starts_with('-'))
+        .filter(|argument| !argument.starts_with('-'))
         .collect();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/helm/charts");
     let named = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
@@ -128,12 +93,11 @@ fn main() {
             100.0,
         ),
     ] {
-        if !only.is_empty() && !only.iter().any(|one| one == name) {
+        if !only.is_empty() && !only.iter().any(|chosen| chosen == name) {
             continue;
         }
         let path = data.join(chart).join("chart");
-        let mut files = Vec::new();
-        folder(&path, &path, &mut files);
+        let files = folder::read(&path);
         let release = release();
         let memory = above_the_tree(|| {
             let chart = Chart::from_folder(files.clone()).unwrap();

@@ -129,10 +129,10 @@ impl Chart {
         self.metadata.kind.eq_ignore_ascii_case("library")
     }
 
-    /// What `.Chart` is in its templates.
-    pub(crate) fn as_value(&self, root: bool) -> Value {
+    /// What `.Chart` is in its templates; `parent` is the dot of the chart above, where there is one.
+    pub(crate) fn as_value(&self, parent: Option<&Map>) -> Value {
         let map = self.metadata.as_map();
-        map.insert("IsRoot", root);
+        map.insert("IsRoot", parent.is_none());
         Value::Map(map)
     }
 

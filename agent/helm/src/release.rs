@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::capabilities::Capabilities;
 use crate::chart::{Chart, File, Files, compatible, process_dependencies};
+use crate::functions;
 use crate::schema;
 use crate::template::{Engine, Error, Templates, Warning};
 use crate::value::{Map, MapKind, Str, Value};
@@ -76,13 +77,13 @@ pub fn render(mut chart: Chart, values: &Map, release: &Release) -> Result<Rende
         schema::validate(&chart, &values, cache).map_err(failed)?;
     }
     let kube_version = release.capabilities.kube_version();
-    let wanted = &chart.metadata.kube_version;
-    if !wanted.is_empty() {
+    let required = &chart.metadata.kube_version;
+    if !required.is_empty() {
         release.capabilities.note_version();
     }
-    if !wanted.is_empty() && !compatible(wanted, kube_version.normalized()) {
+    if !required.is_empty() && !compatible(required, kube_version.normalized()) {
         return Err(failed(format!(
-            "chart requires kubeVersion: {wanted} which is incompatible with Kubernetes {}",
+            "chart requires kubeVersion: {required} which is incompatible with Kubernetes {}",
             kube_version.version()
         )));
     }
@@ -127,10 +128,10 @@ fn execute(
     gather(chart, &top, None, chart.name(), &mut renderables);
     let mut order: Vec<(&String, &Renderable)> = renderables.iter().collect();
     order.sort_by_key(|(name, _)| std::cmp::Reverse((name.matches('/').count(), *name)));
-    let mut templates = Templates::new();
+    let mut templates = Templates::new(functions::all());
     for (name, renderable) in &order {
         match &release.template.parsed {
-            Some(cache) => templates.add(&cache.parse(name, &renderable.text)?),
+            Some(cache) => templates.add(&cache.parse(functions::all(), name, &renderable.text)?),
             None => templates.parse(name, &renderable.text)?,
         }
     }
@@ -181,7 +182,7 @@ fn gather(
     let dot = Map::of(
         MapKind::Values,
         [
-            ("Chart", chart.as_value(parent.is_none())),
+            ("Chart", chart.as_value(parent)),
             ("Files", Value::host(Files::new(&chart.files))),
             ("Release", top.release.clone()),
             ("Capabilities", top.capabilities.clone()),

@@ -53,7 +53,7 @@ pub(crate) fn validate(chart: &Chart, values: &Map, cache: Option<&Cache>) -> Re
 
 fn collect(chart: &Chart, values: &Map, cache: Option<&Cache>, findings: &mut String) {
     if let Some(schema) = &chart.schema
-        && let Err(error) = one(schema, values, cache)
+        && let Err(error) = check(schema, values, cache)
     {
         findings.push_str(&format!("{}:\n{error}", chart.name()));
     }
@@ -114,7 +114,7 @@ fn compile(schema: Json) -> Result<Compiled, Finding> {
     })
 }
 
-fn one(text: &[u8], values: &Map, cache: Option<&Cache>) -> Result<(), Finding> {
+fn check(text: &[u8], values: &Map, cache: Option<&Cache>) -> Result<(), Finding> {
     let values = as_json(&Value::Map(values.clone()));
     // What it costs to check is asked before anything is compiled.
     let mut is_asked = false;

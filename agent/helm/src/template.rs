@@ -8,21 +8,29 @@ mod engine;
 mod evaluate;
 mod execute;
 mod fault;
+mod function;
 mod lexer;
 mod meter;
+mod methods;
+mod nested;
 mod node;
 mod number;
+mod output;
 mod parser;
+mod session;
+mod state;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use cache::Cache;
 pub use engine::Engine;
-pub(crate) use engine::Place;
 pub(crate) use execute::truth;
 pub(crate) use fault::Fault;
+pub use function::Functions;
+pub(crate) use function::{Body, Function, Nested, Placed, Pure, Shared, Type};
 use node::Tree;
+pub(crate) use state::{Place, State};
 
 /// Whether functions that draw on time or randomness may run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,16 +109,20 @@ pub struct Error {
 }
 
 /// Parsed templates by name. Cheap to clone, free of `Rc`, so that it may be kept between renders.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Templates {
+    functions: &'static Functions,
     names: HashMap<Arc<str>, Arc<Tree>>,
 }
 
 impl Templates {
-    /// Without any template; [`Templates::parse`] adds them.
+    /// Without any template; [`Templates::parse`] adds them, and all may call these functions.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(functions: &'static Functions) -> Self {
+        Self {
+            functions,
+            names: HashMap::new(),
+        }
     }
 
     /// Parses a file under this name (`chart/templates/x.yaml`); what it defines replaces what was defined
@@ -120,7 +132,7 @@ impl Templates {
     ///
     /// Helm's words for what is wrong with the text, with its place.
     pub fn parse(&mut self, name: &str, text: &str) -> Result<(), Error> {
-        let file = Parsed::new(name, text)?;
+        let file = Parsed::new(self.functions, name, text)?;
         self.add(&file);
         Ok(())
     }
@@ -142,13 +154,13 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// Parses a file under this name (`chart/templates/x.yaml`).
+    /// Parses a file under this name (`chart/templates/x.yaml`), which may call these functions.
     ///
     /// # Errors
     ///
     /// Helm's words for what is wrong with the text, with its place.
-    pub fn new(name: &str, text: &str) -> Result<Self, Error> {
-        match parser::parse(name, text) {
+    pub fn new(functions: &'static Functions, name: &str, text: &str) -> Result<Self, Error> {
+        match parser::parse(functions, name, text) {
             Ok(trees) => Ok(Self {
                 trees: trees.into(),
             }),

@@ -13,6 +13,7 @@ mod map;
 mod text;
 
 pub use host::Host;
+pub(crate) use list::bytes_of;
 pub use list::{List, ListKind};
 pub use map::{Map, MapKind};
 pub use text::Str;

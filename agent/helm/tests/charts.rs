@@ -170,14 +170,14 @@ fn same_but_for(expected: &str, got: &str, changing: &Json) -> bool {
 }
 
 fn mask(document: &mut Json, entry: &Json) {
-    let wanted = entry["doc"].as_str().unwrap();
+    let expected = entry["doc"].as_str().unwrap();
     let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
     let kind = text(&document["kind"]);
     let name = text(&document["metadata"]["name"]);
     let whole = entry["paths"][0] == "(whole document)";
     if whole {
         // Its name has a random end.
-        let (start, _) = wanted.rsplit_once('-').unwrap();
+        let (start, _) = expected.rsplit_once('-').unwrap();
         if start.contains(&format!("/{kind}/"))
             && start.ends_with(name.rsplit_once('-').map_or("?", |(start, _)| start))
         {
@@ -185,7 +185,7 @@ fn mask(document: &mut Json, entry: &Json) {
         }
         return;
     }
-    let parts: Vec<&str> = wanted.split('/').collect();
+    let parts: Vec<&str> = expected.split('/').collect();
     if parts[parts.len() - 1] != name || parts[parts.len() - 3] != kind {
         return;
     }
@@ -268,7 +268,7 @@ fn real_charts() {
         .collect();
     charts.sort();
     for path in charts {
-        let chart = folder(&path.join("chart"));
+        let chart = folder::read(&path.join("chart"));
         let mut cases: Vec<_> = std::fs::read_dir(path.join("cases"))
             .unwrap()
             .map(|entry| entry.unwrap().path())

@@ -7,7 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use flotilla_helm::{Engine, Generated, Limits, Map, Options, Templates, Value};
+use flotilla_helm::{Engine, Generated, Limits, Map, Options, Templates, Value, functions};
 
 /// Bounds small enough that a debug build reaches them at once.
 fn small() -> Options {
@@ -23,7 +23,7 @@ fn small() -> Options {
 }
 
 fn render_with(text: &str, options: &Options) -> Result<String, String> {
-    let mut templates = Templates::new();
+    let mut templates = Templates::new(functions::all());
     templates
         .parse("c/templates/t.yaml", text)
         .map_err(|error| error.message)?;
@@ -217,10 +217,10 @@ fn derived_values_are_the_same_at_each_render_and_others_elsewhere() {
         ..Options::default()
     };
     let text = r#"{{randAlphaNum 20}} {{randAlphaNum 20}} {{uuidv4}} {{now | date "2006"}} {{randInt 3 9}} {{randBytes 9}} {{shuffle "abcdefghij"}} {{encryptAES "k" "t"}}"#;
-    let one = render_with(text, &derived("a")).unwrap();
-    assert_eq!(one, render_with(text, &derived("a")).unwrap());
-    assert_ne!(one, render_with(text, &derived("b")).unwrap());
-    let words: Vec<&str> = one.split(' ').collect();
+    let first = render_with(text, &derived("a")).unwrap();
+    assert_eq!(first, render_with(text, &derived("a")).unwrap());
+    assert_ne!(first, render_with(text, &derived("b")).unwrap());
+    let words: Vec<&str> = first.split(' ').collect();
     assert_ne!(words[0], words[1]);
     assert_eq!(words[0].len(), 20);
     // A secret that anybody could work out again is none.
@@ -235,7 +235,7 @@ fn derived_values_are_the_same_at_each_render_and_others_elsewhere() {
 #[test]
 fn lookup_is_empty_with_a_warning_or_refused() {
     let text = "\n{{ (lookup \"v1\" \"Secret\" \"ns\" \"name\").data }}";
-    let mut templates = Templates::new();
+    let mut templates = Templates::new(functions::all());
     templates.parse("c/templates/t.yaml", text).unwrap();
     let options = Options::default();
     let mut engine = Engine::new(&templates, &options);

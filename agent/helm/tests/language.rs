@@ -9,7 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
-use flotilla_helm::{Engine, Map, Options, Templates, Value};
+use flotilla_helm::{Engine, Map, Options, Templates, Value, functions};
 use serde_json::Value as Json;
 
 /// Cases whose output is another by decision, by what is in them, with the reason.
@@ -67,7 +67,7 @@ fn cases(file: &str) -> Vec<Case> {
 }
 
 fn render(template: &str, data: &Json) -> Result<String, String> {
-    let mut templates = Templates::new();
+    let mut templates = Templates::new(functions::all());
     let file = "{{ tpl .Values.t .Values.d }}";
     templates.parse("c/templates/t.yaml", file).unwrap();
     let values = Map::new();

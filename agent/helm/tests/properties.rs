@@ -7,7 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
-use flotilla_helm::{Engine, Options, Templates, Value};
+use flotilla_helm::{Engine, Options, Templates, Value, functions};
 use proptest::prelude::*;
 
 const PIECES: [&str; 16] = [
@@ -46,7 +46,7 @@ fn value() -> impl Strategy<Value = serde_json::Value> {
 }
 
 fn render(text: &str, entries: &[(String, serde_json::Value)]) -> Result<String, String> {
-    let mut templates = Templates::new();
+    let mut templates = Templates::new(functions::all());
     templates.parse("c/templates/t.yaml", text).unwrap();
     let map = flotilla_helm::Map::new();
     for (key, value) in entries {
@@ -78,7 +78,7 @@ proptest! {
 
     #[test]
     fn any_text_is_parsed_or_refused(text in "(\\{\\{|\\}\\}|-|[ \n.$a-z|():=\"`,0-9]|if|end|range|define|with){0,40}") {
-        let mut templates = Templates::new();
+        let mut templates = Templates::new(functions::all());
         if templates.parse("c/templates/t.yaml", &text).is_ok() {
             let options = Options::default();
             let mut engine = Engine::new(&templates, &options);

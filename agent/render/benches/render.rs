@@ -9,37 +9,17 @@
     reason = "a benchmark prints, and fails by panicking"
 )]
 
+#[path = "../../helm/benches/measure/mod.rs"]
+mod measure;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flotilla_render::{MemoryTree, Options, Renderer, render};
-
-/// The middle of an odd number of runs.
-fn median(runs: usize, mut run: impl FnMut()) -> Duration {
-    run();
-    let mut times: Vec<Duration> = (0..runs)
-        .map(|_| {
-            let start = Instant::now();
-            run();
-            start.elapsed()
-        })
-        .collect();
-    times.sort();
-    times[runs / 2]
-}
-
-fn line(what: &str, measured: &str, goal: &str, met: bool) {
-    let verdict = if met { "met" } else { "MISSED" };
-    println!("{what:<58} {measured:>12}  goal {goal:<10} {verdict}");
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
+use measure::{line, median, milliseconds};
 
 fn options() -> Options {
     Options {

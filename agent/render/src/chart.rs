@@ -24,6 +24,27 @@ use crate::tree::{self, Entry, EntryKind, Tree};
 use crate::{Limits, Note, Origin, RenderError, Rendered, Renderer};
 pub(crate) use refusal::Teller;
 
+/// A file of values for a chart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValuesFile {
+    /// Its path in the tree.
+    pub path: String,
+    /// It may be missing.
+    pub optional: bool,
+}
+
+impl ValuesFile {
+    /// As command lines have it: a path, and `?` after it where the file may be missing.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let optional = text.strip_suffix('?');
+        Self {
+            path: optional.unwrap_or(text).to_owned(),
+            optional: optional.is_some(),
+        }
+    }
+}
+
 /// What a chart is rendered for, besides itself.
 #[derive(Debug, Clone)]
 pub struct Release {
@@ -37,8 +58,8 @@ pub struct Release {
     pub is_upgrade: bool,
     /// What the cluster serves.
     pub capabilities: Capabilities,
-    /// Paths in the tree, in order; and whether each may be missing.
-    pub values_files: Vec<(String, bool)>,
+    /// In order: the later go over the earlier.
+    pub values_files: Vec<ValuesFile>,
     /// Over all files: JSON or YAML; empty: none.
     pub values: String,
     /// What becomes of `crds/`.
@@ -65,7 +86,10 @@ impl Release {
             name: name.to_owned(),
             namespace: namespace.to_owned(),
             values_files: files
-                .map(|file| (file.path.to_string(), file.optional))
+                .map(|file| ValuesFile {
+                    path: file.path.to_string(),
+                    optional: file.optional,
+                })
                 .collect(),
             values: options.values.to_string(),
             crds: options.crds,
@@ -200,7 +224,7 @@ pub(crate) fn render(
     }
     let mut notes = Vec::new();
     for hook in &made.hooks {
-        match hooks::phase(hook, release.is_upgrade) {
+        match hooks::phase(hook, release) {
             hooks::Phase::None => {}
             hooks::Phase::NotRun(why) => {
                 let file = teller.file(&name, &hook.manifest.path);
@@ -289,7 +313,11 @@ impl<'t> Gatherer<'t> {
             // An archive is read as a whole.
             _ => drop(self.file(path)?),
         }
-        for (file, optional) in &release.values_files {
+        for ValuesFile {
+            path: file,
+            optional,
+        } in &release.values_files
+        {
             let found = tree::resolve(self.tree, file);
             let found = match found {
                 Err(RenderError::PathNotFound { .. }) if *optional => continue,

@@ -127,7 +127,7 @@ fn finish(
             .is_none_or(|local| local == "false")
     });
     order::sort(&mut all.resources, root.file.sort_options.as_ref())?;
-    let asks = |option: &str| root.file.build_metadata.iter().any(|one| one == option);
+    let asks = |option: &str| root.file.build_metadata.iter().any(|named| named == option);
     for resource in all.resources.iter_mut() {
         if asks("managedByLabel") {
             resource.set_label(MANAGED_BY, &format!("kustomize-{KUSTOMIZE_VERSION}"));

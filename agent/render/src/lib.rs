@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::source::SourcePaths;
 
-pub use chart::Release;
+pub use chart::{Release, ValuesFile};
 pub use error::RenderError;
 /// Templates of charts that are parsed once and kept.
 pub use flotilla_helm::Cache as ParsedCharts;
@@ -37,7 +37,7 @@ pub use limits::Limits;
 pub use manifest::{Manifest, Origin};
 pub use output::Output;
 pub use substitute::{Facts, Missing};
-pub use tree::{Entry, EntryKind, MemoryTree, PathError, Tree};
+pub use tree::{Directories, Entry, EntryKind, MemoryTree, PathError, Tree};
 
 /// How to render.
 #[derive(Debug, Clone, Default)]
@@ -109,7 +109,7 @@ fn render_from(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendere
 fn decide(tree: &dyn Tree, path: &str, asked: Renderer) -> Result<Renderer, RenderError> {
     if asked == Renderer::Auto {
         let mut all = Renderer::ALL.into_iter();
-        let found = all.find(|one| is_for(tree, path, *one));
+        let found = all.find(|renderer| is_for(tree, path, *renderer));
         return Ok(found.unwrap_or(Renderer::Plain));
     }
     match asked.told_by().first() {

@@ -43,7 +43,7 @@ impl<'t> ReadSet<'t> {
                     || paths
                         .range(below.clone()..)
                         .next()
-                        .is_some_and(|one| one.starts_with(&below))
+                        .is_some_and(|path| path.starts_with(&below))
             };
             if !is_implied {
                 paths.insert(path);
@@ -115,11 +115,11 @@ mod tests {
         tree
     }
 
-    fn check(look: impl Fn(&dyn Tree), wanted: &[&str]) {
+    fn check(look: impl Fn(&dyn Tree), expected: &[&str]) {
         let tree = tree();
         let read_set = ReadSet::new(&tree);
         look(&read_set);
-        assert_eq!(read_set.into_paths().iter().collect::<Vec<_>>(), wanted);
+        assert_eq!(read_set.into_paths().iter().collect::<Vec<_>>(), expected);
     }
 
     #[test]

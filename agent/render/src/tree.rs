@@ -61,21 +61,63 @@ enum Node {
     TooLarge(u64),
 }
 
+/// The directories of a tree, the root among them, each with the names and kinds of its children.
+#[derive(Debug, Clone)]
+pub struct Directories(BTreeMap<String, BTreeMap<String, EntryKind>>);
+
+impl Default for Directories {
+    fn default() -> Self {
+        Self(BTreeMap::from([(String::new(), BTreeMap::new())]))
+    }
+}
+
+impl Directories {
+    /// Adds what is at a path to its directory, and each directory above it that is not known yet.
+    pub fn insert(&mut self, path: &str, kind: EntryKind) {
+        let (mut child, mut child_kind) = (path, kind);
+        loop {
+            let (parent, name) = child.rsplit_once('/').unwrap_or(("", child));
+            let known = self.contains(parent);
+            let children = self.0.entry(parent.to_owned()).or_default();
+            children.insert(name.to_owned(), child_kind);
+            if known {
+                break;
+            }
+            (child, child_kind) = (parent, EntryKind::Directory);
+        }
+    }
+
+    /// Whether there is a directory at a path.
+    #[must_use]
+    pub fn contains(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+
+    /// As [`Tree::list`].
+    #[must_use]
+    pub fn list(&self, directory: &str) -> Option<Vec<(&str, EntryKind)>> {
+        let children = self.0.get(directory)?;
+        let children = children.iter();
+        Some(
+            children
+                .map(|(name, kind)| (name.as_str(), *kind))
+                .collect(),
+        )
+    }
+}
+
 /// A [`Tree`] of owned blobs.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryTree {
     nodes: BTreeMap<String, Node>,
-    /// Every directory with the names and kinds of its children.
-    directories: BTreeMap<String, BTreeMap<String, EntryKind>>,
+    directories: Directories,
 }
 
 impl MemoryTree {
     /// An empty tree.
     #[must_use]
     pub fn new() -> Self {
-        let mut tree = Self::default();
-        tree.directories.insert(String::new(), BTreeMap::new());
-        tree
+        Self::default()
     }
 
     /// Adds a blob.
@@ -120,25 +162,20 @@ impl MemoryTree {
         if let Err(why) = check_path(path) {
             return refuse(why);
         }
-        if self.nodes.contains_key(path) || self.directories.contains_key(path) {
+        if self.nodes.contains_key(path) || self.directories.contains(path) {
             return refuse("something is already there");
         }
-        let mut child = path;
-        let mut child_kind = kind;
-        loop {
-            let (parent, name) = child.rsplit_once('/').unwrap_or(("", child));
+        let mut above = path;
+        while let Some((parent, _)) = above.rsplit_once('/') {
             if self.nodes.contains_key(parent) {
                 return refuse("a part of it is not a directory");
             }
-            let known = self.directories.contains_key(parent);
-            let children = self.directories.entry(parent.to_owned()).or_default();
-            children.insert(name.to_owned(), child_kind);
-            if known || parent.is_empty() {
+            if self.directories.contains(parent) {
                 break;
             }
-            child = parent;
-            child_kind = EntryKind::Directory;
+            above = parent;
         }
+        self.directories.insert(path, kind);
         self.nodes.insert(path.to_owned(), node);
         Ok(())
     }
@@ -154,19 +191,11 @@ impl Tree for MemoryTree {
                 Node::TooLarge(bytes) => Entry::TooLarge { bytes: *bytes },
             });
         }
-        self.directories
-            .contains_key(path)
-            .then_some(Entry::Directory)
+        self.directories.contains(path).then_some(Entry::Directory)
     }
 
     fn list(&self, directory: &str) -> Option<Vec<(&str, EntryKind)>> {
-        let children = self.directories.get(directory)?;
-        Some(
-            children
-                .iter()
-                .map(|(name, kind)| (name.as_str(), *kind))
-                .collect(),
-        )
+        self.directories.list(directory)
     }
 }
 

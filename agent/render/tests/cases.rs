@@ -24,7 +24,7 @@ fn r01_cases_render_to_what_kubectl_or_kustomize_make_of_them() -> Result<(), Fa
                 let got: Vec<Value> = rendered
                     .manifests
                     .into_iter()
-                    .map(|one| one.value)
+                    .map(|manifest| manifest.value)
                     .collect();
                 if got == want {
                     right += 1;

@@ -64,7 +64,7 @@ fn refused(tree: &MemoryTree, path: &str, reasons: &[&str]) {
 
 const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {a: b}\n";
 
-fn one(kustomization: &str, resource: String) -> MemoryTree {
+fn tree_of(kustomization: &str, resource: String) -> MemoryTree {
     tree([
         ("kustomization.yaml", kustomization.to_owned()),
         ("x.yaml", resource),
@@ -82,7 +82,7 @@ fn alias_bombs_and_depth_are_refused() {
         );
     }
     refused(
-        &one("resources: [x.yaml]\n", bomb.clone()),
+        &tree_of("resources: [x.yaml]\n", bomb.clone()),
         "",
         &["MalformedYaml"],
     );
@@ -93,33 +93,37 @@ fn alias_bombs_and_depth_are_refused() {
         ("y.yaml", CONFIG_MAP.to_owned()),
     ]);
     refused(&bombed, "", &["MalformedYaml", "RenderFailed"]);
-    refused(&one(&bomb, String::new()), "", &["MalformedYaml"]);
+    refused(&tree_of(&bomb, String::new()), "", &["MalformedYaml"]);
     for (open, close) in [("[", "]"), ("{a: ", "}")] {
         let deep = format!("a: {}{}", open.repeat(100_000), close.repeat(100_000));
         refused(
-            &one("resources: [x.yaml]\n", deep.clone()),
+            &tree_of("resources: [x.yaml]\n", deep.clone()),
             "",
             &["MalformedYaml"],
         );
-        refused(&one(&deep, String::new()), "", &["MalformedYaml"]);
+        refused(&tree_of(&deep, String::new()), "", &["MalformedYaml"]);
         let inline =
             format!("resources: [x.yaml]\npatches:\n- patch: '{deep}'\n  target: {{kind: X}}\n");
         refused(
-            &one(&inline, CONFIG_MAP.to_owned()),
+            &tree_of(&inline, CONFIG_MAP.to_owned()),
             "",
             &["MalformedYaml", "RenderFailed"],
         );
     }
     let many = format!("{CONFIG_MAP}---\n").repeat(20_000);
     refused(
-        &one("resources: [x.yaml]\n", many),
+        &tree_of("resources: [x.yaml]\n", many),
         "",
         &["MalformedYaml", "DuplicateObject"],
     );
     plain_is_refused(&bomb);
     let wide = format!("{CONFIG_MAP}list: [{}]\n", "a,".repeat(3_000_000));
     plain_is_refused(&wide);
-    refused(&one("resources: [x.yaml]\n", wide), "", &["MalformedYaml"]);
+    refused(
+        &tree_of("resources: [x.yaml]\n", wide),
+        "",
+        &["MalformedYaml"],
+    );
 }
 
 fn overlays_without_end_are_refused() {
@@ -198,7 +202,7 @@ fn steps_that_double_are_refused() {
              fieldPaths: [spec.n{number}]\n    options: {{create: true}}"
         );
     }
-    refused(&one(&kustomization, object()), "", &["LimitExceeded"]);
+    refused(&tree_of(&kustomization, object()), "", &["LimitExceeded"]);
     // A text into itself.
     let mut kustomization = String::from("resources: [x.yaml]\nreplacements:\n");
     for _ in 0..60 {
@@ -207,7 +211,7 @@ fn steps_that_double_are_refused() {
              fieldPaths: [text]\n    options: {delimiter: ',', index: 1}\n",
         );
     }
-    refused(&one(&kustomization, object()), "", &["LimitExceeded"]);
+    refused(&tree_of(&kustomization, object()), "", &["LimitExceeded"]);
     // Copies by JSON patches.
     let mut patch =
         String::from("resources: [x.yaml]\npatches:\n- target: {kind: X}\n  patch: |-\n");
@@ -217,7 +221,7 @@ fn steps_that_double_are_refused() {
             "    - {{op: copy, from: /spec, path: /spec/n{number}}}"
         );
     }
-    refused(&one(&patch, object()), "", &["LimitExceeded"]);
+    refused(&tree_of(&patch, object()), "", &["LimitExceeded"]);
     // Variables of variables' texts, many times.
     let value = "y".repeat(100_000);
     let uses = "$(A)".repeat(100_000);
@@ -225,7 +229,7 @@ fn steps_that_double_are_refused() {
                      x}\n  fieldref: {fieldPath: value}\n";
     let resource = format!("{}value: {value}\nmetadata2: 1\n", object())
         .replace("labels: {l: v}", &format!("labels: {{l: '{uses}'}}"));
-    refused(&one(variables, resource), "", &["LimitExceeded"]);
+    refused(&tree_of(variables, resource), "", &["LimitExceeded"]);
     // Large labels on many objects.
     let label = "z".repeat(1_000_000);
     let labels = format!("resources: [x.yaml]\ncommonLabels: {{big: {label}}}\n");
@@ -236,7 +240,7 @@ fn steps_that_double_are_refused() {
             "---\napiVersion: v1\nkind: X\nmetadata: {{name: n{number}}}"
         );
     }
-    refused(&one(&labels, many), "", &["LimitExceeded"]);
+    refused(&tree_of(&labels, many), "", &["LimitExceeded"]);
 }
 
 fn comparisons_of_each_with_each_are_bounded() {
@@ -260,9 +264,13 @@ fn comparisons_of_each_with_each_are_bounded() {
                       '[{op: remove, path: /data}]'\n";
     let name = "a".repeat(5_000);
     let resource = CONFIG_MAP.replace("name: x", &format!("name: {name}"));
-    let _ = run(&one(expression, resource.clone()), "", Renderer::Kustomize);
+    let _ = run(
+        &tree_of(expression, resource.clone()),
+        "",
+        Renderer::Kustomize,
+    );
     let huge = "resources: [x.yaml]\npatches:\n- target: {name: '((a{1,500}){1,500}){1,500}'}\n  patch: '{}'\n";
-    refused(&one(huge, resource), "", &["RenderFailed"]);
+    refused(&tree_of(huge, resource), "", &["RenderFailed"]);
 }
 
 /// One test, so that the process's peak is that of one render.

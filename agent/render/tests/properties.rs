@@ -172,7 +172,10 @@ fn overlay() -> impl Strategy<Value = Value> {
 }
 
 fn tree(base: &[Value], overlay: &Value, seed: u64) -> MemoryTree {
-    let documents: Vec<String> = base.iter().map(|one| shuffled(one, seed)).collect();
+    let documents: Vec<String> = base
+        .iter()
+        .map(|document| shuffled(document, seed))
+        .collect();
     let mut tree = MemoryTree::new();
     for (path, text) in [
         (
@@ -220,7 +223,7 @@ proptest! {
         let tree = tree(&base, &overlay, 1);
         let folder = support::Scratch::new();
         folder.write("base/kustomization.yaml", "resources: [x.yaml]\n");
-        let documents: Vec<String> = base.iter().map(|one| shuffled(one, 1)).collect();
+        let documents: Vec<String> = base.iter().map(|document| shuffled(document, 1)).collect();
         folder.write("base/x.yaml", &documents.join("\n---\n"));
         folder.write("prod/kustomization.yaml", &shuffled(&overlay, 1));
         match (kustomize(&tree), binary.build(&folder.path().join("prod"))) {

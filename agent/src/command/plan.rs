@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use flotilla_render::ValuesFile;
 use flotilla_shared::assignment::SyncPolicy;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::preview::{ApplicationPlan, ObjectChange};
@@ -14,7 +15,7 @@ use flotilla_shared::report::plain_object;
 use flotilla_shared::revision::{RepositoryUrl, TreePath};
 use serde_json::{Value, json};
 
-use super::render::{rendered, tell, values_file};
+use super::render::{rendered, tell};
 use crate::api::access;
 use crate::args::{CommitArgs, PlanArgs, PlanOutput};
 use crate::cluster::{Cluster, Memory, Options, PassInput};
@@ -91,7 +92,10 @@ fn allowed(policy: &Policy, source: &CommitArgs) -> anyhow::Result<()> {
         true => Some(source.repo.parse()?),
         false => None,
     };
-    let values = source.values.iter().map(|file| values_file(file).0.parse());
+    let values = source
+        .values
+        .iter()
+        .map(|file| ValuesFile::parse(file).path.parse());
     let values = values.collect::<Result<Vec<TreePath>, _>>()?;
     let paths = std::iter::once(&source.path).chain(&values);
     let refusal = url

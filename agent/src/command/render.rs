@@ -7,7 +7,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use flotilla_git::{Access, Limits, Remote};
 use flotilla_render::{
-    Capabilities, Facts, Missing, Options, Release, Rendered, chart_files, render,
+    Capabilities, Facts, Missing, Options, Release, Rendered, ValuesFile, chart_files, render,
 };
 use flotilla_shared::chart::Crds;
 use flotilla_shared::revision::{Commit, RepositoryUrl};
@@ -76,7 +76,11 @@ pub(super) fn rendered(
             namespace: args.default_namespace.clone(),
             is_upgrade: args.is_upgrade,
             capabilities: capabilities.unwrap_or_default(),
-            values_files: args.values.iter().map(|file| values_file(file)).collect(),
+            values_files: args
+                .values
+                .iter()
+                .map(|file| ValuesFile::parse(file))
+                .collect(),
             values: args.set_json.clone().unwrap_or_default(),
             crds: if args.skip_crds {
                 Crds::Skip
@@ -118,13 +122,6 @@ fn tip(remote: &Remote, args: &CommitArgs) -> anyhow::Result<Commit> {
         .tips(std::slice::from_ref(&args.branch))?
         .remove(&args.branch)
         .with_context(|| format!("{} has no branch {}", args.repo, args.branch))
-}
-
-pub(super) fn values_file(text: &str) -> (String, bool) {
-    match text.strip_suffix('?') {
-        Some(path) => (path.to_owned(), true),
-        None => (text.to_owned(), false),
-    }
 }
 
 fn facts(args: &CommitArgs) -> Option<Facts> {

@@ -173,7 +173,7 @@ pub(crate) enum Command {
     },
     /// Log in to a hub as a person, with a browser somewhere.
     Login(LoginArgs),
-    /// Which hubs there are, and which one is meant.
+    /// Which hubs there are, and which one is the current one.
     Context {
         #[command(subcommand)]
         command: ContextCommand,

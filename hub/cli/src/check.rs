@@ -39,7 +39,7 @@ pub(crate) struct ContextFacts {
 /// What the hub said of itself, and when.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct HubFacts {
-    /// What it said.
+    /// Its own answer about itself and the fleet file.
     pub(crate) hub: Hub,
     /// The roots that it hands out.
     pub(crate) roots: Vec<Validity>,

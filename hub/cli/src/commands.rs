@@ -123,7 +123,7 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         }
         Command::Diff(args) => show_difference(&reach, &args, printer).await,
         Command::Web { listen, open } => {
-            web::run(&reach.connect().await?, listen, open, printer).await
+            web::run(&reach.connect().await?, listen, open.into(), printer).await
         }
         Command::Hub { output } => show::hub(&reach.connect().await?, output.output, printer).await,
         Command::Plan(args) => plan::run(&reach.connect().await?, args, printer).await,

@@ -210,16 +210,16 @@ impl Contexts {
             .value;
         match (head.api_version.as_str(), head.kind.as_str()) {
             (API_VERSION, "Context") => {
-                let one: Single = flotilla_yaml::config::from_str(&name, text).map_err(wrong)?;
+                let single: Single = flotilla_yaml::config::from_str(&name, text).map_err(wrong)?;
                 Ok(Self {
                     path: path.to_owned(),
                     current: String::new(),
                     all: vec![Context {
                         name: "default".to_owned(),
-                        hub: one.hub,
-                        trust_bundle: one.trust_bundle,
-                        certificate: one.certificate,
-                        key: one.key,
+                        hub: single.hub,
+                        trust_bundle: single.trust_bundle,
+                        certificate: single.certificate,
+                        key: single.key,
                         login: None,
                     }],
                 })
@@ -244,8 +244,8 @@ impl Contexts {
         let name = named.unwrap_or(&self.current);
         match self.all.as_slice() {
             [only] if name.is_empty() => Ok(only),
-            all => all.iter().find(|one| one.name == name).ok_or_else(|| {
-                let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+            all => all.iter().find(|context| context.name == name).ok_or_else(|| {
+                let names: Vec<&str> = all.iter().map(|context| context.name.as_str()).collect();
                 let message = if name.is_empty() {
                     "no context is chosen".to_owned()
                 } else {
@@ -268,7 +268,7 @@ impl Contexts {
         let mut there = self
             .all
             .iter()
-            .filter(|one| Some(one.hub.as_str()) == named);
+            .filter(|context| Some(context.hub.as_str()) == named);
         match (there.next(), there.next()) {
             (Some(only), None) if found.is_err() => Ok(only),
             _ => found,
@@ -277,8 +277,8 @@ impl Contexts {
 
     /// Puts a context in, over one of the same name.
     pub(crate) fn put(&mut self, context: Context) {
-        match self.all.iter_mut().find(|one| one.name == context.name) {
-            Some(one) => *one = context,
+        match self.all.iter_mut().find(|known| known.name == context.name) {
+            Some(known) => *known = context,
             None => self.all.push(context),
         }
     }
@@ -386,11 +386,11 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
         parameters.not_after = rcgen::date_time_ymd(2030, 1, 2);
-        let one = Context {
+        let dated = Context {
             certificate: parameters.self_signed(&key).unwrap().pem(),
             ..context("prod")
         };
-        let at = |text: &str| one.ended(text.parse().unwrap());
+        let at = |text: &str| dated.ended(text.parse().unwrap());
         assert_eq!(at("2030-01-01T00:00:00Z"), None);
         let end = at("2030-01-03T00:00:00Z").unwrap();
         assert_eq!(end.to_string(), "2030-01-02T00:00:00Z");

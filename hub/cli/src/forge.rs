@@ -43,10 +43,10 @@ impl From<Forge> for flotilla_forge::Kind {
     }
 }
 
-/// The page of whatever serves a repository; `said` is what somebody said in place of the host's name.
+/// The page of whatever serves a repository; `named` is the forge that somebody named in place of the host's name.
 pub(crate) fn page(
     url: &RepositoryUrl,
-    said: Option<Forge>,
+    named: Option<Forge>,
     from: &BranchName,
     into: &BranchName,
 ) -> Result<String, PlaceError> {
@@ -58,7 +58,7 @@ pub(crate) fn page(
             _ => PlaceError::NoOwner(text.to_owned()),
         });
     }
-    let forge = said.or_else(|| Forge::guess(text));
+    let forge = named.or_else(|| Forge::guess(text));
     let forge = forge.ok_or_else(|| PlaceError::Unknown(url.authority().to_owned()))?;
     let page = forge.page(text, from, into);
     page.ok_or_else(|| PlaceError::NoForge(text.to_owned()))
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn each_forge_has_its_page() {
-        for (url, want) in [
+        for (url, expected) in [
             (
                 "https://github.com/acme/fleet.git",
                 "https://github.com/acme/fleet/compare/prod...promote/x%2By?expand=1",
@@ -169,7 +169,7 @@ mod tests {
                 "https://bitbucket.org/acme/fleet/pull-requests/new?source=promote/x%2By&dest=prod",
             ),
         ] {
-            assert_eq!(page(url).as_deref(), Some(want));
+            assert_eq!(page(url).as_deref(), Some(expected));
         }
         for url in [
             "file:///srv/github/fleet.git",
@@ -184,16 +184,16 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_and_what_was_said_is_not_asked_for() {
-        let refused = |url: &str, said| {
+        let refused = |url: &str, named| {
             let branch = |text: &str| text.parse().unwrap();
             let url = url.parse().unwrap();
-            super::page(&url, said, &branch("promote-x"), &branch("prod")).map_err(|error| {
+            super::page(&url, named, &branch("promote-x"), &branch("prod")).map_err(|error| {
                 let error = no_place(&error, "promote without --pull-request");
                 format!("{error}; {}", error.hint().unwrap_or_default())
             })
         };
-        for said in [None, Some(Forge::Gitea)] {
-            let told = refused("http://192.0.2.7:3000/fleet.git", said).unwrap_err();
+        for named in [None, Some(Forge::Gitea)] {
+            let told = refused("http://192.0.2.7:3000/fleet.git", named).unwrap_err();
             assert!(told.contains("names no owner"), "{told}");
             assert!(!told.contains("--forge"), "{told}");
         }
@@ -202,7 +202,7 @@ mod tests {
         let told = refused("file:///srv/git/fleet.git", Some(Forge::Gitea)).unwrap_err();
         assert!(told.contains("names no host"), "{told}");
         let page = refused("https://192.0.2.7:3000/acme/fleet.git", Some(Forge::Gitea));
-        let want = "https://192.0.2.7:3000/acme/fleet/compare/prod...promote-x";
-        assert_eq!(page.as_deref(), Ok(want));
+        let expected = "https://192.0.2.7:3000/acme/fleet/compare/prod...promote-x";
+        assert_eq!(page.as_deref(), Ok(expected));
     }
 }

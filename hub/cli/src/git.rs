@@ -84,10 +84,10 @@ pub(crate) async fn work_tree(folder: &Path) -> Result<Option<(PathBuf, Vec<Stri
     top.args(["rev-parse", "--show-toplevel"]);
     let output = run(top).await?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
+        let message = String::from_utf8_lossy(&output.stderr);
         // A repository that git may not read, or does not trust, is there all the same.
         let none = ["not a git repository", "must be run in a work tree"];
-        if none.iter().any(|none| said.contains(none)) {
+        if none.iter().any(|none| message.contains(none)) {
             return Ok(None);
         }
         return Err(failure("rev-parse", &output.stderr));
@@ -224,10 +224,10 @@ impl Workspace {
             .arg(url.as_str())
             .arg(branch.full_ref());
         let text = succeed("ls-remote", list).await?;
-        let wanted = branch.full_ref();
+        let full = branch.full_ref();
         text.lines()
             .filter_map(|line| line.split_once('\t'))
-            .find(|(_, name)| *name == wanted)
+            .find(|(_, name)| *name == full)
             .map(|(commit, _)| Ok(commit.parse()?))
             .transpose()
     }

@@ -79,8 +79,8 @@ pub(crate) fn commit(root: &Path, name: &str) -> Result<String, Error> {
 }
 
 /// Where two commits parted; none: their histories have nothing in common that is here.
-pub(crate) fn parted(root: &Path, one: &str, other: &str) -> Option<String> {
-    let found = run(root, &["merge-base", one, other]).ok()?;
+pub(crate) fn parted(root: &Path, left: &str, other: &str) -> Option<String> {
+    let found = run(root, &["merge-base", left, other]).ok()?;
     let found = String::from_utf8_lossy(&found).trim().to_owned();
     (!found.is_empty()).then_some(found)
 }

@@ -122,7 +122,7 @@ impl Printer {
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     }
 
-    /// Says a warning.
+    /// Says a line that is marked as a warning.
     pub(crate) fn warn(&self, line: &str) {
         self.say(&format!(
             "{}: {}",

@@ -27,6 +27,15 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Pages of a pull request's comments that are looked through.
 const MAX_PAGES: u32 = 30;
 
+/// What became of a comment or a pull request of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// There was none yet.
+    First,
+    /// In place of what it was before.
+    Anew,
+}
+
 /// A token from a file that nobody else reads.
 pub(crate) fn token(path: &Path) -> Result<Secret, Error> {
     let failed = |cause| Error::File {
@@ -102,14 +111,22 @@ impl Forge {
         }
     }
 
-    /// Writes a comment that begins with a marker: the one that is there anew, else a new one; whether it is
-    /// new. What others wrote under the same marker, and may not be changed by us, is left alone.
-    pub(crate) async fn comment(&self, number: u64, mark: &str, body: &str) -> Result<bool, Error> {
+    /// Writes a comment that begins with a marker: the one that is there anew, else a new one. What others wrote
+    /// under the same marker, and may not be changed by us, is left alone.
+    pub(crate) async fn comment(
+        &self,
+        number: u64,
+        mark: &str,
+        body: &str,
+    ) -> Result<Written, Error> {
         let mut ours = Vec::new();
         for page in 1..=MAX_PAGES {
             let page = self.send(&self.at.comments(number, page)).await?;
-            let marked = page.items.iter().filter(|one| one.body.starts_with(mark));
-            ours.extend(marked.map(|one| one.id));
+            let marked = page
+                .items
+                .iter()
+                .filter(|comment| comment.body.starts_with(mark));
+            ours.extend(marked.map(|comment| comment.id));
             if !page.more {
                 break;
             }
@@ -117,7 +134,7 @@ impl Forge {
         for comment in ours {
             let call = self.at.update_comment(number, comment, body);
             match self.answer(&call).await? {
-                Ok(_) => return Ok(false),
+                Ok(_) => return Ok(Written::Anew),
                 Err(
                     flotilla_forge::Error::Forbidden(_)
                     | flotilla_forge::Error::NotFound(_)
@@ -127,26 +144,26 @@ impl Forge {
             }
         }
         self.send(&self.at.create_comment(number, body)).await?;
-        Ok(true)
+        Ok(Written::First)
     }
 
-    /// Opens the environment's pull request, or writes the one that is open anew; whether it is new.
+    /// Opens the environment's pull request, or writes the one that is open anew.
     pub(crate) async fn propose(
         &self,
         head: &BranchName,
         base: &BranchName,
         promotion: &Promotion,
-        one: &Move,
+        moved: &Move,
         plan: Option<&FleetPlan>,
-    ) -> Result<(PullRequest, bool), Error> {
+    ) -> Result<(PullRequest, Written), Error> {
         let purpose = format!("promote:{}", promotion.environment);
         let mark = marker(self.at.kind(), &purpose);
         let title = format!(
             "Promote {} to {}",
-            short_commit(&one.to_commit),
+            short_commit(&moved.to_commit),
             promotion.environment
         );
-        let mut text = text(promotion, one);
+        let mut text = text(promotion, moved);
         if let Some(plan) = plan {
             let _ = write!(text, "\n{}", render::plan_summary(plan));
         }
@@ -162,7 +179,7 @@ impl Forge {
         if let Some(pull) = ours {
             let whole = self.send(&self.at.pull(pull.number)).await?;
             let updated = self.at.update_pull(&whole, &title, &body);
-            return Ok((self.send(&updated).await?, false));
+            return Ok((self.send(&updated).await?, Written::Anew));
         }
         let new = NewPull {
             head: head.to_string(),
@@ -170,26 +187,26 @@ impl Forge {
             title,
             body,
         };
-        Ok((self.send(&self.at.create_pull(&new)).await?, true))
+        Ok((self.send(&self.at.create_pull(&new)).await?, Written::First))
     }
 }
 
 /// What moves, and what has to hold first.
-fn text(promotion: &Promotion, one: &Move) -> String {
+fn text(promotion: &Promotion, moved: &Move) -> String {
     let mut out = format!(
         "`{}` moves from {} to {}, which {} has.\n\n",
-        plain(&one.target_branch, MAX_TEXT),
-        match one.from_commit.as_str() {
+        plain(&moved.target_branch, MAX_TEXT),
+        match moved.from_commit.as_str() {
             "" => "nothing".to_owned(),
             commit => short_commit(commit),
         },
-        one.to_commit,
+        moved.to_commit,
         plain(&promotion.promotes_from, MAX_TEXT),
     );
-    for commit in &one.commits {
+    for commit in &moved.commits {
         let _ = writeln!(out, "- {}", plain(commit, MAX_TEXT));
     }
-    let more = one.commit_count.saturating_sub(one.commits.len());
+    let more = moved.commit_count.saturating_sub(moved.commits.len());
     if more > 0 {
         let _ = writeln!(out, "- and {more} more");
     }

@@ -40,7 +40,7 @@ enum Form {
 
 /// What a command prints.
 struct Printed {
-    /// Its entry.
+    /// Under which the schema holds it.
     key: &'static str,
     /// As it is typed behind `flotilla`.
     command: &'static str,
@@ -121,8 +121,8 @@ pub fn document() -> Schema {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let mut generator = settings.into_generator();
     let mut entries = Vec::new();
-    for one in PRINTED {
-        entries.push((one.key.to_owned(), one.entry(&mut generator)));
+    for printed in PRINTED {
+        entries.push((printed.key.to_owned(), printed.entry(&mut generator)));
     }
     let mut all = generator.take_definitions(true);
     all.extend(entries);
@@ -149,12 +149,12 @@ mod tests {
         for below in command.get_subcommands() {
             let path = format!("{path} {}", below.get_name()).trim().to_owned();
             let mut all = below.get_arguments();
-            let output = all.find(|one| one.get_id().as_str() == "output");
+            let output = all.find(|argument| argument.get_id().as_str() == "output");
             let values = output.map(clap::Arg::get_possible_values);
             if values
                 .unwrap_or_default()
                 .iter()
-                .any(|one| one.get_name() == "json")
+                .any(|value| value.get_name() == "json")
             {
                 found.insert(path.clone());
             }
@@ -168,8 +168,8 @@ mod tests {
         command.build();
         let mut known = BTreeSet::new();
         printing(&command, "", &mut known);
-        let named = PRINTED.iter().map(|one| {
-            let words = one.command.split(" --").next();
+        let named = PRINTED.iter().map(|printed| {
+            let words = printed.command.split(" --").next();
             words.unwrap_or_default().to_owned()
         });
         assert_eq!(named.collect::<BTreeSet<_>>(), known);
@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn entries_are_named_like_their_commands_and_types_once() {
-        for one in PRINTED {
-            let words = one.command.split([' ', '-']);
+        for printed in PRINTED {
+            let words = printed.command.split([' ', '-']);
             let words = words.filter(|word| !word.is_empty());
             // What stands in capitals is given by who types it.
             let words = words.filter(|word| word.chars().all(char::is_lowercase));
@@ -190,7 +190,7 @@ mod tests {
                     false => key += &format!("{}{rest}", first.to_uppercase()),
                 }
             }
-            assert_eq!(one.key, key, "{}", one.command);
+            assert_eq!(printed.key, key, "{}", printed.command);
         }
         // Of two types with one name the second one is numbered.
         let document = document();

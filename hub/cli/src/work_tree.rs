@@ -7,16 +7,16 @@ use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use flotilla_render::{Entry, EntryKind, Limits, Tree};
+use flotilla_render::{Directories, Entry, EntryKind, Limits, Tree};
 
 use crate::error::Error;
 use crate::objects::Objects;
 
-/// See the module.
+/// The names of all files, held; their content, read when it is asked for.
 pub(crate) struct WorkTree {
     source: ContentSource,
     nodes: BTreeMap<String, Node>,
-    directories: BTreeMap<String, BTreeMap<String, EntryKind>>,
+    directories: Directories,
 }
 
 /// Where the content of files comes from.
@@ -60,7 +60,7 @@ impl WorkTree {
         let mut tree = Self {
             source: ContentSource::Folder(root.to_owned()),
             nodes: BTreeMap::new(),
-            directories: BTreeMap::from([(String::new(), BTreeMap::new())]),
+            directories: Directories::default(),
         };
         for path in paths {
             // git ends the names of other repositories with a slash.
@@ -106,7 +106,7 @@ impl WorkTree {
         let mut tree = Self {
             source: ContentSource::Commit(RefCell::new(objects)),
             nodes: BTreeMap::new(),
-            directories: BTreeMap::from([(String::new(), BTreeMap::new())]),
+            directories: Directories::default(),
         };
         for (path, node, kind) in nodes {
             tree.insert(path, node, kind);
@@ -143,19 +143,7 @@ impl WorkTree {
     }
 
     fn insert(&mut self, path: String, node: Node, kind: EntryKind) {
-        let mut child = path.as_str();
-        let mut child_kind = kind;
-        loop {
-            let (parent, name) = child.rsplit_once('/').unwrap_or(("", child));
-            let known = self.directories.contains_key(parent);
-            let children = self.directories.entry(parent.to_owned()).or_default();
-            children.insert(name.to_owned(), child_kind);
-            if known {
-                break;
-            }
-            child = parent;
-            child_kind = EntryKind::Directory;
-        }
+        self.directories.insert(&path, kind);
         self.nodes.insert(path, node);
     }
 
@@ -202,20 +190,11 @@ impl Tree for WorkTree {
             }
             Some(Node::Symlink(target)) => Some(Entry::Symlink(target)),
             Some(Node::Submodule) => Some(Entry::Submodule),
-            None => self
-                .directories
-                .contains_key(path)
-                .then_some(Entry::Directory),
+            None => self.directories.contains(path).then_some(Entry::Directory),
         }
     }
 
     fn list(&self, directory: &str) -> Option<Vec<(&str, EntryKind)>> {
-        let children = self.directories.get(directory)?;
-        Some(
-            children
-                .iter()
-                .map(|(name, kind)| (name.as_str(), *kind))
-                .collect(),
-        )
+        self.directories.list(directory)
     }
 }

@@ -55,12 +55,12 @@ impl Action {
     /// As in the form.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        let found = Self::ALL.iter().find(|(one, _)| *one == self);
+        let found = Self::ALL.iter().find(|(action, _)| *action == self);
         found.map_or("", |(_, word)| word)
     }
 
     fn parse(word: &str) -> Option<Self> {
-        let found = Self::ALL.iter().find(|(_, one)| *one == word);
+        let found = Self::ALL.iter().find(|(_, name)| *name == word);
         found.map(|(action, _)| *action)
     }
 
@@ -155,9 +155,9 @@ impl Offer {
         let new = rollout
             .target
             .iter()
-            .filter(|one| !rollout.from.contains(one));
+            .filter(|commit| !rollout.from.contains(commit));
         let commits: Vec<String> = new
-            .map(|one| format!("{}@{}", one.repository, one.commit))
+            .map(|commit| format!("{}@{}", commit.repository, commit.commit))
             .collect();
         Self {
             wave: wave.to_owned(),
@@ -243,7 +243,7 @@ pub enum FormError {
 /// See [`FormError`].
 pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, FormError> {
     let field = |name: &'static str| -> Result<String, FormError> {
-        let value = form.get(name).map(|one| one.trim()).unwrap_or_default();
+        let value = form.get(name).map(|text| text.trim()).unwrap_or_default();
         let most = match name {
             "reason" => MAX_REASON,
             "commits" => MAX_COMMITS,
@@ -332,7 +332,7 @@ mod tests {
         Hub::from(&v1::GetHubResponse {
             rights: vec![v1::OperatorRight {
                 role: role.to_owned(),
-                environments: environments.iter().map(|one| (*one).to_owned()).collect(),
+                environments: environments.iter().map(|name| (*name).to_owned()).collect(),
             }],
             ..v1::GetHubResponse::default()
         })

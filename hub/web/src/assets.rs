@@ -65,7 +65,7 @@ pub fn js() -> &'static str {
 /// An asset by its name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Asset> {
-    ASSETS.iter().find(|one| one.name == name)
+    ASSETS.iter().find(|asset| asset.name == name)
 }
 
 #[cfg(test)]
@@ -76,7 +76,7 @@ mod tests {
     fn the_module_is_short_and_finds_the_other_one() {
         assert!(JS.lines().count() <= 300);
         let own = find(js())
-            .map(|one| one.content.as_str())
+            .map(|asset| asset.content.as_str())
             .unwrap_or_default();
         let name = own
             .split("./idiomorph-")

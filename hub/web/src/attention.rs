@@ -42,7 +42,7 @@ pub fn needs(mirror: &Mirror) -> Vec<Need> {
         of_cluster(cluster, &mut all);
     }
     held(mirror, &mut all);
-    all.sort_by_key(|one| (one.since.is_none(), one.since));
+    all.sort_by_key(|need| (need.since.is_none(), need.since));
     all
 }
 
@@ -171,13 +171,13 @@ impl Asking<'_> {
     fn apart(&self) -> impl Iterator<Item = Need> {
         let name = self.0.name.as_str();
         let commits = self.0.rollout.iter().flat_map(|rollout| &rollout.apart);
-        commits.map(move |one| {
-            let (repository, short) = (&one.commit.repository, digits(&one.commit.commit));
+        commits.map(move |waiting| {
+            let (repository, short) = (&waiting.commit.repository, digits(&waiting.commit.commit));
             self.need(
                 "gate",
                 None,
-                format!("{short} of {repository} waits by itself: {}", one.text),
-                match one.wants_approval() {
+                format!("{short} of {repository} waits by itself: {}", waiting.text),
+                match waiting.wants_approval() {
                     true => format!("flotilla approve {name} --commit {short}"),
                     false => format!("flotilla explain {name}"),
                 },
@@ -202,7 +202,7 @@ impl Asking<'_> {
     /// Its branch in a repository cannot be read.
     fn unread(&self) -> impl Iterator<Item = Need> {
         let (name, branches) = (self.0.name.as_str(), self.0.branches.iter());
-        let unread = branches.filter(|one| !one.reason.is_empty());
+        let unread = branches.filter(|branch| !branch.reason.is_empty());
         unread.map(move |branch| {
             self.need(
                 "branch",
@@ -224,7 +224,7 @@ fn ahead(previous: &Environment, environment: &Environment, all: &mut Vec<Need>)
         let Some(before) = previous
             .branches
             .iter()
-            .find(|one| one.repository == branch.repository)
+            .find(|head| head.repository == branch.repository)
         else {
             continue;
         };
@@ -319,18 +319,18 @@ fn held(mirror: &Mirror, all: &mut Vec<Need>) {
     type Group<'m> = (usize, &'m str, Option<Timestamp>);
     let mut groups: BTreeMap<(&str, &str, &str), Group<'_>> = BTreeMap::new();
     for cluster in mirror.clusters.values() {
-        for one in &cluster.applications {
-            if HELD.contains(&one.reason.as_str()) {
+        for placement in &cluster.applications {
+            if HELD.contains(&placement.reason.as_str()) {
                 let key = (
                     cluster.environment.as_str(),
-                    one.application.as_str(),
-                    one.reason.as_str(),
+                    placement.application.as_str(),
+                    placement.reason.as_str(),
                 );
                 let group = groups
                     .entry(key)
-                    .or_insert((0, &cluster.name, one.changed_at));
+                    .or_insert((0, &cluster.name, placement.changed_at));
                 group.0 += 1;
-                group.2 = group.2.min(one.changed_at);
+                group.2 = group.2.min(placement.changed_at);
             }
         }
     }
@@ -395,7 +395,7 @@ mod tests {
         let all = needs(&mirror(vec![Change::Environment(Box::new(asks))]));
         let told: Vec<(&str, &str)> = all
             .iter()
-            .map(|one| (one.kind, one.command.as_str()))
+            .map(|need| (need.kind, need.command.as_str()))
             .collect();
         assert_eq!(told, [("approval", "flotilla approve prod --wave canary")]);
     }
@@ -431,10 +431,10 @@ mod tests {
             Change::Cluster(Box::new(locked)),
             Change::Cluster(Box::new(skewed)),
         ]));
-        let kinds: Vec<&str> = all.iter().map(|one| one.kind).collect();
+        let kinds: Vec<&str> = all.iter().map(|need| need.kind).collect();
         assert_eq!(kinds, ["paused", "halted", "locked", "clock"]);
         assert!(all[3].text.contains("1h ahead of"), "{}", all[3].text);
-        assert!(all.iter().all(|one| one.command.starts_with("flotilla ")));
+        assert!(all.iter().all(|need| need.command.starts_with("flotilla ")));
         assert!(all[2].offer.is_none(), "unlocking is not for a browser");
     }
 }

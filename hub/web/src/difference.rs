@@ -45,7 +45,7 @@ pub fn groups(mirror: &Mirror) -> Vec<Group> {
             first: first.to_owned(),
         })
         .collect();
-    all.sort_by_key(|one| (severity(one.state), std::cmp::Reverse(one.count)));
+    all.sort_by_key(|group| (severity(group.state), std::cmp::Reverse(group.count)));
     all
 }
 
@@ -70,12 +70,12 @@ mod tests {
     fn the_fine_are_not_listed_and_equal_trouble_is_one_line() {
         let mut mirror = Mirror::default();
         for number in 0..5 {
-            let mut one = cluster(&format!("c{number}"), "prod");
+            let mut changed = cluster(&format!("c{number}"), "prod");
             if number > 1 {
-                one.refused = true;
-                one.reason = "SignatureMissing".to_owned();
+                changed.refused = true;
+                changed.reason = "SignatureMissing".to_owned();
             }
-            mirror.apply(Change::Cluster(Box::new(one)), moment(0));
+            mirror.apply(Change::Cluster(Box::new(changed)), moment(0));
         }
         let all = groups(&mirror);
         assert_eq!(all.len(), 1);

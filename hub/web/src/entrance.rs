@@ -8,6 +8,7 @@ use flotilla_status::Hub;
 use futures::future::BoxFuture;
 
 use crate::Api;
+use crate::security::Scheme;
 
 /// Somebody who was let in.
 #[derive(Clone)]
@@ -29,8 +30,8 @@ pub trait Entrance: Send + Sync + 'static {
     /// Whether a `Host` is a name of ours.
     fn is_ours(&self, host: &str) -> bool;
 
-    /// Whether browsers come by TLS.
-    fn is_secure(&self) -> bool;
+    /// How browsers come here.
+    fn scheme(&self) -> Scheme;
 
     /// Lets somebody in. Asked for each page, and again for each change that an open page is told.
     fn enter<'a>(

@@ -29,11 +29,16 @@ impl Filter {
     pub fn matches(&self, cluster: &Cluster) -> bool {
         let applications = &cluster.applications;
         (self.env.is_empty() || cluster.environment == self.env)
-            && (self.app.is_empty() || applications.iter().any(|one| one.application == self.app))
+            && (self.app.is_empty()
+                || applications
+                    .iter()
+                    .any(|placement| placement.application == self.app))
             && (self.state.is_empty() || state(cluster).0 == self.state)
             && (self.reason.is_empty()
                 || cluster.reason == self.reason
-                || applications.iter().any(|one| one.reason == self.reason))
+                || applications
+                    .iter()
+                    .any(|placement| placement.reason == self.reason))
             && self.q.split_whitespace().all(|word| found(cluster, word))
     }
 
@@ -69,12 +74,12 @@ fn found(cluster: &Cluster, word: &str) -> bool {
             .labels
             .iter()
             .any(|(key, value)| word == format!("{key}={value}"))
-        || cluster.applications.iter().any(|one| {
-            let commit = one
+        || cluster.applications.iter().any(|placement| {
+            let commit = placement
                 .revision
                 .as_ref()
                 .map(|revision| revision.commit.as_str());
-            one.application.contains(word)
+            placement.application.contains(word)
                 || commit.is_some_and(|commit| word.len() >= 4 && commit.starts_with(word))
         })
 }
@@ -86,14 +91,14 @@ mod tests {
 
     #[test]
     fn words_are_sought_in_names_labels_and_applications() {
-        let mut one = cluster("prod-eu-1", "prod");
-        one.labels.insert("region".to_owned(), "eu".to_owned());
+        let mut labelled = cluster("prod-eu-1", "prod");
+        labelled.labels.insert("region".to_owned(), "eu".to_owned());
         let asks = |q: &str| {
             Filter {
                 q: q.to_owned(),
                 ..Filter::default()
             }
-            .matches(&one)
+            .matches(&labelled)
         };
         assert!(asks("") && asks("eu") && asks("prod region=eu"));
         assert!(!asks("us") && !asks("region=us"));

@@ -97,8 +97,10 @@ async fn listen(
             return Ok(());
         };
         let change = match word.event {
-            Some(Event::Environment(one)) => Change::Environment(Box::new(Environment::from(&one))),
-            Some(Event::Cluster(one)) => Change::Cluster(Box::new(Cluster::from(&one))),
+            Some(Event::Environment(environment)) => {
+                Change::Environment(Box::new(Environment::from(&environment)))
+            }
+            Some(Event::Cluster(cluster)) => Change::Cluster(Box::new(Cluster::from(&cluster))),
             Some(Event::ClusterRemoved(name)) => Change::Removed(flotilla_status::text(&name)),
             Some(Event::Bookmark(_)) => {
                 backoff.reset();

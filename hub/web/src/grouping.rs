@@ -56,7 +56,7 @@ pub struct Group {
     pub cells: Vec<Cell>,
     /// How many more there are of them than cells.
     pub more: usize,
-    /// How they stand.
+    /// How many of them are in which state.
     pub bar: Bar,
 }
 
@@ -113,7 +113,7 @@ pub fn group(mirror: &Mirror, environment: &str, by: By<'_>) -> Grouping {
         .into_iter()
         .map(|(value, gathered)| of(environment, label, value, gathered))
         .collect();
-    groups.sort_by_key(|one| std::cmp::Reverse(one.bar.total));
+    groups.sort_by_key(|group| std::cmp::Reverse(group.bar.total));
     let more = groups.len().saturating_sub(MOST);
     groups.truncate(MOST);
     Grouping {
@@ -125,7 +125,7 @@ pub fn group(mirror: &Mirror, environment: &str, by: By<'_>) -> Grouping {
             .collect(),
         has_waves: mirror
             .environment(environment)
-            .is_some_and(|one| one.rollout.is_some()),
+            .is_some_and(|environment| environment.rollout.is_some()),
         groups,
         more,
     }
@@ -197,13 +197,15 @@ mod tests {
     fn clusters_stand_together_by_any_label() {
         let mut mirror = Mirror::default();
         for number in 0..9 {
-            let mut one = cluster(&format!("c{number}"), "prod");
+            let mut changed = cluster(&format!("c{number}"), "prod");
             if number > 0 {
                 let region = if number < 6 { "eu" } else { "us&x" };
-                one.labels.insert("region".to_owned(), region.to_owned());
+                changed
+                    .labels
+                    .insert("region".to_owned(), region.to_owned());
             }
-            one.refused = number == 1;
-            mirror.apply(Change::Cluster(Box::new(one)), moment(0));
+            changed.refused = number == 1;
+            mirror.apply(Change::Cluster(Box::new(changed)), moment(0));
         }
         let by = |label| By {
             label,
@@ -211,19 +213,19 @@ mod tests {
         };
         let found = group(&mirror, "prod", by("region"));
         assert_eq!(found.labels, ["region"]);
-        let said: Vec<_> = found
+        let drawn: Vec<_> = found
             .groups
             .iter()
-            .map(|one| {
+            .map(|group| {
                 (
-                    one.bar.name.as_str(),
-                    one.bar.total,
-                    one.bar.summary.as_str(),
+                    group.bar.name.as_str(),
+                    group.bar.total,
+                    group.bar.summary.as_str(),
                 )
             })
             .collect();
         assert_eq!(
-            said,
+            drawn,
             [
                 ("eu", 5, "4 current, 1 failed"),
                 ("us&x", 3, "3 current"),
@@ -235,7 +237,7 @@ mod tests {
             "/clusters?env=prod&q=region%3Dus%26x&from=0"
         );
         assert!(found.groups[2].link.is_empty());
-        let cells: Vec<usize> = found.groups.iter().map(|one| one.cells.len()).collect();
+        let cells: Vec<usize> = found.groups.iter().map(|group| group.cells.len()).collect();
         assert_eq!(cells, [5, 3, 1], "few enough for a cell each");
         assert!(group(&mirror, "prod", by("")).groups.is_empty());
         assert!(group(&mirror, "dev", by("region")).groups.is_empty());
@@ -259,25 +261,27 @@ mod tests {
         let mut names: Vec<&str> = found
             .groups
             .iter()
-            .map(|one| one.bar.name.as_str())
+            .map(|group| group.bar.name.as_str())
             .collect();
         names.sort_unstable();
         assert_eq!(names, ["canary", "in no wave", "rest"]);
-        assert!(found.groups.iter().all(|one| one.link.is_empty()));
+        assert!(found.groups.iter().all(|group| group.link.is_empty()));
     }
 
     #[test]
     fn thousands_are_bars_until_a_group_is_opened_and_then_at_most_a_thousand_cells() {
         let mut mirror = Mirror::default();
         for number in 0..3000 {
-            let mut one = cluster(&format!("c{number:04}"), "prod");
+            let mut changed = cluster(&format!("c{number:04}"), "prod");
             let region = if number < 2500 { "eu" } else { "us/1" };
-            one.labels.insert("region".to_owned(), region.to_owned());
-            mirror.apply(Change::Cluster(Box::new(one)), moment(0));
+            changed
+                .labels
+                .insert("region".to_owned(), region.to_owned());
+            mirror.apply(Change::Cluster(Box::new(changed)), moment(0));
         }
         let closed = group(&mirror, "prod", By::default());
         assert_eq!(closed.label, "region", "too many for anything else");
-        assert!(closed.groups.iter().all(|one| one.cells.is_empty()));
+        assert!(closed.groups.iter().all(|group| group.cells.is_empty()));
         assert_eq!(closed.groups[1].open, "/env/prod?group=region&open=us%2F1");
         let open = By {
             open: "eu",

@@ -77,7 +77,7 @@ pub fn lanes(mirror: &Mirror, now: Timestamp) -> Vec<Lane> {
     mirror
         .in_promotion_order()
         .into_iter()
-        .map(|one| lane(mirror, one, ROWS, now))
+        .map(|environment| lane(mirror, environment, ROWS, now))
         .collect()
 }
 
@@ -92,7 +92,7 @@ pub fn lane(mirror: &Mirror, environment: &Environment, most: usize, now: Timest
     let cells = if count <= most {
         mirror
             .clusters_of(&environment.name)
-            .map(|one| cell(one, applications))
+            .map(|cluster| cell(cluster, applications))
             .collect()
     } else {
         Vec::new()
@@ -105,7 +105,10 @@ pub fn lane(mirror: &Mirror, environment: &Environment, most: usize, now: Timest
         online: environment.online,
         current: environment.current,
         failed: environment.failed,
-        rollout: environment.rollout.as_ref().map(|one| progress(one, now)),
+        rollout: environment
+            .rollout
+            .as_ref()
+            .map(|rollout| progress(rollout, now)),
         cells,
         rows: count <= ROWS,
         offers: offers(environment),
@@ -209,9 +212,9 @@ pub fn state(cluster: &Cluster) -> (&'static str, char, String) {
 /// Whether a cluster is drawn with its applications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applications {
-    /// Told in short.
+    /// Each with its health in short.
     Shown,
-    /// Left out.
+    /// None: too many clusters are drawn for it.
     LeftOut,
 }
 
@@ -223,7 +226,7 @@ pub fn cell(cluster: &Cluster, applications: Applications) -> Cell {
         Applications::Shown => cluster
             .applications
             .iter()
-            .map(|one| (one.application.clone(), one.health.to_string()))
+            .map(|placement| (placement.application.clone(), placement.health.to_string()))
             .collect(),
         Applications::LeftOut => Vec::new(),
     };
@@ -255,8 +258,8 @@ mod tests {
             connection: v1::Connection::Offline.into(),
             ..v1::ClusterStatus::default()
         });
-        for one in [cluster("a", "dev"), locked, failed, offline] {
-            let (word, letter, _) = state(&one);
+        for cluster in [cluster("a", "dev"), locked, failed, offline] {
+            let (word, letter, _) = state(&cluster);
             assert!(
                 seen.insert(letter, word).is_none(),
                 "{letter} stands for two"

@@ -77,19 +77,19 @@ impl Mirror {
 
     fn absorb(&mut self, change: Change) {
         match change {
-            Change::Environment(one) => {
-                let one = Arc::new(*one);
+            Change::Environment(new) => {
+                let new = Arc::new(*new);
                 match self
                     .environments
                     .iter_mut()
-                    .find(|old| old.name == one.name)
+                    .find(|old| old.name == new.name)
                 {
-                    Some(old) => *old = one,
-                    None => self.environments.push(one),
+                    Some(old) => *old = new,
+                    None => self.environments.push(new),
                 }
             }
-            Change::Cluster(one) => {
-                Arc::make_mut(&mut self.clusters).insert(one.name.clone(), Arc::new(*one));
+            Change::Cluster(cluster) => {
+                Arc::make_mut(&mut self.clusters).insert(cluster.name.clone(), Arc::new(*cluster));
             }
             Change::Removed(name) => {
                 Arc::make_mut(&mut self.clusters).remove(&name);
@@ -102,7 +102,8 @@ impl Mirror {
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<&Environment> {
         let mut all = self.environments.iter();
-        all.find(|one| one.name == name).map(AsRef::as_ref)
+        all.find(|environment| environment.name == name)
+            .map(AsRef::as_ref)
     }
 
     /// The clusters of an environment, by name.
@@ -110,7 +111,7 @@ impl Mirror {
         self.clusters
             .values()
             .map(AsRef::as_ref)
-            .filter(move |one| one.environment == environment)
+            .filter(move |cluster| cluster.environment == environment)
     }
 
     /// Environments in the order of promotion: what is promoted from stands before what it goes to.
@@ -119,9 +120,11 @@ impl Mirror {
         let mut left: Vec<&Environment> = self.environments.iter().map(AsRef::as_ref).collect();
         let mut ordered: Vec<&Environment> = Vec::with_capacity(left.len());
         while !left.is_empty() {
-            let ready = left.iter().position(|one| {
-                one.promotes_from.is_empty()
-                    || !left.iter().any(|other| other.name == one.promotes_from)
+            let ready = left.iter().position(|environment| {
+                environment.promotes_from.is_empty()
+                    || !left
+                        .iter()
+                        .any(|other| other.name == environment.promotes_from)
             });
             // A circle cannot be in a fleet file; should one come, its first member breaks it.
             ordered.push(left.remove(ready.unwrap_or(0)));
@@ -164,14 +167,14 @@ mod tests {
             ("dev", ""),
             ("lab", "gone"),
         ] {
-            let mut one = environment(name);
-            one.promotes_from = from.to_owned();
-            mirror.apply(Change::Environment(Box::new(one)), moment(0));
+            let mut new = environment(name);
+            new.promotes_from = from.to_owned();
+            mirror.apply(Change::Environment(Box::new(new)), moment(0));
         }
         let names: Vec<&str> = mirror
             .in_promotion_order()
             .iter()
-            .map(|one| one.name.as_str())
+            .map(|environment| environment.name.as_str())
             .collect();
         assert_eq!(names, ["dev", "stage", "prod", "lab"]);
     }

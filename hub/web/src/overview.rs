@@ -16,7 +16,7 @@ pub struct Overview {
     pub more_needs: usize,
     /// One for each environment, in the order of promotion.
     pub lanes: Vec<Lane>,
-    /// What is different.
+    /// Clusters that are not as they should be, by what they have in common.
     pub groups: Vec<Group>,
     /// All clusters of the fleet, however they stand.
     pub total: usize,
@@ -33,7 +33,7 @@ impl Overview {
         needs.truncate(MOST);
         let total = mirror.clusters.len();
         let groups = groups(mirror);
-        let different: usize = groups.iter().map(|one| one.count).sum();
+        let different: usize = groups.iter().map(|group| group.count).sum();
         Self {
             needs,
             more_needs,

@@ -127,11 +127,11 @@ impl Home {
             total,
             fine,
         } = overview.clone();
-        for one in &mut needs {
-            one.offer = one.offer.take().filter(|offer| offer.is_for(hub));
+        for need in &mut needs {
+            need.offer = need.offer.take().filter(|offer| offer.is_for(hub));
         }
-        for one in &mut lanes {
-            one.offers.retain(|offer| offer.is_for(hub));
+        for lane in &mut lanes {
+            lane.offers.retain(|offer| offer.is_for(hub));
         }
         Self {
             frame,
@@ -287,14 +287,14 @@ impl ClustersPage {
             .clusters
             .values()
             .map(AsRef::as_ref)
-            .filter(|one| filter.matches(one))
+            .filter(|cluster| filter.matches(cluster))
             .collect();
         let from = filter.from.min(matching.len());
         let rows = matching
             .iter()
             .skip(from)
             .take(PAGE)
-            .map(|one| row(one))
+            .map(|cluster| row(cluster))
             .collect();
         let next = (from + PAGE < matching.len()).then(|| filter.at(from + PAGE));
         let previous = (from > 0).then(|| filter.at(from.saturating_sub(PAGE)));
@@ -308,7 +308,7 @@ impl ClustersPage {
             environments: mirror
                 .environments
                 .iter()
-                .map(|one| one.name.clone())
+                .map(|environment| environment.name.clone())
                 .collect(),
             filter,
         }
@@ -320,9 +320,9 @@ fn row(cluster: &Cluster) -> Row {
     let applications: Vec<String> = cluster
         .applications
         .iter()
-        .filter(|one| !one.is_current())
+        .filter(|placement| !placement.is_current())
         .take(3)
-        .map(|one| format!("{} {}", one.application, one.sync))
+        .map(|placement| format!("{} {}", placement.application, placement.sync))
         .collect();
     Row {
         name: cluster.name.clone(),

@@ -38,11 +38,11 @@ pub struct BudgetLine {
 /// How many clusters of a wave are how far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bar {
-    /// Of the wave.
+    /// What the fleet file calls the wave.
     pub name: String,
     /// Whether it is the present one.
     pub present: bool,
-    /// All of them.
+    /// How many clusters the wave has.
     pub total: u32,
     /// In words, for everybody.
     pub summary: String,
@@ -54,7 +54,7 @@ impl Bar {
     /// How many clusters stand before a part.
     #[must_use]
     pub fn offset(&self, part: &usize) -> u32 {
-        self.parts.iter().take(*part).map(|one| one.count).sum()
+        self.parts.iter().take(*part).map(|part| part.count).sum()
     }
 }
 
@@ -94,9 +94,9 @@ pub fn progress(rollout: &Rollout, now: Timestamp) -> Progress {
         budgets: rollout
             .budgets
             .iter()
-            .map(|one| BudgetLine {
-                text: format!("{} {} of {}", one.budget, one.used, one.at_most),
-                spent: one.used > 0 && one.used >= one.at_most,
+            .map(|budget| BudgetLine {
+                text: format!("{} {} of {}", budget.budget, budget.used, budget.at_most),
+                spent: budget.used > 0 && budget.used >= budget.at_most,
             })
             .collect(),
         gates: rollout.gates.clone(),

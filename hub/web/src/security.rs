@@ -25,6 +25,25 @@ pub const HEADERS: [(&str, &str); 6] = [
 /// For a year, by TLS alone.
 pub const HSTS: &str = "max-age=31536000";
 
+/// How browsers come to a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the open: on loopback alone.
+    Http,
+    /// By TLS, whether it ends here or at a proxy.
+    Https,
+}
+
+impl Scheme {
+    /// As in an `Origin`.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// Whether a request that acts comes from one of our own pages: the browser says so itself
 /// (`Sec-Fetch-Site`); one that does not say has to show an `Origin` that is ours.
 #[must_use]
@@ -32,14 +51,11 @@ pub fn is_same_origin(
     fetch_site: Option<&str>,
     origin: Option<&str>,
     host: &str,
-    secure: bool,
+    scheme: Scheme,
 ) -> bool {
     match (fetch_site, origin) {
         (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => {
-            let scheme = if secure { "https" } else { "http" };
-            origin == format!("{scheme}://{host}")
-        }
+        (None, Some(origin)) => origin == format!("{}://{host}", scheme.as_str()),
         (None, None) => false,
     }
 }
@@ -53,7 +69,7 @@ pub fn is_loopback_host(host: &str, port: u16) -> bool {
     };
     let address = name.trim_start_matches('[').trim_end_matches(']');
     let loopback =
-        address == "localhost" || address.parse::<IpAddr>().is_ok_and(|one| one.is_loopback());
+        address == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     loopback && given.parse() == Ok(port)
 }
 
@@ -71,8 +87,8 @@ pub fn equal(left: &str, right: &str) -> bool {
 /// The value of one cookie.
 #[must_use]
 pub fn cookie<'h>(header: &'h str, name: &str) -> Option<&'h str> {
-    header.split(';').find_map(|one| {
-        let (key, value) = one.trim().split_once('=')?;
+    header.split(';').find_map(|pair| {
+        let (key, value) = pair.trim().split_once('=')?;
         (key == name).then_some(value)
     })
 }
@@ -82,8 +98,8 @@ pub fn cookies<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item 
     headers
         .get_all(COOKIE)
         .iter()
-        .filter_map(|one| one.to_str().ok())
-        .filter_map(move |one| cookie(one, name))
+        .filter_map(|value| value.to_str().ok())
+        .filter_map(move |value| cookie(value, name))
 }
 
 /// A path of ours to come back to; anything else is the first screen.
@@ -93,28 +109,32 @@ pub fn way_back(path: &str) -> &str {
         && !path.starts_with("//")
         && !path.contains('\\')
         && path.len() < 2048
-        && path.bytes().all(|one| (0x21..0x7f).contains(&one));
+        && path.bytes().all(|byte| (0x21..0x7f).contains(&byte));
     if ours { path } else { "/" }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Scheme::Https;
     use super::{cookie, equal, is_loopback_host, is_same_origin, way_back};
 
     #[test]
     fn another_site_does_not_act() {
-        assert!(is_same_origin(Some("same-origin"), None, "h", true));
+        assert!(is_same_origin(Some("same-origin"), None, "h", Https));
         for site in ["cross-site", "same-site", "none", ""] {
             assert!(
-                !is_same_origin(Some(site), Some("https://h"), "h", true),
+                !is_same_origin(Some(site), Some("https://h"), "h", Https),
                 "{site}"
             );
         }
-        assert!(is_same_origin(None, Some("https://h:1"), "h:1", true));
+        assert!(is_same_origin(None, Some("https://h:1"), "h:1", Https));
         for origin in ["http://h:1", "https://h", "null", "https://h:1.evil"] {
-            assert!(!is_same_origin(None, Some(origin), "h:1", true), "{origin}");
+            assert!(
+                !is_same_origin(None, Some(origin), "h:1", Https),
+                "{origin}"
+            );
         }
-        assert!(!is_same_origin(None, None, "h", true));
+        assert!(!is_same_origin(None, None, "h", Https));
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Site {
     /// Whether a form of a session with this key is sent for the first time.
     fn is_first(&self, session: &str, key: &str) -> bool {
         let mut keys = self.keys.lock();
-        if key.is_empty() || keys.iter().any(|(of, one)| one == key && of == session) {
+        if key.is_empty() || keys.iter().any(|(of, sent)| sent == key && of == session) {
             return false;
         }
         push(&mut keys, MAX_KEYS, (session.to_owned(), key.to_owned()));
@@ -142,11 +142,11 @@ impl Site {
     }
 }
 
-fn push<T>(queue: &mut VecDeque<T>, most: usize, one: T) {
+fn push<T>(queue: &mut VecDeque<T>, most: usize, item: T) {
     if queue.len() >= most {
         queue.pop_front();
     }
-    queue.push_back(one);
+    queue.push_back(item);
 }
 
 /// A site on loopback, and the link that lets its reader in.

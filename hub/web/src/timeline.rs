@@ -93,7 +93,7 @@ pub fn timeline(rollout: &Rollout, decisions: &Decisions, entries: &[Entry]) -> 
         let ours = rollout
             .target
             .iter()
-            .any(|one| one.commit == approval.commit);
+            .any(|target| target.commit == approval.commit);
         let known = mark
             .at
             .is_some_and(|at| told.contains(&(at.as_second(), mark.by.as_str())));
@@ -115,26 +115,26 @@ pub fn timeline(rollout: &Rollout, decisions: &Decisions, entries: &[Entry]) -> 
             &rollout.note,
         );
     }
-    all.sort_by_key(|one| one.at);
+    all.sort_by_key(|moment| moment.at);
     let old = all.len().saturating_sub(MOST);
     all.split_off(old)
 }
 
 fn spans(rollout: &Rollout) -> BTreeMap<&str, Span> {
     let mut spans: BTreeMap<&str, Span> = BTreeMap::new();
-    for one in &rollout.clusters {
-        let span = spans.entry(one.wave.as_str()).or_default();
+    for cluster in &rollout.clusters {
+        let span = spans.entry(cluster.wave.as_str()).or_default();
         span.total += 1;
-        if let Some(at) = one.started_at {
+        if let Some(at) = cluster.started_at {
             span.first = Some(span.first.map_or(at, |first| first.min(at)));
         }
-        let through = match one.phase {
+        let through = match cluster.phase {
             Phase::Done => &mut span.done,
             Phase::Failed => &mut span.failed,
             _ => continue,
         };
         *through += 1;
-        span.last = span.last.max(one.since);
+        span.last = span.last.max(cluster.since);
     }
     spans
 }
@@ -227,7 +227,7 @@ mod tests {
         ];
         let told: Vec<String> = timeline(&rollout(), &decisions, &entries)
             .into_iter()
-            .map(|one| format!("{} {}", one.who, one.what))
+            .map(|moment| format!("{} {}", moment.who, moment.what))
             .collect();
         assert_eq!(
             told,
@@ -248,6 +248,6 @@ mod tests {
         let entries: Vec<Entry> = (0..500).map(|at| entry(at, "ada", "pause")).collect();
         let told = timeline(&rollout(), &Decisions::default(), &entries);
         assert_eq!(told.len(), super::MOST);
-        assert_eq!(told.last().map(|one| one.at), Some(moment(499)));
+        assert_eq!(told.last().map(|moment| moment.at), Some(moment(499)));
     }
 }

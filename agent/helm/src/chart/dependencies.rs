@@ -54,7 +54,7 @@ fn by_tags(dependencies: &mut [Dependency], values: &Map) {
 }
 
 /// The chart that a dependency asks for, under its alias.
-fn wanted(charts: &[Chart], dependency: &Dependency) -> Option<Chart> {
+fn requested(charts: &[Chart], dependency: &Dependency) -> Option<Chart> {
     let found = charts.iter().find(|chart| {
         chart.name() == dependency.name && compatible(&dependency.version, &chart.metadata.version)
     })?;
@@ -79,7 +79,7 @@ fn enable(chart: &mut Chart, values: &Map, prefix: &str) -> Result<(), ValuesErr
     });
     let mut used: Vec<Chart> = undeclared.cloned().collect();
     for dependency in &mut chart.metadata.dependencies {
-        used.extend(wanted(&present, dependency));
+        used.extend(requested(&present, dependency));
         if !dependency.alias.is_empty() {
             dependency.name.clone_from(&dependency.alias);
         }

@@ -26,7 +26,7 @@ pub fn path_match(pattern: &str, name: &str) -> Result<bool, BadPattern> {
                 at += 1;
                 continue;
             }
-            Some(_) => one(&pattern[at..], name.get(here).copied())?,
+            Some(_) => character_step(&pattern[at..], name.get(here).copied())?,
         };
         match step {
             Step::Match(length) => {
@@ -76,7 +76,7 @@ fn element(pattern: &[char]) -> Result<usize, BadPattern> {
     }
 }
 
-fn one(pattern: &[char], character: Option<char>) -> Result<Step, BadPattern> {
+fn character_step(pattern: &[char], character: Option<char>) -> Result<Step, BadPattern> {
     let (matches, length) = match pattern {
         ['[', ..] => class(pattern, character)?,
         ['?', ..] => (character.is_some_and(|character| character != '/'), 1),

@@ -76,11 +76,11 @@ impl Rules {
         let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
         folders
             .into_iter()
-            .any(|folder| self.one(folder, Entry::Folder))
-            || self.one(path, Entry::File)
+            .any(|folder| self.excludes(folder, Entry::Folder))
+            || self.excludes(path, Entry::File)
     }
 
-    fn one(&self, path: &str, entry: Entry) -> bool {
+    fn excludes(&self, path: &str, entry: Entry) -> bool {
         let folder = entry == Entry::Folder;
         for rule in &self.0 {
             let subject = if rule.whole_path {

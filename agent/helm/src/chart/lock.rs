@@ -66,19 +66,19 @@ impl Lock {
     /// Why it does not belong to what `Chart.yaml` asks for; none: it does.
     #[must_use]
     pub fn fault(&self, metadata: &Metadata) -> Option<String> {
-        let wanted = &metadata.dependencies;
+        let declared = &metadata.dependencies;
         // Helm 2 hashed the question alone, with the names of repositories as they stood.
-        if metadata.api_version == "v1" && digest_of_question(wanted) == self.digest {
+        if metadata.api_version == "v1" && digest_of_question(declared) == self.digest {
             return None;
         }
-        if wanted.len() != self.dependencies.len() {
+        if declared.len() != self.dependencies.len() {
             return Some(format!(
                 "it has {} dependencies, and the chart asks for {}",
                 self.dependencies.len(),
-                wanted.len()
+                declared.len()
             ));
         }
-        let mut resolved = wanted.clone();
+        let mut resolved = declared.clone();
         for (asked, locked) in resolved.iter_mut().zip(&self.dependencies) {
             if asked.name != locked.name {
                 return Some(format!(
@@ -94,7 +94,7 @@ impl Lock {
         if digest(&resolved, &self.dependencies) == self.digest {
             return None;
         }
-        let strays = wanted
+        let strays = declared
             .iter()
             .zip(&self.dependencies)
             .find(|(asked, locked)| {
@@ -118,18 +118,18 @@ pub fn is_named(repository: &str) -> bool {
 
 /// What Helm writes as a lock's digest.
 #[must_use]
-pub fn digest(wanted: &[Dependency], locked: &[Dependency]) -> String {
+pub fn digest(declared: &[Dependency], locked: &[Dependency]) -> String {
     let mut text = String::from("[");
-    list(&mut text, wanted);
+    list(&mut text, declared);
     text.push(',');
     list(&mut text, locked);
     text.push(']');
     sum(&text)
 }
 
-fn digest_of_question(wanted: &[Dependency]) -> String {
+fn digest_of_question(declared: &[Dependency]) -> String {
     let mut text = String::from("{\"dependencies\":");
-    list(&mut text, wanted);
+    list(&mut text, declared);
     text.push('}');
     sum(&text)
 }
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_lock_that_no_longer_belongs_says_why() {
-        let wanted = vec![Dependency::new("web", "^1.0.0", "@team")];
+        let declared = vec![Dependency::new("web", "^1.0.0", "@team")];
         let locked = vec![Dependency::new(
             "web",
             "1.2.0",
@@ -249,7 +249,7 @@ mod tests {
             dependencies: locked,
         };
         let mut metadata = Metadata {
-            dependencies: wanted,
+            dependencies: declared,
             ..Metadata::default()
         };
         assert_eq!(lock.fault(&metadata), None, "a name stands for the URL");

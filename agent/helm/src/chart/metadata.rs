@@ -41,7 +41,7 @@ pub struct Maintainer {
     null: bool,
 }
 
-/// A chart that this chart wants.
+/// A chart that this chart needs.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "named as in Chart.yaml")]
 pub struct Dependency {

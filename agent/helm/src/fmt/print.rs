@@ -2,7 +2,7 @@
 
 use super::flags::{Case, Formatter, Signedness};
 use super::types::type_name;
-use crate::value::{DEEPEST, ListKind, MapKind, Value};
+use crate::value::{DEEPEST, ListKind, MapKind, Value, bytes_of};
 
 /// Beyond this a value's text is cut; no release may write as much.
 const LONGEST: usize = 32 << 20;
@@ -159,13 +159,7 @@ impl Formatter {
     fn bytes(&mut self, value: &Value, verb: char) {
         let Value::List(list) = value else { return };
         let items = list.items();
-        let bytes: Vec<u8> = items
-            .iter()
-            .map(|item| match item {
-                Value::Uint(byte, _) => u8::try_from(*byte).unwrap_or(0),
-                _ => 0,
-            })
-            .collect();
+        let bytes = bytes_of(&items);
         match verb {
             's' => self.string(&bytes),
             'q' => self.quoted(&bytes),

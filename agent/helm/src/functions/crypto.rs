@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 
 use super::{Function, Type, bytes, lossy, pure, scrypt, shared};
-use crate::template::{Engine, Fault};
+use crate::template::{Fault, State};
 use crate::value::{Host, Value};
 
 use Type::{Str as S, Uint32 as U};
@@ -159,12 +159,12 @@ fn characters(class: u8) -> &'static [u8] {
 /// The steps that one derivation counts for: it takes a tenth of a second.
 const DERIVATION: usize = 2_000_000;
 
-fn derive_password(engine: &mut Engine<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+fn derive_password(state: &mut State<'_>, arguments: &[Value]) -> Result<Value, Fault> {
     let kind = lossy(arguments, 1);
     let Some(templates) = templates(&kind) else {
         return Ok(Value::from(format!("cannot find password template {kind}")));
     };
-    let step = engine.meter.step(DERIVATION);
+    let step = state.meter.step(DERIVATION);
     step.map_err(|exceeded| Fault::plain(exceeded.to_string()))?;
     let counter = match arguments[0] {
         Value::Uint(counter, _) => u32::try_from(counter).unwrap_or(0),

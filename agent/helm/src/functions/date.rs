@@ -4,28 +4,28 @@ use super::duration::{self, Duration, SECOND};
 use super::generated;
 use super::time::{self, Time, Zone};
 use super::{Body, Function, Type, layout, lossy, placed, pure};
-use crate::template::{Engine, Fault, Place};
+use crate::template::{Fault, Place, State};
 use crate::value::{Host as _, Value};
 
 use Type::{Any, Str as S, Time as T};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    placed("now", &[], |engine, _, _| {
-        generated::now(engine, "now").map(Value::host)
+    placed("now", &[], |state, _, _| {
+        generated::now(state, "now").map(Value::host)
     }),
-    placed("date", &[S, Any], |engine, _, a| {
-        in_zone(engine, "date", &lossy(a, 0), &a[1], "Local")
+    placed("date", &[S, Any], |state, _, a| {
+        in_zone(state, "date", &lossy(a, 0), &a[1], "Local")
     }),
     placed("dateInZone", &[S, Any, S], date_in_zone),
     placed("date_in_zone", &[S, Any, S], date_in_zone),
-    placed("htmlDate", &[Any], |engine, _, a| {
-        in_zone(engine, "htmlDate", "2006-01-02", &a[0], "Local")
+    placed("htmlDate", &[Any], |state, _, a| {
+        in_zone(state, "htmlDate", "2006-01-02", &a[0], "Local")
     }),
-    placed("htmlDateInZone", &[Any, S], |engine, _, a| {
-        in_zone(engine, "htmlDateInZone", "2006-01-02", &a[0], &lossy(a, 1))
+    placed("htmlDateInZone", &[Any, S], |state, _, a| {
+        in_zone(state, "htmlDateInZone", "2006-01-02", &a[0], &lossy(a, 1))
     }),
-    placed("ago", &[Any], |engine, _, a| {
-        let now = generated::now(engine, "ago")?;
+    placed("ago", &[Any], |state, _, a| {
+        let now = generated::now(state, "ago")?;
         let then = instant(&a[0]).unwrap_or_else(|| now.clone());
         let seconds = now.seconds.saturating_sub(then.seconds);
         let ago = Duration(seconds.saturating_mul(SECOND));
@@ -50,7 +50,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         name: "durationRound",
         params: &[Any],
         rest: None,
-        body: Body::Engine(duration_round),
+        body: Body::Placed(duration_round),
     },
 ];
 
@@ -62,12 +62,12 @@ fn instant(value: &Value) -> Option<Time> {
     }
 }
 
-fn date_in_zone(engine: &mut Engine<'_>, _: &Place, a: &[Value]) -> Result<Value, Fault> {
-    in_zone(engine, "dateInZone", &lossy(a, 0), &a[1], &lossy(a, 2))
+fn date_in_zone(state: &mut State<'_>, _: &Place, a: &[Value]) -> Result<Value, Fault> {
+    in_zone(state, "dateInZone", &lossy(a, 0), &a[1], &lossy(a, 2))
 }
 
 fn in_zone(
-    engine: &mut Engine<'_>,
+    state: &mut State<'_>,
     name: &str,
     layout: &str,
     value: &Value,
@@ -76,7 +76,7 @@ fn in_zone(
     // Anything but a time or a number of seconds is the present moment to sprig.
     let time = match instant(value) {
         Some(time) => time,
-        None => generated::now(engine, name)?,
+        None => generated::now(state, name)?,
     };
     let zone = time::zone(zone).unwrap_or(Zone::Utc);
     Ok(Value::from(time.in_zone(zone).format(layout)))
@@ -92,13 +92,13 @@ fn modify(arguments: &[Value]) -> Result<Value, String> {
     Ok(must_modify(arguments).unwrap_or_else(|_| arguments[1].clone()))
 }
 
-fn duration_round(engine: &mut Engine<'_>, _: &Place, a: &[Value]) -> Result<Value, Fault> {
+fn duration_round(state: &mut State<'_>, _: &Place, a: &[Value]) -> Result<Value, Fault> {
     let nanoseconds = match &a[0] {
         Value::Str(text) => duration::parse(&text.lossy()).map_or(0, |duration| duration.0),
         Value::Int(number, crate::value::IntKind::Int64) => *number,
         other => match time::of(other) {
             Some(then) => {
-                let now = generated::now(engine, "durationRound")?;
+                let now = generated::now(state, "durationRound")?;
                 now.seconds
                     .saturating_sub(then.seconds)
                     .saturating_mul(SECOND)

@@ -6,41 +6,41 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::time::Time;
 use super::{Function, Type, int, lossy, placed};
-use crate::template::{Engine, Fault, Generated};
+use crate::template::{Fault, Generated, State};
 use crate::value::Value;
 
 use Type::{Int, Str as S};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    placed("randAlphaNum", &[Int], |engine, _, a| {
-        letters(engine, "randAlphaNum", int(a, 0), |byte| {
+    placed("randAlphaNum", &[Int], |state, _, a| {
+        letters(state, "randAlphaNum", int(a, 0), |byte| {
             byte.is_ascii_alphanumeric()
         })
     }),
-    placed("randAlpha", &[Int], |engine, _, a| {
-        letters(engine, "randAlpha", int(a, 0), |byte| {
+    placed("randAlpha", &[Int], |state, _, a| {
+        letters(state, "randAlpha", int(a, 0), |byte| {
             byte.is_ascii_alphabetic()
         })
     }),
-    placed("randNumeric", &[Int], |engine, _, a| {
-        letters(engine, "randNumeric", int(a, 0), |byte| {
+    placed("randNumeric", &[Int], |state, _, a| {
+        letters(state, "randNumeric", int(a, 0), |byte| {
             byte.is_ascii_digit()
         })
     }),
-    placed("randAscii", &[Int], |engine, _, a| {
-        letters(engine, "randAscii", int(a, 0), |byte| {
+    placed("randAscii", &[Int], |state, _, a| {
+        letters(state, "randAscii", int(a, 0), |byte| {
             (b' '..=b'~').contains(&byte)
         })
     }),
-    placed("randBytes", &[Int], |engine, _, a| {
-        let count = length(engine, int(a, 0))?;
-        let mut stream = Stream::new(engine, "randBytes")?;
+    placed("randBytes", &[Int], |state, _, a| {
+        let count = length(state, int(a, 0))?;
+        let mut stream = Stream::new(state, "randBytes")?;
         let bytes: Vec<u8> = (0..count).map(|_| stream.next()).collect();
         Ok(Value::from(STANDARD.encode(bytes)))
     }),
-    placed("randInt", &[Int, Int], |engine, _, a| {
+    placed("randInt", &[Int, Int], |state, _, a| {
         let (least, most) = (int(a, 0), int(a, 1));
-        let mut stream = Stream::new(engine, "randInt")?;
+        let mut stream = Stream::new(state, "randInt")?;
         let span = most.checked_sub(least).filter(|span| *span > 0);
         let Some(span) = span else {
             return Err(Fault::plain("invalid argument to Intn"));
@@ -48,8 +48,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let drawn = stream.number() % span.unsigned_abs();
         Ok(Value::int(least.saturating_add_unsigned(drawn)))
     }),
-    placed("shuffle", &[S], |engine, _, a| {
-        let mut stream = Stream::new(engine, "shuffle")?;
+    placed("shuffle", &[S], |state, _, a| {
+        let mut stream = Stream::new(state, "shuffle")?;
         let mut letters: Vec<char> = lossy(a, 0).chars().collect();
         for last in (1..letters.len()).rev() {
             let other = stream.number() % (last as u64 + 1);
@@ -57,8 +57,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         }
         Ok(Value::from(letters.into_iter().collect::<String>()))
     }),
-    placed("uuidv4", &[], |engine, _, _| {
-        let mut stream = Stream::new(engine, "uuidv4")?;
+    placed("uuidv4", &[], |state, _, _| {
+        let mut stream = Stream::new(state, "uuidv4")?;
         let mut bytes = [0_u8; 16];
         bytes.iter_mut().for_each(|byte| *byte = stream.next());
         bytes[6] = bytes[6] & 0x0f | 0x40;
@@ -73,34 +73,34 @@ pub(super) const FUNCTIONS: &[Function] = &[
         );
         Ok(Value::from(format!("{a}-{b}-{c}-{d}-{e}")))
     }),
-    placed("encryptAES", &[S, S], |engine, _, a| {
-        let mut stream = Stream::new(engine, "encryptAES")?;
+    placed("encryptAES", &[S, S], |state, _, a| {
+        let mut stream = Stream::new(state, "encryptAES")?;
         let mut vector = [0_u8; 16];
         vector.iter_mut().for_each(|byte| *byte = stream.next());
         let text = super::crypto::encrypt_aes(super::bytes(a, 0), super::bytes(a, 1), vector);
         Ok(Value::from(text))
     }),
-    placed("bcrypt", &[S], |engine, _, _| never(engine, "bcrypt")),
-    placed("htpasswd", &[S, S], |engine, _, a| {
+    placed("bcrypt", &[S], |state, _, _| never(state, "bcrypt")),
+    placed("htpasswd", &[S, S], |state, _, a| {
         let user = lossy(a, 0);
         if user.contains(':') {
             return Ok(Value::from(format!("invalid username: {user}")));
         }
-        never(engine, "htpasswd")
+        never(state, "htpasswd")
     }),
 ];
 
 /// The present moment, as far as there is one.
-pub(super) fn now(engine: &mut Engine<'_>, name: &str) -> Result<Time, Fault> {
+pub(super) fn now(state: &mut State<'_>, name: &str) -> Result<Time, Fault> {
     // Some moment of this century: the same at every render.
-    let mut stream = Stream::new(engine, name)?;
+    let mut stream = Stream::new(state, name)?;
     let offset = i64::try_from(stream.number() % 315_360_000).unwrap_or(0);
     Ok(Time::unix(946_684_800 + offset))
 }
 
 /// What is refused for whatever is applied: a secret that anybody could derive again is none.
-pub(super) fn never(engine: &Engine<'_>, name: &str) -> Result<Value, Fault> {
-    if engine.options.generated == Generated::Display {
+pub(super) fn never(state: &State<'_>, name: &str) -> Result<Value, Fault> {
+    if state.options.generated == Generated::Display {
         return Ok(Value::from(format!("(a placeholder for {name})")));
     }
     Err(Fault::plain(format!(
@@ -109,8 +109,8 @@ pub(super) fn never(engine: &Engine<'_>, name: &str) -> Result<Value, Fault> {
     )))
 }
 
-fn length(engine: &Engine<'_>, count: i64) -> Result<usize, Fault> {
-    let most = engine.meter.limits().expansion;
+fn length(state: &State<'_>, count: i64) -> Result<usize, Fault> {
+    let most = state.meter.limits().expansion;
     match usize::try_from(count) {
         Ok(count) if count <= most => Ok(count),
         Ok(_) => Err(Fault::plain(format!(
@@ -121,17 +121,17 @@ fn length(engine: &Engine<'_>, count: i64) -> Result<usize, Fault> {
 }
 
 fn letters(
-    engine: &mut Engine<'_>,
+    state: &mut State<'_>,
     name: &str,
     count: i64,
-    wanted: fn(u8) -> bool,
+    accepts: fn(u8) -> bool,
 ) -> Result<Value, Fault> {
-    let count = length(engine, count.max(0))?;
-    let mut stream = Stream::new(engine, name)?;
+    let count = length(state, count.max(0))?;
+    let mut stream = Stream::new(state, name)?;
     let mut out = Vec::with_capacity(count);
     while out.len() < count {
         let byte = stream.next() & 0x7f;
-        if wanted(byte) {
+        if accepts(byte) {
             out.push(byte);
         }
     }
@@ -146,8 +146,8 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(engine: &mut Engine<'_>, name: &str) -> Result<Self, Fault> {
-        let seed = match &engine.options.generated {
+    fn new(state: &mut State<'_>, name: &str) -> Result<Self, Fault> {
+        let seed = match &state.options.generated {
             Generated::Derive { seed } => seed.as_str(),
             Generated::Display => "display",
             Generated::Refuse => {
@@ -157,11 +157,11 @@ impl Stream {
                 )));
             }
         };
-        let file = &engine.file;
-        let call = engine.generated;
+        let file = &state.file;
+        let call = state.generated;
         let sizes = [seed.len(), file.len(), name.len()];
         let material = format!("{sizes:?}{seed}{file}{name}{call}");
-        engine.generated += 1;
+        state.generated += 1;
         Ok(Self {
             key: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, material.as_bytes()),
             block: 0,

@@ -4,7 +4,7 @@ use super::cast::{to_float, to_int};
 use super::decimal::Decimal;
 use super::{Function, Type, int, many, pure, shared};
 use crate::fmt;
-use crate::template::{Engine, Fault};
+use crate::template::{Fault, State};
 use crate::value::{ListKind, Value};
 
 use Type::{Any, Float, Int};
@@ -94,13 +94,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     many("divf", &[Any], Any, |a| {
         decimals(a, |one, other| one.div(&other))
     }),
-    shared("until", &[Int], |engine, a| {
+    shared("until", &[Int], |state, a| {
         let stop = int(a, 0);
-        let items = steps(engine, 0, stop, if stop < 0 { -1 } else { 1 })?;
+        let items = steps(state, 0, stop, if stop < 0 { -1 } else { 1 })?;
         Ok(ints(items))
     }),
-    shared("untilStep", &[Int, Int, Int], |engine, a| {
-        Ok(ints(steps(engine, int(a, 0), int(a, 1), int(a, 2))?))
+    shared("untilStep", &[Int, Int, Int], |state, a| {
+        Ok(ints(steps(state, int(a, 0), int(a, 1), int(a, 2))?))
     }),
     Function {
         name: "seq",
@@ -155,13 +155,13 @@ fn ints(items: Vec<i64>) -> Value {
 }
 
 /// The numbers from here to there, within the release's bounds.
-fn steps(engine: &Engine<'_>, start: i64, stop: i64, step: i64) -> Result<Vec<i64>, Fault> {
+fn steps(state: &State<'_>, start: i64, stop: i64, step: i64) -> Result<Vec<i64>, Fault> {
     let none = if stop < start { step >= 0 } else { step <= 0 };
     if none {
         return Ok(Vec::new());
     }
     let count = start.abs_diff(stop).div_ceil(step.unsigned_abs());
-    let most = engine.meter.limits().expansion as u64 / 8;
+    let most = state.meter.limits().expansion as u64 / 8;
     if count > most {
         let message = format!("a list of {count} numbers is more than the {most} that are allowed");
         return Err(Fault::plain(message));
@@ -175,7 +175,7 @@ fn steps(engine: &Engine<'_>, start: i64, stop: i64, step: i64) -> Result<Vec<i6
     Ok(numbers)
 }
 
-fn sequence(engine: &mut Engine<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+fn sequence(state: &mut State<'_>, arguments: &[Value]) -> Result<Value, Fault> {
     let (start, stop, step) = match arguments.len() {
         1 => {
             let end = int(arguments, 0);
@@ -197,7 +197,7 @@ fn sequence(engine: &mut Engine<'_>, arguments: &[Value]) -> Result<Value, Fault
         }
         _ => return Ok(Value::from("")),
     };
-    let numbers = steps(engine, start, stop, step)?;
+    let numbers = steps(state, start, stop, step)?;
     let words: Vec<String> = numbers.iter().map(i64::to_string).collect();
     Ok(Value::from(words.join(" ")))
 }

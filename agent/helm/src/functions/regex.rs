@@ -8,49 +8,49 @@ use regex::bytes::{Captures, Regex, RegexBuilder};
 
 use self::translate::translate;
 use super::{Function, Type, bytes, int, lossy, pure, shared};
-use crate::template::{Engine, Fault};
+use crate::template::{Fault, State};
 use crate::value::{Str, Value};
 
 use Type::{Int, Str as S};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    shared("regexMatch", &[S, S], |engine, a| {
+    shared("regexMatch", &[S, S], |state, a| {
         // A pattern that is none matches nothing, quietly.
-        let matched = compile(engine, &a[0]).is_ok_and(|regex| regex.is_match(bytes(a, 1)));
+        let matched = compile(state, &a[0]).is_ok_and(|regex| regex.is_match(bytes(a, 1)));
         Ok(Value::Bool(matched))
     }),
-    shared("mustRegexMatch", &[S, S], |engine, a| {
-        Ok(Value::Bool(must(engine, &a[0])?.is_match(bytes(a, 1))))
+    shared("mustRegexMatch", &[S, S], |state, a| {
+        Ok(Value::Bool(must(state, &a[0])?.is_match(bytes(a, 1))))
     }),
-    shared("regexFind", &[S, S], |engine, a| {
-        Ok(find(&*compile(engine, &a[0])?, a))
+    shared("regexFind", &[S, S], |state, a| {
+        Ok(find(&*compile(state, &a[0])?, a))
     }),
-    shared("mustRegexFind", &[S, S], |engine, a| {
-        Ok(find(&*must(engine, &a[0])?, a))
+    shared("mustRegexFind", &[S, S], |state, a| {
+        Ok(find(&*must(state, &a[0])?, a))
     }),
-    shared("regexFindAll", &[S, S, Int], |engine, a| {
-        Ok(find_all(&*compile(engine, &a[0])?, a))
+    shared("regexFindAll", &[S, S, Int], |state, a| {
+        Ok(find_all(&*compile(state, &a[0])?, a))
     }),
-    shared("mustRegexFindAll", &[S, S, Int], |engine, a| {
-        Ok(find_all(&*must(engine, &a[0])?, a))
+    shared("mustRegexFindAll", &[S, S, Int], |state, a| {
+        Ok(find_all(&*must(state, &a[0])?, a))
     }),
-    shared("regexReplaceAll", &[S, S, S], |engine, a| {
-        Ok(replace(&*compile(engine, &a[0])?, a, false))
+    shared("regexReplaceAll", &[S, S, S], |state, a| {
+        Ok(replace(&*compile(state, &a[0])?, a, With::Template))
     }),
-    shared("mustRegexReplaceAll", &[S, S, S], |engine, a| {
-        Ok(replace(&*must(engine, &a[0])?, a, false))
+    shared("mustRegexReplaceAll", &[S, S, S], |state, a| {
+        Ok(replace(&*must(state, &a[0])?, a, With::Template))
     }),
-    shared("regexReplaceAllLiteral", &[S, S, S], |engine, a| {
-        Ok(replace(&*compile(engine, &a[0])?, a, true))
+    shared("regexReplaceAllLiteral", &[S, S, S], |state, a| {
+        Ok(replace(&*compile(state, &a[0])?, a, With::Literal))
     }),
-    shared("mustRegexReplaceAllLiteral", &[S, S, S], |engine, a| {
-        Ok(replace(&*must(engine, &a[0])?, a, true))
+    shared("mustRegexReplaceAllLiteral", &[S, S, S], |state, a| {
+        Ok(replace(&*must(state, &a[0])?, a, With::Literal))
     }),
-    shared("regexSplit", &[S, S, Int], |engine, a| {
-        Ok(split(&*compile(engine, &a[0])?, a))
+    shared("regexSplit", &[S, S, Int], |state, a| {
+        Ok(split(&*compile(state, &a[0])?, a))
     }),
-    shared("mustRegexSplit", &[S, S, Int], |engine, a| {
-        Ok(split(&*must(engine, &a[0])?, a))
+    shared("mustRegexSplit", &[S, S, Int], |state, a| {
+        Ok(split(&*must(state, &a[0])?, a))
     }),
     pure("regexQuoteMeta", &[S], |a| {
         let mut out = String::new();
@@ -65,12 +65,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 /// As [`compile`], with the words of `regexp.Compile` rather than of `regexp.MustCompile`.
-fn must(engine: &mut Engine<'_>, pattern: &Value) -> Result<Rc<Regex>, Fault> {
-    compiled(engine, pattern).map_err(Fault::plain)
+fn must(state: &mut State<'_>, pattern: &Value) -> Result<Rc<Regex>, Fault> {
+    compiled(state, pattern).map_err(Fault::plain)
 }
 
-fn compile(engine: &mut Engine<'_>, pattern: &Value) -> Result<Rc<Regex>, Fault> {
-    compiled(engine, pattern).map_err(|message| {
+fn compile(state: &mut State<'_>, pattern: &Value) -> Result<Rc<Regex>, Fault> {
+    compiled(state, pattern).map_err(|message| {
         let shown = pattern
             .as_str()
             .map(|text| crate::fmt::quote(text.as_bytes()));
@@ -79,14 +79,14 @@ fn compile(engine: &mut Engine<'_>, pattern: &Value) -> Result<Rc<Regex>, Fault>
     })
 }
 
-fn compiled(engine: &mut Engine<'_>, pattern: &Value) -> Result<Rc<Regex>, String> {
+fn compiled(state: &mut State<'_>, pattern: &Value) -> Result<Rc<Regex>, String> {
     let Value::Str(pattern) = pattern else {
         return Err("no pattern".to_owned());
     };
-    if let Some(known) = engine.memory.compiled.get(pattern) {
+    if let Some(known) = state.patterns.get(pattern) {
         return known.clone();
     }
-    let most = engine.meter.limits().regexp;
+    let most = state.meter.limits().regexp;
     let result = if pattern.len() > most {
         let size = pattern.len();
         Err(format!(
@@ -95,10 +95,7 @@ fn compiled(engine: &mut Engine<'_>, pattern: &Value) -> Result<Rc<Regex>, Strin
     } else {
         build(&pattern.lossy()).map(Rc::new)
     };
-    engine
-        .memory
-        .compiled
-        .insert(pattern.clone(), result.clone());
+    state.patterns.insert(pattern.clone(), result.clone());
     result
 }
 
@@ -148,7 +145,16 @@ fn find_all(regex: &Regex, arguments: &[Value]) -> Value {
     }))
 }
 
-fn replace(regex: &Regex, arguments: &[Value], literal: bool) -> Value {
+/// What a match is replaced with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum With {
+    /// A text that may name groups of the match.
+    Template,
+    /// The text as it is.
+    Literal,
+}
+
+fn replace(regex: &Regex, arguments: &[Value], with: With) -> Value {
     let text = bytes(arguments, 1);
     let template = bytes(arguments, 2);
     let found = matches(regex, text, -1);
@@ -160,10 +166,9 @@ fn replace(regex: &Regex, arguments: &[Value], literal: bool) -> Value {
     for captures in found {
         let (start, end) = span(&captures);
         out.extend_from_slice(&text[from..start]);
-        if literal {
-            out.extend_from_slice(template);
-        } else {
-            expand(&mut out, template, &captures);
+        match with {
+            With::Literal => out.extend_from_slice(template),
+            With::Template => expand(&mut out, template, &captures),
         }
         from = end;
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::builtin::items;
 use super::{Function, Type, bytes, int, lossy, many, pure, shared, strval};
 use crate::fmt;
-use crate::template::{Engine, Fault};
+use crate::template::{Fault, State};
 use crate::value::{ListKind, Map, MapKind, Str, Value};
 
 use Type::{Any, Int, Str as S};
@@ -44,15 +44,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
     pure("hasSuffix", &[S, S], |a| {
         Ok(Value::Bool(bytes(a, 1).ends_with(bytes(a, 0))))
     }),
-    shared("replace", &[S, S, S], |engine, a| {
-        let replaced = replace(engine, bytes(a, 0), bytes(a, 1), bytes(a, 2))?;
+    shared("replace", &[S, S, S], |state, a| {
+        let replaced = replace(state, bytes(a, 0), bytes(a, 1), bytes(a, 2))?;
         Ok(replaced.map_or_else(|| a[2].clone(), Value::str))
     }),
-    shared("repeat", &[Int, S], |engine, a| {
+    shared("repeat", &[Int, S], |state, a| {
         let count = usize::try_from(int(a, 0))
             .map_err(|_| Fault::plain("strings: negative Repeat count"))?;
         let text = bytes(a, 1);
-        room(engine, text.len().saturating_mul(count))?;
+        room(state, text.len().saturating_mul(count))?;
         Ok(Value::str(text.repeat(count)))
     }),
     pure("trunc", &[Int, S], |a| {
@@ -106,11 +106,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         }
         Ok(Value::str(out))
     }),
-    shared("indent", &[Int, S], |engine, a| {
-        indent(engine, a, Start::Here)
+    shared("indent", &[Int, S], |state, a| {
+        indent(state, a, Start::Here)
     }),
-    shared("nindent", &[Int, S], |engine, a| {
-        indent(engine, a, Start::NewLine)
+    shared("nindent", &[Int, S], |state, a| {
+        indent(state, a, Start::NewLine)
     }),
     pure("plural", &[S, S, Int], |a| {
         Ok(a[usize::from(int(a, 2) != 1)].clone())
@@ -218,8 +218,8 @@ pub(super) fn find(text: &[u8], mark: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-fn room(engine: &Engine<'_>, size: usize) -> Result<(), Fault> {
-    let most = engine.meter.limits().expansion;
+fn room(state: &State<'_>, size: usize) -> Result<(), Fault> {
+    let most = state.meter.limits().expansion;
     if size > most {
         let message = format!("a text of {size} bytes is more than the {most} that are allowed");
         return Err(Fault::plain(message));
@@ -229,7 +229,7 @@ fn room(engine: &Engine<'_>, size: usize) -> Result<(), Fault> {
 
 /// All of it replaced; nothing where there is nothing to replace.
 fn replace(
-    engine: &Engine<'_>,
+    state: &State<'_>,
     old: &[u8],
     new: &[u8],
     text: &[u8],
@@ -239,7 +239,7 @@ fn replace(
         // Before every character, and at the end.
         let text = String::from_utf8_lossy(text);
         room(
-            engine,
+            state,
             text.len() + (text.chars().count() + 1).saturating_mul(new.len()),
         )?;
         out.extend_from_slice(new);
@@ -256,7 +256,7 @@ fn replace(
     loop {
         out.extend_from_slice(&text[from..at]);
         out.extend_from_slice(new);
-        room(engine, out.len())?;
+        room(state, out.len())?;
         from = at + old.len();
         match find(text, old, from) {
             Some(next) => at = next,
@@ -274,13 +274,13 @@ enum Start {
     NewLine,
 }
 
-fn indent(engine: &Engine<'_>, arguments: &[Value], start: Start) -> Result<Value, Fault> {
+fn indent(state: &State<'_>, arguments: &[Value], start: Start) -> Result<Value, Fault> {
     let count = usize::try_from(int(arguments, 0))
         .map_err(|_| Fault::plain("strings: negative Repeat count"))?;
     let text = bytes(arguments, 1);
     let lines = text.iter().filter(|byte| **byte == b'\n').count();
     room(
-        engine,
+        state,
         text.len().saturating_add((lines + 1).saturating_mul(count)),
     )?;
     let mut out = Vec::with_capacity(text.len() + (lines + 1) * count + 1);

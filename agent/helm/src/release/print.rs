@@ -55,11 +55,11 @@ impl Rendered {
         }
         let documents = split(&out);
         let mut shown = Vec::new();
-        for wanted in &print.show_only {
+        for requested in &print.show_only {
             let before = shown.len();
             for text in &documents {
                 let matches =
-                    source(text).is_some_and(|path| path_match(wanted, &path) == Ok(true));
+                    source(text).is_some_and(|path| path_match(requested, &path) == Ok(true));
                 if matches {
                     shown.extend_from_slice(b"---\n");
                     shown.extend_from_slice(text);
@@ -67,7 +67,9 @@ impl Rendered {
                 }
             }
             if shown.len() == before {
-                return Err(failed(format!("could not find template {wanted} in chart")));
+                return Err(failed(format!(
+                    "could not find template {requested} in chart"
+                )));
             }
         }
         Ok(shown)

@@ -33,15 +33,15 @@ fn documents_are_parted_as_helms_expression_does() {
 
 #[test]
 fn kinds_are_in_the_order_of_installation_and_hooks_apart() {
-    let one = |kind: &str| Str::from(format!("kind: {kind}\nmetadata: {{name: x}}\n"));
+    let object = |kind: &str| Str::from(format!("kind: {kind}\nmetadata: {{name: x}}\n"));
     let hook = "kind: Job\nmetadata:\n  name: h\n  annotations:\n    helm.sh/hook: \"Pre-Install, test-success\"\n    \
                 helm.sh/hook-weight: -5\n    helm.sh/hook-delete-policy: hook-succeeded\n";
     let unknown = hook.replace("test-success", "crd-install");
     let files = BTreeMap::from([
-        ("a".to_owned(), one("Zebra")),
-        ("b".to_owned(), one("Deployment")),
-        ("c".to_owned(), one("Aardvark")),
-        ("d".to_owned(), one("Namespace")),
+        ("a".to_owned(), object("Zebra")),
+        ("b".to_owned(), object("Deployment")),
+        ("c".to_owned(), object("Aardvark")),
+        ("d".to_owned(), object("Namespace")),
         ("e".to_owned(), Str::from(hook)),
         ("f".to_owned(), Str::from(unknown)),
         ("g".to_owned(), Str::from(" \n ")),

@@ -178,7 +178,7 @@ impl<'s> Cost<'s> {
             Json::Array(items) => items.iter().map(|item| ("", item)).collect(),
             Json::Object(entries) => entries
                 .iter()
-                .map(|(key, one)| (key.as_str(), one))
+                .map(|(key, value)| (key.as_str(), value))
                 .collect(),
             _ => return Ok(0),
         };

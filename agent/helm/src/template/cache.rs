@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Error, Parsed};
+use super::{Error, Functions, Parsed};
 
 /// Text of all files that are kept, bytes; what is parsed takes some times as much.
 const MAX_BYTES: usize = 8 << 20;
@@ -40,6 +40,8 @@ struct Schema {
 
 #[derive(Debug)]
 struct File {
+    /// Whose names are looked up while parsing.
+    functions: &'static Functions,
     name: Box<str>,
     text: Box<str>,
     parsed: Parsed,
@@ -51,18 +53,26 @@ impl Cache {
     /// # Errors
     ///
     /// As [`Parsed::new`].
-    pub fn parse(&self, name: &str, text: &str) -> Result<Parsed, Error> {
+    pub fn parse(
+        &self,
+        functions: &'static Functions,
+        name: &str,
+        text: &str,
+    ) -> Result<Parsed, Error> {
         let mut hasher = DefaultHasher::new();
         (name, text).hash(&mut hasher);
         let key = hasher.finish();
-        let known = |file: &File| *file.name == *name && *file.text == *text;
+        let known = |file: &File| {
+            std::ptr::eq(file.functions, functions) && *file.name == *name && *file.text == *text
+        };
         if let Some(file) = self.0.lock().files.get(&key).filter(|file| known(file)) {
             return Ok(file.parsed.clone());
         }
-        let parsed = Parsed::new(name, text)?;
+        let parsed = Parsed::new(functions, name, text)?;
         self.0.lock().keep(
             key,
             File {
+                functions,
                 name: name.into(),
                 text: text.into(),
                 parsed: parsed.clone(),
@@ -85,8 +95,8 @@ impl Cache {
             let kept = self.0.lock();
             let mut known = kept.schemas.iter();
             known
-                .find(|one| *one.text == *text)
-                .map(|one| Arc::clone(&one.compiled))
+                .find(|schema| *schema.text == *text)
+                .map(|schema| Arc::clone(&schema.compiled))
         };
         if let Some(known) = known.and_then(|it| it.downcast().ok()) {
             return Ok(known);
@@ -140,22 +150,26 @@ impl Kept {
 mod tests {
     use super::*;
 
+    fn parse(cache: &Cache, name: &str, text: &str) -> Result<Parsed, Error> {
+        cache.parse(crate::functions::all(), name, text)
+    }
+
     #[test]
     fn what_is_kept_is_bounded_and_the_same() {
         let cache = Cache::default();
-        let first = cache.parse("c/templates/a.yaml", "{{ .a }}").unwrap();
-        let again = cache.parse("c/templates/a.yaml", "{{ .a }}").unwrap();
+        let first = parse(&cache, "c/templates/a.yaml", "{{ .a }}").unwrap();
+        let again = parse(&cache, "c/templates/a.yaml", "{{ .a }}").unwrap();
         assert!(Arc::ptr_eq(&first.trees, &again.trees));
-        let other = cache.parse("c/templates/b.yaml", "{{ .a }}").unwrap();
+        let other = parse(&cache, "c/templates/b.yaml", "{{ .a }}").unwrap();
         assert!(
             !Arc::ptr_eq(&first.trees, &other.trees),
             "places have names"
         );
-        assert!(cache.parse("c/templates/a.yaml", "{{ .a").is_err());
+        assert!(parse(&cache, "c/templates/a.yaml", "{{ .a").is_err());
         let large = "x".repeat(1 << 20);
         for number in 0..20 {
             let text = format!("{number}{large}");
-            cache.parse("c/templates/large.yaml", &text).unwrap();
+            parse(&cache, "c/templates/large.yaml", &text).unwrap();
         }
         let kept = cache.0.lock();
         assert!(kept.bytes <= MAX_BYTES, "{}", kept.bytes);

@@ -1,11 +1,12 @@
 //! Commands, fields and calls: what expressions are worth.
 
-use super::engine::Place;
 use super::execute::{At, Got, Run, truth};
 use super::fault::Fault;
+use super::function::{Body, Function, Type};
+use super::methods;
 use super::node::{Command, Expr, ExprKind, Number};
+use super::state::Place;
 use crate::fmt;
-use crate::functions::{Body, Function, Type};
 use crate::value::{MapKind, Str, UintKind, Value};
 
 impl<'t> Run<'t, '_, '_> {
@@ -35,14 +36,14 @@ impl<'t> Run<'t, '_, '_> {
                 return self.call(dot, function, At::Command(command), arguments, last);
             }
             ExprKind::Pipe(pipe) => {
-                self.no_arguments(first, arguments, last.is_some())?;
+                self.no_arguments(first, arguments, last.as_ref())?;
                 return self.pipeline(dot, pipe);
             }
             ExprKind::Variable(name, names) => {
                 self.at = At::Expr(first);
                 let receiver = self.variable(name)?.clone();
                 if names.is_empty() {
-                    self.no_arguments(first, arguments, last.is_some())?;
+                    self.no_arguments(first, arguments, last.as_ref())?;
                     return Ok(receiver.value);
                 }
                 let got = self.chain(dot, &receiver, names, arguments, last)?;
@@ -51,7 +52,7 @@ impl<'t> Run<'t, '_, '_> {
             _ => {}
         }
         self.at = At::Expr(first);
-        self.no_arguments(first, arguments, last.is_some())?;
+        self.no_arguments(first, arguments, last.as_ref())?;
         match &first.kind {
             ExprKind::Bool(value) => Ok(Value::Bool(*value)),
             ExprKind::Dot => Ok(dot.value.clone()),
@@ -61,8 +62,13 @@ impl<'t> Run<'t, '_, '_> {
         }
     }
 
-    fn no_arguments(&mut self, first: &Expr, arguments: &[Expr], last: bool) -> Result<(), Fault> {
-        if arguments.is_empty() && !last {
+    fn no_arguments(
+        &mut self,
+        first: &Expr,
+        arguments: &[Expr],
+        last: Option<&Value>,
+    ) -> Result<(), Fault> {
+        if arguments.is_empty() && last.is_none() {
             return Ok(());
         }
         let shown = shown_without_parentheses(first);
@@ -141,7 +147,7 @@ impl<'t> Run<'t, '_, '_> {
             Value::Nil => Ok(Got::plain(Value::Nil)),
             Value::Map(map) => {
                 if map.kind() == MapKind::Values
-                    && let Some(method) = crate::functions::values_method(&name.lossy())
+                    && let Some(method) = methods::find(&name.lossy())
                 {
                     let at = self.at;
                     let mut values = vec![receiver.value.clone()];
@@ -263,15 +269,16 @@ impl<'t> Run<'t, '_, '_> {
                 }))
             }
             Body::Pure(body) => body(&values).map_err(Fault::plain),
-            Body::Engine(body) => {
+            Body::Placed(body) => {
                 self.at = node;
                 let place = Place {
                     template: self.tree.file.clone(),
                     line: self.place().1,
                 };
-                body(self.engine, &place, &values)
+                body(&mut self.session.state, &place, &values)
             }
-            Body::Shared(body) => body(self.engine, &values),
+            Body::Shared(body) => body(&mut self.session.state, &values),
+            Body::Nested(body) => body(self.session, &values),
             Body::And | Body::Or => Ok(Value::Nil),
         };
         match result {

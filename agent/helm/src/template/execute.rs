@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::engine::Engine;
 use super::fault::Fault;
 use super::node::{Command, Expr, ExprKind, Node, Pipe, TemplateCall, Tree};
+use super::session::Session;
 use crate::fmt;
 use crate::value::{ListKind, MapKind, Value};
 
@@ -66,16 +66,16 @@ enum Dot {
 
 /// One template being executed.
 pub(super) struct Run<'t, 'e, 'a> {
-    pub(super) engine: &'e mut Engine<'a>,
+    pub(super) session: &'e mut Session<'a>,
     pub(super) tree: &'t Tree,
     pub(super) at: At<'t>,
     variables: Vec<(Arc<str>, Got)>,
 }
 
 impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
-    pub(super) fn new(engine: &'e mut Engine<'a>, tree: &'t Tree, dot: Got) -> Self {
+    pub(super) fn new(session: &'e mut Session<'a>, tree: &'t Tree, dot: Got) -> Self {
         Self {
-            engine,
+            session,
             tree,
             at: At::Start,
             variables: vec![(root(), dot)],
@@ -115,26 +115,26 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
     }
 
     pub(super) fn step(&mut self, count: usize) -> Result<(), Fault> {
-        match self.engine.meter.step(count) {
+        match self.session.state.meter.step(count) {
             Ok(()) => Ok(()),
             Err(exceeded) => Err(self.fault(exceeded)),
         }
     }
 
     fn write(&mut self, text: &[u8]) -> Result<(), Fault> {
-        self.engine.out.extend_from_slice(text);
+        self.session.out.extend_from_slice(text);
         self.produced(text.len())
     }
 
     fn produced(&mut self, count: usize) -> Result<(), Fault> {
-        match self.engine.meter.produced(count) {
+        match self.session.state.meter.produced(count) {
             Ok(()) => Ok(()),
             Err(exceeded) => Err(self.fault(exceeded)),
         }
     }
 
     pub(super) fn enter(&mut self) -> Result<(), Fault> {
-        match self.engine.meter.enter() {
+        match self.session.state.meter.enter() {
             Ok(()) => Ok(()),
             Err(exceeded) => Err(self.fault(exceeded)),
         }
@@ -172,21 +172,21 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
                 Node::Continue => Flow::Continue,
             };
             if flow != Flow::On {
-                self.engine.meter.leave();
+                self.session.state.meter.leave();
                 return Ok(flow);
             }
         }
-        self.engine.meter.leave();
+        self.session.state.meter.leave();
         Ok(Flow::On)
     }
 
     fn print(&mut self, value: &Value) -> Result<(), Fault> {
-        let before = self.engine.out.len();
+        let before = self.session.out.len();
         match value {
-            Value::Nil => self.engine.out.extend_from_slice(b"<no value>"),
-            other => fmt::append(&mut self.engine.out, other),
+            Value::Nil => self.session.out.extend_from_slice(b"<no value>"),
+            other => fmt::append(&mut self.session.out, other),
         }
-        let printed = self.engine.out.len() - before;
+        let printed = self.session.out.len() - before;
         self.produced(printed)
     }
 
@@ -329,7 +329,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
         let index = Got::plain(index);
         match (pipe.declares.as_slice(), pipe.assign) {
             ([], _) => {}
-            ([one], true) => self.assign(one, element.clone())?,
+            ([name], true) => self.assign(name, element.clone())?,
             ([first, second, ..], true) => {
                 self.assign(first, index)?;
                 self.assign(second, element.clone())?;
@@ -377,7 +377,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
 
     fn template(&mut self, dot: &Got, call: &'t TemplateCall) -> Result<(), Fault> {
         self.at = At::Template(call);
-        let Some(tree) = self.engine.lookup(&call.name) else {
+        let Some(tree) = self.session.lookup(&call.name) else {
             let name = fmt::quote(call.name.as_bytes());
             return Err(self.fault(format!("template {name} not defined")));
         };
@@ -387,9 +387,9 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
         };
         self.enter()?;
         let dot = Got::plain(dot);
-        let mut run = Run::new(self.engine, &tree, dot.clone());
+        let mut run = Run::new(self.session, &tree, dot.clone());
         run.walk(&dot, &tree.root)?;
-        self.engine.meter.leave();
+        self.session.state.meter.leave();
         Ok(())
     }
 
@@ -409,7 +409,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
                 self.variables.push((name.clone(), got));
             }
         }
-        self.engine.meter.leave();
+        self.session.state.meter.leave();
         Ok(value)
     }
 }

@@ -11,7 +11,7 @@ pub(crate) struct Fault(Box<Kind>);
 
 #[derive(Debug)]
 enum Kind {
-    /// A message without a place: what a function said.
+    /// A message without a place: the words of a function.
     Plain(String),
     /// An error of executing a template: `template: a:1:2: executing "a" at <x>: …`.
     Placed(String, Option<Fault>),
@@ -33,7 +33,7 @@ impl Fault {
     }
 
     /// The message of `required` and `fail`, which Helm prints alone.
-    pub(crate) fn said_by_chart(message: &str) -> Self {
+    pub(crate) fn from_chart(message: &str) -> Self {
         Self::plain(format!("{FAIL_START}{message}{FAIL_END}"))
     }
 
@@ -70,9 +70,9 @@ impl Fault {
                 message: format!("execution error in ({file}): {text}"),
             };
         };
-        if let Some(said) = fail_message(rest) {
+        if let Some(reason) = fail_message(rest) {
             return Error {
-                message: format!("execution error at ({location}): {said}"),
+                message: format!("execution error at ({location}): {reason}"),
             };
         }
         let mut lines: Vec<String> = Vec::new();

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use crate::functions::Function;
+use super::function::Function;
 use crate::value::Str;
 
 /// One template: a file, or what a `define` or `block` names.

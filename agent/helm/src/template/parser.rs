@@ -4,6 +4,7 @@ mod pipeline;
 
 use std::sync::Arc;
 
+use super::function::Functions;
 use super::lexer::{Kind, Lexer, Token};
 use super::node::{Node, Pipe, TemplateCall, Tree};
 use crate::fmt;
@@ -22,10 +23,15 @@ pub(crate) struct SyntaxError {
 }
 
 /// What one text defines: the template of the file itself comes last.
-pub(crate) fn parse(name: &str, text: &str) -> Result<Vec<Arc<Tree>>, SyntaxError> {
+pub(crate) fn parse(
+    functions: &'static Functions,
+    name: &str,
+    text: &str,
+) -> Result<Vec<Arc<Tree>>, SyntaxError> {
     let shared: Arc<str> = Arc::from(text);
     let file: Arc<str> = Arc::from(name);
     let mut parser = Parser {
+        functions,
         lexer: Lexer::new(text),
         file: file.clone(),
         text: shared,
@@ -76,6 +82,7 @@ enum Item {
 }
 
 struct Parser<'t> {
+    functions: &'static Functions,
     lexer: Lexer<'t>,
     file: Arc<str>,
     text: Arc<str>,

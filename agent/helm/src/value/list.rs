@@ -3,6 +3,15 @@ use std::rc::Rc;
 
 use super::{Value, is_container, release};
 
+/// The bytes that a list of [`ListKind::Bytes`] holds.
+pub(crate) fn bytes_of(items: &[Value]) -> Vec<u8> {
+    let byte = |item: &Value| match item {
+        Value::Uint(byte, _) => u8::try_from(*byte).unwrap_or(0),
+        _ => 0,
+    };
+    items.iter().map(byte).collect()
+}
+
 /// A slice's Go type, which `typeOf`, `%T` and `%#v` print and some functions ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListKind {

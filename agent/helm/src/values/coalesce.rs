@@ -90,7 +90,7 @@ fn defaults(chart: &Chart, values: &Map, mode: Mode) {
             }
             Some(Value::Map(own)) => {
                 if let Value::Map(default) = default {
-                    // A `null` for a subchart is still wanted when that one is coalesced.
+                    // A `null` for a subchart is still needed when that one is coalesced.
                     let subchart = chart
                         .dependencies
                         .iter()

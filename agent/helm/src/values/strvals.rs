@@ -136,7 +136,7 @@ fn negative(index: i64) -> String {
 }
 
 /// Go's panic of a wrong type, which Helm passes on.
-fn conversion(value: &Value, wanted: &str) -> String {
+fn conversion(value: &Value, expected: &str) -> String {
     let found = match value {
         Value::Nil => "nil",
         Value::Str(_) => "string",
@@ -146,7 +146,7 @@ fn conversion(value: &Value, wanted: &str) -> String {
         Value::List(_) => "[]interface {}",
         _ => "map[string]interface {}",
     };
-    format!("unable to parse key: interface conversion: interface {{}} is {found}, not {wanted}")
+    format!("unable to parse key: interface conversion: interface {{}} is {found}, not {expected}")
 }
 
 fn as_list(value: Option<Value>) -> Result<Vec<Value>, String> {

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use std::collections::BTreeMap;
 
-use super::node::{Node, first_document};
+use super::node::{Node, Typing, first_document};
 use super::number::float32_text;
 use super::resolve::{PREFIX, Scalar, resolve, resolve_tagged};
 use super::scan::{Problem, check_characters};
@@ -81,11 +81,7 @@ impl Decoder {
     fn value(&mut self, node: &Node) -> Result<Value, Failure> {
         self.count()?;
         match node {
-            Node::Scalar {
-                value,
-                tag,
-                implicit,
-            } => match scalar(value, tag, *implicit)? {
+            Node::Scalar { value, tag, typing } => match scalar(value, tag, *typing)? {
                 (Scalar::Float(number), _) if !number.is_finite() => Err(Failure::Json(format!(
                     "json: unsupported value: {}",
                     infinite(number)
@@ -137,7 +133,7 @@ impl Decoder {
         let Node::Scalar {
             value: text,
             tag,
-            implicit,
+            typing,
         } = key.inner()
         else {
             if let Node::Cycle(name) = key.inner() {
@@ -152,7 +148,7 @@ impl Decoder {
                 go_syntax(key)
             ))));
         };
-        let (meaning, text) = scalar(text, tag, *implicit)?;
+        let (meaning, text) = scalar(text, tag, *typing)?;
         Ok(match meaning {
             Scalar::Text | Scalar::Timestamp => text,
             Scalar::Bool(value) => Str::from(if value { "true" } else { "false" }),
@@ -173,8 +169,9 @@ impl Decoder {
 
     /// What is merged replaces what stands before it in the mapping, as goyaml.v2 has it.
     fn merge(&mut self, node: &Node, into: &mut BTreeMap<Str, Value>) -> Result<(), Failure> {
-        let unwanted = || Problem::plain("map merge requires map or sequence of maps as the value");
-        let mut one = |node: &Node| -> Result<(), Failure> {
+        let unmergeable =
+            || Problem::plain("map merge requires map or sequence of maps as the value");
+        let mut merge_mapping = |node: &Node| -> Result<(), Failure> {
             match node.inner() {
                 Node::Mapping(entries) => {
                     let alias = u32::from(matches!(node, Node::Alias(_)));
@@ -185,17 +182,17 @@ impl Decoder {
                     merged
                 }
                 Node::Cycle(name) => Err(cycle(name)),
-                _ => Err(unwanted().into()),
+                _ => Err(unmergeable().into()),
             }
         };
         match node {
             // Earlier ones win, so they come last.
-            Node::Sequence(items) => items.iter().rev().try_for_each(one),
+            Node::Sequence(items) => items.iter().rev().try_for_each(merge_mapping),
             Node::Anchored(inner) => match inner.as_ref() {
-                Node::Sequence(items) => items.iter().rev().try_for_each(one),
-                _ => one(node),
+                Node::Sequence(items) => items.iter().rev().try_for_each(merge_mapping),
+                _ => merge_mapping(node),
             },
-            _ => one(node),
+            _ => merge_mapping(node),
         }
     }
 }
@@ -213,22 +210,21 @@ fn is_merge(key: &Node) -> bool {
         other => other,
     };
     match key {
-        Node::Scalar {
-            value,
-            tag,
-            implicit,
-        } => value == b"<<" && (*implicit || tag.strip_prefix(PREFIX.as_bytes()) == Some(b"merge")),
+        Node::Scalar { value, tag, typing } => {
+            value == b"<<"
+                && (*typing == Typing::Implicit
+                    || tag.strip_prefix(PREFIX.as_bytes()) == Some(b"merge"))
+        }
         _ => false,
     }
 }
 
 /// The meaning and the text of a scalar.
-fn scalar(value: &[u8], tag: &[u8], implicit: bool) -> Result<(Scalar, Str), Problem> {
+fn scalar(value: &[u8], tag: &[u8], typing: Typing) -> Result<(Scalar, Str), Problem> {
     if tag.is_empty() {
-        let meaning = if implicit {
-            resolve(value)
-        } else {
-            Scalar::Text
+        let meaning = match typing {
+            Typing::Implicit => resolve(value),
+            Typing::Explicit => Scalar::Text,
         };
         return Ok((meaning, Str::from(value)));
     }
@@ -276,11 +272,7 @@ fn infinite(number: f64) -> &'static str {
 /// `%#v` of what goyaml would have decoded, for messages.
 fn go_syntax(node: &Node) -> String {
     match node.inner() {
-        Node::Scalar {
-            value,
-            tag,
-            implicit,
-        } => match scalar(value, tag, *implicit) {
+        Node::Scalar { value, tag, typing } => match scalar(value, tag, *typing) {
             Ok((Scalar::Null, _)) => "interface {}(nil)".to_owned(),
             Ok((Scalar::Bool(value), _)) => value.to_string(),
             Ok((Scalar::Int(value), _)) => value.to_string(),

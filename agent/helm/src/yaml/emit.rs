@@ -27,6 +27,26 @@ struct Place {
     simple_key: bool,
 }
 
+impl Place {
+    /// Whether a long text may be broken: a key in one line with its value may not.
+    fn folds(self) -> bool {
+        !self.simple_key
+    }
+}
+
+/// What an indicator does to what stands around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Indicator {
+    /// A blank comes before it, where there is none.
+    Apart,
+    /// It follows at once.
+    Attached,
+    /// As apart, and what it opens follows at once.
+    Opening,
+    /// As apart, and it indents like blanks: more of the block may follow in the same line.
+    Block,
+}
+
 pub(super) struct Emitter {
     out: Vec<u8>,
     column: usize,
@@ -122,7 +142,7 @@ impl Emitter {
             Dialect::Pretty => match std::str::from_utf8(bytes) {
                 Ok(text) => self.scalar(text, indent, place),
                 Err(_) => {
-                    self.indicator("!!binary", true, false, false);
+                    self.indicator("!!binary", Indicator::Apart);
                     let text = base64::engine::general_purpose::STANDARD.encode(bytes);
                     self.scalar(&in_lines(&text), indent, place);
                 }
@@ -134,8 +154,8 @@ impl Emitter {
     fn map(&mut self, map: &Map, indent: Option<usize>, depth: usize) -> Result<(), String> {
         let entries = map.entries();
         if entries.is_empty() {
-            self.indicator("{", true, true, false);
-            self.indicator("}", false, false, false);
+            self.indicator("{", Indicator::Opening);
+            self.indicator("}", Indicator::Attached);
             return Ok(());
         }
         let inner = indent.map_or(0, |indent| indent + 2);
@@ -155,12 +175,12 @@ impl Emitter {
             };
             if simple {
                 self.scalar(&key, Some(inner), place);
-                self.indicator(":", false, false, false);
+                self.indicator(":", Indicator::Attached);
             } else {
-                self.indicator("?", true, false, true);
+                self.indicator("?", Indicator::Block);
                 self.scalar(&key, Some(inner), place);
                 self.write_indent(inner);
-                self.indicator(":", true, false, true);
+                self.indicator(":", Indicator::Block);
             }
             let place = Place {
                 mapping: true,
@@ -185,8 +205,8 @@ impl Emitter {
             return Ok(());
         }
         if items.is_empty() {
-            self.indicator("[", true, true, false);
-            self.indicator("]", false, false, false);
+            self.indicator("[", Indicator::Opening);
+            self.indicator("]", Indicator::Attached);
             return Ok(());
         }
         let indentless = self.dialect == Dialect::Compact && place.mapping && !self.indention;
@@ -197,7 +217,7 @@ impl Emitter {
         };
         for item in items.iter() {
             self.write_indent(inner);
-            self.indicator("-", true, false, true);
+            self.indicator("-", Indicator::Block);
             self.node(item, Some(inner), Place::default(), depth + 1)?;
         }
         Ok(())
@@ -221,15 +241,15 @@ impl Emitter {
         self.indention = true;
     }
 
-    fn indicator(&mut self, text: &str, needs_blank: bool, whitespace: bool, indention: bool) {
-        if needs_blank && !self.whitespace {
+    fn indicator(&mut self, text: &str, indicator: Indicator) {
+        if indicator != Indicator::Attached && !self.whitespace {
             self.out.push(b' ');
             self.column += 1;
         }
         self.out.extend_from_slice(text.as_bytes());
         self.column += text.len();
-        self.whitespace = whitespace;
-        self.indention = self.indention && indention;
+        self.whitespace = indicator == Indicator::Opening;
+        self.indention = self.indention && indicator == Indicator::Block;
     }
 }
 

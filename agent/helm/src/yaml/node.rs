@@ -5,13 +5,21 @@ use std::rc::Rc;
 
 use super::scan::{Mark, Problem, Scanner, Token, TokenKind};
 
+/// What a scalar's meaning follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Typing {
+    /// From its text.
+    Implicit,
+    /// From its tag, or from how it is quoted.
+    Explicit,
+}
+
 #[derive(Debug)]
 pub(super) enum Node {
     Scalar {
         value: Vec<u8>,
         tag: Vec<u8>,
-        /// Its meaning follows from its text.
-        implicit: bool,
+        typing: Typing,
     },
     Sequence(Vec<Node>),
     Mapping(Vec<(Node, Node)>),
@@ -27,7 +35,7 @@ impl Node {
         Self::Scalar {
             value: Vec::new(),
             tag: Vec::new(),
-            implicit: true,
+            typing: Typing::Implicit,
         }
     }
 
@@ -43,6 +51,16 @@ impl Node {
 enum Anchor {
     Open(usize),
     Closed(Rc<Node>),
+}
+
+/// Where a node stands, which decides what may stand there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    Block,
+    /// A key or a value of a block mapping, where a sequence needs no indentation of its own.
+    BlockMapping,
+    /// Between brackets or braces, where no block begins.
+    Flow,
 }
 
 struct Parser<'a> {
@@ -126,7 +144,7 @@ impl Parser<'_> {
         let node = if nothing {
             Node::empty()
         } else {
-            self.node(true, false)?
+            self.node(Within::Block)?
         };
         self.peek()?;
         Ok(Some(node))
@@ -169,7 +187,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn node(&mut self, block: bool, indentless: bool) -> Result<Node, Problem> {
+    fn node(&mut self, within: Within) -> Result<Node, Problem> {
         if let TokenKind::Alias(name) = self.peek()? {
             let name = name.clone();
             let node = match self.anchors.get(&name) {
@@ -188,12 +206,12 @@ impl Parser<'_> {
         let start = self.start()?;
         let (anchor, tag) = self.properties(start)?;
         let Some(name) = anchor else {
-            return self.content(block, indentless, start, tag, false);
+            return self.content(within, start, tag, None);
         };
         self.opened += 1;
         let number = self.opened;
         self.anchors.insert(name.clone(), Anchor::Open(number));
-        let node = self.content(block, indentless, start, tag, true)?;
+        let node = self.content(within, start, tag, Some(name.as_slice()))?;
         let node = Rc::new(node);
         // An anchor of the same name inside has taken its place.
         if let Some(entry @ Anchor::Open(_)) = self.anchors.get_mut(&name)
@@ -237,33 +255,36 @@ impl Parser<'_> {
 
     fn content(
         &mut self,
-        block: bool,
-        indentless: bool,
+        within: Within,
         start: Mark,
         tag: Vec<u8>,
-        anchored: bool,
+        anchor: Option<&[u8]>,
     ) -> Result<Node, Problem> {
         let at = self.start()?;
         match self.peek()? {
-            TokenKind::BlockEntry if indentless => self.indentless_sequence(),
+            TokenKind::BlockEntry if within == Within::BlockMapping => self.indentless_sequence(),
             TokenKind::Scalar { .. } => {
                 let TokenKind::Scalar { value, plain } = self.skip()?.kind else {
                     return Ok(Node::empty());
                 };
-                let implicit = (tag.is_empty() && plain) || tag == b"!";
-                Ok(Node::Scalar {
-                    value,
-                    tag,
-                    implicit,
-                })
+                let typing = if (tag.is_empty() && plain) || tag == b"!" {
+                    Typing::Implicit
+                } else {
+                    Typing::Explicit
+                };
+                Ok(Node::Scalar { value, tag, typing })
             }
             TokenKind::FlowSequenceStart => self.flow_sequence(at),
             TokenKind::FlowMappingStart => self.flow_mapping(at),
-            TokenKind::BlockSequenceStart if block => self.block_sequence(at),
-            TokenKind::BlockMappingStart if block => self.block_mapping(at),
-            _ if anchored || !tag.is_empty() => Ok(Node::Scalar {
+            TokenKind::BlockSequenceStart if within != Within::Flow => self.block_sequence(at),
+            TokenKind::BlockMappingStart if within != Within::Flow => self.block_mapping(at),
+            _ if anchor.is_some() || !tag.is_empty() => Ok(Node::Scalar {
                 value: Vec::new(),
-                implicit: tag.is_empty(),
+                typing: if tag.is_empty() {
+                    Typing::Implicit
+                } else {
+                    Typing::Explicit
+                },
                 tag,
             }),
             _ => Err(problem("did not find expected node content", start, at)),
@@ -279,7 +300,7 @@ impl Parser<'_> {
                 items.push(if ends {
                     Node::empty()
                 } else {
-                    self.node(true, false)?
+                    self.node(Within::Block)?
                 });
             } else if self.take(&TokenKind::BlockEnd)? {
                 return Ok(Node::Sequence(items));
@@ -302,7 +323,7 @@ impl Parser<'_> {
             items.push(if ends {
                 Node::empty()
             } else {
-                self.node(true, false)?
+                self.node(Within::Block)?
             });
         }
         Ok(Node::Sequence(items))
@@ -317,10 +338,10 @@ impl Parser<'_> {
                 let key = if self.next_is_one_of(&ENDS)? {
                     Node::empty()
                 } else {
-                    self.node(true, true)?
+                    self.node(Within::BlockMapping)?
                 };
                 let value = if self.take(&TokenKind::Value)? && !self.next_is_one_of(&ENDS)? {
-                    self.node(true, true)?
+                    self.node(Within::BlockMapping)?
                 } else {
                     Node::empty()
                 };
@@ -352,7 +373,7 @@ impl Parser<'_> {
             } else if self.take(&TokenKind::FlowSequenceEnd)? {
                 return Ok(Node::Sequence(items));
             } else {
-                items.push(self.node(false, false)?);
+                items.push(self.node(Within::Flow)?);
             }
         }
     }
@@ -368,12 +389,12 @@ impl Parser<'_> {
             self.skip()?;
             Node::empty()
         } else {
-            self.node(false, false)?
+            self.node(Within::Flow)?
         };
         let value = if self.take(&TokenKind::Value)?
             && !self.next_is_one_of(&[TokenKind::FlowEntry, TokenKind::FlowSequenceEnd])?
         {
-            self.node(false, false)?
+            self.node(Within::Flow)?
         } else {
             Node::empty()
         };
@@ -399,10 +420,10 @@ impl Parser<'_> {
                 let key = if empty {
                     Node::empty()
                 } else {
-                    self.node(false, false)?
+                    self.node(Within::Flow)?
                 };
                 let value = if self.take(&TokenKind::Value)? && !self.next_is_one_of(&ENDS)? {
-                    self.node(false, false)?
+                    self.node(Within::Flow)?
                 } else {
                     Node::empty()
                 };
@@ -410,7 +431,7 @@ impl Parser<'_> {
             } else if self.take(&TokenKind::FlowMappingEnd)? {
                 return Ok(Node::Mapping(entries));
             } else {
-                let key = self.node(false, false)?;
+                let key = self.node(Within::Flow)?;
                 entries.push((key, Node::empty()));
             }
         }

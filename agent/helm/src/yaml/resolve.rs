@@ -227,10 +227,10 @@ fn days(year: u32, month: u32) -> u32 {
 /// The meaning of a scalar with an explicit tag, or why it has none.
 pub(super) fn resolve_tagged(tag: &[u8], text: &[u8]) -> Result<Scalar, String> {
     let short = tag.strip_prefix(PREFIX.as_bytes());
-    let Some(wanted) = short else {
+    let Some(expected) = short else {
         return Ok(Scalar::Text);
     };
-    let found = match wanted {
+    let found = match expected {
         b"str" => return Ok(Scalar::Text),
         b"bool" | b"int" | b"float" | b"null" => match resolve(text) {
             // Only a plain scalar or an explicit tag makes a timestamp.
@@ -240,7 +240,7 @@ pub(super) fn resolve_tagged(tag: &[u8], text: &[u8]) -> Result<Scalar, String> 
         b"timestamp" => resolve(text),
         _ => return Ok(Scalar::Text),
     };
-    let (name, value) = match (found, wanted) {
+    let (name, value) = match (found, expected) {
         #[allow(clippy::cast_precision_loss, reason = "Go converts in the same way")]
         (Scalar::Int(value), b"float") => return Ok(Scalar::Float(value as f64)),
         (Scalar::Null, _) => ("null", Scalar::Null),
@@ -250,12 +250,12 @@ pub(super) fn resolve_tagged(tag: &[u8], text: &[u8]) -> Result<Scalar, String> 
         (Scalar::Timestamp, _) => ("timestamp", found),
         (Scalar::Text, _) => ("str", found),
     };
-    if name.as_bytes() == wanted {
+    if name.as_bytes() == expected {
         return Ok(value);
     }
     Err(format!(
         "cannot decode !!{name} `{}` as a !!{}",
         String::from_utf8_lossy(text),
-        String::from_utf8_lossy(wanted)
+        String::from_utf8_lossy(expected)
     ))
 }

@@ -213,7 +213,7 @@ impl<'a> Scanner<'a> {
             b'*' | b'&' => {
                 self.save_simple_key()?;
                 self.simple_key_allowed = false;
-                let token = self.scan_anchor(first == b'*')?;
+                let token = self.scan_anchor()?;
                 self.tokens.push_back(token);
                 Ok(())
             }
@@ -227,14 +227,14 @@ impl<'a> Scanner<'a> {
             b'|' | b'>' if !in_flow => {
                 self.remove_simple_key()?;
                 self.simple_key_allowed = true;
-                let token = self.scan_block_scalar(first == b'|')?;
+                let token = self.scan_block_scalar()?;
                 self.tokens.push_back(token);
                 Ok(())
             }
             b'\'' | b'"' => {
                 self.save_simple_key()?;
                 self.simple_key_allowed = false;
-                let token = self.scan_quoted(first == b'\'')?;
+                let token = self.scan_quoted()?;
                 self.tokens.push_back(token);
                 Ok(())
             }

@@ -57,7 +57,7 @@ fn charts_equal_those_of_helm() {
     for chart in charts() {
         let mut case = Case::default();
         case.print.include_crds = true;
-        let ours = case.run(folder(&chart));
+        let ours = case.run(folder::read(&chart));
         let output = theirs(&helm, &chart, &home);
         let name = chart.display();
         match (output.status.success(), ours) {

@@ -1,6 +1,7 @@
 //! How a case of the conformance data is run.
 
 mod differential;
+pub(crate) mod folder;
 
 use std::path::{Path, PathBuf};
 
@@ -157,28 +158,5 @@ pub(crate) fn files(case: &Json) -> Vec<File> {
             .unwrap();
         files.push(File::new(name.as_str(), data));
     }
-    files
-}
-
-/// A chart's folder on disk.
-pub(crate) fn folder(root: &Path) -> Vec<File> {
-    fn walk(root: &Path, at: &Path, into: &mut Vec<File>) {
-        for entry in std::fs::read_dir(at).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(root, &path, into);
-            } else {
-                let name = path
-                    .strip_prefix(root)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned();
-                into.push(File::new(name, std::fs::read(&path).unwrap()));
-            }
-        }
-    }
-    let mut files = Vec::new();
-    walk(root, root, &mut files);
     files
 }

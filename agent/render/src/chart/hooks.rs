@@ -14,6 +14,8 @@ use flotilla_helm::release::Hook;
 use flotilla_shared::chart::Crds;
 use serde_json::{Map, Value, json};
 
+use super::Release;
+
 const HOOK: &str = "flotilla.dev/hook";
 const HELPER: &str = "flotilla.dev/hook-helper";
 const DELETE: &str = "flotilla.dev/hook-delete";
@@ -32,12 +34,13 @@ pub(super) enum Phase {
     NotRun(&'static str),
 }
 
-/// When a hook runs with a release that is an upgrade, or not.
-pub(super) fn phase(hook: &Hook, is_upgrade: bool) -> Phase {
-    let has = |event: &str| hook.events.iter().any(|one| one == event);
-    let (pre, post) = match is_upgrade {
-        false => ("pre-install", "post-install"),
-        true => ("pre-upgrade", "post-upgrade"),
+/// When a hook runs with a release.
+pub(super) fn phase(hook: &Hook, release: &Release) -> Phase {
+    let has = |event: &str| hook.events.iter().any(|known| known == event);
+    let (pre, post) = if release.is_upgrade {
+        ("pre-upgrade", "post-upgrade")
+    } else {
+        ("pre-install", "post-install")
     };
     if has(pre) || has(post) {
         if hook.manifest.kind == "Pod" {
@@ -84,7 +87,7 @@ fn set(annotations: &mut Map<String, Value>, key: &str, value: &str) {
 /// Marks an object of a hook.
 pub(super) fn mark(value: &mut Value, hook: &Hook, phase: &str) {
     let is_job = hook.manifest.kind == "Job";
-    let has = |policy: &str| hook.delete_policies.iter().any(|one| one == policy);
+    let has = |policy: &str| hook.delete_policies.iter().any(|known| known == policy);
     let Some(annotations) = annotations(value) else {
         return;
     };

@@ -4,8 +4,8 @@ use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 
 use crate::{
-    Capabilities, MemoryTree, Options, Release, RenderError, Rendered, Renderer, chart_files,
-    render,
+    Capabilities, MemoryTree, Options, Release, RenderError, Rendered, Renderer, ValuesFile,
+    chart_files, render,
 };
 
 const CHART: &str = "apiVersion: v2\nname: web\nversion: 1.0.0\n";
@@ -57,9 +57,9 @@ fn annotated(rendered: &Rendered, key: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     let own = |(name, word): &(&str, &str)| ((*name).to_owned(), (*word).to_owned());
-    wanted.iter().map(own).collect()
+    expected.iter().map(own).collect()
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn a_chart_is_found_and_takes_its_values_in_order() {
     let release = Release {
         namespace: "front".to_owned(),
         values_files: vec![
-            ("charts/web/prod.yaml".to_owned(), false),
-            ("shared/eu.yaml".to_owned(), true),
-            ("shared/none.yaml".to_owned(), true),
+            ValuesFile::parse("charts/web/prod.yaml"),
+            ValuesFile::parse("shared/eu.yaml?"),
+            ValuesFile::parse("shared/none.yaml?"),
         ],
         values: r#"{"d": "own"}"#.to_owned(),
         ..Release::default()
@@ -160,7 +160,7 @@ fn what_is_wrong_is_told_with_its_place() {
     assert_eq!(reason, Reason::RenderFailed);
     assert!(message.contains("web/templates/a.yaml:2:"), "{message}");
     let missing = Release {
-        values_files: vec![("charts/web/prod.yaml".to_owned(), false)],
+        values_files: vec![ValuesFile::parse("charts/web/prod.yaml")],
         ..Release::default()
     };
     let Problem { reason, message } = refused(&[], missing);
@@ -204,7 +204,7 @@ fn r12_nothing_of_a_sealed_values_file_is_told() {
             ("charts/web/secret.yaml", "password: hunter2\n"),
         ];
         let release = Release {
-            values_files: vec![("charts/web/secret.yaml".to_owned(), false)],
+            values_files: vec![ValuesFile::parse("charts/web/secret.yaml")],
             sealed: ["charts/web/secret.yaml".to_owned()].into(),
             ..Release::default()
         };
@@ -222,7 +222,7 @@ fn r12_nothing_of_a_sealed_values_file_is_told() {
         assert!(rendered(&files, open).is_err());
     }
     let broken = Release {
-        values_files: vec![("charts/web/secret.yaml".to_owned(), false)],
+        values_files: vec![ValuesFile::parse("charts/web/secret.yaml")],
         sealed: ["charts/web/secret.yaml".to_owned()].into(),
         ..Release::default()
     };
@@ -251,11 +251,11 @@ fn hooks_are_those_of_this_kind_of_release() {
     .join("---\n");
     let files = [("charts/web/templates/a.yaml", all.as_str())];
     let install = rendered(&files, Release::default()).unwrap();
-    let is = |rendered: &Rendered, key: &str, wanted: &[(&str, &str)]| {
+    let is = |rendered: &Rendered, key: &str, expected: &[(&str, &str)]| {
         let mut found = annotated(rendered, key);
         found.retain(|(_, word)| word != "-");
         found.sort();
-        assert_eq!(found, pairs(wanted), "{key}");
+        assert_eq!(found, pairs(expected), "{key}");
     };
     let names = |rendered: &Rendered| {
         let mut names: Vec<&str> = rendered
@@ -390,12 +390,12 @@ fn a_lock_that_is_out_of_sync_is_told_and_missing_charts_are_refused() {
         )
     };
     let lock = |asked: &str, locked: &str| {
-        let one =
+        let dependencies =
             |version: &str| vec![Dependency::new("db", version, "https://charts.example.com")];
         let lock = Lock {
             generated: "2026-11-27T10:00:00Z".to_owned(),
-            digest: digest(&one(asked), &one(locked)),
-            dependencies: one(locked),
+            digest: digest(&dependencies(asked), &dependencies(locked)),
+            dependencies: dependencies(locked),
         };
         lock.to_yaml().unwrap().lossy().into_owned()
     };

@@ -75,16 +75,21 @@ pub(crate) struct Lenient {
 }
 
 impl From<Lenient> for FieldSpec {
-    fn from(written: Lenient) -> Self {
-        let gvk = Gvk {
-            group: written.group,
-            version: written.version,
-            kind: written.kind,
-        };
-        Self {
-            create: written.create,
-            ..Self::new(gvk, &written.path)
-        }
+    fn from(lenient: Lenient) -> Self {
+        let Lenient {
+            group,
+            version,
+            kind,
+            path,
+            create,
+        } = lenient;
+        Self::from(Written {
+            group,
+            version,
+            kind,
+            path,
+            create,
+        })
     }
 }
 

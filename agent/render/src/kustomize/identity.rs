@@ -109,12 +109,12 @@ impl std::fmt::Display for ResId {
 }
 
 /// What to say when not exactly one object matches.
-pub(crate) fn exactly_one<T: Copy>(matches: &[T], wanted: &ResId) -> Outcome<T> {
+pub(crate) fn exactly_one<T: Copy>(matches: &[T], requested: &ResId) -> Outcome<T> {
     match matches {
-        [one] => Ok(*one),
-        [] => Err(Failure::render(format!("no object matches {wanted}"))),
+        [found] => Ok(*found),
+        [] => Err(Failure::render(format!("no object matches {requested}"))),
         several => Err(Failure::render(format!(
-            "{} objects match {wanted}; name one of them exactly",
+            "{} objects match {requested}; name one of them exactly",
             several.len()
         ))),
     }

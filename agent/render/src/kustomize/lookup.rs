@@ -60,9 +60,9 @@ fn condition(part: &str) -> Option<Outcome<(&str, &str)>> {
     )
 }
 
-fn wrong(part: &str, wanted: &str, node: &Node) -> Failure {
+fn wrong(part: &str, expected: &str, node: &Node) -> Failure {
     Failure::render(format!(
-        "{part:?} is looked for in {wanted}, but there is {}",
+        "{part:?} is looked for in {expected}, but there is {}",
         node.kind_name()
     ))
 }

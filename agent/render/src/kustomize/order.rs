@@ -43,7 +43,7 @@ const LAST: [&str; 2] = [
 fn rank<S: AsRef<str>>(kind: &str, first: &[S], last: &[S]) -> i64 {
     let at = |list: &[S]| {
         list.iter()
-            .rposition(|one| one.as_ref() == kind)
+            .rposition(|listed| listed.as_ref() == kind)
             .and_then(|at| i64::try_from(at).ok())
     };
     match (at(last), at(first)) {
@@ -81,7 +81,7 @@ pub(crate) fn stable_key(gvk: &Gvk) -> (i64, String) {
 /// When the request is malformed.
 pub(crate) fn sort(resources: &mut Resources, options: Option<&SortOptions>) -> Outcome<()> {
     let Some(options) = options else {
-        resources.sort_by_cached_key(|one| key(one, &FIRST, &LAST));
+        resources.sort_by_cached_key(|resource| key(resource, &FIRST, &LAST));
         return Ok(());
     };
     match (options.order.as_str(), &options.legacy_sort_options) {
@@ -90,11 +90,13 @@ pub(crate) fn sort(resources: &mut Resources, options: Option<&SortOptions>) -> 
             "sortOptions: legacySortOptions is set, but the order is fifo",
         )),
         ("legacy", None) => {
-            resources.sort_by_cached_key(|one| key(one, &FIRST, &LAST));
+            resources.sort_by_cached_key(|resource| key(resource, &FIRST, &LAST));
             Ok(())
         }
         ("legacy", Some(legacy)) => {
-            resources.sort_by_cached_key(|one| key(one, &legacy.order_first, &legacy.order_last));
+            resources.sort_by_cached_key(|resource| {
+                key(resource, &legacy.order_first, &legacy.order_last)
+            });
             Ok(())
         }
         (other, _) => Err(Failure::new(

@@ -214,8 +214,8 @@ impl<'r> Referrer<'r> {
                 found.push(candidate);
             }
         }
-        if let [one] = *found.as_slice() {
-            return Ok(Some(one));
+        if let [referred] = *found.as_slice() {
+            return Ok(Some(referred));
         }
         found.retain(|candidate| candidate.shell.affixes_fit(&self.me.shell));
         if found.len() > 1 {

@@ -64,7 +64,8 @@ impl Resources {
     pub(crate) fn distinct(&mut self) -> Outcome<()> {
         let list = std::mem::take(&mut self.list);
         self.known = None;
-        list.into_iter().try_for_each(|one| self.append(one))
+        list.into_iter()
+            .try_for_each(|resource| self.append(resource))
     }
 
     /// Appends a resource.
@@ -73,15 +74,17 @@ impl Resources {
     /// When one of the same identity is there.
     pub(crate) fn append(&mut self, resource: Resource) -> Outcome<()> {
         let list = &self.list;
-        let known = self
-            .known
-            .get_or_insert_with(|| list.iter().map(|one| one.current_id().key()).collect());
+        let known = self.known.get_or_insert_with(|| {
+            list.iter()
+                .map(|resource| resource.current_id().key())
+                .collect()
+        });
         let id = resource.current_id();
         if !known.insert(id.key()) {
             let first = list
                 .iter()
-                .find(|one| one.current_id().equals(&id))
-                .map(|one| one.origin.to_string())
+                .find(|resource| resource.current_id().equals(&id))
+                .map(|resource| resource.origin.to_string())
                 .unwrap_or_default();
             return Err(Failure::Located(crate::RenderError::DuplicateObject {
                 object: id.to_string(),
@@ -160,7 +163,9 @@ impl Resources {
         self.list
             .iter()
             .enumerate()
-            .filter(|(_, one)| !one.is_deleted() && one.all_ids().any(|id| matches(&id)))
+            .filter(|(_, resource)| {
+                !resource.is_deleted() && resource.all_ids().any(|id| matches(&id))
+            })
             .map(|(at, _)| at)
             .collect()
     }
@@ -175,9 +180,9 @@ impl Resources {
             .list
             .iter()
             .enumerate()
-            .filter(|(_, one)| !one.is_deleted())
-            .filter(|(_, one)| one.was_renamed() || one.name() == id.name)
-            .filter(|(_, one)| one.all_ids().any(|other| other.equals(id)))
+            .filter(|(_, resource)| !resource.is_deleted())
+            .filter(|(_, resource)| resource.was_renamed() || resource.name() == id.name)
+            .filter(|(_, resource)| resource.all_ids().any(|other| other.equals(id)))
             .map(|(at, _)| at)
             .collect();
         exactly_one(&matches, id)
@@ -189,13 +194,13 @@ impl Resources {
     /// When the selector is malformed.
     pub(crate) fn select(&self, pattern: &Pattern) -> Outcome<Vec<usize>> {
         let mut selected = Vec::new();
-        for (at, one) in self.list.iter().enumerate() {
-            let (current, original) = (one.current_id(), one.original_id());
+        for (at, resource) in self.list.iter().enumerate() {
+            let (current, original) = (resource.current_id(), resource.original_id());
             if (pattern.namespace(original.effective_namespace())
                 || pattern.namespace(current.effective_namespace()))
                 && (pattern.name(&original.name) || pattern.name(&current.name))
                 && pattern.gvk(&current.gvk)
-                && pattern.labels_and_annotations(one)
+                && pattern.labels_and_annotations(resource)
             {
                 selected.push(at);
             }

@@ -370,7 +370,7 @@ impl Table {
         let strategy = schema
             .field("x-kubernetes-patch-strategy")
             .map_or("", Node::scalar_text);
-        if strategy.split(',').any(|one| one == "merge") {
+        if strategy.split(',').any(|word| word == "merge") {
             let keys = match schema.field("x-kubernetes-list-map-keys") {
                 Some(Node::Sequence(keys)) => keys
                     .iter()

@@ -193,10 +193,10 @@ impl Requirements {
                 (Condition::Exists, value) => value.is_some(),
                 (Condition::Absent, value) => value.is_none(),
                 (Condition::In(values), value) => {
-                    value.is_some_and(|value| values.iter().any(|one| one == value))
+                    value.is_some_and(|value| values.iter().any(|listed| listed == value))
                 }
                 (Condition::NotIn(values), value) => {
-                    value.is_none_or(|value| values.iter().all(|one| one != value))
+                    value.is_none_or(|value| values.iter().all(|listed| listed != value))
                 }
                 (Condition::Greater(than), value) => value
                     .and_then(|value| value.parse::<i64>().ok())
@@ -227,10 +227,10 @@ fn requirement(text: &str) -> Option<(Requirement, &str)> {
         return None;
     }
     let after = after.trim_start();
-    let one = |after: &'_ str| -> String { word(after.trim_start()).0.to_owned() };
+    let first_word = |after: &'_ str| -> String { word(after.trim_start()).0.to_owned() };
     for (operator, equal) in [("==", true), ("!=", false), ("=", true)] {
         if let Some(after) = after.strip_prefix(operator) {
-            let values = vec![one(after)];
+            let values = vec![first_word(after)];
             let condition = if equal {
                 Condition::In(values)
             } else {
@@ -259,7 +259,10 @@ fn requirement(text: &str) -> Option<(Requirement, &str)> {
             continue;
         };
         let (inside, after) = after.split_once(')')?;
-        let values = inside.split(',').map(|one| one.trim().to_owned()).collect();
+        let values = inside
+            .split(',')
+            .map(|value| value.trim().to_owned())
+            .collect();
         let condition = if within {
             Condition::In(values)
         } else {

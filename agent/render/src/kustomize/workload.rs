@@ -47,9 +47,9 @@ impl Name {
             Self::Expression(expression) => expression.is_match(image),
             Self::Simple(name) => {
                 let mut rest = image.chars();
-                for wanted in name.chars() {
+                for expected in name.chars() {
                     match rest.next() {
-                        Some(c) if c == wanted || (wanted == '.' && c != '\n') => {}
+                        Some(c) if c == expected || (expected == '.' && c != '\n') => {}
                         _ => return false,
                     }
                 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each user takes what it needs")]
 
 pub(crate) mod other_reader;
+pub(crate) mod verdict;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
+use super::steer::OptionalReason;
+
 /// Work with applications.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApplicationCommand {
@@ -29,14 +31,8 @@ pub(crate) struct RemoveArgs {
     /// Let its objects stay; nobody manages them any more.
     #[arg(long)]
     pub(crate) keep_objects: bool,
-    /// Why.
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) why: OptionalReason,
     /// Change the fleet file, which lies here in a clone of its repository, and push it to the branch that
     /// the clone's branch follows. Its comments and its layout stay, and so does all else in the clone.
     #[arg(long, value_name = "FLEET-FILE")]

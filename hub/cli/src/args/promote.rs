@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flotilla_shared::id::EnvironmentName;
 
+use super::steer::BranchArgs;
 use super::{CommitPrefix, OutputArgs, duration};
 use crate::forge::Forge;
 
@@ -22,12 +23,8 @@ pub(crate) struct Promote {
     /// Show what would move, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not ask.
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-    /// A clone of the repository, to spare fetching what it has; it is not changed.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) repo_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) branch: BranchArgs,
     /// Go on although a gate fails; the branch is still only fast-forwarded. Where it has moved already,
     /// override what holds its commit back there.
     #[arg(long, requires = "reason")]

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Subcommand, ValueEnum};
 use flotilla_shared::id::{ClusterName, EnvironmentName, OperatorName};
+use flotilla_shared::role::Role;
 
 use super::{CommitPrefix, OutputArgs, duration};
 
@@ -36,6 +38,30 @@ pub(crate) enum RolloutCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
+}
+
+/// Why, where that may be left out.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OptionalReason {
+    /// Why.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) reason: String,
+}
+
+/// How a branch is brought to move: whether it is asked about first, and where Git's objects are.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BranchArgs {
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// A clone of the repository, to spare fetching what it has; it is not changed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repo_dir: Option<PathBuf>,
 }
 
 /// An environment and why.
@@ -107,14 +133,8 @@ pub(crate) struct ApproveArgs {
     /// Only this wave of its rollout.
     #[arg(long)]
     pub(crate) wave: Option<String>,
-    /// Why.
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) why: OptionalReason,
 }
 
 /// A way back.
@@ -137,12 +157,8 @@ pub(crate) struct RollbackArgs {
     /// Show what would be committed, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not ask.
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-    /// A clone of the repository, to spare fetching what it has; it is not changed.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) repo_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) branch: BranchArgs,
     /// With `--sign`: pin the environment on the old commit itself, with a signed approval, in place of a
     /// new commit.
     #[command(flatten)]
@@ -209,7 +225,7 @@ pub(crate) enum OperatorCommand {
         name: OperatorName,
         /// What they may do.
         #[arg(long)]
-        role: Role,
+        role: RoleArg,
         /// Only in this environment; may be repeated [default: everywhere].
         #[arg(short, long = "env", value_name = "ENV")]
         environments: Vec<EnvironmentName>,
@@ -228,30 +244,29 @@ pub(crate) enum OperatorCommand {
     },
 }
 
-/// What an operator may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Role {
-    /// Nothing.
-    None,
-    /// See.
-    Viewer,
-    /// Approve commits and waves that others bring.
-    Approver,
-    /// Bring commits; stop, resume, pin and roll back.
-    Promoter,
-    /// Everything.
-    Admin,
-}
+/// A role as it is typed, with what it may do for the help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RoleArg(pub(crate) Role);
 
-impl Role {
-    /// The word on the wire.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Viewer => "viewer",
-            Self::Approver => "approver",
-            Self::Promoter => "promoter",
-            Self::Admin => "admin",
-        }
+impl ValueEnum for RoleArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self(Role::None),
+            Self(Role::Viewer),
+            Self(Role::Approver),
+            Self(Role::Promoter),
+            Self(Role::Admin),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            Role::None => "Nothing",
+            Role::Viewer => "See",
+            Role::Approver => "Approve commits and waves that others bring",
+            Role::Promoter => "Bring commits; stop, resume, pin and roll back",
+            Role::Admin => "Everything",
+        };
+        Some(PossibleValue::new(self.0.as_str()).help(help))
     }
 }

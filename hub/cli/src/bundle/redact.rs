@@ -157,7 +157,7 @@ fn values(line: &str, count: &mut usize) -> String {
         if end == 0
             || [GONE, "Bearer ", "Basic "]
                 .iter()
-                .any(|one| value.starts_with(one))
+                .any(|mark| value.starts_with(mark))
             || matches!(&value[..end], "null" | "true" | "false")
         {
             continue;

@@ -237,7 +237,7 @@ fn authority(facts: &HubFacts, context: Option<&ContextFacts>, now: Timestamp) -
             context
                 .roots
                 .iter()
-                .any(|one| one.fingerprint == root.fingerprint)
+                .any(|trusted| trusted.fingerprint == root.fingerprint)
         };
         if facts.roots.is_empty() {
             return group;
@@ -360,57 +360,59 @@ fn about_environments(group: &mut Group, all: &[Environment], now: Timestamp) {
 }
 
 fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Timestamp) {
-    let of = |wanted: &dyn Fn(&Cluster) -> bool| -> Option<(usize, String)> {
+    let of = |matches: &dyn Fn(&Cluster) -> bool| -> Option<(usize, String)> {
         let found: Vec<&str> = all
             .iter()
-            .filter(|one| wanted(one))
-            .map(|one| one.name.as_str())
+            .filter(|cluster| matches(cluster))
+            .map(|cluster| cluster.name.as_str())
             .collect();
         (!found.is_empty()).then(|| (found.len(), names(found.iter().copied())))
     };
-    let accepted = |one: &Cluster| one.connection != Connectivity::Pending;
-    let count = all.iter().filter(|one| accepted(one)).count();
+    let accepted = |cluster: &Cluster| cluster.connection != Connectivity::Pending;
+    let count = all.iter().filter(|cluster| accepted(cluster)).count();
     let online = all
         .iter()
-        .filter(|one| one.connection == Connectivity::Online)
+        .filter(|cluster| cluster.connection == Connectivity::Online)
         .count();
     group.well(format!("{count} in the fleet, {online} online"));
-    if let Some((_, who)) = of(&|one| one.connection == Connectivity::Pending) {
+    if let Some((_, who)) = of(&|cluster| cluster.connection == Connectivity::Pending) {
         let hint =
             "compare its key and let it in: flotilla cluster accept NAME --fingerprint SHA256";
         group.look(format!("waiting to be accepted: {who}"), hint);
     }
-    if let Some((_, who)) = of(&|one| !one.locked.is_empty()) {
+    if let Some((_, who)) = of(&|cluster| !cluster.locked.is_empty()) {
         let hint = "two agents use one identity: find out which, then flotilla cluster unlock NAME \
                     --reason TEXT";
         group.wrong(format!("locked: {who}"), hint);
     }
-    if let Some((_, who)) = of(&|one| matches!(one.connection, Connectivity::Offline)) {
+    if let Some((_, who)) = of(&|cluster| matches!(cluster.connection, Connectivity::Offline)) {
         let hint =
             "what runs there goes on; look at the agent's log, or flotilla-agent check there";
         group.look(format!("offline: {who}"), hint);
     }
-    if let Some((_, who)) = of(&|one| one.connection == Connectivity::NeverSeen) {
+    if let Some((_, who)) = of(&|cluster| cluster.connection == Connectivity::NeverSeen) {
         group.look(format!("accepted and never connected: {who}"), "");
     }
-    if let Some((_, who)) = of(&|one| one.refused) {
+    if let Some((_, who)) = of(&|cluster| cluster.refused) {
         let hint = "flotilla explain NAME says why";
         group.wrong(format!("refuse what they are assigned: {who}"), hint);
     }
-    if let Some((_, who)) = of(&|one| one.suspension.is_some()) {
+    if let Some((_, who)) = of(&|cluster| cluster.suspension.is_some()) {
         let hint = "flotilla resume NAME lets one write again";
         group.look(format!("suspended: {who}"), hint);
     }
-    if let Some((_, who)) = of(&|one| !one.suspended.is_empty() && one.suspension.is_none()) {
+    if let Some((_, who)) =
+        of(&|cluster| !cluster.suspended.is_empty() && cluster.suspension.is_none())
+    {
         group.look(format!("frozen by their own people: {who}"), "");
     }
     let off: Vec<String> = all
         .iter()
-        .filter_map(|one| {
+        .filter_map(|cluster| {
             Some(format!(
                 "{} ({} the hub's)",
-                one.name,
-                off_by(one.clock_ahead_seconds?)
+                cluster.name,
+                off_by(cluster.clock_ahead_seconds?)
             ))
         })
         .collect();
@@ -420,8 +422,9 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
         group.wrong(format!("the agent's clock is far off: {who}"), hint);
     }
     // An agent renews at two thirds of its certificate's life, so that one in its end renews no more.
-    let ended =
-        |one: &Cluster| accepted(one) && one.certificate_expires_at.is_some_and(|end| end <= now);
+    let ended = |cluster: &Cluster| {
+        accepted(cluster) && cluster.certificate_expires_at.is_some_and(|end| end <= now)
+    };
     if let Some((_, who)) = of(&ended) {
         let hint = "they come back by their key when they connect; look at their agents' logs";
         group.wrong(format!("the agent's certificate ended: {who}"), hint);
@@ -431,7 +434,9 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
 
 fn versions(group: &mut Group, all: &[Cluster], hub: Option<&str>) {
     let mut by_version: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let seen = all.iter().filter(|one| !one.agent_version.is_empty());
+    let seen = all
+        .iter()
+        .filter(|cluster| !cluster.agent_version.is_empty());
     for cluster in seen {
         by_version
             .entry(&cluster.agent_version)

@@ -103,9 +103,12 @@ fn missing(why: &str) -> Missing {
 fn faults(findings: &Findings) -> Vec<String> {
     let mut all = Vec::new();
     for group in &findings.groups {
-        for one in &group.findings {
-            if one.outcome != Outcome::Well {
-                all.push(format!("{:?} {}: {}", one.outcome, group.name, one.text));
+        for finding in &group.findings {
+            if finding.outcome != Outcome::Well {
+                all.push(format!(
+                    "{:?} {}: {}",
+                    finding.outcome, group.name, finding.text
+                ));
             }
         }
     }
@@ -338,7 +341,7 @@ fn each_fault_is_found_with_its_exit_code() {
         let findings = judge(&facts);
         let found = faults(&findings);
         assert!(
-            found.iter().any(|one| one == expected),
+            found.iter().any(|line| line == expected),
             "{expected}\n{found:#?}"
         );
         assert_eq!(findings.exit_code(), *code, "{expected}");
@@ -350,10 +353,10 @@ fn many_clusters_are_counted_and_some_named() {
     let mut facts = good();
     let clusters = facts.clusters.as_mut().unwrap().as_mut().unwrap();
     for number in 2..10 {
-        let mut one = clusters[0].clone();
-        one.name = format!("prod-{number}");
-        one.connection = Connectivity::Offline;
-        clusters.push(one);
+        let mut cluster = clusters[0].clone();
+        cluster.name = format!("prod-{number}");
+        cluster.connection = Connectivity::Offline;
+        clusters.push(cluster);
     }
     let found = faults(&judge(&facts));
     assert_eq!(

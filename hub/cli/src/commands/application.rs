@@ -42,7 +42,12 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
     let declared = declared(client, &name).await?;
     let here: Vec<&Cluster> = clusters
         .iter()
-        .filter(|one| one.applications.iter().any(|app| app.application == name))
+        .filter(|cluster| {
+            cluster
+                .applications
+                .iter()
+                .any(|app| app.application == name)
+        })
         .collect();
     if here.is_empty() && declared.is_none() {
         return Err(Error::refused(
@@ -53,9 +58,9 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
     let objects = Objects::kept(args.keep_objects);
     let places = ask(client, &name, here, objects).await;
     printer.say(&render::removal(&name, &places, printer.paint));
-    let wanted: Vec<String> = args.environments.iter().map(ToString::to_string).collect();
-    let lines = lines(&name, &wanted, objects);
-    let hint = leaves(&name, &wanted, declared.as_ref());
+    let requested: Vec<String> = args.environments.iter().map(ToString::to_string).collect();
+    let lines = lines(&name, &requested, objects);
+    let hint = leaves(&name, &requested, declared.as_ref());
     let change = match &args.push {
         None => None,
         Some(file) => {
@@ -77,7 +82,7 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
             flotilla_shared::words::counted(places.len(), "cluster")
         ),
         Objects::Delete => {
-            let deleted: usize = places.iter().map(|one| one.outcome.deletes()).sum();
+            let deleted: usize = places.iter().map(|place| place.outcome.deletes()).sum();
             format!(
                 "\nRemove {name} from {}, with the {} above?",
                 flotilla_shared::words::counted(places.len(), "cluster"),
@@ -88,7 +93,7 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
     if !args.yes {
         printer.consent(&question, "nothing was changed")?;
     }
-    let environments = match wanted.as_slice() {
+    let environments = match requested.as_slice() {
         [] => vec![String::new()],
         some => some.to_vec(),
     };
@@ -98,22 +103,22 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
             environment,
             application: name.clone(),
             keep_objects: args.keep_objects,
-            reason: args.reason.clone(),
+            reason: args.why.reason.clone(),
             ..v1::SteerRequest::default()
         };
         steer::send(client, request).await?;
     }
     if let Some(change) = change {
-        let place = match wanted.is_empty() {
+        let place = match requested.is_empty() {
             true => String::new(),
-            false => format!(" from {}", wanted.join(", ")),
+            false => format!(" from {}", requested.join(", ")),
         };
         let kept = match objects {
             Objects::Keep => ", and keep its objects",
             Objects::Delete => "",
         };
         let subject = format!("Remove application {name}{place}{kept}");
-        return change.push(&subject, &args.reason, printer).await;
+        return change.push(&subject, &args.why.reason, printer).await;
     }
     printer.say(&hint);
     printer.out(&lines)
@@ -125,10 +130,15 @@ async fn declared(client: &Client, name: &str) -> Result<Option<Vec<String>>, Er
         name: String::new(),
     });
     let all = client.api().list_applications(request).await?.into_inner();
-    let found = all.applications.iter().find(|one| one.name == name);
+    let found = all
+        .applications
+        .iter()
+        .find(|application| application.name == name);
     Ok(found.map(|found| {
         let places = found.placements.iter();
-        let mut environments: Vec<String> = places.map(|one| one.environment.clone()).collect();
+        let mut environments: Vec<String> = places
+            .map(|placement| placement.environment.clone())
+            .collect();
         environments.sort();
         environments.dedup();
         environments
@@ -219,7 +229,9 @@ fn leaves(name: &str, environments: &[String], declared: Option<&Vec<String>>) -
         Some(placed) => {
             let rest: Vec<&str> = placed
                 .iter()
-                .filter(|one| !environments.is_empty() && !environments.contains(one))
+                .filter(|environment| {
+                    !environments.is_empty() && !environments.contains(environment)
+                })
                 .map(String::as_str)
                 .collect();
             match rest.as_slice() {

@@ -58,7 +58,7 @@ pub(super) async fn make(
         let running = cluster
             .applications
             .iter()
-            .find_map(|one| running(one, terms.repository));
+            .find_map(|application| running(application, terms.repository));
         if let (true, Some(commit)) = (is_meant, running)
             && commit != terms.to.as_str()
         {
@@ -88,12 +88,12 @@ pub(super) async fn make(
 }
 
 /// The commit of a repository that an application's agent accepted last, as far as the hub knows.
-fn running<'a>(one: &'a v1::ApplicationInCluster, repository: &str) -> Option<&'a str> {
-    let assigned = one.assigned.as_ref()?;
+fn running<'a>(application: &'a v1::ApplicationInCluster, repository: &str) -> Option<&'a str> {
+    let assigned = application.assigned.as_ref()?;
     if assigned.repository != repository {
         return None;
     }
-    let report = one.report.as_ref();
+    let report = application.report.as_ref();
     let applied = report
         .and_then(|report| report.revision.as_ref())
         .map(|revision| revision.commit.as_str())

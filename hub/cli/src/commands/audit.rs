@@ -30,7 +30,11 @@ pub(super) async fn audit(
         let Some((hub, remembered)) = remembered else {
             return Err(Error::Answer("a place to remember it at"));
         };
-        return verify(client, hub, remembered?, accept, output.output, printer).await;
+        let before = match accept {
+            true => Before::Forgotten,
+            false => Before::Compared,
+        };
+        return verify(client, hub, remembered?, before, output.output, printer).await;
     }
     let request = client.request(v1::ListAuditRequest {
         environment: args
@@ -66,11 +70,20 @@ pub(super) async fn audit(
     Ok(())
 }
 
+/// What becomes of the place in the log that was remembered when somebody looked last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// The log has to hold it still.
+    Compared,
+    /// What is there now takes its place.
+    Forgotten,
+}
+
 async fn verify(
     client: &Client,
     hub: &str,
     mut remembered: Checkpoints,
-    accept: bool,
+    before: Before,
     output: Output,
     printer: &Printer,
 ) -> Result<(), Error> {
@@ -86,7 +99,7 @@ async fn verify(
             ),
         ));
     }
-    if let Some(known) = remembered.of(hub).filter(|_| !accept) {
+    if let Some(known) = remembered.of(hub).filter(|_| before == Before::Compared) {
         let there = hash_at(client, known.entries, &answer).await?;
         if let Some(fault) = checkpoint::compare(known, answer.entries, there.as_deref()) {
             let what = match fault {
@@ -131,7 +144,7 @@ async fn verify(
         return printer.value(output, &verified);
     }
     let compared = match since {
-        Some(_) if accept => "; what you saw before is forgotten".to_owned(),
+        Some(_) if before == Before::Forgotten => "; what you saw before is forgotten".to_owned(),
         Some(since) => format!(
             "; the {} that you saw on {} are there",
             since.entries, since.seen_at

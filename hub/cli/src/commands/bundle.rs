@@ -125,7 +125,7 @@ async fn asked(client: &Client, facts: &CheckFacts, args: &BundleArgs, parts: &m
     let repositories = repositories.map(|answer| {
         let all = answer.into_inner().repositories;
         let all = all.iter();
-        all.map(|one| json!({"name": text(&one.name), "url": text(&one.url)}))
+        all.map(|repository| json!({"name": text(&repository.name), "url": text(&repository.url)}))
             .collect::<Vec<_>>()
     });
     let what = "repositories of the fleet file";
@@ -207,9 +207,11 @@ fn not_well(facts: &CheckFacts) -> Vec<String> {
     let environments = facts.environments.iter().flatten().flatten();
     let clusters = facts.clusters.iter().flatten().flatten();
     let clusters = clusters
-        .filter(|one| one.connection != Connectivity::Pending && !one.is_current())
-        .map(|one| one.name.clone());
-    let names = environments.map(|one| one.name.clone()).chain(clusters);
+        .filter(|cluster| cluster.connection != Connectivity::Pending && !cluster.is_current())
+        .map(|cluster| cluster.name.clone());
+    let names = environments
+        .map(|environment| environment.name.clone())
+        .chain(clusters);
     // A name becomes a file's.
     let is_plain = |name: &String| {
         let is_good = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
@@ -221,11 +223,11 @@ fn not_well(facts: &CheckFacts) -> Vec<String> {
 fn versions(facts: &CheckFacts) -> serde_json::Value {
     let agents = facts.clusters.iter().flatten().flatten();
     let agents: Vec<_> = agents
-        .map(|one: &Cluster| {
+        .map(|cluster: &Cluster| {
             json!({
-                "cluster": one.name,
-                "agent": one.agent_version,
-                "kubernetes": one.kubernetes_version,
+                "cluster": cluster.name,
+                "agent": cluster.agent_version,
+                "kubernetes": cluster.kubernetes_version,
             })
         })
         .collect();

@@ -2,7 +2,7 @@
 
 use flotilla_shared::report::plain_line;
 use flotilla_trust::Certificates;
-use flotilla_vendor::{Config, Request, Standing, Versions};
+use flotilla_vendor::{Config, Request, Standing, Transport, Versions};
 use jiff::Timestamp;
 
 use crate::args::{ChartCommand, ReachArgs, VendorArgs};
@@ -35,7 +35,7 @@ pub(super) async fn run(command: ChartCommand, printer: &Printer) -> Result<(), 
                 printer.out(&render::outdated(&standings, printer.paint))?;
             }
             let is_well = |standing| matches!(standing, Standing::Current | Standing::Local);
-            match standings.iter().all(|one| is_well(one.standing)) {
+            match standings.iter().all(|chart| is_well(chart.standing)) {
                 true => Ok(()),
                 false => Err(Error::Differs),
             }
@@ -87,7 +87,11 @@ async fn vendor(args: VendorArgs, printer: &Printer) -> Result<(), Error> {
 
 fn config(reach: &ReachArgs) -> Result<Config, Error> {
     let variable = |name: &str| std::env::var_os(name).map(Into::into);
-    Config::load(variable, reach.plain_http, reach.ca_file.as_deref()).map_err(vendor_error)
+    let transport = match reach.plain_http {
+        true => Transport::PlainHttp,
+        false => Transport::Tls,
+    };
+    Config::load(variable, transport, reach.ca_file.as_deref()).map_err(vendor_error)
 }
 
 /// What servers say may hold anything.

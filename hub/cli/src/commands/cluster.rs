@@ -38,7 +38,7 @@ pub(super) async fn run(
                 fingerprint: fingerprint.unwrap_or_default().to_ascii_lowercase(),
                 environment: place
                     .environment
-                    .map(|one| one.to_string())
+                    .map(|environment| environment.to_string())
                     .unwrap_or_default(),
                 labels: labels(place.labels),
             });

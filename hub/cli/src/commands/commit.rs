@@ -111,7 +111,7 @@ pub(super) fn one<'c>(
         [] => Ok(None),
         [commit] => Ok(Some((*commit).clone())),
         several => {
-            let several: Vec<&str> = several.iter().map(|one| one.as_str()).collect();
+            let several: Vec<&str> = several.iter().map(|commit| commit.as_str()).collect();
             Err(Error::refused(
                 format!("{prefix} could be {}", several.join(" or ")),
                 "give more of its id",
@@ -124,10 +124,10 @@ pub(super) fn one<'c>(
 async fn known(client: &Client, place: &Place<'_>) -> Result<BTreeSet<Commit>, Error> {
     let mut all = Vec::new();
     let environments = client.environments().await?.into_iter();
-    let own = environments.filter(|one| one.name == place.environment);
+    let own = environments.filter(|environment| environment.name == place.environment);
     let heads = own
-        .flat_map(|one| one.branches)
-        .filter_map(|one| one.revision);
+        .flat_map(|environment| environment.branches)
+        .filter_map(|branch| branch.revision);
     all.extend(heads.map(|head| v1::RepositoryCommit {
         repository: head.repository,
         commit: head.commit,
@@ -139,17 +139,21 @@ async fn known(client: &Client, place: &Place<'_>) -> Result<BTreeSet<Commit>, E
     if let Some(rollout) = answer.rollout {
         all.extend(rollout.target.into_iter().chain(rollout.from));
         let apart = rollout.apart.into_iter();
-        all.extend(apart.filter_map(|one| one.commit));
+        all.extend(apart.filter_map(|waiting| waiting.commit));
     }
     let decisions = answer.decisions.unwrap_or_default();
     all.extend(decisions.good.into_iter().flat_map(|good| good.commits));
     let quarantined = decisions.quarantined.into_iter();
-    all.extend(quarantined.flat_map(|one| one.commits));
+    all.extend(quarantined.flat_map(|failure| failure.commits));
     Ok(all
         .into_iter()
-        .filter(|one| place.repository.is_none_or(|only| one.repository == only))
+        .filter(|commit| {
+            place
+                .repository
+                .is_none_or(|only| commit.repository == only)
+        })
         // A branch that was not read yet has none.
-        .filter_map(|one| one.commit.parse().ok())
+        .filter_map(|commit| commit.commit.parse().ok())
         .collect())
 }
 
@@ -160,7 +164,11 @@ async fn branches(
     place: &Place<'_>,
 ) -> Result<Vec<(Workspace, Vec<Commit>)>, Error> {
     let environments = client.environments().await?;
-    let named = |name: &str| environments.iter().find(|one| one.name == name);
+    let named = |name: &str| {
+        environments
+            .iter()
+            .find(|environment| environment.name == name)
+    };
     let own = named(place.environment);
     let before = own.and_then(|own| named(&own.promotes_from));
     let mut names: Vec<BranchName> = Vec::new();

@@ -7,7 +7,7 @@ use flotilla_proto::v1;
 use flotilla_proto::v1::login_service_client::LoginServiceClient;
 
 use super::operator::request_key;
-use crate::args::{ContextCommand, LoginArgs};
+use crate::args::{ContextCommand, LoginArgs, Output};
 use crate::client::{Client, channel};
 use crate::context::{Context, Contexts};
 use crate::error::Error;
@@ -31,9 +31,9 @@ pub(super) async fn login(
     printer: &Printer,
 ) -> Result<(), Error> {
     let mut contexts = Contexts::load_or_new(file)?;
-    let known = contexts.all.iter().find(|one| match &args.hub {
-        Some(hub) => one.hub == *hub,
-        None => args.name.as_ref().is_none_or(|name| one.name == *name),
+    let known = contexts.all.iter().find(|context| match &args.hub {
+        Some(hub) => context.hub == *hub,
+        None => args.name.as_ref().is_none_or(|name| context.name == *name),
     });
     let (hub, trust_bundle) = match (&args.hub, &args.trust_bundle, known) {
         (Some(hub), Some(path), _) => (hub.clone(), read(path)?),
@@ -117,6 +117,49 @@ pub(super) async fn login(
     Ok(())
 }
 
+/// Prints the contexts of a file, with a mark at the one that is chosen.
+fn list(
+    file: Option<&Path>,
+    named: Option<&str>,
+    output: Output,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let contexts = Contexts::load_or_new(file)?;
+    let chosen = contexts
+        .choose(named)
+        .ok()
+        .map(|context| context.name.clone());
+    let shown: Vec<ShownContext<'_>> = contexts
+        .all
+        .iter()
+        .map(|context| ShownContext {
+            name: &context.name,
+            hub: &context.hub,
+            current: chosen.as_deref() == Some(context.name.as_str()),
+            by: if context.login.is_some() {
+                "login"
+            } else {
+                "certificate"
+            },
+        })
+        .collect();
+    if output.is_structured() {
+        return printer.value(output, &shown);
+    }
+    if shown.is_empty() {
+        return printer.out(
+            "no contexts; `flotilla login` makes one, and `flotilla context import FILE` takes one \
+             in\n",
+        );
+    }
+    let mut table = Table::new(["", "NAME", "HUB", "BY"]);
+    for context in &shown {
+        let mark = if context.current { "*" } else { "" };
+        table.row([mark, context.name, context.hub, context.by].map(Cell::from));
+    }
+    printer.out(&table.render(printer.paint))
+}
+
 pub(super) async fn run(
     file: Option<PathBuf>,
     named: Option<&str>,
@@ -125,56 +168,24 @@ pub(super) async fn run(
     printer: &Printer,
 ) -> Result<(), Error> {
     match command {
-        ContextCommand::List { output } => {
-            let contexts = Contexts::load_or_new(file.as_deref())?;
-            let chosen = contexts.choose(named).ok().map(|one| one.name.clone());
-            let shown: Vec<ShownContext<'_>> = contexts
-                .all
-                .iter()
-                .map(|one| ShownContext {
-                    name: &one.name,
-                    hub: &one.hub,
-                    current: chosen.as_deref() == Some(one.name.as_str()),
-                    by: if one.login.is_some() {
-                        "login"
-                    } else {
-                        "certificate"
-                    },
-                })
-                .collect();
-            if output.output.is_structured() {
-                return printer.value(output.output, &shown);
-            }
-            if shown.is_empty() {
-                return printer.out(
-                    "no contexts; `flotilla login` makes one, and `flotilla context import FILE` takes one \
-                     in\n",
-                );
-            }
-            let mut table = Table::new(["", "NAME", "HUB", "BY"]);
-            for one in &shown {
-                let mark = if one.current { "*" } else { "" };
-                table.row([mark, one.name, one.hub, one.by].map(Cell::from));
-            }
-            printer.out(&table.render(printer.paint))
-        }
+        ContextCommand::List { output } => list(file.as_deref(), named, output.output, printer),
         ContextCommand::Use { name } => {
             let mut contexts = Contexts::load(file.as_deref())?;
             contexts.choose(Some(&name))?;
             contexts.current.clone_from(&name);
             contexts.save()?;
-            printer.say(&format!("{name} is meant from now on"));
+            printer.say(&format!("{name} is the current context now"));
             Ok(())
         }
         ContextCommand::Remove { name } => {
             let mut contexts = Contexts::load(file.as_deref())?;
             contexts.choose(Some(&name))?;
-            contexts.all.retain(|one| one.name != name);
+            contexts.all.retain(|context| context.name != name);
             if contexts.current == name {
                 contexts.current.clear();
             }
             contexts.save()?;
-            printer.say(&format!("{name} is forgotten"));
+            printer.say(&format!("{name} is removed"));
             Ok(())
         }
         ContextCommand::Import { from, name } => {
@@ -190,7 +201,7 @@ pub(super) async fn run(
                 contexts.current.clone_from(&name);
             }
             contexts.save()?;
-            printer.say(&format!("{name} is taken in"));
+            printer.say(&format!("{name} is imported"));
             Ok(())
         }
         ContextCommand::Renew => {

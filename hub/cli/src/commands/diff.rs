@@ -189,7 +189,7 @@ fn repository(root: &Path, spec: &Spec) -> Result<RepositoryName, Error> {
     let mut found = spec
         .repositories
         .iter()
-        .filter(|(_, one)| remotes.contains(&bare(one.url.as_str())));
+        .filter(|(_, repository)| remotes.contains(&bare(repository.url.as_str())));
     if let (Some((name, _)), None) = (found.next(), found.next()) {
         return Ok(name.clone());
     }

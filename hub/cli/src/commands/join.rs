@@ -232,7 +232,10 @@ mod tests {
     }
 
     fn find<'d>(documents: &'d [Value], kind: &str) -> &'d Value {
-        documents.iter().find(|one| one["kind"] == kind).unwrap()
+        documents
+            .iter()
+            .find(|document| document["kind"] == kind)
+            .unwrap()
     }
 
     #[test]
@@ -251,8 +254,12 @@ mod tests {
             let container = &pod["containers"][0];
             assert_eq!(container["image"], "example.org/agent:1");
             let arguments = container["args"].as_array().unwrap();
-            assert!(arguments.iter().any(|one| one == "hub.example.org:8443"));
-            assert!(arguments.iter().any(|one| one == "prod-eu-1"));
+            assert!(
+                arguments
+                    .iter()
+                    .any(|argument| argument == "hub.example.org:8443")
+            );
+            assert!(arguments.iter().any(|argument| argument == "prod-eu-1"));
             for document in &documents {
                 let rest = document.to_string().replace("ab\\\"c: ${HUB}", "");
                 assert!(!rest.contains("${"), "{rest}");
@@ -313,7 +320,7 @@ mod tests {
         let documents = parse_documents(&text, &Limits::default()).unwrap();
         let role = &documents
             .iter()
-            .find(|one| one.value["kind"] == "Role")
+            .find(|document| document.value["kind"] == "Role")
             .unwrap()
             .value;
         assert_eq!(role["metadata"]["namespace"], "web");

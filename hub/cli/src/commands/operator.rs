@@ -66,7 +66,7 @@ pub(super) async fn run(
             let csr = made.as_ref().map(|(_, (_, csr))| csr.clone());
             let request = client.request(v1::SetOperatorRequest {
                 name: name.to_string(),
-                role: role.as_str().to_owned(),
+                role: role.0.as_str().to_owned(),
                 environments: names(&environments),
                 csr: csr.unwrap_or_default(),
             });
@@ -75,7 +75,7 @@ pub(super) async fn run(
                 [] => String::new(),
                 some => format!(" in {}", names(some).join(", ")),
             };
-            printer.say(&format!("{name} is {}{place}", role.as_str()));
+            printer.say(&format!("{name} is {}{place}", role.0.as_str()));
             if let Some((path, (key, _))) = made {
                 let context = serde_json::json!({
                     "apiVersion": "flotilla.dev/v1alpha1",

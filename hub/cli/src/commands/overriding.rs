@@ -24,8 +24,8 @@ pub(super) async fn is_there(client: &Client, args: &Promote) -> Result<bool, Er
     let name = args.environment.to_string();
     let mut heads = environments
         .iter()
-        .filter(|one| one.name == name)
-        .flat_map(|one| &one.branches)
+        .filter(|environment| environment.name == name)
+        .flat_map(|environment| &environment.branches)
         .filter_map(|branch| branch.revision.as_ref());
     if heads.any(|head| head.commit.starts_with(named.as_str())) {
         return Ok(true);
@@ -33,19 +33,26 @@ pub(super) async fn is_there(client: &Client, args: &Promote) -> Result<bool, Er
     // A revision of the fleet file is on no branch.
     let (last, decisions) = rollout::get(client, &name).await?;
     let targets = last.iter().flat_map(|rollout| {
-        let apart = rollout.apart.iter().map(|one| &one.commit);
+        let apart = rollout.apart.iter().map(|waiting| &waiting.commit);
         rollout.target.iter().chain(apart)
     });
-    let failed = decisions.quarantined.iter().flat_map(|one| &one.commits);
-    let mut declared = targets.chain(failed).filter(|one| one.is_fleet_file());
-    Ok(declared.any(|one| one.commit.starts_with(named.as_str())))
+    let failed = decisions
+        .quarantined
+        .iter()
+        .flat_map(|failure| &failure.commits);
+    let mut declared = targets
+        .chain(failed)
+        .filter(|commit| commit.is_fleet_file());
+    Ok(declared.any(|commit| commit.commit.starts_with(named.as_str())))
 }
 
 pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> Result<(), Error> {
     let name = args.environment.to_string();
     let environments = client.environments().await?;
     let (last, decisions) = rollout::get(client, &name).await?;
-    let here = environments.iter().find(|one| one.name == name);
+    let here = environments
+        .iter()
+        .find(|environment| environment.name == name);
     let mut held = here.map_or_else(BTreeMap::new, |here| {
         let choice = match args.commit {
             Some(_) => Choice::Named,
@@ -81,7 +88,7 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
         ));
         return Ok(());
     }
-    if !args.yes {
+    if !args.branch.yes {
         printer.say(&format!("held back in {name} now:\n{lines}"));
         let question = format!("Override the gates of {name} for all of this?");
         printer.consent(&question, "nothing was overridden")?;
@@ -138,55 +145,56 @@ fn held(
         let all = here.branches.iter();
         all.filter_map(|branch| Some((branch.revision.as_ref()?, branch.approved.as_str())))
     };
-    let is_head = |one: &RepositoryCommit| {
-        branches().any(|(head, _)| head.repository == one.repository && head.commit == one.commit)
+    let is_head = |commit: &RepositoryCommit| {
+        branches()
+            .any(|(head, _)| head.repository == commit.repository && head.commit == commit.commit)
     };
-    let is_good = |one: &RepositoryCommit| {
-        branches().any(|(head, good)| head.repository == one.repository && good == one.commit)
+    let is_good = |commit: &RepositoryCommit| {
+        branches().any(|(head, good)| head.repository == commit.repository && good == commit.commit)
     };
     // Other commits of a quarantine may be asked for no more.
-    let given_up = here.quarantined.iter().flat_map(|one| &one.commits);
-    let given_up: Vec<&str> = given_up.map(|one| one.commit.as_str()).collect();
+    let given_up = here.quarantined.iter().flat_map(|failure| &failure.commits);
+    let given_up: Vec<&str> = given_up.map(|commit| commit.commit.as_str()).collect();
     let mut brought = last.iter().flat_map(|rollout| &rollout.target);
-    let newest = brought.find(|one| one.is_fleet_file());
-    let is_asked = |one: &RepositoryCommit| match one.is_fleet_file() {
+    let newest = brought.find(|commit| commit.is_fleet_file());
+    let is_asked = |commit: &RepositoryCommit| match commit.is_fleet_file() {
         true => {
-            let is_newest = newest.is_none_or(|newest| newest == one);
-            choice == Choice::Named || (is_newest && given_up.contains(&one.commit.as_str()))
+            let is_newest = newest.is_none_or(|newest| newest == commit);
+            choice == Choice::Named || (is_newest && given_up.contains(&commit.commit.as_str()))
         }
-        false => is_head(one) && !is_good(one),
+        false => is_head(commit) && !is_good(commit),
     };
-    let overridden_after = |one: &RepositoryCommit, at: Option<Timestamp>| {
+    let overridden_after = |commit: &RepositoryCommit, at: Option<Timestamp>| {
         let all = decisions.approvals.iter();
-        let mut all = all.filter(|given| given.r#override && given.commit == one.commit);
+        let mut all = all.filter(|given| given.r#override && given.commit == commit.commit);
         all.any(|given| given.mark.as_ref().and_then(|mark| mark.at) > at)
     };
     let mut held = BTreeMap::new();
-    let mut hold = |one: &RepositoryCommit, why: String| {
-        held.insert((one.repository.clone(), one.commit.clone()), why);
+    let mut hold = |commit: &RepositoryCommit, why: String| {
+        held.insert((commit.repository.clone(), commit.commit.clone()), why);
     };
     let waits = last.filter(|rollout| !rollout.is_over());
     if let Some(rollout) = waits {
         let new = rollout.target.iter();
-        let new = new.filter(|one| !rollout.from.contains(one));
-        for one in new.filter(|one| one.is_fleet_file() || is_head(one)) {
-            if !overridden_after(one, None) {
-                hold(one, format!("which {} brings", rollout.id));
+        let new = new.filter(|commit| !rollout.from.contains(commit));
+        for commit in new.filter(|commit| commit.is_fleet_file() || is_head(commit)) {
+            if !overridden_after(commit, None) {
+                hold(commit, format!("which {} brings", rollout.id));
             }
         }
-        for one in &rollout.apart {
+        for waiting in &rollout.apart {
             hold(
-                &one.commit,
+                &waiting.commit,
                 format!("which waits by itself beside {}", rollout.id),
             );
         }
     }
     // Oldest first, so that the last failure is what is told.
     for failure in &decisions.quarantined {
-        for one in failure.commits.iter().filter(|one| is_asked(one)) {
-            if !overridden_after(one, failure.at) {
+        for commit in failure.commits.iter().filter(|commit| is_asked(commit)) {
+            if !overridden_after(commit, failure.at) {
                 let (id, why) = (&failure.rollout, &failure.reason);
-                hold(one, format!("which failed in {id}: {why}"));
+                hold(commit, format!("which failed in {id}: {why}"));
             }
         }
     }
@@ -206,10 +214,10 @@ mod tests {
         }
     }
 
-    fn wire(one: &RepositoryCommit) -> v1::RepositoryCommit {
+    fn wire(commit: &RepositoryCommit) -> v1::RepositoryCommit {
         v1::RepositoryCommit {
-            repository: one.repository.clone(),
-            commit: one.commit.clone(),
+            repository: commit.repository.clone(),
+            commit: commit.commit.clone(),
         }
     }
 

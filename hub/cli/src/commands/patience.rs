@@ -17,7 +17,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// How often the hub failed to answer in a row, and whether that was said.
 pub(super) struct Patience {
     backoff: Backoff,
-    /// The person knows.
+    /// Whether the person was told that the hub is away.
     told: bool,
 }
 

@@ -127,9 +127,9 @@ async fn head(
     let request = client.request(v1::ListRepositoriesRequest {});
     let known = client.api().list_repositories(request).await?.into_inner();
     let meant = known.repositories.iter();
-    let mut meant = meant.filter(|one| repository.is_none_or(|name| one.name == name));
-    let one = match (meant.next(), meant.next()) {
-        (Some(one), None) => one,
+    let mut meant = meant.filter(|found| repository.is_none_or(|name| found.name == name));
+    let found = match (meant.next(), meant.next()) {
+        (Some(found), None) => found,
         (None, _) => {
             return Err(Error::refused(
                 format!(
@@ -146,11 +146,11 @@ async fn head(
             ));
         }
     };
-    let url: RepositoryUrl = one.url.parse()?;
+    let url: RepositoryUrl = found.url.parse()?;
     let workspace = Workspace::new(None).await?;
     workspace.remote_head(&url, branch).await?.ok_or_else(|| {
         Error::refused(
-            format!("{} has no branch {branch}", one.name),
+            format!("{} has no branch {branch}", found.name),
             "push it first",
         )
     })
@@ -167,21 +167,24 @@ async fn tell(
 ) -> Result<(), Error> {
     let revision = plan.revision.as_ref();
     let name = revision
-        .map(|one| one.repository.as_str())
+        .map(|revision| revision.repository.as_str())
         .unwrap_or_default();
     let request = client.request(v1::ListRepositoriesRequest {});
     let known = client.api().list_repositories(request).await?.into_inner();
-    let one = known.repositories.iter().find(|one| one.name == name);
-    let one = one.ok_or(Error::Answer("the repository of the plan"))?;
-    let url: RepositoryUrl = one.url.parse()?;
+    let found = known.repositories.iter().find(|found| found.name == name);
+    let found = found.ok_or(Error::Answer("the repository of the plan"))?;
+    let url: RepositoryUrl = found.url.parse()?;
     let kind = args.forge.map(Into::into);
     let at = Repository::at(&url, kind, args.forge_api.as_deref());
     let at = at.map_err(|error| forge::no_place(&error, "leave --comment out"))?;
     let body = render::plan_markdown(plan, at.kind());
     let mark = render::plan_mark(plan, at.kind());
     let forge = pulls::Forge::open(at, token)?;
-    let is_new = forge.comment(number, &mark, &body).await?;
-    let word = if is_new { "wrote" } else { "wrote anew" };
+    let written = forge.comment(number, &mark, &body).await?;
+    let word = match written {
+        pulls::Written::First => "wrote",
+        pulls::Written::Anew => "wrote anew",
+    };
     printer.say(&format!("{word} the comment of pull request {number}"));
     Ok(())
 }

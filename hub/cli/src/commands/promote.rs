@@ -10,6 +10,7 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use flotilla_status::{FleetPlan, Move, Promotion};
 use tokio::time::Instant;
 
+use self::follow::Arrival;
 use self::gates::{Go, Opened};
 use super::{commit, overriding, plan, steer, unpushed};
 use crate::args::Promote;
@@ -49,8 +50,8 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         return nothing_to_move(client, &promotion, &args, printer).await;
     }
     let mut checked = Vec::new();
-    for one in &mut promotion.moves {
-        checked.push(check(one, &args).await?);
+    for moved in &mut promotion.moves {
+        checked.push(check(moved, &args).await?);
     }
     let structured = args.output.output.is_structured();
     if structured {
@@ -63,7 +64,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
     if args.dry_run {
         return Ok(());
     }
-    if !args.yes {
+    if !args.branch.yes {
         consent(&promotion, &args, go, printer)?;
     }
     if args.pull_request {
@@ -77,32 +78,42 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
             printer.say("somebody else moved it there meanwhile");
         } else {
             // What Git has may be something else by now.
-            for one in &mut promotion.moves {
-                checked.push(check(one, &args).await?);
+            for moved in &mut promotion.moves {
+                checked.push(check(moved, &args).await?);
             }
         }
     }
     announce(client, &promotion, &checked, &args, printer).await?;
-    for (one, shown) in checked.iter().zip(&promotion.moves) {
-        let pushed = one.workspace.push(&one.url, &one.to, &one.target).await;
+    for (ready, shown) in checked.iter().zip(&promotion.moves) {
+        let pushed = ready
+            .workspace
+            .push(&ready.url, &ready.to, &ready.target)
+            .await;
         pushed.map_err(|error| {
             let hint = format!(
                 "`flotilla promote {}` begins from what is there then; where the branch takes no pushes, \
                  --pull-request pushes a branch of its own",
                 args.environment
             );
-            unpushed::refused(&error, &one.target, &hint)
+            unpushed::refused(&error, &ready.target, &hint)
         })?;
         printer.say(&format!(
             "moved {} of {} to {}",
-            one.target,
+            ready.target,
             shown.repository,
-            one.to.short()
+            ready.to.short()
         ));
     }
     refresh(client, args.environment.as_str(), printer).await;
     if args.wait {
-        return follow::until_there(client, &promotion, &args, deadline, printer).await;
+        let arrival = Arrival {
+            client,
+            promotion: &promotion,
+            args: &args,
+            deadline,
+            printer,
+        };
+        return arrival.until_there().await;
     }
     Ok(())
 }
@@ -126,8 +137,14 @@ async fn nothing_to_move(
         }
         printer.say(&format!("{is_there}; waiting for its clusters"));
         let moved = follow::already_moved(client, promotion).await?;
-        let deadline = Instant::now() + args.wait_timeout;
-        return follow::until_there(client, &moved, args, deadline, printer).await;
+        let arrival = Arrival {
+            client,
+            promotion: &moved,
+            args,
+            deadline: Instant::now() + args.wait_timeout,
+            printer,
+        };
+        return arrival.until_there().await;
     }
     if !unread.is_empty() {
         return Err(unread::refused(client, promotion, &unread).await);
@@ -147,7 +164,7 @@ fn consent(promotion: &Promotion, args: &Promote, go: Go, printer: &Printer) -> 
     let branches: Vec<&str> = promotion
         .moves
         .iter()
-        .map(|one| one.target_branch.as_str())
+        .map(|moved| moved.target_branch.as_str())
         .collect();
     let branches = branches.join(", ");
     let question = match go {
@@ -180,21 +197,21 @@ async fn propose(
     args: &Promote,
     printer: &Printer,
 ) -> Result<(), Error> {
-    for (one, shown) in checked.iter().zip(&promotion.moves) {
+    for (ready, shown) in checked.iter().zip(&promotion.moves) {
         if let Some(token) = token {
             let plan = match args.plan {
                 true => Some(planned(client, shown, args, printer).await?),
                 false => None,
             };
-            open(one, shown, token, promotion, plan.as_ref(), args, printer).await?;
+            open(ready, shown, token, promotion, plan.as_ref(), args, printer).await?;
             continue;
         }
         // Exactly this commit, whatever the branch of the environment before does meanwhile.
         let branch: BranchName =
-            format!("promote-{}-{}", args.environment, one.to.short()).parse()?;
-        let page = forge::page(&one.url, args.forge, &branch, &one.target)
+            format!("promote-{}-{}", args.environment, ready.to.short()).parse()?;
+        let page = forge::page(&ready.url, args.forge, &branch, &ready.target)
             .map_err(|error| forge::no_place(&error, NO_FORGE))?;
-        one.workspace.push(&one.url, &one.to, &branch).await?;
+        ready.workspace.push(&ready.url, &ready.to, &branch).await?;
         printer.out(&format!("{page}\n"))?;
     }
     printer.warn(
@@ -223,7 +240,7 @@ async fn planned(
 
 /// Opens the environment's pull request by the forge's API, or writes it anew.
 async fn open(
-    one: &Checked,
+    ready: &Checked,
     shown: &Move,
     token: &Secret,
     promotion: &Promotion,
@@ -232,18 +249,24 @@ async fn open(
     printer: &Printer,
 ) -> Result<(), Error> {
     let kind = args.forge.map(Into::into);
-    let at = Repository::at(&one.url, kind, args.forge_api.as_deref());
+    let at = Repository::at(&ready.url, kind, args.forge_api.as_deref());
     let at = at.map_err(|error| forge::no_place(&error, NO_FORGE))?;
     let forge = pulls::Forge::open(at, token.clone())?;
     // One for each environment: the branch stays the same, so that the pull request does, too.
     let branch: BranchName = format!("flotilla/promote-{}", args.environment).parse()?;
-    one.workspace.replace(&one.url, &one.to, &branch).await?;
-    let proposed = forge.propose(&branch, &one.target, promotion, shown, plan);
-    let (pull, new) = proposed.await.map_err(|error| {
-        let page = forge::page(&one.url, args.forge, &branch, &one.target);
-        unpushed::proposed_not(&error, (&branch, &one.to), &shown.repository, page.ok())
+    ready
+        .workspace
+        .replace(&ready.url, &ready.to, &branch)
+        .await?;
+    let proposed = forge.propose(&branch, &ready.target, promotion, shown, plan);
+    let (pull, written) = proposed.await.map_err(|error| {
+        let page = forge::page(&ready.url, args.forge, &branch, &ready.target);
+        unpushed::proposed_not(&error, (&branch, &ready.to), &shown.repository, page.ok())
     })?;
-    let word = if new { "opened" } else { "updated" };
+    let word = match written {
+        pulls::Written::First => "opened",
+        pulls::Written::Anew => "updated",
+    };
     printer.say(&format!(
         "{word} pull request {} of {}",
         pull.number, shown.repository
@@ -261,7 +284,7 @@ async fn announce(
     printer: &Printer,
 ) -> Result<(), Error> {
     let reason = args.reason.clone().unwrap_or_default();
-    for (one, repository) in checked.iter().zip(&promotion.moves) {
+    for (ready, repository) in checked.iter().zip(&promotion.moves) {
         let mut actions = vec![v1::SteerAction::Promote];
         if args.force {
             actions.push(v1::SteerAction::Override);
@@ -271,7 +294,7 @@ async fn announce(
                 action: action.into(),
                 environment: args.environment.to_string(),
                 repository: repository.repository.clone(),
-                commit: one.to.to_string(),
+                commit: ready.to.to_string(),
                 reason: reason.clone(),
                 ..v1::SteerRequest::default()
             };
@@ -309,13 +332,13 @@ async fn preview(client: &Client, args: &Promote) -> Result<Promotion, Error> {
     let wire = client.api().preview_promotion(request).await?.into_inner();
     let mut promotion = Promotion::from(&wire);
     if let Some(only) = &args.repository {
-        promotion.moves.retain(|one| one.repository == *only);
+        promotion.moves.retain(|moved| moved.repository == *only);
     }
     if commit.is_some() && promotion.moves.len() > 1 {
         let names: Vec<&str> = promotion
             .moves
             .iter()
-            .map(|one| one.repository.as_str())
+            .map(|moved| moved.repository.as_str())
             .collect();
         return Err(Error::refused(
             format!(
@@ -338,32 +361,32 @@ pub(super) fn forward(target: &BranchName, source: &BranchName) -> String {
 }
 
 /// Reads the commits from Git itself: what moves is what is there, not what a hub said.
-async fn check(one: &mut Move, args: &Promote) -> Result<Checked, Error> {
-    let url: RepositoryUrl = one.url.parse()?;
-    let source: BranchName = one.source_branch.parse()?;
-    let target: BranchName = one.target_branch.parse()?;
-    let to: Commit = one.to_commit.parse()?;
-    let workspace = Workspace::new(args.repo_dir.as_deref()).await?;
+async fn check(moved: &mut Move, args: &Promote) -> Result<Checked, Error> {
+    let url: RepositoryUrl = moved.url.parse()?;
+    let source: BranchName = moved.source_branch.parse()?;
+    let target: BranchName = moved.target_branch.parse()?;
+    let to: Commit = moved.to_commit.parse()?;
+    let workspace = Workspace::new(args.branch.repo_dir.as_deref()).await?;
     let head = workspace.fetch(&url, &source).await?;
     if !workspace.has(&to).await? || !workspace.is_ancestor(&to, &head).await? {
         return Err(Error::refused(
             format!(
                 "commit {} is not on branch {source} of {}",
                 to.short(),
-                one.repository
+                moved.repository
             ),
             "a promotion only moves what is on the branch of the environment before",
         ));
     }
     let from = workspace.remote_head(&url, &target).await?;
-    one.from_commit = from.as_ref().map(ToString::to_string).unwrap_or_default();
+    moved.from_commit = from.as_ref().map(ToString::to_string).unwrap_or_default();
     if let Some(from) = &from {
         workspace.fetch(&url, &target).await?;
         if *from != to && workspace.is_ancestor(&to, from).await? {
             return Err(Error::refused(
                 format!(
                     "{target} of {} is already past {}: it is at {}",
-                    one.repository,
+                    moved.repository,
                     to.short(),
                     from.short()
                 ),
@@ -378,7 +401,7 @@ async fn check(one: &mut Move, args: &Promote) -> Result<Checked, Error> {
                 format!(
                     "{target} of {} cannot be fast-forwarded from {} to {}: it has commits that \
                      {source} lacks",
-                    one.repository,
+                    moved.repository,
                     from.short(),
                     to.short()
                 ),
@@ -396,12 +419,12 @@ async fn check(one: &mut Move, args: &Promote) -> Result<Checked, Error> {
         }
     }
     let log = workspace.log(from.as_ref(), &to).await?;
-    one.commits = log
+    moved.commits = log
         .lines
         .iter()
         .map(|line| flotilla_status::text(line))
         .collect();
-    one.commit_count = log.count;
+    moved.commit_count = log.count;
     Ok(Checked {
         url,
         target,

@@ -37,7 +37,7 @@ pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error
     let (root, tree, is_left_out) = match git::work_tree(&folder).await? {
         Some((root, paths)) => {
             let within = place.strip_prefix(&root).unwrap_or(&place);
-            let is_left_out = !paths.iter().any(|one| Path::new(one).starts_with(within));
+            let is_left_out = !paths.iter().any(|path| Path::new(path).starts_with(within));
             let tree = WorkTree::of_paths(&root, paths).map_err(Error::Local)?;
             (root, tree, is_left_out)
         }

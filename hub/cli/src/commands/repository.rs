@@ -10,7 +10,10 @@ use crate::error::Error;
 pub(super) async fn url(client: &Client, repository: &str) -> Result<RepositoryUrl, Error> {
     let request = client.request(v1::ListRepositoriesRequest {});
     let wire = client.api().list_repositories(request).await?.into_inner();
-    let found = wire.repositories.iter().find(|one| one.name == repository);
+    let found = wire
+        .repositories
+        .iter()
+        .find(|declared| declared.name == repository);
     match found {
         Some(repository) => Ok(repository.url.parse()?),
         None => Err(Error::Answer("the repository's URL")),

@@ -37,7 +37,7 @@ pub(super) async fn run(
     let (environment, revision) = meant(&environments, &args)?;
     let url = repository::url(client, &revision.repository).await?;
     let branch: BranchName = revision.branch.parse()?;
-    let workspace = Workspace::new(args.repo_dir.as_deref()).await?;
+    let workspace = Workspace::new(args.branch.repo_dir.as_deref()).await?;
     let head = workspace.fetch(&url, &branch).await?;
     let reversion = Reversion {
         client,
@@ -65,7 +65,7 @@ fn meant<'e>(
     let name = args.environment.as_str();
     let environment = environments
         .iter()
-        .find(|one| one.name == name)
+        .find(|environment| environment.name == name)
         .ok_or_else(|| {
             Error::refused(
                 format!("there is no environment {name}"),
@@ -150,7 +150,7 @@ impl Reversion<'_> {
 
     /// Asks, unless it was said not to.
     fn consent(&self, question: &str) -> Result<(), Error> {
-        if self.args.yes {
+        if self.args.branch.yes {
             return Ok(());
         }
         self.printer.consent(question, "nothing was changed")
@@ -165,7 +165,8 @@ async fn never_good(
     to: &Commit,
 ) -> Result<(), Error> {
     let (_, decisions) = rollout::get(client, environment).await?;
-    let is_it = |one: &RepositoryCommit| one.repository == repository && one.commit == to.as_str();
+    let is_it =
+        |commit: &RepositoryCommit| commit.repository == repository && commit.commit == to.as_str();
     if decisions
         .good
         .iter()
@@ -199,7 +200,7 @@ async fn last_good(
     // A head that was rolled back holds what was good before: from there it goes further back, and not to what
     // was rolled back from.
     let (mut twin, tree) = (None, workspace.tree(head).await?);
-    for commit in own(&decisions.good, repository).filter(|one| *one != head.as_str()) {
+    for commit in own(&decisions.good, repository).filter(|commit| *commit != head.as_str()) {
         if tree.is_some() && workspace.tree(&commit.parse()?).await? == tree {
             twin = Some(commit);
             break;
@@ -247,7 +248,7 @@ struct Found {
 
 /// The good commits of a repository, the newest first.
 fn own<'g>(good: &'g [Good], repository: &str) -> impl Iterator<Item = &'g str> {
-    let all = good.iter().rev().flat_map(|one| &one.commits);
+    let all = good.iter().rev().flat_map(|good| &good.commits);
     all.filter(move |commit| commit.repository == repository)
         .map(|commit| commit.commit.as_str())
 }
@@ -258,10 +259,10 @@ fn own<'g>(good: &'g [Good], repository: &str) -> impl Iterator<Item = &'g str> 
 fn choose(good: &[Good], repository: &str, (head, twin): (&str, Option<&str>)) -> Chosen {
     let mut passed_over: Vec<(String, String)> = Vec::new();
     // Where nothing came in between, nothing was undone.
-    let last = own(good, repository).find(|one| *one != head);
+    let last = own(good, repository).find(|commit| *commit != head);
     let mut is_undone = twin.is_some() && last != twin;
-    for one in good.iter().rev() {
-        let mut own = one.commits.iter();
+    for state in good.iter().rev() {
+        let mut own = state.commits.iter();
         let own = own.find(|commit| commit.repository == repository && commit.commit != head);
         let Some(commit) = own.map(|own| own.commit.clone()) else {
             continue;
@@ -277,13 +278,13 @@ fn choose(good: &[Good], repository: &str, (head, twin): (&str, Option<&str>)) -
         if passed_over.iter().any(|(before, _)| *before == commit) {
             continue;
         }
-        let seen = one.seen.iter().find(|seen| seen.repository == repository);
+        let seen = state.seen.iter().find(|seen| seen.repository == repository);
         if let Some(seen) = seen.filter(|seen| !seen.doubt.is_empty()) {
             let doubt = format!("it was not seen to be good: {}", seen.doubt);
             passed_over.push((commit, doubt));
             continue;
         }
-        let is_seen = seen.is_some() || !one.rollout.is_empty();
+        let is_seen = seen.is_some() || !state.rollout.is_empty();
         return Chosen {
             found: Some(Found { commit, is_seen }),
             passed_over,

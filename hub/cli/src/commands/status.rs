@@ -37,7 +37,7 @@ fn asked(environment: &Environment, args: &FilterArgs) -> bool {
         || args
             .environments
             .iter()
-            .any(|one| one.as_str() == environment.name)
+            .any(|name| name.as_str() == environment.name)
 }
 
 pub(super) async fn once(
@@ -53,7 +53,7 @@ pub(super) async fn once(
         environments: environments
             .iter()
             .map(Environment::from)
-            .filter(|one| asked(one, args))
+            .filter(|environment| asked(environment, args))
             .collect(),
         clusters: clusters
             .iter()
@@ -61,7 +61,10 @@ pub(super) async fn once(
             .collect(),
     };
     for name in &args.environments {
-        if !environments.iter().any(|one| one.name == name.as_str()) {
+        if !environments
+            .iter()
+            .any(|environment| environment.name == name.as_str())
+        {
             return Err(Error::refused(
                 format!("there is no environment {name}"),
                 "`flotilla get environments` lists them",
@@ -196,7 +199,8 @@ async fn follow(
                         let now = options(output, Paint::Plain);
                         let line = render::change(&cluster, now);
                         // Heartbeats change nothing that a line shows.
-                        let same = before.is_some_and(|one| render::change(&one, now) == line);
+                        let same =
+                            before.is_some_and(|earlier| render::change(&earlier, now) == line);
                         if !same {
                             printer.out(&line)?;
                         }
@@ -245,10 +249,10 @@ fn environment(
         let before = seen
             .environments
             .iter()
-            .find(|one| one.name == environment.name);
+            .find(|old| old.name == environment.name);
         for branch in &environment.branches {
-            let same = before.is_some_and(|one| {
-                one.branches.iter().any(|known| {
+            let same = before.is_some_and(|old| {
+                old.branches.iter().any(|known| {
                     (&known.repository, &known.head, &known.reason)
                         == (&branch.repository, &branch.head, &branch.reason)
                 })
@@ -261,7 +265,7 @@ fn environment(
     match seen
         .environments
         .iter_mut()
-        .find(|one| one.name == environment.name)
+        .find(|known| known.name == environment.name)
     {
         Some(known) => *known = environment,
         None => seen.environments.push(environment),

@@ -139,8 +139,8 @@ async fn pin_approval(
         to,
         life: args.signing.approval_expires,
     };
-    let said = approval::make(client, &terms, printer).await?;
-    approval::sign(&said, key).await
+    let unsigned = approval::make(client, &terms, printer).await?;
+    approval::sign(&unsigned, key).await
 }
 
 pub(super) async fn unpin(
@@ -168,8 +168,11 @@ pub(super) async fn resume(
     printer: &Printer,
 ) -> Result<(), Error> {
     let environments = client.environments().await?;
-    let environment = environments.iter().find(|one| one.name == subject);
-    let is_stopped = environment.is_none_or(|one| one.paused.is_some() || one.hold.is_some());
+    let environment = environments
+        .iter()
+        .find(|environment| environment.name == subject);
+    let is_stopped = environment
+        .is_none_or(|environment| environment.paused.is_some() || environment.hold.is_some());
     // A cluster may have an environment's name; then what is stopped is meant.
     let cluster = match (environment, is_stopped) {
         (None, _) => true,
@@ -179,7 +182,7 @@ pub(super) async fn resume(
             let clusters = client.clusters(&filter, Detail::Summary).await?;
             clusters
                 .iter()
-                .any(|one| one.name == subject && !one.suspended.is_empty())
+                .any(|cluster| cluster.name == subject && !cluster.suspended.is_empty())
         }
     };
     if !cluster {
@@ -253,10 +256,10 @@ pub(super) async fn approve(
                     "name a wave to come with --wave",
                 ));
             }
-            all.retain(|one| {
+            all.retain(|commit| {
                 args.repository
                     .as_ref()
-                    .is_none_or(|only| *only == one.repository)
+                    .is_none_or(|only| *only == commit.repository)
             });
             if all.is_empty() {
                 return Err(Error::refused(
@@ -267,7 +270,7 @@ pub(super) async fn approve(
                 ));
             }
             all.into_iter()
-                .map(|one| (one.repository.clone(), one.commit.clone()))
+                .map(|commit| (commit.repository.clone(), commit.commit.clone()))
                 .collect()
         }
     };
@@ -278,7 +281,7 @@ pub(super) async fn approve(
             repository,
             commit: commit.clone(),
             wave: wave.clone().unwrap_or_default(),
-            reason: args.reason.clone(),
+            reason: args.why.reason.clone(),
             ..v1::SteerRequest::default()
         };
         send(client, request).await?;
@@ -296,9 +299,9 @@ pub(super) async fn approve(
 /// what waits beside it has no wave yet.
 fn asked<'r>(rollout: &'r Rollout, wave: Option<&str>) -> Vec<&'r RepositoryCommit> {
     let new = rollout.target.iter();
-    let new = new.filter(|one| !rollout.from.contains(one));
+    let new = new.filter(|commit| !rollout.from.contains(commit));
     let new = new.filter(|_| wave.is_some() || rollout.started_at.is_none());
     let apart = rollout.apart.iter();
-    let apart = apart.filter(|one| wave.is_none() && one.wants_approval());
-    new.chain(apart.map(|one| &one.commit)).collect()
+    let apart = apart.filter(|waiting| wave.is_none() && waiting.wants_approval());
+    new.chain(apart.map(|waiting| &waiting.commit)).collect()
 }

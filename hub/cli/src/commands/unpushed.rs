@@ -49,11 +49,14 @@ mod tests {
         let page = "https://git.example.org/acme/fleet/compare/prod...flotilla/promote-prod";
         let refused = Error::refused("git.example.org: no answer", "see the token");
         let told = proposed_not(&refused, (&branch, &commit), "fleet", Some(page.to_owned()));
-        let said = told.to_string();
-        assert!(said.starts_with("git.example.org: no answer\n"), "{said}");
+        let message = told.to_string();
         assert!(
-            said.contains("flotilla/promote-prod of fleet is pushed, at 4444444;"),
-            "{said}"
+            message.starts_with("git.example.org: no answer\n"),
+            "{message}"
+        );
+        assert!(
+            message.contains("flotilla/promote-prod of fleet is pushed, at 4444444;"),
+            "{message}"
         );
         let hint = told.hint().unwrap();
         assert!(

@@ -11,11 +11,29 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
 
+/// How the link to the pages reaches its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// It is printed.
+    AsLink,
+    /// It is printed, and a browser opens it.
+    InBrowser,
+}
+
+impl From<bool> for Shown {
+    fn from(open: bool) -> Self {
+        match open {
+            true => Self::InBrowser,
+            false => Self::AsLink,
+        }
+    }
+}
+
 /// Serves until Ctrl-C.
 pub(super) async fn run(
     client: &Client,
     listen: SocketAddr,
-    open: bool,
+    shown: Shown,
     printer: &Printer,
 ) -> Result<(), Error> {
     if !listen.ip().is_loopback() {
@@ -34,15 +52,17 @@ pub(super) async fn run(
     printer.out(&format!("{}\n", site.link))?;
     printer.say("The link works once. Stop with Ctrl-C.");
     // Kept until the end: a slow browser reads it late.
-    let _page = match open.then(|| browser(&site.link)) {
-        Some(Err(error)) => {
-            printer.warn(&format!(
-                "no browser could be started ({error}); open the link yourself"
-            ));
-            None
+    let _page = match shown {
+        Shown::InBrowser => {
+            let page = browser(&site.link);
+            let page = page.inspect_err(|error| {
+                printer.warn(&format!(
+                    "no browser could be started ({error}); open the link yourself"
+                ));
+            });
+            page.ok()
         }
-        Some(Ok(page)) => Some(page),
-        None => None,
+        Shown::AsLink => None,
     };
     let stop = async {
         // Without a handler there is nothing to wait for: the default ends the program, too.

@@ -27,7 +27,9 @@ pub(crate) struct ObjectChange {
 /// What differs, in the order of names.
 pub(super) fn changes(was: &[Manifest], is: &[Manifest]) -> Vec<ObjectChange> {
     let by_name = |all: &[Manifest]| -> BTreeMap<String, Value> {
-        let named = all.iter().map(|one| (name(&one.value), one.value.clone()));
+        let named = all
+            .iter()
+            .map(|manifest| (name(&manifest.value), manifest.value.clone()));
         named.collect()
     };
     let (was, is) = (by_name(was), by_name(is));
@@ -46,7 +48,7 @@ pub(super) fn changes(was: &[Manifest], is: &[Manifest]) -> Vec<ObjectChange> {
             all.push(change(object, "delete", Some(value), None));
         }
     }
-    all.sort_by(|one, other| one.object.cmp(&other.object));
+    all.sort_by(|left, other| left.object.cmp(&other.object));
     all
 }
 
@@ -95,7 +97,7 @@ fn folded(old: Option<&Value>, new: Option<&Value>) -> Vec<String> {
     let versions = |value: Option<&Value>| -> Vec<String> {
         let all = value.and_then(|value| value.pointer("/spec/versions"));
         let all = all.and_then(Value::as_array).into_iter().flatten();
-        all.map(|one| text(one, "/name").to_owned()).collect()
+        all.map(|item| text(item, "/name").to_owned()).collect()
     };
     let (was, is) = (versions(old), versions(new));
     let mut lines = vec!["  (folded: a definition of a kind)".to_owned()];

@@ -96,10 +96,10 @@ fn places_of(uses: Uses) -> Vec<At> {
 
 /// Adds places to the group that tells the same already, or else the group with them.
 fn tell(changes: &mut Vec<Group>, mut group: Group, at: Vec<At>) {
-    let same = changes.iter_mut().find(|one| {
-        one.objects == group.objects
-            && one.error == group.error
-            && one.error_before == group.error_before
+    let same = changes.iter_mut().find(|known| {
+        known.objects == group.objects
+            && known.error == group.error
+            && known.error_before == group.error_before
     });
     match same {
         Some(same) => same.at.extend(at),
@@ -114,15 +114,16 @@ fn tell(changes: &mut Vec<Group>, mut group: Group, at: Vec<At>) {
 fn gather(at: &mut Vec<At>) {
     at.sort();
     let mut gathered: Vec<At> = Vec::new();
-    for mut one in at.drain(..) {
+    for mut place in at.drain(..) {
         match gathered.last_mut() {
             Some(last)
-                if last.application == one.application && last.environment == one.environment =>
+                if last.application == place.application
+                    && last.environment == place.environment =>
             {
-                last.clusters.append(&mut one.clusters);
+                last.clusters.append(&mut place.clusters);
                 last.clusters.sort();
             }
-            _ => gathered.push(one),
+            _ => gathered.push(place),
         }
     }
     *at = gathered;

@@ -25,7 +25,7 @@ impl Taken {
         !self.keep_objects
             && self.application == application
             && (self.environments.is_empty()
-                || self.environments.iter().any(|one| one == environment))
+                || self.environments.iter().any(|named| named == environment))
     }
 
     pub(crate) fn words(&self) -> String {
@@ -51,12 +51,12 @@ impl Taken {
 pub(super) fn taken(old: &Spec, new: &Spec) -> Vec<Taken> {
     let entries = new.removed.iter();
     entries
-        .filter(|one| !old.removed.contains(one))
-        .map(|one| Taken {
-            application: one.application.to_string(),
-            environments: one.environments.iter().map(ToString::to_string).collect(),
-            clusters: one.clusters.iter().map(ToString::to_string).collect(),
-            keep_objects: one.objects == Objects::Keep,
+        .filter(|entry| !old.removed.contains(entry))
+        .map(|entry| Taken {
+            application: entry.application.to_string(),
+            environments: entry.environments.iter().map(ToString::to_string).collect(),
+            clusters: entry.clusters.iter().map(ToString::to_string).collect(),
+            keep_objects: entry.objects == Objects::Keep,
         })
         .collect()
 }

@@ -86,7 +86,7 @@ fn the_same_tree_differs_in_nothing_and_says_what_it_left_out() {
     let left: Vec<String> = all
         .left_out
         .iter()
-        .map(|one| format!("{}/{}", one.application, one.environment))
+        .map(|place| format!("{}/{}", place.application, place.environment))
         .collect();
     // Nobody knows which regions dev has, and another repository is not here.
     assert_eq!(left, ["far/", "region/dev"]);
@@ -141,7 +141,7 @@ fn what_comes_and_goes_is_told_by_name() {
         .unwrap()
         .objects
         .iter()
-        .map(|one| (one.object.as_str(), one.action))
+        .map(|object| (object.object.as_str(), object.action))
         .collect();
     assert_eq!(
         objects,
@@ -207,10 +207,10 @@ fn a_fleet_file_that_changes_tells_who_gains_and_who_loses() {
     let moved: Vec<String> = all
         .placements
         .iter()
-        .map(|one| {
+        .map(|moved| {
             format!(
                 "{}/{} +{:?} -{:?}",
-                one.application, one.environment, one.gained, one.lost
+                moved.application, moved.environment, moved.gained, moved.lost
             )
         })
         .collect();
@@ -225,7 +225,7 @@ fn a_fleet_file_that_changes_tells_who_gains_and_who_loses() {
     let settings: Vec<_> = all
         .settings
         .iter()
-        .map(|one| (one.application.as_str(), one.keys.clone()))
+        .map(|setting| (setting.application.as_str(), setting.keys.clone()))
         .collect();
     assert_eq!(settings, [("web", vec!["namespace"])]);
     // Another label means another fact in a text.

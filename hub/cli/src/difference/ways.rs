@@ -83,7 +83,7 @@ fn release(
     path: &str,
     labels: &BTreeMap<String, String>,
 ) -> Result<(Release, String), WayError> {
-    let said = match &application.helm {
+    let options = match &application.helm {
         None => ChartOptions::default(),
         Some(helm) => {
             let cluster = match place.cluster.as_str() {
@@ -99,12 +99,12 @@ fn release(
         "" => other,
         text => text,
     };
-    let name = or(said.release_name.as_str(), name.as_str());
+    let name = or(options.release_name.as_str(), name.as_str());
     let namespace = or(application.namespace.as_str(), "default");
-    let key = format!("{name} {namespace} {said:?}");
+    let key = format!("{name} {namespace} {options:?}");
     let release = Release {
-        seed: (said.generated == Generated::Derived).then(|| SEED.to_owned()),
-        ..Release::declared(name, namespace, &said)
+        seed: (options.generated == Generated::Derived).then(|| SEED.to_owned()),
+        ..Release::declared(name, namespace, &options)
     };
     Ok((release, key))
 }

@@ -102,10 +102,10 @@ impl Upstream {
     pub(crate) async fn person(&self) -> Result<String, Error> {
         let mut var = command(&self.root);
         var.args(["var", "GIT_AUTHOR_IDENT"]);
-        let said = succeed("var GIT_AUTHOR_IDENT", var).await?;
-        Ok(said
+        let ident = succeed("var GIT_AUTHOR_IDENT", var).await?;
+        Ok(ident
             .rsplit_once('>')
-            .map_or(said.as_str(), |(who, _)| who)
+            .map_or(ident.as_str(), |(who, _)| who)
             .to_owned()
             + ">")
     }
@@ -192,13 +192,13 @@ mod tests {
     #[test]
     fn every_way_to_write_a_remote_is_one_address() {
         let root = Path::new("/nowhere");
-        for (text, wanted) in [
+        for (text, expected) in [
             ("https://h/r.git", "https://h/r.git"),
             ("git@h:team/r.git", "ssh://git@h/team/r.git"),
             ("git@h:/srv/r.git", "ssh://git@h/srv/r.git"),
             ("/srv/r.git", "file:///srv/r.git"),
         ] {
-            assert_eq!(address(root, text), wanted);
+            assert_eq!(address(root, text), expected);
         }
     }
 }

@@ -51,7 +51,7 @@ async fn forge(answers: Vec<(u16, Value)>) -> (String, Asked) {
 }
 
 fn promotion() -> (Promotion, Move) {
-    let one = Move {
+    let moved = Move {
         repository: "fleet".to_owned(),
         url: "https://github.com/acme/fleet".to_owned(),
         source_branch: "dev".to_owned(),
@@ -65,7 +65,7 @@ fn promotion() -> (Promotion, Move) {
     let promotion = Promotion {
         environment: "prod".to_owned(),
         promotes_from: "dev".to_owned(),
-        moves: vec![one.clone()],
+        moves: vec![moved.clone()],
         clusters: vec!["eu-1".to_owned()],
         gates: vec![Step {
             step: StepKind::Health,
@@ -78,7 +78,7 @@ fn promotion() -> (Promotion, Move) {
             opens_at: None,
         }],
     };
-    (promotion, one)
+    (promotion, moved)
 }
 
 fn pull(number: u64, body: &str) -> Value {
@@ -101,14 +101,14 @@ async fn open(answers: Vec<(u16, Value)>) -> (Forge, Asked) {
 
 async fn propose(
     answers: Vec<(u16, Value)>,
-) -> (Result<(PullRequest, bool), Error>, Vec<(String, Value)>) {
+) -> (Result<(PullRequest, Written), Error>, Vec<(String, Value)>) {
     let (forge, asked) = open(answers).await;
-    let (promotion, one) = promotion();
+    let (promotion, moved) = promotion();
     let (head, base) = (
         "flotilla/promote-prod".parse().unwrap(),
         "prod".parse().unwrap(),
     );
-    let result = forge.propose(&head, &base, &promotion, &one, None).await;
+    let result = forge.propose(&head, &base, &promotion, &moved, None).await;
     let asked = asked.lock().clone();
     (result, asked)
 }
@@ -118,8 +118,8 @@ async fn one_pull_request_is_opened_and_then_written_anew_in_place() {
     let other = pull(3, "somebody else's");
     let answers = vec![(200, json!([other])), (201, pull(7, ""))];
     let (opened, asked) = propose(answers).await;
-    let (opened, new) = opened.unwrap();
-    assert_eq!((opened.number, new), (7, true));
+    let (opened, written) = opened.unwrap();
+    assert_eq!((opened.number, written), (7, Written::First));
     let body = asked[1].1["body"].as_str().unwrap().to_owned();
     assert!(
         asked[1].0.starts_with("POST /repos/acme/fleet/pulls "),
@@ -145,7 +145,7 @@ async fn one_pull_request_is_opened_and_then_written_anew_in_place() {
         (200, pull(7, &body)),
     ];
     let (again, asked) = propose(answers).await;
-    assert!(!again.unwrap().1);
+    assert_eq!(again.unwrap().1, Written::Anew);
     assert!(
         asked[2].0.starts_with("PATCH /repos/acme/fleet/pulls/7 "),
         "{asked:?}"
@@ -171,16 +171,16 @@ fn a_token_that_others_read_is_refused_with_what_mends_it() {
 
 #[tokio::test]
 async fn what_may_be_missing_is_said() {
-    for (status, wanted) in [(404, "called acme/fleet"), (302, "its new URL")] {
+    for (status, expected) in [(404, "called acme/fleet"), (302, "its new URL")] {
         let (result, _) = propose(vec![(status, json!({"message": "no"}))]).await;
         let hint = result.unwrap_err().hint().unwrap_or_default();
-        assert!(hint.contains(wanted), "{status}: {hint}");
+        assert!(hint.contains(expected), "{status}: {hint}");
     }
 }
 
 #[tokio::test]
 async fn a_refusal_says_what_the_token_needs_and_never_shows_it() {
-    for (status, wanted) in [
+    for (status, expected) in [
         (401, "does not take the credential"),
         (403, "may not do this"),
         (404, "no such thing"),
@@ -190,7 +190,7 @@ async fn a_refusal_says_what_the_token_needs_and_never_shows_it() {
         let (result, _) = propose(vec![(status, json!({"message": "no"}))]).await;
         let error = result.unwrap_err().to_string();
         assert!(
-            error.contains(wanted) && !error.contains("s3cret"),
+            error.contains(expected) && !error.contains("s3cret"),
             "{error}"
         );
     }
@@ -214,7 +214,9 @@ async fn what_cannot_be_read_in_whole_is_not_written_anew() {
     }
 }
 
-async fn write_comment(answers: Vec<(u16, Value)>) -> (Result<bool, Error>, Vec<(String, Value)>) {
+async fn write_comment(
+    answers: Vec<(u16, Value)>,
+) -> (Result<Written, Error>, Vec<(String, Value)>) {
     let (forge, asked) = open(answers).await;
     let mark = marker(flotilla_forge::Kind::Github, "plan:prod");
     let result = forge.comment(7, &mark, &format!("{mark}\nnew")).await;
@@ -222,17 +224,17 @@ async fn write_comment(answers: Vec<(u16, Value)>) -> (Result<bool, Error>, Vec<
     (result, asked)
 }
 
-fn said(id: u64, body: &str) -> Value {
+fn comment(id: u64, body: &str) -> Value {
     json!({"id": id, "body": body, "user": {"login": "bot"}})
 }
 
 #[tokio::test]
 async fn one_comment_is_written_and_then_written_anew_in_place() {
-    let quoted = said(1, "> <!-- flotilla:plan:prod -->\n> old");
-    let other = said(2, "<!-- flotilla:plan:stage -->\nold");
+    let quoted = comment(1, "> <!-- flotilla:plan:prod -->\n> old");
+    let other = comment(2, "<!-- flotilla:plan:stage -->\nold");
     let none = json!([quoted, other]);
-    let (new, asked) = write_comment(vec![(200, none), (201, said(3, ""))]).await;
-    assert!(new.unwrap());
+    let (new, asked) = write_comment(vec![(200, none), (201, comment(3, ""))]).await;
+    assert_eq!(new.unwrap(), Written::First);
     assert!(
         asked[1]
             .0
@@ -242,15 +244,15 @@ async fn one_comment_is_written_and_then_written_anew_in_place() {
     assert_eq!(asked[1].1["body"], "<!-- flotilla:plan:prod -->\nnew");
 
     // It is on the second page: the first is full.
-    let full: Vec<Value> = (10..110).map(|id| said(id, "talk")).collect();
-    let own = said(3, "<!-- flotilla:plan:prod -->\nold");
+    let full: Vec<Value> = (10..110).map(|id| comment(id, "talk")).collect();
+    let own = comment(3, "<!-- flotilla:plan:prod -->\nold");
     let answers = vec![
         (200, json!(full)),
         (200, json!([other, own])),
-        (200, said(3, "")),
+        (200, comment(3, "")),
     ];
     let (again, asked) = write_comment(answers).await;
-    assert!(!again.unwrap());
+    assert_eq!(again.unwrap(), Written::Anew);
     assert!(
         asked[2]
             .0
@@ -261,14 +263,14 @@ async fn one_comment_is_written_and_then_written_anew_in_place() {
 
 #[tokio::test]
 async fn a_comment_of_somebody_else_with_our_mark_is_left_alone() {
-    let theirs = said(3, "<!-- flotilla:plan:prod -->\nlies");
+    let theirs = comment(3, "<!-- flotilla:plan:prod -->\nlies");
     let answers = vec![
         (200, json!([theirs])),
         (403, json!({"message": "not yours"})),
-        (201, said(4, "")),
+        (201, comment(4, "")),
     ];
     let (new, asked) = write_comment(answers).await;
-    assert!(new.unwrap(), "{asked:?}");
+    assert_eq!(new.unwrap(), Written::First, "{asked:?}");
     let (limited, _) = write_comment(vec![
         (200, json!([theirs])),
         (500, json!({"message": "unwell"})),

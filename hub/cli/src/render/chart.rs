@@ -22,24 +22,24 @@ pub(crate) fn vendored(vendored: &Vendored, paint: Paint) -> String {
         "CHANGE",
         "REPOSITORY",
     ]);
-    for one in &vendored.dependencies {
-        let checked: Vec<&str> = one
+    for chart in &vendored.dependencies {
+        let checked: Vec<&str> = chart
             .checked
             .iter()
             .map(|checked| checked_text(*checked))
             .collect();
-        let change = match one.change {
+        let change = match chart.change {
             Change::Added => Cell::new(Tone::Good, "added"),
             Change::Updated => Cell::new(Tone::Good, "updated"),
             Change::Unchanged => Cell::from("unchanged"),
         };
         table.row([
-            Cell::from(one.name.as_str()),
-            Cell::from(dash(&one.version)),
-            Cell::from(dash(one.file.as_deref().unwrap_or_default())),
+            Cell::from(chart.name.as_str()),
+            Cell::from(dash(&chart.version)),
+            Cell::from(dash(chart.file.as_deref().unwrap_or_default())),
             Cell::from(dash(&checked.join(","))),
             change,
-            Cell::from(dash(&plain_line(&one.repository, MAX))),
+            Cell::from(dash(&plain_line(&chart.repository, MAX))),
         ]);
     }
     let mut text = table.render(paint);
@@ -76,8 +76,8 @@ pub(crate) fn outdated(standings: &[Outdated], paint: Paint) -> String {
         "STANDING",
         "REPOSITORY",
     ]);
-    for one in standings {
-        let standing = match one.standing {
+    for chart in standings {
+        let standing = match chart.standing {
             Standing::Current => Cell::new(Tone::Good, "current"),
             Standing::Update => Cell::new(Tone::Warn, "newer in range"),
             Standing::Beyond => Cell::new(Tone::Warn, "newer beyond range"),
@@ -87,13 +87,13 @@ pub(crate) fn outdated(standings: &[Outdated], paint: Paint) -> String {
         let version =
             |version: &Option<String>| Cell::from(dash(version.as_deref().unwrap_or_default()));
         table.row([
-            Cell::from(one.name.as_str()),
-            Cell::from(dash(&plain_line(&one.range, MAX))),
-            version(&one.current),
-            version(&one.in_range),
-            version(&one.newest),
+            Cell::from(chart.name.as_str()),
+            Cell::from(dash(&plain_line(&chart.range, MAX))),
+            version(&chart.current),
+            version(&chart.in_range),
+            version(&chart.newest),
             standing,
-            Cell::from(dash(&plain_line(&one.repository, MAX))),
+            Cell::from(dash(&plain_line(&chart.repository, MAX))),
         ]);
     }
     table.render(paint)

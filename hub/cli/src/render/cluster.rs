@@ -54,7 +54,8 @@ pub fn describe(cluster: &Cluster, paint: Paint, now: Timestamp) -> String {
             None => "-".to_owned(),
         },
     );
-    let generation = |one: Option<u64>| one.map_or("-".to_owned(), |one| one.to_string());
+    let generation =
+        |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
     field(
         "generation",
         format!(
@@ -76,46 +77,46 @@ pub fn describe(cluster: &Cluster, paint: Paint, now: Timestamp) -> String {
     if !cluster.suspended.is_empty() {
         field("suspended", paint.paint(Tone::Warn, &cluster.suspended));
     }
-    for one in &cluster.applications {
+    for app in &cluster.applications {
         out.push('\n');
-        out.push_str(&placement(one, paint, now));
+        out.push_str(&placement(app, paint, now));
     }
     out
 }
 
-fn placement(one: &Placement, paint: Paint, now: Timestamp) -> String {
+fn placement(placement: &Placement, paint: Paint, now: Timestamp) -> String {
     let short = |revision: &Option<Revision>| {
-        revision.as_ref().map_or("-".to_owned(), |one| {
-            format!("{} {}", one.repository, one.short())
+        revision.as_ref().map_or("-".to_owned(), |revision| {
+            format!("{} {}", revision.repository, revision.short())
         })
     };
     let mut out = format!(
         "{} {}\n  {} {}, {} of {} objects current\n  runs      {}, applied {}\n",
         paint.paint(Tone::Head, "application"),
-        paint.paint(Tone::Head, &one.application),
-        sync_cell(one.sync).painted(paint),
-        health_cell(one.health).painted(paint),
-        one.counts.current,
-        one.counts.total,
-        short(&one.revision),
-        ago(one.applied_at, now),
+        paint.paint(Tone::Head, &placement.application),
+        sync_cell(placement.sync).painted(paint),
+        health_cell(placement.health).painted(paint),
+        placement.counts.current,
+        placement.counts.total,
+        short(&placement.revision),
+        ago(placement.applied_at, now),
     );
-    if one.assigned != one.revision {
-        out.push_str(&format!("  assigned  {}\n", short(&one.assigned)));
+    if placement.assigned != placement.revision {
+        out.push_str(&format!("  assigned  {}\n", short(&placement.assigned)));
     }
-    out.push_str(&format!("  path      {}\n", dash(&one.path)));
+    out.push_str(&format!("  path      {}\n", dash(&placement.path)));
     out.push_str(&format!(
         "  reconcile last pass wrote {}, deleted {}; state since {}\n",
-        one.written,
-        one.pruned,
-        age(one.changed_at, now)
+        placement.written,
+        placement.pruned,
+        age(placement.changed_at, now)
     ));
-    if !one.reason.is_empty() || !one.message.is_empty() {
-        let text = reasoned(&one.reason, &one.message, Tone::Bad, paint);
+    if !placement.reason.is_empty() || !placement.message.is_empty() {
+        let text = reasoned(&placement.reason, &placement.message, Tone::Bad, paint);
         out.push_str(&format!("  {text}\n"));
     }
-    if !one.objects.is_empty() {
-        let mut objects: Vec<&Object> = one.objects.iter().collect();
+    if !placement.objects.is_empty() {
+        let mut objects: Vec<&Object> = placement.objects.iter().collect();
         // Agents send the worst first; a table is still right where one does not.
         objects.sort_by(|a, b| {
             let rank = |object: &Object| (object.health, object.action == ObjectAction::Failed);
@@ -150,7 +151,7 @@ fn placement(one: &Placement, paint: Paint, now: Timestamp) -> String {
         for line in table.render(paint).lines() {
             out.push_str(&format!("  {line}\n"));
         }
-        let more = (one.counts.total as usize).saturating_sub(one.objects.len());
+        let more = (placement.counts.total as usize).saturating_sub(placement.objects.len());
         if more > 0 {
             out.push_str(&format!("  and {more} more, none of them worse\n"));
         }

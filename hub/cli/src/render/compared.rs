@@ -11,27 +11,27 @@ pub fn compared(all: &[EnvironmentDifference], paint: Paint) -> String {
         return "nothing changes\n".to_owned();
     }
     let mut out = String::new();
-    for (index, one) in all.iter().enumerate() {
+    for (index, environment) in all.iter().enumerate() {
         if index > 0 {
             out.push('\n');
         }
-        let touched = one.clusters.len() + one.more_clusters as usize;
-        let how = match (touched, one.in_waves) {
+        let touched = environment.clusters.len() + environment.more_clusters as usize;
+        let how = match (touched, environment.in_waves) {
             (0, _) => "no cluster is touched".to_owned(),
             (_, true) => format!("{}, in waves", count(touched, "cluster")),
             (_, false) => format!("{}, all at once", count(touched, "cluster")),
         };
-        let name = paint.paint(Tone::Head, &one.environment);
+        let name = paint.paint(Tone::Head, &environment.environment);
         out.push_str(&format!("{name}: {how}\n"));
-        if !one.rollout.is_empty() {
-            let text = format!("rollout {} changes it just now", one.rollout);
+        if !environment.rollout.is_empty() {
+            let text = format!("rollout {} changes it just now", environment.rollout);
             out.push_str(&format!("  {}\n", paint.paint(Tone::Warn, &text)));
         }
-        for line in &one.changes {
+        for line in &environment.changes {
             out.push_str(&format!("  {line}\n"));
         }
         let mut table = Table::new(["CLUSTER", "GAINS", "LOSES", "CHANGES", "MOVES FROM"]);
-        for cluster in &one.clusters {
+        for cluster in &environment.clusters {
             let names = |all: &[String]| dash(&all.join(", ")).to_owned();
             table.row([
                 cluster.cluster.clone().into(),
@@ -46,8 +46,8 @@ pub fn compared(all: &[EnvironmentDifference], paint: Paint) -> String {
                 out.push_str(&format!("  {line}\n"));
             }
         }
-        if one.more_clusters > 0 {
-            out.push_str(&format!("  and {} more\n", one.more_clusters));
+        if environment.more_clusters > 0 {
+            out.push_str(&format!("  and {} more\n", environment.more_clusters));
         }
     }
     out

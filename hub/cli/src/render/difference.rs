@@ -14,9 +14,9 @@ const MAX_TEXT: usize = 500;
 /// Names that are shown of a long list.
 const NAMES: usize = 5;
 
-fn count(number: usize, one: &str) -> String {
+fn count(number: usize, noun: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
-    format!("{number} {one}{s}")
+    format!("{number} {noun}{s}")
 }
 
 fn names(all: &[String]) -> String {
@@ -40,12 +40,12 @@ fn names(all: &[String]) -> String {
     }
 }
 
-fn at(one: &At) -> String {
+fn at(place: &At) -> String {
     format!(
         "{} in {}: {}",
-        one.application,
-        one.environment,
-        names(&one.clusters)
+        place.application,
+        place.environment,
+        names(&place.clusters)
     )
 }
 
@@ -70,7 +70,10 @@ fn summary(all: &Difference) -> String {
     let placed = |pick: fn(&crate::difference::Moved) -> usize| -> usize {
         all.placements.iter().map(pick).sum()
     };
-    let (gained, lost) = (placed(|one| one.gained.len()), placed(|one| one.lost.len()));
+    let (gained, lost) = (
+        placed(|moved| moved.gained.len()),
+        placed(|moved| moved.lost.len()),
+    );
     if gained + lost > 0 {
         parts.push(format!("placements: {gained} gained, {lost} lost"));
     }
@@ -108,8 +111,8 @@ fn sign(action: &str) -> (&'static str, Tone) {
 pub(crate) fn text(all: &Difference, paint: Paint) -> String {
     let mut out = String::new();
     for group in &all.changes {
-        for one in &group.at {
-            let _ = writeln!(out, "{}", paint.paint(Tone::Head, &at(one)));
+        for place in &group.at {
+            let _ = writeln!(out, "{}", paint.paint(Tone::Head, &at(place)));
         }
         for (what, error) in [
             ("does not render", &group.error),
@@ -137,38 +140,42 @@ pub(crate) fn text(all: &Difference, paint: Paint) -> String {
             }
         }
     }
-    for one in &all.placements {
-        let place = format!("{} in {}", one.application, one.environment);
-        if !one.gained.is_empty() {
-            let line = format!("+ {place} comes to {}", names(&one.gained));
+    for moved in &all.placements {
+        let place = format!("{} in {}", moved.application, moved.environment);
+        if !moved.gained.is_empty() {
+            let line = format!("+ {place} comes to {}", names(&moved.gained));
             let _ = writeln!(out, "{}", paint.paint(Tone::Good, &line));
         }
-        if !one.lost.is_empty() {
+        if !moved.lost.is_empty() {
             let line = format!(
                 "- {place} is no longer placed on {}{}",
-                names(&one.lost),
-                stays(all, one)
+                names(&moved.lost),
+                stays(all, moved)
             );
             let _ = writeln!(out, "{}", paint.paint(Tone::Bad, &line));
         }
     }
-    for one in &all.removals {
-        let line = format!("- {}", one.words());
+    for removal in &all.removals {
+        let line = format!("- {}", removal.words());
         let _ = writeln!(out, "{}", paint.paint(Tone::Bad, &line));
     }
-    for one in &all.settings {
-        let line = format!("~ {}: other {}", one.application, one.keys.join(", "));
+    for setting in &all.settings {
+        let line = format!(
+            "~ {}: other {}",
+            setting.application,
+            setting.keys.join(", ")
+        );
         let _ = writeln!(out, "{}", paint.paint(Tone::Warn, &line));
     }
-    for one in &all.left_out {
-        let environment = if one.environment.is_empty() {
+    for left in &all.left_out {
+        let environment = if left.environment.is_empty() {
             String::new()
         } else {
-            format!(" in {}", one.environment)
+            format!(" in {}", left.environment)
         };
         let line = format!(
             "? {}{environment} is not compared: {}",
-            one.application, one.why
+            left.application, left.why
         );
         let _ = writeln!(out, "{}", paint.paint(Tone::Dim, &line));
     }
@@ -179,40 +186,40 @@ pub(crate) fn text(all: &Difference, paint: Paint) -> String {
 /// For a comment of at most so many bytes.
 pub(crate) fn markdown(all: &Difference, form: Form) -> String {
     let mut top = format!("**Flotilla: {}**\n", summary(all));
-    for one in &all.placements {
+    for moved in &all.placements {
         let place = plain(
-            &format!("{} in {}", one.application, one.environment),
+            &format!("{} in {}", moved.application, moved.environment),
             MAX_TEXT,
         );
-        if !one.gained.is_empty() {
+        if !moved.gained.is_empty() {
             let _ = writeln!(
                 top,
                 "- {place} comes to {}",
-                plain(&names(&one.gained), MAX_TEXT)
+                plain(&names(&moved.gained), MAX_TEXT)
             );
         }
-        if !one.lost.is_empty() {
-            let lost = plain(&names(&one.lost), MAX_TEXT);
-            let stays = stays(all, one);
+        if !moved.lost.is_empty() {
+            let lost = plain(&names(&moved.lost), MAX_TEXT);
+            let stays = stays(all, moved);
             let _ = writeln!(top, "- {place} is no longer placed on {lost}{stays}");
         }
     }
-    for one in &all.removals {
-        let _ = writeln!(top, "- **{}**", plain(&one.words(), MAX_TEXT));
+    for removal in &all.removals {
+        let _ = writeln!(top, "- **{}**", plain(&removal.words(), MAX_TEXT));
     }
-    for one in &all.settings {
+    for setting in &all.settings {
         let _ = writeln!(
             top,
             "- {}: other {}",
-            plain(&one.application, MAX_TEXT),
-            one.keys.join(", ")
+            plain(&setting.application, MAX_TEXT),
+            setting.keys.join(", ")
         );
     }
     for group in all.changes.iter().filter(|group| !group.error.is_empty()) {
         let places: Vec<String> = group
             .at
             .iter()
-            .map(|one| plain(&at(one), MAX_TEXT))
+            .map(|place| plain(&at(place), MAX_TEXT))
             .collect();
         let _ = writeln!(
             top,
@@ -231,8 +238,8 @@ pub(crate) fn markdown(all: &Difference, form: Form) -> String {
 
 fn section(group: &Group) -> Section {
     let mut text = String::new();
-    for one in &group.at {
-        let _ = writeln!(text, "# {}", at(one));
+    for place in &group.at {
+        let _ = writeln!(text, "# {}", at(place));
     }
     for change in &group.objects {
         let (sign, _) = sign(change.action);
@@ -255,7 +262,7 @@ fn section(group: &Group) -> Section {
 /// What becomes of the objects of an application that loses its place.
 fn stays(all: &Difference, lost: &crate::difference::Moved) -> &'static str {
     let mut removals = all.removals.iter();
-    match removals.any(|one| one.deletes(&lost.application, &lost.environment)) {
+    match removals.any(|removal| removal.deletes(&lost.application, &lost.environment)) {
         true => "",
         false => "; its objects stay",
     }

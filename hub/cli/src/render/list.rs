@@ -85,20 +85,20 @@ pub fn applications(applications: &[Application], paint: Paint) -> String {
         "FAILED",
         "HEALTH",
     ]);
-    for one in applications {
-        let failed = if one.failed > 0 {
+    for application in applications {
+        let failed = if application.failed > 0 {
             Tone::Bad
         } else {
             Tone::Plain
         };
         table.row([
-            Cell::from(one.name.as_str()),
-            Cell::from(one.repository.as_str()),
-            Cell::from(one.path.as_str()),
-            Cell::from(one.renderer.as_str()),
-            Cell::from(format!("{}/{}", one.current, one.clusters)),
-            Cell::new(failed, one.failed.to_string()),
-            health_cell(one.health),
+            Cell::from(application.name.as_str()),
+            Cell::from(application.repository.as_str()),
+            Cell::from(application.path.as_str()),
+            Cell::from(application.renderer.as_str()),
+            Cell::from(format!("{}/{}", application.current, application.clusters)),
+            Cell::new(failed, application.failed.to_string()),
+            health_cell(application.health),
         ]);
     }
     or_none(&table, "applications", paint)
@@ -119,13 +119,13 @@ pub fn environments(environments: &[Environment], paint: Paint, now: Timestamp) 
         "FAILED",
         "HEALTH",
     ]);
-    for one in environments {
-        let failed = if one.failed > 0 {
+    for environment in environments {
+        let failed = if environment.failed > 0 {
             Tone::Bad
         } else {
             Tone::Plain
         };
-        for branch in &one.branches {
+        for branch in &environment.branches {
             let head = branch.head.as_ref();
             let problem = if branch.reason.is_empty() {
                 Tone::Plain
@@ -133,22 +133,22 @@ pub fn environments(environments: &[Environment], paint: Paint, now: Timestamp) 
                 Tone::Bad
             };
             table.row([
-                Cell::from(one.name.as_str()),
-                Cell::from(dash(&one.promotes_from)),
+                Cell::from(environment.name.as_str()),
+                Cell::from(dash(&environment.promotes_from)),
                 Cell::from(branch.repository.as_str()),
-                Cell::from(one.branch.as_str()),
+                Cell::from(environment.branch.as_str()),
                 Cell::from(head.map_or("-".to_owned(), |head| short_commit(&head.commit))),
                 Cell::from(age(branch.seen_at, now)),
                 Cell::new(problem, age(branch.checked_at, now)),
-                Cell::from(format!("{}/{}", one.current, one.clusters)),
-                Cell::new(failed, one.failed.to_string()),
-                health_cell(one.health),
+                Cell::from(format!("{}/{}", environment.current, environment.clusters)),
+                Cell::new(failed, environment.failed.to_string()),
+                health_cell(environment.health),
             ]);
         }
     }
     let mut out = or_none(&table, "environments", paint);
-    for one in environments {
-        for branch in one
+    for environment in environments {
+        for branch in environment
             .branches
             .iter()
             .filter(|branch| !branch.reason.is_empty())
@@ -156,7 +156,7 @@ pub fn environments(environments: &[Environment], paint: Paint, now: Timestamp) 
             out.push_str(&format!(
                 "\n{}/{}: {}: {}\n",
                 branch.repository,
-                one.branch,
+                environment.branch,
                 paint.paint(Tone::Bad, &branch.reason),
                 branch.message
             ));
@@ -243,17 +243,17 @@ fn given_up(hub: &Hub, paint: Paint, now: Timestamp) -> String {
         title.push_str(&format!(", the last {}", hub.given_up.len()));
     }
     let mut table = Table::new(vec!["TARGET", "EVENT", "WHERE", "AGE", "WHY"]);
-    for one in &hub.given_up {
-        let place = match one.rollout.as_str() {
-            "" => one.environment.as_str(),
+    for delivery in &hub.given_up {
+        let place = match delivery.rollout.as_str() {
+            "" => delivery.environment.as_str(),
             rollout => rollout,
         };
         table.row(vec![
-            Cell::from(one.target.as_str()),
-            Cell::from(one.event.as_str()),
+            Cell::from(delivery.target.as_str()),
+            Cell::from(delivery.event.as_str()),
             Cell::from(dash(place)),
-            Cell::from(age(one.at, now)),
-            Cell::from(one.why.as_str()),
+            Cell::from(age(delivery.at, now)),
+            Cell::from(delivery.why.as_str()),
         ]);
     }
     format!(

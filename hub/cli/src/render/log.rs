@@ -37,8 +37,8 @@ fn entry_cells(entry: &Entry) -> [Cell; 7] {
         (detail, reason) => format!("{detail}: {reason}"),
     };
     let place = match (entry.environment.as_str(), entry.clusters.as_slice()) {
-        ("", [one]) => one.clone(),
-        (environment, [one]) => format!("{environment}/{one}"),
+        ("", [cluster]) => cluster.clone(),
+        (environment, [cluster]) => format!("{environment}/{cluster}"),
         (environment, _) => environment.to_owned(),
     };
     let at = entry

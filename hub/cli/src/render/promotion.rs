@@ -13,33 +13,33 @@ pub fn promotion(promotion: &Promotion, paint: Paint, columns: Option<usize>) ->
         paint.paint(Tone::Head, &promotion.promotes_from),
         paint.paint(Tone::Head, &promotion.environment)
     );
-    for one in &promotion.moves {
-        let from = match one.from_commit.as_str() {
+    for moved in &promotion.moves {
+        let from = match moved.from_commit.as_str() {
             "" => "(new branch)".to_owned(),
             commit => short_commit(commit),
         };
         out.push_str(&format!(
             "\n{} ({})\n  {} {} -> {}\n",
-            paint.paint(Tone::Head, &one.repository),
-            one.url,
-            one.target_branch,
+            paint.paint(Tone::Head, &moved.repository),
+            moved.url,
+            moved.target_branch,
             from,
-            short_commit(&one.to_commit),
+            short_commit(&moved.to_commit),
         ));
-        if !one.applications.is_empty() {
+        if !moved.applications.is_empty() {
             out.push_str(&format!(
                 "  applications: {}\n",
-                one.applications.join(", ")
+                moved.applications.join(", ")
             ));
         }
-        if one.commit_count > 0 {
-            out.push_str(&format!("  {}:\n", count(one.commit_count, "commit")));
+        if moved.commit_count > 0 {
+            out.push_str(&format!("  {}:\n", count(moved.commit_count, "commit")));
         }
-        for commit in &one.commits {
+        for commit in &moved.commits {
             let (id, subject) = commit.split_once(' ').unwrap_or((commit, ""));
             out.push_str(&format!("    {} {subject}\n", paint.paint(Tone::Warn, id)));
         }
-        let more = one.commit_count.saturating_sub(one.commits.len());
+        let more = moved.commit_count.saturating_sub(moved.commits.len());
         if more > 0 {
             out.push_str(&format!("    and {more} more\n"));
         }

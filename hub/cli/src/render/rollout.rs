@@ -134,14 +134,14 @@ pub fn rollout(
     let worth = rollout
         .clusters
         .iter()
-        .filter(|one| !matches!(one.phase, Phase::Done | Phase::Waiting));
-    for one in worth.clone().take(MAX_CLUSTERS) {
+        .filter(|cluster| !matches!(cluster.phase, Phase::Done | Phase::Waiting));
+    for cluster in worth.clone().take(MAX_CLUSTERS) {
         table.row([
-            one.cluster.as_str().into(),
-            one.wave.as_str().into(),
-            Cell::new(phase_tone(&one.phase), one.phase.as_str()),
-            age(one.since, now).into(),
-            why(one, rollout, now).into(),
+            cluster.cluster.as_str().into(),
+            cluster.wave.as_str().into(),
+            Cell::new(phase_tone(&cluster.phase), cluster.phase.as_str()),
+            age(cluster.since, now).into(),
+            why(cluster, rollout, now).into(),
         ]);
     }
     if !table.is_empty() {
@@ -157,12 +157,12 @@ pub fn rollout(
         quarantined: decisions
             .quarantined
             .iter()
-            .map(|one| Quarantine {
-                reason: match one.rollout == rollout.id {
+            .map(|failure| Quarantine {
+                reason: match failure.rollout == rollout.id {
                     true => String::new(),
-                    false => one.reason.clone(),
+                    false => failure.reason.clone(),
                 },
-                ..one.clone()
+                ..failure.clone()
             })
             .collect(),
         ..decisions.clone()
@@ -274,28 +274,28 @@ fn wave_note(wave: &Wave, rollout: &Rollout) -> String {
                 some => format!(" ({})", some.join(", ")),
             };
             let given = wave.approved_by.len();
-            let wanted = count(wave.approvals as usize, "approval");
-            notes.push(format!("{given} of {wanted}{by}"));
+            let required = count(wave.approvals as usize, "approval");
+            notes.push(format!("{given} of {required}{by}"));
         }
     }
     notes.join(", ")
 }
 
 /// Why a cluster is where it is; for one that soaks, how much of it is over.
-fn why(one: &Progress, rollout: &Rollout, now: Timestamp) -> String {
+fn why(cluster: &Progress, rollout: &Rollout, now: Timestamp) -> String {
     let soak = rollout
         .waves
         .iter()
-        .find(|wave| wave.name == one.wave)
+        .find(|wave| wave.name == cluster.wave)
         .map(|wave| wave.soak_seconds)
         .filter(|soak| *soak > 0);
-    match (&one.phase, one.message.as_str(), soak) {
-        (Phase::Soaking, "", Some(soak)) if !one.unchanged => format!(
+    match (&cluster.phase, cluster.message.as_str(), soak) {
+        (Phase::Soaking, "", Some(soak)) if !cluster.unchanged => format!(
             "healthy for {} of {}",
-            age(one.since, now),
+            age(cluster.since, now),
             span(i64::from(soak))
         ),
-        (_, "", _) if one.unchanged => "changes nothing here".to_owned(),
+        (_, "", _) if cluster.unchanged => "changes nothing here".to_owned(),
         (Phase::Started, "", _) => "no report of this commit yet".to_owned(),
         (_, message, _) => dash(message).to_owned(),
     }
@@ -349,13 +349,13 @@ pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
         lines.push(format!("{subject} is pinned {}", pinned(pin, now)));
     }
     let present = decisions.quarantined.iter();
-    for one in present.filter(|one| !decisions.is_history(one)) {
-        let colon = if one.reason.is_empty() { "" } else { ": " };
+    for failure in present.filter(|failure| !decisions.is_history(failure)) {
+        let colon = if failure.reason.is_empty() { "" } else { ": " };
         lines.push(format!(
             "{} is not tried again since {}{colon}{}",
-            short(&one.commits),
-            one.rollout,
-            one.reason
+            short(&failure.commits),
+            failure.rollout,
+            failure.reason
         ));
     }
     if let Some(good) = decisions.good.last() {

@@ -31,7 +31,10 @@ pub fn status(fleet: &Fleet, options: StatusOptions) -> String {
         out.push_str(&summary(environment, options));
     }
     if fleet.clusters.is_empty() {
-        let first = fleet.environments.iter().all(|one| one.clusters == 0);
+        let first = fleet
+            .environments
+            .iter()
+            .all(|environment| environment.clusters == 0);
         if !out.is_empty() {
             out.push('\n');
         }
@@ -46,7 +49,7 @@ pub fn status(fleet: &Fleet, options: StatusOptions) -> String {
         fleet
             .environments
             .iter()
-            .position(|one| one.name == cluster.environment)
+            .position(|environment| environment.name == cluster.environment)
             .unwrap_or(usize::MAX)
     };
     let mut clusters: Vec<&Cluster> = fleet.clusters.iter().collect();
@@ -174,12 +177,12 @@ fn steering(environment: &Environment, now: Timestamp) -> Vec<(Tone, String)> {
         }
         lines.extend(next(rollout).map(|next| (Tone::Note, format!("next: {next}"))));
     }
-    for one in &environment.quarantined {
-        let alone = match one.commits.as_slice() {
+    for failure in &environment.quarantined {
+        let alone = match failure.commits.as_slice() {
             [alone] => Some(alone.commit.as_str()),
             _ => None,
         };
-        lines.push((Tone::Bad, one.told(&environment.name, alone)));
+        lines.push((Tone::Bad, failure.told(&environment.name, alone)));
     }
     let stopped = stopped(&environment.paused, &environment.hold, now);
     lines.extend(stopped.map(|line| (Tone::Warn, line)));
@@ -206,9 +209,15 @@ fn row(cluster: &Cluster, options: StatusOptions) -> Vec<Cell> {
     ];
     if options.wide {
         let placements = cluster.applications.iter();
-        let good = placements.clone().filter(|one| one.is_current()).count();
-        let objects: u32 = placements.clone().map(|one| one.counts.total).sum();
-        let current: u32 = placements.map(|one| one.counts.current).sum();
+        let good = placements
+            .clone()
+            .filter(|placement| placement.is_current())
+            .count();
+        let objects: u32 = placements
+            .clone()
+            .map(|placement| placement.counts.total)
+            .sum();
+        let current: u32 = placements.map(|placement| placement.counts.current).sum();
         let generation = |generation: Option<u64>| {
             generation.map_or("-".to_owned(), |generation| generation.to_string())
         };
@@ -237,28 +246,30 @@ pub(super) fn revision(cluster: &Cluster) -> Cell {
         all.dedup();
         match all.as_slice() {
             [] => "-".to_owned(),
-            [one] => one.clone(),
+            [revision] => revision.clone(),
             several => count(several.len(), "revision"),
         }
     };
-    let runs = of(|one| {
-        one.revision
+    let runs = of(|placement| {
+        placement
+            .revision
             .as_ref()
             .map_or("-".to_owned(), Revision::short)
     });
-    let wanted = of(|one| {
-        one.assigned
+    let assigned = of(|placement| {
+        placement
+            .assigned
             .as_ref()
             .map_or("-".to_owned(), Revision::short)
     });
     if cluster
         .applications
         .iter()
-        .all(|one| one.assigned == one.revision || one.assigned.is_none())
+        .all(|placement| placement.assigned == placement.revision || placement.assigned.is_none())
     {
         Cell::from(runs)
     } else {
-        Cell::new(Tone::Warn, format!("{runs} -> {wanted}"))
+        Cell::new(Tone::Warn, format!("{runs} -> {assigned}"))
     }
 }
 
@@ -266,7 +277,7 @@ fn applied_at(cluster: &Cluster) -> Option<Timestamp> {
     cluster
         .applications
         .iter()
-        .filter_map(|one| one.applied_at)
+        .filter_map(|placement| placement.applied_at)
         .max()
 }
 
@@ -329,27 +340,27 @@ fn problems(cluster: &Cluster, paint: Paint, now: Timestamp) -> Vec<String> {
             &cluster.suspended,
         );
     }
-    for one in &cluster.applications {
-        let bad = !matches!(one.sync, SyncState::Synced | SyncState::Applying)
-            || one.health == Health::Failed
-            || !one.reason.is_empty();
-        if !bad || (one.reason.is_empty() && one.message.is_empty()) {
+    for placement in &cluster.applications {
+        let bad = !matches!(placement.sync, SyncState::Synced | SyncState::Applying)
+            || placement.health == Health::Failed
+            || !placement.reason.is_empty();
+        if !bad || (placement.reason.is_empty() && placement.message.is_empty()) {
             continue;
         }
-        let what = if one.sync == SyncState::Synced {
-            one.health.as_str()
+        let what = if placement.sync == SyncState::Synced {
+            placement.health.as_str()
         } else {
-            one.sync.as_str()
+            placement.sync.as_str()
         };
-        let tone = if one.health == Health::Failed
-            || matches!(one.sync, SyncState::Refused | SyncState::OutOfSync)
+        let tone = if placement.health == Health::Failed
+            || matches!(placement.sync, SyncState::Refused | SyncState::OutOfSync)
         {
             Tone::Bad
         } else {
             Tone::Warn
         };
-        let subject = format!("{}/{}", cluster.name, one.application);
-        add(tone, &subject, what, &one.reason, &one.message);
+        let subject = format!("{}/{}", cluster.name, placement.application);
+        add(tone, &subject, what, &placement.reason, &placement.message);
     }
     lines
 }

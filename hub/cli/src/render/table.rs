@@ -12,7 +12,7 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// With a meaning.
+    /// A text with a meaning, which decides its colour.
     #[must_use]
     pub fn new(tone: Tone, text: impl Into<String>) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl Cell {
         paint.paint(self.tone, &self.text)
     }
 
-    /// Without its meaning.
+    /// The text alone, without the colour of its meaning.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text

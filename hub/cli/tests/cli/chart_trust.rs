@@ -168,8 +168,18 @@ fn registries_with_certificates_of_their_own_and_redirects_out_of_tls() {
     sent_on.add_repository("team", &format!("{}/charts", server.url()), PASSWORD);
     // Whether it is followed or refused: nobody hears the password.
     let _ = sent_on.chart(&["vendor", "shop", "--ca-file", "ca.pem"]);
-    assert!(server.asked().iter().all(|one| one.authorization.is_some()));
-    assert!(plain.asked().iter().all(|one| one.authorization.is_none()));
+    assert!(
+        server
+            .asked()
+            .iter()
+            .all(|request| request.authorization.is_some())
+    );
+    assert!(
+        plain
+            .asked()
+            .iter()
+            .all(|request| request.authorization.is_none())
+    );
 }
 
 /// A registry that gives tokens, and somebody whose login only a helper knows.
@@ -223,16 +233,16 @@ fn logins_that_a_helper_keeps() {
     let asked = server.asked();
     let token = asked
         .iter()
-        .find(|one| one.path.starts_with("/token"))
+        .find(|request| request.path.starts_with("/token"))
         .unwrap();
     assert!(token.body.contains("grant_type=refresh_token"), "{token:?}");
     assert!(token.body.contains(&format!("refresh_token={PASSWORD}")));
-    assert!(asked.iter().all(|one| !one.path.contains(PASSWORD)));
+    assert!(asked.iter().all(|request| !request.path.contains(PASSWORD)));
 }
 
 #[test]
 fn helpers_that_fail_say_so_and_say_no_secret() {
-    for (script, said) in [
+    for (script, expected) in [
         // It has no login: as nobody.
         (
             "echo 'credentials not found'; exit 1",
@@ -249,7 +259,7 @@ fn helpers_that_fail_say_so_and_say_no_secret() {
     ] {
         let server = registry(|_, reply| reply, "");
         let errors = helped(&server, script).refused(&["vendor", "shop", "--plain-http"]);
-        assert!(errors.contains(said), "{said}: {errors}");
+        assert!(errors.contains(expected), "{expected}: {errors}");
         assert!(!errors.contains(PASSWORD), "{errors}");
     }
     let server = registry(|_, reply| reply, "");

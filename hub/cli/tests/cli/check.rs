@@ -38,14 +38,14 @@ fn a_check_says_what_is_wrong_by_words_json_and_exit_code() {
     let output = hub.run(&["check"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let text = stdout(&output);
-    for wanted in [
+    for expected in [
         "  ✓ its store (sqlite) takes what is decided\n",
         "  ✗ the fleet file on its disk is not in force: fleet.yaml:3:",
         "  ✓ ada is viewer in prod\n",
         "  ! waiting to be accepted: prod-3\n",
         "  ! prod is pinned\n      flotilla explain prod\n",
     ] {
-        assert!(text.contains(wanted), "{wanted}\n{text}");
+        assert!(text.contains(expected), "{expected}\n{text}");
     }
     let fleet = hub.directory().join("fleet.yaml");
     std::fs::write(&fleet, "kind: Fleet\n").unwrap();
@@ -55,7 +55,7 @@ fn a_check_says_what_is_wrong_by_words_json_and_exit_code() {
     schema::hold("check", &value);
     assert_eq!(value["outcome"], "wrong");
     let groups = value["groups"].as_array().unwrap();
-    let file = groups.iter().find(|one| one["name"] == "fleet file");
+    let file = groups.iter().find(|group| group["name"] == "fleet file");
     let finding = &file.unwrap()["findings"][0];
     assert_eq!(finding["outcome"], "wrong", "{finding}");
 }

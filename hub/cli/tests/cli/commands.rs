@@ -99,18 +99,21 @@ fn a_context_of_another_authority_is_told_apart_from_a_hub_that_is_away() {
     for key in ["certificate", "key"] {
         mixed[key] = other[key].clone();
     }
-    let said = refused(&mixed, "client.yaml");
+    let message = refused(&mixed, "client.yaml");
     // Whether the reason arrives before the end of the connection is a race that TCP decides.
-    let told = said.contains("does not take this context's certificate (");
+    let told = message.contains("does not take this context's certificate (");
     assert!(
-        told || said.contains("the hub ended the connection"),
-        "{said}"
+        told || message.contains("the hub ended the connection"),
+        "{message}"
     );
-    assert!(said.contains("flotilla operator set NAME"), "{said}");
+    assert!(message.contains("flotilla operator set NAME"), "{message}");
     let mut mixed = read(&here);
     mixed["trustBundle"] = other["trustBundle"].clone();
-    let said = refused(&mixed, "roots.yaml");
-    assert!(said.contains("does not come from the roots"), "{said}");
+    let message = refused(&mixed, "roots.yaml");
+    assert!(
+        message.contains("does not come from the roots"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -123,15 +126,15 @@ fn a_closed_pipe_is_quiet() {
         .spawn()
         .unwrap();
     drop(child.stdout.take());
-    let mut said = String::new();
+    let mut message = String::new();
     child
         .stderr
         .take()
         .unwrap()
-        .read_to_string(&mut said)
+        .read_to_string(&mut message)
         .unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert_eq!(said, "");
+    assert_eq!(message, "");
 }
 
 /// Who reads no more is not waited for until the next change.
@@ -165,11 +168,11 @@ fn a_watch_ends_when_its_reader_does() {
 fn a_cluster_that_is_not_there_is_not_asked_about() {
     let hub = Hub::start(Fake::default());
     let output = hub.run(&["cluster", "remove", "nosuch", "--reason", "x"]);
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(
-        said.contains("nosuch") && !said.contains("needs an answer"),
-        "{said}"
+        message.contains("nosuch") && !message.contains("needs an answer"),
+        "{message}"
     );
 }
 
@@ -239,8 +242,8 @@ fn an_acceptance_says_what_the_hub_notes_of_it() {
     let hub = Hub::start(Fake::default());
     let output = hub.run(&["cluster", "accept", "prod-1", "--env", "prod"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let said = stderr(&output) + &stdout(&output);
-    assert!(said.contains("; its token was for dev"), "{said}");
+    let message = stderr(&output) + &stdout(&output);
+    assert!(message.contains("; its token was for dev"), "{message}");
 }
 
 #[test]
@@ -300,15 +303,15 @@ fn a_removal_is_shown_asked_for_noted_and_printed_for_the_fleet_file() {
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     assert_eq!(stdout(&done), format!("{lines}  keepObjects: true\n"));
     let steered = steered.lock();
-    let [one] = steered.as_slice() else {
+    let [request] = steered.as_slice() else {
         panic!("{steered:?}");
     };
-    assert_eq!(one.action(), v1::SteerAction::RemoveApplication);
+    assert_eq!(request.action(), v1::SteerAction::RemoveApplication);
     assert_eq!(
         (
-            one.application.as_str(),
-            one.environment.as_str(),
-            one.keep_objects
+            request.application.as_str(),
+            request.environment.as_str(),
+            request.keep_objects
         ),
         ("guestbook", "prod", true)
     );
@@ -336,12 +339,18 @@ fn resume_knows_environments_from_clusters() {
         "without a reason"
     );
     let steered = steered.lock();
-    let said: Vec<(v1::SteerAction, &str, &str)> = steered
+    let requests: Vec<(v1::SteerAction, &str, &str)> = steered
         .iter()
-        .map(|one| (one.action(), one.cluster.as_str(), one.environment.as_str()))
+        .map(|request| {
+            (
+                request.action(),
+                request.cluster.as_str(),
+                request.environment.as_str(),
+            )
+        })
         .collect();
     assert_eq!(
-        said,
+        requests,
         [
             (v1::SteerAction::Suspend, "prod-1", ""),
             (v1::SteerAction::Resume, "prod-1", ""),
@@ -362,9 +371,9 @@ fn status_says_that_the_fleet_file_on_disk_is_not_in_force() {
     });
     let output = hub.run(&["status"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let said = stderr(&output);
+    let message = stderr(&output);
     assert!(
-        said.contains("is not in force: fleet.yaml:3: what?; `flotilla hub`"),
-        "{said}"
+        message.contains("is not in force: fleet.yaml:3: what?; `flotilla hub`"),
+        "{message}"
     );
 }

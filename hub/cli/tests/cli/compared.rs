@@ -54,7 +54,7 @@ fn what_is_no_fleet_file_or_can_never_work_is_refused_before_anybody_is_asked() 
         "web, repo",
         "web, placement: {environments: [dev], selector: a=b}, repo",
     ) + "clusters:\n- {name: d1, environment: dev}\n";
-    for (name, text, wanted) in [
+    for (name, text, expected) in [
         ("broken.yaml", "kind: Fleet\n", "broken.yaml"),
         (
             "never.yaml",
@@ -66,7 +66,7 @@ fn what_is_no_fleet_file_or_can_never_work_is_refused_before_anybody_is_asked() 
         // The context is never looked for.
         let output = hub.run(&["--context", "nobody", "check", "--fleet-file", &file]);
         assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains(wanted), "{}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
         assert!(stdout(&output).is_empty());
     }
     let output = hub.run(&["check", "--fleet-file", "/nowhere.yaml"]);

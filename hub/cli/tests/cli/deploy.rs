@@ -27,7 +27,11 @@ fn manifests(directory: &str) -> Vec<(PathBuf, Value)> {
         let text = std::fs::read_to_string(&path).unwrap();
         let documents = parse_documents(&text, &Limits::default())
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        all.extend(documents.into_iter().map(|one| (path.clone(), one.value)));
+        all.extend(
+            documents
+                .into_iter()
+                .map(|document| (path.clone(), document.value)),
+        );
     }
     assert!(!all.is_empty(), "{directory}");
     all
@@ -96,12 +100,12 @@ fn the_agents_chart_takes_what_join_manifest_prints_for_it() {
     ]);
     assert_eq!(rendered.status.code(), Some(0), "{}", stderr(&rendered));
     let text = stdout(&rendered);
-    for wanted in [
+    for expected in [
         "kind: StatefulSet",
         "flt_id_secret",
         "hub.example.org:8443",
         "prod-1",
     ] {
-        assert!(text.contains(wanted), "{wanted}\n{text}");
+        assert!(text.contains(expected), "{expected}\n{text}");
     }
 }

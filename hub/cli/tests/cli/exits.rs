@@ -13,13 +13,13 @@ fn commands() -> BTreeSet<String> {
         .lines()
         .filter_map(|line| line.strip_prefix("==== flotilla "))
         .collect();
-    let has_own = |one: &str| {
-        let below = format!("{one} ");
-        !all.iter().any(|other| other.starts_with(&below)) || one == "audit"
+    let has_own = |command: &str| {
+        let below = format!("{command} ");
+        !all.iter().any(|other| other.starts_with(&below)) || command == "audit"
     };
     all.iter()
-        .filter(|one| has_own(one))
-        .map(|one| (*one).to_owned())
+        .filter(|command| has_own(command))
+        .map(|command| (*command).to_owned())
         .collect()
 }
 
@@ -83,7 +83,10 @@ const ERRORS: &[(&str, &str)] = &[
 
 #[test]
 fn every_command_that_cannot_do_what_it_is_asked_exits_with_2() {
-    let listed: BTreeSet<String> = ERRORS.iter().map(|(one, _)| (*one).to_owned()).collect();
+    let listed: BTreeSet<String> = ERRORS
+        .iter()
+        .map(|(command, _)| (*command).to_owned())
+        .collect();
     assert_eq!(listed, commands(), "a command has no row in this table");
     let hub = Hub::start(Fake::default());
     // A file that is no context file, so that nobody is asked anything.
@@ -96,18 +99,21 @@ fn every_command_that_cannot_do_what_it_is_asked_exits_with_2() {
             .env("FLOTILLA_CONFIG", &broken)
             .output()
             .unwrap();
-        let said = stderr(&output);
+        let message = stderr(&output);
         // What a check could not see is told in its list.
-        let wanted = if *command == "check" {
+        let expected = if *command == "check" {
             &[1, 2][..]
         } else {
             &[2]
         };
         let code = output.status.code().unwrap_or_default();
-        assert!(wanted.contains(&code), "{command} {rest}: {code} {said}");
         assert!(
-            !said.contains("panicked") && (*command == "check" || said.contains("error")),
-            "{command} {rest}: {said}"
+            expected.contains(&code),
+            "{command} {rest}: {code} {message}"
+        );
+        assert!(
+            !message.contains("panicked") && (*command == "check" || message.contains("error")),
+            "{command} {rest}: {message}"
         );
         // A flag that there is not.
         let output = hub.run(&[&words[..], &["--nonsense"]].concat());

@@ -157,8 +157,21 @@ pub(crate) fn clusters() -> Vec<v1::ClusterStatus> {
     ]
 }
 
+/// A rollout of `prod` that came to a halt.
+pub(crate) fn halted() -> v1::RolloutStatus {
+    v1::RolloutStatus {
+        id: "prod-7".to_owned(),
+        environment: "prod".to_owned(),
+        state: "halted".to_owned(),
+        target: commit(NEW),
+        from: commit(&"0123456789".repeat(4)),
+        created_at: ago(600),
+        ..v1::RolloutStatus::default()
+    }
+}
+
 pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
-    let one = |name: &str, from: &str, clusters, failed| v1::EnvironmentStatus {
+    let environment = |name: &str, from: &str, clusters, failed| v1::EnvironmentStatus {
         name: name.to_owned(),
         branch: name.to_owned(),
         promotes_from: from.to_owned(),
@@ -181,7 +194,10 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
         .into(),
         ..v1::EnvironmentStatus::default()
     };
-    let mut environments = vec![one("dev", "", 1, 0), one("prod", "dev", 2, 1)];
+    let mut environments = vec![
+        environment("dev", "", 1, 0),
+        environment("prod", "dev", 2, 1),
+    ];
     environments[1].branches[0].reason = "RepositoryUnavailable".to_owned();
     environments[1].branches[0].message = "connection refused".to_owned();
     let mark = |by: &str, reason: &str| {
@@ -193,11 +209,6 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
         })
     };
     environments[1].rollout = Some(v1::RolloutStatus {
-        id: "prod-7".to_owned(),
-        environment: "prod".to_owned(),
-        state: "halted".to_owned(),
-        target: commit(NEW),
-        from: commit(&"0123456789".repeat(4)),
         waves: vec![
             v1::WaveStatus {
                 name: "canary".to_owned(),
@@ -210,10 +221,9 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
                 ..v1::WaveStatus::default()
             },
         ],
-        created_at: ago(600),
         started_at: ago(590),
         note: "1 failed, and the budget is 0: prod-1 (web failed)".to_owned(),
-        ..v1::RolloutStatus::default()
+        ..halted()
     });
     environments[1].hold = mark("hub", "prod-6 was rolled back: 1 failed").map(|mark| v1::Mark {
         rolled_back: "prod-6".to_owned(),
@@ -230,7 +240,10 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
 /// The same, where every branch was read at the last look.
 pub(crate) fn read_environments() -> Vec<v1::EnvironmentStatus> {
     let mut environments = environments();
-    for branch in environments.iter_mut().flat_map(|one| &mut one.branches) {
+    for branch in environments
+        .iter_mut()
+        .flat_map(|environment| &mut environment.branches)
+    {
         branch.reason.clear();
         branch.message.clear();
     }
@@ -318,7 +331,7 @@ pub(crate) fn plans() -> Vec<v1::ApplicationPlan> {
 
 /// What a fleet file would change.
 pub(crate) fn compared() -> Vec<v1::EnvironmentDifference> {
-    let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+    let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect();
     vec![
         v1::EnvironmentDifference {
             environment: "prod".to_owned(),

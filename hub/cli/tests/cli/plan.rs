@@ -107,9 +107,9 @@ fn a_hub_that_forgot_the_plan_is_told_of_with_what_to_do() {
     let hub = hub(vec![plan(Vec::new(), 3)]);
     let output = hub.run(&ASK);
     assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output);
-    assert!(said.contains("the hub was started anew"), "{said}");
-    assert!(said.contains("run the same command again"), "{said}");
+    let message = stderr(&output);
+    assert!(message.contains("the hub was started anew"), "{message}");
+    assert!(message.contains("run the same command again"), "{message}");
 }
 
 #[test]

@@ -41,16 +41,16 @@ impl Repository {
         std::fs::create_dir(&work).unwrap();
         git(&work, &["init", "-q", "-b", "dev"]);
         git(directory.path(), &["init", "-q", "--bare", "bare.git"]);
-        let one = Self {
+        let origin = Self {
             directory,
             work,
             bare,
         };
-        one.commit("one");
-        one.push("dev:prod");
-        one.commit("two");
-        one.push("dev:dev");
-        one
+        origin.commit("one");
+        origin.push("dev:prod");
+        origin.commit("two");
+        origin.push("dev:dev");
+        origin
     }
 
     fn commit(&self, subject: &str) {
@@ -134,16 +134,16 @@ fn a_push_that_is_refused_is_told_with_a_way_on() {
     let before = repository.head("prod");
     repository.refuse_pushes("prod takes pull requests only");
     let refused = hub.run(&["promote", "prod", "--yes"]);
-    let said = stderr(&refused);
-    assert_eq!(refused.status.code(), Some(2), "{said}");
+    let message = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{message}");
     for words in [
         "prod takes pull requests only",
         "prod was not moved",
         "--pull-request",
     ] {
-        assert!(said.contains(words), "{words}: {said}");
+        assert!(message.contains(words), "{words}: {message}");
     }
-    assert!(!said.contains("somebody else"), "{said}");
+    assert!(!message.contains("somebody else"), "{message}");
     assert_eq!(repository.head("prod"), before);
     repository.take_pushes();
     let again = hub.run(&["promote", "prod", "--yes"]);
@@ -263,12 +263,12 @@ fn a_branch_that_cannot_be_read_is_not_said_to_have_everything() {
             ..Fake::default()
         })
         .run(&["promote", "prod", "--yes"]);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(!said.contains("already has"), "{said}");
-        let wanted = format!("prod of fleet cannot be read ({reason}): as it is");
-        assert!(said.contains(&wanted), "{said}");
-        said
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(!message.contains("already has"), "{message}");
+        let expected = format!("prod of fleet cannot be read ({reason}): as it is");
+        assert!(message.contains(&expected), "{message}");
+        message
     };
     let unavailable = refused("RepositoryUnavailable");
     assert!(!unavailable.contains("git push"), "{unavailable}");

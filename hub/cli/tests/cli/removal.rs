@@ -93,10 +93,10 @@ fn a_removal_is_pushed_with_its_person_and_reason_and_the_clone_stays_as_it_is()
         "+  environments: [prod]",
         "+- application: guestbook",
     ] {
-        let said = stderr(&shown);
+        let message = stderr(&shown);
         assert!(
-            said.contains(line) || line.starts_with('-'),
-            "{line}: {said}"
+            message.contains(line) || line.starts_with('-'),
+            "{line}: {message}"
         );
     }
     let asked = world.remove(&hub, &["--env", "prod"]);
@@ -109,20 +109,20 @@ fn a_removal_is_pushed_with_its_person_and_reason_and_the_clone_stays_as_it_is()
     assert_eq!(stdout(&done), "", "there is nothing left to commit");
     assert_eq!(steered.lock().len(), 1, "the hub notes who wants it");
     assert_eq!(git(&world.bare, &["rev-parse", "main^"]), world.first);
-    let said = git(
+    let changed = git(
         &world.bare,
         &["log", "-1", "--format=%an <%ae>%n%B", "main"],
     );
     assert_eq!(
-        said,
+        changed,
         "Ada Lovelace <ada@example.org>\nRemove application guestbook from prod\n\nnobody reads it\n\n\
          Requested-by: Ada Lovelace <ada@example.org>"
     );
-    let wanted = FLEET.replace(
+    let expected = FLEET.replace(
         "- name: guestbook   # what people see\n",
         "- name: guestbook   # what people see\n  placement: {environments: [dev]}\n",
     ) + "removed:\n- application: guestbook\n  environments: [prod]";
-    assert_eq!(git(&world.bare, &["show", "main:hub/fleet.yaml"]), wanted);
+    assert_eq!(git(&world.bare, &["show", "main:hub/fleet.yaml"]), expected);
     assert_eq!(git(&world.bare, &["show", "main:notes"]), "one");
     assert_eq!(world.state(), before);
     let again = world.remove(&hub, &["--env", "prod", "--yes"]);
@@ -149,14 +149,14 @@ fn a_push_that_is_refused_is_told_and_loses_nothing() {
     std::fs::set_permissions(&hook, executable).unwrap();
     let before = world.state();
     let output = world.remove(&hub, &["--yes"]);
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{message}");
     for words in [
         "main takes pull requests only",
         "nothing was changed",
         "pull request",
     ] {
-        assert!(said.contains(words), "{words}: {said}");
+        assert!(message.contains(words), "{words}: {message}");
     }
     assert_eq!((world.head(), world.state()), (world.first.clone(), before));
 }

@@ -100,9 +100,9 @@ fn what_git_leaves_out_is_told_from_what_is_not_there() {
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
     );
     let output = run(root, &["made"]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains(".gitignore leaves out"), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains(".gitignore leaves out"), "{message}");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_change_is_shown_for_the_whole_fleet_without_a_hub() {
     let (code, out, errors) = diff(root, &["--base", "main"]);
     assert_eq!(code, Some(2), "{out}{errors}");
     assert!(out.contains("does not render: ") && errors.contains("some of it does not render"));
-    for (arguments, wanted) in [
+    for (arguments, expected) in [
         (vec!["--base", "nowhere"], "there is no commit nowhere"),
         (vec!["--base=--output=x"], "there is no commit --output=x"),
         (vec!["--base", "main", "--fleet", "none.yaml"], "none.yaml"),
@@ -241,7 +241,7 @@ fn a_change_is_shown_for_the_whole_fleet_without_a_hub() {
     ] {
         let (code, _, errors) = diff(root, &arguments);
         assert!(
-            code == Some(2) && errors.contains(wanted),
+            code == Some(2) && errors.contains(expected),
             "{arguments:?}: {errors}"
         );
     }

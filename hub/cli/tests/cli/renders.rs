@@ -38,13 +38,18 @@ fn status() {
 #[test]
 fn a_cluster_whose_environment_is_not_in_the_fleet_file_is_named() {
     let mut fleet = fleet();
-    fleet.environments.retain(|one| one.name != "prod");
-    let said = render::status(&fleet, options(false, Paint::Plain));
+    fleet
+        .environments
+        .retain(|environment| environment.name != "prod");
+    let printed = render::status(&fleet, options(false, Paint::Plain));
     let line = "prod-2: NoEnvironment: the fleet file has no environment prod; flotilla explain prod-2 says \
                 what to do\n";
-    assert!(said.contains(line), "{said}");
-    assert!(!said.contains("dev-1: NoEnvironment"), "{said}");
-    assert!(!said.contains("prod-3: NoEnvironment"), "it waits: {said}");
+    assert!(printed.contains(line), "{printed}");
+    assert!(!printed.contains("dev-1: NoEnvironment"), "{printed}");
+    assert!(
+        !printed.contains("prod-3: NoEnvironment"),
+        "it waits: {printed}"
+    );
 }
 
 #[test]
@@ -56,9 +61,9 @@ fn status_names_clocks_that_are_far_off_and_by_how_much() {
         ..fixture::good("dev-1", "dev")
     };
     fleet.clusters = vec![Cluster::from(&wire)];
-    let said = render::status(&fleet, options(false, Paint::Plain));
+    let printed = render::status(&fleet, options(false, Paint::Plain));
     let line = "dev-1: ClockSkew: the agent's clock is 1h ahead of the hub's; ";
-    assert!(said.contains(line), "{said}");
+    assert!(printed.contains(line), "{printed}");
 }
 
 #[test]
@@ -68,8 +73,8 @@ fn status_says_nothing_of_the_last_look_where_there_was_none() {
     (branch.head, branch.checked_at) = (None, None);
     "RepositoryUnavailable".clone_into(&mut branch.reason);
     "refused".clone_into(&mut branch.message);
-    let said = render::status(&fleet, options(false, Paint::Plain));
-    let first = said.lines().next().unwrap();
+    let printed = render::status(&fleet, options(false, Paint::Plain));
+    let first = printed.lines().next().unwrap();
     assert!(first.contains("not read yet"), "{first}");
     assert!(
         first.ends_with("(RepositoryUnavailable: refused)"),

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tonic::Status;
 
-use crate::fixture::{NEW, NOW, ago, commit};
+use crate::fixture::{NEW, NOW, ago, commit, halted};
 use crate::schema;
 use crate::service::{Fake, Hub, stderr, stdout};
 
@@ -31,18 +31,12 @@ fn wave(name: &str, done: u32, started: u32, failed: u32, waiting: u32) -> v1::W
 
 fn rollout() -> Rollout {
     Rollout::from(&v1::RolloutStatus {
-        id: "prod-7".to_owned(),
-        environment: "prod".to_owned(),
-        state: "halted".to_owned(),
-        target: commit(NEW),
-        from: commit(&"0123456789".repeat(4)),
         waves: vec![
             wave("canary", 1, 0, 0, 0),
             wave("half", 2, 1, 1, 0),
             wave("rest", 0, 0, 0, 5),
         ],
         wave: 1,
-        created_at: ago(600),
         note: "1 of at most 0 failed: prod-4 (web failed: Deployment web/web: \u{1b}[31mcrashes)"
             .to_owned(),
         clusters: vec![
@@ -63,7 +57,7 @@ fn rollout() -> Rollout {
         ],
         next: "push a repair, which takes over; or flotilla retry prod; or flotilla abort prod --reason TEXT"
             .to_owned(),
-        ..v1::RolloutStatus::default()
+        ..halted()
     })
 }
 
@@ -209,10 +203,10 @@ fn events_go_on_after_the_hub_was_away_and_tell_nothing_twice() {
         .collect();
     assert_eq!(told, ["reason 1", "reason 2", "reason 3"]);
     assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output);
-    assert!(said.contains("trying again"), "{said}");
-    assert!(said.contains("answers again"), "{said}");
-    assert!(said.contains("error: enough"), "{said}");
+    let message = stderr(&output);
+    assert!(message.contains("trying again"), "{message}");
+    assert!(message.contains("answers again"), "{message}");
+    assert!(message.contains("error: enough"), "{message}");
 }
 
 #[test]
@@ -229,15 +223,15 @@ fn a_list_that_leaves_older_entries_out_says_so() {
     });
     for (command, limit) in [("audit", 50), ("events", 20)] {
         let shows = |shown: &str, seq: u64| {
-            let wanted = format!(" reason {seq}");
-            shown.lines().any(|line| line.trim_end().ends_with(&wanted))
+            let end = format!(" reason {seq}");
+            shown.lines().any(|line| line.trim_end().ends_with(&end))
         };
         let cut = hub.run(&[command]);
-        let said = stderr(&cut);
-        assert_eq!(cut.status.code(), Some(0), "{said}");
+        let message = stderr(&cut);
+        assert_eq!(cut.status.code(), Some(0), "{message}");
         assert!(
-            said.contains(&format!("the newest {limit}; --limit")),
-            "{said}"
+            message.contains(&format!("the newest {limit}; --limit")),
+            "{message}"
         );
         let shown = stdout(&cut);
         assert!(!shows(&shown, 51 - limit), "{shown}");
@@ -336,7 +330,7 @@ fn an_approval_is_for_what_waits() {
     assert_eq!(steered.lock()[0].wave, "half");
     let output = hub.run(&["approve", "prod"]);
     assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output);
-    assert!(said.contains("nothing of prod-7 waits"), "{said}");
+    let message = stderr(&output);
+    assert!(message.contains("nothing of prod-7 waits"), "{message}");
     assert_eq!(steered.lock().len(), 1);
 }

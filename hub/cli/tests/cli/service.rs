@@ -98,7 +98,9 @@ impl FleetService for Fake {
         request: Request<v1::GetClusterRequest>,
     ) -> Answer<v1::GetClusterResponse> {
         let name = request.into_inner().name;
-        let cluster = fixture::clusters().into_iter().find(|one| one.name == name);
+        let cluster = fixture::clusters()
+            .into_iter()
+            .find(|cluster| cluster.name == name);
         match cluster {
             None => Err(Status::not_found(format!("there is no cluster {name:?}"))),
             cluster => Ok(Response::new(v1::GetClusterResponse { cluster })),

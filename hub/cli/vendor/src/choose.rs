@@ -20,22 +20,22 @@ pub(crate) fn newest_first<'v>(versions: impl Iterator<Item = &'v str>) -> Vec<(
         .enumerate()
         .filter_map(|(at, text)| Some((at, Version::parse(text).ok()?)))
         .collect();
-    sorted.sort_by(|(_, one), (_, other)| other.compare(one));
+    sorted.sort_by(|(_, left), (_, other)| other.compare(left));
     sorted
 }
 
 /// Whether two texts name one version; metadata counts for nothing, as for Helm.
-pub(crate) fn same(one: &str, other: &str) -> bool {
-    match (Version::parse(one), Version::parse(other)) {
-        (Ok(one), Ok(other)) => one.compare(&other).is_eq(),
-        _ => one == other,
+pub(crate) fn same(left: &str, other: &str) -> bool {
+    match (Version::parse(left), Version::parse(other)) {
+        (Ok(left), Ok(other)) => left.compare(&other).is_eq(),
+        _ => left == other,
     }
 }
 
 /// Whether the first is newer.
-pub(crate) fn newer(one: &str, other: &str) -> bool {
-    match (Version::parse(one), Version::parse(other)) {
-        (Ok(one), Ok(other)) => one.compare(&other).is_gt(),
+pub(crate) fn newer(left: &str, other: &str) -> bool {
+    match (Version::parse(left), Version::parse(other)) {
+        (Ok(left), Ok(other)) => left.compare(&other).is_gt(),
         _ => false,
     }
 }

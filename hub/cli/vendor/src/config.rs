@@ -9,13 +9,22 @@ use crate::repositories::{self, Repository, same};
 /// Largest file of the user's that is read.
 const MAX_FILE: u64 = 16 << 20;
 
+/// What may go over the network in the open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// Registries are asked by TLS, and credentials go over it alone, or to this machine itself.
+    #[default]
+    Tls,
+    /// Registries are asked without TLS, and credentials go without it.
+    PlainHttp,
+}
+
 /// Which repositories have names, who the user is, and what is trusted.
 #[derive(Debug, Default)]
 pub struct Config {
     pub(crate) repositories: Vec<Repository>,
     logins: Vec<Logins>,
-    /// Registries without TLS, and credentials without it.
-    pub(crate) plain_http: bool,
+    pub(crate) transport: Transport,
     /// PEM to trust instead of the system's roots.
     pub(crate) ca: Option<Vec<u8>>,
 }
@@ -28,7 +37,7 @@ impl Config {
     /// A file that is there and cannot be used.
     pub fn load(
         variable: impl Fn(&str) -> Option<PathBuf>,
-        plain_http: bool,
+        transport: Transport,
         ca_file: Option<&Path>,
     ) -> Result<Self, Error> {
         let variable = |name: &str| variable(name).filter(|path| !path.as_os_str().is_empty());
@@ -45,7 +54,7 @@ impl Config {
         });
         let in_helm = |name: &str| helm.as_ref().map(|helm| helm.join(name));
         let mut config = Self {
-            plain_http,
+            transport,
             ca: ca_file
                 .map(|path| std::fs::read(path).map_err(|cause| Error::file(path, cause)))
                 .transpose()?,

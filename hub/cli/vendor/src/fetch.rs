@@ -7,7 +7,7 @@ use flotilla_http::{BodyError, why};
 use reqwest::header::{ACCEPT, HeaderMap, LOCATION};
 use reqwest::{StatusCode, Url};
 
-use crate::config::Config;
+use crate::config::{Config, Transport};
 use crate::credentials::Login;
 use crate::error::Error;
 use crate::repositories::Repository;
@@ -30,8 +30,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) credential: Option<&'a Credential>,
     /// Bytes that the answer may have.
     pub(crate) limit: usize,
-    /// Whether a credential may go without TLS.
-    pub(crate) plain_http: bool,
+    /// How a credential may go.
+    pub(crate) transport: Transport,
     /// A form to send instead of asking.
     pub(crate) form: Option<String>,
 }
@@ -118,7 +118,7 @@ pub(crate) async fn ask(client: &reqwest::Client, ask: &Ask<'_>) -> Result<Answe
         request = request.header(ACCEPT, ask.accept);
         // Once it was sent elsewhere it is somebody else's question.
         if is_home && (ask.credential.is_some() || ask.form.is_some()) {
-            if url.scheme() != "https" && !ask.plain_http && !is_loopback(&url) {
+            if url.scheme() != "https" && ask.transport == Transport::Tls && !is_loopback(&url) {
                 return Err(Error::hinted(
                     format!("{} would get the credential without TLS", shown(&url)),
                     "name it with https://, or say --plain-http where the network is trusted",

@@ -37,7 +37,7 @@ pub mod tar;
 mod vendor;
 
 pub use challenge::Challenge;
-pub use config::Config;
+pub use config::{Config, Transport};
 pub use error::Error;
 pub use index::{Entry, Index};
 pub use outdated::outdated;

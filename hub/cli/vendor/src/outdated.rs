@@ -25,10 +25,10 @@ pub async fn outdated(path: &Path, config: &Config) -> Result<Vec<Outdated>, Err
         .as_ref()
         .map_or(&[][..], |lock| &lock.dependencies);
     let mut standings = Vec::new();
-    for one in located(&chart.metadata.dependencies, config)? {
-        let dependency = &one.dependency;
+    for entry in located(&chart.metadata.dependencies, config)? {
+        let dependency = &entry.dependency;
         let versions = sources
-            .versions(&one)
+            .versions(&entry)
             .await
             .map_err(|error| error.of(&dependency.name))?;
         let current = current(dependency, locked);
@@ -41,7 +41,7 @@ pub async fn outdated(path: &Path, config: &Config) -> Result<Vec<Outdated>, Err
             };
             Ok(versions.iter().find(fits).cloned())
         };
-        let is_local = matches!(one.location, Location::Beside | Location::Folder(_));
+        let is_local = matches!(entry.location, Location::Beside | Location::Folder(_));
         let in_range = newest_in(&dependency.version)?;
         let newest = newest_in("*")?;
         let standing = match is_local {

@@ -134,8 +134,8 @@ fn outdated(charts: &Path, placing: &Placing<'_>) -> Result<Vec<String>, Error> 
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        let is_wanted = placing.archives.iter().any(|(wanted, _)| *wanted == name);
-        if is_wanted || !entry.file_type().map_err(failed)?.is_file() {
+        let is_placed = placing.archives.iter().any(|(placed, _)| *placed == name);
+        if is_placed || !entry.file_type().map_err(failed)?.is_file() {
             continue;
         }
         let chart = fs::read(entry.path())

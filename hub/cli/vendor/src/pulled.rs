@@ -11,11 +11,11 @@ pub(crate) const MAX_PROVENANCE: usize = 1 << 20;
 /// Whether a chart's provenance file is to come with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Provenance {
-    Wanted,
-    Unwanted,
+    Requested,
+    Skipped,
 }
 
-/// What came back.
+/// A chart as a repository or a registry gave it.
 pub(crate) struct Pulled {
     pub(crate) archive: Vec<u8>,
     pub(crate) provenance: Option<Vec<u8>>,

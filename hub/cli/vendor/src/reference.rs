@@ -80,7 +80,7 @@ fn is_part(part: &str) -> bool {
         return false;
     }
     bytes
-        .chunk_by(|one, next| alphanumeric(one) == alphanumeric(next))
+        .chunk_by(|byte, next| alphanumeric(byte) == alphanumeric(next))
         .all(|run| {
             run.first().is_some_and(alphanumeric)
                 || matches!(run, b"." | b"_" | b"__")

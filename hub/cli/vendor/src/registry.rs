@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::challenge::Challenge;
 use crate::choose;
-use crate::config::Config;
+use crate::config::{Config, Transport};
 use crate::credentials::Known;
 use crate::error::Error;
 use crate::fetch::{self, Answer, Ask, Credential, is_loopback, shown};
@@ -97,7 +97,7 @@ impl<'c> Registries<'c> {
         &self,
         reference: &Reference,
         version: &str,
-        wanted: Provenance,
+        with: Provenance,
     ) -> Result<Pulled, Error> {
         let tag = tag(version)?;
         let url = self.url(reference, &format!("manifests/{tag}"))?;
@@ -122,7 +122,7 @@ impl<'c> Registries<'c> {
             return Err(Error::refused(format!("{}: it is no chart", shown(&url))));
         };
         let archive = self.blob(reference, layer, MAX_ARCHIVE).await?;
-        let provenance = match find(&[PROVENANCE]).filter(|_| wanted == Provenance::Wanted) {
+        let provenance = match find(&[PROVENANCE]).filter(|_| with == Provenance::Requested) {
             Some(layer) => Some(self.blob(reference, layer, MAX_PROVENANCE).await?),
             None => None,
         };
@@ -170,10 +170,9 @@ impl<'c> Registries<'c> {
     }
 
     fn url(&self, reference: &Reference, rest: &str) -> Result<Url, Error> {
-        let scheme = if self.config.plain_http {
-            "http"
-        } else {
-            "https"
+        let scheme = match self.config.transport {
+            Transport::PlainHttp => "http",
+            Transport::Tls => "https",
         };
         let text = format!(
             "{scheme}://{}/v2/{}/{rest}",
@@ -200,7 +199,7 @@ impl<'c> Registries<'c> {
                 accept,
                 credential: credential.as_deref(),
                 limit,
-                plain_http: self.config.plain_http,
+                transport: self.config.transport,
                 form: None,
             };
             let answer = fetch::ask(&self.client, &question).await?;
@@ -285,7 +284,8 @@ impl<'c> Registries<'c> {
         let refused = |why: &str| Error::refused(format!("{}: {why}", shown(registry)));
         let mut url = Url::parse(realm).map_err(|_| refused("it names no place for tokens"))?;
         let is_private = url.scheme() == "https"
-            || url.scheme() == "http" && (self.config.plain_http || is_loopback(&url));
+            || url.scheme() == "http"
+                && (self.config.transport == Transport::PlainHttp || is_loopback(&url));
         if !is_private {
             return Err(refused("it names a place for tokens without TLS"));
         }
@@ -316,7 +316,7 @@ impl<'c> Registries<'c> {
             accept: "application/json",
             credential: credential.as_ref(),
             limit: MAX_TOKEN,
-            plain_http: self.config.plain_http,
+            transport: self.config.transport,
             form,
         };
         let answer = fetch::ask(&self.client, &question).await?;

@@ -21,7 +21,7 @@ pub(crate) struct Repository {
     pub(crate) pass_credentials_all: bool,
 }
 
-/// Reads the file.
+/// Reads what `helm repo add` keeps in `repositories.yaml`.
 pub(crate) fn parse(text: &[u8]) -> Result<Vec<Repository>, Error> {
     let document = yaml::parse(text).map_err(|error| Error::refused(error.to_string()))?;
     let list = document.as_map().and_then(|map| map.get("repositories"));
@@ -53,9 +53,9 @@ pub(crate) fn parse(text: &[u8]) -> Result<Vec<Repository>, Error> {
 }
 
 /// Whether two URLs name one repository: a slash at the end is none.
-pub(crate) fn same(one: &str, other: &str) -> bool {
-    let (Ok(one), Ok(other)) = (Url::parse(one), Url::parse(other)) else {
-        return one == other;
+pub(crate) fn same(left: &str, other: &str) -> bool {
+    let (Ok(left), Ok(other)) = (Url::parse(left), Url::parse(other)) else {
+        return left == other;
     };
     let rest = |url: &Url| {
         let mut url = url.clone();
@@ -63,7 +63,7 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
         url
     };
     let path = |url: &Url| url.path().trim_end_matches('/').to_owned();
-    rest(&one) == rest(&other) && path(&one) == path(&other)
+    rest(&left) == rest(&other) && path(&left) == path(&other)
 }
 
 #[cfg(test)]

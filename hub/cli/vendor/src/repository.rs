@@ -67,7 +67,7 @@ impl<'c> Repositories<'c> {
             accept,
             credential: login.as_ref(),
             limit,
-            plain_http: self.config.plain_http,
+            transport: self.config.transport,
             form: None,
         };
         fetch::ask(&client, &question).await
@@ -95,7 +95,7 @@ impl<'c> Repositories<'c> {
         repository: &Url,
         url: &Url,
         entry: &Entry,
-        wanted: Provenance,
+        with: Provenance,
     ) -> Result<Pulled, Error> {
         let accept = "application/gzip,application/octet-stream";
         let answer = self.get(repository, url, accept, MAX_ARCHIVE).await?;
@@ -111,7 +111,7 @@ impl<'c> Repositories<'c> {
             }
         }
         let mut provenance = None;
-        if wanted == Provenance::Wanted {
+        if with == Provenance::Requested {
             let mut url = url.clone();
             url.set_path(&format!("{}.prov", url.path()));
             let answer = self.get(repository, &url, "*/*", MAX_PROVENANCE).await?;

@@ -97,12 +97,12 @@ impl<'c> Sources<'c> {
         &self,
         located: &Located,
         version: &str,
-        wanted: Provenance,
+        with: Provenance,
     ) -> Result<Found, Error> {
         let name = &located.dependency.name;
         match &located.location {
             Location::Oci(reference) => {
-                let pulled = self.registries.pull(reference, version, wanted).await?;
+                let pulled = self.registries.pull(reference, version, with).await?;
                 Ok(found(
                     format!("{name}-{version}.tgz"),
                     pulled,
@@ -125,7 +125,7 @@ impl<'c> Sources<'c> {
                 let url = place(repository, &entry)?;
                 if url.scheme() == "oci" {
                     let (reference, tag) = in_registry(&url)?;
-                    let pulled = self.registries.pull(&reference, &tag, wanted).await?;
+                    let pulled = self.registries.pull(&reference, &tag, with).await?;
                     let base = reference.repository.rsplit('/').next().unwrap_or_default();
                     let file = format!("{base}-{tag}.tgz");
                     // What such an index sums up is not written down anywhere.
@@ -143,7 +143,7 @@ impl<'c> Sources<'c> {
                 }
                 let pulled = self
                     .repositories
-                    .pull(repository, &url, &entry, wanted)
+                    .pull(repository, &url, &entry, with)
                     .await?;
                 let file = file_name(&url).unwrap_or_else(|| format!("{name}-{version}.tgz"));
                 let (mut checked, mut warning) = (Vec::new(), None);
@@ -214,7 +214,7 @@ fn file_name(url: &Url) -> Option<String> {
     is_name.then(|| last.to_owned())
 }
 
-/// Without percent signs.
+/// A part of a URL with its percent-encoded bytes decoded; none where they are no UTF-8.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

@@ -51,8 +51,8 @@ pub struct Request<'a> {
 /// What is wrong with the chart, a repository or an archive; then the chart is as it was.
 pub async fn vendor(request: &Request<'_>, config: &Config) -> Result<Vendored, Error> {
     let chart = read(request.chart)?;
-    let wanted = located(&chart.metadata.dependencies, config)?;
-    if wanted.is_empty() {
+    let requested = located(&chart.metadata.dependencies, config)?;
+    if requested.is_empty() {
         return Ok(Vendored {
             dependencies: Vec::new(),
             removed: Vec::new(),
@@ -63,15 +63,15 @@ pub async fn vendor(request: &Request<'_>, config: &Config) -> Result<Vendored, 
     let sources = Sources::new(config)?;
     let locked = match from_lock(&chart, request)? {
         Some(lock) => located(&lock, config)?,
-        None => resolve(&wanted, request.chart, &sources).await?,
+        None => resolve(&requested, request.chart, &sources).await?,
     };
     let mut warnings = Vec::new();
     let mut found = Vec::new();
     let mut total = 0;
-    for one in &locked {
-        let got = get(one, request, &sources, &mut warnings)
+    for entry in &locked {
+        let got = get(entry, request, &sources, &mut warnings)
             .await
-            .map_err(|error| error.of(&one.dependency.name))?;
+            .map_err(|error| error.of(&entry.dependency.name))?;
         total += got.as_ref().map_or(0, |got| got.archive.len());
         if total > MAX_ALL {
             return Err(Error::refused(format!(
@@ -80,7 +80,7 @@ pub async fn vendor(request: &Request<'_>, config: &Config) -> Result<Vendored, 
         }
         found.push(got);
     }
-    let lock = new_lock(&chart, &wanted, &locked, request.now)?;
+    let lock = new_lock(&chart, &requested, &locked, request.now)?;
     let mut archives: Vec<(String, Vec<u8>)> = Vec::new();
     for got in found.iter().flatten() {
         match archives.iter().find(|(name, _)| *name == got.file) {
@@ -95,14 +95,14 @@ pub async fn vendor(request: &Request<'_>, config: &Config) -> Result<Vendored, 
             }
         }
     }
-    let beside = |one: &&Located| one.location == Location::Beside;
+    let beside = |entry: &&Located| entry.location == Location::Beside;
     let local: Vec<&str> = locked
         .iter()
         .filter(beside)
-        .map(|one| one.dependency.name.as_str())
+        .map(|entry| entry.dependency.name.as_str())
         .collect();
-    for one in locked.iter().filter(|one| !beside(one)) {
-        let name = &one.dependency.name;
+    for entry in locked.iter().filter(|entry| !beside(entry)) {
+        let name = &entry.dependency.name;
         if request.chart.join("charts").join(name).is_dir() {
             warnings.push(format!(
                 "charts/{name} is a folder beside the archive of {name}: both are rendered; remove one"
@@ -121,13 +121,13 @@ pub async fn vendor(request: &Request<'_>, config: &Config) -> Result<Vendored, 
     })?;
     let change = |file: &str| {
         let mut all = archives.iter().zip(&placed.changes);
-        let one = all.find(|((name, _), _)| name == file);
-        one.map_or(Change::Unchanged, |(_, change)| *change)
+        let pair = all.find(|((name, _), _)| name == file);
+        pair.map_or(Change::Unchanged, |(_, change)| *change)
     };
-    let dependencies = locked.iter().zip(&found).map(|(one, got)| VendoredChart {
-        name: one.dependency.name.clone(),
-        version: one.dependency.version.clone(),
-        repository: one.dependency.repository.clone(),
+    let dependencies = locked.iter().zip(&found).map(|(entry, got)| VendoredChart {
+        name: entry.dependency.name.clone(),
+        version: entry.dependency.version.clone(),
+        repository: entry.dependency.repository.clone(),
         file: got.as_ref().map(|got| got.file.clone()),
         sha256: got.as_ref().map(|got| got.sha256.clone()),
         checked: got
@@ -190,14 +190,14 @@ fn strayed(lock: &Lock, root: &Path) -> Result<Option<String>, Error> {
 
 /// The newest versions that the chart allows.
 async fn resolve(
-    wanted: &[Located],
+    requested: &[Located],
     root: &Path,
     sources: &Sources<'_>,
 ) -> Result<Vec<Located>, Error> {
     let mut locked = Vec::new();
-    for one in wanted {
-        let dependency = &one.dependency;
-        let version = match &one.location {
+    for entry in requested {
+        let dependency = &entry.dependency;
+        let version = match &entry.location {
             // As Helm has it: the folder is what it is.
             Location::Beside => dependency.version.clone(),
             Location::Folder(path) => {
@@ -205,11 +205,11 @@ async fn resolve(
                 fits(dependency, &folder.metadata.version)?;
                 folder.metadata.version
             }
-            Location::Http(_) | Location::Oci(_) => sources.resolve(one).await?,
+            Location::Http(_) | Location::Oci(_) => sources.resolve(entry).await?,
         };
         locked.push(Located {
             dependency: Dependency::new(&dependency.name, &version, &dependency.repository),
-            location: one.location.clone(),
+            location: entry.location.clone(),
         });
     }
     Ok(locked)
@@ -240,13 +240,13 @@ struct Got {
 
 /// The archive of a locked dependency; none for what lies in `charts/` as a folder.
 async fn get(
-    one: &Located,
+    entry: &Located,
     request: &Request<'_>,
     sources: &Sources<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Got>, Error> {
-    let dependency = &one.dependency;
-    match &one.location {
+    let dependency = &entry.dependency;
+    match &entry.location {
         Location::Beside => {
             let path = request.chart.join("charts").join(&dependency.name);
             let folder = read(&path)?;
@@ -266,11 +266,11 @@ async fn get(
             }))
         }
         Location::Http(_) | Location::Oci(_) => {
-            let wanted = match request.keyring {
-                Some(_) => Provenance::Wanted,
-                None => Provenance::Unwanted,
+            let with = match request.keyring {
+                Some(_) => Provenance::Requested,
+                None => Provenance::Skipped,
             };
-            let found = sources.pull(one, &dependency.version, wanted).await?;
+            let found = sources.pull(entry, &dependency.version, with).await?;
             let chart = Chart::from_archive(&found.archive)
                 .map_err(|error| Error::refused(format!("what came is no chart: {error}")))?;
             named(&chart, dependency)?;
@@ -332,15 +332,15 @@ fn signed(
 /// The lock's content, where it has to be written.
 fn new_lock(
     chart: &Chart,
-    wanted: &[Located],
+    requested: &[Located],
     locked: &[Located],
     now: Timestamp,
 ) -> Result<Option<Vec<u8>>, Error> {
     let plain = |all: &[Located]| -> Vec<Dependency> {
-        all.iter().map(|one| one.dependency.clone()).collect()
+        all.iter().map(|entry| entry.dependency.clone()).collect()
     };
     let dependencies = plain(locked);
-    let digest = helm::digest(&plain(wanted), &dependencies);
+    let digest = helm::digest(&plain(requested), &dependencies);
     // A lock that says the same stays as it is, with the time when it was made.
     let is_same = |lock: &Lock| {
         lock.fault(&chart.metadata).is_none() && same(&lock.dependencies, &dependencies)
@@ -357,7 +357,7 @@ fn new_lock(
     Ok(Some(text.as_bytes().to_vec()))
 }
 
-fn same(one: &[Dependency], other: &[Dependency]) -> bool {
+fn same(left: &[Dependency], other: &[Dependency]) -> bool {
     let parts = |dependency: &Dependency| {
         (
             dependency.name.clone(),
@@ -365,5 +365,5 @@ fn same(one: &[Dependency], other: &[Dependency]) -> bool {
             dependency.repository.clone(),
         )
     };
-    one.iter().map(parts).eq(other.iter().map(parts))
+    left.iter().map(parts).eq(other.iter().map(parts))
 }

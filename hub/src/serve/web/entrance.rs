@@ -9,7 +9,7 @@ use flotilla_shared::percent;
 use flotilla_web::Carrier;
 use flotilla_web::entrance::{Entrance, Reader};
 use flotilla_web::pages::EntrancePage;
-use flotilla_web::security::{cookies, way_back};
+use flotilla_web::security::{Scheme, cookies, way_back};
 use flotilla_web::serve::plain;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -311,8 +311,8 @@ impl Entrance for Sessions {
         self.place.is_ours(host)
     }
 
-    fn is_secure(&self) -> bool {
-        self.place.is_secure()
+    fn scheme(&self) -> Scheme {
+        self.place.scheme()
     }
 
     fn enter<'a>(

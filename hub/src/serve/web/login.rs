@@ -205,7 +205,7 @@ async fn sign_out(State(ways): Shared, request: Request) -> Response {
     let sessions = &ways.sessions;
     let place = &sessions.place;
     if let Some(secret) = sessions.secret(request.headers()) {
-        let form = form(request, &secret.derived_token("form"), place.is_secure()).await;
+        let form = form(request, &secret.derived_token("form"), place.scheme()).await;
         if let Err(refused) = form {
             return *refused;
         }

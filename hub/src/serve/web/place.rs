@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use flotilla_web::security::Scheme;
+
 use super::{Config, ServingError};
 
 /// Where browsers find us.
@@ -74,10 +76,13 @@ impl Place {
         &self.origin
     }
 
-    /// Whether browsers come by TLS.
+    /// How browsers come here.
     #[must_use]
-    pub fn is_secure(&self) -> bool {
-        self.secure
+    pub fn scheme(&self) -> Scheme {
+        match self.secure {
+            true => Scheme::Https,
+            false => Scheme::Http,
+        }
     }
 
     /// Whether a `Host` is ours.

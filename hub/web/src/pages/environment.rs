@@ -30,7 +30,7 @@ impl EnvironmentView {
     #[must_use]
     pub fn new(mirror: &Mirror, environment: &Environment, asked: Asked, now: Timestamp) -> Self {
         let mut groups = groups(mirror);
-        groups.retain(|one| one.environment == environment.name);
+        groups.retain(|group| group.environment == environment.name);
         let by = By {
             label: &asked.group,
             open: &asked.open,

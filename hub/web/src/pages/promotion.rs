@@ -39,15 +39,15 @@ impl PromotePage {
         let commits: Vec<String> = promotion
             .moves
             .iter()
-            .map(|one| format!("{}@{}", one.repository, one.to_commit))
+            .map(|moved| format!("{}@{}", moved.repository, moved.to_commit))
             .collect();
         let plans = promotion
             .moves
             .iter()
             .zip(&commits)
-            .map(|(one, commits)| Offer {
+            .map(|(moved, commits)| Offer {
                 commits: commits.clone(),
-                branch: one.source_branch.clone(),
+                branch: moved.source_branch.clone(),
                 clusters,
                 ..Offer::environment(
                     Action::Plan,
@@ -64,7 +64,7 @@ impl PromotePage {
         let offered = hub.moves_branches && may && !held && !commits.is_empty();
         Self {
             count: text::clusters(promotion.clusters.len()),
-            plans: plans.filter(|one| one.is_for(hub)).collect(),
+            plans: plans.filter(|plan| plan.is_for(hub)).collect(),
             go: offered.then_some(go),
             held,
             may,

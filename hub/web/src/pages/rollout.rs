@@ -38,8 +38,11 @@ impl RolloutView {
         now: Timestamp,
     ) -> Self {
         let told = |commit: &str| {
-            let branches = mirror.environments.iter().flat_map(|one| &one.branches);
-            let said = branches.filter_map(|branch| {
+            let branches = mirror
+                .environments
+                .iter()
+                .flat_map(|environment| &environment.branches);
+            let headings = branches.filter_map(|branch| {
                 let is_head = branch
                     .head
                     .as_ref()
@@ -48,19 +51,19 @@ impl RolloutView {
                 let head = branch.heading.as_ref().filter(|_| is_head);
                 head.or_else(|| branch.approved_heading.as_ref().filter(|_| is_good))
             });
-            said.map(|heading| says(Some(heading))).next()
+            headings.map(|heading| says(Some(heading))).next()
         };
-        let says = rollout.target.iter().filter_map(|one| {
-            let line = told(&one.commit)?;
-            Some((flotilla_status::digits(&one.commit).to_owned(), line))
+        let says = rollout.target.iter().filter_map(|target| {
+            let line = told(&target.commit)?;
+            Some((flotilla_status::digits(&target.commit).to_owned(), line))
         });
         let says = says.collect();
         let moments = timeline(&rollout, &decisions, entries);
         let mut rollout = rollout;
         let mut clusters = std::mem::take(&mut rollout.clusters);
-        clusters.sort_by(|one, other| {
-            let by_phase = weight(&one.phase).cmp(&weight(&other.phase));
-            by_phase.then_with(|| one.cluster.cmp(&other.cluster))
+        clusters.sort_by(|left, other| {
+            let by_phase = weight(&left.phase).cmp(&weight(&other.phase));
+            by_phase.then_with(|| left.cluster.cmp(&other.cluster))
         });
         let more = clusters.len().saturating_sub(PAGE);
         clusters.truncate(PAGE);

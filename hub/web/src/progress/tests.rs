@@ -64,7 +64,11 @@ fn a_bar_has_every_state_and_no_cluster_twice() {
     });
     let drawn = progress(&rollout, moment(0));
     let bar = &drawn.bars[0];
-    let words: Vec<(&str, u32)> = bar.parts.iter().map(|one| (one.word, one.count)).collect();
+    let words: Vec<(&str, u32)> = bar
+        .parts
+        .iter()
+        .map(|part| (part.word, part.count))
+        .collect();
     assert_eq!(
         words,
         [
@@ -84,7 +88,7 @@ fn a_bar_has_every_state_and_no_cluster_twice() {
     let budgets: Vec<(&str, bool)> = drawn
         .budgets
         .iter()
-        .map(|one| (one.text.as_str(), one.spent))
+        .map(|budget| (budget.text.as_str(), budget.spent))
         .collect();
     assert_eq!(
         budgets,

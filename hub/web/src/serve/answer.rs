@@ -186,7 +186,7 @@ impl Reader {
             Page::Cluster(name) => {
                 let cluster = self.cluster(name).await?;
                 let mut entries = self.audit(&cluster.environment).await?;
-                entries.retain(|one| one.clusters.iter().any(|one| one == name));
+                entries.retain(|entry| entry.clusters.iter().any(|cluster| cluster == name));
                 let asked = Asked {
                     steps: self.explain(name).await?,
                     entries,
@@ -202,7 +202,7 @@ impl Reader {
                 let found = self.cluster(cluster).await?;
                 let mut placements = found.applications.into_iter();
                 let placement = placements
-                    .find(|one| one.application == *application)
+                    .find(|placement| placement.application == *application)
                     .ok_or_else(|| {
                         tonic::Status::not_found(format!(
                             "{cluster} runs no application {application:?}"
@@ -311,8 +311,10 @@ impl Reader {
         })
         .await?;
         let rollout = answer.rollout.as_ref().map(Rollout::from);
-        let clusters = rollout.into_iter().flat_map(|one| one.clusters);
-        Ok(clusters.map(|one| (one.cluster, one.wave)).collect())
+        let clusters = rollout.into_iter().flat_map(|rollout| rollout.clusters);
+        Ok(clusters
+            .map(|cluster| (cluster.cluster, cluster.wave))
+            .collect())
     }
 
     async fn cluster(&self, name: &str) -> Result<Cluster, tonic::Status> {
@@ -361,7 +363,7 @@ impl Reader {
         })
         .await?;
         let mut entries: Vec<Entry> = answer.entries.iter().map(Entry::from).collect();
-        entries.sort_by_key(|one| std::cmp::Reverse(one.seq));
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
         Ok(entries)
     }
 

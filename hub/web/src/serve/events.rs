@@ -120,7 +120,7 @@ impl Site {
     ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
         let last = headers
             .get("last-event-id")
-            .and_then(|one| one.to_str().ok())
+            .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
             .to_owned();
         let following = Following {

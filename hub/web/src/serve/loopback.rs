@@ -13,6 +13,7 @@ use super::routes::{field, plain};
 use super::secret;
 use crate::entrance::{Entrance, Reader};
 use crate::follow::Seen;
+use crate::security::Scheme;
 use crate::{Api, security};
 
 /// The session's cookie on loopback, where `__Host-` cannot be: it demands TLS.
@@ -47,7 +48,7 @@ impl Loopback {
     /// Takes the ticket of the first URL; it works once.
     fn redeem(&self, ticket: &str) -> bool {
         let mut own = self.ticket.lock();
-        let good = own.as_ref().is_some_and(|one| security::equal(one, ticket));
+        let good = own.as_ref().is_some_and(|own| security::equal(own, ticket));
         if good {
             *own = None;
         }
@@ -55,7 +56,7 @@ impl Loopback {
     }
 
     fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<Reader, Box<Response>> {
-        if security::cookies(headers, COOKIE).any(|one| security::equal(one, &self.session)) {
+        if security::cookies(headers, COOKIE).any(|value| security::equal(value, &self.session)) {
             return Ok(Reader {
                 api: self.api.clone(),
                 hub: Arc::clone(&self.seen.borrow().hub),
@@ -86,8 +87,8 @@ impl Entrance for Loopback {
         security::is_loopback_host(host, self.port)
     }
 
-    fn is_secure(&self) -> bool {
-        false
+    fn scheme(&self) -> Scheme {
+        Scheme::Http
     }
 
     fn enter<'a>(

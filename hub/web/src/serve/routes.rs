@@ -19,6 +19,7 @@ use super::{MAX_FORM, Site};
 use crate::act::parse;
 use crate::entrance::Reader;
 use crate::filter::Filter;
+use crate::security::Scheme;
 use crate::{assets, security};
 
 type Shared = State<Arc<Site>>;
@@ -70,7 +71,7 @@ async fn guard(State(site): Shared, request: Request, next: Next) -> Response {
         None => request
             .headers()
             .get(header::HOST)
-            .and_then(|one| one.to_str().ok()),
+            .and_then(|value| value.to_str().ok()),
     };
     let mut response = match host.is_some_and(|host| site.entrance.is_ours(host)) {
         true => next.run(request).await,
@@ -84,7 +85,7 @@ async fn guard(State(site): Shared, request: Request, next: Next) -> Response {
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
     }
-    if site.entrance.is_secure() {
+    if site.entrance.scheme() == Scheme::Https {
         response.headers_mut().insert(
             header::STRICT_TRANSPORT_SECURITY,
             HeaderValue::from_static(security::HSTS),
@@ -187,8 +188,8 @@ async fn show(
 pub fn page_response(status: StatusCode, headers: &HeaderMap, html: String) -> Response {
     let takes = headers
         .get(header::ACCEPT_ENCODING)
-        .and_then(|one| one.to_str().ok());
-    let mut response = match takes.is_some_and(|one| one.contains("gzip")) {
+        .and_then(|value| value.to_str().ok());
+    let mut response = match takes.is_some_and(|value| value.contains("gzip")) {
         true => match compress(html.as_bytes()) {
             Ok(bytes) => {
                 let mut response = Body::from(bytes).into_response();
@@ -263,16 +264,21 @@ async fn events(State(site): Shared, headers: HeaderMap, uri: axum::http::Uri) -
 pub async fn form(
     request: Request,
     form_token: &str,
-    secure: bool,
+    scheme: Scheme,
 ) -> Result<BTreeMap<String, String>, Box<Response>> {
     let refuse = |status, text| Err(Box::new(plain(status, text)));
     let (parts, body) = request.into_parts();
-    let word = |name: &str| parts.headers.get(name).and_then(|one| one.to_str().ok());
+    let word = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     let host = match parts.uri.authority() {
         Some(authority) => authority.as_str(),
         None => word("host").unwrap_or_default(),
     };
-    if !security::is_same_origin(word("sec-fetch-site"), word("origin"), host, secure) {
+    if !security::is_same_origin(word("sec-fetch-site"), word("origin"), host, scheme) {
         return refuse(
             StatusCode::FORBIDDEN,
             "This form was not sent from a page of this site.\n",
@@ -304,7 +310,7 @@ async fn act(
     Extension(reader): Extension<Reader>,
     request: Request,
 ) -> Response {
-    let form = match form(request, &reader.form_token, site.entrance.is_secure()).await {
+    let form = match form(request, &reader.form_token, site.entrance.scheme()).await {
         Ok(form) => form,
         Err(response) => return *response,
     };
@@ -356,7 +362,7 @@ mod tests {
             Some(Page::Clusters(filter))
         );
         assert_eq!(
-            page_of("/cluster/a/app/b", "diff=1").map(|one| one.is_local()),
+            page_of("/cluster/a/app/b", "diff=1").map(|page| page.is_local()),
             Some(false)
         );
         for path in ["/x", "/env", "/env/a/b", "//", "/env/%zz"] {

@@ -98,7 +98,12 @@ impl Translation {
 
     /// `\d` and the like, of ASCII letters only.
     fn escaped_class(&mut self, escaped: char) {
-        self.out.push_str(ascii_class(escaped, self.class));
+        let set = ascii_set(escaped);
+        if self.class && !set.starts_with('^') {
+            self.out.push_str(set);
+        } else {
+            self.out.push_str(&format!("[{set}]"));
+        }
         // A dash after a class begins no range.
         if self.class && self.next_is('-') {
             self.out.push_str("\\-");
@@ -203,16 +208,14 @@ fn counts(inside: &str) -> bool {
     !least.is_empty() && digits(least) && digits(most)
 }
 
-fn ascii_class(letter: char, inside: bool) -> &'static str {
-    match (letter, inside) {
-        ('d', true) => "0-9",
-        ('d', false) => "[0-9]",
-        ('s', true) => "\\t\\n\\x0c\\r ",
-        ('s', false) => "[\\t\\n\\x0c\\r ]",
-        ('w', true) => "0-9A-Za-z_",
-        ('w', false) => "[0-9A-Za-z_]",
-        ('D', _) => "[^0-9]",
-        ('S', _) => "[^\\t\\n\\x0c\\r ]",
-        _ => "[^0-9A-Za-z_]",
+/// What stands between the brackets of Go's class; what it leaves out is a class of its own anywhere.
+fn ascii_set(letter: char) -> &'static str {
+    match letter {
+        'd' => "0-9",
+        's' => "\\t\\n\\x0c\\r ",
+        'w' => "0-9A-Za-z_",
+        'D' => "^0-9",
+        'S' => "^\\t\\n\\x0c\\r ",
+        _ => "^0-9A-Za-z_",
     }
 }

@@ -7,7 +7,6 @@ use super::super::node::{Command, Expr, ExprKind, Pipe};
 use super::super::number;
 use super::{DEEPEST, Parser, SyntaxError, at};
 use crate::fmt;
-use crate::functions;
 use crate::value::Str;
 
 impl Parser<'_> {
@@ -172,7 +171,7 @@ impl Parser<'_> {
     fn term(&mut self) -> Result<Option<Expr>, SyntaxError> {
         let token = self.next_non_space();
         let kind = match token.kind {
-            Kind::Identifier => match functions::find(&token.text) {
+            Kind::Identifier => match self.functions.find(&token.text) {
                 Some(function) => ExprKind::Function(function),
                 None => {
                     let name = fmt::quote(token.text.as_bytes());

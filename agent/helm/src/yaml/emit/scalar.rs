@@ -1,22 +1,21 @@
 //! The text of a scalar, folded and escaped as libyaml does.
 
 use super::style::{self, Style, is_break, is_printable};
-use super::{Emitter, Place};
+use super::{Emitter, Indicator, Place};
 
 impl Emitter {
     /// A scalar that is its own text: `null`, booleans, numbers.
     pub(super) fn plain(&mut self, text: &str, indent: Option<usize>, place: Place) {
         let inner = indent.map_or(2, |indent| indent + 2);
-        self.write_plain(text, inner, !place.simple_key);
+        self.write_plain(text, inner, place);
     }
 
     pub(super) fn scalar(&mut self, text: &str, indent: Option<usize>, place: Place) {
         let inner = indent.map_or(2, |indent| indent + 2);
-        let folds = !place.simple_key;
-        match style::choose(text, place.simple_key, self.dialect) {
-            Style::Plain => self.write_plain(text, inner, folds),
-            Style::Single => self.write_single(text, inner, folds),
-            Style::Double => self.write_double(text, inner, folds),
+        match style::choose(text, place, self.dialect) {
+            Style::Plain => self.write_plain(text, inner, place),
+            Style::Single => self.write_single(text, inner, place),
+            Style::Double => self.write_double(text, inner, place),
             Style::Literal => self.write_literal(text, inner),
         }
     }
@@ -39,24 +38,24 @@ impl Emitter {
         self.indention = true;
     }
 
-    fn write_plain(&mut self, text: &str, indent: usize, folds: bool) {
+    fn write_plain(&mut self, text: &str, indent: usize, place: Place) {
         if !self.whitespace && !text.is_empty() {
             self.put(' ');
         }
-        if !folds || self.column + text.len() <= self.width {
+        if !place.folds() || self.column + text.len() <= self.width {
             self.out.extend_from_slice(text.as_bytes());
             self.column += text.chars().count();
         } else {
-            self.write_folded(text, indent, false);
+            self.write_folded(text, indent, Style::Plain);
         }
         self.whitespace = text.is_empty() && self.whitespace;
         self.indention = false;
     }
 
-    fn write_single(&mut self, text: &str, indent: usize, folds: bool) {
-        self.indicator("'", true, false, false);
-        if folds {
-            self.write_folded(text, indent, true);
+    fn write_single(&mut self, text: &str, indent: usize, place: Place) {
+        self.indicator("'", Indicator::Apart);
+        if place.folds() {
+            self.write_folded(text, indent, Style::Single);
         } else {
             for character in text.chars() {
                 if character == '\'' {
@@ -65,13 +64,14 @@ impl Emitter {
                 self.put(character);
             }
         }
-        self.indicator("'", false, false, false);
+        self.indicator("'", Indicator::Attached);
         self.whitespace = false;
         self.indention = false;
     }
 
     /// Breaks at single spaces beyond the width; a quoted text never at its edges.
-    fn write_folded(&mut self, text: &str, indent: usize, quoted: bool) {
+    fn write_folded(&mut self, text: &str, indent: usize, style: Style) {
+        let quoted = style != Style::Plain;
         let mut spaces = false;
         let mut breaks = false;
         let last = text.len().saturating_sub(1);
@@ -107,8 +107,8 @@ impl Emitter {
         }
     }
 
-    fn write_double(&mut self, text: &str, indent: usize, folds: bool) {
-        self.indicator("\"", true, false, false);
+    fn write_double(&mut self, text: &str, indent: usize, place: Place) {
+        self.indicator("\"", Indicator::Apart);
         let mut spaces = false;
         let last = text.len().saturating_sub(1);
         let mut characters = text.char_indices().peekable();
@@ -117,7 +117,7 @@ impl Emitter {
                 self.escape(character);
                 spaces = false;
             } else if character == ' ' {
-                if folds && !spaces && self.column > self.width && at > 0 && at < last {
+                if place.folds() && !spaces && self.column > self.width && at > 0 && at < last {
                     self.write_indent(indent);
                     if characters.peek().is_some_and(|(_, next)| *next == ' ') {
                         self.put('\\');
@@ -131,7 +131,7 @@ impl Emitter {
                 spaces = false;
             }
         }
-        self.indicator("\"", false, false, false);
+        self.indicator("\"", Indicator::Attached);
         self.whitespace = false;
         self.indention = false;
     }
@@ -167,9 +167,9 @@ impl Emitter {
     }
 
     fn write_literal(&mut self, text: &str, indent: usize) {
-        self.indicator("|", true, false, false);
+        self.indicator("|", Indicator::Apart);
         if text.starts_with(|first: char| first == ' ' || is_break(first)) {
-            self.indicator("2", false, false, false);
+            self.indicator("2", Indicator::Attached);
         }
         let mut backwards = text.chars().rev();
         let chomping = match (backwards.next(), backwards.next()) {
@@ -180,7 +180,7 @@ impl Emitter {
             _ => "",
         };
         if !chomping.is_empty() {
-            self.indicator(chomping, false, false, false);
+            self.indicator(chomping, Indicator::Attached);
         }
         self.put_break();
         self.whitespace = true;

@@ -1,6 +1,6 @@
 //! Which ways of writing a scalar are possible, and which goyaml chooses.
 
-use super::Dialect;
+use super::{Dialect, Place};
 use crate::yaml::resolve::{Scalar, resolve};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,8 @@ impl Seen {
 }
 
 /// The style that goyaml writes a string in.
-pub(super) fn choose(text: &str, simple_key: bool, dialect: Dialect) -> Style {
+pub(super) fn choose(text: &str, place: Place, dialect: Dialect) -> Style {
+    let simple_key = place.simple_key;
     let analysis = Analysis::of(text, dialect);
     let mut style = if text.contains('\n') {
         Style::Literal

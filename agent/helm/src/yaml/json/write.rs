@@ -4,7 +4,7 @@ use base64::Engine as _;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::value::{ListKind, Str, Value};
+use crate::value::{ListKind, Str, Value, bytes_of};
 use crate::yaml::bounds::{MAX_NESTING, MAX_SIZE};
 use crate::yaml::node::{Node, first_document};
 use crate::yaml::number::json_text;
@@ -89,14 +89,7 @@ pub(in crate::yaml) fn number(value: f64) -> Result<String, String> {
 
 /// Go writes bytes as base64.
 pub(in crate::yaml) fn bytes(items: &[Value]) -> String {
-    let bytes: Vec<u8> = items
-        .iter()
-        .map(|item| match item {
-            Value::Uint(byte, _) => u8::try_from(*byte).unwrap_or(0),
-            _ => 0,
-        })
-        .collect();
-    base64::engine::general_purpose::STANDARD.encode(bytes)
+    base64::engine::general_purpose::STANDARD.encode(bytes_of(items))
 }
 
 /// What goyaml.v2 reads where this string stands in JSON: not all of JSON is YAML.

@@ -10,8 +10,9 @@ enum Chomping {
 }
 
 impl Scanner<'_> {
-    pub(super) fn scan_block_scalar(&mut self, literal: bool) -> Result<Token, Problem> {
+    pub(super) fn scan_block_scalar(&mut self) -> Result<Token, Problem> {
         let start = self.cursor.mark;
+        let literal = self.cursor.at(0) == b'|';
         self.cursor.skip_ascii(1);
         let (chomping, increment) = self.scan_block_header(start)?;
         let mut indent = match increment {
@@ -79,18 +80,7 @@ impl Scanner<'_> {
                 break;
             }
         }
-        while self.cursor.is_blank(0) {
-            self.cursor.skip_ascii(1);
-        }
-        if self.cursor.at(0) == b'#' {
-            self.cursor.skip_to_break();
-        }
-        if !self.cursor.is_breakz(0) {
-            return Err(self.problem(start, "did not find expected comment or line break"));
-        }
-        if self.cursor.is_break(0) {
-            self.cursor.skip_line();
-        }
+        self.scan_line_end(start)?;
         Ok((chomping, increment))
     }
 

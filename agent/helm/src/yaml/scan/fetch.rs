@@ -71,21 +71,10 @@ impl Scanner<'_> {
     }
 
     pub(super) fn fetch_block_entry(&mut self) -> Result<(), Problem> {
-        if self.flow_level == 0 {
-            let mark = self.cursor.mark;
-            if !self.simple_key_allowed {
-                return Err(self.problem(
-                    mark,
-                    "block sequence entries are not allowed in this context",
-                ));
-            }
-            self.roll_indent(
-                self.cursor.column(),
-                None,
-                TokenKind::BlockSequenceStart,
-                mark,
-            )?;
-        }
+        self.begin_block(
+            TokenKind::BlockSequenceStart,
+            "block sequence entries are not allowed in this context",
+        )?;
         self.remove_simple_key()?;
         self.simple_key_allowed = true;
         self.one_character(TokenKind::BlockEntry);
@@ -93,18 +82,10 @@ impl Scanner<'_> {
     }
 
     pub(super) fn fetch_key(&mut self) -> Result<(), Problem> {
-        if self.flow_level == 0 {
-            let mark = self.cursor.mark;
-            if !self.simple_key_allowed {
-                return Err(self.problem(mark, "mapping keys are not allowed in this context"));
-            }
-            self.roll_indent(
-                self.cursor.column(),
-                None,
-                TokenKind::BlockMappingStart,
-                mark,
-            )?;
-        }
+        self.begin_block(
+            TokenKind::BlockMappingStart,
+            "mapping keys are not allowed in this context",
+        )?;
         self.remove_simple_key()?;
         self.simple_key_allowed = self.flow_level == 0;
         self.one_character(TokenKind::Key);
@@ -130,24 +111,26 @@ impl Scanner<'_> {
             )?;
             self.simple_key_allowed = false;
         } else {
-            if self.flow_level == 0 {
-                let mark = self.cursor.mark;
-                if !self.simple_key_allowed {
-                    return Err(
-                        self.problem(mark, "mapping values are not allowed in this context")
-                    );
-                }
-                self.roll_indent(
-                    self.cursor.column(),
-                    None,
-                    TokenKind::BlockMappingStart,
-                    mark,
-                )?;
-            }
+            self.begin_block(
+                TokenKind::BlockMappingStart,
+                "mapping values are not allowed in this context",
+            )?;
             self.simple_key_allowed = self.flow_level == 0;
         }
         self.one_character(TokenKind::Value);
         Ok(())
+    }
+
+    /// A block begins here, unless it has begun before; outside of brackets only where a key could stand.
+    fn begin_block(&mut self, kind: TokenKind, refusal: &str) -> Result<(), Problem> {
+        if self.flow_level > 0 {
+            return Ok(());
+        }
+        let mark = self.cursor.mark;
+        if !self.simple_key_allowed {
+            return Err(self.problem(mark, refusal));
+        }
+        self.roll_indent(self.cursor.column(), None, kind, mark)
     }
 
     fn one_character(&mut self, kind: TokenKind) {

@@ -41,10 +41,11 @@ impl Gap {
 }
 
 impl Scanner<'_> {
-    pub(super) fn scan_quoted(&mut self, single: bool) -> Result<Token, Problem> {
+    pub(super) fn scan_quoted(&mut self) -> Result<Token, Problem> {
         let start = self.cursor.mark;
+        let quote = self.cursor.at(0);
+        let single = quote == b'\'';
         self.cursor.skip_ascii(1);
-        let quote = if single { b'\'' } else { b'"' };
         let mut value = Vec::new();
         let mut gap = Gap::default();
         loop {

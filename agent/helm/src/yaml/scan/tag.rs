@@ -21,6 +21,12 @@ impl Scanner<'_> {
             b"TAG" => self.scan_tag_directive(start)?,
             _ => return Err(self.problem(start, "found unknown directive name")),
         };
+        self.scan_line_end(start)?;
+        Ok(Token { kind, start })
+    }
+
+    /// What may yet stand in the line of a directive or of a block's header: blanks and a comment.
+    pub(super) fn scan_line_end(&mut self, start: Mark) -> Result<(), Problem> {
         self.skip_blanks();
         if self.cursor.at(0) == b'#' {
             self.cursor.skip_to_break();
@@ -31,7 +37,7 @@ impl Scanner<'_> {
         if self.cursor.is_break(0) {
             self.cursor.skip_line();
         }
-        Ok(Token { kind, start })
+        Ok(())
     }
 
     fn skip_blanks(&mut self) {
@@ -70,7 +76,11 @@ impl Scanner<'_> {
 
     fn scan_tag_directive(&mut self, start: Mark) -> Result<TokenKind, Problem> {
         self.skip_blanks();
-        let handle = self.scan_tag_handle(true, start)?;
+        let handle = self.scan_tag_handle(start)?;
+        // What a tag begins with may turn out to be no handle; here it is one.
+        if !handle.ends_with(b"!") {
+            return Err(self.problem(start, "did not find expected '!'"));
+        }
         if !self.cursor.is_blank(0) {
             return Err(self.problem(start, "did not find expected whitespace"));
         }
@@ -82,8 +92,9 @@ impl Scanner<'_> {
         Ok(TokenKind::TagDirective { handle, prefix })
     }
 
-    pub(super) fn scan_anchor(&mut self, alias: bool) -> Result<Token, Problem> {
+    pub(super) fn scan_anchor(&mut self) -> Result<Token, Problem> {
         let start = self.cursor.mark;
+        let alias = self.cursor.at(0) == b'*';
         self.cursor.skip_ascii(1);
         let mut name = Vec::new();
         while self.cursor.is_alpha() {
@@ -121,7 +132,7 @@ impl Scanner<'_> {
             }
             self.cursor.skip_ascii(1);
         } else {
-            let first = self.scan_tag_handle(false, start)?;
+            let first = self.scan_tag_handle(start)?;
             if first.len() > 1 && first.last() == Some(&b'!') {
                 suffix = self.scan_tag_uri(&[], start)?;
                 handle = first;
@@ -144,7 +155,7 @@ impl Scanner<'_> {
         })
     }
 
-    fn scan_tag_handle(&mut self, directive: bool, start: Mark) -> Result<Vec<u8>, Problem> {
+    fn scan_tag_handle(&mut self, start: Mark) -> Result<Vec<u8>, Problem> {
         if self.cursor.at(0) != b'!' {
             return Err(self.problem(start, "did not find expected '!'"));
         }
@@ -155,8 +166,6 @@ impl Scanner<'_> {
         }
         if self.cursor.at(0) == b'!' {
             self.cursor.read(&mut handle);
-        } else if directive && handle != b"!" {
-            return Err(self.problem(start, "did not find expected '!'"));
         }
         Ok(handle)
     }

@@ -26,6 +26,13 @@ pub fn parse(text: &[u8]) -> Result<Value, String> {
         .map_err(|message| parser.failure(&message))
 }
 
+/// How far a text in quotes may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Line,
+    Lines,
+}
+
 /// A table while it is read; values of ours are shared, and these are not.
 #[derive(Default)]
 struct Table(BTreeMap<String, Item>);
@@ -278,21 +285,23 @@ impl Parser<'_> {
     }
 
     fn string(&mut self) -> Result<String, String> {
-        for (quote, literal) in [("\"\"\"", false), ("'''", true)] {
+        for quote in ["\"\"\"", "'''"] {
             if self.take(quote) {
                 self.take("\r");
                 self.take("\n");
-                return self.quoted(quote, literal, true);
+                return self.quoted(quote, Extent::Lines);
             }
         }
         if self.take("'") {
-            return self.quoted("'", true, false);
+            return self.quoted("'", Extent::Line);
         }
         self.take("\"");
-        self.quoted("\"", false, false)
+        self.quoted("\"", Extent::Line)
     }
 
-    fn quoted(&mut self, end: &str, literal: bool, lines: bool) -> Result<String, String> {
+    fn quoted(&mut self, end: &str, extent: Extent) -> Result<String, String> {
+        let literal = end.starts_with('\'');
+        let lines = extent == Extent::Lines;
         let mut out = String::new();
         loop {
             // Of more quotes than three the last three end the text.
@@ -311,14 +320,14 @@ impl Parser<'_> {
             }
             self.rest = &self.rest[letter.len_utf8()..];
             if letter == '\\' && !literal {
-                self.escape(&mut out, lines)?;
+                self.escape(&mut out, extent)?;
             } else {
                 out.push(letter);
             }
         }
     }
 
-    fn escape(&mut self, out: &mut String, lines: bool) -> Result<(), String> {
+    fn escape(&mut self, out: &mut String, extent: Extent) -> Result<(), String> {
         let Some(letter) = self.peek() else {
             return Err("unexpected EOF".to_owned());
         };
@@ -352,7 +361,7 @@ impl Parser<'_> {
                 out.push(letter);
                 return Ok(());
             }
-            ' ' | '\t' | '\n' | '\r' if lines => {
+            ' ' | '\t' | '\n' | '\r' if extent == Extent::Lines => {
                 self.rest = self.rest.trim_start();
                 return Ok(());
             }

@@ -95,10 +95,10 @@ impl Scalar {
         }
     }
 
-    fn misread(&self, wanted: &str) -> Failure {
+    fn misread(&self, expected: &str) -> Failure {
         // Never the value itself: it may have come from a Secret.
         Failure::render(format!(
-            "a value that replaced {wanted} is {} characters that are not {wanted}; quote the \
+            "a value that replaced {expected} is {} characters that are not {expected}; quote the \
              field's value in the manifest to make it text",
             self.text.chars().count()
         ))

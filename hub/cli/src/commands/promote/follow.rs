@@ -17,13 +17,13 @@ use crate::reader;
 /// Whether a cluster runs what was promoted, healthy.
 fn arrived(cluster: &Cluster, promotion: &Promotion) -> bool {
     cluster.is_current()
-        && promotion.moves.iter().all(|one| {
+        && promotion.moves.iter().all(|moved| {
             cluster
                 .applications
                 .iter()
                 .filter_map(|app| app.revision.as_ref())
-                .filter(|revision| revision.repository == one.repository)
-                .all(|revision| revision.commit == one.to_commit)
+                .filter(|revision| revision.repository == moved.repository)
+                .all(|revision| revision.commit == moved.to_commit)
         })
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn already_moved(
     let environments = client.environments().await?;
     let environment = environments
         .iter()
-        .find(|one| one.name == nothing.environment)
+        .find(|environment| environment.name == nothing.environment)
         .ok_or(Error::Answer("the environment"))?;
     // Where nothing was ever approved, it is a repository that nobody uses there.
     let used = environment.branches.iter();
@@ -55,184 +55,183 @@ pub(super) async fn already_moved(
     }))
 }
 
-/// Waits until the environment's clusters run what was promoted.
-pub(super) async fn until_there(
-    client: &Client,
-    promotion: &Promotion,
-    args: &Promote,
-    deadline: Instant,
-    printer: &Printer,
-) -> Result<(), Error> {
-    // The promotion was one document; what follows is talk about it.
-    let output = match args.output.output {
-        Output::Json | Output::Yaml => Output::Json,
-        output => output,
-    };
-    let mut over: Option<String> = None;
-    loop {
-        let after = over.as_deref();
-        let Some(id) = begun(client, promotion, args, (after, deadline), printer).await? else {
-            return follow(client, promotion, args, deadline, printer).await;
+/// Who waits for a promotion to arrive, and how long.
+pub(super) struct Arrival<'w> {
+    pub(super) client: &'w Client,
+    pub(super) promotion: &'w Promotion,
+    pub(super) args: &'w Promote,
+    pub(super) deadline: Instant,
+    pub(super) printer: &'w Printer,
+}
+
+impl Arrival<'_> {
+    /// Waits until the environment's clusters run what was promoted.
+    pub(super) async fn until_there(&self) -> Result<(), Error> {
+        // The promotion was one document; what follows is talk about it.
+        let output = match self.args.output.output {
+            Output::Json | Output::Yaml => Output::Json,
+            output => output,
         };
-        rollout::watch(client, &id, output, Some(deadline), printer).await?;
-        let left = left(client, promotion, &id).await?;
-        if left.is_empty() {
-            return Ok(());
-        }
-        printer.say(&format!(
-            "{id} is through without {}: no cluster that runs something of it has proven the commit; waiting for \
-             the rollout that brings it alone",
-            left.join(", ")
-        ));
-        over = Some(id);
-    }
-}
-
-/// Repositories of a promotion that are where they were good before a rollout that is over.
-async fn left(client: &Client, promotion: &Promotion, id: &str) -> Result<Vec<String>, Error> {
-    let (Some(rollout), _) = rollout::get(client, id).await? else {
-        return Ok(Vec::new());
-    };
-    let environments = client.environments().await?;
-    let here = environments
-        .iter()
-        .find(|one| one.name == promotion.environment);
-    let branches = here.into_iter().flat_map(|one| &one.branches);
-    let stayed = branches.filter_map(|branch| {
-        let repository = &branch.revision.as_ref()?.repository;
-        let before = rollout
-            .from
-            .iter()
-            .find(|one| one.repository == *repository)?;
-        let mut moves = promotion.moves.iter();
-        let moved = moves.find(|one| one.repository == *repository)?;
-        let stays = branch.approved == before.commit && before.commit != moved.to_commit;
-        stays.then(|| repository.clone())
-    });
-    Ok(stayed.collect())
-}
-
-/// The rollout that the promotion began, after one that left some of it where it was; none where the environment
-/// has no strategy.
-async fn begun(
-    client: &Client,
-    promotion: &Promotion,
-    args: &Promote,
-    (after, deadline): (Option<&str>, Instant),
-    printer: &Printer,
-) -> Result<Option<String>, Error> {
-    let mut patience = Patience::default();
-    loop {
-        match rollout::get(client, args.environment.as_str()).await {
-            Ok((Some(rollout), decisions)) => {
-                patience.answered(printer);
-                let ours = promotion.moves.iter().all(|one| {
-                    rollout
-                        .target
-                        .iter()
-                        .any(|target| target.commit == one.to_commit)
-                });
-                if ours && after != Some(rollout.id.as_str()) {
-                    return Ok(Some(rollout.id));
-                }
-                // Nothing will begin, however long one waits.
-                if let Some(one) = decisions.quarantined.iter().find(|one| {
-                    promotion.moves.iter().all(|moved| {
-                        let same = |at: &RepositoryCommit| at.commit == moved.to_commit;
-                        one.commits.iter().any(same)
-                    })
-                }) {
-                    return Err(Error::not_yet(
-                        format!(
-                            "the branch moved, and its commit is not tried again since {}: {}",
-                            one.rollout, one.reason
-                        ),
-                        "push and promote a newer commit",
-                    ));
-                }
+        let mut over: Option<String> = None;
+        loop {
+            let after = over.as_deref();
+            let Some(id) = self.begun(after).await? else {
+                return self.follow().await;
+            };
+            rollout::watch(self.client, &id, output, Some(self.deadline), self.printer).await?;
+            let left = self.left(&id).await?;
+            if left.is_empty() {
+                return Ok(());
             }
-            Ok((None, _)) => return Ok(None),
-            Err(Error::Hub {
-                code: tonic::Code::Unimplemented,
-                ..
-            }) => return Ok(None),
-            Err(error) => patience.wait(error, printer).await?,
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::not_yet(
-                "the branch moved, and its rollout has not begun",
-                format!("`flotilla explain {}` says why", args.environment),
+            self.printer.say(&format!(
+                "{id} is through without {}: no cluster that runs something of it has proven the commit; waiting for \
+                 the rollout that brings it alone",
+                left.join(", ")
             ));
+            over = Some(id);
         }
-        reader::pause(LOOK).await?;
     }
-}
 
-/// Waits until the environment's clusters run what was promoted, where no rollout tells it.
-async fn follow(
-    client: &Client,
-    promotion: &Promotion,
-    args: &Promote,
-    deadline: Instant,
-    printer: &Printer,
-) -> Result<(), Error> {
-    let mut patience = Patience::default();
-    let filter = v1::ClusterFilter {
-        environments: vec![args.environment.to_string()],
-        ..v1::ClusterFilter::default()
-    };
-    let mut shown = BTreeMap::<String, String>::new();
-    loop {
-        // A hub that restarts meanwhile does not end the wait.
-        match client.clusters(&filter, Detail::Summary).await {
-            Ok(wire) => {
-                patience.answered(printer);
-                let clusters: Vec<Cluster> = wire
-                    .iter()
-                    .map(Cluster::from)
-                    // Nothing is sent to a cluster that nobody has accepted.
-                    .filter(|cluster| cluster.connection != Connectivity::Pending)
-                    .collect();
-                let missing: Vec<&Cluster> = clusters
-                    .iter()
-                    .filter(|cluster| !arrived(cluster, promotion))
-                    .collect();
-                for cluster in &clusters {
-                    let state = if arrived(cluster, promotion) {
-                        "done".to_owned()
-                    } else {
-                        format!("{}, {}", cluster.sync, cluster.health)
-                    };
-                    if shown.get(&cluster.name) != Some(&state) {
-                        printer.say(&format!("{}: {state}", cluster.name));
-                        shown.insert(cluster.name.clone(), state);
+    /// Repositories of a promotion that are where they were good before a rollout that is over.
+    async fn left(&self, id: &str) -> Result<Vec<String>, Error> {
+        let (Some(rollout), _) = rollout::get(self.client, id).await? else {
+            return Ok(Vec::new());
+        };
+        let environments = self.client.environments().await?;
+        let here = environments
+            .iter()
+            .find(|environment| environment.name == self.promotion.environment);
+        let branches = here
+            .into_iter()
+            .flat_map(|environment| &environment.branches);
+        let stayed = branches.filter_map(|branch| {
+            let repository = &branch.revision.as_ref()?.repository;
+            let before = rollout
+                .from
+                .iter()
+                .find(|commit| commit.repository == *repository)?;
+            let mut moves = self.promotion.moves.iter();
+            let moved = moves.find(|moved| moved.repository == *repository)?;
+            let stays = branch.approved == before.commit && before.commit != moved.to_commit;
+            stays.then(|| repository.clone())
+        });
+        Ok(stayed.collect())
+    }
+
+    /// The rollout that the promotion began, after one that left some of it where it was; none where the
+    /// environment has no strategy.
+    async fn begun(&self, after: Option<&str>) -> Result<Option<String>, Error> {
+        let mut patience = Patience::default();
+        loop {
+            match rollout::get(self.client, self.args.environment.as_str()).await {
+                Ok((Some(rollout), decisions)) => {
+                    patience.answered(self.printer);
+                    let ours = self.promotion.moves.iter().all(|moved| {
+                        rollout
+                            .target
+                            .iter()
+                            .any(|target| target.commit == moved.to_commit)
+                    });
+                    if ours && after != Some(rollout.id.as_str()) {
+                        return Ok(Some(rollout.id));
+                    }
+                    // Nothing will begin, however long one waits.
+                    if let Some(failure) = decisions.quarantined.iter().find(|failure| {
+                        self.promotion.moves.iter().all(|moved| {
+                            let same = |at: &RepositoryCommit| at.commit == moved.to_commit;
+                            failure.commits.iter().any(same)
+                        })
+                    }) {
+                        return Err(Error::not_yet(
+                            format!(
+                                "the branch moved, and its commit is not tried again since {}: {}",
+                                failure.rollout, failure.reason
+                            ),
+                            "push and promote a newer commit",
+                        ));
                     }
                 }
-                if missing.is_empty() {
-                    if args.output.output.is_structured() {
+                Ok((None, _)) => return Ok(None),
+                Err(Error::Hub {
+                    code: tonic::Code::Unimplemented,
+                    ..
+                }) => return Ok(None),
+                Err(error) => patience.wait(error, self.printer).await?,
+            }
+            if Instant::now() >= self.deadline {
+                return Err(Error::not_yet(
+                    "the branch moved, and its rollout has not begun",
+                    format!("`flotilla explain {}` says why", self.args.environment),
+                ));
+            }
+            reader::pause(LOOK).await?;
+        }
+    }
+
+    /// Waits until the environment's clusters run what was promoted, where no rollout tells it.
+    async fn follow(&self) -> Result<(), Error> {
+        let mut patience = Patience::default();
+        let filter = v1::ClusterFilter {
+            environments: vec![self.args.environment.to_string()],
+            ..v1::ClusterFilter::default()
+        };
+        let mut shown = BTreeMap::<String, String>::new();
+        loop {
+            // A hub that restarts meanwhile does not end the wait.
+            match self.client.clusters(&filter, Detail::Summary).await {
+                Ok(wire) => {
+                    patience.answered(self.printer);
+                    let clusters: Vec<Cluster> = wire
+                        .iter()
+                        .map(Cluster::from)
+                        // Nothing is sent to a cluster that nobody has accepted.
+                        .filter(|cluster| cluster.connection != Connectivity::Pending)
+                        .collect();
+                    let missing: Vec<&Cluster> = clusters
+                        .iter()
+                        .filter(|cluster| !arrived(cluster, self.promotion))
+                        .collect();
+                    for cluster in &clusters {
+                        let state = if arrived(cluster, self.promotion) {
+                            "done".to_owned()
+                        } else {
+                            format!("{}, {}", cluster.sync, cluster.health)
+                        };
+                        if shown.get(&cluster.name) != Some(&state) {
+                            self.printer.say(&format!("{}: {state}", cluster.name));
+                            shown.insert(cluster.name.clone(), state);
+                        }
+                    }
+                    if missing.is_empty() {
+                        if self.args.output.output.is_structured() {
+                            return Ok(());
+                        }
+                        let all = flotilla_shared::words::counted(clusters.len(), "cluster");
+                        self.printer
+                            .say(&format!("{} runs it: {all}", self.args.environment));
                         return Ok(());
                     }
-                    let all = flotilla_shared::words::counted(clusters.len(), "cluster");
-                    printer.say(&format!("{} runs it: {all}", args.environment));
-                    return Ok(());
+                    if Instant::now() >= self.deadline {
+                        let names: Vec<&str> = missing
+                            .iter()
+                            .map(|cluster| cluster.name.as_str())
+                            .collect();
+                        return Err(Error::not_yet(
+                            format!(
+                                "the branch moved, and these clusters do not run it yet: {}",
+                                names.join(", ")
+                            ),
+                            format!(
+                                "`flotilla explain {}` says why",
+                                names.first().unwrap_or(&"")
+                            ),
+                        ));
+                    }
                 }
-                if Instant::now() >= deadline {
-                    let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
-                    return Err(Error::not_yet(
-                        format!(
-                            "the branch moved, and these clusters do not run it yet: {}",
-                            names.join(", ")
-                        ),
-                        format!(
-                            "`flotilla explain {}` says why",
-                            names.first().unwrap_or(&"")
-                        ),
-                    ));
-                }
+                Err(error) if Instant::now() >= self.deadline => return Err(error),
+                Err(error) => patience.wait(error, self.printer).await?,
             }
-            Err(error) if Instant::now() >= deadline => return Err(error),
-            Err(error) => patience.wait(error, printer).await?,
+            reader::pause(LOOK).await?;
         }
-        reader::pause(LOOK).await?;
     }
 }

@@ -159,18 +159,18 @@ fn refuse_lasting(held: &[&Step]) -> Result<(), Error> {
 
 /// Refuses to bring other commits than those that the person was shown.
 fn refuse_other(promotion: &Promotion, next: &Promotion) -> Result<(), Error> {
-    for one in &promotion.moves {
+    for moved in &promotion.moves {
         let now = next
             .moves
             .iter()
-            .find(|now| now.repository == one.repository);
-        if let Some(now) = now.filter(|now| now.to_commit != one.to_commit) {
+            .find(|now| now.repository == moved.repository);
+        if let Some(now) = now.filter(|now| now.to_commit != moved.to_commit) {
             return Err(Error::refused(
                 format!(
                     "nothing was moved: {} of {} went from {} to {} meanwhile",
-                    one.source_branch,
-                    one.repository,
-                    digits(&one.to_commit),
+                    moved.source_branch,
+                    moved.repository,
+                    digits(&moved.to_commit),
                     digits(&now.to_commit)
                 ),
                 "promote again; with --repository one at a time, each stays with its commit",
@@ -183,7 +183,7 @@ fn refuse_other(promotion: &Promotion, next: &Promotion) -> Result<(), Error> {
 /// The promotion as it stands now, of the same commit where there is one.
 async fn again(client: &Client, promotion: &Promotion) -> Result<Promotion, Error> {
     let (repository, commit) = match promotion.moves.as_slice() {
-        [one] => (one.repository.clone(), one.to_commit.clone()),
+        [moved] => (moved.repository.clone(), moved.to_commit.clone()),
         _ => (String::new(), String::new()),
     };
     let request = client.request(v1::PreviewPromotionRequest {
@@ -193,8 +193,8 @@ async fn again(client: &Client, promotion: &Promotion) -> Result<Promotion, Erro
     });
     let wire = client.api().preview_promotion(request).await?.into_inner();
     let mut next = Promotion::from(&wire);
-    let asked = |name: &str| promotion.moves.iter().any(|one| one.repository == name);
-    next.moves.retain(|one| asked(&one.repository));
+    let asked = |name: &str| promotion.moves.iter().any(|moved| moved.repository == name);
+    next.moves.retain(|moved| asked(&moved.repository));
     Ok(next)
 }
 
@@ -202,11 +202,11 @@ async fn again(client: &Client, promotion: &Promotion) -> Result<Promotion, Erro
 fn approving(promotion: &Promotion, args: &Promote) -> Option<String> {
     let mut gates = promotion.gates.iter();
     gates.find(|gate| gate.step == StepKind::Approval && gate.state == StepState::Waiting)?;
-    let one = promotion.moves.first()?;
+    let moved = promotion.moves.first()?;
     Some(format!(
         "somebody else approves with flotilla approve {} --commit {}",
         args.environment,
-        digits(&one.to_commit)
+        digits(&moved.to_commit)
     ))
 }
 
@@ -245,9 +245,9 @@ impl Progress {
                 ));
             }
         }
-        for (one, since) in before {
-            if manner == Manner::Lines && !self.since.contains_key(&one) {
-                let name = format!("{} {}", one.0, one.1);
+        for (gate, since) in before {
+            if manner == Manner::Lines && !self.since.contains_key(&gate) {
+                let name = format!("{} {}", gate.0, gate.1);
                 let took = render::age(Some(since), now);
                 printer.say(&format!("{} is open after {took}", name.trim_end()));
             }

@@ -33,7 +33,7 @@ pub(super) async fn branches(
     let only = args.repository.as_ref();
     let asked = found
         .into_iter()
-        .filter(|one| only.is_none_or(|only| *only == one.repository));
+        .filter(|branch| only.is_none_or(|only| *only == branch.repository));
     Ok(asked.collect())
 }
 
@@ -42,24 +42,27 @@ pub(super) async fn branches(
 fn unread(environments: &[v1::EnvironmentStatus], names: [&str; 2]) -> Vec<Unread> {
     let named = environments
         .iter()
-        .filter(|one| names.contains(&one.name.as_str()));
-    let all: Vec<&v1::BranchStatus> = named.flat_map(|one| &one.branches).collect();
-    let repository = |one: &v1::BranchStatus| {
-        let revision = one.revision.as_ref();
+        .filter(|environment| names.contains(&environment.name.as_str()));
+    let all: Vec<&v1::BranchStatus> = named
+        .flat_map(|environment| &environment.branches)
+        .collect();
+    let repository = |branch: &v1::BranchStatus| {
+        let revision = branch.revision.as_ref();
         revision.map_or(String::new(), |revision| text(&revision.repository))
     };
-    let sent = all.iter().filter(|one| !one.approved.is_empty());
-    let used: Vec<String> = sent.map(|one| repository(one)).collect();
-    let counts = |one: &&&v1::BranchStatus| used.is_empty() || used.contains(&repository(one));
-    let failed = all.iter().filter(|one| !one.reason.is_empty());
-    let failed = failed.filter(counts).map(|one| {
-        let revision = one.revision.clone().unwrap_or_default();
+    let sent = all.iter().filter(|branch| !branch.approved.is_empty());
+    let used: Vec<String> = sent.map(|branch| repository(branch)).collect();
+    let counts =
+        |branch: &&&v1::BranchStatus| used.is_empty() || used.contains(&repository(branch));
+    let failed = all.iter().filter(|branch| !branch.reason.is_empty());
+    let failed = failed.filter(counts).map(|branch| {
+        let revision = branch.revision.clone().unwrap_or_default();
         Unread {
             repository: text(&revision.repository),
             branch: text(&revision.branch),
-            reason: text(&one.reason),
-            message: text(&one.message),
-            last: match one.approved.as_str() {
+            reason: text(&branch.reason),
+            message: text(&branch.message),
+            last: match branch.approved.as_str() {
                 "" => text(&revision.commit),
                 approved => text(approved),
             },
@@ -72,14 +75,14 @@ fn unread(environments: &[v1::EnvironmentStatus], names: [&str; 2]) -> Vec<Unrea
 pub(super) fn named(unread: &[Unread]) -> String {
     let all: Vec<String> = unread
         .iter()
-        .map(|one| {
-            let why = match one.message.as_str() {
+        .map(|branch| {
+            let why = match branch.message.as_str() {
                 "" => String::new(),
                 message => format!(": {message}"),
             };
             format!(
                 "{} of {} cannot be read ({}){why}",
-                one.branch, one.repository, one.reason
+                branch.branch, branch.repository, branch.reason
             )
         })
         .collect();
@@ -89,10 +92,10 @@ pub(super) fn named(unread: &[Unread]) -> String {
 /// That nobody can say whether there is something to promote, with the way on.
 pub(super) async fn refused(client: &Client, promotion: &Promotion, unread: &[Unread]) -> Error {
     let mut ways = Vec::new();
-    for one in unread.iter().filter(|one| one.is_gone()) {
-        let url = repository::url(client, &one.repository).await;
+    for branch in unread.iter().filter(|branch| branch.is_gone()) {
+        let url = repository::url(client, &branch.repository).await;
         let url = url.map_or_else(|_| "ORIGIN".to_owned(), |url| url.to_string());
-        ways.push(one.made(&url));
+        ways.push(branch.made(&url));
     }
     if ways.is_empty() {
         ways.push(format!(
@@ -174,16 +177,16 @@ mod tests {
             ),
         ];
         let found = unread(&all, ["prod", "dev"]);
-        let [one] = found.as_slice() else {
+        let [gone] = found.as_slice() else {
             panic!("{found:?}");
         };
         assert_eq!(
             named(&found),
             "prod of fleet cannot be read (BranchNotFound): why prod"
         );
-        assert!(one.is_gone());
+        assert!(gone.is_gone());
         assert_eq!(
-            one.made("https://git.example.org/fleet"),
+            gone.made("https://git.example.org/fleet"),
             format!(
                 "make prod anew: git push https://git.example.org/fleet {good}:refs/heads/prod"
             )

@@ -20,7 +20,7 @@ impl Reversion<'_> {
             to,
             life: self.args.signing.approval_expires,
         };
-        let said = approval::make(self.client, &terms, self.printer).await?;
+        let unsigned = approval::make(self.client, &terms, self.printer).await?;
         if self.args.dry_run {
             return Ok(());
         }
@@ -31,7 +31,7 @@ impl Reversion<'_> {
             repository: self.repository.to_owned(),
             commit: to.to_string(),
             reason: self.args.reason.clone(),
-            approval: Some(approval::sign(&said, key).await?),
+            approval: Some(approval::sign(&unsigned, key).await?),
             ..v1::SteerRequest::default()
         };
         steer::send(self.client, request).await?;

@@ -93,8 +93,8 @@ impl Reversion<'_> {
         let branch = &self.branch;
         let before = environments
             .iter()
-            .find(|one| one.name == self.environment.promotes_from)
-            .and_then(|one| one.branch.parse::<BranchName>().ok());
+            .find(|environment| environment.name == self.environment.promotes_from)
+            .and_then(|environment| environment.branch.parse::<BranchName>().ok());
         if let Some(before) = before {
             self.printer.say(&format!(
                 "{branch} now has a commit that {before} lacks. To go forward again: {}",

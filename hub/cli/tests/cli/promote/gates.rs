@@ -51,7 +51,7 @@ fn a_forced_promotion_is_told_to_the_hub_with_its_reason() {
         actions,
         [v1::SteerAction::Promote, v1::SteerAction::Override]
     );
-    assert!(steered.iter().all(|one| one.reason == "now"));
+    assert!(steered.iter().all(|request| request.reason == "now"));
 }
 
 #[test]
@@ -86,12 +86,12 @@ fn gates_before_a_branch_that_has_moved_are_overridden_with_a_reason() {
     let output = hub.run(&force);
     assert_eq!(stderr(&output), "overrode the gates of prod for 3f2a9c1\n");
     let steered = steered.lock();
-    let [one] = steered.as_slice() else {
+    let [request] = steered.as_slice() else {
         panic!("{steered:?}");
     };
-    assert_eq!(one.action(), v1::SteerAction::Override);
+    assert_eq!(request.action(), v1::SteerAction::Override);
     assert_eq!(
-        (one.commit.as_str(), one.reason.as_str()),
+        (request.commit.as_str(), request.reason.as_str()),
         (head.as_str(), "it burns")
     );
 }

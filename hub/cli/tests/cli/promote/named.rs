@@ -26,10 +26,10 @@ fn a_commit_may_be_named_by_its_first_digits() {
     assert_eq!(repository.head("prod"), head);
     let output = hub.run(&["promote", "prod", "--commit", "0000000", "--yes"]);
     assert_eq!(output.status.code(), Some(2));
-    let said = stderr(&output);
+    let message = stderr(&output);
     assert!(
-        said.contains("no commit 0000000 is known in prod"),
-        "{said}"
+        message.contains("no commit 0000000 is known in prod"),
+        "{message}"
     );
 }
 
@@ -54,19 +54,19 @@ fn a_pin_names_its_commit_and_end_and_a_commit_that_agents_refuse_is_refused_her
         ])
     };
     let refused = pin(&elsewhere);
-    let said = stderr(&refused);
-    assert_eq!(refused.status.code(), Some(2), "{said}");
+    let message = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{message}");
     assert!(
-        said.contains("1234567 is not on the branch of prod"),
-        "{said}"
+        message.contains("1234567 is not on the branch of prod"),
+        "{message}"
     );
     assert!(steered.lock().is_empty());
     let head = repository.head("prod");
     let taken = pin(head.get(..7).unwrap());
-    let said = stderr(&taken);
-    assert_eq!(taken.status.code(), Some(0), "{said}");
-    assert!(said.contains("prod is pinned to "), "{said}");
-    assert!(said.contains(" until 20"), "{said}");
+    let message = stderr(&taken);
+    assert_eq!(taken.status.code(), Some(0), "{message}");
+    assert!(message.contains("prod is pinned to "), "{message}");
+    assert!(message.contains(" until 20"), "{message}");
     let steered = steered.lock();
     assert_eq!(steered[0].commit, head);
     assert_eq!(steered[0].expires_seconds, 7200);

@@ -35,15 +35,15 @@ fn a_rollback_commits_the_good_content_on_top_and_tells_the_hub_first() {
     let hub = Hub::start(fake);
     repository.refuse_pushes("the branch is locked");
     let refused = hub.run(&["rollback", "prod", "--reason", "it burns", "--yes"]);
-    let said = stderr(&refused);
-    assert_eq!(refused.status.code(), Some(2), "{said}");
+    let message = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{message}");
     for words in [
         "the branch is locked",
         "prod was not moved",
         "flotilla resume prod",
         "prod has no rollouts",
     ] {
-        assert!(said.contains(words), "{words}: {said}");
+        assert!(message.contains(words), "{words}: {message}");
     }
     assert_eq!(repository.head("prod"), bad);
     repository.take_pushes();
@@ -55,23 +55,23 @@ fn a_rollback_commits_the_good_content_on_top_and_tells_the_hub_first() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let head = repository.head("prod");
     assert_eq!(repository.head("prod^"), bad, "history is kept");
-    let said = stderr(&output);
-    assert!(said.contains("undoes 1 commit:"), "{said}");
+    let message = stderr(&output);
+    assert!(message.contains("undoes 1 commit:"), "{message}");
     assert!(
-        said.contains("git merge -s ours origin/prod"),
-        "the way forward: {said}"
+        message.contains("git merge -s ours origin/prod"),
+        "the way forward: {message}"
     );
     assert_eq!(
         repository.head("prod^{tree}"),
         repository.head(&format!("{good}^{{tree}}"))
     );
     let steered = steered.lock();
-    let [one] = steered.as_slice() else {
+    let [request] = steered.as_slice() else {
         panic!("{steered:?}");
     };
-    assert_eq!(one.action(), v1::SteerAction::Rollback);
+    assert_eq!(request.action(), v1::SteerAction::Rollback);
     assert_eq!(
-        (one.commit.as_str(), one.reason.as_str()),
+        (request.commit.as_str(), request.reason.as_str()),
         (head.as_str(), "it burns")
     );
 }
@@ -110,21 +110,21 @@ fn c04_a_signed_way_back_is_pinned_with_its_approval() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(repository.head("prod"), head, "the branch stays");
     let steered = steered.lock();
-    let [one] = steered.as_slice() else {
+    let [request] = steered.as_slice() else {
         panic!("{steered:?}");
     };
-    assert_eq!(one.action(), v1::SteerAction::Pin);
-    assert_eq!(one.commit, good);
-    let approval = one.approval.clone().unwrap();
+    assert_eq!(request.action(), v1::SteerAction::Pin);
+    assert_eq!(request.commit, good);
+    let approval = request.approval.clone().unwrap();
     assert!(
         approval
             .signature
             .starts_with(b"-----BEGIN SSH SIGNATURE-----")
     );
-    let said = RollbackApproval::parse(&approval.content).unwrap();
-    assert_eq!(said.to.as_str(), good);
-    assert_eq!(said.repository.as_str(), format!("file://{bare}"));
-    let clusters: Vec<&str> = said.from.keys().map(ClusterName::as_str).collect();
+    let signed = RollbackApproval::parse(&approval.content).unwrap();
+    assert_eq!(signed.to.as_str(), good);
+    assert_eq!(signed.repository.as_str(), format!("file://{bare}"));
+    let clusters: Vec<&str> = signed.from.keys().map(ClusterName::as_str).collect();
     assert_eq!(clusters, ["prod-1", "prod-2"]);
     assert!(
         stderr(&output).contains("cluster prod-1 from "),

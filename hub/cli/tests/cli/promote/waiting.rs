@@ -33,8 +33,8 @@ fn waiting_goes_on_where_there_is_nothing_left_to_promote() {
     let wait = ["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"];
     let arrived = hub(fixture::NEW).run(&wait);
     assert_eq!(arrived.status.code(), Some(0), "{}", stderr(&arrived));
-    let said = stdout(&arrived);
-    assert!(said.contains("prod-8"), "{said}");
+    let printed = stdout(&arrived);
+    assert!(printed.contains("prod-8"), "{printed}");
     // The rollout before is not the one of what the branch holds.
     let before = hub(&"1".repeat(40)).run(&wait);
     assert_eq!(before.status.code(), Some(1), "{}", stderr(&before));
@@ -51,13 +51,13 @@ fn waiting_ends_in_time_and_names_who_is_missing() {
     let hub = repository.hub(v1::StepState::Ok);
     let output = hub.run(&["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"]);
     assert_eq!(output.status.code(), Some(1));
-    let said = stderr(&output);
+    let message = stderr(&output);
     assert!(
-        said.contains("do not run it yet: dev-1, prod-1, prod-2"),
-        "{said}"
+        message.contains("do not run it yet: dev-1, prod-1, prod-2"),
+        "{message}"
     );
     // The branch moved all the same, and the message says so.
-    assert!(said.contains("the branch moved"), "{said}");
+    assert!(message.contains("the branch moved"), "{message}");
     assert_eq!(repository.head("prod"), repository.head("dev"));
 }
 
@@ -115,13 +115,13 @@ fn promote_waits_for_gates_that_time_or_people_open() {
     let (previewed, steered) = (fake.previewed.clone(), fake.steered.clone());
     let hub = Hub::start(fake);
     let refused = hub.run(&["promote", "prod", "--yes"]);
-    let said = stderr(&refused);
-    assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains("as --wait does"), "{said}");
+    let message = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{message}");
+    assert!(message.contains("as --wait does"), "{message}");
     assert_eq!(repository.head("prod"), before);
     let output = hub.run(&["promote", "prod", "--yes", "--wait", "-o", "json"]);
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{message}");
     for (count, text) in [
         (1, "waits for health dev-1 since "),
         (1, " UTC: healthy for 2 s of 3\n"),
@@ -130,7 +130,7 @@ fn promote_waits_for_gates_that_time_or_people_open() {
         (1, "check smoke is open after "),
         (1, "moved prod of fleet to "),
     ] {
-        assert_eq!(said.matches(text).count(), count, "{text}: {said}");
+        assert_eq!(message.matches(text).count(), count, "{text}: {message}");
     }
     assert_eq!(repository.head("prod"), repository.head("dev"));
     let text = stdout(&output);
@@ -149,10 +149,10 @@ fn promote_waits_for_gates_that_time_or_people_open() {
     assert!(previewed.len() >= 4, "{previewed:?}");
     let again = previewed.iter().skip(2);
     let (repositories, commits): (Vec<_>, Vec<_>) = again
-        .map(|one| (one.repository.as_str(), one.commit.as_str()))
+        .map(|request| (request.repository.as_str(), request.commit.as_str()))
         .unzip();
-    assert!(repositories.iter().all(|one| *one == "fleet"));
-    assert!(commits.iter().all(|one| *one == head));
+    assert!(repositories.iter().all(|repository| *repository == "fleet"));
+    assert!(commits.iter().all(|commit| *commit == head));
     assert_eq!(steered.lock().len(), 1);
 }
 
@@ -167,15 +167,15 @@ fn promote_does_not_wait_for_what_waiting_does_not_open() {
         let hub = Hub::start(repository.opening(&gates));
         let began = std::time::Instant::now();
         let output = hub.run(&wait);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(1), "{said}");
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{message}");
         assert!(
-            said.contains("what waiting does not open: quarantine prod-6 (it crashed)"),
-            "{said}"
+            message.contains("what waiting does not open: quarantine prod-6 (it crashed)"),
+            "{message}"
         );
-        assert!(began.elapsed().as_secs() < 30, "{said}");
+        assert!(began.elapsed().as_secs() < 30, "{message}");
         assert_eq!(
-            said.contains("flotilla approve prod --commit"),
+            message.contains("flotilla approve prod --commit"),
             gates.len() == 2
         );
     }
@@ -188,11 +188,11 @@ fn waiting_for_gates_ends_in_time_and_moves_nothing() {
     let before = repository.head("prod");
     let hub = repository.hub(v1::StepState::Waiting);
     let output = hub.run(&["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"]);
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(
-        said.contains("nothing was moved: still held back by health dev-1 (as it is)"),
-        "{said}"
+        message.contains("nothing was moved: still held back by health dev-1 (as it is)"),
+        "{message}"
     );
     assert_eq!(repository.head("prod"), before);
 }
@@ -205,11 +205,11 @@ fn somebody_else_may_move_the_branch_while_gates_are_waited_for() {
     fake.promotion.moves.clear();
     let hub = Hub::start(fake);
     let output = hub.run(&["promote", "prod", "--yes", "--wait"]);
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{message}");
     assert!(
-        said.contains("somebody else moved it there meanwhile"),
-        "{said}"
+        message.contains("somebody else moved it there meanwhile"),
+        "{message}"
     );
-    assert!(!said.contains("moved prod of"), "{said}");
+    assert!(!message.contains("moved prod of"), "{message}");
 }

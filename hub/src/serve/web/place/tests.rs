@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use flotilla_web::security::Scheme;
+
 use super::{Config, Place, ServingError};
 
 /// Where TLS is said to end.
@@ -63,7 +65,7 @@ fn a_name_is_one_host_and_cookies_are_bound_to_it() {
         "__Host-flotilla=x; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=60"
     );
     let proxied = place("https://a.example", "0.0.0.0:80", Tls::AtProxy).unwrap();
-    assert!(proxied.is_secure());
+    assert_eq!(proxied.scheme(), Scheme::Https);
     let own = place("", "127.0.0.1:8080", Tls::Nowhere).unwrap();
     assert!(own.is_ours("127.0.0.1:8080") && !own.is_ours("localhost:8080"));
     assert_eq!(own.cookie("flotilla"), "flotilla-8080");

@@ -1,0 +1,11 @@
+//! What a test of many cases comes to.
+
+/// Fails with all that is wrong, if anything is.
+pub(crate) fn none_wrong(wrong: &[String]) {
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
