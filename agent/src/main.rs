@@ -1,6 +1,5 @@
 //! Wires the agent's command line to its library.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -15,11 +14,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> ExitCode {
     match command::run(Args::parse()).await {
         Ok(code) => code,
-        Err(error) => {
-            let text = flotilla_shared::words::with_causes(error.as_ref());
-            // Nobody is left to tell if stderr is gone too.
-            let _ = writeln!(std::io::stderr(), "error: {text}");
-            ExitCode::from(2)
-        }
+        Err(error) => flotilla_shared::telemetry::exit_with(error.as_ref()),
     }
 }

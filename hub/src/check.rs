@@ -49,7 +49,7 @@ pub async fn run(handle: Handle, stop: CancellationToken) {
         }
         let round: BTreeSet<_> = checks
             .iter()
-            .map(|one| (one.0.clone(), one.1.clone()))
+            .map(|(environment, rollout, _)| (environment.clone(), rollout.clone()))
             .collect();
         let new = |environment: &EnvironmentName, rollout: &String| {
             all || !asked.contains(&(environment.clone(), rollout.clone()))
@@ -62,10 +62,11 @@ pub async fn run(handle: Handle, stop: CancellationToken) {
             .map(|(environment, rollout, check)| {
                 let client = client.clone();
                 async move {
-                    let (good, text) = match ask(&client, &check).await {
-                        Ok((good, text)) => (good, text),
-                        Err(error) => (false, format!("no answer: {error}")),
-                    };
+                    let Judged { good, text } =
+                        ask(&client, &check).await.unwrap_or_else(|error| Judged {
+                            good: false,
+                            text: format!("no answer: {error}"),
+                        });
                     Event::Checked {
                         environment,
                         check: check.name,
@@ -124,13 +125,24 @@ enum CheckError {
     NoSamples,
 }
 
-async fn ask(client: &reqwest::Client, check: &Check) -> Result<(bool, String), CheckError> {
+/// What an answer comes to.
+#[derive(Debug)]
+struct Judged {
+    good: bool,
+    /// For a person.
+    text: String,
+}
+
+async fn ask(client: &reqwest::Client, check: &Check) -> Result<Judged, CheckError> {
     match &check.question {
         Question::Http { url, status } => {
             let answer = client.get(url).send().await;
             let answer = answer.map_err(CheckError::Unreachable)?;
             let found = answer.status().as_u16();
-            Ok((found == *status, format!("HTTP {found}, wanted {status}")))
+            Ok(Judged {
+                good: found == *status,
+                text: format!("HTTP {found}, wanted {status}"),
+            })
         }
         Question::Prometheus {
             url,
@@ -164,16 +176,18 @@ fn samples(body: &[u8]) -> Result<Vec<f64>, CheckError> {
     let number = |sample: &Value| -> Option<f64> { sample.get(1)?.as_str()?.parse().ok() };
     let all: Option<Vec<f64>> = match answer.pointer("/data/resultType").and_then(Value::as_str) {
         Some("scalar") => number(result).map(|value| vec![value]),
-        Some("vector") => result
-            .as_array()
-            .and_then(|all| all.iter().map(|one| number(one.get("value")?)).collect()),
+        Some("vector") => result.as_array().and_then(|all| {
+            all.iter()
+                .map(|sample| number(sample.get("value")?))
+                .collect()
+        }),
         _ => None,
     };
     all.ok_or(CheckError::NoSamples)
 }
 
 /// Judges samples. None at all proves nothing, and what is not a number is within no bounds.
-fn within(samples: &[f64], min: Option<f64>, max: Option<f64>) -> (bool, String) {
+fn within(samples: &[f64], min: Option<f64>, max: Option<f64>) -> Judged {
     let bounds = match (min, max) {
         (Some(min), Some(max)) => format!("wanted {min} to {max}"),
         (Some(min), None) => format!("wanted at least {min}"),
@@ -186,16 +200,17 @@ fn within(samples: &[f64], min: Option<f64>, max: Option<f64>) -> (bool, String)
             || min.is_some_and(|min| sample < min)
             || max.is_some_and(|max| sample > max)
     });
-    match (samples, bad) {
-        ([], _) => (false, format!("no sample, {bounds}")),
-        (_, Some(bad)) => (false, format!("{bad}, {bounds}")),
+    let text = match (samples, bad) {
+        ([], _) => format!("no sample, {bounds}"),
+        (_, Some(bad)) => format!("{bad}, {bounds}"),
         (samples, None) => {
             let worst = samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            (
-                true,
-                format!("{} samples up to {worst}, {bounds}", samples.len()),
-            )
+            format!("{} samples up to {worst}, {bounds}", samples.len())
         }
+    };
+    Judged {
+        good: !samples.is_empty() && bad.is_none(),
+        text,
     }
 }
 
@@ -205,7 +220,7 @@ mod tests {
 
     fn judge(body: &str) -> Result<bool, String> {
         let samples = samples(body.as_bytes()).map_err(|error| error.to_string())?;
-        Ok(within(&samples, Some(0.0), Some(0.01)).0)
+        Ok(within(&samples, Some(0.0), Some(0.01)).good)
     }
 
     #[tokio::test]

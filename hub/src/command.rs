@@ -20,7 +20,7 @@ use crate::args::{Args, Ca, Command, Notify};
 use crate::authority::{Authority, LeftBehind, Rotation, is_there, write_private};
 use crate::notify;
 use crate::problems::lines;
-use crate::spec::can_never_work;
+use crate::spec::{Spec, can_never_work};
 use crate::store::{self, Store};
 
 /// Runs a command to its end.
@@ -53,13 +53,18 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             output,
         } => {
             let file = file.or(fleet_file).unwrap_or_default();
-            let code = check(&file, against.is_none())?;
+            let Some(spec) = checked(&file)? else {
+                return Ok(ExitCode::from(2));
+            };
             match against {
-                Some(hub) if code == ExitCode::SUCCESS => {
+                Some(hub) => {
                     let context_file = context_file.as_deref();
                     Err(compare(&file, &hub, context_file, output.as_deref()))
                 }
-                _ => Ok(code),
+                None => {
+                    say(&summary(&file, &spec))?;
+                    Ok(ExitCode::SUCCESS)
+                }
             }
         }
         Command::Run(run) => serve::serve(*run).await,
@@ -327,34 +332,32 @@ fn compare(
     )
 }
 
-fn check(file: &Path, tells: bool) -> anyhow::Result<ExitCode> {
-    match app::read_fleet_file(file) {
-        Ok((spec, _)) => {
-            let never = can_never_work(&spec);
-            if !never.is_empty() {
-                for (place, wrong) in never {
-                    writeln!(std::io::stderr(), "{}: {place}: {wrong}", file.display())?;
-                }
-                return Ok(ExitCode::from(2));
-            }
-            if !tells {
-                return Ok(ExitCode::SUCCESS);
-            }
-            say(&format!(
-                "{}: {}, {}, {}, {}",
-                file.display(),
-                counted(spec.repositories.len(), "repository"),
-                counted(spec.environments.len(), "environment"),
-                counted(spec.applications.len(), "application"),
-                counted(spec.clusters.len(), "cluster")
-            ))?;
-            Ok(ExitCode::SUCCESS)
-        }
+/// A fleet file that can work; none: what is wrong with it was told.
+fn checked(file: &Path) -> anyhow::Result<Option<Spec>> {
+    let spec = match app::read_fleet_file(file) {
+        Ok((spec, _)) => spec,
         Err(errors) => {
             writeln!(std::io::stderr(), "{errors}")?;
-            Ok(ExitCode::from(2))
+            return Ok(None);
         }
+    };
+    let never = can_never_work(&spec);
+    for (place, wrong) in &never {
+        writeln!(std::io::stderr(), "{}: {place}: {wrong}", file.display())?;
     }
+    Ok(never.is_empty().then_some(spec))
+}
+
+/// What a fleet file declares, in one line.
+fn summary(file: &Path, spec: &Spec) -> String {
+    format!(
+        "{}: {}, {}, {}, {}",
+        file.display(),
+        counted(spec.repositories.len(), "repository"),
+        counted(spec.environments.len(), "environment"),
+        counted(spec.applications.len(), "application"),
+        counted(spec.clusters.len(), "cluster")
+    )
 }
 
 /// Reads what the hub may speak to forges with.

@@ -236,13 +236,13 @@ impl Driver {
                     answer,
                 } = *request;
                 let taken = self.fleet.act(&action, &by, &reason, now);
-                let said = taken.map_err(Refused::from).map(|taken| {
+                let result = taken.map_err(Refused::from).map(|taken| {
                     effects.extend(taken.effects);
                     taken.answer
                 });
                 self.told.push(Box::new(move |stored| {
-                    // Likewise.
-                    let _ = answer.send(stored.and(said));
+                    // The asker may be gone; what was decided stays.
+                    let _ = answer.send(stored.and(result));
                 }));
             }
         }

@@ -23,6 +23,7 @@ pub use token::{NewToken, Redeemer, Token};
 
 use crate::fleet::Lock;
 use crate::fleet::event::ClusterRecord;
+use crate::spec::ClusterSpec;
 
 /// Somebody asks to come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +103,7 @@ pub enum Refusal {
 }
 
 /// Judges an attempt. `holder` is the record of the name, `namesake` an accepted cluster of another name
-/// that says it has the same UID, `declared` whether the fleet file gives the name a place.
+/// that says it has the same UID, `declared` the place that the fleet file gives the name.
 ///
 /// # Errors
 /// With what the asker, or the operator behind it, is told.
@@ -111,7 +112,7 @@ pub fn judge(
     token: Option<&Token>,
     holder: Option<&ClusterRecord>,
     namesake: Option<&ClusterName>,
-    declared: bool,
+    declared: Option<&ClusterSpec>,
     now: Timestamp,
 ) -> Result<EnrolmentDecision, Refusal> {
     let token = token.ok_or(Refusal::UnknownToken)?;
@@ -148,7 +149,7 @@ pub fn judge(
         });
     }
     // Automatic acceptance needs a place to belong to.
-    let placed = token.new.environment.is_some() || declared;
+    let placed = token.new.environment.is_some() || declared.is_some();
     let accepted = token.new.auto_accept && placed;
     let mut record = ClusterRecord {
         environment: token.new.environment.clone(),

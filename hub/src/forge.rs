@@ -119,12 +119,12 @@ async fn tell(
         let seen = handle
             .query(move |fleet| (desired(fleet, &link), fleet.spec().repositories.clone()))
             .await;
-        let Ok((wanted, repositories)) = seen else {
+        let Ok((statuses, repositories)) = seen else {
             return;
         };
         let places: BTreeMap<_, _> = repositories
             .iter()
-            .filter_map(|(name, one)| Some((name, forges.of(name, &one.url)?)))
+            .filter_map(|(name, repository)| Some((name, forges.of(name, &repository.url)?)))
             .collect();
         let can_be_told = |key: &Key, status: &DesiredStatus| {
             let place = places.get(&key.repository);
@@ -132,7 +132,7 @@ async fn tell(
                 && !waits.holds(&key.repository, Instant::now())
         };
         let now = Timestamp::now();
-        for (key, status) in due(&known, &wanted, can_be_told, now) {
+        for (key, status) in due(&known, &statuses, can_be_told, now) {
             let Some(place) = places.get(&key.repository) else {
                 continue;
             };

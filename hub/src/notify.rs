@@ -180,7 +180,7 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
 pub async fn test(config: &Config, name: &str) -> anyhow::Result<()> {
     let target = config.targets.iter().find(|target| target.name == name);
     let target = target.ok_or_else(|| {
-        let names = config.targets.iter().map(|one| one.name.as_str());
+        let names = config.targets.iter().map(|target| target.name.as_str());
         anyhow::Error::msg(missing("target", name, names))
     })?;
     let event = Event {

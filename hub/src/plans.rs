@@ -17,8 +17,9 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::plan::{ClusterPlan, Outcome};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Revision;
+use flotilla_status::PlanVerdict;
 
-pub use groups::{Group, Groups, Verdict};
+pub use groups::{Group, Groups};
 pub use shelf::{Full, Shelf};
 
 /// What is asked.
@@ -141,7 +142,7 @@ impl PlanInquiry {
         while let Some((until, name)) = self.asked.first().cloned()
             && until <= now
         {
-            self.conclude(&name, Verdict::TimedOut, None, String::new(), None);
+            self.conclude(&name, PlanVerdict::TimedOut, None, String::new(), None);
         }
         let mut ask = Vec::new();
         while self.asked.len() < self.limits.at_once
@@ -183,13 +184,13 @@ impl PlanInquiry {
         match heard {
             Heard::Plan(plan) => {
                 let (verdict, reason) = match plan.outcome() {
-                    Outcome::Nothing => (Verdict::Nothing, None),
-                    Outcome::Changes => (Verdict::Changes, None),
-                    Outcome::Conflict => (Verdict::Conflict, None),
-                    Outcome::Refused(reason) => (Verdict::Refused, Some(reason)),
+                    Outcome::Nothing => (PlanVerdict::Nothing, None),
+                    Outcome::Changes => (PlanVerdict::Changes, None),
+                    Outcome::Conflict => (PlanVerdict::Conflict, None),
+                    Outcome::Refused(reason) => (PlanVerdict::Refused, Some(reason)),
                 };
                 let refused = plan.applications.values();
-                let mut words = refused.filter_map(|one| one.refused.as_ref());
+                let mut words = refused.filter_map(|application| application.refused.as_ref());
                 let message = words.find(|why| Some(why.reason) == reason);
                 let message = message.map(|why| why.message.clone()).unwrap_or_default();
                 self.conclude(name, verdict, reason, message, Some(plan));
@@ -202,9 +203,9 @@ impl PlanInquiry {
                 let from = now + self.limits.again;
                 self.later(name, until, from, Reachability::Away);
             }
-            Heard::Away => self.conclude(name, Verdict::Offline, None, String::new(), None),
+            Heard::Away => self.conclude(name, PlanVerdict::Offline, None, String::new(), None),
             Heard::Failed(reason, message) => {
-                self.conclude(name, Verdict::Failed, reason, message, None);
+                self.conclude(name, PlanVerdict::Failed, reason, message, None);
             }
         }
     }
@@ -243,7 +244,7 @@ impl PlanInquiry {
     fn conclude(
         &mut self,
         name: &ClusterName,
-        verdict: Verdict,
+        verdict: PlanVerdict,
         reason: Option<Reason>,
         message: String,
         plan: Option<ClusterPlan>,
@@ -270,8 +271,8 @@ impl PlanInquiry {
                 Standing::Ready {
                     reachability: Reachability::Away,
                     ..
-                } => Verdict::Offline,
-                _ => Verdict::TimedOut,
+                } => PlanVerdict::Offline,
+                _ => PlanVerdict::TimedOut,
             };
             self.conclude(&name, verdict, None, String::new(), None);
         }

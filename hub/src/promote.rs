@@ -74,7 +74,11 @@ pub struct Due {
 pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
     let spec = fleet.spec();
     let mut all = Vec::new();
-    for target in spec.environments.iter().filter(|one| one.auto_promote) {
+    for target in spec
+        .environments
+        .iter()
+        .filter(|environment| environment.auto_promote)
+    {
         let Some(source) = target
             .promotes_from
             .as_ref()
@@ -253,15 +257,15 @@ pub async fn run(handle: Handle, mover: Arc<Mover>, stop: CancellationToken) {
             return;
         };
         // What the server refused is not tried again until something about it changes.
-        refused.retain(|one| due.contains(one));
-        for one in due {
-            if refused.contains(&one) {
+        refused.retain(|known| due.contains(known));
+        for promotion in due {
+            if refused.contains(&promotion) {
                 continue;
             }
             let why = "proven in the environment before";
-            match mover.promote(&handle, &one, "hub", why).await {
+            match mover.promote(&handle, &promotion, "hub", why).await {
                 Ok(()) => {}
-                Err(NotMoved::Push(_)) => refused.push(one),
+                Err(NotMoved::Push(_)) => refused.push(promotion),
                 Err(NotMoved::Unnoted(error)) => tracing::warn!(%error, "cannot note a promotion"),
                 Err(NotMoved::Stopping) => return,
             }

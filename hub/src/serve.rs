@@ -29,6 +29,7 @@ pub mod webhook;
 
 use std::sync::Arc;
 
+use flotilla_shared::dial::NOT_STORED;
 use flotilla_shared::id::Epoch;
 use flotilla_shared::words::STORE_FAILED;
 use jiff::Timestamp;
@@ -92,5 +93,13 @@ impl From<Stopped> for tonic::Status {
 /// A failing store is ours to fix; its text stays in our log.
 fn store_error(error: &crate::store::Error) -> tonic::Status {
     tracing::error!(%error, "store failed");
-    tonic::Status::unavailable(format!("{STORE_FAILED}; its log says why"))
+    not_stored(format!("{STORE_FAILED}; its log says why"))
+}
+
+/// A refusal because the store failed, marked for programs; the text is for people.
+fn not_stored(text: impl Into<String>) -> tonic::Status {
+    let mut status = tonic::Status::unavailable(text);
+    let mark = tonic::metadata::MetadataValue::from_static("1");
+    status.metadata_mut().insert(NOT_STORED, mark);
+    status
 }

@@ -31,8 +31,9 @@ use std::time::Duration;
 
 use flotilla_disk::Lock;
 use flotilla_shared::percent;
-use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
+use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 
 pub use audit::{AuditRow, BrokenChain};
 pub use backup::{backup, raise_epoch, restore};
@@ -255,10 +256,12 @@ impl Store {
     }
 
     async fn rows(&self, sql: &'static str) -> Result<Vec<AnyRow>, Error> {
-        sqlx::query(sql)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.error())
+        self.rows_of(sqlx::query(sql)).await
+    }
+
+    /// All rows of a query with arguments.
+    async fn rows_of(&self, query: Query<'_, Any, AnyArguments>) -> Result<Vec<AnyRow>, Error> {
+        query.fetch_all(&self.pool).await.map_err(self.error())
     }
 
     async fn row(&self, sql: &'static str) -> Result<AnyRow, Error> {

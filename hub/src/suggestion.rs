@@ -13,12 +13,12 @@ pub(crate) fn missing<'n>(
     let all: Vec<&str> = names.into_iter().collect();
     let nearest = all
         .iter()
-        .map(|one| (strsim::damerau_levenshtein(one, name), *one))
+        .map(|known| (strsim::damerau_levenshtein(known, name), *known))
         .min()
         // Three wrong letters in a short name are another name.
-        .filter(|(distance, one)| *distance <= (one.len().max(name.len()) / 3).max(1));
+        .filter(|(distance, known)| *distance <= (known.len().max(name.len()) / 3).max(1));
     match (nearest, all.as_slice()) {
-        (Some((_, one)), _) => format!("there is no {what} {name}; did you mean {one}?"),
+        (Some((_, known)), _) => format!("there is no {what} {name}; did you mean {known}?"),
         (None, []) => format!("there is no {what} {name}, and no other one either"),
         (None, all) if all.len() <= LISTED => {
             format!("there is no {what} {name}; there are: {}", all.join(", "))

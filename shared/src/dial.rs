@@ -134,6 +134,9 @@ pub async fn dial(address: &str, tls: Arc<ClientConfig>) -> Result<Channel, Dial
 /// came of it.
 pub const NOT_PASSED_ON: &str = "x-flotilla-not-passed-on";
 
+/// In an answer of a hub: its store failed. The answer's text says what to do.
+pub const NOT_STORED: &str = "x-flotilla-not-stored";
+
 /// What the clock has to do with an error; none: nothing (catalogue E11).
 #[must_use]
 pub fn clock(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {

@@ -1,8 +1,10 @@
-//! Start-up of logging: text for people on a terminal, JSON lines otherwise, always on stderr.
+//! What a program tells on stderr: its log (text for people on a terminal, JSON lines otherwise), and why it
+//! ends.
 
 use std::io::{IsTerminal as _, Write};
+use std::process::ExitCode;
 
-use crate::words::numberless;
+use crate::words::{numberless, with_causes};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -41,6 +43,14 @@ impl std::str::FromStr for LogFormat {
 #[derive(Debug, thiserror::Error)]
 #[error("log filter: {0}")]
 pub struct FilterError(ParseError);
+
+/// Tells on standard error why a program ends, and gives the exit code for it.
+#[must_use]
+pub fn exit_with(error: &dyn std::error::Error) -> ExitCode {
+    // Nobody is left to tell if stderr is gone too.
+    let _ = writeln!(std::io::stderr(), "error: {}", with_causes(error));
+    ExitCode::from(2)
+}
 
 /// Starts logging with a filter such as `info` or `flotilla_agent=debug,info`
 /// (`tracing_subscriber::EnvFilter` syntax). A second call does nothing.

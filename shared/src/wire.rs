@@ -14,7 +14,7 @@ pub use assignment::{
     encode_application, encode_assignment, labels_from_wire, specified,
 };
 pub use gate_job::{gate_jobs_from_wire, gate_jobs_to_wire};
-pub use plan::{plan_from_wire, plan_result, plan_to_wire};
+pub use plan::{plan_from_wire, plan_result};
 pub use preview::preview_to_wire;
 pub use report::{
     application_report_to_wire, decode_report, encode_report, object_from_wire, object_to_wire,

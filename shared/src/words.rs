@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-/// How a hub begins to say that it could not store something; what comes after it says what to do.
+/// How a hub begins to say that it could not store something; what comes after it says what to do. Programs know it
+/// by [`crate::dial::NOT_STORED`], which older hubs do not send.
 pub const STORE_FAILED: &str = "the hub's store failed";
 
 /// How a hub ends to say that it gives no certificate in place of one that has not expired.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use flotilla_shared::dial::DialError;
+use flotilla_shared::dial::{DialError, NOT_STORED};
 use flotilla_shared::id::NameError;
 use flotilla_shared::report::plain_line;
 use flotilla_shared::tls::TlsError;
@@ -39,6 +39,9 @@ pub(crate) enum Error {
     /// The hub said no. The text is already plain.
     #[error("{message}")]
     Hub { code: Code, message: String },
+    /// The hub's store failed. The hub itself says what to do, and trying again at once is not it.
+    #[error("{0}")]
+    StoreFailed(String),
     /// The hub ended the connection instead of answering, as it does with a certificate that it does
     /// not take: in TLS 1.3 the client learns of that only afterwards.
     #[error("the hub ended the connection ({0})")]
@@ -109,11 +112,20 @@ impl From<Status> for Error {
             "" => status.code().description(),
             text => text,
         };
+        let message = plain_line(text, 4096);
+        if status.metadata().contains_key(NOT_STORED) || is_store_failure_of_older_hub(text) {
+            return Self::StoreFailed(message);
+        }
         Self::Hub {
             code: status.code(),
-            message: plain_line(text, 4096),
+            message,
         }
     }
+}
+
+/// Hubs that do not send [`NOT_STORED`] say it in words alone.
+fn is_store_failure_of_older_hub(text: &str) -> bool {
+    text.starts_with(STORE_FAILED)
 }
 
 impl Error {
@@ -157,8 +169,6 @@ impl Error {
             Self::Dial(DialError::Connect { .. }) => Some(
                 "see that the hub runs, and that `hub:` in the context file is its address".to_owned(),
             ),
-            // The hub itself says what to do, and trying again at once is not it.
-            Self::Hub { message, .. } if message.starts_with(STORE_FAILED) => None,
             Self::Hub { code, .. } => match code {
                 Code::Unauthenticated => Some(
                     "`flotilla login` logs in anew; who has a certificate asks an admin for a new context \
@@ -210,7 +220,7 @@ impl Error {
     /// away for a moment.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Dial(_) | Self::Ended(_) => true,
+            Self::Dial(_) | Self::Ended(_) | Self::StoreFailed(_) => true,
             Self::Hub { code, .. } => matches!(
                 code,
                 Code::Unavailable
@@ -235,13 +245,20 @@ mod tests {
 
     #[test]
     fn a_hub_whose_store_failed_has_said_what_to_do() {
-        let hint = |message: &str| {
-            let code = Code::Unavailable;
-            let message = message.to_owned();
-            Error::Hub { code, message }.hint()
-        };
-        assert_eq!(hint("the hub's store failed; its log says why"), None);
-        assert!(hint("the hub is stopping").is_some());
+        let error = |message: &str| Error::from(Status::unavailable(message));
+        let older = error("the hub's store failed; its log says why");
+        assert_eq!(older.hint(), None);
+        assert!(older.is_passing());
+        assert!(error("the hub is stopping").hint().is_some());
+        let mut marked = Status::unavailable("nothing was written");
+        let mark = tonic::metadata::MetadataValue::from_static("1");
+        marked.metadata_mut().insert(NOT_STORED, mark);
+        let marked = Error::from(marked);
+        assert_eq!(
+            (marked.hint(), marked.to_string()),
+            (None, "nothing was written".to_owned())
+        );
+        assert!(marked.is_passing());
     }
 
     #[test]

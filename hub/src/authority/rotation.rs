@@ -153,15 +153,15 @@ fn newest(first: &str, older: &str) -> String {
     const END: &str = "-----END CERTIFICATE-----";
     let mut kept: Vec<&str> = Vec::new();
     for text in [first, older] {
-        for one in text.split_inclusive(END) {
-            let one = one.trim();
-            if one.ends_with(END) && !kept.contains(&one) {
-                kept.push(one);
+        for block in text.split_inclusive(END) {
+            let block = block.trim();
+            if block.ends_with(END) && !kept.contains(&block) {
+                kept.push(block);
             }
         }
     }
     kept.truncate(MAX_ENDORSEMENTS);
-    kept.iter().map(|one| format!("{one}\n")).collect()
+    kept.iter().map(|block| format!("{block}\n")).collect()
 }
 
 #[cfg(test)]

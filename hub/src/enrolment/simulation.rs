@@ -318,7 +318,7 @@ impl World {
         }
         let closed = effects
             .iter()
-            .any(|effect| matches!(effect, Effect::Close(_, one, ..) if *one == session));
+            .any(|effect| matches!(effect, Effect::Close(_, stream, ..) if *stream == session));
         assert!(closed || is_present, "a stream of who had the name before");
         if !self.dies_before() {
             self.store(&effects);

@@ -60,7 +60,7 @@ fn e01_what_is_wrong_with_a_token_is_told_to_who_has_its_secret() {
     let now = Timestamp::new(1_790_000_000, 0).unwrap();
     let judge = |token: Option<&Token>| {
         let record = None;
-        judge(&attempt("c1", "key"), token, record, None, false, now)
+        judge(&attempt("c1", "key"), token, record, None, None, now)
             .unwrap_err()
             .to_string()
     };
@@ -72,20 +72,22 @@ fn e01_what_is_wrong_with_a_token_is_told_to_who_has_its_secret() {
     let rows = [
         (None, "not known"),
         (
-            Some(with(|one| one.revoked_at = Some(Timestamp::UNIX_EPOCH))),
+            Some(with(|token| token.revoked_at = Some(Timestamp::UNIX_EPOCH))),
             "was revoked",
         ),
         (
-            Some(with(|one| one.new.expires_at = Timestamp::UNIX_EPOCH)),
+            Some(with(|token| token.new.expires_at = Timestamp::UNIX_EPOCH)),
             "expired at 1970",
         ),
         (
-            Some(with(|one| one.new.cluster = Some("c2".parse().unwrap()))),
+            Some(with(|token| {
+                token.new.cluster = Some("c2".parse().unwrap());
+            })),
             "is for the cluster c2",
         ),
         (
-            Some(with(|one| {
-                one.redeemed = Some(Redeemer {
+            Some(with(|token| {
+                token.redeemed = Some(Redeemer {
                     at: Timestamp::UNIX_EPOCH,
                     cluster: "c1".parse().unwrap(),
                     key: "another".to_owned(),
@@ -94,8 +96,8 @@ fn e01_what_is_wrong_with_a_token_is_told_to_who_has_its_secret() {
             "was used at 1970",
         ),
         (
-            Some(with(|one| {
-                one.redeemed = Some(Redeemer {
+            Some(with(|token| {
+                token.redeemed = Some(Redeemer {
                     at: Timestamp::UNIX_EPOCH,
                     cluster: "c1".parse().unwrap(),
                     key: "key".to_owned(),
@@ -104,9 +106,9 @@ fn e01_what_is_wrong_with_a_token_is_told_to_who_has_its_secret() {
             "was removed after it enrolled",
         ),
     ];
-    for (token, said) in rows {
+    for (token, expected) in rows {
         let text = judge(token.as_ref());
-        assert!(text.contains(said), "{text}");
+        assert!(text.contains(expected), "{text}");
         assert!(text.contains("token"), "{text}");
     }
 }

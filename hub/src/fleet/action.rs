@@ -342,6 +342,7 @@ impl Fleet {
             commit: commit.map(|commit| commit.to_string()).unwrap_or_default(),
             reason: mark.reason,
             detail: answer.to_owned(),
+            rollout: None,
         }
     }
 

@@ -37,6 +37,7 @@ impl Fleet {
             commit: revision.to_string(),
             reason: "the environment has no rollouts: it is in force at once".to_owned(),
             detail,
+            rollout: None,
         })
     }
 

@@ -33,7 +33,7 @@ impl Fleet {
         let name = &attempt.name;
         let holder = self.record_of(name);
         let namesake = self.namesake(name, &attempt.uid);
-        let declared = self.spec().clusters.contains_key(name);
+        let declared = self.spec().clusters.get(name);
         let judged = enrolment::judge(attempt, token.as_ref(), holder, namesake, declared, now);
         let mut effects = Vec::new();
         match (&judged, token) {

@@ -105,6 +105,9 @@ pub struct AuditEntry {
     pub reason: String,
     /// More, for a person.
     pub detail: String,
+    /// Of a rollout's step: which rollout. Only for who hears of the entry while it is written: the log keeps it in
+    /// `detail`, and an entry that is read back has none.
+    pub rollout: Option<String>,
 }
 
 /// What the fleet is told.

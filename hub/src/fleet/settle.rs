@@ -217,5 +217,6 @@ pub(super) fn audit(rollout: &Rollout, action: &'static str, now: Timestamp) -> 
                 changes => format!("; fleet file: {}", changes.join("; ")),
             }
         ),
+        rollout: Some(rollout.id.clone()),
     }
 }

@@ -218,6 +218,7 @@ impl Fleet {
                 commit: revision.to_string(),
                 reason: "their objects stay, and nobody manages them any more".to_owned(),
                 detail,
+                rollout: None,
             }));
         }
         self.touch_environments();

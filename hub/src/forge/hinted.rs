@@ -19,16 +19,16 @@ const LOOKS: Rate = Rate {
 
 /// Repositories of which somebody said something.
 #[derive(Debug, Default)]
-pub(super) struct Hinted(BTreeMap<RepositoryName, One>);
+pub(super) struct Hinted(BTreeMap<RepositoryName, Pending>);
 
 #[derive(Debug)]
-struct One {
+struct Pending {
     /// The first hint that no look followed yet.
     since: Option<Instant>,
     looks: Bucket,
 }
 
-impl One {
+impl Pending {
     fn due(&self) -> Option<Instant> {
         Some((self.since? + DEBOUNCE).max(self.looks.ready(LOOKS)))
     }
@@ -37,31 +37,31 @@ impl One {
 impl Hinted {
     /// Somebody said something.
     pub(super) fn hint(&mut self, repository: RepositoryName, now: Instant) {
-        let one = self.0.entry(repository).or_insert_with(|| One {
+        let pending = self.0.entry(repository).or_insert_with(|| Pending {
             since: None,
             looks: Bucket::full(LOOKS, now),
         });
-        one.since.get_or_insert(now);
+        pending.since.get_or_insert(now);
     }
 
     /// When the next look is due; none: nobody said anything.
     #[must_use]
     pub(super) fn due(&self) -> Option<Instant> {
-        self.0.values().filter_map(One::due).min()
+        self.0.values().filter_map(Pending::due).min()
     }
 
     /// Whom to look at now. What is said from here on is another hint.
     pub(super) fn take(&mut self, now: Instant) -> BTreeSet<RepositoryName> {
         let mut due = BTreeSet::new();
-        for (name, one) in &mut self.0 {
-            if one.due().is_some_and(|at| at <= now) {
-                one.since = None;
-                one.looks.take(LOOKS, 1.0, now);
+        for (name, pending) in &mut self.0 {
+            if pending.due().is_some_and(|at| at <= now) {
+                pending.since = None;
+                pending.looks.take(LOOKS, 1.0, now);
                 due.insert(name.clone());
             }
         }
         self.0
-            .retain(|_, one| one.since.is_some() || !one.looks.is_full(LOOKS, now));
+            .retain(|_, pending| pending.since.is_some() || !pending.looks.is_full(LOOKS, now));
         due
     }
 }

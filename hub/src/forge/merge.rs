@@ -76,7 +76,11 @@ impl Candidate {
 pub fn candidates(fleet: &Fleet) -> Vec<Candidate> {
     let spec = fleet.spec();
     let mut all = Vec::new();
-    for target in spec.environments.iter().filter(|one| one.merge.is_some()) {
+    for target in spec
+        .environments
+        .iter()
+        .filter(|environment| environment.merge.is_some())
+    {
         let from = target.promotes_from.as_ref();
         let Some(source) = from.and_then(|from| spec.environment(from)) else {
             continue;

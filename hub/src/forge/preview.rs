@@ -68,7 +68,10 @@ impl Told {
     /// Whom to take up now of what is open, and forgets those that do not ask any more: whoever marks one
     /// again asks again.
     fn due(&mut self, preview: &Preview, open: Vec<PullRequest>, now: Instant) -> Vec<PullRequest> {
-        let asking: Vec<PullRequest> = open.into_iter().filter(|one| asks(preview, one)).collect();
+        let asking: Vec<PullRequest> = open
+            .into_iter()
+            .filter(|pull| asks(preview, pull))
+            .collect();
         self.0
             .retain(|(environment, repository, branch, number), _| {
                 let is_other = *environment != preview.environment
@@ -87,10 +90,10 @@ impl Told {
     /// Forgets what no preview is for any more.
     fn retain(&mut self, previews: &[Preview]) {
         self.0.retain(|(environment, repository, branch, _), _| {
-            previews.iter().any(|one| {
-                one.environment == *environment
-                    && one.repository == *repository
-                    && one.branch == *branch
+            previews.iter().any(|preview| {
+                preview.environment == *environment
+                    && preview.repository == *repository
+                    && preview.branch == *branch
             })
         });
     }

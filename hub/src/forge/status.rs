@@ -66,12 +66,12 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, DesiredStatus> {
                     description: text,
                     link: page.clone(),
                 };
-                let wanted = DesiredStatus {
+                let desired = DesiredStatus {
                     status,
                     change,
                     of_pull: false,
                 };
-                all.insert(key, wanted);
+                all.insert(key, desired);
             };
         let Some(rollout) = fleet.rollouts().get(name) else {
             continue;
@@ -87,7 +87,10 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, DesiredStatus> {
             && !rollout.state.is_over()
         {
             let changed = rollout.changed();
-            for repository in changed.keys().filter(|one| hold.is_told_of(one)) {
+            for repository in changed
+                .keys()
+                .filter(|repository| hold.is_told_of(repository))
+            {
                 if let Some(left) = rollout.from.get(repository) {
                     let text = format!("rolled back by {}: {}", hold.mark.by, hold.mark.reason);
                     put(
@@ -207,8 +210,8 @@ fn status_of(rollout: &Rollout, state: Option<&EnvironmentState>) -> StatusParts
 /// Whether a forge of this kind is told this: where a status holds its pull request up, what that waits for is
 /// not among them.
 #[must_use]
-pub fn takes(kind: Kind, wanted: &DesiredStatus) -> bool {
-    !(wanted.of_pull && kind.holds_merges_by_statuses())
+pub fn takes(kind: Kind, status: &DesiredStatus) -> bool {
+    !(status.of_pull && kind.holds_merges_by_statuses())
 }
 
 /// What is to be sent now: what changed, not too soon after the last. `can_be_told`: what a forge takes that is
@@ -216,18 +219,18 @@ pub fn takes(kind: Kind, wanted: &DesiredStatus) -> bool {
 #[must_use]
 pub fn due(
     sent: &BTreeMap<Key, Sent>,
-    wanted: &BTreeMap<Key, DesiredStatus>,
+    desired: &BTreeMap<Key, DesiredStatus>,
     can_be_told: impl Fn(&Key, &DesiredStatus) -> bool,
     now: Timestamp,
 ) -> Vec<(Key, DesiredStatus)> {
-    let news = wanted.iter().filter(|(key, wanted)| {
+    let news = desired.iter().filter(|(key, desired)| {
         let is_news = sent.get(*key).is_none_or(|last| {
-            last.change != wanted.change && now.duration_since(last.at).abs() >= APART
+            last.change != desired.change && now.duration_since(last.at).abs() >= APART
         });
-        is_news && can_be_told(key, wanted)
+        is_news && can_be_told(key, desired)
     });
     news.take(AT_ONCE)
-        .map(|(key, wanted)| (key.clone(), wanted.clone()))
+        .map(|(key, desired)| (key.clone(), desired.clone()))
         .collect()
 }
 

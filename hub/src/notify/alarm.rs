@@ -32,12 +32,13 @@ struct Alarm {
 }
 
 impl Alarm {
-    /// For how long the store has failed, where people are to be told of that now.
-    fn look(&mut self, is_failing: bool, now: Instant) -> Option<Duration> {
-        if !is_failing {
-            self.failing_since = None;
-            return None;
-        }
+    /// The store works.
+    fn works(&mut self) {
+        self.failing_since = None;
+    }
+
+    /// The store fails: for how long it has, where people are to be told of that now.
+    fn fails(&mut self, now: Instant) -> Option<Duration> {
         let since = *self.failing_since.get_or_insert(now);
         let lasts = now.duration_since(since);
         let told = |at: Instant| now.duration_since(at) < APART;
@@ -59,7 +60,9 @@ pub(super) async fn run(
     let mut alarm = Alarm::default();
     loop {
         tokio::time::sleep(INTERVAL).await;
-        if let Some(lasts) = alarm.look(health.is_failing(), Instant::now()) {
+        if !health.is_failing() {
+            alarm.works();
+        } else if let Some(lasts) = alarm.fails(Instant::now()) {
             let config = config.borrow().clone();
             tell(&config, &sender, &metrics, lasts, Timestamp::now()).await;
         }

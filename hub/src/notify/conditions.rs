@@ -32,7 +32,7 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
     }
     for (name, cluster) in fleet.clusters() {
         let environment = fleet.environment_of(name);
-        let environment = environment.as_ref().map_or("", |one| one.as_str());
+        let environment = environment.as_ref().map_or("", |name| name.as_str());
         let name = name.as_str();
         let mut put = |kind, why: &str| put(kind, environment, name, why.to_owned());
         match cluster.connection(now, OFFLINE_AFTER) {

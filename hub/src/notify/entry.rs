@@ -18,18 +18,15 @@ pub fn of_entry(entry: &AuditEntry) -> Option<Event> {
         "override" => Kind::OverrideUsed,
         _ => return None,
     };
-    // `ID to COMMITS, wave N of M`.
-    let rollout = kind.is_of_rollout();
-    let rollout = entry.detail.split(' ').next().filter(|_| rollout);
     let commits = entry
         .commit
         .split(' ')
-        .map(|one| one.get(..7).unwrap_or(one));
+        .map(|commit| commit.get(..7).unwrap_or(commit));
     Some(Event {
         kind,
         at: entry.at,
         environment: entry.environment.clone(),
-        rollout: rollout.unwrap_or_default().to_owned(),
+        rollout: entry.rollout.clone().unwrap_or_default(),
         commit: commits.collect::<Vec<_>>().join("+"),
         clusters: Vec::new(),
         count: 0,
@@ -54,6 +51,7 @@ mod tests {
             commit: format!("{} {}", "a".repeat(40), "b".repeat(40)),
             detail: "prod-7 to aaaaaaa+bbbbbbb, wave 1 of 2".to_owned(),
             reason: "2 of 1 failed".to_owned(),
+            rollout: action.starts_with("rollout ").then(|| "prod-7".to_owned()),
             ..AuditEntry::default()
         };
         let event = of_entry(&entry("rollout halted", "hub")).unwrap();

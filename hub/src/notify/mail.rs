@@ -170,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             line.strip_prefix("AUTH").map(str::to_owned)
         });
         let offer = offer.unwrap_or_default();
-        let has = |way: &str| offer.split([' ', '=']).any(|one| one == way);
+        let has = |way: &str| offer.split([' ', '=']).any(|word| word == way);
         let encoded = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         let sent = if has("PLAIN") {
             let both = encoded(&format!("\0{user}\0{password}"));
@@ -188,14 +188,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             .map_err(|_| ("it does not take the user and password".to_owned(), true))
     }
 
-    async fn ask(&mut self, line: &str, wanted: u16) -> Result<Vec<String>, Fault> {
+    async fn ask(&mut self, line: &str, expected: u16) -> Result<Vec<String>, Fault> {
         self.write(&format!("{line}\r\n")).await?;
         let word = line.split([' ', ':']).next().unwrap_or_default();
-        self.expect(wanted, word).await
+        self.expect(expected, word).await
     }
 
     /// The lines of an answer with this code.
-    async fn expect(&mut self, wanted: u16, to: &str) -> Result<Vec<String>, Fault> {
+    async fn expect(&mut self, expected: u16, to: &str) -> Result<Vec<String>, Fault> {
         let mut lines = Vec::new();
         loop {
             let line = self.line().await?;
@@ -213,11 +213,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             if more {
                 continue;
             }
-            if code == wanted || (wanted == 250 && code == 251) {
+            if code == expected || (expected == 250 && code == 251) {
                 return Ok(lines);
             }
             self.is_open = code != 421;
-            let said = plain_line(&lines.join(" "), 200);
+            let text = plain_line(&lines.join(" "), 200);
             // 5xx is for good, but for what an operator of either side puts right.
             let passing = code < 500 || matches!(code, 530 | 534 | 535 | 538);
             let to = if to.is_empty() || to == "." {
@@ -225,7 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             } else {
                 to
             };
-            return Err((format!("it answers {code} to {to}: {said}"), passing));
+            return Err((format!("it answers {code} to {to}: {text}"), passing));
         }
     }
 
@@ -263,13 +263,13 @@ fn broken(error: &std::io::Error) -> Fault {
 }
 
 fn untrusted(error: &std::io::Error) -> Fault {
-    let said = plain_line(&error.to_string(), 200);
-    let certificate = said.contains("certificate");
+    let text = plain_line(&error.to_string(), 200);
+    let certificate = text.contains("certificate");
     let hint = match certificate {
         true => "; where its authority is your own, name it by caFile",
         false => "",
     };
-    (format!("TLS does not come about: {said}{hint}"), true)
+    (format!("TLS does not come about: {text}{hint}"), true)
 }
 
 #[cfg(test)]

@@ -6,36 +6,18 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::plan::ClusterPlan;
 use flotilla_shared::reason::Reason;
+use flotilla_status::PlanVerdict;
 
 /// Most different answers of which is kept what would change.
 const MAX_ANSWERS: usize = 64;
 /// Most memory for them, bytes, about.
 const MAX_BYTES: usize = 1 << 20;
 
-/// What a cluster's answer comes to. The order is that in which groups are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Verdict {
-    /// Something would change, and nothing is in the way.
-    Changes,
-    /// Something of it would not be taken, or needs a person.
-    Conflict,
-    /// The agent's own rules do not let the commit in, or it cannot read it.
-    Refused,
-    /// The agent could not find out, or does not know the question.
-    Failed,
-    /// No answer in time.
-    TimedOut,
-    /// No agent is connected.
-    Offline,
-    /// Nothing would change.
-    Nothing,
-}
-
 /// Clusters with the same answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// What it comes to.
-    pub verdict: Verdict,
+    pub verdict: PlanVerdict,
     /// Sorted by name once the plan is shown.
     pub clusters: Vec<ClusterName>,
     /// What would change; none: nothing is known, or there was no room.
@@ -50,7 +32,7 @@ pub struct Group {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
-    verdict: Verdict,
+    verdict: PlanVerdict,
     reason: Option<Reason>,
     /// Of nothing yet: there is no plan, or no room for it.
     digest: Digest,
@@ -69,7 +51,7 @@ impl Groups {
     pub(super) fn add(
         &mut self,
         cluster: &ClusterName,
-        verdict: Verdict,
+        verdict: PlanVerdict,
         reason: Option<Reason>,
         message: String,
         plan: Option<ClusterPlan>,
@@ -116,8 +98,23 @@ impl Groups {
         }
         all.sort_by(|a, b| {
             let size = |group: &Group| std::cmp::Reverse(group.clusters.len());
-            (a.verdict, size(a), &a.clusters).cmp(&(b.verdict, size(b), &b.clusters))
+            let (first, second) = (turn(a.verdict), turn(b.verdict));
+            (first, size(a), &a.clusters).cmp(&(second, size(b), &b.clusters))
         });
         all
+    }
+}
+
+/// In which order groups are shown: what would change first, what would not last.
+fn turn(verdict: PlanVerdict) -> u8 {
+    match verdict {
+        PlanVerdict::Changes => 0,
+        PlanVerdict::Conflict => 1,
+        PlanVerdict::Refused => 2,
+        PlanVerdict::Failed => 3,
+        PlanVerdict::TimedOut => 4,
+        PlanVerdict::Offline => 5,
+        PlanVerdict::Unknown => 6,
+        PlanVerdict::Nothing => 7,
     }
 }

@@ -49,7 +49,7 @@ fn refused(reason: Reason) -> Heard {
     })
 }
 
-fn shown(plan: &PlanInquiry) -> Vec<(Verdict, usize, Option<Reason>)> {
+fn shown(plan: &PlanInquiry) -> Vec<(PlanVerdict, usize, Option<Reason>)> {
     let groups = plan.groups().shown();
     let all = groups.iter();
     all.map(|group| (group.verdict, group.clusters.len(), group.reason))
@@ -74,10 +74,10 @@ fn equal_answers_are_one_group_and_the_rest_is_told_apart() {
     assert_eq!(
         shown(&plan),
         [
-            (Verdict::Changes, 312, None),
-            (Verdict::Conflict, 2, None),
-            (Verdict::Refused, 1, Some(Reason::SignatureMissing)),
-            (Verdict::Offline, 3, None),
+            (PlanVerdict::Changes, 312, None),
+            (PlanVerdict::Conflict, 2, None),
+            (PlanVerdict::Refused, 1, Some(Reason::SignatureMissing)),
+            (PlanVerdict::Offline, 3, None),
         ]
     );
     let groups = plan.groups().shown();
@@ -115,7 +115,10 @@ fn an_answer_that_comes_too_late_or_unasked_is_none() {
     assert_eq!(plan.next(late), []);
     assert_eq!(
         shown(&plan),
-        [(Verdict::Changes, 1, None), (Verdict::TimedOut, 1, None)]
+        [
+            (PlanVerdict::Changes, 1, None),
+            (PlanVerdict::TimedOut, 1, None)
+        ]
     );
     plan.heard(&cluster(1), answer(1, Action::Created), late);
     assert_eq!(plan.groups().shown()[0].clusters, [cluster(0)]);
@@ -136,7 +139,10 @@ fn who_is_busy_is_asked_again_and_who_is_away_only_as_long_as_was_asked_for() {
     assert!(plan.is_done());
     assert_eq!(
         shown(&plan),
-        [(Verdict::Offline, 1, None), (Verdict::Nothing, 1, None)]
+        [
+            (PlanVerdict::Offline, 1, None),
+            (PlanVerdict::Nothing, 1, None)
+        ]
     );
 }
 
@@ -151,8 +157,9 @@ fn at_the_end_of_its_time_a_plan_is_done_whoever_is_missing() {
     assert!(!plan.is_done());
     assert_eq!(plan.next(seconds(3600)), []);
     assert!(plan.is_done());
-    let all: BTreeMap<Verdict, usize> = shown(&plan).into_iter().map(|(v, n, _)| (v, n)).collect();
-    assert_eq!(all, [(Verdict::TimedOut, 3)].into());
+    let all: BTreeMap<PlanVerdict, usize> =
+        shown(&plan).into_iter().map(|(v, n, _)| (v, n)).collect();
+    assert_eq!(all, [(PlanVerdict::TimedOut, 3)].into());
 }
 
 #[test]

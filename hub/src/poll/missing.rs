@@ -82,9 +82,9 @@ impl<K: Kind> Reader<K> {
             if !waits.is_due(&commit, Instant::now()) {
                 continue;
             }
-            let (repository, wanted) = (self.name.clone(), commit.clone());
+            let (repository, asked) = (self.name.clone(), commit.clone());
             let place = self.place.clone();
-            let read = place.read(K::WHAT, K::TIMEOUT, move |remote| K::read(remote, &wanted));
+            let read = place.read(K::WHAT, K::TIMEOUT, move |remote| K::read(remote, &asked));
             let event = match read.await {
                 Ok(found) => Some(self.kind.found(repository, commit, found)),
                 Err(problem) => {
@@ -137,15 +137,15 @@ mod tests {
 
     #[test]
     fn one_commit_that_cannot_be_read_delays_no_other() {
-        let (one, other) = ("1".repeat(40), "2".repeat(40));
-        let (one, other): (Commit, Commit) = (one.parse().unwrap(), other.parse().unwrap());
+        let (first, second) = ("1".repeat(40), "2".repeat(40));
+        let (first, second): (Commit, Commit) = (first.parse().unwrap(), second.parse().unwrap());
         let mut waits = Waits::default();
         let now = Instant::now();
-        waits.add(&one, Reason::RepositoryUnavailable, now);
-        assert!(!waits.is_due(&one, now) && waits.is_due(&other, now));
-        assert!(waits.is_due(&one, now + RETRY * 2));
-        waits.add(&one, Reason::FilterUnsupported, now);
-        assert!(!waits.is_due(&other, now + RARELY / 2));
-        assert!(waits.is_due(&other, now + RARELY));
+        waits.add(&first, Reason::RepositoryUnavailable, now);
+        assert!(!waits.is_due(&first, now) && waits.is_due(&second, now));
+        assert!(waits.is_due(&first, now + RETRY * 2));
+        waits.add(&first, Reason::FilterUnsupported, now);
+        assert!(!waits.is_due(&second, now + RARELY / 2));
+        assert!(waits.is_due(&second, now + RARELY));
     }
 }

@@ -176,9 +176,9 @@ impl Access {
                 let places: String = match environment {
                     Some(place) => scope
                         .iter()
-                        .filter(|one| *one != place)
+                        .filter(|other| *other != place)
                         .chain([place])
-                        .map(|one| format!(" --env {one}"))
+                        .map(|place| format!(" --env {place}"))
                         .collect(),
                     None => String::new(),
                 };

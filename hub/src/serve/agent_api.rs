@@ -75,14 +75,14 @@ impl AgentService for Agents {
                 .query(move |fleet| {
                     let cluster = fleet.clusters().get(&name);
                     let record = cluster.map(|cluster| &*cluster.record);
-                    let former = record.filter(|one| one.credential.is_former(counter));
+                    let former = record.filter(|record| record.credential.is_former(counter));
                     let former = former.map(|record| former_said(&name, record, &key));
                     (cluster.is_some(), former)
                 })
                 .await?
         };
-        if let Some(said) = former {
-            return Err(Status::permission_denied(said));
+        if let Some(message) = former {
+            return Err(Status::permission_denied(message));
         }
         if !known && !self.0.certificates.authority().issues() {
             // Somebody else's authority enrols; here a person accepts, as ever (E5).

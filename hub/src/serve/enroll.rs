@@ -10,13 +10,13 @@ use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::report::plain_line;
 use flotilla_shared::wire::{MAX_TOKEN_BYTES, timestamp_to_wire};
-use flotilla_shared::words::CERTIFICATE_GOOD;
+use flotilla_shared::words::{CERTIFICATE_GOOD, STORE_FAILED};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::{Context, peer, rate, store_error};
+use super::{Context, not_stored, peer, rate, store_error};
 use crate::authority::{self, AGENT_LIFE, Issued, Request as KeyRequest};
 use crate::enrolment::{self, Attempt, EnrolmentDecision, Refusal};
 use crate::fleet::{ClusterRecord, Event, IssuedCertificate, Lock, former_said};
@@ -71,7 +71,7 @@ impl Enrollment {
             .handle
             .change(move |fleet, _| fleet.certify(&cluster, &holder, certificate))
             .await?
-            .map_err(not_stored)?
+            .map_err(nothing_promised)?
             .map_err(|why| Status::permission_denied(why.to_string()))?;
         authority
             .sign(&identity, key, AGENT_LIFE, counter, now)
@@ -134,7 +134,7 @@ impl Enrollment {
             .handle
             .change(move |fleet, now| fleet.enrol(&attempt, token, now))
             .await?
-            .map_err(not_stored)?
+            .map_err(nothing_promised)?
             .map_err(|refusal| refused(&refusal))?;
         let waits = match &decision {
             EnrolmentDecision::Certificate => false,
@@ -206,8 +206,8 @@ impl EnrollmentService for Enrollment {
             ));
         };
         if record.credential.is_former(counter) {
-            let said = former_said(&name, &record, &peer::key(&request));
-            return Err(Status::permission_denied(said));
+            let message = former_said(&name, &record, &peer::key(&request));
+            return Err(Status::permission_denied(message));
         }
         if let Err(why) = record.credential.judge(counter, "", "") {
             let event = Event::Cloned(name.clone(), why.clone());
@@ -361,8 +361,10 @@ fn refused(refusal: &Refusal) -> Status {
 }
 
 /// The same key may ask again with the same token.
-fn not_stored(_: crate::driver::Refused) -> Status {
-    Status::unavailable("the hub's store failed, so that nothing is promised; try again")
+fn nothing_promised(_: crate::driver::Refused) -> Status {
+    not_stored(format!(
+        "{STORE_FAILED}, so that nothing is promised; try again"
+    ))
 }
 
 fn too_many_guesses() -> Status {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::access::{Need, Principal};
-use super::{Context, store_error};
+use super::{Context, not_stored, store_error};
 use crate::driver::Refused;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
 use crate::notify::Place;
@@ -45,7 +45,7 @@ fn refused_status(refused: &Refused) -> Status {
             Status::permission_denied(error.to_string())
         }
         Refused::Action(error) => Status::failed_precondition(error.to_string()),
-        Refused::Store | Refused::Undecided => Status::unavailable(refused.to_string()),
+        Refused::Store | Refused::Undecided => not_stored(refused.to_string()),
     }
 }
 
@@ -410,10 +410,12 @@ impl FleetService for Operators {
             now: Some(Timestamp::now()),
             store: self.0.store.engine_name().to_owned(),
             store_failing: self.0.health.is_failing() || standing.is_none(),
-            term: standing
-                .as_ref()
-                .map_or(0, |one| u64::try_from(one.term).unwrap_or_default()),
-            decider: standing.map(|one| one.address).unwrap_or_default(),
+            term: standing.as_ref().map_or(0, |standing| {
+                u64::try_from(standing.term).unwrap_or_default()
+            }),
+            decider: standing
+                .map(|standing| standing.address)
+                .unwrap_or_default(),
             moves_branches: self.0.mover.is_some(),
             given_up_total: places.iter().map(|(_, place)| place.dead).sum(),
             given_up: given_up(places),
@@ -429,19 +431,19 @@ const MAX_GIVEN_UP: usize = 50;
 fn given_up(places: Vec<(String, Place)>) -> Vec<flotilla_status::GivenUp> {
     let of_one = |(target, place): (String, Place)| {
         let all = place.given_up.into_iter();
-        all.map(move |one| (target.clone(), one))
+        all.map(move |dead| (target.clone(), dead))
     };
     let mut all: Vec<_> = places.into_iter().flat_map(of_one).collect();
-    all.sort_by_key(|(_, one)| std::cmp::Reverse(one.at));
+    all.sort_by_key(|(_, dead)| std::cmp::Reverse(dead.at));
     all.truncate(MAX_GIVEN_UP);
     all.into_iter()
-        .map(|(target, one)| flotilla_status::GivenUp {
+        .map(|(target, dead)| flotilla_status::GivenUp {
             target,
-            event: one.event,
-            environment: one.environment,
-            rollout: one.rollout,
-            at: Some(one.at),
-            why: one.why,
+            event: dead.event,
+            environment: dead.environment,
+            rollout: dead.rollout,
+            at: Some(dead.at),
+            why: dead.why,
         })
         .collect()
 }
@@ -462,7 +464,7 @@ impl Operators {
         let unknown = self
             .ask(move |fleet, _| {
                 let known =
-                    asked.is_empty() || fleet.spec().environment_names().any(|one| one == asked);
+                    asked.is_empty() || fleet.spec().environment_names().any(|name| name == asked);
                 (!known).then(|| no_environment(fleet, &asked))
             })
             .await?;

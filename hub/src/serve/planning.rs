@@ -239,10 +239,10 @@ mod tests {
         let ordinary = v1::PlanResult::default();
         let other = plan_result(1, v1::Revision::default(), &ClusterPlan::default());
         for result in [ordinary, other] {
-            let said = heard(&result, &of(), std::iter::empty());
+            let answer = heard(&result, &of(), std::iter::empty());
             assert!(
-                matches!(said, Heard::Failed(Some(Reason::UpgradeRequired), _)),
-                "{said:?}"
+                matches!(answer, Heard::Failed(Some(Reason::UpgradeRequired), _)),
+                "{answer:?}"
             );
         }
     }
@@ -284,7 +284,7 @@ mod tests {
             digest: vec![1; 32],
             ..base
         };
-        let said = heard(&forged, &of(), std::iter::empty());
-        assert!(matches!(said, Heard::Failed(Some(_), _)), "{said:?}");
+        let answer = heard(&forged, &of(), std::iter::empty());
+        assert!(matches!(answer, Heard::Failed(Some(_), _)), "{answer:?}");
     }
 }

@@ -68,6 +68,8 @@ impl ByAgents {
             }
         };
         running.whole(LONGEST).await;
-        Ok(FleetPlan::from(&shown(&id, &running)))
+        // What agents say goes into a comment as it is read from a hub: cut, and with nothing that misleads.
+        let told = v1::FleetPlan::from(shown(&id, &running));
+        Ok(FleetPlan::from(&told))
     }
 }

@@ -123,15 +123,16 @@ pub fn source(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate {
-        per_second: 2.0,
-        burst: 4.0,
-    };
+    /// Four at once, and two more in a second.
+    fn buckets(most: usize) -> Buckets<i32> {
+        let (per_second, burst) = (2.0, 4.0);
+        Buckets::new(Rate { per_second, burst }, most)
+    }
 
     #[test]
     fn h01_what_a_caller_used_up_stays_used_up_when_it_dials_again() {
         let start = Instant::now();
-        let buckets = Buckets::new(RATE, 2);
+        let buckets = buckets(2);
         assert_eq!(buckets.take(&1, 4.0, start), Duration::ZERO);
         assert_eq!(buckets.take(&1, 2.0, start), Duration::from_secs(1));
         assert_eq!(
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn e03_memory_is_bounded_and_whoever_is_quiet_is_forgotten() {
         let start = Instant::now();
-        let buckets = Buckets::new(RATE, 3);
+        let buckets = buckets(3);
         assert!((0..3).all(|key| buckets.allow(&key, start)));
         assert!(!buckets.allow(&9, start), "no room, and nobody is quiet");
         let later = start + Duration::from_secs(60);

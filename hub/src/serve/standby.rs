@@ -83,10 +83,10 @@ impl PassOn {
         let address = peer.as_ref().map(|peer| peer.address.to_string());
         let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_ref());
         let (behalf, serial, key) = match certificate {
-            Some(one) => (
-                one.identity.to_string(),
-                one.serial.clone(),
-                one.key.clone(),
+            Some(certificate) => (
+                certificate.identity.to_string(),
+                certificate.serial.clone(),
+                certificate.key.clone(),
             ),
             None => (NOBODY.to_owned(), String::new(), String::new()),
         };

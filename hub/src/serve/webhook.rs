@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use verify::{Provider, Refusal, Verdict, names, same_repository, verify};
 
-use crate::driver::Handle;
+use crate::driver::{Handle, Stopped};
 use crate::fleet::Event;
 use crate::forge::Hints;
 use crate::metrics::Metrics;
@@ -93,23 +93,31 @@ async fn receive(
         Ok(Verdict::Pull(urls)) => (urls, About::Pull),
     };
     match hint(&hooks, urls, about).await {
-        Some(true) => {
+        Ok(Meant::Ours) => {
             hooks.metrics.hooked(word, "hint");
             (
                 StatusCode::ACCEPTED,
                 "accepted: the repository is polled soon\n",
             )
         }
-        Some(false) => {
+        Ok(Meant::None) => {
             hooks.metrics.hooked(word, "unknown");
             (StatusCode::OK, "not a repository of this fleet\n")
         }
-        None => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        Err(Stopped) => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
     }
 }
 
-/// Looks which of our repositories is meant, and has it looked at. None: the hub stops.
-async fn hint(hooks: &Hooks, urls: Vec<String>, about: About) -> Option<bool> {
+/// Which repositories a hook speaks of.
+enum Meant {
+    /// At least one of this fleet.
+    Ours,
+    /// None of this fleet.
+    None,
+}
+
+/// Looks which of our repositories is meant, and has it looked at.
+async fn hint(hooks: &Hooks, urls: Vec<String>, about: About) -> Result<Meant, Stopped> {
     let meant: Vec<RepositoryName> = hooks
         .handle
         .query(move |fleet| {
@@ -121,10 +129,9 @@ async fn hint(hooks: &Hooks, urls: Vec<String>, about: About) -> Option<bool> {
             .map(|(name, _)| name.clone())
             .collect()
         })
-        .await
-        .ok()?;
+        .await?;
     if meant.is_empty() {
-        return Some(false);
+        return Ok(Meant::None);
     }
     for repository in meant {
         // A push may be one to a pull request's branch.
@@ -133,14 +140,10 @@ async fn hint(hooks: &Hooks, urls: Vec<String>, about: About) -> Option<bool> {
             continue;
         }
         let at = Timestamp::now();
-        hooks
-            .handle
-            .event(Event::Hinted { repository, at })
-            .await
-            .ok()?;
+        hooks.handle.event(Event::Hinted { repository, at }).await?;
     }
     if about == About::Push {
         hooks.refresh.notify_one();
     }
-    Some(true)
+    Ok(Meant::Ours)
 }

@@ -167,16 +167,14 @@ impl Store {
         environment: &str,
         limit: i64,
     ) -> Result<Vec<AuditRow>, Error> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT seq, happened_at, actor, action, environment, clusters, commits, reason, detail, \
              hash FROM audit WHERE seq > $1 AND ($2 = '' OR environment = $2) ORDER BY seq LIMIT $3",
         )
         .bind(seq)
         .bind(environment.to_owned())
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(self.error())?;
+        .bind(limit);
+        let rows = self.rows_of(query).await?;
         rows.iter().map(|row| self.audit_row(row)).collect()
     }
 
@@ -189,15 +187,13 @@ impl Store {
         environment: &str,
         limit: i64,
     ) -> Result<Vec<AuditRow>, Error> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT seq, happened_at, actor, action, environment, clusters, commits, reason, detail, \
              hash FROM audit WHERE ($1 = '' OR environment = $1) ORDER BY seq DESC LIMIT $2",
         )
         .bind(environment.to_owned())
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(self.error())?;
+        .bind(limit);
+        let rows = self.rows_of(query).await?;
         rows.iter().rev().map(|row| self.audit_row(row)).collect()
     }
 
@@ -217,6 +213,7 @@ impl Store {
                 commit: text(6)?,
                 reason: text(7)?,
                 detail: text(8)?,
+                rollout: None,
             },
             hash: text(9)?,
         })

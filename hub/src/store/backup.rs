@@ -218,9 +218,9 @@ mod tests {
             raise_epoch(&data_dir, "moved", now).await.unwrap_err(),
             super::super::issuers(&data_dir).await.unwrap_err(),
         ] {
-            let said = error.to_string();
-            assert!(said.contains("data/hub.db: Not a directory"), "{said}");
-            assert!(!said.contains("not there"), "{said}");
+            let text = error.to_string();
+            assert!(text.contains("data/hub.db: Not a directory"), "{text}");
+            assert!(!text.contains("not there"), "{text}");
         }
         assert!(!to.exists());
         std::fs::remove_file(&data_dir).unwrap();

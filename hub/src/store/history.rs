@@ -26,16 +26,15 @@ impl Store {
     /// # Errors
     /// When they cannot be read.
     pub async fn rollouts(&self, environment: &str, limit: i64) -> Result<Vec<RolloutRow>, Error> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT content FROM rollouts WHERE ($1 = '' OR environment = $1) \
              ORDER BY CASE WHEN $1 = '' THEN created_at ELSE number END DESC, number DESC, id LIMIT $2",
         )
         .bind(environment.to_owned())
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(self.error())?;
-        rows.iter()
+        .bind(limit);
+        self.rows_of(query)
+            .await?
+            .iter()
             .map(|row| {
                 let content: String = row.try_get(0).map_err(self.error())?;
                 serde_json::from_str(&content).map_err(|_| self.damaged("a rollout"))
@@ -65,12 +64,11 @@ impl Store {
         &self,
         rollout: &str,
     ) -> Result<BTreeMap<ClusterName, Progress>, Error> {
-        let rows = sqlx::query("SELECT cluster, content FROM progress WHERE rollout = $1")
-            .bind(rollout.to_owned())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.error())?;
-        rows.iter()
+        let query = sqlx::query("SELECT cluster, content FROM progress WHERE rollout = $1")
+            .bind(rollout.to_owned());
+        self.rows_of(query)
+            .await?
+            .iter()
             .map(|row| {
                 let damaged = || self.damaged(&format!("progress of rollout {rollout}"));
                 let cluster: String = row.try_get(0).map_err(self.error())?;

@@ -52,13 +52,12 @@ impl Store {
         id: i64,
         limit: i64,
     ) -> Result<Vec<(i64, Option<Event>)>, Error> {
-        let rows = sqlx::query("SELECT id, event FROM outbox WHERE id > $1 ORDER BY id LIMIT $2")
+        let query = sqlx::query("SELECT id, event FROM outbox WHERE id > $1 ORDER BY id LIMIT $2")
             .bind(id)
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.error())?;
-        rows.iter()
+            .bind(limit);
+        self.rows_of(query)
+            .await?
+            .iter()
             .map(|row| {
                 let id: i64 = row.try_get(0).map_err(self.error())?;
                 let text: String = row.try_get(1).map_err(self.error())?;
@@ -96,11 +95,9 @@ impl Store {
     /// # Errors
     /// When they cannot be read.
     pub async fn places(&self) -> Result<Vec<(String, Place)>, Error> {
-        let rows = sqlx::query("SELECT target, state FROM told ORDER BY target")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(self.error())?;
-        rows.iter()
+        self.rows("SELECT target, state FROM told ORDER BY target")
+            .await?
+            .iter()
             .map(|row| {
                 let target: String = row.try_get(0).map_err(self.error())?;
                 let text: String = row.try_get(1).map_err(self.error())?;

@@ -180,8 +180,8 @@ async fn p08_a_restore_and_a_raised_epoch_are_in_the_log_with_what_they_replaced
     };
     let text = &restored.entry.detail;
     assert_eq!(restored.entry.action, "hub restore");
-    for said in ["backup.db", &kept.hash, &lost.hash, "the epoch is 2"] {
-        assert!(text.contains(said), "{said}: {text}");
+    for expected in ["backup.db", &kept.hash, &lost.hash, "the epoch is 2"] {
+        assert!(text.contains(expected), "{expected}: {text}");
     }
     assert_eq!(raised.entry.action, "epoch raise");
     assert_eq!(raised.entry.reason, "a snapshot");

@@ -17,8 +17,7 @@ use crate::problem::Problem;
 use crate::report::{MAX_MESSAGE_BYTES, plain_line};
 
 /// A cluster's plan, application by application.
-#[must_use]
-pub fn plan_to_wire(plan: &ClusterPlan) -> Vec<v1::ApplicationPlan> {
+fn plan_to_wire(plan: &ClusterPlan) -> Vec<v1::ApplicationPlan> {
     plan.applications
         .iter()
         .map(|(name, changes)| {

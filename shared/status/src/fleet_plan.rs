@@ -1,8 +1,9 @@
 //! What a commit would change in an environment, cluster by cluster, with equal answers together.
 
+use flotilla_shared::object::ObjectRef;
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{PlannedAction, Revision, is_empty};
 
@@ -70,6 +71,27 @@ pub struct FleetPlan {
     pub groups: Vec<PlanGroup>,
 }
 
+impl FleetPlan {
+    /// A plan with these answers while so many clusters have not answered, and with what both say on the whole; of
+    /// whom what was asked, and when, is not said yet.
+    #[must_use]
+    pub fn answered(groups: Vec<PlanGroup>, waiting: u32) -> Self {
+        Self {
+            id: String::new(),
+            environment: String::new(),
+            revision: None,
+            application: String::new(),
+            started_at: None,
+            answer: answer(&groups, waiting),
+            summary: summary(&groups, waiting),
+            done: waiting == 0,
+            waiting,
+            unconcerned: 0,
+            groups,
+        }
+    }
+}
+
 /// Clusters with the same answer.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -117,7 +139,9 @@ pub struct PlannedApplication {
 #[serde(rename_all = "camelCase")]
 pub struct PlannedChange {
     /// `Deployment.apps web/frontend`.
-    pub object: String,
+    #[serde(serialize_with = "in_words")]
+    #[schemars(with = "String")]
+    pub object: ObjectRef,
     /// What would be done.
     pub action: PlannedAction,
     /// Why it would not; empty: it would.
@@ -132,6 +156,10 @@ pub struct PlannedChange {
     /// For a person.
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
+}
+
+fn in_words<S: Serializer>(object: &ObjectRef, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(object)
 }
 
 impl PlannedChange {

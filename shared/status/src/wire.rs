@@ -1,8 +1,9 @@
 //! The edge of the operators' model: wire types come in here with every limit, and go out as they are.
 //!
 //! Who reads is the one that cuts: texts are cut and stripped of what steers a terminal, lists are cut, and a word
-//! that only a newer hub knows is kept. Who writes, which is the hub, leaves out nothing. What agents would change
-//! ([`crate::FleetPlan`], [`crate::ApplicationPlan`]) is only read here: the hub passes on what they say.
+//! that only a newer hub knows is kept. Who writes, which is the hub, leaves out nothing. What an agent would
+//! change of what is assigned to it ([`crate::ApplicationPlan`]) is only read here: the hub passes on what the agent
+//! says.
 
 mod cluster;
 mod compared;

@@ -172,6 +172,7 @@ impl Fleet {
                 .map(|reason| reason.to_string())
                 .unwrap_or_default(),
             detail: format!("{}: {text}", job.gate),
+            rollout: None,
         };
         let note = JobNote {
             gate: job.gate.clone(),

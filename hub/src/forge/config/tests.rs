@@ -12,7 +12,7 @@ fn mistakes_are_named_with_their_place() {
     let good = "forges:\n- {repository: fleet, tokenFile: /run/token}\n- {repository: other, app: \
                 {id: '1', privateKeyFile: /run/key}}\n";
     assert_eq!(errors(good), Vec::<String>::new());
-    for (text, wanted) in [
+    for (text, expected) in [
         (
             "forges:\n- {repository: fleet}\n",
             "give either tokenFile or app",
@@ -34,7 +34,7 @@ fn mistakes_are_named_with_their_place() {
     ] {
         let found = errors(text);
         assert!(
-            found.len() == 1 && found[0].contains(wanted),
+            found.len() == 1 && found[0].contains(expected),
             "{text}: {found:?}"
         );
         assert!(found[0].starts_with("forges.yaml:"), "{found:?}");

@@ -162,8 +162,8 @@ mod tests {
             for rest in ["", "\n", "text\n", "\ntext of people\n\n- [x] seen\n"] {
                 let body = format!("{mark}\n{rest}");
                 let write = |part: &Part, body: &str| part.written(kind, &prod, body, LATER);
-                let one = Part::waits(&merging("approvals", "0 of 1 approval", false));
-                let first = write(&one, &body).unwrap();
+                let approvals = Part::waits(&merging("approvals", "0 of 1 approval", false));
+                let first = write(&approvals, &body).unwrap();
                 assert!(
                     first.starts_with(&format!("{mark}\n")) && first.ends_with(rest),
                     "{first}"
@@ -172,7 +172,7 @@ mod tests {
                     first.contains("**Waits to be taken:** 0 of 1 approval\n"),
                     "{first}"
                 );
-                assert_eq!(write(&one, &first), None, "it stands there");
+                assert_eq!(write(&approvals, &first), None, "it stands there");
                 let two = Part::waits(&merging("forbidden", "the <b>branch</b> @all", true));
                 let second = write(&two, &first).unwrap();
                 assert!(
@@ -192,7 +192,7 @@ mod tests {
                 let third = write(&taken, &second).unwrap();
                 assert!(third.contains("**Taken** at bbbbbbbbbbbb, approved by ann, bob."));
                 // There and back is the same text, so that nothing grows.
-                assert_eq!(write(&one, &third).unwrap(), first);
+                assert_eq!(write(&approvals, &third).unwrap(), first);
             }
         }
     }
@@ -203,8 +203,8 @@ mod tests {
         let write = |part: &Part, body: &str, since: Option<u64>| {
             part.written(Kind::Github, &prod, body, since.map(Duration::from_secs))
         };
-        let one = Part::waits(&merging("gate", "proof: 2m of 10m", false));
-        let body = write(&one, "<!-- x -->\n", None).unwrap();
+        let gate = Part::waits(&merging("gate", "proof: 2m of 10m", false));
+        let body = write(&gate, "<!-- x -->\n", None).unwrap();
         let words = Part::waits(&merging("gate", "proof: 3m of 10m", false));
         let news = Part::waits(&merging("approvals", "0 of 1 approval", false));
         for (part, since, is_due) in [
@@ -215,8 +215,8 @@ mod tests {
             (&words, None, true),
             (&news, Some(59), false),
             (&news, Some(60), true),
-            (&one, Some(6000), false),
-            (&one, None, false),
+            (&gate, Some(6000), false),
+            (&gate, None, false),
         ] {
             assert_eq!(
                 write(part, &body, since).is_some(),
@@ -233,8 +233,8 @@ mod tests {
     #[test]
     fn what_people_broke_is_written_anew_and_what_is_full_is_left() {
         let prod: EnvironmentName = "prod".parse().unwrap();
-        let one = Part::waits(&merging("gate", "closed", false));
-        let write = |body: &str| one.written(Kind::Github, &prod, body, LATER);
+        let gate = Part::waits(&merging("gate", "closed", false));
+        let write = |body: &str| gate.written(Kind::Github, &prod, body, LATER);
         let broken = "<!-- flotilla:promote:prod -->\n<!-- flotilla:waits:prod:gate:1 -->\nhalf";
         let text = write(broken).unwrap();
         assert!(text.ends_with("half") && text.contains("closed"), "{text}");

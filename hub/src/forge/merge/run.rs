@@ -51,7 +51,7 @@ pub struct Taking {
 struct Memory {
     waits: Waits<Key>,
     /// Of what the fleet was told something.
-    said: BTreeSet<Key>,
+    reported: BTreeSet<Key>,
     /// Promotions that the log has.
     announced: BTreeSet<(Key, Commit, u64)>,
     /// Refusals that the log has.
@@ -73,18 +73,11 @@ struct Looked {
 /// Takes until stopped.
 pub(in crate::forge) async fn run(taking: Taking, mut rounds: Rounds, stop: CancellationToken) {
     let mut memory = Memory::default();
-    loop {
-        let round = tokio::select! {
-            round = rounds.next() => round,
-            () = stop.cancelled() => return,
-        };
-        let round = tokio::select! {
-            round = taking.round(&round, &mut memory) => round,
-            () = stop.cancelled() => return,
-        };
-        if round.is_err() {
+    while let Some(round) = stop.run_until_cancelled(rounds.next()).await {
+        let done = taking.round(&round, &mut memory);
+        let Some(Ok(())) = stop.run_until_cancelled(done).await else {
             return;
-        }
+        };
     }
 }
 
@@ -99,41 +92,41 @@ impl Taking {
         memory
             .moved
             .retain(|key, (_, at)| keys.contains(key) && at.elapsed() < SEEN_WITHIN);
-        for gone in memory.said.difference(&keys) {
+        for gone in memory.reported.difference(&keys) {
             self.say(gone, None).await?;
         }
-        memory.said.retain(|key| keys.contains(key));
+        memory.reported.retain(|key| keys.contains(key));
         let now = Instant::now();
-        let due = all.into_iter().filter(|one| {
-            round.has(&one.repository)
-                && !memory.waits.holds(&key(one), now)
-                && !memory.moved.contains_key(&key(one))
+        let due = all.into_iter().filter(|candidate| {
+            round.has(&candidate.repository)
+                && !memory.waits.holds(&key(candidate), now)
+                && !memory.moved.contains_key(&key(candidate))
         });
         let due: Vec<Candidate> = due.collect();
         let mut looks = stream::iter(due)
-            .map(|one| async move {
-                let looked = self.look(&one).await?;
-                Ok((one, looked))
+            .map(|candidate| async move {
+                let looked = self.look(&candidate).await?;
+                Ok((candidate, looked))
             })
             .buffer_unordered(AT_ONCE);
         while let Some(looked) = looks.next().await {
-            let (one, looked) = looked?;
-            self.conclude(&one, looked, memory).await?;
+            let (candidate, looked) = looked?;
+            self.conclude(&candidate, looked, memory).await?;
         }
         Ok(())
     }
 
     /// Asks as little as it takes: a gate that is closed is known without the forge.
-    async fn look(&self, one: &Candidate) -> Result<Looked, Stopped> {
+    async fn look(&self, candidate: &Candidate) -> Result<Looked, Stopped> {
         let mut looked = Looked {
             pull: None,
             commit: None,
-            outcome: Err(Wait::NoForge(one.repository.clone())),
+            outcome: Err(Wait::NoForge(candidate.repository.clone())),
         };
-        let Some(place) = self.forges.of(&one.repository, &one.url) else {
+        let Some(place) = self.forges.of(&candidate.repository, &candidate.url) else {
             return Ok(looked);
         };
-        match self.find(&place, one).await {
+        match self.find(&place, candidate).await {
             Ok(pull) => looked.pull = Some(pull),
             Err(wait) => {
                 looked.outcome = Err(wait);
@@ -143,20 +136,20 @@ impl Taking {
         let Some(pull) = &looked.pull else {
             return Ok(looked);
         };
-        let Some(commit) = one.whole(&pull.head_commit) else {
+        let Some(commit) = candidate.whole(&pull.head_commit) else {
             looked.outcome = Err(flotilla_forge::NotReady::OtherCommit.into());
             return Ok(looked);
         };
         looked.commit = Some(commit.clone());
-        let (environment, repository) = key(one);
+        let (environment, repository) = key(candidate);
         let asked = commit.clone();
         let takes = self
             .handle
             .query(move |fleet| says(fleet, &environment, (&repository, &asked), Timestamp::now()));
         looked.outcome = match takes.await? {
             Err(wait) => Err(wait),
-            Ok(()) => match self.ask(&place, one, pull.number, &commit).await {
-                Ok(found) => decide(&place.at, &one.environment, &commit, found),
+            Ok(()) => match self.ask(&place, candidate, pull.number, &commit).await {
+                Ok(found) => decide(&place.at, &candidate.environment, &commit, found),
                 Err(error) => Err(error.into()),
             },
         };
@@ -164,19 +157,22 @@ impl Taking {
     }
 
     /// The open pull request.
-    async fn find(&self, place: &Place, one: &Candidate) -> Result<PullRequest, Wait> {
-        let none = || Wait::NoPull(one.environment.clone());
-        let asks: BranchName = one.asks().parse().map_err(|_| none())?;
-        let call = place.at.find_pulls(&asks, &one.branch);
+    async fn find(&self, place: &Place, candidate: &Candidate) -> Result<PullRequest, Wait> {
+        let none = || Wait::NoPull(candidate.environment.clone());
+        let asks: BranchName = candidate.asks().parse().map_err(|_| none())?;
+        let call = place.at.find_pulls(&asks, &candidate.branch);
         let open = self.sender.ask(place, &call).await?;
-        one.ours(place.at.kind(), &open).cloned().ok_or_else(none)
+        candidate
+            .ours(place.at.kind(), &open)
+            .cloned()
+            .ok_or_else(none)
     }
 
     /// Everything that its forge says of it.
     async fn ask(
         &self,
         place: &Place,
-        one: &Candidate,
+        candidate: &Candidate,
         number: u64,
         commit: &Commit,
     ) -> Result<Found, Error> {
@@ -186,7 +182,7 @@ impl Taking {
             approvals: sender.ask(place, &at.approvals(number)).await?,
             ..Found::default()
         };
-        for call in at.required(&one.branch) {
+        for call in at.required(&candidate.branch) {
             let required = sender.ask(place, &call).await?;
             found.required = found.required.and(required);
         }
@@ -219,15 +215,15 @@ impl Taking {
     /// Takes what is ready, and lets people see what is not.
     async fn conclude(
         &self,
-        one: &Candidate,
+        candidate: &Candidate,
         looked: Looked,
         memory: &mut Memory,
     ) -> Result<(), Stopped> {
-        let key = key(one);
+        let key = key(candidate);
         let mut part = None;
         let wait = match (looked.outcome, &looked.pull, &looked.commit) {
             (Ok(people), Some(pull), Some(commit)) => {
-                let wait = self.take(one, pull, commit, &people, memory).await?;
+                let wait = self.take(candidate, pull, commit, &people, memory).await?;
                 if wait.is_none() {
                     part = Some(Part::taken(commit, &people));
                 }
@@ -258,10 +254,10 @@ impl Taking {
         if !passes {
             part = part.or(merging.as_ref().map(Part::waits));
         }
-        memory.said.insert(key.clone());
+        memory.reported.insert(key.clone());
         self.say(&key, merging).await?;
         if let (Some(part), Some(pull)) = (part, pull) {
-            self.tell(one, pull, &part, &mut memory.told).await;
+            self.tell(candidate, pull, &part, &mut memory.told).await;
         }
         Ok(())
     }
@@ -269,19 +265,19 @@ impl Taking {
     /// Moves the branch; why it did not, where it did not.
     async fn take(
         &self,
-        one: &Candidate,
+        candidate: &Candidate,
         pull: &PullRequest,
         commit: &Commit,
         people: &[String],
         memory: &mut Memory,
     ) -> Result<Option<Wait>, Stopped> {
-        let key = key(one);
-        let Some(place) = self.forges.of(&one.repository, &one.url) else {
-            return Ok(Some(Wait::NoForge(one.repository.clone())));
+        let key = key(candidate);
+        let Some(place) = self.forges.of(&candidate.repository, &candidate.url) else {
+            return Ok(Some(Wait::NoForge(candidate.repository.clone())));
         };
         let announcement = (key.clone(), commit.clone(), pull.number);
         if let Err(wait) = self
-            .announce(one, &announcement, pull, people, memory)
+            .announce(candidate, &announcement, pull, people, memory)
             .await?
         {
             return Ok(Some(wait));
@@ -290,7 +286,7 @@ impl Taking {
         let call = place.at.fast_forward(pull, commit);
         match self.sender.ask(&place, &call).await {
             Ok(()) => {
-                let (environment, commit_word) = (&one.environment, commit.short());
+                let (environment, commit_word) = (&candidate.environment, commit.short());
                 let exact = is_exact(place.at.kind());
                 tracing::info!(%environment, commit = commit_word, pull = pull.number, exact, "took the pull request of a promotion");
                 memory.moved.insert(key, (commit.clone(), Instant::now()));
@@ -300,7 +296,7 @@ impl Taking {
             Err(error) => {
                 let told = (commit.clone(), error.to_string());
                 if memory.refused.get(&key) != Some(&told) {
-                    let entry = refusal(one, pull, &told, Timestamp::now());
+                    let entry = refusal(candidate, pull, &told, Timestamp::now());
                     if let Err(error) = self.handle.commit(Event::Tick, entry).await? {
                         tracing::warn!(%error, "cannot note a refusal");
                     }
@@ -314,7 +310,7 @@ impl Taking {
     /// Notes it before it happens, in one step with the last look at the fleet.
     async fn announce(
         &self,
-        one: &Candidate,
+        candidate: &Candidate,
         announcement: &(Key, Commit, u64),
         pull: &PullRequest,
         people: &[String],
@@ -328,7 +324,7 @@ impl Taking {
             people.join(", ")
         );
         let reason = plain_line(&reason, MAX_MESSAGE_BYTES);
-        let ((environment, repository), commit) = (key(one), announcement.1.clone());
+        let ((environment, repository), commit) = (key(candidate), announcement.1.clone());
         let noted = self.handle.change(move |fleet, now| {
             if let Err(wait) = says(fleet, &environment, (&repository, &commit), now) {
                 return (Err(wait), Vec::new());
@@ -362,13 +358,13 @@ impl Taking {
     }
 }
 
-fn key(one: &Candidate) -> Key {
-    (one.environment.clone(), one.repository.clone())
+fn key(candidate: &Candidate) -> Key {
+    (candidate.environment.clone(), candidate.repository.clone())
 }
 
 /// What the log says of a promotion that was announced and has not happened.
 fn refusal(
-    one: &Candidate,
+    candidate: &Candidate,
     pull: &PullRequest,
     (commit, error): &(Commit, String),
     now: Timestamp,
@@ -377,12 +373,12 @@ fn refusal(
         at: now,
         actor: "hub".to_owned(),
         action: "promotion refused".to_owned(),
-        environment: one.environment.to_string(),
+        environment: candidate.environment.to_string(),
         commit: commit.to_string(),
         reason: plain_line(error, MAX_MESSAGE_BYTES),
         detail: format!(
             "pull request {}; branch {} of {} stays where it is, and is tried again",
-            pull.number, one.branch, one.url
+            pull.number, candidate.branch, candidate.url
         ),
         ..AuditEntry::default()
     }

@@ -116,11 +116,11 @@ fn something_is_looked_for_only_where_something_may_be_taken() {
 
 #[test]
 fn the_pull_request_is_the_one_that_a_promotion_opened() {
-    let one = candidates(&proven()).remove(0);
+    let candidate = candidates(&proven()).remove(0);
     let with = |change: fn(&mut PullRequest)| {
         let mut pull = pull("b");
         change(&mut pull);
-        one.ours(Kind::Github, &[pull]).is_some()
+        candidate.ours(Kind::Github, &[pull]).is_some()
     };
     assert!(with(|_| {}));
     assert!(!with(|pull| pull.open = false));
@@ -130,11 +130,11 @@ fn the_pull_request_is_the_one_that_a_promotion_opened() {
     assert!(!with(|pull| pull.body = "mine".to_owned()));
     // Bitbucket names twelve digits; seven are easily made, and others are nobody's.
     let b = commit("b");
-    assert_eq!(one.whole(b.as_str()), Some(b.clone()));
-    assert_eq!(one.whole(&"b".repeat(12)), Some(b));
-    assert_eq!(one.whole(&"b".repeat(7)), None);
-    assert_eq!(one.whole(&"c".repeat(12)), None);
-    assert_eq!(one.whole(""), None);
+    assert_eq!(candidate.whole(b.as_str()), Some(b.clone()));
+    assert_eq!(candidate.whole(&"b".repeat(12)), Some(b));
+    assert_eq!(candidate.whole(&"b".repeat(7)), None);
+    assert_eq!(candidate.whole(&"c".repeat(12)), None);
+    assert_eq!(candidate.whole(""), None);
 }
 
 #[test]
@@ -316,11 +316,11 @@ fn every_reason_is_told_on_the_commit_and_by_explain() {
             .into_iter()
             .filter(|(key, _)| key.commit == commit("b"))
             .collect();
-        let status = on_commit.into_values().next().map(|wanted| {
-            let state = wanted.status.state;
-            assert!(takes(Kind::Github, &wanted));
-            let gitlab = takes(Kind::Gitlab, &wanted);
-            (state, wanted.change, wanted.status.description, gitlab)
+        let status = on_commit.into_values().next().map(|desired| {
+            let state = desired.status.state;
+            assert!(takes(Kind::Github, &desired));
+            let gitlab = takes(Kind::Gitlab, &desired);
+            (state, desired.change, desired.status.description, gitlab)
         });
         let steps = crate::status::explain(&world, "prod", at(5)).unwrap();
         let step = steps.into_iter().find(|step| step.step == StepKind::Merge);

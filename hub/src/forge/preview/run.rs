@@ -54,18 +54,11 @@ pub(in crate::forge) async fn run(
     stop: CancellationToken,
 ) {
     let mut memory = Memory::default();
-    loop {
-        let round = tokio::select! {
-            round = rounds.next() => round,
-            () = stop.cancelled() => return,
-        };
-        let round = tokio::select! {
-            round = previewing.round(&round, &mut memory) => round,
-            () = stop.cancelled() => return,
-        };
-        if round.is_err() {
+    while let Some(round) = stop.run_until_cancelled(rounds.next()).await {
+        let done = previewing.round(&round, &mut memory);
+        let Some(Ok(())) = stop.run_until_cancelled(done).await else {
             return;
-        }
+        };
     }
 }
 
@@ -73,25 +66,28 @@ impl Previewing {
     async fn round(&self, round: &Round, memory: &mut Memory) -> Result<(), Stopped> {
         let declared = self.handle.query(|fleet| {
             let spec = fleet.spec();
-            let all = spec.previews.iter().filter_map(|one| {
-                let repository = spec.repositories.get(&one.repository)?;
-                Some((one.clone(), repository.url.clone()))
+            let all = spec.previews.iter().filter_map(|preview| {
+                let repository = spec.repositories.get(&preview.repository)?;
+                Some((preview.clone(), repository.url.clone()))
             });
             all.collect::<Vec<(Preview, RepositoryUrl)>>()
         });
         let declared = declared.await?;
-        let previews: Vec<Preview> = declared.iter().map(|(one, _)| one.clone()).collect();
+        let previews: Vec<Preview> = declared
+            .iter()
+            .map(|(preview, _)| preview.clone())
+            .collect();
         memory.told.retain(&previews);
-        let place = |one: &Preview| {
+        let place = |preview: &Preview| {
             (
-                one.environment.clone(),
-                one.repository.clone(),
-                one.branch.clone(),
+                preview.environment.clone(),
+                preview.repository.clone(),
+                preview.branch.clone(),
             )
         };
         memory
             .waits
-            .retain(|key| previews.iter().any(|one| place(one) == *key));
+            .retain(|key| previews.iter().any(|preview| place(preview) == *key));
         for (preview, url) in &declared {
             let key = place(preview);
             if !round.has(&preview.repository) || memory.waits.holds(&key, Instant::now()) {
@@ -321,8 +317,11 @@ impl Previewing {
         let mut ours = Vec::new();
         for page in 1..=COMMENTS {
             let page = sender.ask(place, &at.comments(number, page)).await?;
-            let marked = page.items.iter().filter(|one| one.body.starts_with(&mark));
-            ours.extend(marked.map(|one| one.id));
+            let marked = page
+                .items
+                .iter()
+                .filter(|comment| comment.body.starts_with(&mark));
+            ours.extend(marked.map(|comment| comment.id));
             if !page.more {
                 break;
             }

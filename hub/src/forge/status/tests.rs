@@ -66,10 +66,10 @@ fn with(rollout: Rollout, state: EnvironmentState) -> BTreeMap<Key, DesiredStatu
 
 fn shown(all: &BTreeMap<Key, DesiredStatus>) -> Vec<String> {
     all.iter()
-        .map(|(key, wanted)| {
-            let state = format!("{:?}", wanted.status.state);
+        .map(|(key, desired)| {
+            let state = format!("{:?}", desired.status.state);
             let commit = key.commit.as_str().get(..1).unwrap();
-            format!("{commit} {state} {}", wanted.status.description)
+            format!("{commit} {state} {}", desired.status.description)
         })
         .collect()
 }
@@ -169,12 +169,12 @@ fn a_commit_that_was_rolled_back_turns_red_though_it_was_green() {
 fn a_status_is_sent_on_a_change_only_and_never_too_soon() {
     let mut sent: BTreeMap<Key, Sent> = BTreeMap::new();
     let mut look = |stands, wave, note: &str, second| {
-        let wanted = with(rollout(stands, wave, note), EnvironmentState::default());
-        assert!(wanted.values().all(|one| takes(Kind::Gitlab, one)));
-        let due = due(&sent, &wanted, |_, _| true, at(second));
-        for (key, wanted) in &due {
+        let desired = with(rollout(stands, wave, note), EnvironmentState::default());
+        assert!(desired.values().all(|status| takes(Kind::Gitlab, status)));
+        let due = due(&sent, &desired, |_, _| true, at(second));
+        for (key, desired) in &due {
             let row = Sent {
-                change: wanted.change.clone(),
+                change: desired.change.clone(),
                 at: at(second),
             };
             sent.insert(key.clone(), row);
@@ -221,10 +221,10 @@ fn a_repository_that_cannot_be_told_takes_no_place_from_others() {
         of_pull: false,
     };
     let away = (0..2 * AT_ONCE).map(|number| (key("away", number), status.clone()));
-    let mut wanted: BTreeMap<Key, DesiredStatus> = away.collect();
-    wanted.insert(key("here", 1), status);
+    let mut statuses: BTreeMap<Key, DesiredStatus> = away.collect();
+    statuses.insert(key("here", 1), status);
     let can_be_told = |key: &Key, _: &DesiredStatus| key.repository.as_str() == "here";
-    let due = due(&BTreeMap::new(), &wanted, can_be_told, at(0));
+    let due = due(&BTreeMap::new(), &statuses, can_be_told, at(0));
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].0, key("here", 1));
 }

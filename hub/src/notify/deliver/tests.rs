@@ -222,14 +222,14 @@ async fn a_crash_at_any_point_loses_nothing_and_marks_what_may_be_repeated() {
         let mut process = world.process();
         process.step(&world.config, now()).await;
         process.step(&world.config, now()).await;
-        let mut wanted = once(&[2, 3]);
+        let mut expected = once(&[2, 3]);
         if sending.is_some() {
-            wanted[0].1 = true;
+            expected[0].1 = true;
         }
         if told_before {
-            wanted.insert(0, ("2".to_owned(), false));
+            expected.insert(0, ("2".to_owned(), false));
         }
-        assert_eq!(hook.ids(), wanted, "{crash}");
+        assert_eq!(hook.ids(), expected, "{crash}");
         world.store.close().await;
     }
 }
@@ -297,6 +297,7 @@ async fn an_event_is_written_with_its_audit_entry_or_not_at_all() {
             action: action.to_owned(),
             environment: "prod".to_owned(),
             detail: "prod-7 to aaaaaaa, wave 1 of 2".to_owned(),
+            rollout: Some("prod-7".to_owned()),
             ..AuditEntry::default()
         })
     };
@@ -315,6 +316,9 @@ async fn an_event_is_written_with_its_audit_entry_or_not_at_all() {
         .map(|(_, event)| event.as_ref().unwrap().kind)
         .collect();
     assert_eq!(kinds, [Kind::RolloutStarted, Kind::RolloutHalted]);
+    for (_, event) in &events {
+        assert_eq!(event.as_ref().unwrap().rollout, "prod-7");
+    }
     store
         .retain(now() + SignedDuration::from_hours(24 * 30))
         .await

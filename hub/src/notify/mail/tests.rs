@@ -192,7 +192,7 @@ async fn a_message_comes_over_both_kinds_of_tls_to_all_who_are_named() {
         let server = Server::new(implicit, |_| None).await;
         tell(&server, &server.mail(implicit)).await.unwrap();
         let seen = server.seen.lock().clone();
-        let at = |line: &str| seen.iter().position(|one| one == line);
+        let at = |line: &str| seen.iter().position(|heard| heard == line);
         let login = base64::engine::general_purpose::STANDARD.encode("\0flotilla\0canary-secret");
         let order = [
             format!("tls AUTH PLAIN {login}"),
@@ -237,8 +237,8 @@ async fn servers_that_behave_badly_get_nothing_and_are_named_for_it() {
     let early: Answers =
         |line| (line == "STARTTLS").then(|| "220 go on\r\n250 injected".to_owned());
     let wrong: Answers = |line| {
-        let said = "535 no such user flotilla canary-secret".to_owned();
-        line.starts_with("AUTH").then_some(said)
+        let answer = "535 no such user flotilla canary-secret".to_owned();
+        line.starts_with("AUTH").then_some(answer)
     };
     let nobody: Answers = |line| {
         line.starts_with("RCPT")
@@ -260,7 +260,7 @@ async fn servers_that_behave_badly_get_nothing_and_are_named_for_it() {
         line.starts_with("RCPT")
             .then(|| "421 shutting down".to_owned())
     };
-    for (implicit, answers, wanted, passing) in [
+    for (implicit, answers, expected, passing) in [
         (false, no_tls, "no STARTTLS", true),
         (false, early, "before TLS", true),
         (true, wrong, "does not take the user and password", true),
@@ -276,8 +276,8 @@ async fn servers_that_behave_badly_get_nothing_and_are_named_for_it() {
         let server = Server::new(implicit, answers).await;
         let (why, again) = tell(&server, &server.mail(implicit)).await.unwrap_err();
         // A stream that ends may be told as broken.
-        let ends = wanted == "hangs up" && why.contains("no answer");
-        assert!(why.contains(wanted) || ends, "{wanted}: {why}");
+        let ends = expected == "hangs up" && why.contains("no answer");
+        assert!(why.contains(expected) || ends, "{expected}: {why}");
         assert_eq!(again, passing, "{why}");
     }
 }

@@ -39,16 +39,16 @@ pub(super) async fn move_branches(
         .await??;
     let who = caller.to_string();
     let mut moved = Vec::new();
-    for one in &due {
-        let result = mover.promote(&api.0.handle, one, &who, &reason).await;
+    for promotion in &due {
+        let result = mover.promote(&api.0.handle, promotion, &who, &reason).await;
         match result {
             Ok(()) => moved.push(format!(
                 "{} of {} is at {} now",
-                one.branch,
-                one.url,
-                one.commit.short()
+                promotion.branch,
+                promotion.url,
+                promotion.commit.short()
             )),
-            Err(error) => return Err(stays(one, &moved, error)),
+            Err(error) => return Err(stays(promotion, &moved, error)),
         }
     }
     Ok(Response::new(v1::MoveBranchesResponse {
@@ -81,10 +81,10 @@ fn due(
     let environment: EnvironmentName = request.environment.parse().map_err(|e| bad_name(&e))?;
     let promotion =
         status::promotion(fleet, &environment, None, None, now).map_err(unpromotable)?;
-    let shown = |one: &Move| {
+    let shown = |step: &Move| {
         let mut asked = request.moves.iter();
         asked.any(|asked| {
-            asked.repository == one.repository.as_str() && asked.commit == one.to.as_str()
+            asked.repository == step.repository.as_str() && asked.commit == step.to.as_str()
         })
     };
     if request.moves.is_empty()
@@ -101,12 +101,12 @@ fn due(
             closed.gate, closed.text
         )));
     }
-    let moves = promotion.moves.into_iter().map(|one| Due {
+    let moves = promotion.moves.into_iter().map(|step| Due {
         environment: promotion.environment.clone(),
-        url: one.url,
-        source: one.source,
-        branch: one.branch,
-        commit: one.to,
+        url: step.url,
+        source: step.source,
+        branch: step.branch,
+        commit: step.to,
     });
     Ok(moves.collect())
 }

@@ -22,7 +22,7 @@ pub(super) async fn list_operators(
 ) -> Result<Response<v1::ListOperatorsResponse>, Status> {
     api.allow(&request, Need::See)?;
     let grants = api.0.access.grants();
-    let operators = grants.iter().map(|one| shown(one).into()).collect();
+    let operators = grants.iter().map(|grant| shown(grant).into()).collect();
     Ok(Response::new(v1::ListOperatorsResponse { operators }))
 }
 
@@ -71,16 +71,16 @@ pub(super) async fn set_operator(
     {
         grants.push(Grant::admin(own, now));
     }
-    for one in grants {
-        let kept = api.0.store.grant(&one).await;
+    for grant in grants {
+        let kept = api.0.store.grant(&grant).await;
         kept.map_err(|error| store_error(&error))?;
         api.record(AuditEntry {
-            detail: granted(&one),
+            detail: granted(&grant),
             ..entry(&caller, "operator set")
         })
         .await?;
-        let caller = Principal::Operator(one.name.clone());
-        api.0.access.put(one);
+        let caller = Principal::Operator(grant.name.clone());
+        api.0.access.put(grant);
         take_back(api, &caller).await?;
     }
     let certificate_chain = match key {
@@ -104,7 +104,8 @@ async fn take_back(api: &Operators, operator: &Principal) -> Result<(), Status> 
     let environments = api
         .ask(|fleet, _| {
             let all = fleet.spec().environments.iter();
-            all.map(|one| one.name.clone()).collect::<Vec<_>>()
+            all.map(|environment| environment.name.clone())
+                .collect::<Vec<_>>()
         })
         .await?;
     let lost = environments.into_iter().filter(|environment| {

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
-use flotilla_shared::reason::Reason;
+use flotilla_shared::plan::{ApplicationChanges, Change};
+use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::revision::{BranchName, Commit, Revision};
-use flotilla_shared::wire::{plan_to_wire, revision_to_wire, timestamp_to_wire};
+use flotilla_shared::wire::reason_to_wire;
+use flotilla_status::{FleetPlan, PlanGroup, PlannedApplication, PlannedChange};
 use tonic::{Request, Response, Status};
 
 use super::super::access::Need;
 use super::super::planning::{Asked, Running};
 use super::{Operators, bad_name, entry, no_environment};
 use crate::fleet::{AuditEntry, Fleet};
-use crate::plans::{Group, Question, Verdict};
+use crate::plans::{Group, Question};
 use crate::spec::Environment;
 use crate::status;
 use crate::suggestion::missing;
@@ -39,7 +41,7 @@ pub(super) async fn start(
     let question = asked.question.clone();
     // Who asks the same again while it is worked on gets that, and causes nothing.
     if let Some((id, running)) = api.0.plans.under_way(&question, patience) {
-        let plan = Some(shown(&id, &running));
+        let plan = Some(shown(&id, &running).into());
         return Ok(Response::new(v1::StartPlanResponse { plan }));
     }
     let recorded = AuditEntry {
@@ -56,7 +58,7 @@ pub(super) async fn start(
     let begun = api.0.plans.begin(&api.0, asked, patience);
     let (id, running) = begun.map_err(|full| Status::resource_exhausted(full.to_string()))?;
     api.record(recorded).await?;
-    let plan = Some(shown(&id, &running));
+    let plan = Some(shown(&id, &running).into());
     Ok(Response::new(v1::StartPlanResponse { plan }))
 }
 
@@ -73,7 +75,7 @@ pub(super) async fn get(
         ));
     };
     running.whole(LOOK).await;
-    let plan = Some(shown(&id, &running));
+    let plan = Some(shown(&id, &running).into());
     Ok(Response::new(v1::GetPlanResponse { plan }))
 }
 
@@ -102,7 +104,7 @@ pub(in crate::serve) fn resolve(
         ("", Some(name)) => spec
             .applications
             .get(name)
-            .map(|one| one.repository.clone()),
+            .map(|declared| declared.repository.clone()),
         ("", None) => only_repository(fleet, environment, &commit),
         (name, _) if spec.repositories.contains_key(name) => {
             Some(name.parse().map_err(|e| bad_name(&e))?)
@@ -134,7 +136,7 @@ pub(in crate::serve) fn resolve(
             .filter(|placed| application.as_ref().is_none_or(|only| only == *placed))
             .filter(|placed| {
                 let declared = spec.applications.get(*placed);
-                declared.is_some_and(|one| one.repository == repository)
+                declared.is_some_and(|declared| declared.repository == repository)
             })
             .cloned()
             .collect();
@@ -168,8 +170,8 @@ fn only_repository(
 ) -> Option<RepositoryName> {
     let names = fleet.spec().repositories.keys();
     let used: Vec<&RepositoryName> = names.filter(|name| fleet.uses(environment, name)).collect();
-    if let [one] = used.as_slice() {
-        return Some((*one).clone());
+    if let [only] = used.as_slice() {
+        return Some((*only).clone());
     }
     status::home(fleet, commit).cloned()
 }
@@ -192,43 +194,66 @@ fn branch(
     }
 }
 
-/// A plan as it is told.
-pub(in crate::serve) fn shown(id: &str, running: &Running) -> v1::FleetPlan {
+/// A plan as operators see it.
+pub(in crate::serve) fn shown(id: &str, running: &Running) -> FleetPlan {
     let question = &running.asked.question;
     let (groups, waiting) = running.state();
-    v1::FleetPlan {
+    let groups = groups.iter().map(group).collect();
+    FleetPlan {
         id: id.to_owned(),
         environment: question.environment.to_string(),
-        revision: Some(revision_to_wire(&question.revision)),
+        revision: Some(flotilla_status::Revision {
+            repository: question.revision.repository.to_string(),
+            branch: question.revision.branch.to_string(),
+            commit: question.revision.commit.to_string(),
+        }),
         application: question
             .application
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
-        started_at: Some(timestamp_to_wire(running.started_at)),
-        done: waiting == 0,
-        waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
+        started_at: Some(running.started_at),
         unconcerned: running.asked.unconcerned,
-        groups: groups.iter().map(group).collect(),
+        ..FleetPlan::answered(groups, u32::try_from(waiting).unwrap_or(u32::MAX))
     }
 }
 
-fn group(group: &Group) -> v1::PlanGroup {
-    v1::PlanGroup {
-        verdict: match group.verdict {
-            Verdict::Nothing => v1::PlanVerdict::Nothing,
-            Verdict::Changes => v1::PlanVerdict::Changes,
-            Verdict::Conflict => v1::PlanVerdict::Conflict,
-            Verdict::Refused => v1::PlanVerdict::Refused,
-            Verdict::TimedOut => v1::PlanVerdict::TimedOut,
-            Verdict::Offline => v1::PlanVerdict::Offline,
-            Verdict::Failed => v1::PlanVerdict::Failed,
-        }
-        .into(),
+fn group(group: &Group) -> PlanGroup {
+    let plan = group.plan.iter();
+    let applications = plan.flat_map(|plan| &plan.applications);
+    PlanGroup {
+        verdict: group.verdict,
         clusters: group.clusters.iter().map(ClusterName::to_string).collect(),
-        applications: group.plan.as_ref().map(plan_to_wire).unwrap_or_default(),
-        reason: group.reason.map_or("", Reason::as_str).to_owned(),
+        applications: applications
+            .map(|(name, changes)| application(name, changes))
+            .collect(),
+        reason: reason_to_wire(group.reason),
         message: group.message.clone(),
         folded: group.folded,
+    }
+}
+
+fn application(name: &ApplicationName, changes: &ApplicationChanges) -> PlannedApplication {
+    let refused = changes.refused.as_ref();
+    PlannedApplication {
+        application: name.to_string(),
+        changes: changes.changes.iter().map(change).collect(),
+        unchanged: changes.unchanged,
+        truncated: changes.truncated,
+        reason: reason_to_wire(refused.map(|refused| refused.reason)),
+        message: refused
+            .map(|refused| plain_line(&refused.message, MAX_MESSAGE_BYTES))
+            .unwrap_or_default(),
+    }
+}
+
+fn change(change: &Change) -> PlannedChange {
+    PlannedChange {
+        object: change.object.clone(),
+        action: change.action.into(),
+        reason: reason_to_wire(change.reason),
+        managers: change.managers.clone(),
+        fields: change.fields.clone(),
+        message: plain_line(&change.message, MAX_MESSAGE_BYTES),
     }
 }

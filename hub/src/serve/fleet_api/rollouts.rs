@@ -42,8 +42,9 @@ pub(super) async fn get_rollout(
     let asked = subject.clone();
     let found = api
         .ask(move |fleet, now| {
-            let present = |one: &Rollout| one.environment.as_str() == asked || one.id == asked;
-            let rollout = fleet.rollouts().values().find(|one| present(one));
+            let present =
+                |rollout: &Rollout| rollout.environment.as_str() == asked || rollout.id == asked;
+            let rollout = fleet.rollouts().values().find(|rollout| present(rollout));
             let environment = match rollout {
                 Some(rollout) => fleet.spec().environment(&rollout.environment),
                 None => asked
@@ -52,12 +53,12 @@ pub(super) async fn get_rollout(
                     .and_then(|name| fleet.spec().environment(&name)),
             };
             let environment = environment.ok_or_else(|| {
-                let ids = fleet.rollouts().values().map(|one| one.id.as_str());
+                let ids = fleet.rollouts().values().map(|rollout| rollout.id.as_str());
                 let names = fleet.spec().environment_names().chain(ids);
                 missing("rollout or environment", &asked, names)
             })?;
             Ok((
-                rollout.map(|one| status::rollout(fleet, one, Detail::Full, now)),
+                rollout.map(|rollout| status::rollout(fleet, rollout, Detail::Full, now)),
                 status::decisions(fleet, environment),
             ))
         })

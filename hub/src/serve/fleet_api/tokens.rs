@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::super::access::Need;
 use super::super::store_error;
-use super::{Operators, bad_name, entry};
+use super::{Operators, bad_name, entry, refused_status};
 use crate::enrolment::{NewToken, Token};
 use crate::fleet::{AuditEntry, Effect};
 
@@ -73,7 +73,7 @@ pub(super) async fn list_tokens(
         .tokens()
         .await
         .map_err(|error| store_error(&error))?;
-    let tokens = tokens.iter().map(|one| shown(one).into()).collect();
+    let tokens = tokens.iter().map(|token| shown(token).into()).collect();
     Ok(Response::new(v1::ListTokensResponse { tokens }))
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn revoke_token(
             ((), effects)
         })
         .await?
-        .map_err(|error| Status::unavailable(error.to_string()))?;
+        .map_err(|refused| refused_status(&refused))?;
     Ok(Response::new(v1::RevokeTokenResponse {}))
 }
 

@@ -59,9 +59,9 @@ impl News {
     /// On the wire, in the order in which they are told.
     fn events(self) -> impl Iterator<Item = Change> {
         let environments = self.environments.into_iter();
-        let environments = environments.map(|one| Change::Environment(one.into()));
+        let environments = environments.map(|environment| Change::Environment(environment.into()));
         let clusters = self.clusters.into_iter();
-        let clusters = clusters.map(|one| Change::Cluster(one.into()));
+        let clusters = clusters.map(|cluster| Change::Cluster(cluster.into()));
         let gone = self.gone.into_iter();
         let gone = gone.map(|name| Change::ClusterRemoved(name.to_string()));
         environments.chain(clusters).chain(gone)

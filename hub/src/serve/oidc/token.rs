@@ -227,8 +227,8 @@ fn judge(claims: &Value, expected: &Expected, now: i64) -> Result<Person, TokenE
     }
     let audience = expected.audience.as_str();
     let (is_for_us, alone) = match &claims["aud"] {
-        Value::String(one) => (one == audience, true),
-        Value::Array(all) => (all.iter().any(|one| one == audience), all.len() == 1),
+        Value::String(name) => (name == audience, true),
+        Value::Array(all) => (all.iter().any(|name| name == audience), all.len() == 1),
         _ => (false, true),
     };
     let party = claims.get("azp").map(|party| party == audience);
@@ -263,10 +263,10 @@ fn judge(claims: &Value, expected: &Expected, now: i64) -> Result<Person, TokenE
         return Err(TokenError::User(expected.user_claim.clone()));
     }
     let groups = match &claims[&expected.groups_claim] {
-        Value::String(one) => vec![one.clone()],
+        Value::String(group) => vec![group.clone()],
         Value::Array(all) => all
             .iter()
-            .filter_map(|one| one.as_str().map(str::to_owned))
+            .filter_map(|group| group.as_str().map(str::to_owned))
             .collect(),
         _ => Vec::new(),
     };

@@ -59,6 +59,20 @@ pub(super) fn new_secret() -> Secret {
 
 type Refusal = Box<Response>;
 
+/// Whether a session's own tokens are still taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Validity {
+    Valid,
+    Over,
+}
+
+impl Validity {
+    /// Of a token that ends after so many seconds.
+    fn of(left: i64) -> Self {
+        if left > 0 { Self::Valid } else { Self::Over }
+    }
+}
+
 fn store_failed(error: &crate::store::Error) -> Refusal {
     tracing::error!(%error, "the store of sessions failed");
     Box::new(entrance_page(
@@ -96,7 +110,7 @@ impl Sessions {
                 "Your session is over; reload the page to log in again.\n",
             ));
         }
-        let back = uri.path_and_query().map_or("/", |one| one.as_str());
+        let back = uri.path_and_query().map_or("/", |whole| whole.as_str());
         let to = format!("/login?{}", percent::form(&[("back", way_back(back))]));
         Box::new((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response())
     }
@@ -187,7 +201,7 @@ impl Sessions {
         };
         let tokens = match self.left(&tokens, now) {
             left if left > SOON => tokens,
-            left => match self.renewed(secret, row, left > 0).await? {
+            left => match self.renewed(secret, row, Validity::of(left)).await? {
                 Some(tokens) => tokens,
                 None => return Ok(None),
             },
@@ -216,12 +230,12 @@ impl Sessions {
     }
 
     /// Fresh tokens for a session whose own end; the old ones where the issuer is away and they are still
-    /// `good`. None: the session is over, and ended.
+    /// valid. None: the session is over, and ended.
     async fn renewed(
         &self,
         secret: &Secret,
         row: SessionRow,
-        good: bool,
+        validity: Validity,
     ) -> Result<Option<Tokens>, Refusal> {
         let first = usize::from(row.hash.bytes().next().unwrap_or(0)) % LOCKS;
         let _only_one = match self.renewals.get(first) {
@@ -241,7 +255,7 @@ impl Sessions {
             return Ok(Some(tokens));
         }
         if tokens.refresh_token.is_empty() {
-            return Ok(good.then_some(tokens));
+            return Ok((validity == Validity::Valid).then_some(tokens));
         }
         match self.oidc.refresh(&tokens.refresh_token).await {
             Ok(fresh) if self.is_of(&fresh, &row.person) => {
@@ -268,7 +282,7 @@ impl Sessions {
             }
             Err(Failure::Unreachable(why)) => {
                 tracing::warn!(why, "a session cannot be renewed just now");
-                if good {
+                if validity == Validity::Valid {
                     return Ok(Some(tokens));
                 }
                 Err(Box::new(entrance_page(

@@ -69,7 +69,9 @@ pub(super) fn router(sessions: Arc<Sessions>) -> Router {
 }
 
 fn go(to: String, cookies: Vec<String>) -> Response {
-    let cookies = cookies.into_iter().map(|one| (header::SET_COOKIE, one));
+    let cookies = cookies
+        .into_iter()
+        .map(|cookie| (header::SET_COOKIE, cookie));
     let headers = [
         (header::LOCATION, to),
         (header::CACHE_CONTROL, "no-store".to_owned()),
@@ -150,7 +152,7 @@ async fn callback(
     };
     let issuer = sessions.oidc.config().issuer.clone();
     // RFC 9207: another issuer's answer is not taken for ours.
-    if !matches!(field("iss"), one if one.is_empty() || one == issuer) {
+    if !matches!(field("iss"), named if named.is_empty() || named == issuer) {
         return failed("The answer is of another issuer.");
     }
     if !field("error").is_empty() {

@@ -184,9 +184,9 @@ pub fn names(body: &Value) -> Vec<String> {
 /// Whether two URLs name one repository: same host and path, whatever the scheme, user, port and
 /// ending.
 #[must_use]
-pub fn same_repository(one: &str, other: &str) -> bool {
-    match (place(one), place(other)) {
-        (Some(one), Some(other)) => one == other,
+pub fn same_repository(url: &str, other: &str) -> bool {
+    match (place(url), place(other)) {
+        (Some(repository), Some(other)) => repository == other,
         _ => false,
     }
 }

@@ -29,7 +29,9 @@ pub(super) fn rollout(number: u64, at: Timestamp, state: State) -> Effect {
 
 async fn last(store: &Store) -> Vec<String> {
     match store.load().await.unwrap() {
-        Event::Restored { rollouts, .. } => rollouts.into_iter().map(|one| one.id).collect(),
+        Event::Restored { rollouts, .. } => {
+            rollouts.into_iter().map(|rollout| rollout.id).collect()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -51,7 +53,7 @@ async fn s14_the_last_rollout_goes_by_the_order_of_decisions_when_the_clock_goes
     store.apply("1", &effects, now()).await.unwrap();
     assert_eq!(last(&store).await, ["prod-11"]);
     let shown = store.rollouts("prod", 10).await.unwrap();
-    let shown: Vec<&str> = shown.iter().map(|one| one.id.as_str()).collect();
+    let shown: Vec<&str> = shown.iter().map(|rollout| rollout.id.as_str()).collect();
     assert_eq!(shown, ["prod-11", "prod-10", "prod-9"]);
     // Nor is the newest one forgotten as the oldest.
     let many: Vec<Effect> = (12..1200)

@@ -1,10 +1,10 @@
 //! What agents say that they would change: of what is assigned to one, and of a commit to many.
 
 use flotilla_proto::v1;
-use flotilla_shared::wire::object_from_wire;
+use flotilla_shared::object::{Action, ObjectNames, ObjectRef};
+use flotilla_shared::wire::{object_from_wire, object_to_wire};
 
-use super::{moment, revision, texts};
-use crate::fleet_plan::{answer, summary};
+use super::{moment, revision, sent, texts};
 use crate::{
     ApplicationPlan, Change, Field, FleetPlan, PlanGroup, PlanVerdict, PlannedAction,
     PlannedApplication, PlannedChange, text,
@@ -21,6 +21,35 @@ impl From<v1::Action> for PlannedAction {
             v1::Action::Failed => Self::Fail,
             v1::Action::Unchanged => Self::Nothing,
             v1::Action::Unspecified => Self::Unknown,
+        }
+    }
+}
+
+impl From<PlannedAction> for v1::Action {
+    fn from(action: PlannedAction) -> Self {
+        match action {
+            PlannedAction::Create => Self::Created,
+            PlannedAction::Update => Self::Updated,
+            PlannedAction::Delete => Self::Pruned,
+            PlannedAction::Skip => Self::Skipped,
+            PlannedAction::Hold => Self::Held,
+            PlannedAction::Fail => Self::Failed,
+            PlannedAction::Nothing => Self::Unchanged,
+            PlannedAction::Unknown => Self::Unspecified,
+        }
+    }
+}
+
+impl From<Action> for PlannedAction {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Created => Self::Create,
+            Action::Updated => Self::Update,
+            Action::Pruned => Self::Delete,
+            Action::Skipped => Self::Skip,
+            Action::Held => Self::Hold,
+            Action::Failed => Self::Fail,
+            Action::Unchanged => Self::Nothing,
         }
     }
 }
@@ -73,21 +102,50 @@ impl From<v1::PlanVerdict> for PlanVerdict {
     }
 }
 
+impl From<PlanVerdict> for v1::PlanVerdict {
+    fn from(verdict: PlanVerdict) -> Self {
+        match verdict {
+            PlanVerdict::Unknown => Self::Unspecified,
+            PlanVerdict::Nothing => Self::Nothing,
+            PlanVerdict::Changes => Self::Changes,
+            PlanVerdict::Conflict => Self::Conflict,
+            PlanVerdict::Refused => Self::Refused,
+            PlanVerdict::TimedOut => Self::TimedOut,
+            PlanVerdict::Offline => Self::Offline,
+            PlanVerdict::Failed => Self::Failed,
+        }
+    }
+}
+
 impl From<&v1::FleetPlan> for FleetPlan {
     fn from(wire: &v1::FleetPlan) -> Self {
-        let groups: Vec<PlanGroup> = wire.groups.iter().map(PlanGroup::from).collect();
+        let groups = wire.groups.iter().map(PlanGroup::from).collect();
         Self {
             id: text(&wire.id),
             environment: text(&wire.environment),
             revision: revision(wire.revision.as_ref()),
             application: text(&wire.application),
             started_at: moment(wire.started_at.as_ref()),
-            answer: answer(&groups, wire.waiting),
-            summary: summary(&groups, wire.waiting),
             done: wire.done,
-            waiting: wire.waiting,
             unconcerned: wire.unconcerned,
-            groups,
+            ..Self::answered(groups, wire.waiting)
+        }
+    }
+}
+
+/// What it says on the whole follows from its groups, and is not sent.
+impl From<FleetPlan> for v1::FleetPlan {
+    fn from(plan: FleetPlan) -> Self {
+        Self {
+            id: plan.id,
+            environment: plan.environment,
+            revision: plan.revision.map(Into::into),
+            application: plan.application,
+            started_at: sent(plan.started_at),
+            done: plan.done,
+            waiting: plan.waiting,
+            unconcerned: plan.unconcerned,
+            groups: plan.groups.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -105,6 +163,19 @@ impl From<&v1::PlanGroup> for PlanGroup {
     }
 }
 
+impl From<PlanGroup> for v1::PlanGroup {
+    fn from(group: PlanGroup) -> Self {
+        Self {
+            verdict: v1::PlanVerdict::from(group.verdict).into(),
+            clusters: group.clusters,
+            applications: group.applications.into_iter().map(Into::into).collect(),
+            reason: group.reason,
+            message: group.message,
+            folded: group.folded,
+        }
+    }
+}
+
 impl From<&v1::ApplicationPlan> for PlannedApplication {
     fn from(wire: &v1::ApplicationPlan) -> Self {
         Self {
@@ -118,10 +189,24 @@ impl From<&v1::ApplicationPlan> for PlannedApplication {
     }
 }
 
+impl From<PlannedApplication> for v1::ApplicationPlan {
+    fn from(plan: PlannedApplication) -> Self {
+        Self {
+            application: plan.application,
+            changes: plan.changes.into_iter().map(Into::into).collect(),
+            unchanged: plan.unchanged,
+            truncated: plan.truncated,
+            error: plan.message,
+            revision: None,
+            reason: plan.reason,
+        }
+    }
+}
+
 impl From<&v1::ObjectChange> for PlannedChange {
     fn from(wire: &v1::ObjectChange) -> Self {
         Self {
-            object: text(&object_from_wire(wire.object.as_ref()).to_string()),
+            object: object(wire.object.as_ref()),
             action: wire.action().into(),
             reason: text(&wire.reason),
             managers: texts(&wire.managers),
@@ -129,4 +214,34 @@ impl From<&v1::ObjectChange> for PlannedChange {
             message: text(&wire.message),
         }
     }
+}
+
+impl From<PlannedChange> for v1::ObjectChange {
+    fn from(change: PlannedChange) -> Self {
+        let paths = change.fields.into_iter();
+        Self {
+            object: Some(object_to_wire(&change.object)),
+            action: v1::Action::from(change.action).into(),
+            reason: change.reason,
+            message: change.message,
+            fields: paths
+                .map(|path| v1::FieldChange {
+                    path,
+                    ..v1::FieldChange::default()
+                })
+                .collect(),
+            managers: change.managers,
+        }
+    }
+}
+
+/// An object's names, without what misleads a reader.
+fn object(wire: Option<&v1::ObjectRef>) -> ObjectRef {
+    let names = ObjectNames::from(object_from_wire(wire));
+    ObjectRef::from(ObjectNames {
+        group: text(&names.group),
+        kind: text(&names.kind),
+        namespace: text(&names.namespace),
+        name: text(&names.name),
+    })
 }

@@ -3,7 +3,9 @@
 use prost_types::Timestamp;
 
 use super::*;
-use crate::{Cluster, Decisions, Environment, Hub, Phase, Promotion, Rollout, RolloutState, Step};
+use crate::{
+    Cluster, Decisions, Environment, FleetPlan, Hub, Phase, Promotion, Rollout, RolloutState, Step,
+};
 
 fn at(seconds: i64) -> Option<Timestamp> {
     Some(Timestamp { seconds, nanos: 7 })
@@ -304,6 +306,79 @@ fn what_is_read_is_sent_as_it_came() {
         ..v1::GetHubResponse::default()
     };
     assert_eq!(v1::GetHubResponse::from(Hub::from(&hub)), hub);
+}
+
+#[test]
+fn a_plan_is_sent_as_it_was_read() {
+    use v1::{Action, PlanVerdict as Verdict};
+    let change = |action: v1::Action| v1::ObjectChange {
+        object: Some(v1::ObjectRef {
+            group: "apps".to_owned(),
+            kind: "Deployment".to_owned(),
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+        }),
+        action: action.into(),
+        reason: "Conflict".to_owned(),
+        message: "two write it".to_owned(),
+        fields: vec![v1::FieldChange {
+            path: "/spec/replicas".to_owned(),
+            ..v1::FieldChange::default()
+        }],
+        managers: vec!["X".to_owned()],
+    };
+    let actions = [
+        Action::Unspecified,
+        Action::Created,
+        Action::Updated,
+        Action::Unchanged,
+        Action::Pruned,
+        Action::Skipped,
+        Action::Held,
+        Action::Failed,
+    ];
+    let verdicts = [
+        Verdict::Unspecified,
+        Verdict::Nothing,
+        Verdict::Changes,
+        Verdict::Conflict,
+        Verdict::Refused,
+        Verdict::Failed,
+        Verdict::TimedOut,
+        Verdict::Offline,
+    ];
+    let groups = verdicts.map(|verdict| v1::PlanGroup {
+        verdict: verdict.into(),
+        clusters: vec!["a".to_owned(), "b".to_owned()],
+        applications: vec![v1::ApplicationPlan {
+            application: "shop".to_owned(),
+            changes: actions.map(change).into(),
+            unchanged: 3,
+            truncated: true,
+            error: "not signed".to_owned(),
+            revision: None,
+            reason: "SignatureMissing".to_owned(),
+        }],
+        reason: "SignatureMissing".to_owned(),
+        message: "not signed".to_owned(),
+        folded: true,
+    });
+    let plan = v1::FleetPlan {
+        id: "0123".to_owned(),
+        environment: "prod".to_owned(),
+        revision: Some(v1::Revision {
+            repository: "fleet".to_owned(),
+            branch: "main".to_owned(),
+            commit: "a".repeat(40),
+        }),
+        application: "shop".to_owned(),
+        started_at: at(103),
+        done: true,
+        waiting: 2,
+        unconcerned: 4,
+        groups: groups.into(),
+    };
+    assert_eq!(v1::FleetPlan::from(FleetPlan::from(&plan)), plan);
 }
 
 #[test]

@@ -35,16 +35,16 @@ impl Taking {
     /// Writes it where it does not stand yet. That it cannot be written holds up nothing.
     pub(super) async fn tell(
         &self,
-        one: &Candidate,
+        candidate: &Candidate,
         pull: &PullRequest,
         part: &Part,
         told: &mut Told,
     ) {
-        let key = key(one);
+        let key = key(candidate);
         if told.waits.holds(&key, Instant::now()) {
             return;
         }
-        match self.write(one, pull, part, told.at.get(&key)).await {
+        match self.write(candidate, pull, part, told.at.get(&key)).await {
             Ok(false) => {}
             Ok(true) => {
                 told.at.insert(key.clone(), Instant::now());
@@ -62,18 +62,18 @@ impl Taking {
     /// Whether anything was written.
     async fn write(
         &self,
-        one: &Candidate,
+        candidate: &Candidate,
         pull: &PullRequest,
         part: &Part,
         last: Option<&Instant>,
     ) -> Result<bool, Error> {
-        let Some(place) = self.forges.of(&one.repository, &one.url) else {
+        let Some(place) = self.forges.of(&candidate.repository, &candidate.url) else {
             return Ok(false);
         };
         let (at, sender) = (&place.at, &self.sender);
         // It is said once, and there is no later.
         let since = last.filter(|_| !part.is_last()).map(Instant::elapsed);
-        let text = |body: &str| part.written(at.kind(), &one.environment, body, since);
+        let text = |body: &str| part.written(at.kind(), &candidate.environment, body, since);
         if text(&pull.body).is_none() {
             return Ok(false);
         }

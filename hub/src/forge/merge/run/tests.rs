@@ -379,7 +379,7 @@ async fn a_hook_has_a_pull_request_looked_at_now_and_is_not_believed() {
     let rounds = Rounds::hinted(Arc::clone(&hints.merges), Duration::from_secs(3600));
     let handle = world.taking.handle.clone();
     tokio::spawn(run(world.taking, rounds, stop));
-    let waits = async |wanted: Option<&str>| {
+    let waits = async |expected: Option<&str>| {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let (environment, _) = names();
@@ -388,10 +388,10 @@ async fn a_hook_has_a_pull_request_looked_at_now_and_is_not_believed() {
                 all.next().map(|(_, merging, _)| merging.word)
             });
             let found = found.await.unwrap();
-            if found == wanted {
+            if found == expected {
                 return;
             }
-            assert!(Instant::now() < deadline, "{found:?} is not {wanted:?}");
+            assert!(Instant::now() < deadline, "{found:?} is not {expected:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -402,13 +402,13 @@ async fn a_hook_has_a_pull_request_looked_at_now_and_is_not_believed() {
         "repository":{"clone_url":"https://github.com/acme/fleet.git"}}"#;
     let other = ours.replace("acme/fleet", "eve/fleet");
     let review = "pull_request_review";
-    for (event, body, secret, wanted) in [
+    for (event, body, secret, expected) in [
         (review, ours, "another", "HTTP/1.1 401"),
         (review, &other, "key", "HTTP/1.1 200"),
         ("issues", ours, "key", "HTTP/1.1 200"),
     ] {
         let answer = hook(address, event, body, secret.as_bytes()).await;
-        assert!(answer.starts_with(wanted), "{answer}");
+        assert!(answer.starts_with(expected), "{answer}");
     }
     assert!(hints.merges.is_empty() && world.forge.asked().is_empty());
 

@@ -14,8 +14,8 @@ fn merge_request() -> Value {
 }
 
 fn jobs(all: &[(&str, &str)]) -> Value {
-    let one = |(name, status): &(&str, &str)| json!({"name": name, "status": status});
-    json!(all.iter().map(one).collect::<Vec<_>>())
+    let entry = |(name, status): &(&str, &str)| json!({"name": name, "status": status});
+    json!(all.iter().map(entry).collect::<Vec<_>>())
 }
 
 impl World {
@@ -147,8 +147,8 @@ async fn what_would_become_another_commit_is_not_merged_and_why_is_said() {
 async fn who_may_not_merge_is_not_told_that_the_token_is_wrong() {
     let mut world = World::on_gitlab().await;
     let merge = format!("PUT {PROJECT}/merge_requests/7/merge");
-    let said = json!({"message": "401 Unauthorized"});
-    world.forge.set(&merge, 401, &said);
+    let refusal = json!({"message": "401 Unauthorized"});
+    world.forge.set(&merge, 401, &refusal);
     assert_eq!(world.merged().await.len(), 1);
     let waits = world.waits().await.unwrap();
     assert_eq!((waits.word, waits.refused), ("forbidden", true));

@@ -19,11 +19,11 @@ impl World {
 
     /// The forge has the pull request with this text.
     fn text(&self, text: &str) {
-        let mut one = pull("b");
-        one["body"] = json!(text);
-        let list = json!([one.clone()]);
+        let mut opened = pull("b");
+        opened["body"] = json!(text);
+        let list = json!([opened.clone()]);
         self.forge.set(&format!("GET {REPO}/pulls?"), 200, &list);
-        self.forge.set(&format!("GET {REPO}/pulls/7"), 200, &one);
+        self.forge.set(&format!("GET {REPO}/pulls/7"), 200, &opened);
     }
 }
 
@@ -35,9 +35,9 @@ async fn what_it_waits_for_stands_in_its_text_and_is_written_on_change_only() {
     let written = world.written().await;
     assert_eq!(written.len(), 1);
     let text = &written[0];
-    let wanted = "<!-- flotilla:promote:prod -->\n<!-- flotilla:waits:prod:approvals:bbbbbbbbbbbb -->\n\n\
+    let expected = "<!-- flotilla:promote:prod -->\n<!-- flotilla:waits:prod:approvals:bbbbbbbbbbbb -->\n\n\
                   **Waits to be taken:** 0 of 1 approval\n\n<!-- flotilla:end:prod -->\n\ntext";
-    assert_eq!(text, wanted);
+    assert_eq!(text, expected);
 
     // It stands there: not again, by this process or one that begins anew.
     world.text(text);

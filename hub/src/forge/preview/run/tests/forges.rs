@@ -20,7 +20,7 @@ impl World {
     /// What Bitbucket Cloud says, of an author with this right.
     fn cloud(&self, digit: &str, source: &str, permission: &str) {
         let forge = &self.forge;
-        let page = |one: Value| json!({"values": [one]});
+        let page = |item: Value| json!({"values": [item]});
         let pulls = format!("GET {CLOUD}/pullrequests?");
         forge.set(&pulls, 200, &page(cloud_pull(digit, source)));
         let right = json!({"type": "repository_permission", "permission": permission,
