@@ -98,7 +98,7 @@ pub async fn start(run: Run) -> anyhow::Result<Running> {
     let metrics = Metrics::default();
     let interval = run.interval;
     let options = Options {
-        namespace: run.namespace.clone(),
+        namespace: run.api.namespace.clone(),
         rate: policy.requests_per_second,
         patience: interval,
         rules: Arc::new(Rules::new(&policy.health_rules)?),
@@ -108,8 +108,8 @@ pub async fn start(run: Run) -> anyhow::Result<Running> {
         ..Options::default()
     };
     let client = access::client(
-        run.kubeconfig.as_deref(),
-        run.context.as_deref(),
+        run.api.kubeconfig.as_deref(),
+        run.api.context.as_deref(),
         access::CHECK_INTERVAL,
     )
     .await?;
@@ -131,7 +131,7 @@ pub async fn start(run: Run) -> anyhow::Result<Running> {
     let supervisor = Supervisor {
         elector: cluster.elector(instance(&run)),
         work: work::Shared {
-            share: run.share_identity || run.kubeconfig.is_none(),
+            share: run.share_identity || run.api.kubeconfig.is_none(),
             run: Arc::new(run),
             cluster: cluster.clone(),
             policy: Arc::clone(&policy),

@@ -107,15 +107,9 @@ pub struct PlanArgs {
     /// The agent's own rules; without a file the defaults hold.
     #[arg(long)]
     pub policy: Option<PathBuf>,
-    /// A kubeconfig file; default: the pod's own service account.
-    #[arg(long)]
-    pub kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context.
-    #[arg(long)]
-    pub context: Option<String>,
-    /// The agent's own namespace.
-    #[arg(long, default_value = "flotilla-system")]
-    pub namespace: String,
+    /// The cluster's API server.
+    #[command(flatten)]
+    pub api: ApiArgs,
     /// text or json.
     #[arg(short, long, default_value = "text")]
     pub output: PlanOutput,
@@ -130,15 +124,9 @@ pub struct Check {
     /// The agent's own rules; without a file the defaults hold.
     #[arg(long)]
     pub policy: Option<PathBuf>,
-    /// A kubeconfig file; default: the pod's own service account.
-    #[arg(long)]
-    pub kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context.
-    #[arg(long)]
-    pub context: Option<String>,
-    /// The agent's own namespace.
-    #[arg(long, default_value = "flotilla-system")]
-    pub namespace: String,
+    /// The cluster's API server.
+    #[command(flatten)]
+    pub api: ApiArgs,
     /// Where identity, ledger and Git caches are kept.
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
@@ -154,6 +142,32 @@ pub struct Check {
     /// text or json.
     #[arg(short, long, default_value = "text")]
     pub output: PlanOutput,
+}
+
+/// How the cluster's API server is reached, and where the agent lives in the cluster.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ApiArgs {
+    /// A kubeconfig file; default: the pod's own service account.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context.
+    #[arg(long)]
+    pub context: Option<String>,
+    /// The agent's own namespace.
+    #[arg(long, default_value = "flotilla-system")]
+    pub namespace: String,
+}
+
+/// What opens repositories, and what SOPS encrypted in them.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SecretArgs {
+    /// Directory of Git credentials: for each host (`host:port` where the URL has a port) a
+    /// directory with `token`, or `username` and `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
+    #[arg(long)]
+    pub git_credentials: Option<PathBuf>,
+    /// File with age keys, or directory of such files, to open what SOPS encrypted.
+    #[arg(long)]
+    pub sops_age_keys: Option<PathBuf>,
 }
 
 /// How a plan is printed.
@@ -220,13 +234,9 @@ pub struct CommitArgs {
     /// Leave facts that the cluster does not have as they are written.
     #[arg(long, requires = "cluster")]
     pub lenient: bool,
-    /// Directory of Git credentials: for each host (`host:port` where the URL has a port) a
-    /// directory with `token`, or `username` and `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
-    #[arg(long)]
-    pub git_credentials: Option<PathBuf>,
-    /// File with age keys, or directory of such files, to open what SOPS encrypted.
-    #[arg(long)]
-    pub sops_age_keys: Option<PathBuf>,
+    /// What opens repositories and their secrets.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
@@ -262,22 +272,12 @@ pub struct Run {
     /// The agent's own rules, read again when the file changes; without a file the defaults hold.
     #[arg(long)]
     pub policy: Option<PathBuf>,
-    /// A kubeconfig file; default: the pod's own service account.
-    #[arg(long)]
-    pub kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context.
-    #[arg(long)]
-    pub context: Option<String>,
-    /// The agent's own namespace.
-    #[arg(long, default_value = "flotilla-system")]
-    pub namespace: String,
-    /// Directory of Git credentials: for each host (`host:port` where the URL has a port) a
-    /// directory with `token`, or `username` and `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
-    #[arg(long)]
-    pub git_credentials: Option<PathBuf>,
-    /// File with age keys, or directory of such files, to open what SOPS encrypted.
-    #[arg(long)]
-    pub sops_age_keys: Option<PathBuf>,
+    /// The cluster's API server.
+    #[command(flatten)]
+    pub api: ApiArgs,
+    /// What opens repositories and their secrets.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
     /// Where `/healthz`, `/readyz` and `/metrics` are served, such as `0.0.0.0:8080`; default: nowhere.
     #[arg(long)]
     pub listen: Option<SocketAddr>,

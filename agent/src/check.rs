@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use gather::gather;
 use judge::judge;
-pub(crate) use rights::{Kind, Right, wanted};
+pub(crate) use rights::{Kind, Right, to_install, to_run};
 
 use crate::args::Check;
 use crate::policy::Policy;

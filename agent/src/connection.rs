@@ -128,10 +128,17 @@ enum Lost {
     Stopping,
 }
 
+/// Whether our key waits for a person to accept it, which was said; until then the certificate is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Acceptance {
+    Awaited,
+    NotAwaited,
+}
+
 impl Connection {
     /// Keeps a stream open until cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
-        let (mut failures, mut waits) = (0u32, false);
+        let (mut failures, mut acceptance) = (0u32, Acceptance::NotAwaited);
         let mut backoff = Backoff::new(Duration::from_secs(1), MAX_BACKOFF);
         loop {
             // Two pods must not take the stream from each other in turns: only the one that leads dials.
@@ -141,7 +148,7 @@ impl Connection {
             }
             let started = tokio::time::Instant::now();
             let ended = tokio::select! {
-                ended = self.stream(failures, &mut waits) => ended,
+                ended = self.stream(failures, &mut acceptance) => ended,
                 () = stop.cancelled() => return,
             };
             self.connected.send_replace(false);
@@ -178,13 +185,14 @@ impl Connection {
             .unwrap_or_default()
     }
 
-    async fn stream(&mut self, failures: u32, waits: &mut bool) -> Ended {
+    async fn stream(&mut self, failures: u32, acceptance: &mut Acceptance) -> Ended {
         self.show_next();
-        let expired = self.certified.expires_at <= Timestamp::now();
-        let due = *waits || expired || failures % ATTEMPTS == ATTEMPTS - 1;
+        let due = *acceptance == Acceptance::Awaited
+            || self.has_expired()
+            || failures % ATTEMPTS == ATTEMPTS - 1;
         if self.next.is_none() && due {
-            *waits = self.recover(expired, *waits).await;
-            if *waits {
+            *acceptance = self.recover(*acceptance).await;
+            if *acceptance == Acceptance::Awaited {
                 return Ended::Waits;
             }
         }

@@ -65,16 +65,16 @@ pub fn prepare(manifests: &[Manifest], job: &GateJob) -> Result<Manifest, Refusa
 }
 
 /// Sets what is at a path of keys; what is in its way and no mapping goes.
-fn set(value: &mut Value, path: &[&str], wanted: Value) {
+fn set(value: &mut Value, path: &[&str], next: Value) {
     let Some((key, rest)) = path.split_first() else {
-        *value = wanted;
+        *value = next;
         return;
     };
     if !value.is_object() {
         *value = json!({});
     }
     if let Value::Object(map) = value {
-        set(map.entry(*key).or_insert(Value::Null), rest, wanted);
+        set(map.entry(*key).or_insert(Value::Null), rest, next);
     }
 }
 
@@ -177,10 +177,10 @@ spec:
         let value = prepared(JOB).unwrap();
         assert_eq!(value["spec"]["activeDeadlineSeconds"], 30);
         assert_eq!(value["spec"]["ttlSecondsAfterFinished"], KEPT);
-        let wanted = json!({
+        let expected = json!({
             "team": "shop", HOOK_ANNOTATION: "pre-sync", DEADLINE_ANNOTATION: "60s", GATE_LABEL: "smoke",
         });
-        assert_eq!(value["metadata"]["annotations"], wanted);
+        assert_eq!(value["metadata"]["annotations"], expected);
         assert_eq!(value["metadata"]["labels"], json!({GATE_LABEL: "smoke"}));
         let long = JOB.replace("activeDeadlineSeconds: 30", "activeDeadlineSeconds: 7000");
         let value = prepared(&long).unwrap();

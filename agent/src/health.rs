@@ -100,7 +100,7 @@ fn before_all(object: &Value) -> Option<ObjectHealth> {
 }
 
 /// Whether a specification, as Git has it, asks its controller to hold the object: then being suspended is
-/// what was wanted.
+/// what was desired.
 #[must_use]
 pub fn is_held(desired: &Value) -> bool {
     let is_on = |value: &Value| match value {

@@ -142,29 +142,13 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use flotilla_shared::assignment::Assignment;
-    use flotilla_shared::id::{Epoch, Generation};
     use flotilla_shared::wire::encode_assignment;
 
     use super::*;
+    use crate::policy::samples;
 
     fn assignment(generation: u64) -> DecodedAssignment {
-        decode_assignment(&encode_assignment(&Assignment {
-            epoch: Epoch(1),
-            generation: Generation(generation),
-            cluster: "a".parse().unwrap(),
-            environment: "prod".parse().unwrap(),
-            issued_at: jiff::Timestamp::UNIX_EPOCH,
-            applications: BTreeMap::new(),
-            tombstones: BTreeMap::new(),
-            required_features: Vec::new(),
-            labels: BTreeMap::new(),
-            suspended: false,
-            approvals: Vec::new(),
-        }))
-        .unwrap()
+        decode_assignment(&encode_assignment(&samples::assignment(1, generation))).unwrap()
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub enum Fit {
         /// Who last wrote there; empty: not known.
         manager: String,
     },
-    /// It was not compared with what is wanted now.
+    /// It was not compared with what is desired now.
     Unknown,
 }
 
@@ -179,17 +179,17 @@ impl Claims {
         }
     }
 
-    /// As if these applications wanted this, and the others what they want now.
+    /// As if these were the desired states of these applications, and the others kept theirs.
     #[must_use]
-    pub fn as_if(&self, wanted: &BTreeMap<Arc<str>, Arc<Vec<Arc<Desired>>>>) -> Self {
+    pub fn as_if(&self, states: &BTreeMap<Arc<str>, Arc<Vec<Arc<Desired>>>>) -> Self {
         let mut owners = self.owners.clone();
         owners.retain(|_, names| {
-            names.retain(|name| !wanted.contains_key(name));
+            names.retain(|name| !states.contains_key(name));
             !names.is_empty()
         });
-        for (name, desired) in wanted {
-            for one in desired.iter() {
-                let names = owners.entry(one.object.clone()).or_default();
+        for (name, desired) in states {
+            for entry in desired.iter() {
+                let names = owners.entry(entry.object.clone()).or_default();
                 let place = names.binary_search(name);
                 if let Err(place) = place {
                     names.insert(place, Arc::clone(name));
@@ -204,7 +204,7 @@ impl Claims {
 
     /// Whether another application than this one wants an object.
     #[must_use]
-    pub fn wanted_by_another(&self, object: &ObjectRef, application: &str) -> bool {
+    pub fn desired_by_another(&self, object: &ObjectRef, application: &str) -> bool {
         let claimants = self.owners.get(object).into_iter().flatten();
         claimants.into_iter().any(|name| **name != *application)
     }
@@ -219,7 +219,7 @@ impl Claims {
     }
 }
 
-/// What is meant by what is wanted.
+/// What is meant by the desired state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Intent {
     /// The application is assigned: what left its commit may go.
@@ -303,7 +303,7 @@ pub struct Inputs<'a> {
     pub contested: &'a BTreeMap<ObjectRef, String>,
     /// Hooks of this content that are through, whether or not their Jobs are still there.
     pub finished_hooks: &'a BTreeSet<ObjectRef>,
-    /// What is meant by what is wanted.
+    /// What is meant by the desired state.
     pub intent: Intent,
     /// Whether the inventory is as the agent wrote it; nothing is pruned by one that is not.
     pub inventory_proven: bool,
@@ -360,12 +360,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan
 }
 
-/// An object that is wanted more than once: written with and without the default namespace, it is two for
+/// An object that is desired more than once: written with and without the default namespace, it is two for
 /// the reader of the files, and one for the cluster.
 fn twice(desired: &[Arc<Desired>]) -> Option<(&ObjectRef, usize)> {
     let mut counts: BTreeMap<&ObjectRef, usize> = BTreeMap::new();
-    for one in desired {
-        *counts.entry(&one.object).or_default() += 1;
+    for entry in desired {
+        *counts.entry(&entry.object).or_default() += 1;
     }
     counts.into_iter().find(|(_, count)| *count > 1)
 }

@@ -30,7 +30,7 @@ use crate::cluster::Cluster;
 use crate::metrics::Metrics;
 use crate::plan::Intent;
 use crate::policy::Policy;
-use crate::source::{Source, Wanted};
+use crate::source::{DesiredApplication, Source};
 
 pub use ahead::{AGAIN, Busy, CommitRequest};
 
@@ -254,7 +254,7 @@ fn tasks(content: &Assignment) -> BTreeMap<ApplicationName, Task> {
             let (cluster, environment) = (&content.cluster, &content.environment);
             Facts::of_cluster(cluster.as_str(), environment.as_str(), &content.labels)
         });
-        let wanted = Wanted {
+        let desired = DesiredApplication {
             name: name.clone(),
             cluster: content.cluster.clone(),
             application: (**application).clone(),
@@ -262,7 +262,7 @@ fn tasks(content: &Assignment) -> BTreeMap<ApplicationName, Task> {
             facts,
         };
         let task = Task::Run {
-            wanted: Box::new(wanted),
+            desired: Box::new(desired),
             suspended,
         };
         (name.clone(), task)
@@ -329,7 +329,7 @@ impl Workers {
             .into_iter()
             .filter(|(name, task)| is_new(name, task))
             .collect();
-        // First what was begun stops counting, then what is wanted is unknown, then the next begins.
+        // First what was begun stops counting, then what is desired is unknown, then the next begins.
         for name in changed.keys() {
             if let Some(worker) = self.running.get(name) {
                 worker.given.borrow().standing.cancel();

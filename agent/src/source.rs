@@ -2,13 +2,13 @@
 
 mod admission;
 mod before;
+mod desired;
 mod foresee;
 mod kept;
 mod proofs;
 mod record;
 mod release;
 mod sealed;
-mod wanted;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,10 +39,10 @@ use crate::source::release::Standing;
 use crate::source::sealed::Closed;
 
 pub use admission::Admission;
+pub use desired::DesiredApplication;
 pub use release::Ground;
 pub(crate) use release::{namespace, release_name};
 pub(crate) use sealed::{count_keys, open_all};
-pub use wanted::Wanted;
 
 /// Longest whole fetch and read of one application.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -128,9 +128,13 @@ impl Source {
     ///
     /// # Errors
     /// Why the commit cannot be used; what runs goes on running.
-    pub async fn render(&self, wanted: &Wanted, ground: Ground) -> Result<Rendered, Refusal> {
-        let (source, wanted) = (self.clone(), wanted.clone());
-        let work = tokio::task::spawn_blocking(move || source.render_blocking(&wanted, &ground));
+    pub async fn render(
+        &self,
+        desired: &DesiredApplication,
+        ground: Ground,
+    ) -> Result<Rendered, Refusal> {
+        let (source, desired) = (self.clone(), desired.clone());
+        let work = tokio::task::spawn_blocking(move || source.render_blocking(&desired, &ground));
         in_time(work).await
     }
 
@@ -160,8 +164,12 @@ impl Source {
         self.admission.forget(name);
     }
 
-    fn render_blocking(&self, wanted: &Wanted, ground: &Ground) -> Result<Rendered, Refusal> {
-        let application = &wanted.application;
+    fn render_blocking(
+        &self,
+        desired: &DesiredApplication,
+        ground: &Ground,
+    ) -> Result<Rendered, Refusal> {
+        let application = &desired.application;
         let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
         let url = application.url.clone();
         // One cache per repository, named by its URL so that two names for it share it.
@@ -176,7 +184,7 @@ impl Source {
         let remote = Remote::open(&directory, url, self.limits.clone(), access).map_err(git)?;
         let branch = &application.revision.branch;
         let commit = &application.revision.commit;
-        let bases = self.admission.bases(wanted)?;
+        let bases = self.admission.bases(desired)?;
         let tip = match proofs.get(branch, commit) {
             // It was on its branch when we looked, and it is here: a commit does not change, so with
             // Git away it can still be kept in shape (I6).
@@ -188,16 +196,16 @@ impl Source {
             }
         };
         failpoint::reach("fetched");
-        let mut admitted = self.admission.judge(&remote, wanted, Timestamp::now())?;
+        let mut admitted = self.admission.judge(&remote, desired, Timestamp::now())?;
         failpoint::reach("verified");
-        let (mut rendered, standing) = self.read(&remote, wanted, tip, ground)?;
+        let (mut rendered, standing) = self.read(&remote, desired, tip, ground)?;
         // What cannot be rendered never ran, and is nothing to go on from; nor does an empty set, which
         // the plan refuses.
         if !rendered.manifests.is_empty() {
-            self.admission.look_back(&remote, wanted, &mut admitted);
-            rendered.notes = self.admission.accept(wanted, admitted)?;
+            self.admission.look_back(&remote, desired, &mut admitted);
+            rendered.notes = self.admission.accept(desired, admitted)?;
             if let Some(standing) = standing {
-                self.admission.release(&wanted.name, standing)?;
+                self.admission.release(&desired.name, standing)?;
             }
         }
         failpoint::reach("rendered");
@@ -208,11 +216,11 @@ impl Source {
     fn read(
         &self,
         remote: &Remote,
-        wanted: &Wanted,
+        desired: &DesiredApplication,
         tip: Commit,
         ground: &Ground,
     ) -> Result<(Rendered, Option<Standing>), Refusal> {
-        let application = &wanted.application;
+        let application = &desired.application;
         let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
         // Only what is below the path can be part of a plain render; links may lead out of it, so the
         // rest of the tree stays reachable for Kustomize and for trees with links.
@@ -222,10 +230,10 @@ impl Source {
         let commit = &application.revision.commit;
         let mut entries = remote.read_tree(commit, below).map_err(git)?;
         let closed = open_all(&mut entries, self.age_keys.as_deref());
-        let last = self.admission.standing(&wanted.name);
+        let last = self.admission.standing(&desired.name);
         render_tree(
             entries,
-            wanted,
+            desired,
             tip,
             &closed,
             (ground, &self.parsed),
@@ -256,20 +264,20 @@ pub(crate) fn tree(
 /// Builds the tree and renders it. Of a chart, with what is to be recorded of it.
 fn render_tree(
     entries: Vec<TreeEntry>,
-    wanted: &Wanted,
+    desired: &DesiredApplication,
     tip: Commit,
     closed: &Closed,
     (ground, parsed): (&Ground, &ParsedCharts),
     last: Option<&Standing>,
 ) -> Result<(Rendered, Option<Standing>), Refusal> {
-    let application = &wanted.application;
+    let application = &desired.application;
     let path = application.path.as_str();
     let refused = |error: RenderError| Refusal::new(error.reason(), error.to_string());
     let (tree, ids) = tree(entries)?;
     let mut options = Options {
         renderer: application.renderer,
-        facts: wanted.facts.clone(),
-        release: release::declared(wanted, closed.opened()),
+        facts: desired.facts.clone(),
+        release: release::declared(desired, closed.opened()),
         ..Options::default()
     };
     options.release.parsed = Some(parsed.clone());
@@ -279,14 +287,14 @@ fn render_tree(
             if let Some(refusal) = closed.read_by(&files) {
                 return Err(refusal);
             }
-            let key = release::key(wanted, &files, &ids);
+            let key = release::key(desired, &files, &ids);
             let standing = Standing::next(last, key, ground.before);
-            let asked = release::on(&mut options.release, wanted, ground, &standing)?;
+            let asked = release::on(&mut options.release, desired, ground, &standing)?;
             Some((standing, asked))
         }
     };
     let rendered = flotilla_render::render(&tree, path, &options).map_err(refused)?;
-    once(&rendered.manifests, namespace(wanted)).map_err(refused)?;
+    once(&rendered.manifests, namespace(desired)).map_err(refused)?;
     if let Some(refusal) = closed.read_by(&rendered.files_read) {
         return Err(refusal);
     }
@@ -301,7 +309,7 @@ fn render_tree(
                 let id = ids.get(path).map(String::as_str).unwrap_or_default();
                 [path.as_bytes(), id.as_bytes()]
             });
-            let facts = wanted.facts.iter().flat_map(Facts::parts);
+            let facts = desired.facts.iter().flat_map(Facts::parts);
             let digest = Digest::of_parts(parts.chain(facts.map(str::as_bytes)));
             (digest, digest, None)
         }

@@ -83,10 +83,10 @@ impl Shared {
         Source::new(
             run.data_dir.join("git"),
             Limits::default(),
-            run.git_credentials.clone(),
+            run.secrets.git_credentials.clone(),
             Arc::clone(admission),
         )
-        .with_age_keys(run.sops_age_keys.clone())
+        .with_age_keys(run.secrets.sops_age_keys.clone())
     }
 
     /// Where the identity is kept, or mounted by another authority.

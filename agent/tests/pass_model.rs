@@ -200,7 +200,7 @@ impl World {
 
     /// What the agent sees: all of it, or, with a fault, less and knowing so.
     fn observe(&mut self, desired: &[Arc<Desired>], inventory: &Inventory) -> Observed {
-        let wanted: BTreeMap<&ObjectRef, &Arc<Desired>> =
+        let by_object: BTreeMap<&ObjectRef, &Arc<Desired>> =
             desired.iter().map(|d| (&d.object, d)).collect();
         let complete = !self.chance(0.1);
         let mut observed = Observed {
@@ -217,7 +217,7 @@ impl World {
             let Some(thing) = self.live.get(&id) else {
                 continue;
             };
-            let fit = match wanted.get(&id) {
+            let fit = match by_object.get(&id) {
                 Some(d) if Self::content(d) == thing.content => Fit::Equal,
                 _ => Fit::Unknown,
             };
@@ -294,11 +294,11 @@ impl World {
             let Step::Apply { index, .. } = step else {
                 continue;
             };
-            let wanted = &desired[*index];
+            let object = &desired[*index];
             if self.chance(0.1) {
                 continue;
             }
-            self.apply(name, wanted, &mut inventory);
+            self.apply(name, object, &mut inventory);
         }
         for step in made.prune.iter().flatten() {
             self.point()?;
@@ -310,12 +310,12 @@ impl World {
         Ok(())
     }
 
-    fn apply(&mut self, name: &'static str, wanted: &Desired, inventory: &mut Inventory) {
-        let content = Self::content(wanted);
+    fn apply(&mut self, name: &'static str, object: &Desired, inventory: &mut Inventory) {
+        let content = Self::content(object);
         let next = self.next_uid + 1;
         let thing = self
             .live
-            .entry(wanted.object.clone())
+            .entry(object.object.clone())
             .or_insert_with(|| Thing {
                 uid: next,
                 mark: String::new(),
@@ -326,12 +326,12 @@ impl World {
         name.clone_into(&mut thing.mark);
         thing.content = content;
         let uid = thing.uid;
-        self.applied.insert((name, wanted.object.clone(), uid));
+        self.applied.insert((name, object.object.clone(), uid));
         inventory.insert(Entry {
-            object: wanted.object.clone(),
+            object: object.object.clone(),
             version: "v1".to_owned(),
             uid: uid.to_string(),
-            applied: wanted.short_digest(),
+            applied: object.short_digest(),
         });
     }
 
@@ -345,7 +345,7 @@ impl World {
             inventory.remove(id);
             return;
         }
-        if forbids(thing.prune, self.policy.is_protected(id)).is_some() {
+        if forbids(thing.prune, &self.policy, id).is_some() {
             return;
         }
         // Judged by what is assigned, not by what the agent believes.
@@ -382,16 +382,16 @@ impl World {
             }
         }
         for (name, desired_states) in &self.desired_states {
-            for wanted in Self::desired(name, desired_states) {
-                let thing = self.live.get(&wanted.object);
+            for object in Self::desired(name, desired_states) {
+                let thing = self.live.get(&object.object);
                 let thing =
-                    thing.unwrap_or_else(|| panic!("{} of {name} is missing", wanted.object));
+                    thing.unwrap_or_else(|| panic!("{} of {name} is missing", object.object));
                 let owner = self
                     .claims()
-                    .owner(&wanted.object, &thing.mark)
+                    .owner(&object.object, &thing.mark)
                     .map(str::to_owned);
                 if owner.as_deref() == Some(name) {
-                    assert_eq!(thing.content, Self::content(&wanted), "{}", wanted.object);
+                    assert_eq!(thing.content, Self::content(&object), "{}", object.object);
                 }
             }
         }

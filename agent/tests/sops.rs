@@ -7,13 +7,13 @@
 )]
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use flotilla_agent::policy::{Policy, Refusal};
-use flotilla_agent::source::{Admission, Ground, Source, Wanted};
+use flotilla_agent::source::{Admission, DesiredApplication, Ground, Source};
 use flotilla_git::Limits;
-use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
+use flotilla_needs::git;
+use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Revision;
 
@@ -23,56 +23,27 @@ const BINARY: &str = include_str!("../sops/tests/files/file.txt");
 const OTHER: &str = "AGE-SECRET-KEY-1RH87A5Z54ZGUR9S0AS3R6WHFSEFNPLYMAKF5Z2CEU7R06VRJ0A3Q7242AM\n";
 const KEY: &str = "AGE-SECRET-KEY-10U7MAELH09KZU63F65P2TYLN7TQM5X6GSDDCQ4YMUGDS3DS6XZMSTYY2PN\n";
 
-fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .current_dir(directory)
-        .args([
-            "-c",
-            "user.name=A",
-            "-c",
-            "user.email=a@e",
-            "-c",
-            "commit.gpgsign=false",
-        ])
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
 async fn render(root: &Path, path: &str, keys: Option<&Path>) -> Result<String, Refusal> {
     let work = root.join("work");
     let trust = Admission::open(&root.join("data"), Arc::new(Policy::default()), None).unwrap();
     let source = Source::new(root.join("git"), Limits::default(), None, Arc::new(trust))
         .with_age_keys(keys.map(Path::to_owned));
-    let wanted = Wanted {
+    let desired = DesiredApplication {
         name: "app".parse().unwrap(),
         cluster: "c1".parse().unwrap(),
-        application: ApplicationAssignment {
-            revision: Revision {
+        application: ApplicationAssignment::new(
+            Revision {
                 repository: "fleet".parse().unwrap(),
                 branch: "main".parse().unwrap(),
                 commit: git(&work, &["rev-parse", "HEAD"]).parse().unwrap(),
             },
-            url: format!("file://{}", work.display()).parse().unwrap(),
-            path: path.parse().unwrap(),
-            renderer: Renderer::Auto,
-            sync_policy: SyncPolicy::default(),
-            depends_on: Vec::new(),
-            substitute: false,
-            rollout: String::new(),
-            namespace: String::new(),
-            helm: None,
-        },
+            format!("file://{}", work.display()).parse().unwrap(),
+            path.parse().unwrap(),
+        ),
         approvals: Vec::new(),
         facts: None,
     };
-    let rendered = source.render(&wanted, Ground::default()).await?;
+    let rendered = source.render(&desired, Ground::default()).await?;
     Ok(format!("{:?}", rendered.manifests))
 }
 

@@ -89,6 +89,23 @@ pub struct ApplicationAssignment {
 }
 
 impl ApplicationAssignment {
+    /// The directory `path` at `revision`, and nothing else asked for: all other fields at their defaults.
+    #[must_use]
+    pub fn new(revision: Revision, url: RepositoryUrl, path: TreePath) -> Self {
+        Self {
+            revision,
+            url,
+            path,
+            renderer: Renderer::default(),
+            sync_policy: SyncPolicy::default(),
+            depends_on: Vec::new(),
+            substitute: false,
+            rollout: String::new(),
+            namespace: String::new(),
+            helm: None,
+        }
+    }
+
     /// Whether both are the same but for the rollout that approved them.
     fn is_same_work(&self, other: &Self) -> bool {
         let Self {

@@ -25,6 +25,7 @@ use flotilla_shared::assignment::SyncPolicy;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::SyncState;
 use flotilla_tests::cluster::TestCluster;
+use flotilla_tests::programs::printed;
 use futures::{AsyncBufReadExt as _, StreamExt as _};
 use http::Method;
 use serde_json::{Value, json};
@@ -212,12 +213,8 @@ async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
                 .output()
                 .await
                 .unwrap();
-            assert!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
             let theirs = started.elapsed();
+            printed(output).unwrap();
             println!(
                 "{name}: kubectl apply --server-side ({what}) in {theirs:?}: {:.1} times as long",
                 theirs.as_secs_f64() / ours.as_secs_f64()
@@ -235,10 +232,10 @@ async fn one_changed(client: &kube::Client, agent: &mut Agent, name: &str, yaml:
             "/api/v1/namespaces/{name}/configmaps?watch=true&resourceVersion=0&sendInitialEvents=false\
              &resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
         );
-        let wanted = format!("another {round}");
+        let expected = format!("another {round}");
         let request = http::Request::get(&path).body(Vec::new()).unwrap();
         let mut lines = client.request_stream(request).await.unwrap().lines();
-        let sought = wanted.clone();
+        let sought = expected.clone();
         let seen = tokio::spawn(async move {
             while let Some(line) = lines.next().await {
                 if line.unwrap().contains(&sought) {
@@ -247,7 +244,7 @@ async fn one_changed(client: &kube::Client, agent: &mut Agent, name: &str, yaml:
             }
             panic!("the watch ended")
         });
-        agent.change(name, &yaml.replacen("value 0'", &format!("{wanted}'"), 1));
+        agent.change(name, &yaml.replacen("value 0'", &format!("{expected}'"), 1));
         let started = Instant::now();
         let (took, outcome) = agent.pass().await;
         assert_eq!(outcome.written, 1);

@@ -44,17 +44,22 @@ pub(crate) fn helm_semver(data: &[u8]) {
         .take(8)
         .filter_map(|line| semver::Version::parse(line).ok())
         .collect();
-    for one in &versions {
-        let again = semver::Version::parse(&one.to_string()).expect("what was read is read again");
-        assert!(one.compare(&again).is_eq(), "{one}");
+    for version in &versions {
+        let again =
+            semver::Version::parse(&version.to_string()).expect("what was read is read again");
+        assert!(version.compare(&again).is_eq(), "{version}");
         if let Ok(constraint) = &constraint {
-            assert_eq!(constraint.matches(one), constraint.matches(&again), "{one}");
+            assert_eq!(
+                constraint.matches(version),
+                constraint.matches(&again),
+                "{version}"
+            );
         }
         for other in &versions {
             assert_eq!(
-                one.compare(other),
-                other.compare(one).reverse(),
-                "{one} {other}"
+                version.compare(other),
+                other.compare(version).reverse(),
+                "{version} {other}"
             );
         }
     }

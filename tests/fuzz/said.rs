@@ -78,13 +78,13 @@ pub(crate) fn made(
     pack.extend_from_slice(digest(&SHA1_FOR_LEGACY_USE_ONLY, &pack).as_ref());
     let modes = [&b"40000"[..], b"100644", b"100755", b"120000", b"160000"];
     let mut all = trees.iter().flatten();
-    let wanted = all
+    let expected = all
         .all(|entry| modes.contains(&entry.mode) && !entry.name.contains(&0))
         .then(|| expected(&trees, &ids, directories, depth));
     (
         hex(&commit).parse().expect("an id"),
         conversation(&pack),
-        wanted,
+        expected,
     )
 }
 

@@ -214,7 +214,7 @@ pub(crate) fn trees(data: &[u8]) {
         bytes: 4 << 20,
         directories: 500,
     };
-    let (commit, said, wanted) = match said::recorded(data) {
+    let (commit, said, expected) = match said::recorded(data) {
         Some((commit, said)) => (commit, said.to_vec(), None),
         None => said::made(data, limits.directories, Limits::default().tree_depth),
     };
@@ -226,7 +226,7 @@ pub(crate) fn trees(data: &[u8]) {
     if let Some(found) = &found {
         assert!(found.get(".").is_some() && found.len() <= limits.directories);
     }
-    if let Some(wanted) = wanted {
-        assert_eq!(found, wanted);
+    if let Some(expected) = expected {
+        assert_eq!(found, expected);
     }
 }

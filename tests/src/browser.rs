@@ -122,13 +122,13 @@ impl Driver {
         if !scripts {
             options["prefs"] = json!({"profile.managed_default_content_settings.javascript": 2});
         }
-        let wanted = json!({"capabilities": {"alwaysMatch": {
+        let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": options,
             "timeouts": {"script": 120_000, "pageLoad": 120_000},
         }}});
         let request = self.client.post(format!("{}/session", self.url));
-        let value = ask(request.body(wanted.to_string())).await?;
+        let value = ask(request.body(capabilities.to_string())).await?;
         let id = value.get("sessionId").and_then(Value::as_str);
         let id = id.context("no session")?;
         Ok(Browser {

@@ -113,12 +113,12 @@ impl Shared {
     }
 
     fn open(&self, query: &str) -> Value {
-        let wanted = |name: &str| {
+        let parameter = |name: &str| {
             let mut all = query.split('&').filter_map(|part| part.split_once('='));
             let found = all.find(|(key, _)| *key == name);
             found.map(|(_, value)| value.replace("%2F", "/").replace("%3A", ":"))
         };
-        let (head, base) = (wanted("head"), wanted("base"));
+        let (head, base) = (parameter("head"), parameter("base"));
         let there = self.there.lock();
         let all = there.pulls.iter().enumerate();
         let all = all.filter(|(_, pull)| {
@@ -135,16 +135,19 @@ impl Shared {
         let to = body["sha"].as_str().unwrap_or_default();
         let reference = format!("refs/heads/{branch}");
         let Some(from) = self.at(branch) else {
-            return (StatusCode::UNPROCESSABLE_ENTITY, said("no such reference"));
+            return (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                message("no such reference"),
+            );
         };
         let forward = git(&self.bare, &["merge-base", "--is-ancestor", &from, to]).is_ok();
         if !forward || body["force"] != false {
-            let text = said("Update is not a fast forward");
+            let text = message("Update is not a fast forward");
             return (StatusCode::UNPROCESSABLE_ENTITY, text);
         }
         match git(&self.bare, &["update-ref", &reference, to, &from]) {
             Ok(_) => (StatusCode::OK, json!({})),
-            Err(_) => (StatusCode::CONFLICT, said("moved")),
+            Err(_) => (StatusCode::CONFLICT, message("moved")),
         }
     }
 
@@ -203,7 +206,11 @@ impl There {
         match (method, rest) {
             ("GET", [number, "comments"]) => {
                 let at = index(number).unwrap_or_default();
-                let all = self.pulls.get(at).into_iter().flat_map(|one| &one.comments);
+                let all = self
+                    .pulls
+                    .get(at)
+                    .into_iter()
+                    .flat_map(|pull| &pull.comments);
                 let all = all
                     .enumerate()
                     .map(|(place, text)| comment(at, place, text));
@@ -249,7 +256,7 @@ impl There {
     fn of_repository(&mut self, method: &str, rest: &[&str], body: &Value) -> (StatusCode, Value) {
         match (method, rest) {
             ("GET", ["collaborators", login, "permission"]) => {
-                let writes = self.writers.iter().any(|one| one == login);
+                let writes = self.writers.iter().any(|writer| writer == login);
                 let word = if writes { "write" } else { "read" };
                 let user = json!({"login": login});
                 (StatusCode::OK, json!({"permission": word, "user": user}))
@@ -287,12 +294,12 @@ fn comment(pull: usize, place: usize, text: &str) -> Value {
     json!({"id": pull * 100 + place, "body": text, "user": {"login": "bot"}})
 }
 
-fn said(text: &str) -> Value {
+fn message(text: &str) -> Value {
     json!({"message": text})
 }
 
 fn missing() -> (StatusCode, Value) {
-    (StatusCode::NOT_FOUND, said("Not Found"))
+    (StatusCode::NOT_FOUND, message("Not Found"))
 }
 
 async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, body: Bytes) -> Response {

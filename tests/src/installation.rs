@@ -102,6 +102,32 @@ impl Installation {
         ];
     }
 
+    /// What the API server answers to its administrator; none: no success.
+    ///
+    /// # Errors
+    /// When the answer is no JSON.
+    pub async fn ask(
+        &self,
+        request: axum::http::Request<axum::body::Body>,
+    ) -> anyhow::Result<Option<serde_json::Value>> {
+        let response = self.cluster.handle(request).await;
+        let is_success = response.status().is_success();
+        let body = axum::body::Body::new(response.into_body());
+        let body = axum::body::to_bytes(body, 16 << 20).await?;
+        Ok(is_success
+            .then(|| serde_json::from_slice(&body))
+            .transpose()?)
+    }
+
+    /// What is at a path of the API server.
+    ///
+    /// # Errors
+    /// When the answer is no JSON.
+    pub async fn live(&self, path: &str) -> anyhow::Result<Option<serde_json::Value>> {
+        self.ask(axum::http::Request::get(path).body(axum::body::Body::empty())?)
+            .await
+    }
+
     fn clock(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let clock = self.clock.iter();
         clock.map(|(name, value)| (*name, value.as_str()))
@@ -148,7 +174,7 @@ impl Installation {
     pub fn hub_with(&self, more: &[&str]) -> anyhow::Result<TestHub> {
         let process = Process {
             programs: self.binaries.clone(),
-            arguments: more.iter().map(|one| (*one).to_owned()).collect(),
+            arguments: more.iter().map(|argument| (*argument).to_owned()).collect(),
             environment: self.clock.clone(),
             log: Some(self.root().join("flotilla-hub.log")),
             ..Process::default()
@@ -183,9 +209,7 @@ impl Installation {
             .current_dir(self.root())
             .output()
             .await?;
-        let text = [output.stdout, output.stderr].concat();
-        let code = output.status.code().unwrap_or(-1);
-        Ok((code, String::from_utf8_lossy(&text).into_owned()))
+        Ok(code_and_text(output))
     }
 
     /// Runs a command of the hub's program to its end; its exit code and what it wrote.
@@ -198,9 +222,7 @@ impl Installation {
             .current_dir(self.root())
             .output()
             .await?;
-        let text = [output.stdout, output.stderr].concat();
-        let code = output.status.code().unwrap_or(-1);
-        Ok((code, String::from_utf8_lossy(&text).into_owned()))
+        Ok(code_and_text(output))
     }
 
     /// Starts an agent of cluster `c1` with a data directory of its own; `more` are further arguments.
@@ -269,4 +291,11 @@ impl Installation {
             .map(|event| event.name)
             .collect()
     }
+}
+
+/// The exit code of a program, and all that it wrote.
+fn code_and_text(output: std::process::Output) -> (i32, String) {
+    let text = [output.stdout, output.stderr].concat();
+    let code = output.status.code().unwrap_or(-1);
+    (code, String::from_utf8_lossy(&text).into_owned())
 }

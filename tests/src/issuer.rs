@@ -131,7 +131,7 @@ impl Inner {
         let header = json!({"alg": "ES256", "kid": "k1", "typ": "JWT"});
         let signed = format!("{}.{}", part(&header), part(claims));
         let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes());
-        let signature = signature.map(|one| URL_SAFE_NO_PAD.encode(one.as_ref()));
+        let signature = signature.map(|signature| URL_SAFE_NO_PAD.encode(signature.as_ref()));
         format!("{signed}.{}", signature.unwrap_or_default())
     }
 
@@ -179,7 +179,7 @@ fn fields(body: &str) -> BTreeMap<String, String> {
                 out.push(byte);
                 continue;
             }
-            let digits = [bytes.next(), bytes.next()].map(|one| char::from(one.unwrap_or(b'0')));
+            let digits = [bytes.next(), bytes.next()].map(|byte| char::from(byte.unwrap_or(b'0')));
             let digits: String = digits.into_iter().collect();
             out.push(u8::from_str_radix(&digits, 16).unwrap_or_default());
         }

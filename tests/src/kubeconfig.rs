@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::Value;
 
 /// A client for a kubeconfig file.
 ///
@@ -17,4 +18,26 @@ pub async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
     // An answer is an answer.
     config.default_retry = false;
     Ok(kube::Client::try_from(config)?)
+}
+
+/// A request to an API server; a body of null is none.
+///
+/// # Errors
+/// When method or path are no such things.
+pub fn request<B: From<Vec<u8>>>(
+    method: &str,
+    path: &str,
+    kind: &str,
+    body: &Value,
+) -> http::Result<http::Request<B>> {
+    let text = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", kind)
+        .body(B::from(text.into_bytes()))
 }

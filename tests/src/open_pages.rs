@@ -92,7 +92,7 @@ impl OpenPages {
     /// Pages that were sent anew, and bytes of all, since they were opened.
     #[must_use]
     pub fn heard(&self) -> (u64, u64) {
-        let read = |one: &AtomicU64| one.load(Ordering::Relaxed);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (read(&self.heard.pages), read(&self.heard.bytes))
     }
 }

@@ -82,3 +82,27 @@ pub fn forget_cargo(command: &mut Command) {
         }
     }
 }
+
+/// What a program that ended printed.
+///
+/// # Errors
+/// When it failed; the text is what it wrote beside.
+pub fn printed(output: std::process::Output) -> anyhow::Result<Vec<u8>> {
+    let beside = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{beside}");
+    Ok(output.stdout)
+}
+
+/// What `cargo metadata` says of this workspace; `more` are further arguments.
+///
+/// # Errors
+/// When cargo fails.
+pub fn metadata(more: &[&str]) -> anyhow::Result<serde_json::Value> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = std::process::Command::new(cargo)
+        .args(["metadata", "--locked", "--format-version", "1"])
+        .args(more)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .output()?;
+    Ok(serde_json::from_slice(&printed(output)?)?)
+}

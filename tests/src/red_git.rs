@@ -71,10 +71,10 @@ impl Malice {
                 let to = format!("{base}{}", request.uri());
                 Some(answer(301, Some(("location", to))))
             }
-            Self::Guard(wanted) => {
+            Self::Guard(expected) => {
                 let given = Asked::of(request).authorization;
                 let challenge = ("www-authenticate", "Basic realm=\"git\"".to_owned());
-                (given.as_ref() != Some(wanted)).then(|| answer(401, Some(challenge)))
+                (given.as_ref() != Some(expected)).then(|| answer(401, Some(challenge)))
             }
             _ => None,
         }
@@ -90,7 +90,10 @@ impl Malice {
             return answer(500, None);
         };
         let marker = b"packfile\n";
-        let Some(at) = bytes.windows(marker.len()).position(|one| one == marker) else {
+        let Some(at) = bytes
+            .windows(marker.len())
+            .position(|window| window == marker)
+        else {
             return Response::from_parts(parts, Body::from(bytes));
         };
         let start = at + marker.len();

@@ -73,7 +73,11 @@ async fn current(api: &mut Api) -> Option<usize> {
         .await
         .ok()?;
     let all = answer.into_inner().environments;
-    Some(all.iter().map(|one| one.current as usize).sum())
+    Some(
+        all.iter()
+            .map(|environment| environment.current as usize)
+            .sum(),
+    )
 }
 
 fn percentiles(what: &str, mut all: Vec<Duration>) {
@@ -164,17 +168,17 @@ impl<'a> Rig<'a> {
                 tokio::task::yield_now().await;
             }
         }
-        let wanted = self.args.agents;
-        all_connected("all agents connected", &self.seen, wanted).await?;
-        println!("{wanted} agents connected in {:?}", began.elapsed());
-        settle(&mut self.calls, wanted).await?;
+        let expected = self.args.agents;
+        all_connected("all agents connected", &self.seen, expected).await?;
+        println!("{expected} agents connected in {:?}", began.elapsed());
+        settle(&mut self.calls, expected).await?;
         println!("all current in {:?}", began.elapsed());
         tokio::time::sleep(Duration::from_secs(5)).await;
         let full = self.hub.usage();
         println!(
             "hub: {} MiB resident, {} KiB an agent, {:?} of CPU so far",
             full.resident_kib / 1024,
-            full.resident_kib.saturating_sub(empty.resident_kib) / wanted as u64,
+            full.resident_kib.saturating_sub(empty.resident_kib) / expected as u64,
             full.cpu
         );
         Ok(())
@@ -203,14 +207,14 @@ impl<'a> Rig<'a> {
 
     /// Says how long a commit takes to be everywhere, and what it costs the hub.
     async fn commit(&mut self, content: &str) -> anyhow::Result<()> {
-        let wanted = self.args.agents;
+        let expected = self.args.agents;
         self.ground.commit("next", content)?;
         self.seen.delivered.lock().clear();
         let before = self.hub.usage();
         let pushed = Instant::now();
         self.calls.refresh(v1::RefreshRequest::default()).await?;
-        let delivered = delivered(&self.seen, wanted, pushed).await?;
-        settle(&mut self.calls, wanted).await?;
+        let delivered = delivered(&self.seen, expected, pushed).await?;
+        settle(&mut self.calls, expected).await?;
         let settled = pushed.elapsed();
         percentiles("commit to delivery", delivered);
         println!(
@@ -262,7 +266,7 @@ impl<'a> Rig<'a> {
 
     /// Kills the hub, and says how long it and all agents take to come back.
     async fn restart(&mut self) -> anyhow::Result<()> {
-        let wanted = self.args.agents;
+        let expected = self.args.agents;
         self.hub.kill().await?;
         let killed = Instant::now();
         *self.seen.slowest_connect.lock() = Duration::ZERO;
@@ -277,9 +281,9 @@ impl<'a> Rig<'a> {
             hub.operator("rig").await.ok()
         });
         self.calls = operator.await?.api;
-        all_connected("all agents are back", &self.seen, wanted).await?;
+        all_connected("all agents are back", &self.seen, expected).await?;
         println!("all connected {:?} after", killed.elapsed());
-        settle(&mut self.calls, wanted).await?;
+        settle(&mut self.calls, expected).await?;
         println!(
             "all current {:?} after; {:?} of the hub's CPU",
             killed.elapsed(),
@@ -290,17 +294,17 @@ impl<'a> Rig<'a> {
 }
 
 /// Waits until every agent has its stream.
-async fn all_connected(what: &str, seen: &Seen, wanted: usize) -> anyhow::Result<()> {
+async fn all_connected(what: &str, seen: &Seen, expected: usize) -> anyhow::Result<()> {
     eventually(what, LIMIT, || async {
-        (seen.connected.load(Ordering::Relaxed) == wanted).then_some(())
+        (seen.connected.load(Ordering::Relaxed) == expected).then_some(())
     })
     .await
 }
 
 /// Waits until every agent was told, and says how long after the push each of them was.
-async fn delivered(seen: &Seen, wanted: usize, pushed: Instant) -> anyhow::Result<Vec<Duration>> {
+async fn delivered(seen: &Seen, expected: usize, pushed: Instant) -> anyhow::Result<Vec<Duration>> {
     eventually("all were delivered", LIMIT, || async {
-        (seen.delivered.lock().len() == wanted).then_some(())
+        (seen.delivered.lock().len() == expected).then_some(())
     })
     .await?;
     let told = seen.delivered.lock();
@@ -308,18 +312,19 @@ async fn delivered(seen: &Seen, wanted: usize, pushed: Instant) -> anyhow::Resul
 }
 
 /// Waits until every cluster is current and no rollout runs.
-async fn settle(calls: &mut Api, wanted: usize) -> anyhow::Result<()> {
+async fn settle(calls: &mut Api, expected: usize) -> anyhow::Result<()> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let over = match calls
             .list_environments(v1::ListEnvironmentsRequest {})
             .await
         {
-            Ok(answer) => answer.into_inner().environments.iter().all(|one| {
-                one.rollout
+            Ok(answer) => answer.into_inner().environments.iter().all(|environment| {
+                environment
+                    .rollout
                     .as_ref()
                     .is_none_or(|rollout| rollout.state == "succeeded")
-                    && one.branches.iter().all(|branch| {
+                    && environment.branches.iter().all(|branch| {
                         branch
                             .revision
                             .as_ref()
@@ -328,7 +333,7 @@ async fn settle(calls: &mut Api, wanted: usize) -> anyhow::Result<()> {
             }),
             Err(_) => false,
         };
-        if over && current(calls).await == Some(wanted) {
+        if over && current(calls).await == Some(expected) {
             return Ok(());
         }
         anyhow::ensure!(

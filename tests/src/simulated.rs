@@ -251,7 +251,18 @@ impl Agent {
     }
 }
 
-fn message(body: v1::agent_message::Body) -> v1::AgentMessage {
+/// What an agent says first, that says nothing more.
+#[must_use]
+pub fn hello() -> v1::AgentMessage {
+    message(v1::agent_message::Body::Hello(v1::Hello {
+        protocol_min: 1,
+        protocol_max: 1,
+        ..v1::Hello::default()
+    }))
+}
+
+#[must_use]
+pub fn message(body: v1::agent_message::Body) -> v1::AgentMessage {
     v1::AgentMessage { body: Some(body) }
 }
 

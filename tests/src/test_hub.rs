@@ -54,6 +54,8 @@ pub struct Builder {
     config: Config,
     retry_for: Duration,
     process: Option<Process>,
+    /// Methods that were called here whose setting no process is given.
+    only_here: Vec<&'static str>,
 }
 
 impl Builder {
@@ -81,27 +83,27 @@ impl Builder {
 
     /// Listens there, from the first start on.
     pub fn listen(self, address: &str) -> Self {
-        self.with(|config| address.clone_into(&mut config.listen))
+        self.set(|config| address.clone_into(&mut config.listen))
     }
 
     /// So long between two looks at each repository.
     pub fn poll(self, interval: Duration) -> Self {
-        self.with(|config| config.poll_interval = Some(interval))
+        self.set(|config| config.poll_interval = Some(interval))
     }
 
     /// Its store is that PostgreSQL database.
     pub fn store(self, url: String) -> Self {
-        self.with(|config| config.store_url = Some(url))
+        self.set_only_here("store", |config| config.store_url = Some(url))
     }
 
     /// Serves probes and metrics.
     pub fn metrics(self) -> Self {
-        self.with(|config| config.metrics_listen = Some(ANY.to_owned()))
+        self.set(|config| config.metrics_listen = Some(ANY.to_owned()))
     }
 
     /// Takes webhooks that are signed with this.
     pub fn webhooks(self, secret: &str) -> Self {
-        self.with(|config| {
+        self.set_only_here("webhooks", |config| {
             config.webhook_listen = Some(ANY.to_owned());
             config.webhook_secret = Some(secret.as_bytes().to_vec());
         })
@@ -117,20 +119,34 @@ impl Builder {
     /// Serves pages on plain loopback to people of the issuer, as behind a proxy that they come to by a URL
     /// where there is one.
     pub fn pages(self, proxy: Option<&str>) -> Self {
-        self.with(|config| {
-            config.web = Some(web::Config {
-                listen: ANY.to_owned(),
-                url: proxy.unwrap_or_default().to_owned(),
-                behind_proxy: proxy.is_some(),
-                ..web::Config::default()
-            });
-        })
+        let web = web::Config {
+            listen: ANY.to_owned(),
+            url: proxy.unwrap_or_default().to_owned(),
+            behind_proxy: proxy.is_some(),
+            ..web::Config::default()
+        };
+        match proxy {
+            Some(_) => self.set_only_here("pages behind a proxy", |config| config.web = Some(web)),
+            None => self.set(|config| config.web = Some(web)),
+        }
     }
 
-    /// Whatever else there is to say to a hub in this process.
-    pub fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+    /// Whatever else there is to say to a hub in this process: a process of its own cannot be told it, and
+    /// none starts with it.
+    pub fn with(self, change: impl FnOnce(&mut Config)) -> Self {
+        self.set_only_here("with", change)
+    }
+
+    /// A setting that `process::arguments` hands over, too.
+    fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
         self
+    }
+
+    /// One that it does not.
+    fn set_only_here(mut self, method: &'static str, change: impl FnOnce(&mut Config)) -> Self {
+        self.only_here.push(method);
+        self.set(change)
     }
 
     /// A start that fails is tried again for so long; otherwise one that fails is an error.
@@ -140,7 +156,7 @@ impl Builder {
     }
 
     /// As a process of the built program. Of what can be said here it takes the interval, metrics, the issuer
-    /// and pages without a proxy; the rest is for its arguments.
+    /// and pages without a proxy; with any of the rest, which is for its arguments, it does not start.
     pub fn process(mut self, process: Process) -> Self {
         self.process = Some(process);
         self
@@ -159,6 +175,10 @@ impl Builder {
         let clusters = std::mem::take(&mut self.clusters);
         let mut hub = self.prepare()?;
         if !clusters.is_empty() {
+            anyhow::ensure!(
+                hub.config.store_url.is_none(),
+                "`clusters` cannot be combined with `store`: they are put into a SQLite store"
+            );
             hub.enrolled = Enrolled::new(&hub.config.data_dir, &clusters).await?;
         }
         hub.start().await?;
@@ -168,8 +188,12 @@ impl Builder {
     /// Starts a process, and does not wait for it: its address must be given.
     ///
     /// # Errors
-    /// When its directory cannot be prepared, or the program not be run.
+    /// When its directory cannot be prepared, the program not be run, or it was given clusters.
     pub fn launch(self) -> anyhow::Result<TestHub> {
+        anyhow::ensure!(
+            self.clusters.is_empty(),
+            "`launch` cannot be combined with `clusters`: these are put into the store by `start`"
+        );
         let mut hub = self.prepare()?;
         hub.spawn()?;
         Ok(hub)
@@ -203,9 +227,11 @@ impl Builder {
         }
         let mut metrics: Option<SocketAddr> = None;
         if self.process.is_some() {
-            let is_proxied = config.web.as_ref().is_some_and(|web| web.behind_proxy);
-            let rest = config.store_url.is_some() || config.webhook_listen.is_some() || is_proxied;
-            anyhow::ensure!(!rest, "a process takes arguments for the rest");
+            anyhow::ensure!(
+                self.only_here.is_empty(),
+                "a hub in a process of its own cannot be combined with {}: such settings go into its arguments",
+                self.only_here.join(", ")
+            );
             if let Some(listen) = &mut config.metrics_listen {
                 // It does not say where they are.
                 *listen = free_address()?;

@@ -133,6 +133,20 @@ impl World {
         format!("{}{path}", self.hub.pages.as_ref().unwrap())
     }
 
+    /// A browser with scripts, once somebody is in.
+    async fn let_in(&self, driver: &Driver, profile: &str) -> Browser {
+        let browser = open(driver, profile, true).await;
+        // The hub asks the issuer beside; until it has, it says so.
+        eventually("somebody is in", LIMIT, || async {
+            browser.go(&self.url("/")).await.ok()?;
+            let text = browser.text().await.ok()?;
+            text.contains("Waits for a person").then_some(())
+        })
+        .await
+        .unwrap();
+        browser
+    }
+
     async fn steer(&self, action: v1::SteerAction, reason: &str) {
         let request = v1::SteerRequest {
             action: action.into(),
@@ -150,7 +164,7 @@ impl World {
         let entries = answer.into_inner().entries;
         entries
             .iter()
-            .map(|one| format!("{} {}", one.actor, one.action))
+            .map(|entry| format!("{} {}", entry.actor, entry.action))
             .collect()
     }
 }

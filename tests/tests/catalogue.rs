@@ -45,7 +45,7 @@ fn catalogue() -> Catalogue {
 
 /// `SC3` as its group and number.
 fn split(id: &str) -> Option<(&str, u8)> {
-    let at = id.find(|one: char| one.is_ascii_digit())?;
+    let at = id.find(|letter: char| letter.is_ascii_digit())?;
     let (group, number) = id.split_at(at);
     let known = GROUPS.contains(&group) || ["I", "T", "V"].contains(&group);
     known.then_some(())?;

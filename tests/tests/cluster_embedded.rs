@@ -14,7 +14,7 @@ use std::time::Duration;
 use flotilla_apiserver::{ApiServer, Config, Fault, FaultKind, User};
 use flotilla_tests::cluster::TestCluster;
 use flotilla_tests::eventually;
-use flotilla_tests::kubeconfig::client;
+use flotilla_tests::kubeconfig::{client, request};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -29,11 +29,11 @@ async fn post(cluster: &TestCluster, path: &str, body: &Value) -> (u16, Value) {
     answer.await.unwrap()
 }
 
-async fn until(cluster: &TestCluster, path: &str, pointer: &str, wanted: &Value) {
-    let what = format!("{path} has {wanted} at {pointer}");
+async fn until(cluster: &TestCluster, path: &str, pointer: &str, expected: &Value) {
+    let what = format!("{path} has {expected} at {pointer}");
     eventually(&what, LIMIT, || async {
         let live = cluster.live(path).await?;
-        (live.pointer(pointer)? == wanted).then_some(())
+        (live.pointer(pointer)? == expected).then_some(())
     })
     .await
     .unwrap();
@@ -87,13 +87,13 @@ async fn tokens_are_known_or_refused_and_nobody_is_anonymous() {
         ..Config::default()
     });
     let serving = server.serve_tls("127.0.0.1:0").await.unwrap();
-    for (token, wanted) in [("secret", None), ("wrong", Some("Unauthorized"))] {
+    for (token, expected) in [("secret", None), ("wrong", Some("Unauthorized"))] {
         let path = directory.path().join(token);
         std::fs::write(&path, serving.kubeconfig_with_token(token)).unwrap();
         let client = client(&path).await.unwrap();
         let request = http::Request::get(MAPS).body(Vec::new()).unwrap();
         let answer = client.request::<Value>(request).await;
-        match wanted {
+        match expected {
             None => assert!(answer.is_ok(), "{answer:?}"),
             Some(text) => assert!(answer.unwrap_err().to_string().contains(text)),
         }
@@ -153,17 +153,7 @@ async fn a_restart_with_its_file_keeps_objects_kinds_and_certificates() {
     let kubeconfig = directory.path().join("kubeconfig");
     let ask = |method: &str, path: &str, body: Value| {
         let kubeconfig = kubeconfig.clone();
-        let bytes = if body.is_null() {
-            Vec::new()
-        } else {
-            body.to_string().into_bytes()
-        };
-        let request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", "application/json")
-            .body(bytes)
-            .unwrap();
+        let request = request(method, path, "application/json", &body).unwrap();
         async move {
             client(&kubeconfig)
                 .await

@@ -41,21 +41,21 @@ fn record(name: &str, answers: &[Answer]) {
 }
 
 /// Every difference, and how many answers were compared.
-fn compare(name: &str, who: &str, wanted: &[Answer], have: &[Answer]) -> (Vec<String>, usize) {
+fn compare(name: &str, who: &str, expected: &[Answer], have: &[Answer]) -> (Vec<String>, usize) {
     let mut wrong = Vec::new();
-    if wanted.len() != have.len() {
+    if expected.len() != have.len() {
         wrong.push(format!(
             "{name}: {} answers / {} from {who}",
-            wanted.len(),
+            expected.len(),
             have.len()
         ));
     }
-    for (wanted, have) in wanted.iter().zip(have) {
-        for line in script::differences(wanted, have) {
-            wrong.push(format!("{name}: {}: {who}: {line}", wanted.step));
+    for (expected, have) in expected.iter().zip(have) {
+        for line in script::differences(expected, have) {
+            wrong.push(format!("{name}: {}: {who}: {line}", expected.step));
         }
     }
-    (wrong, wanted.len())
+    (wrong, expected.len())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,7 +91,7 @@ async fn both_servers_give_the_same_answers() {
                 continue;
             }
         };
-        let wanted = match &real {
+        let expected = match &real {
             Some(real) => {
                 let client = real.client();
                 let answers = script::play(&client, &name, &steps).await.unwrap();
@@ -105,7 +105,7 @@ async fn both_servers_give_the_same_answers() {
             }
             None => recorded(&name),
         };
-        let (lines, compared) = compare(&name, "embedded", &wanted, &own);
+        let (lines, compared) = compare(&name, "embedded", &expected, &own);
         wrong.extend(lines);
         count += compared;
     }

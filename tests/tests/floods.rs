@@ -20,7 +20,7 @@ use flotilla_proto::v1;
 use flotilla_proto::v1::agent_service_client::AgentServiceClient;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_tests::raw_frames::{self, Flood, Frames};
-use flotilla_tests::simulated::accepted;
+use flotilla_tests::simulated::{accepted, hello, message};
 use flotilla_tests::test_hub::{Process, TestHub};
 use flotilla_tests::{eventually, programs};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
@@ -184,18 +184,6 @@ fn worst(mut all: Vec<Duration>) -> Duration {
     all.sort();
     let index = (all.len() * 99 / 100).min(all.len().saturating_sub(1));
     all.get(index).copied().unwrap_or_default()
-}
-
-fn hello() -> v1::AgentMessage {
-    message(v1::agent_message::Body::Hello(v1::Hello {
-        protocol_min: 1,
-        protocol_max: 1,
-        ..v1::Hello::default()
-    }))
-}
-
-fn message(body: v1::agent_message::Body) -> v1::AgentMessage {
-    v1::AgentMessage { body: Some(body) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -244,25 +244,22 @@ fn sops_files() {
 /// files (`openssl`, `git`, `gpg`, `ssh-keygen`, `sops`).
 #[test]
 fn the_corpus_of_assignments_is_ours() {
-    use flotilla_shared::assignment::{
-        ApplicationAssignment, Assignment, Renderer, SyncPolicy, Tombstone,
-    };
+    use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer, Tombstone};
     use flotilla_shared::id::{Epoch, Generation};
     let application = ApplicationAssignment {
-        revision: flotilla_shared::revision::Revision {
-            repository: "fleet".parse().unwrap(),
-            branch: "prod".parse().unwrap(),
-            commit: "3f2a9c1d".repeat(5).parse().unwrap(),
-        },
-        url: "https://git.example.com/team/fleet.git".parse().unwrap(),
-        path: "apps/web".parse().unwrap(),
         renderer: Renderer::Kustomize,
-        sync_policy: SyncPolicy::default(),
-        depends_on: Vec::new(),
         substitute: true,
         rollout: "r1".to_owned(),
         namespace: "web".to_owned(),
-        helm: None,
+        ..ApplicationAssignment::new(
+            flotilla_shared::revision::Revision {
+                repository: "fleet".parse().unwrap(),
+                branch: "prod".parse().unwrap(),
+                commit: "3f2a9c1d".repeat(5).parse().unwrap(),
+            },
+            "https://git.example.com/team/fleet.git".parse().unwrap(),
+            "apps/web".parse().unwrap(),
+        )
     };
     let assignment = Assignment {
         epoch: Epoch(2),

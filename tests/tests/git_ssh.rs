@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_agent::policy::{Policy, Refusal};
-use flotilla_agent::source::{Admission, Ground, Source, Wanted};
+use flotilla_agent::source::{Admission, DesiredApplication, Ground, Source};
 use flotilla_git::{Access, Error, Limits, Remote, SshKey};
 use flotilla_proto::v1;
-use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
+use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Revision;
 use flotilla_tests::eventually;
@@ -89,29 +89,23 @@ impl World {
         self.repository.write("app/a.yaml", &text).unwrap();
         let commit = self.repository.push(name, &["prod"]).unwrap();
         let url = self.server.url(&self.path("served/fleet.git"));
-        let wanted = Wanted {
+        let revision = Revision {
+            repository: "fleet".parse().unwrap(),
+            branch: "prod".parse().unwrap(),
+            commit: commit.parse().unwrap(),
+        };
+        let desired = DesiredApplication {
             name: "app".parse().unwrap(),
             cluster: "c1".parse().unwrap(),
-            application: ApplicationAssignment {
-                revision: Revision {
-                    repository: "fleet".parse().unwrap(),
-                    branch: "prod".parse().unwrap(),
-                    commit: commit.parse().unwrap(),
-                },
-                url: url.parse().unwrap(),
-                path: "app".parse().unwrap(),
-                renderer: Renderer::Auto,
-                sync_policy: SyncPolicy::default(),
-                depends_on: Vec::new(),
-                substitute: false,
-                rollout: String::new(),
-                namespace: String::new(),
-                helm: None,
-            },
+            application: ApplicationAssignment::new(
+                revision,
+                url.parse().unwrap(),
+                "app".parse().unwrap(),
+            ),
             approvals: Vec::new(),
             facts: None,
         };
-        let rendered = self.source.render(&wanted, Ground::default()).await?;
+        let rendered = self.source.render(&desired, Ground::default()).await?;
         Ok(format!("{:?}", rendered.manifests))
     }
 

@@ -140,7 +140,7 @@ async fn a_commit_says_who_wrote_what_and_nothing_else_comes_here() {
     let message = "mend <b>the shop</b>\n\nat length";
     let commit = world.repository.push(message, &["prod"]).unwrap();
     let url = world.server.url("fleet.git");
-    let (cache, wanted) = (world.directory.path().join("cache"), commit.clone());
+    let (cache, requested) = (world.directory.path().join("cache"), commit.clone());
     let read = move |commit: String| {
         let (cache, url) = (cache.clone(), url.parse().unwrap());
         tokio::task::spawn_blocking(move || {
@@ -148,7 +148,7 @@ async fn a_commit_says_who_wrote_what_and_nothing_else_comes_here() {
             remote.heading(&commit.parse().unwrap())
         })
     };
-    let heading = read(wanted).await.unwrap().unwrap();
+    let heading = read(requested).await.unwrap().unwrap();
     let git = |format: &str| {
         let format = format!("--format={format}");
         git(
@@ -359,10 +359,10 @@ async fn directories_come_over_ssh_too() {
         ..Access::default()
     };
     let url = server.url(&world.repository.bare).parse().unwrap();
-    let (cache, wanted) = (root.join("cache"), commit.clone());
+    let (cache, requested) = (root.join("cache"), commit.clone());
     let look = tokio::task::spawn_blocking(move || {
         let remote = Remote::open(&cache, url, Limits::default(), access)?;
-        let read = remote.directories(&wanted, &TreeLimits::default())?;
+        let read = remote.directories(&requested, &TreeLimits::default())?;
         let none = "1".repeat(40).parse().unwrap();
         Ok::<_, Error>((read, remote.directories(&none, &TreeLimits::default())))
     });

@@ -32,19 +32,19 @@ async fn api(hub: &TestHub) -> FleetServiceClient<Channel> {
     hub.operator("ada").await.unwrap().api
 }
 
-/// The cluster as the hub shows it, once it is as wanted.
+/// The cluster as the hub shows it, once it is as expected.
 async fn cluster(
     api: FleetServiceClient<Channel>,
     what: &str,
-    wanted: impl Fn(&v1::ClusterStatus) -> bool,
+    expected: impl Fn(&v1::ClusterStatus) -> bool,
 ) -> v1::ClusterStatus {
     eventually(what, LIMIT, || {
         let mut api = api.clone();
-        let wanted = &wanted;
+        let expected = &expected;
         async move {
             let name = "c0".to_owned();
             let answer = api.get_cluster(v1::GetClusterRequest { name }).await.ok()?;
-            answer.into_inner().cluster.filter(wanted)
+            answer.into_inner().cluster.filter(expected)
         }
     })
     .await
@@ -53,8 +53,8 @@ async fn cluster(
 
 fn runs(cluster: &v1::ClusterStatus, commit: &str) -> bool {
     cluster.current_since.is_some()
-        && cluster.applications.iter().all(|one| {
-            let assigned = one.assigned.as_ref();
+        && cluster.applications.iter().all(|status| {
+            let assigned = status.assigned.as_ref();
             assigned.is_some_and(|revision| revision.commit == commit)
         })
 }
@@ -101,7 +101,10 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
     let agent = Agent::new(&hub.enrolled, &name, &hubs, Duration::ZERO).unwrap();
     tokio::spawn(agent.run(Arc::new(Seen::default()), stopped));
     let calls = api(&hub).await;
-    cluster(calls.clone(), "the first commit", |one| runs(one, &first)).await;
+    cluster(calls.clone(), "the first commit", |cluster| {
+        runs(cluster, &first)
+    })
+    .await;
     let place = primary.sql("SELECT pg_current_wal_lsn()").unwrap();
     eventually("the standby has followed", LIMIT, || async {
         let ask = format!("SELECT pg_last_wal_replay_lsn() >= '{place}'");
@@ -112,7 +115,7 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
     // What comes now only the primary has; then it dies, and its hub with it.
     standby.kill().unwrap();
     let second = repository.push("second", &["prod"]).unwrap();
-    cluster(calls, "the second commit", |one| runs(one, &second)).await;
+    cluster(calls, "the second commit", |cluster| runs(cluster, &second)).await;
     hub.kill().await.unwrap();
     primary.kill().unwrap();
     standby.resume().unwrap();
@@ -121,8 +124,8 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
     hub.config.store_url = Some(standby.url());
     hub.start().await.unwrap();
     let calls = api(&hub).await;
-    let shown = cluster(calls, "the loss is noticed", |one| {
-        one.reason == "AgentAhead"
+    let shown = cluster(calls, "the loss is noticed", |cluster| {
+        cluster.reason == "AgentAhead"
     })
     .await;
     assert!(
@@ -146,9 +149,9 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
     store.close().await;
     hub.start().await.unwrap();
     let calls = api(&hub).await;
-    cluster(calls, "everything goes on", |one| {
-        runs(one, &second)
-            && one
+    cluster(calls, "everything goes on", |cluster| {
+        runs(cluster, &second)
+            && cluster
                 .accepted
                 .as_ref()
                 .is_some_and(|own| own.epoch == epoch.0)

@@ -351,7 +351,7 @@ impl People {
             .await
             .unwrap()
             .into_inner();
-        let paused = audit.entries.iter().find(|one| one.action == "pause");
+        let paused = audit.entries.iter().find(|entry| entry.action == "pause");
         assert_eq!(paused.unwrap().actor, "oidc:bob@example.org");
     }
 }

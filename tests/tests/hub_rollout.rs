@@ -119,7 +119,7 @@ impl World {
         operator.await.unwrap().api
     }
 
-    async fn rollout(&self, wanted: impl Fn(&v1::RolloutStatus) -> bool) -> v1::RolloutStatus {
+    async fn rollout(&self, expected: impl Fn(&v1::RolloutStatus) -> bool) -> v1::RolloutStatus {
         let api = self.api().await;
         let mut last = None;
         let found = eventually("the rollout", LIMIT, || {
@@ -132,7 +132,7 @@ impl World {
         })
         .await
         .unwrap();
-        if wanted(&found) {
+        if expected(&found) {
             return found;
         }
         let deadline = tokio::time::Instant::now() + LIMIT;
@@ -141,7 +141,7 @@ impl World {
             let request = v1::GetRolloutRequest { subject };
             if let Ok(answer) = api.clone().get_rollout(request).await {
                 let rollout = answer.into_inner().rollout.unwrap();
-                if wanted(&rollout) {
+                if expected(&rollout) {
                     return rollout;
                 }
                 last = Some(rollout);
@@ -163,8 +163,18 @@ impl World {
     }
 }
 
+/// What people have decided about the environment.
+async fn decisions(api: &mut FleetServiceClient<Channel>) -> v1::EnvironmentDecisions {
+    let subject = "prod".to_owned();
+    let answer = api.get_rollout(v1::GetRolloutRequest { subject }).await;
+    answer.unwrap().into_inner().decisions.unwrap()
+}
+
 fn targets(rollout: &v1::RolloutStatus, commit: &str) -> bool {
-    rollout.target.iter().any(|one| one.commit == commit)
+    rollout
+        .target
+        .iter()
+        .any(|revision| revision.commit == commit)
 }
 
 /// One HTTP request, whole.
@@ -191,7 +201,7 @@ async fn a_bad_commit_halts_in_its_canary_and_its_repair_goes_through() {
     let touched = halted
         .clusters
         .iter()
-        .filter(|one| one.phase != "waiting")
+        .filter(|cluster| cluster.phase != "waiting")
         .count();
     assert_eq!(touched, 1, "only the canary");
     // A person gives up on it: the canary goes back, and the commit is not tried again.
@@ -199,16 +209,7 @@ async fn a_bad_commit_halts_in_its_canary_and_its_repair_goes_through() {
     world.steer(v1::SteerAction::Abort, "").await;
     world.rollout(|rollout| rollout.state == "rolledBack").await;
     let mut api = world.api().await;
-    let request = v1::GetRolloutRequest {
-        subject: "prod".to_owned(),
-    };
-    let decisions = api
-        .get_rollout(request)
-        .await
-        .unwrap()
-        .into_inner()
-        .decisions
-        .unwrap();
+    let decisions = decisions(&mut api).await;
     assert_eq!(decisions.quarantined.len(), 1);
     assert!(
         decisions.hold.is_some(),
@@ -289,16 +290,7 @@ async fn a_proven_commit_is_promoted_by_the_hub_and_none_after_a_rollback() {
     let bad = world.repository.push("third", &["prod"]).unwrap();
     world.rollout(|rollout| targets(rollout, &bad)).await;
     world.steer(v1::SteerAction::Abort, "").await;
-    let request = v1::GetRolloutRequest {
-        subject: "prod".to_owned(),
-    };
-    let decisions = api
-        .get_rollout(request)
-        .await
-        .unwrap()
-        .into_inner()
-        .decisions
-        .unwrap();
+    let decisions = decisions(&mut api).await;
     assert!(decisions.hold.is_some());
     let _ = world.stop.send(true);
 }

@@ -130,7 +130,7 @@ impl World {
         let root = self.directory.path();
         write_private(&agent::token(root, name), &token).unwrap();
         let run = Run {
-            kubeconfig: Some(cluster.kubeconfig()),
+            api: agent::api(Some(cluster.kubeconfig())),
             ..agent::run(root, name, hub)
         };
         self.agents
@@ -178,10 +178,10 @@ impl World {
     async fn rollout_where(
         &self,
         what: &str,
-        wanted: impl Fn(&v1::RolloutStatus) -> bool,
+        expected: impl Fn(&v1::RolloutStatus) -> bool,
     ) -> v1::RolloutStatus {
         let found = eventually(what, LIMIT, || async {
-            self.rollout().await.filter(|rollout| wanted(rollout))
+            self.rollout().await.filter(|rollout| expected(rollout))
         });
         match found.await {
             Ok(found) => found,
@@ -191,16 +191,16 @@ impl World {
 
     fn phase(rollout: &v1::RolloutStatus, cluster: &str) -> (String, bool) {
         let all = rollout.clusters.iter();
-        let one = all.filter(|one| one.cluster == cluster);
-        let mut one = one.map(|one| (one.phase.clone(), one.unchanged));
-        one.next().unwrap_or_default()
+        let own = all.filter(|status| status.cluster == cluster);
+        let mut own = own.map(|status| (status.phase.clone(), status.unchanged));
+        own.next().unwrap_or_default()
     }
 }
 
-fn phases(rollout: &v1::RolloutStatus, wanted: [(&str, bool); 3]) -> bool {
+fn phases(rollout: &v1::RolloutStatus, expected: [(&str, bool); 3]) -> bool {
     CLUSTERS
         .iter()
-        .zip(wanted)
+        .zip(expected)
         .all(|((cluster, _), (phase, unchanged))| {
             World::phase(rollout, cluster) == (phase.to_owned(), unchanged)
         })
@@ -246,7 +246,10 @@ async fn a_commit_waits_for_no_wave_where_it_changes_nothing() {
     world.all_run(&["a1"], &third).await;
     let rollout = world
         .rollout_where("the canary soaks on, a2 and b1 wait", |rollout| {
-            rollout.target.iter().any(|one| one.commit == third)
+            rollout
+                .target
+                .iter()
+                .any(|revision| revision.commit == third)
                 && phases(
                     rollout,
                     [("soaking", false), ("waiting", false), ("waiting", false)],

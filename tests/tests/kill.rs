@@ -13,9 +13,60 @@ use std::time::Duration;
 use flotilla_apiserver::{Fault, FaultKind};
 use flotilla_proto::v1;
 use flotilla_tests::eventually;
-use flotilla_tests::fleet::application;
+use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::installation::Installation;
+use flotilla_tests::repository::Repository;
+use flotilla_tests::test_hub::TestHub;
 use rand::{Rng as _, SeedableRng as _};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn config_map(name: &str, value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '{value}'}}\n"
+    )
+}
+
+/// An installation without agents, with an object that stays and one that the first round takes away.
+async fn one_to_keep() -> (Installation, TestHub, Operator) {
+    let world = Installation::new(&[
+        ("app/keep.yaml", &config_map("keep", "0")),
+        ("app/passing-0.yaml", &config_map("passing-0", "0")),
+    ])
+    .await
+    .unwrap();
+    let hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    (world, hub, operator)
+}
+
+/// One object changes, one leaves and one comes.
+fn change_all(repository: &Repository, round: usize) {
+    let gone = format!("app/passing-{}.yaml", round - 1);
+    std::fs::remove_file(repository.work.join(gone)).unwrap();
+    let (name, value) = (format!("passing-{round}"), round.to_string());
+    for name in [name.as_str(), "keep"] {
+        let path = format!("app/{name}.yaml");
+        repository.write(&path, &config_map(name, &value)).unwrap();
+    }
+}
+
+/// Waits until both objects of a commit are applied.
+async fn synced(operator: &Operator, commit: &str, what: &str) {
+    let applied = eventually("the commit is applied whole", LIMIT, || {
+        let mut operator = operator.clone();
+        async move {
+            let status = operator.cluster("c1").await?;
+            let report = application(&status, "app")?.clone();
+            let exact = report.revision.as_ref()?.commit == commit;
+            (exact && report.sync() == v1::Sync::Synced && report.counts?.total == 2).then_some(())
+        }
+    });
+    applied
+        .await
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+}
 
 /// Twelve rounds of: push, wait a little at random, kill the agent or the hub, start it again. In the
 /// end the last commit runs, and every delete in the API server's audit log is of an object that left.
@@ -24,11 +75,7 @@ async fn a16_h14_killed_at_any_moment_everything_converges_and_nothing_is_lost()
     let seed: u64 = rand::rng().random();
     eprintln!("seed {seed}");
     let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
-    let object = |name: &str, value: u64| {
-        format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: 'v{value}'}}\n"
-        )
-    };
+    let object = |name: &str, value: u64| config_map(name, &format!("v{value}"));
     let files: Vec<(String, String)> = (0..20)
         .map(|n| (format!("app/{n}.yaml"), object(&format!("keep-{n}"), 0)))
         .collect();
@@ -103,39 +150,9 @@ async fn a16_h14_killed_at_any_moment_everything_converges_and_nothing_is_lost()
 /// ahead, each apply, each delete, the record narrowed. Whatever was half done, the next start ends it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a16_killed_at_every_write_of_a_turn_it_is_ended_by_the_next_start() {
-    const LIMIT: Duration = Duration::from_secs(60);
-    let object = |name: &str, value: &str| {
-        format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '{value}'}}\n"
-        )
-    };
-    let world = Installation::new(&[
-        ("app/keep.yaml", &object("keep", "0")),
-        ("app/passing-0.yaml", &object("passing-0", "0")),
-    ])
-    .await
-    .unwrap();
-    let _hub = world.hub().unwrap();
-    let mut operator = world.operator().await.unwrap();
-    world.invite(&mut operator).await.unwrap();
+    let (world, _hub, operator) = one_to_keep().await;
     let mut agent = world.agent("agent", &[]).unwrap();
-    let synced = |commit: String| {
-        let operator = operator.clone();
-        async move {
-            eventually("the commit is applied whole", LIMIT, || {
-                let (mut operator, commit) = (operator.clone(), commit.clone());
-                async move {
-                    let status = operator.cluster("c1").await?;
-                    let report = application(&status, "app")?.clone();
-                    let exact = report.revision.as_ref()?.commit == commit;
-                    (exact && report.sync() == v1::Sync::Synced && report.counts?.total == 2)
-                        .then_some(())
-                }
-            })
-            .await
-        }
-    };
-    synced(world.repository.head("dev").unwrap()).await.unwrap();
+    synced(&operator, &world.repository.head("dev").unwrap(), "first").await;
 
     let mut round = 0;
     let mut hit = Vec::new();
@@ -146,16 +163,8 @@ async fn a16_killed_at_every_write_of_a_turn_it_is_ended_by_the_next_start() {
         }) {
             round += 1;
             let repository = &world.repository;
-            let gone = format!("app/passing-{}.yaml", round - 1);
-            std::fs::remove_file(repository.work.join(gone)).unwrap();
-            let name = format!("passing-{round}");
             let value = round.to_string();
-            repository
-                .write(&format!("app/{name}.yaml"), &object(&name, &value))
-                .unwrap();
-            repository
-                .write("app/keep.yaml", &object("keep", &value))
-                .unwrap();
+            change_all(repository, round);
             let fault = |kind: &FaultKind, times| Fault {
                 verb: verb.to_owned(),
                 resource: "configmaps".to_owned(),
@@ -186,9 +195,7 @@ async fn a16_killed_at_every_write_of_a_turn_it_is_ended_by_the_next_start() {
                 // A pass has no such write.
                 world.cluster.heal();
             }
-            synced(commit)
-                .await
-                .unwrap_or_else(|error| panic!("{what}: {error}"));
+            synced(&operator, &commit, &what).await;
             let deleted = world.deleted();
             let expected: Vec<String> = (0..round).map(|n| format!("passing-{n}")).collect();
             let mut unique = deleted.clone();
@@ -207,42 +214,10 @@ async fn a16_killed_at_every_write_of_a_turn_it_is_ended_by_the_next_start() {
 async fn a16_killed_at_every_failpoint_the_next_start_goes_on() {
     use std::os::unix::process::ExitStatusExt as _;
 
-    const LIMIT: Duration = Duration::from_secs(60);
     const KILLED: i32 = 9;
-    let object = |name: &str, value: &str| {
-        format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '{value}'}}\n"
-        )
-    };
-    let world = Installation::new(&[
-        ("app/keep.yaml", &object("keep", "0")),
-        ("app/passing-0.yaml", &object("passing-0", "0")),
-    ])
-    .await
-    .unwrap();
-    let _hub = world.hub().unwrap();
-    let mut operator = world.operator().await.unwrap();
-    world.invite(&mut operator).await.unwrap();
-    let synced = |commit: String, what: String| {
-        let mut operator = operator.clone();
-        async move {
-            eventually(&what, LIMIT, || {
-                let (mut operator, commit) = (operator.clone(), commit.clone());
-                async move {
-                    let status = operator.cluster("c1").await?;
-                    let report = application(&status, "app")?.clone();
-                    let exact = report.revision.as_ref()?.commit == commit;
-                    (exact && report.sync() == v1::Sync::Synced && report.counts?.total == 2)
-                        .then_some(())
-                }
-            })
-            .await
-            .unwrap();
-            operator.cluster("c1").await
-        }
-    };
+    let (world, _hub, operator) = one_to_keep().await;
     let mut agent = world.agent("agent", &[]).unwrap();
-    synced(world.repository.head("dev").unwrap(), "first".to_owned()).await;
+    synced(&operator, &world.repository.head("dev").unwrap(), "first").await;
 
     // An apply each for what stays and what comes, a delete of what leaves.
     let passes = |point: &str| if point == "applied" { 2 } else { 1 };
@@ -253,16 +228,8 @@ async fn a16_killed_at_every_failpoint_the_next_start_goes_on() {
         let round = index + 1;
         agent.kill().await.unwrap();
         let repository = &world.repository;
-        let gone = format!("app/passing-{index}.yaml");
-        std::fs::remove_file(repository.work.join(gone)).unwrap();
-        let (name, value) = (format!("passing-{round}"), round.to_string());
-        repository
-            .write(&format!("app/{name}.yaml"), &object(&name, &value))
-            .unwrap();
-        repository
-            .write("app/keep.yaml", &object("keep", &value))
-            .unwrap();
-        let commit = repository.push(&value, &["dev"]).unwrap();
+        change_all(repository, round);
+        let commit = repository.push(&round.to_string(), &["dev"]).unwrap();
         let mut doomed = world
             .agent_with("agent", &[], &[("FLOTILLA_FAILPOINT", &point)])
             .unwrap();
@@ -272,7 +239,7 @@ async fn a16_killed_at_every_failpoint_the_next_start_goes_on() {
             .unwrap();
         assert_eq!(status.signal(), Some(KILLED), "{point}: {status}");
         agent = world.agent("agent", &[]).unwrap();
-        synced(commit, point.clone()).await;
+        synced(&operator, &commit, &point).await;
         let mut deleted = world.deleted();
         // Killed before the answer came, a delete may be asked for again.
         deleted.dedup();

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use flotilla_tests::eventually;
 use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::installation::Installation;
+use flotilla_tests::test_hub::TestHub;
 use tokio::process::Child;
 
 const LIMIT: Duration = Duration::from_secs(40);
@@ -30,14 +31,7 @@ fn pod(world: &Installation, name: &str) -> Child {
 }
 
 async fn live(world: &Installation, path: &str) -> Option<serde_json::Value> {
-    let request = axum::http::Request::get(path)
-        .body(axum::body::Body::empty())
-        .unwrap();
-    let response = world.cluster.handle(request).await;
-    let found = response.status().is_success();
-    let body = axum::body::Body::new(response.into_body());
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    found.then(|| serde_json::from_slice(&body).unwrap())
+    world.live(path).await.unwrap()
 }
 
 async fn holder(world: &Installation) -> Option<String> {
@@ -55,11 +49,11 @@ async fn leads(world: &Installation, name: &str) {
     .unwrap();
 }
 
-async fn value(world: &Installation, wanted: &str) {
-    let what = format!("the value is {wanted}");
+async fn value(world: &Installation, expected: &str) {
+    let what = format!("the value is {expected}");
     let path = "/api/v1/namespaces/default/configmaps/config";
     eventually(&what, LIMIT, || async {
-        (live(world, path).await?.pointer("/data/value")? == wanted).then_some(())
+        (live(world, path).await?.pointer("/data/value")? == expected).then_some(())
     })
     .await
     .unwrap_or_else(|error| {
@@ -81,23 +75,29 @@ async fn reported(operator: &Operator, commit: &str) {
     .unwrap();
 }
 
+/// An installation without agents, whose cluster is invited.
+async fn invited() -> (Installation, TestHub, Operator) {
+    let world = Installation::new(&[("app/config.yaml", &config_map("one"))])
+        .await
+        .unwrap();
+    let hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    (world, hub, operator)
+}
+
 /// A commit is pushed, applied and reported by whoever leads.
-async fn rolls_out(world: &Installation, operator: &Operator, wanted: &str) {
-    let content = config_map(wanted);
+async fn rolls_out(world: &Installation, operator: &Operator, expected: &str) {
+    let content = config_map(expected);
     world.repository.write("app/config.yaml", &content).unwrap();
-    let commit = world.repository.push(wanted, &["dev"]).unwrap();
-    value(world, wanted).await;
+    let commit = world.repository.push(expected, &["dev"]).unwrap();
+    value(world, expected).await;
     reported(operator, &commit).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a17_n04_a_standby_takes_over_with_the_same_identity_and_floor() {
-    let world = Installation::new(&[("app/config.yaml", &config_map("one"))])
-        .await
-        .unwrap();
-    let _hub = world.hub().unwrap();
-    let mut operator = world.operator().await.unwrap();
-    world.invite(&mut operator).await.unwrap();
+    let (world, _hub, operator) = invited().await;
     let mut first = pod(&world, "first");
     leads(&world, "first").await;
     value(&world, "one").await;
@@ -141,12 +141,7 @@ async fn a17_n04_a_standby_takes_over_with_the_same_identity_and_floor() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a17_a_leader_that_was_stopped_past_its_lease_writes_nothing_when_it_wakes() {
-    let world = Installation::new(&[("app/config.yaml", &config_map("one"))])
-        .await
-        .unwrap();
-    let _hub = world.hub().unwrap();
-    let mut operator = world.operator().await.unwrap();
-    world.invite(&mut operator).await.unwrap();
+    let (world, _hub, operator) = invited().await;
     let first = pod(&world, "first");
     value(&world, "one").await;
     let _second = pod(&world, "second");

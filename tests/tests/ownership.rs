@@ -1,7 +1,7 @@
 //! Many workers and one cluster: applications are renamed, moved between repositories, removed and
 //! re-added, objects move between them, workers are cancelled wherever they are, the agent crashes, people
 //! edit. Judged by the API server: when all is quiet, what is reported Synced is what Git says, and
-//! nothing that somebody wanted all the time was ever deleted.
+//! nothing that somebody desired all the time was ever deleted.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,9 +21,7 @@ use flotilla_agent::policy::{DeleteBudget, Policy};
 use flotilla_agent::reconcile::Reconciler;
 use flotilla_agent::source::{Admission, Source};
 use flotilla_apiserver::{Config, Fault, FaultKind};
-use flotilla_shared::assignment::{
-    ApplicationAssignment, Assignment, Renderer, SyncPolicy, Tombstone,
-};
+use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Tombstone};
 use flotilla_shared::health::SyncState;
 use flotilla_shared::id::{ApplicationName, Epoch, Generation};
 use flotilla_shared::reason::Reason;
@@ -202,23 +200,18 @@ impl World {
     }
 
     fn assignment(&self) -> DecodedAssignment {
-        let one = |place: &Place| ApplicationAssignment {
-            revision: Revision {
-                repository: ["one", "two"][place.0].parse().unwrap(),
-                branch: "dev".parse().unwrap(),
-                commit: self.heads[place.0].parse().unwrap(),
-            },
-            url: format!("file://{}", self.repositories[place.0].bare.display())
-                .parse()
-                .unwrap(),
-            path: place.1.parse().unwrap(),
-            renderer: Renderer::Auto,
-            sync_policy: SyncPolicy::default(),
-            depends_on: Vec::new(),
-            substitute: false,
-            rollout: String::new(),
-            namespace: String::new(),
-            helm: None,
+        let application = |place: &Place| {
+            ApplicationAssignment::new(
+                Revision {
+                    repository: ["one", "two"][place.0].parse().unwrap(),
+                    branch: "dev".parse().unwrap(),
+                    commit: self.heads[place.0].parse().unwrap(),
+                },
+                format!("file://{}", self.repositories[place.0].bare.display())
+                    .parse()
+                    .unwrap(),
+                place.1.parse().unwrap(),
+            )
         };
         DecodedAssignment::of(Assignment {
             epoch: Epoch(1),
@@ -229,7 +222,7 @@ impl World {
             applications: self
                 .assigned
                 .iter()
-                .map(|(name, place)| (name.parse().unwrap(), Box::new(one(place))))
+                .map(|(name, place)| (name.parse().unwrap(), Box::new(application(place))))
                 .collect(),
             tombstones: self
                 .tombstones
@@ -247,7 +240,7 @@ impl World {
         .unwrap()
     }
 
-    fn wanted(&self) -> BTreeSet<String> {
+    fn desired(&self) -> BTreeSet<String> {
         let places = self.assigned.values();
         places
             .flat_map(|place| self.content[place].keys().cloned())
@@ -256,10 +249,10 @@ impl World {
 
     fn assign(&mut self) {
         self.generation += 1;
-        let wanted = self.wanted();
+        let desired = self.desired();
         self.always = Some(match self.always.take() {
-            Some(before) => before.intersection(&wanted).cloned().collect(),
-            None => wanted,
+            Some(before) => before.intersection(&desired).cloned().collect(),
+            None => desired,
         });
         let assignment = Arc::new(self.assignment());
         self.agent.accepted.send_replace(Some(assignment));

@@ -35,9 +35,13 @@ async fn lie(world: &mut World, malice: Malice, reasons: &[&str]) {
     let ack = world.assign(&content).await;
     assert_eq!(ack.verdict(), v1::Verdict::Accepted, "{ack:?}");
     let report = world
-        .report("web", &format!("refused for one of {reasons:?}"), |one| {
-            one.sync() == v1::Sync::Refused && reasons.contains(&one.reason.as_str())
-        })
+        .report(
+            "web",
+            &format!("refused for one of {reasons:?}"),
+            |report| {
+                report.sync() == v1::Sync::Refused && reasons.contains(&report.reason.as_str())
+            },
+        )
         .await;
     world.told(&report.reason).await;
     assert_eq!(world.writes(), before);
@@ -224,8 +228,8 @@ async fn g06_trees_with_hostile_names_are_refused() {
         let content = world.content(&commit);
         world.assign(&content).await;
         let report = world
-            .report("web", &format!("{name:?} is refused"), |one| {
-                one.sync() == v1::Sync::Refused
+            .report("web", &format!("{name:?} is refused"), |report| {
+                report.sync() == v1::Sync::Refused
             })
             .await;
         world.told(&report.reason).await;
@@ -341,7 +345,7 @@ async fn g04_credentials_are_sent_to_their_host_read_anew_and_never_told() {
         asked
             .iter()
             .skip(before)
-            .all(|one| one.authorization.is_none())
+            .all(|request| request.authorization.is_none())
     );
 }
 
@@ -399,16 +403,21 @@ fn serving_itself(name: &str, years: (i32, i32)) -> (rcgen::Certificate, rcgen::
     (own.self_signed(&key).unwrap(), key)
 }
 
-/// As git takes it: where that very certificate is given, and for its own name and dates only.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g05_a_certificate_that_serves_itself_is_taken_where_it_is_given() {
+/// A repository with a commit, and a server of it.
+async fn served() -> (tempfile::TempDir, Repository, GitServer) {
     flotilla_shared::tls::install_provider();
     let directory = tempfile::tempdir().unwrap();
     let repository = Repository::create(directory.path(), "fleet").unwrap();
     repository.push("first", &["prod"]).unwrap();
-    let server = GitServer::start(&directory.path().join("served"), "127.0.0.1:0")
-        .await
-        .unwrap();
+    let path = directory.path().join("served");
+    let server = GitServer::start(&path, "127.0.0.1:0").await.unwrap();
+    (directory, repository, server)
+}
+
+/// As git takes it: where that very certificate is given, and for its own name and dates only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g05_a_certificate_that_serves_itself_is_taken_where_it_is_given() {
+    let (directory, _repository, server) = served().await;
     let cache = directory.path().join("cache");
     let ask = |base: &str, roots: Option<String>| {
         let (cache, url) = (cache.clone(), format!("{base}/fleet.git"));
@@ -423,7 +432,7 @@ async fn g05_a_certificate_that_serves_itself_is_taken_where_it_is_given() {
         let error = ask(&base, roots).await.unwrap().unwrap_err().to_string();
         assert!(error.contains("ca.crt"), "it names the way: {error}");
     }
-    for (name, years, wanted) in [
+    for (name, years, expected) in [
         ("git.example.com", (2000, 2200), "another host name"),
         ("localhost", (2000, 2001), "expired"),
         ("localhost", (2190, 2200), "not valid yet"),
@@ -431,7 +440,7 @@ async fn g05_a_certificate_that_serves_itself_is_taken_where_it_is_given() {
         let (wrong, key) = serving_itself(name, years);
         let base = front(&server, &wrong, &key).await;
         let error = ask(&base, Some(wrong.pem())).await.unwrap().unwrap_err();
-        assert!(error.to_string().contains(wanted), "{wanted}: {error}");
+        assert!(error.to_string().contains(expected), "{expected}: {error}");
     }
     assert_eq!(
         server.asked().len(),
@@ -445,13 +454,7 @@ async fn g05_a_certificate_that_serves_itself_is_taken_where_it_is_given() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g05_other_roots_and_other_names_get_no_credentials() {
-    flotilla_shared::tls::install_provider();
-    let directory = tempfile::tempdir().unwrap();
-    let repository = Repository::create(directory.path(), "fleet").unwrap();
-    repository.push("first", &["prod"]).unwrap();
-    let server = GitServer::start(&directory.path().join("served"), "127.0.0.1:0")
-        .await
-        .unwrap();
+    let (directory, _repository, server) = served().await;
     let (good, root) = with_tls(&server, &["localhost"]).await;
     let (misnamed, other_root) = with_tls(&server, &["git.example.com"]).await;
     let cache = directory.path().join("cache");

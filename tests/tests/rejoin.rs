@@ -18,15 +18,15 @@ use jiff::{SignedDuration, Timestamp};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-async fn is(operator: &Operator, wanted: v1::Connection) {
-    eventually(wanted.as_str_name(), LIMIT, || {
+async fn is(operator: &Operator, expected: v1::Connection) {
+    eventually(expected.as_str_name(), LIMIT, || {
         let mut api = operator.api.clone();
         async move {
             let request = v1::GetClusterRequest {
                 name: "c1".to_owned(),
             };
             let cluster = api.get_cluster(request).await.ok()?.into_inner().cluster?;
-            (cluster.connection() == wanted).then_some(())
+            (cluster.connection() == expected).then_some(())
         }
     })
     .await
@@ -94,11 +94,7 @@ async fn ask(world: &Installation, method: &str, body: &str) -> Option<serde_jso
         .header("content-type", "application/merge-patch+json")
         .body(axum::body::Body::from(body.to_owned()))
         .unwrap();
-    let response = world.cluster.handle(request).await;
-    let found = response.status().is_success();
-    let body = axum::body::Body::new(response.into_body());
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    found.then(|| serde_json::from_slice(&body).unwrap())
+    world.ask(request).await.unwrap()
 }
 
 async fn is_as_in_git(world: &Installation) {

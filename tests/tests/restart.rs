@@ -42,14 +42,7 @@ async fn world(objects: usize) -> Installation {
 }
 
 async fn get(world: &Installation, path: &str) -> Option<Value> {
-    let request = axum::http::Request::get(path)
-        .body(axum::body::Body::empty())
-        .unwrap();
-    let response = world.cluster.handle(request).await;
-    let found = response.status().is_success();
-    let body = axum::body::Body::new(response.into_body());
-    let body = axum::body::to_bytes(body, 16 << 20).await.unwrap();
-    found.then(|| serde_json::from_slice(&body).unwrap())
+    world.live(path).await.unwrap()
 }
 
 async fn count(world: &Installation, namespace: &str, plural: &str) -> usize {

@@ -20,7 +20,7 @@ async fn online(operator: &mut Operator, what: &str) {
     let deadline = tokio::time::Instant::now() + LIMIT;
     loop {
         let cluster = operator.cluster("c1").await;
-        if cluster.is_some_and(|one| one.connection() == v1::Connection::Online) {
+        if cluster.is_some_and(|cluster| cluster.connection() == v1::Connection::Online) {
             return;
         }
         assert!(tokio::time::Instant::now() < deadline, "{what}: not online");

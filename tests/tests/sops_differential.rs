@@ -56,8 +56,8 @@ impl Sops {
             .arg(file)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        output.status.success().then_some(output.stdout).ok_or(said)
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.success().then_some(output.stdout).ok_or(text)
     }
 
     /// What it makes of a file with these contents; it stays where it is.
@@ -136,7 +136,7 @@ impl Tally {
     fn check(&mut self, sops: &Sops, name: &str, plain: &[u8], rules: &[&str]) {
         let place = || format!("{name} {rules:?}: {}", String::from_utf8_lossy(plain));
         let sealed = sops.seal(name, plain, rules);
-        let sealed = sealed.unwrap_or_else(|said| panic!("{}: {said}", place()));
+        let sealed = sealed.unwrap_or_else(|text| panic!("{}: {text}", place()));
         let without = ours(name, &sealed, 0..0);
         if !matches!(without, Err(Error::DataKey(_))) {
             self.wrong
@@ -144,13 +144,13 @@ impl Tally {
         }
         let theirs = match sops.open(name) {
             Ok(theirs) => meaning(name, &theirs),
-            Err(said) if ours(name, &sealed, 0..2).is_err() => {
-                eprintln!("{}: sops says {said}", place());
+            Err(text) if ours(name, &sealed, 0..2).is_err() => {
+                eprintln!("{}: sops says {text}", place());
                 self.neither += 1;
                 return;
             }
-            Err(said) => {
-                self.wrong.push(format!("{}: sops says {said}", place()));
+            Err(text) => {
+                self.wrong.push(format!("{}: sops says {text}", place()));
                 return;
             }
         };

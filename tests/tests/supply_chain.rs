@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flotilla_tests::programs;
 use serde_json::Value;
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
@@ -97,8 +98,11 @@ fn faults(package: &Value, licences: &BTreeSet<String>, banned: &BTreeSet<String
     let mut alternatives = licence
         .split(" OR ")
         .map(str::trim)
-        .filter(|one| !one.is_empty());
-    let is_allowed = |all: &str| all.split(" AND ").all(|one| licences.contains(one.trim()));
+        .filter(|licence| !licence.is_empty());
+    let is_allowed = |all: &str| {
+        all.split(" AND ")
+            .all(|licence| licences.contains(licence.trim()))
+    };
     if !alternatives.any(is_allowed) {
         faults.push(format!("{name} is under {licence}"));
     }
@@ -113,18 +117,8 @@ fn sc01_only_what_is_allowed_is_linked() {
         licences.contains("MIT") && banned.contains("openssl"),
         "{licences:?} {banned:?}"
     );
-    let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let platform = ["--filter-platform", "x86_64-unknown-linux-gnu"];
+    let metadata = programs::metadata(&platform).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     assert!(packages.len() > 200, "{}", packages.len());
     // Only what is resolved for the platform: the lock file knows other systems' packages, too.
@@ -192,12 +186,8 @@ fn sc03_the_bill_of_materials_names_all_that_is_linked() {
             .arg(program)
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let bill: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let bill = programs::printed(output).unwrap();
+        let bill: Value = serde_json::from_slice(&bill).unwrap();
         assert_eq!(bill["bomFormat"], "CycloneDX");
         assert_eq!(bill["metadata"]["component"]["name"], program);
         let components = bill["components"].as_array().unwrap();
@@ -220,13 +210,17 @@ fn sc03_the_bill_of_materials_names_all_that_is_linked() {
             let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
             (name != program).then(|| format!("pkg:cargo/{name}@{version}"))
         });
-        let missing: BTreeSet<String> = linked.filter(|one| !named.contains(one)).collect();
+        let missing: BTreeSet<String> = linked.filter(|package| !named.contains(package)).collect();
         assert!(missing.is_empty(), "{program}: {missing:?}");
-        assert!(named.iter().any(|one| one.starts_with("pkg:cargo/ring@")));
+        assert!(
+            named
+                .iter()
+                .any(|package| package.starts_with("pkg:cargo/ring@"))
+        );
         assert!(
             !named
                 .iter()
-                .any(|one| one.starts_with("pkg:cargo/openssl@"))
+                .any(|package| package.starts_with("pkg:cargo/openssl@"))
         );
     }
 }
@@ -247,12 +241,7 @@ fn built(selection: &[&str]) -> BTreeSet<String> {
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = String::from_utf8(programs::printed(output).unwrap()).unwrap();
     let lines = text.lines().filter(|line| !line.is_empty());
     lines
         .map(|line| line.trim_end_matches(" (*)").to_owned())
@@ -301,13 +290,7 @@ fn names(source: &str, dependency: &str) -> bool {
 #[test]
 fn every_dependency_is_named_in_the_source_of_who_has_it() {
     // As cargo-machete finds it, which CI would have to compile for minutes.
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output = Command::new(cargo)
-        .args(["metadata", "--no-deps", "--locked", "--format-version", "1"])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let metadata = programs::metadata(&["--no-deps"]).unwrap();
     let (mut unused, mut seen) = (Vec::new(), 0);
     for package in metadata["packages"].as_array().unwrap() {
         let manifest = Path::new(package["manifest_path"].as_str().unwrap());

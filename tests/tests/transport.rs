@@ -17,7 +17,7 @@ use flotilla_shared::id::ClusterName;
 use flotilla_tests::eventually;
 use flotilla_tests::proxy::{Proxy, Weather};
 use flotilla_tests::raw_codec::Raw;
-use flotilla_tests::simulated::{Agent, Seen, accepted};
+use flotilla_tests::simulated::{Agent, Seen, accepted, hello, message};
 use flotilla_tests::test_hub::TestHub;
 use prost::Message as _;
 use rand::rngs::StdRng;
@@ -42,18 +42,6 @@ async fn channel(hub: &TestHub, uri: &str) -> Channel {
 async fn connection(hub: &TestHub, name: &str) -> v1::Connection {
     let mut operator = hub.operator("ada").await.unwrap();
     operator.cluster(name).await.unwrap().connection()
-}
-
-fn hello() -> v1::AgentMessage {
-    message(v1::agent_message::Body::Hello(v1::Hello {
-        protocol_min: 1,
-        protocol_max: 1,
-        ..v1::Hello::default()
-    }))
-}
-
-fn message(body: v1::agent_message::Body) -> v1::AgentMessage {
-    v1::AgentMessage { body: Some(body) }
 }
 
 /// Nothing is closed and something does not arrive any more: both ends must notice in time.

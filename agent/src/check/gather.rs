@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     Asked, CertificateFacts, CheckFacts, DiskFacts, Fact, KeyFile, Kind, LeaseFacts,
-    RepositoryFacts, Right, wanted,
+    RepositoryFacts, Right, to_install, to_run,
 };
 use crate::api::discovery::Discovery;
 use crate::api::{Api, access};
@@ -43,7 +43,7 @@ pub(crate) async fn gather(args: &Check) -> CheckFacts {
     let mut facts = CheckFacts {
         now: Timestamp::now(),
         pre: args.pre,
-        namespace: args.namespace.clone(),
+        namespace: args.api.namespace.clone(),
         kubernetes: Err(String::new()),
         has_namespace: None,
         rights: Vec::new(),
@@ -79,13 +79,13 @@ fn text(value: &Value, pointer: &str) -> String {
 /// What the API server is asked for.
 async fn cluster(args: &Check, facts: &mut CheckFacts) -> Fact<String> {
     let plain = |error: &dyn std::fmt::Display| error.to_string();
-    let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
+    let (kubeconfig, context) = (args.api.kubeconfig.as_deref(), args.api.context.as_deref());
     let client = access::client(kubeconfig, context, access::CHECK_INTERVAL)
         .await
         .map_err(|error| format!("{error:#}"))?;
     let api = Api::new(client, RATE, Fence::open(), Metrics::default());
     let version = api.get("/version").await.map_err(|error| plain(&error))?;
-    let namespace = &args.namespace;
+    let namespace = &args.api.namespace;
     let found = api.find(&format!("/api/v1/namespaces/{namespace}")).await;
     facts.has_namespace = Some(
         found
@@ -118,7 +118,10 @@ async fn cluster(args: &Check, facts: &mut CheckFacts) -> Fact<String> {
         Ok(policy) => policy.service_accounts.clone(),
         Err(_) => Default::default(),
     };
-    let rights = wanted(args.pre, namespace, &kinds, &accounts);
+    let rights = match args.pre {
+        true => to_install(namespace),
+        false => to_run(namespace, &kinds, &accounts),
+    };
     let asked = rights.into_iter().map(|right| {
         let api = &api;
         async move {

@@ -47,17 +47,12 @@ fn right(
     }
 }
 
-/// What is needed to install (`pre`), or to run: the agent's records, the kinds that it applies, and the
-/// accounts that it writes as.
-pub(crate) fn wanted(
-    pre: bool,
+/// What the agent needs to run: its records, the kinds that it applies, and the accounts that it writes as.
+pub(crate) fn to_run(
     namespace: &str,
     kinds: &[Kind],
     accounts: &BTreeMap<String, String>,
 ) -> Vec<Right> {
-    if pre {
-        return install(namespace);
-    }
     let mut all = Vec::new();
     let records = "its records";
     for verb in ["get", "list", "create", "patch", "delete"] {
@@ -95,7 +90,7 @@ pub(crate) fn wanted(
 }
 
 /// What whoever installs the agent needs.
-fn install(namespace: &str) -> Vec<Right> {
+pub(crate) fn to_install(namespace: &str) -> Vec<Right> {
     let rbac = "rbac.authorization.k8s.io";
     let mut all = Vec::new();
     for (group, resource, inside) in [

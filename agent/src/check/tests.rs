@@ -34,7 +34,7 @@ fn good() -> CheckFacts {
         group: "apps".to_owned(),
         resource: "deployments".to_owned(),
     }];
-    let rights = wanted(false, "flotilla-system", &kinds, &closed.service_accounts);
+    let rights = to_run("flotilla-system", &kinds, &closed.service_accounts);
     let file = |name: &str| KeyFile {
         name: name.to_owned(),
         written: Some(at("2029-12-01T00:00:00Z")),
@@ -284,7 +284,7 @@ fn before_the_installation_it_is_the_installers_rights_that_count() {
         has_namespace: Some(Ok(false)),
         lease: None,
         certificate: None,
-        rights: wanted(true, "flotilla-system", &[], &Default::default())
+        rights: to_install("flotilla-system")
             .into_iter()
             .map(|right| Asked {
                 right,

@@ -79,10 +79,10 @@ impl Cluster {
             path: &path,
         };
         let asked = request.tenure.moment();
-        let wanted = request.tenure.wanted(&desired.object);
+        let baseline = request.tenure.baseline(&desired.object);
         if let Some(fact) = &request.fact {
             body = takeover
-                .prepare(desired, wanted.as_ref(), fact, request.drift)
+                .prepare(desired, baseline.as_ref(), fact, request.drift)
                 .await?;
         }
         let bytes = body.map(|body| body.to_string().into_bytes());
@@ -133,9 +133,9 @@ impl Cluster {
             other => other?,
         };
         // While it was on its way, the tenure may have come to want something else.
-        let applied = wanted
-            .filter(|wanted| wanted.desired.digest == desired.digest)
-            .map(|wanted| wanted.key);
+        let applied = baseline
+            .filter(|baseline| baseline.desired.digest == desired.digest)
+            .map(|baseline| baseline.key);
         request.tenure.learn(&desired.object, &live, asked, applied);
         let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
         Ok(Applied {

@@ -37,7 +37,11 @@ impl Pass<'_> {
                 // It cannot be known: what an autoscaler set once may be its still.
                 Some(None) | None => fact.was_autoscaled,
             };
-            Fact::set_autoscaled(Arc::make_mut(fact), is_target);
+            let fact: &mut Fact = Arc::make_mut(fact);
+            match is_target {
+                true => fact.leave_replicas(),
+                false => fact.compare_replicas(),
+            }
         }
     }
 

@@ -85,13 +85,13 @@ pub fn desired(
                 });
                 metadata.insert("name".to_owned(), json!(object.name));
             }
-            mark(metadata, &object.namespace, setting.application);
+            set_owner(metadata, &object.namespace, setting.application);
         }
     }
     Desired::new(object, manifest.version().to_owned(), &value)
 }
 
-fn mark(metadata: &mut Map<String, Value>, namespace: &str, application: &str) {
+fn set_owner(metadata: &mut Map<String, Value>, namespace: &str, application: &str) {
     for field in SERVER_FIELDS {
         metadata.remove(field);
     }

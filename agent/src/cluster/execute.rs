@@ -219,8 +219,7 @@ impl Pass<'_> {
         let fact = request.fact.as_ref();
         let is_applied = fact.is_some_and(|fact| fact.applied_by_us);
         let word = fact.map_or("", |fact| fact.prune.as_str());
-        let is_protected = self.input.policy.is_protected(&request.desired.object);
-        match forbids(word, is_protected) {
+        match forbids(word, &self.input.policy, &request.desired.object) {
             _ if !is_applied => Some("it is not made anew: it does not show that it is ours"),
             None => None,
             Some((Reason::PruneDisabled, _)) => {
@@ -242,14 +241,14 @@ impl Pass<'_> {
                 let Step::Prune(object, uid) = step else {
                     continue;
                 };
-                // What was planned before a newer assignment, or before another application wanted the
+                // What was planned before a newer assignment, or before another application desired the
                 // object, is not done after it.
                 let application = self.input.application.as_str();
-                let is_wanted = {
+                let is_desired = {
                     let claims = self.input.claims.borrow();
-                    !claims.complete || claims.wanted_by_another(object, application)
+                    !claims.complete || claims.desired_by_another(object, application)
                 };
-                if cancel.is_cancelled() || is_wanted {
+                if cancel.is_cancelled() || is_desired {
                     self.again = false;
                     return;
                 }
@@ -260,7 +259,7 @@ impl Pass<'_> {
                     uid,
                     version: version.as_deref().unwrap_or_default(),
                     application,
-                    is_protected: self.input.policy.is_protected(object),
+                    policy: &self.input.policy,
                     tenure: &self.tenure,
                 };
                 let deleted = self.cluster.prune(&self.api, &removal).await;

@@ -15,7 +15,7 @@ use super::Cluster;
 use super::apply::Conflicts;
 use super::inventory_store::Stored;
 use super::pass::{DesiredState, Memory, Pass, PassInput};
-use super::preview::differences;
+use super::preview::{Values, differences};
 use crate::api::Error;
 use crate::observe::fields;
 use crate::plan::{Desired, FORCE_ANNOTATION, IMMUTABLE_ANNOTATION, Step, forbids};
@@ -98,12 +98,16 @@ impl Pass<'_> {
             ));
         }
         let mut result = ApplicationChanges::default();
-        let mut ask: Vec<(Arc<Desired>, bool)> = Vec::new();
+        let mut ask: Vec<(Arc<Desired>, Conflicts)> = Vec::new();
         for step in made.apply.iter().flatten() {
             if let Step::Apply { index, drift, .. } = step
                 && let Some(desired) = self.desired.get(*index)
             {
-                ask.push((Arc::clone(desired), *drift));
+                let conflicts = match *drift {
+                    true => Conflicts::Force,
+                    false => Conflicts::Refuse,
+                };
+                ask.push((Arc::clone(desired), conflicts));
             }
         }
         for step in made.rest.iter().chain(made.prune.iter().flatten()) {
@@ -111,8 +115,11 @@ impl Pass<'_> {
                 Step::Unchanged(_) => result.unchanged += 1,
                 // It waits for a wave, a hook or another application, and comes then.
                 Step::Skip(object, Reason::DependencyNotReady, _) => {
-                    let desired = self.desired.iter().find(|one| one.object == *object);
-                    ask.extend(desired.map(|one| (Arc::clone(one), false)));
+                    let desired = self
+                        .desired
+                        .iter()
+                        .find(|desired| desired.object == *object);
+                    ask.extend(desired.map(|desired| (Arc::clone(desired), Conflicts::Refuse)));
                 }
                 Step::Skip(object, Reason::UnknownKind, _) if coming.brings_kind_of(object) => {
                     let words = "its definition comes with the same commit";
@@ -139,7 +146,9 @@ impl Pass<'_> {
         ask.truncate(MAX_ASKED);
         let pass = &self;
         let tried: Vec<Change> = futures::stream::iter(ask)
-            .map(|(desired, drift)| async move { pass.tried(&desired, drift, coming).await })
+            .map(
+                |(desired, conflicts)| async move { pass.tried(&desired, conflicts, coming).await },
+            )
             .buffered(AT_ONCE)
             .collect()
             .await;
@@ -154,9 +163,9 @@ impl Pass<'_> {
     }
 
     /// One object: what its apply would do.
-    async fn tried(&self, desired: &Desired, drift: bool, coming: &Coming) -> Change {
+    async fn tried(&self, desired: &Desired, conflicts: Conflicts, coming: &Coming) -> Change {
         let object = &desired.object;
-        match self.try_apply(desired, drift).await {
+        match self.try_apply(desired, conflicts).await {
             Ok(None) => change(object, Action::Created, None, ""),
             Ok(Some(fields)) if fields.is_empty() => change(object, Action::Unchanged, None, ""),
             Ok(Some(fields)) => Change {
@@ -194,11 +203,11 @@ impl Pass<'_> {
     async fn try_apply(
         &self,
         desired: &Desired,
-        drift: bool,
+        conflicts: Conflicts,
     ) -> Result<Option<Vec<String>>, Error> {
         let path = self.path(desired).await?;
         let live = self.api.find(&path).await?;
-        let is_forced = drift
+        let is_forced = conflicts == Conflicts::Force
             || self.input.sync_policy.force_conflicts
             || desired.directive(FORCE_ANNOTATION) == "true";
         let conflicts = match is_forced {
@@ -220,17 +229,16 @@ impl Pass<'_> {
             return Ok(None);
         };
         self.without_foreign(desired, &mut next);
-        let is_secret = desired.object.kind == "Secret" && desired.object.group.is_empty();
-        let fields = differences(&live, &next, is_secret);
+        let fields = differences(&live, &next, Values::of(&desired.object));
         let mut paths: Vec<String> = fields.into_iter().map(|field| field.path).collect();
-        let wanted = self.tenure.wanted(&desired.object);
+        let baseline = self.tenure.baseline(&desired.object);
         let value = desired.value();
         let fact = self.facts.get(&desired.object);
         let is_scaled = fact.is_some_and(|fact| fact.is_autoscaled);
         paths.retain(|path| {
-            let is_left = wanted
+            let is_left = baseline
                 .as_ref()
-                .is_some_and(|wanted| wanted.skips(&live, &value, path));
+                .is_some_and(|baseline| baseline.skips(&live, &value, path));
             !(is_left || is_scaled && path == "/spec/replicas")
         });
         Ok(Some(paths))
@@ -269,18 +277,16 @@ impl Pass<'_> {
         let Some(fact) = self.facts.get(&desired.object) else {
             return false;
         };
-        let is_protected = self.input.policy.is_protected(&desired.object);
         desired.directive(IMMUTABLE_ANNOTATION) == "recreate"
             && fact.applied_by_us
-            && forbids(&fact.prune, is_protected).is_none()
+            && forbids(&fact.prune, &self.input.policy, &desired.object).is_none()
     }
 }
 
 /// A change without fields. Of a Secret the API server's words are not passed on: they may quote it.
 fn change(object: &ObjectRef, action: Action, reason: Option<Reason>, message: &str) -> Change {
-    let is_secret = object.kind == "Secret" && object.group.is_empty();
-    let message = match (is_secret, action) {
-        (true, Action::Failed) => "",
+    let message = match (Values::of(object), action) {
+        (Values::Masked, Action::Failed) => "",
         _ => message,
     };
     Change {

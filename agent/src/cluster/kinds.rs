@@ -84,9 +84,9 @@ impl Cluster {
         discovery.refresh(&self.api, sought).await?;
         let mut resources = BTreeMap::new();
         let mut unknown = BTreeSet::new();
-        for wanted in desired {
-            let object = &wanted.object;
-            match discovery.find(&object.group, &wanted.version, &object.kind) {
+        for entry in desired {
+            let object = &entry.object;
+            match discovery.find(&object.group, &entry.version, &object.kind) {
                 Some(resource) => {
                     resources.insert(object.clone(), resource.clone());
                 }

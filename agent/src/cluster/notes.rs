@@ -67,20 +67,20 @@ impl Pass<'_> {
     /// Every object that is there, as it is.
     pub(super) fn note_all(&mut self, observed: &Observed) {
         let desired = Arc::clone(&self.desired);
-        for wanted in desired.iter() {
-            let Some(fact) = self.facts.get(&wanted.object) else {
+        for entry in desired.iter() {
+            let Some(fact) = self.facts.get(&entry.object) else {
                 continue;
             };
             let mut health = fact.health.clone();
             if observed
                 .live
-                .get(&wanted.object)
+                .get(&entry.object)
                 .is_some_and(|live| live.overdue)
             {
                 health = ObjectHealth::failed("it is over its deadline");
             }
             self.note(
-                &wanted.object,
+                &entry.object,
                 Action::Unchanged,
                 health,
                 None,
@@ -89,7 +89,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Hooks that are through are remembered for as long as their content is wanted.
+    /// Hooks that are through are remembered for as long as their content is desired.
     pub(super) fn finish_hooks(&mut self) {
         let hooks = self.desired.iter().filter(|d| d.hook().is_some());
         let finished: BTreeSet<ObjectRef> = hooks

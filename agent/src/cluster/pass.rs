@@ -65,7 +65,7 @@ pub struct PassInput {
     pub claims: watch::Receiver<Arc<Claims>>,
     /// Look and plan, and write nothing.
     pub frozen: bool,
-    /// What is meant by what is wanted.
+    /// What is meant by the desired state.
     pub intent: Intent,
     /// An application that has to be healthy before anything of this one changes.
     pub waits_for: Option<ApplicationName>,
@@ -294,7 +294,7 @@ impl Pass<'_> {
         self.execute(&made, stored, cancel).await
     }
 
-    /// Looks at everything that is wanted or remembered, and plans.
+    /// Looks at everything that is desired or remembered, and plans.
     pub(super) async fn observe(&mut self, stored: &Stored) -> Result<(Plan, Observed), Error> {
         let (resources, unknown_kinds, complete) = self
             .cluster

@@ -147,19 +147,18 @@ impl Pass<'_> {
     /// One object: live against what an apply would make of it.
     async fn change(&self, desired: Arc<Desired>) -> ObjectChange {
         let mut change = ObjectChange::of(desired.object.clone(), Action::Updated);
-        let is_secret = desired.object.kind == "Secret" && desired.object.group.is_empty();
         match self.dry_run(&desired).await {
             Ok((None, _)) => change.action = Action::Created,
             Ok((Some(live), mut next)) => {
                 self.without_foreign(&desired, &mut next);
-                change.fields = differences(&live, &next, is_secret);
+                change.fields = differences(&live, &next, Values::of(&desired.object));
                 if change.fields.is_empty() {
                     change.action = Action::Unchanged;
                 }
             }
             // Somebody's item has the name of one in Git: the apply clears it first, a dry run cannot.
             Err(error) if !error.duplicates.is_empty() && self.differs(&desired).is_some() => {
-                match self.compared(&desired, is_secret).await {
+                match self.compared(&desired).await {
                     Ok(fields) => change.fields = fields,
                     Err(error) => change.message = plain_line(&error.message, 300),
                 }
@@ -178,10 +177,10 @@ impl Pass<'_> {
         if self.input.sync_policy.drift != Drift::Correct && self.differs(desired).is_none() {
             return;
         }
-        let Some(wanted) = self.tenure.wanted(&desired.object) else {
+        let Some(baseline) = self.tenure.baseline(&desired.object) else {
             return;
         };
-        let found = wanted.foreign(next, &desired.value(), &self.cluster.reader(), MAX_FIELDS);
+        let found = baseline.foreign(next, &desired.value(), &self.cluster.reader(), MAX_FIELDS);
         for pointer in found.into_iter().flat_map(|found| found.pointers).rev() {
             remove(next, &pointer);
         }
@@ -196,24 +195,20 @@ impl Pass<'_> {
     }
 
     /// Those fields with their values, without asking the API server what it would make of them.
-    async fn compared(
-        &self,
-        desired: &Desired,
-        is_secret: bool,
-    ) -> Result<Vec<FieldChange>, Error> {
+    async fn compared(&self, desired: &Desired) -> Result<Vec<FieldChange>, Error> {
         let resource = self
             .cluster
             .resource(&desired.object, &desired.version)
             .await?;
         let path = resource.object(&desired.object.namespace, &desired.object.name);
         let live = self.api.find(&path).await?.unwrap_or_default();
-        let wanted = desired.value();
+        let value = desired.value();
         let mut found = Found {
-            is_secret,
+            values: Values::of(&desired.object),
             fields: Vec::new(),
         };
         for pointer in self.differs(desired).unwrap_or_default() {
-            found.push(pointer, live.pointer(pointer), wanted.pointer(pointer));
+            found.push(pointer, live.pointer(pointer), value.pointer(pointer));
         }
         Ok(found.fields)
     }
@@ -271,10 +266,27 @@ fn remove(value: &mut Value, pointer: &str) {
     }
 }
 
+/// Whether an object's values may be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    Shown,
+    /// A Secret's: only which of them change.
+    Masked,
+}
+
+impl Values {
+    pub(super) fn of(object: &ObjectRef) -> Self {
+        match object.kind == "Secret" && object.group.is_empty() {
+            true => Self::Masked,
+            false => Self::Shown,
+        }
+    }
+}
+
 /// Fields in which two objects differ.
-pub(super) fn differences(live: &Value, next: &Value, is_secret: bool) -> Vec<FieldChange> {
+pub(super) fn differences(live: &Value, next: &Value, values: Values) -> Vec<FieldChange> {
     let mut found = Found {
-        is_secret,
+        values,
         fields: Vec::new(),
     };
     found.walk(live, next, &mut String::new());
@@ -282,14 +294,14 @@ pub(super) fn differences(live: &Value, next: &Value, is_secret: bool) -> Vec<Fi
 }
 
 struct Found {
-    is_secret: bool,
+    values: Values,
     fields: Vec<FieldChange>,
 }
 
 impl Found {
     fn push(&mut self, path: &str, live: Option<&Value>, next: Option<&Value>) {
-        let is_masked =
-            self.is_secret && (path.starts_with("/data") || path.starts_with("/stringData"));
+        let is_masked = self.values == Values::Masked
+            && (path.starts_with("/data") || path.starts_with("/stringData"));
         let text = |value: Option<&Value>| match value {
             None => String::new(),
             Some(_) if is_masked => MASKED.to_owned(),
@@ -356,7 +368,7 @@ mod tests {
             "data": {"password": "b2xk", "gone": "eA=="}, "status": {"x": 1}});
         let next = json!({"metadata": {"resourceVersion": "2", "labels": {"a/b": "y"}},
             "data": {"password": "bmV3"}});
-        let fields = differences(&live, &next, true);
+        let fields = differences(&live, &next, Values::Masked);
         let shown: Vec<(&str, &str, &str)> = fields
             .iter()
             .map(|f| (f.path.as_str(), f.live.as_str(), f.desired.as_str()))
@@ -369,6 +381,6 @@ mod tests {
                 ("/metadata/labels/a~1b", "\"x\"", "\"y\""),
             ]
         );
-        assert_eq!(differences(&live, &next, false)[1].live, "\"b2xk\"");
+        assert_eq!(differences(&live, &next, Values::Shown)[1].live, "\"b2xk\"");
     }
 }

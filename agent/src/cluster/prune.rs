@@ -11,6 +11,7 @@ use crate::observe::facts::annotation;
 use crate::observe::fields;
 use crate::observe::views::Tenure;
 use crate::plan::{APPLICATION_ANNOTATION, Marks, PRUNE_ANNOTATION, forbids};
+use crate::policy::Policy;
 
 pub(super) struct Removal<'a> {
     pub(super) object: &'a ObjectRef,
@@ -20,8 +21,8 @@ pub(super) struct Removal<'a> {
     pub(super) version: &'a str,
     /// Whose it has to be.
     pub(super) application: &'a str,
-    /// Whether its kind is only deleted after a confirmation.
-    pub(super) is_protected: bool,
+    /// Which kinds are only deleted after a confirmation.
+    pub(super) policy: &'a Policy,
     pub(super) tenure: &'a Tenure,
 }
 
@@ -72,7 +73,7 @@ impl Cluster {
             return Ok(Deleted::Unmarked);
         }
         let word = annotation(&live, PRUNE_ANNOTATION);
-        if let Some((reason, message)) = forbids(word, removal.is_protected) {
+        if let Some((reason, message)) = forbids(word, removal.policy, object) {
             return Ok(Deleted::Held(reason, message));
         }
         match delete(api, &path, uid, "Background").await {

@@ -41,11 +41,11 @@ impl Takeover<'_> {
     pub(super) async fn prepare(
         &self,
         desired: &Desired,
-        wanted: Option<&Baseline>,
+        baseline: Option<&Baseline>,
         fact: &Fact,
         drift: Drift,
     ) -> Result<Option<Value>, Error> {
-        let rules = wanted.filter(|wanted| wanted.has_rules());
+        let rules = baseline.filter(|baseline| baseline.has_rules());
         let takes_people = drift == Drift::Correct && fact.has_foreign;
         let value = desired.value();
         let leaves_replicas = fact.is_autoscaled || value.pointer(REPLICAS).is_none();
@@ -59,7 +59,7 @@ impl Takeover<'_> {
         };
         live = self
             .claim(live, &|live| {
-                let people = wanted.filter(|_| takes_people);
+                let people = baseline.filter(|_| takes_people);
                 let people = people.and_then(|w| w.claim(live, &value, &self.reader));
                 let with_people = replaced(live, people);
                 let manager = self.reader.manager;
@@ -211,7 +211,7 @@ fn leave(
     whole: &Value,
     here: Option<&Value>,
     live: &Value,
-    wanted: &Baseline,
+    baseline: &Baseline,
     path: &mut String,
 ) {
     match body {
@@ -222,13 +222,13 @@ fn leave(
                 path.push('/');
                 path.push_str(&key.replace('~', "~0").replace('/', "~1"));
                 let below = here.and_then(|here| here.get(&key));
-                if wanted.skips(live, whole, path) {
+                if baseline.skips(live, whole, path) {
                     match below {
                         Some(value) => map.insert(key, value.clone()),
                         None => map.remove(&key),
                     };
                 } else if let Some(inner) = map.get_mut(&key) {
-                    leave(inner, whole, below, live, wanted, path);
+                    leave(inner, whole, below, live, baseline, path);
                 }
                 path.truncate(length);
             }
@@ -239,7 +239,7 @@ fn leave(
                 path.push('/');
                 path.push_str(&index.to_string());
                 let below = here.and_then(|here| same_item(here, item, index));
-                leave(item, whole, below, live, wanted, path);
+                leave(item, whole, below, live, baseline, path);
                 path.truncate(length);
             }
         }
@@ -247,7 +247,7 @@ fn leave(
     }
 }
 
-/// The live item that a wanted one is: by name where it has one, else by place.
+/// The live item that a desired one is: by name where it has one, else by place.
 fn same_item<'v>(live: &'v Value, item: &Value, index: usize) -> Option<&'v Value> {
     let items = live.as_array()?;
     match item.get("name") {

@@ -15,7 +15,7 @@ use flotilla_shared::report::plain_object;
 use flotilla_shared::revision::{RepositoryUrl, TreePath};
 use serde_json::{Value, json};
 
-use super::render::{rendered, tell};
+use super::render::{Detail, rendered, tell};
 use crate::api::access;
 use crate::args::{CommitArgs, PlanArgs, PlanOutput};
 use crate::cluster::{Cluster, Memory, Options, PassInput};
@@ -35,25 +35,25 @@ pub(super) async fn run(args: PlanArgs) -> anyhow::Result<ExitCode> {
         allowed(&policy, &args.source)?;
     }
     let client = access::client(
-        args.kubeconfig.as_deref(),
-        args.context.as_deref(),
+        args.api.kubeconfig.as_deref(),
+        args.api.context.as_deref(),
         access::CHECK_INTERVAL,
     )
     .await?;
     let options = Options {
-        namespace: args.namespace,
+        namespace: args.api.namespace,
         rules: Arc::new(Rules::new(&policy.health_rules)?),
         managers: Arc::new(Managers::from(&policy.managers)),
         ..Options::default()
     };
     let cluster = Cluster::new(client, options);
     let capabilities = cluster.capabilities().await.context("cannot plan")?;
-    let is_debug = args.source.debug;
+    let detail = Detail::of(&args.source);
     let source = args.source;
     let namespace = source.default_namespace.clone();
     let rendered =
         tokio::task::spawn_blocking(move || rendered(&source, Some(capabilities))).await??;
-    tell(&rendered, is_debug)?;
+    tell(&rendered, detail)?;
     let mut input = PassInput {
         application: args.application,
         content: Digest::of_parts(rendered.files_read.iter().map(String::as_bytes)),

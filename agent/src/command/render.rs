@@ -22,24 +22,43 @@ use crate::source;
 /// When the commit cannot be fetched or rendered, or the output not be written.
 pub(super) async fn run(args: Render) -> anyhow::Result<()> {
     let output = args.output;
-    let is_debug = args.source.debug;
+    let detail = Detail::of(&args.source);
     let rendered = tokio::task::spawn_blocking(move || rendered(&args.source, None)).await??;
-    tell(&rendered, is_debug)?;
+    tell(&rendered, detail)?;
     std::io::stdout()
         .write_all(rendered.text(output).as_bytes())
         .context("the output cannot be written")
+}
+
+/// How much is told of a render.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Only what people should know.
+    Notes,
+    /// Also which template made which object.
+    Origins,
+}
+
+impl Detail {
+    pub(super) fn of(args: &CommitArgs) -> Self {
+        match args.debug {
+            true => Self::Origins,
+            false => Self::Notes,
+        }
+    }
 }
 
 /// What people should know of a render, on standard error.
 ///
 /// # Errors
 /// When that cannot be written.
-pub(super) fn tell(rendered: &Rendered, is_debug: bool) -> anyhow::Result<()> {
+pub(super) fn tell(rendered: &Rendered, detail: Detail) -> anyhow::Result<()> {
     let mut text = String::new();
     for note in &rendered.notes {
         let _ = writeln!(text, "{}: {}", note.reason, note.message);
     }
-    for manifest in rendered.manifests.iter().filter(|_| is_debug) {
+    let manifests = rendered.manifests.iter();
+    for manifest in manifests.filter(|_| detail == Detail::Origins) {
         let _ = writeln!(text, "{} made {}", manifest.origin, manifest.object());
     }
     let written = std::io::stderr().write_all(text.as_bytes());
@@ -56,7 +75,7 @@ pub(super) fn rendered(
 ) -> anyhow::Result<Rendered> {
     let url = url(&args.repo)?;
     let cache = tempfile::tempdir().context("there is no room for a temporary repository")?;
-    let access = Access::read(args.git_credentials.as_deref(), &url)?;
+    let access = Access::read(args.secrets.git_credentials.as_deref(), &url)?;
     let remote = Remote::open(cache.path(), url, Limits::default(), access)?;
     let commit = match &args.commit {
         Some(commit) => commit.clone(),
@@ -66,7 +85,7 @@ pub(super) fn rendered(
     let refused =
         |refusal: Refusal| anyhow::anyhow!("refused ({}): {}", refusal.reason, refusal.message);
     let mut entries = remote.read_tree(&commit, |_| true)?;
-    let closed = source::open_all(&mut entries, args.sops_age_keys.as_deref());
+    let closed = source::open_all(&mut entries, args.secrets.sops_age_keys.as_deref());
     let (tree, _) = source::tree(entries).map_err(refused)?;
     let options = Options {
         renderer: args.renderer,

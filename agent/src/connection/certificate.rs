@@ -1,9 +1,16 @@
 //! Which certificate is shown, and since when.
 
-use super::Connection;
+use jiff::Timestamp;
+
+use super::{Acceptance, Connection};
 use crate::identity::{Certified, Error};
 
 impl Connection {
+    /// Whether the certificate that is shown has expired, by our clock.
+    pub(super) fn has_expired(&self) -> bool {
+        self.certified.expires_at <= Timestamp::now()
+    }
+
     /// Takes a certificate that has just been kept in files, to show it when all pods have it.
     pub(super) fn set_certified(&mut self, certified: Certified) {
         tracing::info!(expires_at = %certified.expires_at, "certificate renewed");
@@ -30,15 +37,16 @@ impl Connection {
     }
 
     /// The hub may not take our certificate any more: it has expired, or its authority is not trusted
-    /// now. Our key still says who we are (E10). True: the key waits to be accepted, and until then the
-    /// certificate is of no use. `waits`: it did before, which was told, and only the token knows us.
-    pub(super) async fn recover(&mut self, expired: bool, waits: bool) -> bool {
-        let mut recovered = match waits {
-            true => Err(Error::Unknown(String::new())),
-            false => self.identity.recover(&self.hub).await,
+    /// now. Our key still says who we are (E10). Where it waited before, that was told, and only the token
+    /// knows us.
+    pub(super) async fn recover(&mut self, before: Acceptance) -> Acceptance {
+        let expired = self.has_expired();
+        let mut recovered = match before {
+            Acceptance::Awaited => Err(Error::Unknown(String::new())),
+            Acceptance::NotAwaited => self.identity.recover(&self.hub).await,
         };
         if let (Err(Error::Unknown(why)), Some(token)) = (&recovered, &self.token) {
-            if !waits {
+            if before == Acceptance::NotAwaited {
                 tracing::warn!(why, "tries the token again");
             }
             let (cluster, uid) = (&self.certified.cluster, &self.facts.uid);
@@ -46,18 +54,18 @@ impl Connection {
             recovered = match again.await {
                 Ok(None) => {
                     match self.identity.fingerprint() {
-                        _ if waits => {}
+                        _ if before == Acceptance::Awaited => {}
                         Ok(key) => tracing::info!(
                             %cluster,
                             "waits to be accepted: flotilla cluster accept {cluster} --fingerprint {key}"
                         ),
                         Err(error) => tracing::warn!(%error, "waits to be accepted"),
                     }
-                    return true;
+                    return Acceptance::Awaited;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot enrol anew; the last assignment goes on");
-                    return false;
+                    return Acceptance::NotAwaited;
                 }
                 again => again,
             };
@@ -80,7 +88,7 @@ impl Connection {
             // Most often the hub is only away, or says that the certificate is good.
             Err(error) => tracing::debug!(%error, "no other certificate"),
         }
-        false
+        Acceptance::NotAwaited
     }
 }
 

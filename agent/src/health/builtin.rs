@@ -42,7 +42,7 @@ fn replicas(object: &Value, name: &str) -> i64 {
     integer(object, &format!("/status/{name}")).unwrap_or(0)
 }
 
-fn wanted(object: &Value) -> i64 {
+fn desired_replicas(object: &Value) -> i64 {
     integer(object, "/spec/replicas").unwrap_or(1)
 }
 
@@ -63,7 +63,7 @@ fn deployment(object: &Value) -> ObjectHealth {
     if let Some(failure) = condition(object, "ReplicaFailure").filter(|c| is_true(c)) {
         return ObjectHealth::in_progress(text(failure));
     }
-    let wanted = wanted(object);
+    let desired = desired_replicas(object);
     let (updated, total) = (
         replicas(object, "updatedReplicas"),
         replicas(object, "replicas"),
@@ -72,11 +72,11 @@ fn deployment(object: &Value) -> ObjectHealth {
         replicas(object, "readyReplicas"),
         replicas(object, "availableReplicas"),
     );
-    if total < wanted {
-        return ObjectHealth::in_progress(format!("{total} of {wanted} replicas made"));
+    if total < desired {
+        return ObjectHealth::in_progress(format!("{total} of {desired} replicas made"));
     }
-    if updated < wanted {
-        return ObjectHealth::in_progress(format!("{updated} of {wanted} replicas updated"));
+    if updated < desired {
+        return ObjectHealth::in_progress(format!("{updated} of {desired} replicas updated"));
     }
     if total > updated {
         return ObjectHealth::in_progress(format!("{} old replicas still run", total - updated));
@@ -84,8 +84,8 @@ fn deployment(object: &Value) -> ObjectHealth {
     if available < updated {
         return ObjectHealth::in_progress(format!("{available} of {updated} replicas available"));
     }
-    if ready < wanted {
-        return ObjectHealth::in_progress(format!("{ready} of {wanted} replicas ready"));
+    if ready < desired {
+        return ObjectHealth::in_progress(format!("{ready} of {desired} replicas ready"));
     }
     match condition(object, "Progressing") {
         Some(progressing)
@@ -115,20 +115,20 @@ fn replica_set(object: &Value) -> ObjectHealth {
     if let Some(failure) = condition(object, "ReplicaFailure").filter(|c| is_true(c)) {
         return ObjectHealth::in_progress(text(failure));
     }
-    let wanted = wanted(object);
+    let desired = desired_replicas(object);
     for (name, word) in [
         ("fullyLabeledReplicas", "labelled"),
         ("availableReplicas", "available"),
         ("readyReplicas", "ready"),
     ] {
         let have = replicas(object, name);
-        if have < wanted {
-            return ObjectHealth::in_progress(format!("{have} of {wanted} replicas {word}"));
+        if have < desired {
+            return ObjectHealth::in_progress(format!("{have} of {desired} replicas {word}"));
         }
     }
     let total = replicas(object, "replicas");
-    if total > wanted {
-        return ObjectHealth::in_progress(too_many(total - wanted));
+    if total > desired {
+        return ObjectHealth::in_progress(too_many(total - desired));
     }
     ObjectHealth::current()
 }
@@ -145,26 +145,26 @@ fn stateful_set(object: &Value) -> ObjectHealth {
     if strategy == Some("OnDelete") {
         return ObjectHealth::current();
     }
-    let wanted = wanted(object);
+    let desired = desired_replicas(object);
     let (total, ready) = (
         replicas(object, "replicas"),
         replicas(object, "readyReplicas"),
     );
     let updated = replicas(object, "updatedReplicas");
-    if total < wanted {
-        return ObjectHealth::in_progress(format!("{total} of {wanted} replicas made"));
+    if total < desired {
+        return ObjectHealth::in_progress(format!("{total} of {desired} replicas made"));
     }
-    if ready < wanted {
-        return ObjectHealth::in_progress(format!("{ready} of {wanted} replicas ready"));
+    if ready < desired {
+        return ObjectHealth::in_progress(format!("{ready} of {desired} replicas ready"));
     }
-    if total > wanted {
-        return ObjectHealth::in_progress(too_many(total - wanted));
+    if total > desired {
+        return ObjectHealth::in_progress(too_many(total - desired));
     }
     if let Some(partition) = integer(object, "/spec/updateStrategy/rollingUpdate/partition")
         && partition > 0
     {
-        return if updated < wanted - partition {
-            let target = wanted - partition;
+        return if updated < desired - partition {
+            let target = desired - partition;
             ObjectHealth::in_progress(format!(
                 "{updated} of {target} replicas updated (partition)"
             ))
@@ -172,8 +172,8 @@ fn stateful_set(object: &Value) -> ObjectHealth {
             ObjectHealth::current()
         };
     }
-    if replicas(object, "currentReplicas") < wanted && updated < wanted {
-        return ObjectHealth::in_progress(format!("{updated} of {wanted} replicas updated"));
+    if replicas(object, "currentReplicas") < desired && updated < desired {
+        return ObjectHealth::in_progress(format!("{updated} of {desired} replicas updated"));
     }
     let revision = |name: &str| {
         object

@@ -16,20 +16,32 @@ fn kind(condition: &Value) -> Option<&str> {
     condition.get("type").and_then(Value::as_str)
 }
 
-/// Whether one of these conditions says of the whole that it is good.
-pub(super) fn is_whole(list: &[Value]) -> bool {
-    let is_summary = |c: &Value| kind(c).is_some_and(|kind| SUMMARIES.contains(&kind));
-    list.iter().any(|c| is_summary(c) && is_true(c))
+/// What the conditions say of the object as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whole {
+    /// One of [`SUMMARIES`] holds.
+    Good,
+    NotKnown,
+}
+
+impl Whole {
+    pub(super) fn of(list: &[Value]) -> Self {
+        let is_summary = |c: &Value| kind(c).is_some_and(|kind| SUMMARIES.contains(&kind));
+        match list.iter().any(|c| is_summary(c) && is_true(c)) {
+            true => Self::Good,
+            false => Self::NotKnown,
+        }
+    }
 }
 
 /// What conditions say that is not plainly good; `place` is where they stand.
 pub(super) fn judge(object: &Value, list: &[Value], place: &str, said: &mut Vec<(Sense, String)>) {
-    let is_whole = is_whole(list);
+    let whole = Whole::of(list);
     for condition in list.iter().take(MAX_CONDITIONS) {
         let Some(kind) = kind(condition) else {
             continue;
         };
-        let sense = sense(kind, condition, is_whole);
+        let sense = sense(kind, condition, whole);
         // What speaks of an older specification says nothing final of this one.
         let is_old = stale(object, condition);
         let sense = if is_old && (sense != Sense::Good || SUMMARIES.contains(&kind)) {
@@ -50,13 +62,13 @@ pub(super) fn judge(object: &Value, list: &[Value], place: &str, said: &mut Vec<
     }
 }
 
-fn sense(kind: &str, condition: &Value, is_whole: bool) -> Sense {
+fn sense(kind: &str, condition: &Value, whole: Whole) -> Sense {
     let holds = status(condition);
     let Some(meaning) = of_type(kind) else {
         // Whether it should hold is not known; a reason that names a failure is one either way.
         return match (holds, of_reason(reason(condition))) {
-            ("True" | "False", Sense::Bad) if !is_whole => Sense::Bad,
-            ("Unknown", _) if !is_whole => Sense::Going,
+            ("True" | "False", Sense::Bad) if whole != Whole::Good => Sense::Bad,
+            ("Unknown", _) if whole != Whole::Good => Sense::Going,
             _ => Sense::Good,
         };
     };
@@ -70,7 +82,7 @@ fn sense(kind: &str, condition: &Value, is_whole: bool) -> Sense {
         (Sense::Good, "False" | "Unknown") => {
             let is_main =
                 SUMMARIES.contains(&kind) || matches!(kind, "Synced" | "Accepted" | "Valid");
-            if is_main || !is_whole {
+            if is_main || whole != Whole::Good {
                 blame()
             } else {
                 Sense::Good

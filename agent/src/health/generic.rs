@@ -129,14 +129,14 @@ fn findings(object: &Value) -> Vec<(Sense, String)> {
         }
     }
     for (asked, parts) in COUNTS {
-        let Some(wanted) = integer(object, asked) else {
+        let Some(goal) = integer(object, asked) else {
             continue;
         };
         for name in *parts {
             if let Some(have) = integer(object, &format!("/status/{name}"))
-                && have < wanted
+                && have < goal
             {
-                said.push((Sense::Going, format!("{name} is {have} of {wanted}")));
+                said.push((Sense::Going, format!("{name} is {have} of {goal}")));
             }
         }
     }

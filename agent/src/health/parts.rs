@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::conditions;
+use super::conditions::{self, Whole};
 use super::words::{Sense, of_state, of_type, split};
 
 /// Last words of keys whose value is a word for a state.
@@ -87,11 +87,11 @@ pub(super) fn judge(object: &Value, said: &mut Vec<(Sense, String)>) {
         return;
     };
     let list = status.get("conditions").and_then(Value::as_array);
-    let is_whole = list.is_some_and(|list| conditions::is_whole(list));
+    let whole = list.map_or(Whole::NotKnown, |list| Whole::of(list));
     for (key, value) in status {
-        top(object, (key, value), is_whole, said);
+        top(object, (key, value), whole, said);
     }
-    if is_whole || is_settled(status) {
+    if whole == Whole::Good || is_settled(status) {
         return;
     }
     let mut left = MAX_PLACES;
@@ -105,7 +105,7 @@ pub(super) fn judge(object: &Value, said: &mut Vec<(Sense, String)>) {
 fn top(
     object: &Value,
     (key, value): (&str, &Value),
-    is_whole: bool,
+    whole: Whole,
     said: &mut Vec<(Sense, String)>,
 ) {
     let words = split(key);
@@ -120,7 +120,9 @@ fn top(
                 (Some(Sense::Bad), true) => Sense::Bad,
                 (_, false) if matches!(key, "pass" | "passed") => Sense::Bad,
                 // Who stands by is not active.
-                (Some(Sense::Good), false) if !is_whole && key != "active" => Sense::Going,
+                (Some(Sense::Good), false) if whole != Whole::Good && key != "active" => {
+                    Sense::Going
+                }
                 _ => Sense::Good,
             };
             if sense != Sense::Good {

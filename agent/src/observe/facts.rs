@@ -84,7 +84,7 @@ impl Baseline {
     }
 
     /// Whether the field at a pointer is not ours to compare or correct.
-    pub(crate) fn skips(&self, live: &Value, wanted: &Value, pointer: &str) -> bool {
+    pub(crate) fn skips(&self, live: &Value, desired: &Value, pointer: &str) -> bool {
         let object = &self.desired.object;
         self.ignore
             .iter()
@@ -92,7 +92,7 @@ impl Baseline {
             .any(|rule| {
                 rule.json_pointers.iter().any(|own| own == pointer)
                     || (!rule.field_managers.is_empty()
-                        && fields::belongs_to(live, wanted, pointer, &rule.field_managers))
+                        && fields::belongs_to(live, desired, pointer, &rule.field_managers))
             })
     }
 
@@ -107,26 +107,26 @@ impl Baseline {
     pub(crate) fn foreign(
         &self,
         live: &Value,
-        wanted: &Value,
+        desired: &Value,
         reader: &Reader<'_>,
         limit: usize,
     ) -> Option<foreign::Found> {
-        self.judged(wanted, reader, |judge| judge.find(live, wanted, limit))
+        self.judged(desired, reader, |judge| judge.find(live, desired, limit))
     }
 
     /// `metadata.managedFields` in which what people added is ours; none: nothing is.
     pub(crate) fn claim(
         &self,
         live: &Value,
-        wanted: &Value,
+        desired: &Value,
         reader: &Reader<'_>,
     ) -> Option<Vec<Value>> {
-        self.judged(wanted, reader, |judge| judge.claim(live, wanted))
+        self.judged(desired, reader, |judge| judge.claim(live, desired))
     }
 
     fn judged<T>(
         &self,
-        wanted: &Value,
+        desired: &Value,
         reader: &Reader<'_>,
         run: impl FnOnce(&foreign::Judge<'_>) -> T,
     ) -> T {
@@ -135,7 +135,7 @@ impl Baseline {
         let is_left = |path: &str| {
             let pointers = rules.iter().flat_map(|rule| &rule.json_pointers);
             pointers.into_iter().any(|pointer| pointer == path)
-                || (path == "/rules" && is_aggregating(wanted))
+                || (path == "/rules" && is_aggregating(desired))
         };
         let managers = rules.iter().flat_map(|rule| &rule.field_managers);
         let left_managers: Vec<&str> = managers.map(String::as_str).collect();
@@ -148,16 +148,16 @@ impl Baseline {
     }
 
     fn fit(&self, live: &Value, reader: &Reader<'_>) -> (Fit, bool, bool) {
-        let wanted = self.desired.value();
+        let desired = self.desired.value();
         let owned = fields::applied(live, reader.manager);
-        let mut found = differences(&wanted, live, owned, &|pointer| {
-            pointer == REPLICAS || self.skips(live, &wanted, pointer)
+        let mut found = differences(&desired, live, owned, &|pointer| {
+            pointer == REPLICAS || self.skips(live, &desired, pointer)
         });
         let mut manager = match found.is_empty() {
             true => String::new(),
-            false => fields::last_writer(live, &wanted, &found, reader.manager),
+            false => fields::last_writer(live, &desired, &found, reader.manager),
         };
-        let foreign = self.foreign(live, &wanted, reader, MAX_FOREIGN);
+        let foreign = self.foreign(live, &desired, reader, MAX_FOREIGN);
         let has_foreign = foreign.is_some();
         if let Some(foreign) = foreign {
             if manager.is_empty() {
@@ -173,8 +173,8 @@ impl Baseline {
             // Somebody took the record of what is ours away.
             found.push("/metadata/managedFields".to_owned());
         }
-        let replicas_differ = wanted.pointer(REPLICAS).is_some_and(|replicas| {
-            live.pointer(REPLICAS) != Some(replicas) && !self.skips(live, &wanted, REPLICAS)
+        let replicas_differ = desired.pointer(REPLICAS).is_some_and(|replicas| {
+            live.pointer(REPLICAS) != Some(replicas) && !self.skips(live, &desired, REPLICAS)
         });
         let fit = match found.is_empty() {
             true => Fit::Equal,
@@ -188,11 +188,15 @@ impl Baseline {
 }
 
 impl Fact {
-    /// The fact when it is known whether an autoscaler targets the object: where none does, Git's number of
-    /// replicas counts like any field.
-    pub(crate) fn set_autoscaled(&mut self, is_autoscaled: bool) {
-        self.is_autoscaled = is_autoscaled;
-        if is_autoscaled || !self.replicas_differ {
+    /// An autoscaler targets the object: the number of replicas is its own.
+    pub(crate) fn leave_replicas(&mut self) {
+        self.is_autoscaled = true;
+    }
+
+    /// No autoscaler targets the object: Git's number of replicas counts like any field.
+    pub(crate) fn compare_replicas(&mut self) {
+        self.is_autoscaled = false;
+        if !self.replicas_differ {
             return;
         }
         match &mut self.fit {
@@ -209,7 +213,7 @@ impl Fact {
 }
 
 /// The object without what every write of anybody changes: an apply that left it like this although
-/// it differs from what was wanted (a quantity written another way, a webhook's own mind) has proved
+/// it differs from what was desired (a quantity written another way, a webhook's own mind) has proved
 /// that it is as near as it gets (A12).
 pub(crate) fn content(live: &Value) -> Digest {
     let mut copy = live.clone();
@@ -260,19 +264,19 @@ pub(crate) fn object_of(group: &str, kind: &str, live: &Value) -> ObjectRef {
 /// Reads a live object. `live` has its apiVersion and kind.
 pub(crate) fn read(
     live: &Value,
-    wanted: Option<&Baseline>,
+    baseline: Option<&Baseline>,
     proven: Option<&Proven>,
     reader: &Reader<'_>,
 ) -> Fact {
     let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
     let manager = reader.manager;
-    let (mut fit, mut has_foreign, replicas_differ) = match wanted {
+    let (mut fit, mut has_foreign, replicas_differ) = match baseline {
         None => (Fit::Unknown, false, false),
-        Some(wanted) => wanted.fit(live, reader),
+        Some(baseline) => baseline.fit(live, reader),
     };
     let is_proven = || {
-        proven.zip(wanted).is_some_and(|(proven, wanted)| {
-            proven.key == wanted.key && proven.content == content(live)
+        proven.zip(baseline).is_some_and(|(proven, baseline)| {
+            proven.key == baseline.key && proven.content == content(live)
         })
     };
     if matches!(fit, Fit::Differs { .. }) && is_proven() {
@@ -290,7 +294,7 @@ pub(crate) fn read(
         applied_by_us: fields::applied(live, manager).is_some(),
         prune: annotation(live, PRUNE_ANNOTATION).to_owned(),
         terminating: live.pointer("/metadata/deletionTimestamp").is_some(),
-        compared: wanted.map(|wanted| wanted.key).unwrap_or_default(),
+        compared: baseline.map(|baseline| baseline.key).unwrap_or_default(),
         fit,
         health: reader.rules.compute(live),
         has_legacy: fields::has_legacy(live, manager),

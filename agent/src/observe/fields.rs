@@ -74,15 +74,20 @@ pub(crate) fn owns_replicas(live: &Value, manager: &str) -> bool {
 }
 
 /// Who, other than `ours`, wrote one of `pointers` last; empty where nobody did. Indexes of lists are
-/// those of `wanted`.
-pub(crate) fn last_writer(live: &Value, wanted: &Value, pointers: &[String], ours: &str) -> String {
+/// those of `desired`.
+pub(crate) fn last_writer(
+    live: &Value,
+    desired: &Value,
+    pointers: &[String],
+    ours: &str,
+) -> String {
     entries(live)
         .filter(|entry| text(entry, "manager") != ours)
         .filter(|entry| {
             entry.get("fieldsV1").is_some_and(|fields| {
                 pointers
                     .iter()
-                    .any(|pointer| reaches(fields, wanted, &tokens(pointer)) != Reach::Nothing)
+                    .any(|pointer| reaches(fields, desired, &tokens(pointer)) != Reach::Nothing)
             })
         })
         .max_by_key(|entry| text(entry, "time").to_owned())
@@ -91,13 +96,18 @@ pub(crate) fn last_writer(live: &Value, wanted: &Value, pointers: &[String], our
 }
 
 /// Whether the field at `pointer` belongs to one of `managers`.
-pub(crate) fn belongs_to(live: &Value, wanted: &Value, pointer: &str, managers: &[String]) -> bool {
+pub(crate) fn belongs_to(
+    live: &Value,
+    desired: &Value,
+    pointer: &str,
+    managers: &[String],
+) -> bool {
     entries(live)
         .filter(|entry| managers.iter().any(|name| name == text(entry, "manager")))
         .any(|entry| {
             entry
                 .get("fieldsV1")
-                .is_some_and(|fields| reaches(fields, wanted, &tokens(pointer)) == Reach::Leaf)
+                .is_some_and(|fields| reaches(fields, desired, &tokens(pointer)) == Reach::Leaf)
         })
 }
 
@@ -199,9 +209,9 @@ mod tests {
     #[test]
     fn a03_a14_who_wrote_what_is_read_from_managed_fields() {
         let live = live();
-        let wanted = json!({"spec": {"replicas": 2, "template": {"containers": [
+        let desired = json!({"spec": {"replicas": 2, "template": {"containers": [
             {"name": "a", "image": "x"}]}}});
-        let who = |pointer: &str| last_writer(&live, &wanted, &[pointer.to_owned()], "flotilla");
+        let who = |pointer: &str| last_writer(&live, &desired, &[pointer.to_owned()], "flotilla");
         assert_eq!(who("/spec/replicas"), "kube-controller-manager");
         assert_eq!(who("/spec/template/containers/0/image"), "kubectl-edit");
         assert_eq!(who("/spec/other"), "");
@@ -210,9 +220,9 @@ mod tests {
         assert!(has_legacy(&live, "flotilla"));
         let editor = ["kubectl-edit".to_owned()];
         let image = "/spec/template/containers/0/image";
-        assert!(belongs_to(&live, &wanted, image, &editor));
-        assert!(!belongs_to(&live, &wanted, "/spec/template", &editor));
-        assert!(!belongs_to(&live, &wanted, "/spec/replicas", &editor));
+        assert!(belongs_to(&live, &desired, image, &editor));
+        assert!(!belongs_to(&live, &desired, "/spec/template", &editor));
+        assert!(!belongs_to(&live, &desired, "/spec/replicas", &editor));
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Judge<'_> {
     }
 
     /// What people added to a live object, and what earlier commits left there. At most `limit` pointers.
-    pub(crate) fn find(&self, live: &Value, wanted: &Value, limit: usize) -> Option<Found> {
+    pub(crate) fn find(&self, live: &Value, desired: &Value, limit: usize) -> Option<Found> {
         let ours = fields::applied(live, self.ours);
         let mut kept = Vec::new();
         let mut people = Vec::new();
@@ -85,12 +85,12 @@ impl Judge<'_> {
         let mut found = Found::default();
         let judge = |path: &str| self.field(path);
         if let Some(fields) = ours {
-            part(fields, wanted, live, &kept, &judge, &mut found.pointers);
+            part(fields, desired, live, &kept, &judge, &mut found.pointers);
         }
         let mut newest = "";
         for (entry, fields) in people {
             let before = found.pointers.len();
-            part(fields, wanted, live, &kept, &judge, &mut found.pointers);
+            part(fields, desired, live, &kept, &judge, &mut found.pointers);
             let time = fields::text(entry, "time");
             if found.pointers.len() > before && time >= newest {
                 newest = time;
@@ -103,7 +103,7 @@ impl Judge<'_> {
     }
 
     /// `metadata.managedFields` in which what people added is ours; none: there is nothing of it.
-    pub(crate) fn claim(&self, live: &Value, wanted: &Value) -> Option<Vec<Value>> {
+    pub(crate) fn claim(&self, live: &Value, desired: &Value) -> Option<Vec<Value>> {
         let kept: Vec<&Value> = fields::entries(live)
             .filter(|entry| {
                 !matches!(self.who(live, entry), None | Some(Who::Person))
@@ -117,7 +117,7 @@ impl Judge<'_> {
                 return None;
             }
             let fields = entry.get("fieldsV1")?;
-            Some(part(fields, wanted, live, &kept, &judge, &mut Vec::new()))
+            Some(part(fields, desired, live, &kept, &judge, &mut Vec::new()))
         })
     }
 }
@@ -126,7 +126,7 @@ impl Judge<'_> {
 /// it has a name that an item in Git needs (`spec.ports[1].name`). None: there is nothing of it.
 pub(crate) fn clear(
     live: &Value,
-    wanted: &Value,
+    desired: &Value,
     ours: &str,
     duplicates: &[String],
 ) -> Option<Vec<Value>> {
@@ -151,7 +151,7 @@ pub(crate) fn clear(
         if fields::text(entry, "manager") == ours {
             return None;
         }
-        Some(part(fields, wanted, live, &[], &judge, &mut Vec::new()))
+        Some(part(fields, desired, live, &[], &judge, &mut Vec::new()))
     })
 }
 
@@ -275,8 +275,8 @@ mod tests {
 
     #[test]
     fn what_people_add_is_drift_and_what_others_add_is_not() {
-        let wanted = json!({"data": {"a": "1"}});
-        let found = judged(|judge| judge.find(&live(), &wanted, 8)).unwrap();
+        let desired = json!({"data": {"a": "1"}});
+        let found = judged(|judge| judge.find(&live(), &desired, 8)).unwrap();
         assert_eq!(
             found.pointers,
             ["/data/old", "/data/new", "/metadata/labels"]
@@ -287,7 +287,7 @@ mod tests {
     /// A selector is one field: who adds a key to it has all of it (`x-kubernetes-map-type: atomic`).
     #[test]
     fn a_key_that_people_add_to_a_map_that_is_one_field_is_drift() {
-        let wanted =
+        let desired =
             json!({"spec": {"selector": {"app": "web"}, "env": {"fieldRef": {"fieldPath": "a"}}}});
         let by = |manager: &str, selector: Value| {
             json!({
@@ -298,9 +298,9 @@ mod tests {
         };
         let grown = json!({"app": "web", "tier": "x"});
         let person = by("kubectl-edit", grown.clone());
-        let found = judged(|judge| judge.find(&person, &wanted, 8)).unwrap();
+        let found = judged(|judge| judge.find(&person, &desired, 8)).unwrap();
         assert_eq!(found.pointers, ["/spec/selector"]);
-        let claimed = judged(|judge| judge.claim(&person, &wanted)).unwrap();
+        let claimed = judged(|judge| judge.claim(&person, &desired)).unwrap();
         let fields = |entry: &Value| entry["fieldsV1"]["f:spec"]["f:selector"] == json!({});
         let ours = claimed.iter().find(|entry| fields(entry)).unwrap();
         assert_eq!(ours["manager"], "flotilla");
@@ -308,14 +308,14 @@ mod tests {
             by("some-operator", grown),
             by("kubectl-edit", json!({"app": "web"})),
         ] {
-            assert_eq!(judged(|judge| judge.find(&other, &wanted, 8)), None);
+            assert_eq!(judged(|judge| judge.find(&other, &desired, 8)), None);
         }
     }
 
     #[test]
     fn what_is_claimed_leaves_others_what_is_theirs() {
-        let wanted = json!({"data": {"a": "1"}});
-        let claimed = judged(|judge| judge.claim(&live(), &wanted)).unwrap();
+        let desired = json!({"data": {"a": "1"}});
+        let claimed = judged(|judge| judge.claim(&live(), &desired)).unwrap();
         let of = |manager: &str| {
             let found = claimed
                 .iter()
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn items_in_the_way_are_cleared_whoever_has_them() {
-        let wanted = json!({"spec": {"ports": [{"name": "http", "port": 80}]}});
+        let desired = json!({"spec": {"ports": [{"name": "http", "port": 80}]}});
         let live = json!({
             "metadata": {"managedFields": [
                 {"manager": "flotilla", "operation": "Apply", "fieldsV1": {"f:spec": {"f:type": {}}}},
@@ -358,7 +358,7 @@ mod tests {
             "spec": {"sessionAffinity": "None", "ports": [{"name": "http", "port": 83, "protocol": "TCP"}]},
         });
         let duplicates = ["spec.ports[1].name".to_owned()];
-        let cleared = clear(&live, &wanted, "flotilla", &duplicates).unwrap();
+        let cleared = clear(&live, &desired, "flotilla", &duplicates).unwrap();
         assert_eq!(
             cleared[0]["fieldsV1"],
             json!({"f:spec": {"f:type": {},

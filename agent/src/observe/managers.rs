@@ -201,14 +201,14 @@ mod tests {
             ("ancient-changes", "Update", "", false, Unknown),
         ];
         let managers = Managers::default();
-        for (manager, operation, subresource, writes_status, wanted) in table {
+        for (manager, operation, subresource, writes_status, expected) in table {
             let writer = Writer {
                 manager,
                 operation,
                 subresource,
                 writes_status,
             };
-            assert_eq!(managers.who(writer), wanted, "{writer:?}");
+            assert_eq!(managers.who(writer), expected, "{writer:?}");
         }
     }
 

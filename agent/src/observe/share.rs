@@ -26,14 +26,14 @@ pub(crate) struct Share {
 /// `kept` are the fields of those from whom nothing is taken: what they have, too, would stay anyway.
 pub(crate) fn part(
     fields: &Value,
-    wanted: &Value,
+    desired: &Value,
     live: &Value,
     kept: &[&Value],
     judge: &dyn Fn(&str) -> Judgement,
     found: &mut Vec<String>,
 ) -> Share {
     let mut walk = Walk { judge, found };
-    walk.node(fields, Some(wanted), live, kept, &mut String::new())
+    walk.node(fields, Some(desired), live, kept, &mut String::new())
 }
 
 struct Walk<'a> {
@@ -48,21 +48,21 @@ const SERVER_FILLS: &[&str] = &["fieldRef", "resourceFieldRef"];
 struct Member<'v> {
     token: String,
     live: &'v Value,
-    wanted: Option<&'v Value>,
+    desired: Option<&'v Value>,
 }
 
 impl Walk<'_> {
     fn node(
         &mut self,
         fields: &Value,
-        wanted: Option<&Value>,
+        desired: Option<&Value>,
         live: &Value,
         kept: &[&Value],
         path: &mut String,
     ) -> Share {
         let (mut taken, mut rest) = (Map::new(), Map::new());
         for (name, inner) in fields.as_object().into_iter().flatten() {
-            let share = match member(name, wanted, live) {
+            let share = match member(name, desired, live) {
                 None => Share {
                     taken: None,
                     rest: Some(inner.clone()),
@@ -110,14 +110,14 @@ impl Walk<'_> {
         let is_leaf = inner
             .as_object()
             .is_none_or(|members| members.keys().all(|key| key == "."));
-        let is_free = judgement == Judgement::Take && member.wanted.is_none();
+        let is_free = judgement == Judgement::Take && member.desired.is_none();
         if is_leaf {
             // Whoever changes one key of a map that is one field has all of it.
             let is_grown = judgement == Judgement::Take
                 && inner.as_object().is_none_or(Map::is_empty)
                 && member
-                    .wanted
-                    .is_some_and(|wanted| has_more(wanted, member.live))
+                    .desired
+                    .is_some_and(|desired| has_more(desired, member.live))
                 && !SERVER_FILLS.contains(&member.token.as_str());
             if is_grown && kept.is_empty() {
                 self.found.push(path.clone());
@@ -136,7 +136,7 @@ impl Walk<'_> {
             };
         }
         let before = self.found.len();
-        let share = self.node(inner, member.wanted, member.live, kept, path);
+        let share = self.node(inner, member.desired, member.live, kept, path);
         let is_whole = share
             .rest
             .as_ref()
@@ -156,29 +156,29 @@ impl Walk<'_> {
 }
 
 /// Whether a live map has a key that Git's does not have.
-fn has_more(wanted: &Value, live: &Value) -> bool {
-    let (Value::Object(wanted), Value::Object(live)) = (wanted, live) else {
+fn has_more(desired: &Value, live: &Value) -> bool {
+    let (Value::Object(desired), Value::Object(live)) = (desired, live) else {
         return false;
     };
-    live.iter().any(|(key, live)| match wanted.get(key) {
+    live.iter().any(|(key, live)| match desired.get(key) {
         None | Some(Value::Null) => true,
-        Some(wanted) => has_more(wanted, live),
+        Some(desired) => has_more(desired, live),
     })
 }
 
-/// Finds a member of FieldsV1 in the live object and in what is wanted; none: it is not there.
-fn member<'v>(name: &str, wanted: Option<&'v Value>, live: &'v Value) -> Option<Member<'v>> {
+/// Finds a member of FieldsV1 in the live object and in the desired one; none: it is not there.
+fn member<'v>(name: &str, desired: Option<&'v Value>, live: &'v Value) -> Option<Member<'v>> {
     if let Some(field) = name.strip_prefix("f:") {
         return Some(Member {
             token: field.replace('~', "~0").replace('/', "~1"),
             live: live.get(field)?,
-            wanted: wanted
-                .and_then(|wanted| wanted.get(field))
-                .filter(|wanted| !wanted.is_null()),
+            desired: desired
+                .and_then(|desired| desired.get(field))
+                .filter(|desired| !desired.is_null()),
         });
     }
     let items = live.as_array()?;
-    let wanted = wanted.and_then(Value::as_array);
+    let desired = desired.and_then(Value::as_array);
     if let Some(key) = name.strip_prefix("k:") {
         let key: Map<String, Value> = serde_json::from_str(key).ok()?;
         let is_it = |item: &&Value| {
@@ -189,7 +189,7 @@ fn member<'v>(name: &str, wanted: Option<&'v Value>, live: &'v Value) -> Option<
         return Some(Member {
             token: index.to_string(),
             live: items.get(index)?,
-            wanted: wanted.and_then(|wanted| wanted.iter().find(|item| agrees(item, &key))),
+            desired: desired.and_then(|desired| desired.iter().find(|item| agrees(item, &key))),
         });
     }
     let value: Value = serde_json::from_str(name.strip_prefix("v:")?).ok()?;
@@ -197,7 +197,7 @@ fn member<'v>(name: &str, wanted: Option<&'v Value>, live: &'v Value) -> Option<
     Some(Member {
         token: index.to_string(),
         live: items.get(index)?,
-        wanted: wanted.and_then(|wanted| wanted.iter().find(|item| **item == value)),
+        desired: desired.and_then(|desired| desired.iter().find(|item| **item == value)),
     })
 }
 
@@ -225,20 +225,20 @@ mod tests {
         Judgement::Take
     }
 
-    fn taken(fields: &Value, wanted: &Value, live: &Value, kept: &[&Value]) -> Vec<String> {
+    fn taken(fields: &Value, desired: &Value, live: &Value, kept: &[&Value]) -> Vec<String> {
         let mut found = Vec::new();
-        part(fields, wanted, live, kept, &all, &mut found);
+        part(fields, desired, live, kept, &all, &mut found);
         found
     }
 
     #[test]
     fn a_port_whose_number_was_changed_is_taken_whole() {
-        let wanted = json!({"spec": {"ports": [{"name": "http", "port": 80}]}});
+        let desired = json!({"spec": {"ports": [{"name": "http", "port": 80}]}});
         let live = json!({"spec": {"ports": [{"name": "http", "port": 83, "protocol": "TCP"}]}});
         let item = json!({".": {}, "f:name": {}, "f:port": {}, "f:protocol": {}});
         let theirs = json!({"f:spec": {"f:ports": {"k:{\"port\":83,\"protocol\":\"TCP\"}": item}}});
         let mut found = Vec::new();
-        let share = part(&theirs, &wanted, &live, &[], &all, &mut found);
+        let share = part(&theirs, &desired, &live, &[], &all, &mut found);
         assert_eq!(found, ["/spec/ports/0"]);
         assert_eq!(share.taken, Some(theirs));
         assert_eq!(share.rest, None);
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_git_has_or_somebody_else_keeps_is_left() {
-        let wanted = json!({"data": {"ours": "1"}, "spec": {"list": [{"name": "a", "x": 1}]}});
+        let desired = json!({"data": {"ours": "1"}, "spec": {"list": [{"name": "a", "x": 1}]}});
         let live = json!({"data": {"ours": "2", "new": "3", "shared": "4"},
             "spec": {"list": [{"name": "a", "x": 1, "y": 2}, {"name": "b"}]}, "set": ["p", "q"]});
         let theirs = json!({
@@ -259,11 +259,11 @@ mod tests {
         });
         let other = json!({"f:data": {"f:shared": {}}});
         assert_eq!(
-            taken(&theirs, &wanted, &live, &[&other]),
+            taken(&theirs, &desired, &live, &[&other]),
             ["/data/new", "/set", "/spec/list/0/y", "/spec/list/1"]
         );
         let mut found = Vec::new();
-        let rest = part(&theirs, &wanted, &live, &[&other], &all, &mut found).rest;
+        let rest = part(&theirs, &desired, &live, &[&other], &all, &mut found).rest;
         assert_eq!(
             rest,
             Some(json!({
@@ -293,11 +293,11 @@ mod tests {
 
     #[test]
     fn a_udp_port_beside_a_tcp_port_of_the_same_number_is_another_one() {
-        let wanted = json!({"ports": [{"port": 53}]});
+        let desired = json!({"ports": [{"port": 53}]});
         let live =
             json!({"ports": [{"port": 53, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]});
         let theirs =
             json!({"f:ports": {"k:{\"port\":53,\"protocol\":\"UDP\"}": {".": {}, "f:port": {}}}});
-        assert_eq!(taken(&theirs, &wanted, &live, &[]), ["/ports/1"]);
+        assert_eq!(taken(&theirs, &desired, &live, &[]), ["/ports/1"]);
     }
 }

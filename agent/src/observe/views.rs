@@ -178,9 +178,9 @@ impl Tenure {
     }
 
     /// What an object is compared with; none: it is only in an inventory.
-    pub(crate) fn wanted(&self, object: &ObjectRef) -> Option<Baseline> {
+    pub(crate) fn baseline(&self, object: &ObjectRef) -> Option<Baseline> {
         let inner = self.views.inner.lock();
-        inner.register.wanted(self.id, object)
+        inner.register.baseline(self.id, object)
     }
 
     /// The moment at which a request begins now.
@@ -250,7 +250,7 @@ impl Views {
         ignore: &Arc<Vec<IgnoreRule>>,
         resources: BTreeMap<ObjectRef, Resource>,
     ) -> bool {
-        let wanted: BTreeMap<&ObjectRef, &Arc<Desired>> =
+        let by_object: BTreeMap<&ObjectRef, &Arc<Desired>> =
             desired.iter().map(|d| (&d.object, d)).collect();
         let mut objects = BTreeMap::new();
         let mut keys = BTreeSet::new();
@@ -263,10 +263,10 @@ impl Views {
                 namespaced: resource.namespaced,
                 namespace: object.namespace.clone(),
             });
-            let wanted = wanted
+            let baseline = by_object
                 .get(&object)
                 .map(|d| Baseline::new(Arc::clone(d), ignore));
-            objects.insert(object, wanted);
+            objects.insert(object, baseline);
         }
         let mut inner = self.inner.lock();
         if !inner.register.follow(tenure, objects, keys) {
@@ -283,7 +283,7 @@ impl Views {
 
     /// Which views all applications together need; those that none needs end.
     fn fit_views(inner: &mut Inner) -> Vec<Key> {
-        let mut wanted: BTreeSet<Key> = BTreeSet::new();
+        let mut needed: BTreeSet<Key> = BTreeSet::new();
         let mut namespaces: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
         for key in inner.register.keys() {
             let everywhere = Key {
@@ -295,16 +295,16 @@ impl Views {
         }
         for (key, names) in namespaces {
             if !key.namespaced || names.len() > MANY_NAMESPACES {
-                wanted.insert(key);
+                needed.insert(key);
             } else {
-                wanted.extend(names.into_iter().map(|namespace| Key {
+                needed.extend(names.into_iter().map(|namespace| Key {
                     namespace,
                     ..key.clone()
                 }));
             }
         }
-        inner.views.retain(|key, _| wanted.contains(key));
-        wanted.into_iter().collect()
+        inner.views.retain(|key, _| needed.contains(key));
+        needed.into_iter().collect()
     }
 
     fn start(self: &Arc<Self>, key: &Key) -> View {

@@ -11,13 +11,13 @@ use super::quantity;
 /// Most differing fields that are remembered of one object.
 pub(super) const MAX_DIFFERENCES: usize = 8;
 
-/// The fields (RFC 6901 pointers) in which `live` is not as `wanted`, at most [`MAX_DIFFERENCES`].
+/// The fields (RFC 6901 pointers) in which `live` is not as `desired`, at most [`MAX_DIFFERENCES`].
 ///
 /// Fields that only `live` has are the server's or somebody else's. `owned` is our FieldsV1 of the live
 /// object, `skip` tells which fields are not ours to compare.
 #[must_use]
 pub fn differences(
-    wanted: &Value,
+    desired: &Value,
     live: &Value,
     owned: Option<&Value>,
     skip: &dyn Fn(&str) -> bool,
@@ -27,14 +27,14 @@ pub fn differences(
         skip,
         found: &mut found,
     };
-    walk.value(wanted, live, owned, &mut String::new());
+    walk.value(desired, live, owned, &mut String::new());
     found
 }
 
-/// Whether every field of `wanted` is in `live` with the same value.
+/// Whether every field of `desired` is in `live` with the same value.
 #[must_use]
-pub fn is_subset(wanted: &Value, live: &Value) -> bool {
-    differences(wanted, live, None, &|_| false).is_empty()
+pub fn is_subset(desired: &Value, live: &Value) -> bool {
+    differences(desired, live, None, &|_| false).is_empty()
 }
 
 struct Walk<'a> {
@@ -49,13 +49,13 @@ impl Walk<'_> {
         }
     }
 
-    fn value(&mut self, wanted: &Value, live: &Value, owned: Option<&Value>, path: &mut String) {
+    fn value(&mut self, desired: &Value, live: &Value, owned: Option<&Value>, path: &mut String) {
         if self.found.len() >= MAX_DIFFERENCES || (!path.is_empty() && (self.skip)(path)) {
             return;
         }
-        match (wanted, live) {
-            (Value::Object(wanted), Value::Object(live)) => {
-                for (key, value) in wanted {
+        match (desired, live) {
+            (Value::Object(desired), Value::Object(live)) => {
+                for (key, value) in desired {
                     let length = path.len();
                     path.push('/');
                     push_escaped(path, key);
@@ -70,37 +70,43 @@ impl Walk<'_> {
                     path.truncate(length);
                 }
             }
-            (Value::Array(wanted), Value::Array(live)) => self.list(wanted, live, owned, path),
+            (Value::Array(desired), Value::Array(live)) => self.list(desired, live, owned, path),
             (Value::Number(a), Value::Number(b)) if a == b || a.as_f64() == b.as_f64() => {}
-            _ if wanted == live || quantity::is_same(path, wanted, live) => {}
+            _ if desired == live || quantity::is_same(path, desired, live) => {}
             _ => self.differs(path),
         }
     }
 
-    fn list(&mut self, wanted: &[Value], live: &[Value], owned: Option<&Value>, path: &mut String) {
+    fn list(
+        &mut self,
+        desired: &[Value],
+        live: &[Value],
+        owned: Option<&Value>,
+        path: &mut String,
+    ) {
         let members = owned.and_then(Value::as_object);
         let named = |prefix: &str| {
             members.is_some_and(|members| members.keys().any(|key| key.starts_with(prefix)))
         };
         if named("v:") {
-            if !wanted.iter().all(|item| live.contains(item)) {
+            if !desired.iter().all(|item| live.contains(item)) {
                 self.differs(path);
             }
             return;
         }
         if named("k:") {
-            self.map_list(wanted, live, members, path);
+            self.map_list(desired, live, members, path);
             return;
         }
-        if wanted.len() != live.len() {
+        if desired.len() != live.len() {
             self.differs(path);
             return;
         }
-        for (index, (wanted, live)) in wanted.iter().zip(live).enumerate() {
+        for (index, (desired, live)) in desired.iter().zip(live).enumerate() {
             let length = path.len();
             path.push('/');
             path.push_str(&index.to_string());
-            self.value(wanted, live, None, path);
+            self.value(desired, live, None, path);
             path.truncate(length);
         }
     }
@@ -108,7 +114,7 @@ impl Walk<'_> {
     /// A list whose items have keys: ours must be there, others may be.
     fn map_list(
         &mut self,
-        wanted: &[Value],
+        desired: &[Value],
         live: &[Value],
         members: Option<&serde_json::Map<String, Value>>,
         path: &mut String,
@@ -121,8 +127,8 @@ impl Walk<'_> {
                 Some((key, owned))
             })
             .collect();
-        let mut places = Vec::with_capacity(wanted.len());
-        for (index, item) in wanted.iter().enumerate() {
+        let mut places = Vec::with_capacity(desired.len());
+        for (index, item) in desired.iter().enumerate() {
             // Every key field that the item itself names has to agree; one that it leaves to the
             // server's default (a port's protocol) is in the key only.
             let agrees = |key: &serde_json::Map<String, Value>| {
@@ -202,19 +208,19 @@ mod tests {
 
     #[test]
     fn an_item_whose_key_is_there_twice_differs() {
-        let wanted = json!({"env": [{"name": "A", "value": "1"}]});
+        let desired = json!({"env": [{"name": "A", "value": "1"}]});
         let owned =
             json!({"f:env": {"k:{\"name\":\"A\"}": {".": {}, "f:name": {}, "f:value": {}}}});
         let twice = |second: &str| json!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": second}]});
         for second in ["1", "2"] {
-            let found = differences(&wanted, &twice(second), Some(&owned), &|_| false);
+            let found = differences(&desired, &twice(second), Some(&owned), &|_| false);
             assert_eq!(found, ["/env/0"]);
         }
     }
 
     #[test]
     fn lists_are_compared_as_the_server_keeps_them() {
-        let wanted = json!({"ports": [{"port": 80}], "finalizers": ["a"], "args": ["x"]});
+        let desired = json!({"ports": [{"port": 80}], "finalizers": ["a"], "args": ["x"]});
         let live = json!({
             "ports": [
                 {"port": 443, "protocol": "TCP", "name": "mesh"},
@@ -229,9 +235,9 @@ mod tests {
             "f:args": {},
         });
         let none = |_: &str| false;
-        assert!(differences(&wanted, &live, Some(&owned), &none).is_empty());
+        assert!(differences(&desired, &live, Some(&owned), &none).is_empty());
         assert_eq!(
-            differences(&wanted, &live, None, &none),
+            differences(&desired, &live, None, &none),
             ["/finalizers", "/ports"]
         );
         let more = json!({"args": ["x"], "ports": [{"port": 80, "name": "web"}, {"port": 1}]});
@@ -243,16 +249,16 @@ mod tests {
 
     #[test]
     fn fields_that_are_not_ours_are_skipped_and_names_are_escaped() {
-        let wanted = json!({"a/b": {"c~d": 1}, "e": 2});
+        let desired = json!({"a/b": {"c~d": 1}, "e": 2});
         let live = json!({"a/b": {"c~d": 2}, "e": 3});
         assert_eq!(
-            differences(&wanted, &live, None, &|path| path == "/e"),
+            differences(&desired, &live, None, &|path| path == "/e"),
             ["/a~1b/c~0d"]
         );
         // Nor is it missed where it is not there.
         let live = json!({"a/b": {"c~d": 1}});
-        assert!(differences(&wanted, &live, None, &|path| path == "/e").is_empty());
-        assert_eq!(differences(&wanted, &live, None, &|_| false), ["/e"]);
+        assert!(differences(&desired, &live, None, &|path| path == "/e").is_empty());
+        assert_eq!(differences(&desired, &live, None, &|_| false), ["/e"]);
     }
 
     #[test]
@@ -270,9 +276,9 @@ mod tests {
         let owned = json!({"f:env": owned});
         for count in [MAX_DIFFERENCES, names.len()] {
             // Each has another value, and they are in another order as well.
-            let wanted = list(&mut names.iter().take(count), "1");
+            let desired = list(&mut names.iter().take(count), "1");
             let live = list(&mut names.iter().take(count).rev(), "2");
-            let found = differences(&wanted, &live, Some(&owned), &|_| false);
+            let found = differences(&desired, &live, Some(&owned), &|_| false);
             assert_eq!(found.len(), MAX_DIFFERENCES, "{found:?}");
         }
     }

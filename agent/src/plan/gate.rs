@@ -104,7 +104,7 @@ impl<'a> Gates<'a> {
         gates
     }
 
-    /// Whether an object that later waves do not wait for is there as it is wanted.
+    /// Whether an object that later waves do not wait for is there as it is desired.
     fn is_placed(&self, desired: &Desired) -> bool {
         let live = self.inputs.observed.live.get(&desired.object);
         desired.hook().is_none()
@@ -123,7 +123,7 @@ impl<'a> Gates<'a> {
             (None, Some(helper)) => {
                 let desired = self.inputs.desired.iter();
                 let mut hooks = desired
-                    .filter(|one| one.hook().is_some_and(|hook| helper.is_with(hook)))
+                    .filter(|desired| desired.hook().is_some_and(|hook| helper.is_with(hook)))
                     .peekable();
                 hooks.peek().is_some() && hooks.all(|hook| is_through(hook))
             }

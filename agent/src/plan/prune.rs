@@ -9,6 +9,7 @@ use flotilla_shared::reason::Reason;
 use super::order::kind_phase;
 use super::{Desired, Inputs, Intent, Plan, Step};
 use crate::inventory::Entry;
+use crate::policy::Policy;
 
 pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
     let desired: BTreeSet<&ObjectRef> = inputs.desired.iter().map(|d| &d.object).collect();
@@ -116,7 +117,10 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
         application: &live.application,
         applied_by_us: live.applied_by_us,
     });
-    if inputs.claims.wanted_by_another(&object, inputs.application) {
+    if inputs
+        .claims
+        .desired_by_another(&object, inputs.application)
+    {
         // On its way to another application, which takes it as it stands; ours until it did.
         return match marks {
             Some(marks) if !marks.names_another(inputs.application) => None,
@@ -188,7 +192,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
             "the agent's policy does not let it be touched",
         );
     }
-    if let Some((reason, message)) = forbids(&live.prune, inputs.policy.is_protected(&object)) {
+    if let Some((reason, message)) = forbids(&live.prune, inputs.policy, &object) {
         return hold(reason, message);
     }
     Some(Step::Prune(object, live.uid.clone()))
@@ -197,7 +201,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
 /// Whether an object's own word (`flotilla.dev/prune`), or its kind, keeps it from being deleted. Asked
 /// again of the live object right before its delete: a confirmation may have been withdrawn.
 #[must_use]
-pub fn forbids(word: &str, is_protected: bool) -> Option<(Reason, &'static str)> {
+pub fn forbids(word: &str, policy: &Policy, object: &ObjectRef) -> Option<(Reason, &'static str)> {
     match word {
         "disabled" => Some((
             Reason::PruneDisabled,
@@ -208,7 +212,7 @@ pub fn forbids(word: &str, is_protected: bool) -> Option<(Reason, &'static str)>
             Reason::ConfirmationRequired,
             "it left the commit; annotate it flotilla.dev/prune=confirmed to delete it",
         )),
-        _ if is_protected => Some((
+        _ if policy.is_protected(object) => Some((
             Reason::ProtectedKind,
             "it left the commit; annotate it flotilla.dev/prune=confirmed to delete it",
         )),

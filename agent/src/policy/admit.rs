@@ -161,28 +161,17 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use flotilla_shared::digest::Digest;
     use flotilla_shared::id::{Epoch, Generation};
     use flotilla_shared::wire::{decode_assignment, encode_assignment};
 
     use super::*;
-    use crate::policy::samples::application;
+    use crate::policy::samples::{application, assignment};
 
     fn offered(epoch: u64, generation: u64, features: &[&str]) -> DecodedAssignment {
         decode_assignment(&encode_assignment(&Assignment {
-            epoch: Epoch(epoch),
-            generation: Generation(generation),
-            cluster: "a".parse().unwrap(),
-            environment: "prod".parse().unwrap(),
-            issued_at: jiff::Timestamp::UNIX_EPOCH,
-            applications: BTreeMap::new(),
-            tombstones: BTreeMap::new(),
             required_features: features.iter().map(|f| (*f).to_owned()).collect(),
-            labels: BTreeMap::new(),
-            suspended: false,
-            approvals: Vec::new(),
+            ..assignment(epoch, generation)
         }))
         .unwrap()
     }

@@ -306,13 +306,13 @@ mod tests {
             ]
         );
         assert!(!statements.iter().any(|one| one.key == "gateJobs"));
-        for wanted in [
+        for expected in [
             "each time, and where it cannot be found out, is told by an Event (WentBack).",
             "An application that is removed loses all its objects, so that only their number counts: up to 10 \
              are deleted, more wait until somebody confirms it inside the cluster.",
         ] {
-            let is_said = statements.iter().any(|one| one.says.contains(wanted));
-            assert!(is_said, "{wanted}: {statements:#?}");
+            let is_said = statements.iter().any(|one| one.says.contains(expected));
+            assert!(is_said, "{expected}: {statements:#?}");
         }
         let key =
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4bzQXA0vX6KwFjm8tsNIjhFi1+FyJNU3zIVFBVbUqN a";
@@ -325,7 +325,7 @@ mod tests {
         let policy: Policy = flotilla_yaml::config::from_str("p", &text).unwrap();
         policy.check().unwrap();
         let says: Vec<String> = policy.explain().into_iter().map(|one| one.says).collect();
-        for wanted in [
+        for expected in [
             "Only this branch of them: prod.",
             "A commit of branch prod runs only when ada signed it and every first parent since the last \
              accepted one, the first time only itself.",
@@ -337,7 +337,10 @@ mod tests {
             "Who may ask the hub for a plan learns which objects and fields a commit of these branches would \
              change, and admission webhooks hear of its dry run: main, feature/*.",
         ] {
-            assert!(says.iter().any(|one| one == wanted), "{wanted}: {says:#?}");
+            assert!(
+                says.iter().any(|one| one == expected),
+                "{expected}: {says:#?}"
+            );
         }
         let open: Vec<String> = policy
             .explain()

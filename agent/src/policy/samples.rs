@@ -1,24 +1,37 @@
 //! What tests of the agent's decisions are given.
 
-use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
+use std::collections::BTreeMap;
+
+use flotilla_shared::assignment::{ApplicationAssignment, Assignment};
+use flotilla_shared::id::{Epoch, Generation};
 use flotilla_shared::revision::Revision;
 
 /// An application of the repository `fleet`, with nothing said that need not be.
 pub(crate) fn application(url: &str, branch: &str, path: &str) -> ApplicationAssignment {
-    ApplicationAssignment {
-        revision: Revision {
+    ApplicationAssignment::new(
+        Revision {
             repository: "fleet".parse().unwrap(),
             branch: branch.parse().unwrap(),
             commit: "a".repeat(40).parse().unwrap(),
         },
-        url: url.parse().unwrap(),
-        path: path.parse().unwrap(),
-        renderer: Renderer::Auto,
-        sync_policy: SyncPolicy::default(),
-        depends_on: Vec::new(),
-        substitute: false,
-        rollout: String::new(),
-        namespace: String::new(),
-        helm: None,
+        url.parse().unwrap(),
+        path.parse().unwrap(),
+    )
+}
+
+/// An assignment of nothing.
+pub(crate) fn assignment(epoch: u64, generation: u64) -> Assignment {
+    Assignment {
+        epoch: Epoch(epoch),
+        generation: Generation(generation),
+        cluster: "a".parse().unwrap(),
+        environment: "prod".parse().unwrap(),
+        issued_at: jiff::Timestamp::UNIX_EPOCH,
+        applications: BTreeMap::new(),
+        tombstones: BTreeMap::new(),
+        required_features: Vec::new(),
+        labels: BTreeMap::new(),
+        suspended: false,
+        approvals: Vec::new(),
     }
 }

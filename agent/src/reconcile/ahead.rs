@@ -18,7 +18,7 @@ use super::worker::{self, Task};
 use crate::cluster::{Coming, DesiredState, PassInput, WhenMissing};
 use crate::plan::{Claims, Intent};
 use crate::policy::{Policy, Refusal};
-use crate::source::{Rendered, Wanted};
+use crate::source::{DesiredApplication, Rendered};
 
 /// Questions of this kind: each fetches and renders, and its dry runs reach the cluster's webhooks.
 const PACE: Rate = Rate {
@@ -50,9 +50,9 @@ pub(super) struct Planner {
     pace: Bucket,
 }
 
-/// An application that may be looked at, with what is wanted of it then.
+/// An application that may be looked at, as it is desired then.
 struct Candidate {
-    wanted: Wanted,
+    desired: DesiredApplication,
     rendered: Rendered,
     desired_state: DesiredState,
 }
@@ -98,23 +98,23 @@ fn asked(
     policy: &Policy,
     of: &Revision,
     only: Option<&ApplicationName>,
-) -> Vec<(ApplicationName, Result<Wanted, Refusal>)> {
+) -> Vec<(ApplicationName, Result<DesiredApplication, Refusal>)> {
     let tasks = super::tasks(&assigned.assignment).into_iter();
     let runs = tasks.filter_map(|(name, task)| match task {
-        Task::Run { wanted, .. } => Some((name, *wanted)),
+        Task::Run { desired, .. } => Some((name, *desired)),
         Task::End { .. } => None,
     });
-    runs.filter(|(name, wanted)| {
-        wanted.application.revision.repository == of.repository
+    runs.filter(|(name, desired)| {
+        desired.application.revision.repository == of.repository
             && only.is_none_or(|only| only == name)
     })
-    .map(|(name, mut wanted)| {
+    .map(|(name, mut desired)| {
         // By the assignment as it is: the URL and the paths are its own.
-        if let Some(refusal) = policy.plans(&wanted.application, &of.branch) {
+        if let Some(refusal) = policy.plans(&desired.application, &of.branch) {
             return (name, Err(refusal));
         }
-        wanted.application.revision = of.clone();
-        (name, Ok(wanted))
+        desired.application.revision = of.clone();
+        (name, Ok(desired))
     })
     .collect()
 }
@@ -136,7 +136,7 @@ async fn plan(
     let mut candidates: BTreeMap<ApplicationName, Candidate> = BTreeMap::new();
     for (name, judged) in asked(&assigned, &shared.policy, of, only) {
         let candidate = match judged {
-            Ok(wanted) => candidate(shared, wanted).await,
+            Ok(desired) => candidate(shared, desired).await,
             Err(refusal) => Err(refusal),
         };
         match candidate {
@@ -174,7 +174,7 @@ async fn plan(
             None => {
                 let input = input(
                     shared,
-                    &candidate.wanted,
+                    &candidate.desired,
                     &candidate.rendered,
                     claims.clone(),
                 );
@@ -192,29 +192,37 @@ async fn plan(
     plan
 }
 
-async fn candidate(shared: &Arc<Shared>, wanted: Wanted) -> Result<Candidate, Refusal> {
+async fn candidate(
+    shared: &Arc<Shared>,
+    desired: DesiredApplication,
+) -> Result<Candidate, Refusal> {
     let rendered = {
         let _slot = shared.fetches.acquire().await;
-        let ground = worker::ground(shared, &wanted, WhenMissing::Leave).await;
-        shared.source.foresee(&wanted, ground).await?
+        let ground = worker::ground(shared, &desired, WhenMissing::Leave).await;
+        shared.source.foresee(&desired, ground).await?
     };
-    let input = input(shared, &wanted, &rendered, Claims::default());
+    let input = input(shared, &desired, &rendered, Claims::default());
     let desired_state = shared.cluster.desired_state(&input).await;
     let desired_state = desired_state.map_err(|error| Refusal {
         reason: error.reason,
         message: error.message,
     })?;
     Ok(Candidate {
-        wanted,
+        desired,
         rendered,
         desired_state,
     })
 }
 
-fn input(shared: &Shared, wanted: &Wanted, rendered: &Rendered, claims: Claims) -> PassInput {
-    let application = &wanted.application;
+fn input(
+    shared: &Shared,
+    desired: &DesiredApplication,
+    rendered: &Rendered,
+    claims: Claims,
+) -> PassInput {
+    let application = &desired.application;
     PassInput {
-        application: wanted.name.clone(),
+        application: desired.name.clone(),
         manifests: Arc::clone(&rendered.manifests),
         content: rendered.content,
         sync_policy: application.sync_policy.clone(),
@@ -290,11 +298,11 @@ mod tests {
         assert!(names(&of("other", "prod"), None).is_empty());
         assert!(names(&of("fleet", "prod"), Some("base")).is_empty());
         let asked = of("fleet", "prod");
-        let (_, wanted) = super::asked(&assigned, &policy, &asked, None).remove(0);
-        let wanted = wanted.unwrap().application;
-        assert_eq!(wanted.revision, asked);
-        assert_eq!(wanted.url.as_str(), "https://h/fleet");
-        assert_eq!(wanted.path.as_str(), "apps");
+        let (_, desired) = super::asked(&assigned, &policy, &asked, None).remove(0);
+        let desired = desired.unwrap().application;
+        assert_eq!(desired.revision, asked);
+        assert_eq!(desired.url.as_str(), "https://h/fleet");
+        assert_eq!(desired.path.as_str(), "apps");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::events::Event;
 use crate::gate_job::{Verdict, judge, prepare};
 use crate::plan::{Claims, Desired, Intent};
 use crate::policy::Refusal;
-use crate::source::Wanted;
+use crate::source::DesiredApplication;
 
 /// Between two looks at a Job that runs.
 const LOOK: Duration = Duration::from_secs(2);
@@ -146,11 +146,11 @@ impl GateJobs {
 
 /// Ends what nobody asks for any more.
 async fn forget(shared: &Shared, known: &mut BTreeMap<Digest, Known>, jobs: &[GateJob]) {
-    let wanted: Vec<Digest> = jobs.iter().map(GateJob::id).collect();
+    let kept: Vec<Digest> = jobs.iter().map(GateJob::id).collect();
     let gone: Vec<Digest> = known
         .keys()
         .copied()
-        .filter(|id| !wanted.contains(id))
+        .filter(|id| !kept.contains(id))
         .collect();
     for id in gone {
         let Some(one) = known.remove(&id) else {
@@ -305,7 +305,7 @@ async fn rendered(
     job: &GateJob,
 ) -> Result<Arc<Desired>, Refusal> {
     let content = &assigned.assignment;
-    let wanted = Wanted {
+    let application = DesiredApplication {
         name: job.name.clone(),
         cluster: content.cluster.clone(),
         application: job.application.clone(),
@@ -314,8 +314,8 @@ async fn rendered(
     };
     let rendered = {
         let _slot = shared.fetches.acquire().await;
-        let ground = worker::ground(shared, &wanted, WhenMissing::Leave).await;
-        shared.source.foresee(&wanted, ground).await?
+        let ground = worker::ground(shared, &application, WhenMissing::Leave).await;
+        shared.source.foresee(&application, ground).await?
     };
     let input = PassInput {
         application: job.name.clone(),

@@ -71,7 +71,7 @@ impl Registry {
 
     /// An assignment is in force: these applications, and no others, have a worker. What those that
     /// `changed` want is not known from this moment on, before any of them takes a pass: an object may
-    /// be on its way from one to another (P3). What they wanted stays theirs until their own worker says
+    /// be on its way from one to another (P3). What they desired stays theirs until their own worker says
     /// what they want now: it hands over, nobody takes.
     pub(super) fn assign(
         &self,

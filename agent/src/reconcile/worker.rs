@@ -29,7 +29,7 @@ use super::shared::Shared;
 use crate::cluster::{DesiredState, Memory, PassInput, PassOutcome};
 use crate::plan::{Claims, Intent};
 use crate::policy::Refusal;
-use crate::source::{Rendered, Wanted};
+use crate::source::{DesiredApplication, Rendered};
 
 /// Events of one object come in bursts; a pass waits for the burst to end.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) enum Task {
     /// Run a commit; nothing is written while the hub asks for a pause.
     Run {
-        wanted: Box<Wanted>,
+        desired: Box<DesiredApplication>,
         suspended: bool,
     },
     /// It is not to run: it was removed on purpose, with its objects or without them, or it is no longer
@@ -52,15 +52,15 @@ pub(super) enum Task {
 }
 
 impl Task {
-    fn wanted(&self) -> Option<&Wanted> {
+    fn desired(&self) -> Option<&DesiredApplication> {
         match self {
-            Self::Run { wanted, .. } => Some(wanted),
+            Self::Run { desired, .. } => Some(desired),
             Self::End { .. } => None,
         }
     }
 
     fn application(&self) -> Option<&ApplicationAssignment> {
-        self.wanted().map(|wanted| &wanted.application)
+        self.desired().map(|desired| &desired.application)
     }
 
     fn is_suspended(&self) -> bool {
@@ -107,7 +107,7 @@ enum FetchOf {
 
 /// A fetch under way.
 struct Fetch {
-    wanted: Box<Wanted>,
+    desired: Box<DesiredApplication>,
     of: FetchOf,
     work: JoinHandle<Result<Rendered, Refusal>>,
 }
@@ -125,7 +125,7 @@ enum Purpose {
 struct Set {
     rendered: Option<Rendered>,
     /// What that was made for.
-    made_for: Option<Box<Wanted>>,
+    made_for: Option<Box<DesiredApplication>>,
     desired_state: DesiredState,
     /// A pass took it, rather than refuse it as a whole.
     is_taken: bool,
@@ -141,7 +141,7 @@ pub(super) struct Worker {
     previews: mpsc::Receiver<Preview>,
     fetch: Option<Fetch>,
     /// The assignment that was rendered, or refused, last.
-    handled: Option<Box<Wanted>>,
+    handled: Option<Box<DesiredApplication>>,
     set: Set,
     /// The set that was taken last, until one that is newer is.
     taken_before: Option<Set>,
@@ -352,7 +352,7 @@ impl Worker {
         }
         let is_exact = self.refusal.is_none()
             && self.fetch.is_none()
-            && (task.is_end() || self.handled.as_deref() == task.wanted());
+            && (task.is_end() || self.handled.as_deref() == task.desired());
         let by = match is_exact {
             true => DesiredBy::Assignment,
             false => DesiredBy::EarlierOne,
@@ -429,8 +429,8 @@ impl Worker {
             (_, Task::End { .. }) => (Arc::default(), Digest::default()),
         };
         // What was accepted counts as a whole: a commit that runs on keeps the words it came with.
-        let application = task.wanted().and(self.set.made_for.as_ref());
-        let application = application.map(|wanted| &wanted.application);
+        let application = task.desired().and(self.set.made_for.as_ref());
+        let application = application.map(|desired| &desired.application);
         Some(PassInput {
             application: self.name.clone(),
             manifests,

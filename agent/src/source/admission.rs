@@ -17,8 +17,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::Wanted;
-use super::record::{Accepted, Error, Record, branch_key, rule_text};
+use super::DesiredApplication;
+use super::record::{Accepted, Branch, Error, Record, branch_key, rule_text};
 use super::release::Standing;
 use crate::policy::{Policy, Refusal, RollbackMode, SignatureMode, SignatureRule};
 
@@ -36,8 +36,7 @@ pub struct Admission {
 #[derive(Debug)]
 pub(super) struct Admitted {
     accepted: Accepted,
-    /// Whether the branch is now at this commit for all applications.
-    moves_branch: bool,
+    branch: Branch,
     /// The approval that was needed.
     spent: Option<RollbackApproval>,
     note: Option<String>,
@@ -96,8 +95,8 @@ impl Admission {
         self.record.lock().encode()
     }
 
-    fn rule(&self, wanted: &Wanted) -> Result<SignatureRule, Refusal> {
-        let application = &wanted.application;
+    fn rule(&self, desired: &DesiredApplication) -> Result<SignatureRule, Refusal> {
+        let application = &desired.application;
         let branch = &application.revision.branch;
         let rule = self.policy.signature_rule(&application.url, branch);
         rule.ok_or_else(|| {
@@ -114,15 +113,15 @@ impl Admission {
 
     /// The commits that the assigned one has to be compared with: as far as they are known, their history
     /// is needed. Where the policy asks nothing of them, none.
-    pub(super) fn bases(&self, wanted: &Wanted) -> Result<Vec<Commit>, Refusal> {
-        let rule = self.rule(wanted)?;
+    pub(super) fn bases(&self, desired: &DesiredApplication) -> Result<Vec<Commit>, Refusal> {
+        let rule = self.rule(desired)?;
         let strict = self.policy.rollback.mode != RollbackMode::Allow;
-        let application = &wanted.application;
+        let application = &desired.application;
         let commit = &application.revision.commit;
         let record = self.record.lock();
-        let (own, floor) = places(&record, wanted);
+        let (own, floor) = places(&record, desired);
         let digest = rule_text(self.policy.rule_digest(&rule));
-        let is_accepted = own.is_some_and(|own| is_at(own, wanted) && own.rule == digest);
+        let is_accepted = own.is_some_and(|own| is_at(own, desired) && own.rule == digest);
         if is_accepted {
             return Ok(Vec::new());
         }
@@ -149,11 +148,11 @@ impl Admission {
     pub(super) fn judge(
         &self,
         remote: &Remote,
-        wanted: &Wanted,
+        desired: &DesiredApplication,
         now: Timestamp,
     ) -> Result<Admitted, Refusal> {
         let mut record = self.record.lock();
-        match self.weigh(&mut record, remote, wanted, now) {
+        match self.weigh(&mut record, remote, desired, now) {
             Ok(admitted) => Ok(admitted),
             Err(Weighed::Refused(refusal)) => Err(refusal),
             Err(Weighed::Unsigned(refusal)) => {
@@ -172,11 +171,11 @@ impl Admission {
     pub(super) fn consider(
         &self,
         remote: &Remote,
-        wanted: &Wanted,
+        desired: &DesiredApplication,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let mut copy = self.record.lock().clone();
-        match self.weigh(&mut copy, remote, wanted, now) {
+        match self.weigh(&mut copy, remote, desired, now) {
             Ok(_) => Ok(()),
             Err(Weighed::Refused(refusal) | Weighed::Unsigned(refusal)) => Err(refusal),
         }
@@ -187,32 +186,34 @@ impl Admission {
         &self,
         record: &mut Record,
         remote: &Remote,
-        wanted: &Wanted,
+        desired: &DesiredApplication,
         now: Timestamp,
     ) -> Result<Admitted, Weighed> {
-        let rule = self.rule(wanted)?;
+        let rule = self.rule(desired)?;
         let digest = rule_text(self.policy.rule_digest(&rule));
-        let application = &wanted.application;
+        let application = &desired.application;
         let commit = &application.revision.commit;
-        let (own, floor) = places(record, wanted);
+        let (own, floor) = places(record, desired);
         let (own, floor) = (own.cloned(), floor.cloned());
-        let is_judged = |one: &Accepted| one.commit == *commit && one.rule == digest;
-        let is_same_place = own.as_ref().is_some_and(|own| is_at(own, wanted));
+        let is_judged = |accepted: &Accepted| accepted.commit == *commit && accepted.rule == digest;
+        let is_same_place = own.as_ref().is_some_and(|own| is_at(own, desired));
 
         let mut note = None;
         let mut spent = None;
-        let mut moves_branch = true;
+        let mut branch = Branch::Moves;
         let mut back_from = None;
         if is_same_place {
             // What runs may go on, whatever became of the branch since.
-            moves_branch = floor.as_ref().is_none_or(|floor| floor.commit == *commit);
+            if floor.as_ref().is_some_and(|floor| floor.commit != *commit) {
+                branch = Branch::Stays;
+            }
         } else {
             // Where it is allowed, nothing depends on it, and it is found out when the commit is about to run
             // (`look_back`).
             let is_allowed = self.policy.rollback.mode == RollbackMode::Allow;
-            match step(remote, wanted, own.as_ref(), floor.as_ref()) {
+            match step(remote, desired, own.as_ref(), floor.as_ref()) {
                 Step::Back(from) if !is_allowed => {
-                    (spent, note) = self.step_back(record, wanted, &from, floor.as_ref(), now)?;
+                    (spent, note) = self.step_back(record, desired, &from, floor.as_ref(), now)?;
                     back_from = Some(from);
                 }
                 Step::Same | Step::Forward | Step::Back(_) => {}
@@ -241,7 +242,7 @@ impl Admission {
                 mode: rule.mode,
                 back_from,
             },
-            moves_branch,
+            branch,
             spent,
             note,
             is_known,
@@ -254,11 +255,11 @@ impl Admission {
     /// When it could not be made durable; then it may not run.
     pub(super) fn accept(
         &self,
-        wanted: &Wanted,
+        desired: &DesiredApplication,
         admitted: Admitted,
     ) -> Result<Vec<Problem>, Refusal> {
         let mut record = self.record.lock();
-        if admitted.is_known && record.keeps(wanted) {
+        if admitted.is_known && record.keeps(desired) {
             return Ok(Vec::new());
         }
         let mut next = record.clone();
@@ -267,9 +268,9 @@ impl Admission {
                 next.spend(&spent.nonce, spent.expires_at, admitted.accepted.seen)?;
             }
             if !admitted.is_known {
-                next.accept(&wanted.name, admitted.accepted, admitted.moves_branch)?;
+                next.accept(&desired.name, admitted.accepted, admitted.branch)?;
             }
-            next.keep(wanted);
+            next.keep(desired);
             self.save(next)
         };
         remember(&mut next).map_err(|error| refusal_of(&error))?;
@@ -401,17 +402,20 @@ fn refusal_of(error: &Error) -> Refusal {
 }
 
 /// What the application, and what its branch, last accepted.
-fn places<'a>(record: &'a Record, wanted: &Wanted) -> (Option<&'a Accepted>, Option<&'a Accepted>) {
-    let application = &wanted.application;
+fn places<'a>(
+    record: &'a Record,
+    desired: &DesiredApplication,
+) -> (Option<&'a Accepted>, Option<&'a Accepted>) {
+    let application = &desired.application;
     let key = branch_key(&application.url, &application.revision.branch);
     (
-        record.applications.get(&wanted.name),
+        record.applications.get(&desired.name),
         record.branches.get(&key),
     )
 }
 
-fn is_at(accepted: &Accepted, wanted: &Wanted) -> bool {
-    let application = &wanted.application;
+fn is_at(accepted: &Accepted, desired: &DesiredApplication) -> bool {
+    let application = &desired.application;
     accepted.url == application.url && accepted.commit == application.revision.commit
 }
 
@@ -419,17 +423,17 @@ fn is_at(accepted: &Accepted, wanted: &Wanted) -> bool {
 /// does: nothing shows which of the two is older.
 fn step(
     remote: &Remote,
-    wanted: &Wanted,
+    desired: &DesiredApplication,
     own: Option<&Accepted>,
     floor: Option<&Accepted>,
 ) -> Step {
-    let commit = &wanted.application.revision.commit;
+    let commit = &desired.application.revision.commit;
     let before: Vec<&Accepted> = own.into_iter().chain(floor).collect();
-    if before.iter().all(|one| is_at(one, wanted)) {
+    if before.iter().all(|accepted| is_at(accepted, desired)) {
         return Step::Same;
     }
     let is_left = |one: &&&Accepted| {
-        let is_here = one.url == wanted.application.url;
+        let is_here = one.url == desired.application.url;
         !is_here || !remote.is_ancestor(&one.commit, commit)
     };
     match before.iter().find(is_left) {

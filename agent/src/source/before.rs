@@ -6,7 +6,7 @@ use flotilla_shared::revision::Revision;
 
 use super::kept::Before;
 use super::release::Standing;
-use super::{Admission, Source, Wanted};
+use super::{Admission, DesiredApplication, Source};
 
 impl Source {
     /// What is known of an application from before.
@@ -15,10 +15,10 @@ impl Source {
     }
 
     /// Whether something is known from before, and it is not this.
-    pub(crate) fn has_another(&self, wanted: &Wanted) -> bool {
+    pub(crate) fn has_another(&self, desired: &DesiredApplication) -> bool {
         let record = self.admission.record.lock();
-        let is_known = record.kept.contains_key(&wanted.name);
-        is_known && !record.keeps(wanted)
+        let is_known = record.kept.contains_key(&desired.name);
+        is_known && !record.keeps(desired)
     }
 
     /// What was accepted was applied in full; of a chart, with the content that was rendered.
@@ -43,7 +43,7 @@ impl Admission {
             let kept = record.kept.get(name);
             let is_news = kept.is_some_and(|kept| kept.ran.as_ref() != Some(revision));
             let standing = record.releases.get(name);
-            let has_run = |one: &Standing| Some(one.key) == chart && !one.ran;
+            let has_run = |standing: &Standing| Some(standing.key) == chart && !standing.ran;
             let chart_is_news = standing.is_some_and(has_run);
             (is_news || chart_is_news).then(|| {
                 let mut next = record.clone();

@@ -8,7 +8,7 @@ use flotilla_git::{Access, Remote};
 use flotilla_shared::digest::Digest;
 use jiff::Timestamp;
 
-use super::{Ground, Rendered, Source, Wanted, in_time};
+use super::{DesiredApplication, Ground, Rendered, Source, in_time};
 use crate::policy::Refusal;
 
 impl Source {
@@ -18,16 +18,20 @@ impl Source {
     /// Why it would not run.
     pub(crate) async fn foresee(
         &self,
-        wanted: &Wanted,
+        desired: &DesiredApplication,
         ground: Ground,
     ) -> Result<Rendered, Refusal> {
-        let (source, wanted) = (self.clone(), wanted.clone());
-        let work = tokio::task::spawn_blocking(move || source.foresee_blocking(&wanted, &ground));
+        let (source, desired) = (self.clone(), desired.clone());
+        let work = tokio::task::spawn_blocking(move || source.foresee_blocking(&desired, &ground));
         in_time(work).await
     }
 
-    fn foresee_blocking(&self, wanted: &Wanted, ground: &Ground) -> Result<Rendered, Refusal> {
-        let application = &wanted.application;
+    fn foresee_blocking(
+        &self,
+        desired: &DesiredApplication,
+        ground: &Ground,
+    ) -> Result<Rendered, Refusal> {
+        let application = &desired.application;
         let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
         let url = application.url.clone();
         let name = Digest::of(url.as_str().as_bytes()).to_string();
@@ -43,10 +47,11 @@ impl Source {
         let remote = Remote::open(&directory, url, self.limits.clone(), access).map_err(git)?;
         let branch = &application.revision.branch;
         let commit = &application.revision.commit;
-        let bases = self.admission.bases(wanted)?;
+        let bases = self.admission.bases(desired)?;
         let tip = remote.fetch_reaching(branch, commit, &bases).map_err(git)?;
-        self.admission.consider(&remote, wanted, Timestamp::now())?;
-        let (rendered, _) = self.read(&remote, wanted, tip, ground)?;
+        self.admission
+            .consider(&remote, desired, Timestamp::now())?;
+        let (rendered, _) = self.read(&remote, desired, tip, ground)?;
         Ok(rendered)
     }
 }

@@ -14,7 +14,7 @@ use flotilla_shared::revision::Revision;
 use flotilla_shared::wire::{decode_application, encode_application};
 use serde::{Deserialize, Serialize};
 
-use super::wanted::Wanted;
+use super::desired::DesiredApplication;
 
 /// Most bytes of one application that are kept.
 pub(super) const MAX_ONE: usize = 64 << 10;
@@ -39,20 +39,20 @@ pub(super) struct Kept {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Before {
     /// What was accepted last; none: it was too long to be kept.
-    pub(crate) wanted: Option<Box<Wanted>>,
+    pub(crate) desired: Option<Box<DesiredApplication>>,
     /// What was applied in full last.
     pub(crate) ran: Option<Revision>,
 }
 
 impl Kept {
     /// Of what is accepted now. Approvals are used up by then, and which rollout brought it is no matter.
-    pub(super) fn of(wanted: &Wanted) -> Self {
-        let mut application = wanted.application.clone();
+    pub(super) fn of(desired: &DesiredApplication) -> Self {
+        let mut application = desired.application.clone();
         application.rollout.clear();
         Self {
-            assigned: STANDARD.encode(encode_application(&wanted.name, &application)),
-            cluster: wanted.cluster.clone(),
-            facts: wanted.facts.clone(),
+            assigned: STANDARD.encode(encode_application(&desired.name, &application)),
+            cluster: desired.cluster.clone(),
+            facts: desired.facts.clone(),
             ran: None,
         }
     }
@@ -62,8 +62,8 @@ impl Kept {
         let bytes = bytes.filter(|bytes| !bytes.is_empty());
         let application = bytes.and_then(|bytes| decode_application(&bytes).ok());
         Before {
-            wanted: application.map(|application| {
-                Box::new(Wanted {
+            desired: application.map(|application| {
+                Box::new(DesiredApplication {
                     name: name.clone(),
                     cluster: self.cluster.clone(),
                     application,
@@ -77,8 +77,12 @@ impl Kept {
 }
 
 /// Whether there is room for what is kept next.
-pub(super) fn fits(kept: &BTreeMap<ApplicationName, Kept>, wanted: &Wanted, next: &Kept) -> bool {
-    let others = kept.iter().filter(|(name, _)| **name != wanted.name);
+pub(super) fn fits(
+    kept: &BTreeMap<ApplicationName, Kept>,
+    desired: &DesiredApplication,
+    next: &Kept,
+) -> bool {
+    let others = kept.iter().filter(|(name, _)| **name != desired.name);
     let all: usize = others.map(|(_, kept)| kept.assigned.len()).sum();
     next.assigned.len() <= MAX_ONE && all.saturating_add(next.assigned.len()) <= MAX_ALL
 }

@@ -13,9 +13,9 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::desired::DesiredApplication;
 use super::kept::{Kept, fits};
 use super::release::Standing;
-use super::wanted::Wanted;
 use crate::policy::SignatureMode;
 
 /// Most branches that are remembered. A branch has a place for good, so that a hub that names many
@@ -104,6 +104,14 @@ pub(super) fn branch_key(url: &RepositoryUrl, branch: &BranchName) -> String {
     format!("{branch} {url}")
 }
 
+/// What accepting an application's commit does to what is known of its branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Branch {
+    /// The branch is now at this commit for all applications.
+    Moves,
+    Stays,
+}
+
 impl Record {
     /// When a commit was first seen: now, unless it was before.
     pub(super) fn first_sight(&mut self, commit: &Commit, now: Timestamp) -> Timestamp {
@@ -131,10 +139,10 @@ impl Record {
         &mut self,
         name: &ApplicationName,
         accepted: Accepted,
-        moves_branch: bool,
+        branch: Branch,
     ) -> Result<(), Error> {
         self.seen.remove(&accepted.commit);
-        if moves_branch {
+        if branch == Branch::Moves {
             let key = branch_key(&accepted.url, &accepted.branch);
             if self.branches.len() >= MAX_BRANCHES && !self.branches.contains_key(&key) {
                 return Err(Error::Full {
@@ -157,26 +165,29 @@ impl Record {
     }
 
     /// Whether this is kept of an application already.
-    pub(super) fn keeps(&self, wanted: &Wanted) -> bool {
-        let kept = self.kept.get(&wanted.name);
+    pub(super) fn keeps(&self, desired: &DesiredApplication) -> bool {
+        let kept = self.kept.get(&desired.name);
         kept.is_some_and(|kept| {
-            let next = Kept::of(wanted);
+            let next = Kept::of(desired);
             let is_same = (&kept.cluster, &kept.facts) == (&next.cluster, &next.facts);
             // What is too long stays so until something else is accepted.
-            is_same && (kept.assigned == next.assigned || !fits(&self.kept, wanted, &next))
+            is_same && (kept.assigned == next.assigned || !fits(&self.kept, desired, &next))
         })
     }
 
     /// Keeps what is accepted. Applications that were forgotten have nothing.
-    pub(super) fn keep(&mut self, wanted: &Wanted) {
+    pub(super) fn keep(&mut self, desired: &DesiredApplication) {
         let applications = &self.applications;
         self.kept.retain(|name, _| applications.contains_key(name));
-        let mut next = Kept::of(wanted);
-        if !fits(&self.kept, wanted, &next) {
+        let mut next = Kept::of(desired);
+        if !fits(&self.kept, desired, &next) {
             next.assigned.clear();
         }
-        next.ran = self.kept.remove(&wanted.name).and_then(|before| before.ran);
-        self.kept.insert(wanted.name.clone(), next);
+        next.ran = self
+            .kept
+            .remove(&desired.name)
+            .and_then(|before| before.ran);
+        self.kept.insert(desired.name.clone(), next);
     }
 
     /// Takes in which release of an application is about to run. Applications that were forgotten have
@@ -274,13 +285,13 @@ mod tests {
     use super::*;
     use crate::policy::samples::application;
 
-    fn wanted(name: &str, values: usize) -> Wanted {
+    fn desired(name: &str, values: usize) -> DesiredApplication {
         let mut application = application("https://h/r", "prod", "apps/web");
         application.helm = Some(Box::new(flotilla_shared::chart::ChartOptions {
             values: "v".repeat(values).into(),
             ..Default::default()
         }));
-        Wanted {
+        DesiredApplication {
             name: name.parse().unwrap(),
             cluster: "c1".parse().unwrap(),
             application,
@@ -293,26 +304,28 @@ mod tests {
         }
     }
 
-    fn record(accepted: &[&Wanted]) -> Record {
+    fn record(accepted: &[&DesiredApplication]) -> Record {
         let mut record = Record::default();
-        for wanted in accepted {
+        for desired in accepted {
             let accepted = Accepted {
-                url: wanted.application.url.clone(),
-                branch: wanted.application.revision.branch.clone(),
-                commit: wanted.application.revision.commit.clone(),
+                url: desired.application.url.clone(),
+                branch: desired.application.revision.branch.clone(),
+                commit: desired.application.revision.commit.clone(),
                 seen: jiff::Timestamp::UNIX_EPOCH,
                 rule: String::new(),
                 mode: crate::policy::SignatureMode::Off,
                 back_from: None,
             };
-            record.accept(&wanted.name, accepted, true).unwrap();
+            record
+                .accept(&desired.name, accepted, Branch::Moves)
+                .unwrap();
         }
         record
     }
 
     #[test]
     fn what_was_accepted_comes_back_whole_and_without_what_was_used_up() {
-        let mut one = wanted("web", 10);
+        let mut one = desired("web", 10);
         one.application.rollout = "r1".to_owned();
         let mut known = record(&[&one]);
         assert!(!known.keeps(&one));
@@ -321,12 +334,12 @@ mod tests {
         let known: Record = serde_json::from_slice(&known.encode()).unwrap();
         let before = known.kept[&one.name].before(&one.name);
         one.application.rollout = String::new();
-        assert_eq!(before.wanted, Some(Box::new(one.clone())));
+        assert_eq!(before.desired, Some(Box::new(one.clone())));
         assert_eq!(before.ran, None);
         for change in [
-            |one: &mut Wanted| one.application.path = "apps/other".parse().unwrap(),
-            |one: &mut Wanted| one.application.substitute = true,
-            |one: &mut Wanted| one.facts = None,
+            |one: &mut DesiredApplication| one.application.path = "apps/other".parse().unwrap(),
+            |one: &mut DesiredApplication| one.application.substitute = true,
+            |one: &mut DesiredApplication| one.facts = None,
         ] {
             let mut other = one.clone();
             change(&mut other);
@@ -336,7 +349,7 @@ mod tests {
 
     #[test]
     fn what_ran_is_known_after_something_else_was_accepted() {
-        let mut one = wanted("web", 10);
+        let mut one = desired("web", 10);
         let mut known = record(&[&one]);
         known.keep(&one);
         let ran = one.application.revision.clone();
@@ -348,20 +361,21 @@ mod tests {
 
     #[test]
     fn what_is_kept_has_an_end() {
-        let (small, large) = (wanted("small", 10), wanted("large", MAX_ONE));
-        let many: Vec<Wanted> = (0..9)
-            .map(|n| wanted(&format!("m{n}"), MAX_ONE / 4 * 3 - 500))
+        let (small, large) = (desired("small", 10), desired("large", MAX_ONE));
+        let many: Vec<DesiredApplication> = (0..9)
+            .map(|n| desired(&format!("m{n}"), MAX_ONE / 4 * 3 - 500))
             .collect();
-        let all: Vec<&Wanted> = many.iter().chain([&small, &large]).collect();
+        let all: Vec<&DesiredApplication> = many.iter().chain([&small, &large]).collect();
         let mut known = record(&all);
         known.keep(&large);
-        assert_eq!(known.kept[&large.name].before(&large.name).wanted, None);
+        assert_eq!(known.kept[&large.name].before(&large.name).desired, None);
         assert!(known.keeps(&large), "and is not written at each render");
         known.keep(&small);
         for one in &many {
             known.keep(one);
         }
-        let is_there = |one: &&Wanted| known.kept[&one.name].before(&one.name).wanted.is_some();
+        let is_there =
+            |one: &&DesiredApplication| known.kept[&one.name].before(&one.name).desired.is_some();
         assert_eq!(many.iter().filter(is_there).count(), 6);
         assert!(is_there(&&small));
         // Who was forgotten has nothing.

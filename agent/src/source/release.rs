@@ -8,7 +8,7 @@ use flotilla_shared::chart::{ChartOptions, Crds, Generated};
 use flotilla_shared::digest::Digest;
 use flotilla_shared::reason::Reason;
 
-use super::wanted::Wanted;
+use super::desired::DesiredApplication;
 use crate::policy::Refusal;
 
 /// What a chart has to know of the cluster.
@@ -67,11 +67,11 @@ impl Standing {
 
 /// The seal of what an application's chart is made from, besides the cluster: equal keys are one release.
 pub(super) fn key(
-    wanted: &Wanted,
+    desired: &DesiredApplication,
     files: &BTreeSet<String>,
     ids: &BTreeMap<String, String>,
 ) -> Digest {
-    let application = &wanted.application;
+    let application = &desired.application;
     let default = ChartOptions::default();
     let said = application.helm.as_deref().unwrap_or(&default);
     let crds = match said.crds {
@@ -87,8 +87,8 @@ pub(super) fn key(
     let mut parts: Vec<&str> = vec![
         "chart",
         application.path.as_str(),
-        release_name(wanted),
-        namespace(wanted),
+        release_name(desired),
+        namespace(desired),
         &said.values,
         crds,
         generated,
@@ -102,7 +102,7 @@ pub(super) fn key(
         parts.extend([file.as_str(), id]);
     }
     parts.push("facts");
-    parts.extend(wanted.facts.iter().flat_map(Facts::parts));
+    parts.extend(desired.facts.iter().flat_map(Facts::parts));
     Digest::of_parts(parts.into_iter().map(str::as_bytes))
 }
 
@@ -121,29 +121,29 @@ pub(super) fn source_digest(standing: &Standing, answers: &Answers) -> Digest {
 }
 
 /// The release's name: the application's own word, or the application.
-pub(crate) fn release_name(wanted: &Wanted) -> &str {
-    let said = wanted.application.helm.as_deref();
+pub(crate) fn release_name(desired: &DesiredApplication) -> &str {
+    let said = desired.application.helm.as_deref();
     match said.map_or("", |said| said.release_name.as_str()) {
-        "" => wanted.name.as_str(),
+        "" => desired.name.as_str(),
         name => name,
     }
 }
 
 /// The release's namespace.
-pub(crate) fn namespace(wanted: &Wanted) -> &str {
-    match wanted.application.namespace.as_str() {
+pub(crate) fn namespace(desired: &DesiredApplication) -> &str {
+    match desired.application.namespace.as_str() {
         "" => "default",
         namespace => namespace,
     }
 }
 
 /// What the application says of its chart; the cluster's part is filled in by [`on`].
-pub(super) fn declared(wanted: &Wanted, sealed: &BTreeSet<String>) -> Release {
+pub(super) fn declared(desired: &DesiredApplication, sealed: &BTreeSet<String>) -> Release {
     let default = ChartOptions::default();
-    let said = wanted.application.helm.as_deref().unwrap_or(&default);
+    let said = desired.application.helm.as_deref().unwrap_or(&default);
     Release {
         sealed: sealed.clone(),
-        ..Release::declared(release_name(wanted), namespace(wanted), said)
+        ..Release::declared(release_name(desired), namespace(desired), said)
     }
 }
 
@@ -153,7 +153,7 @@ pub(super) fn declared(wanted: &Wanted, sealed: &BTreeSet<String>) -> Release {
 /// When the cluster could not be asked.
 pub(super) fn on(
     release: &mut Release,
-    wanted: &Wanted,
+    desired: &DesiredApplication,
     ground: &Ground,
     standing: &Standing,
 ) -> Result<(Capabilities, Asked), Refusal> {
@@ -164,7 +164,7 @@ pub(super) fn on(
     release.capabilities = noting;
     release.revision = i64::try_from(standing.revision).unwrap_or(i64::MAX);
     release.is_upgrade = standing.is_upgrade;
-    let said = wanted.application.helm.as_deref();
+    let said = desired.application.helm.as_deref();
     if said.is_some_and(|said| said.generated == Generated::Derived) {
         let seed = ground.seed.clone();
         let why =

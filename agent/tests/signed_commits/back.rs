@@ -130,8 +130,8 @@ async fn g01_a_rewritten_branch_is_only_followed_where_the_policy_allows_it() {
 
 /// What the cluster's people hear of a commit.
 async fn told(agent: &Agent<'_>, commit: &Commit) -> String {
-    let wanted = agent.wanted("web", commit, &[]);
-    let rendered = agent.source.render(&wanted, Ground::default()).await;
+    let desired = agent.desired("web", commit, &[]);
+    let rendered = agent.source.render(&desired, Ground::default()).await;
     let notes = rendered.unwrap().notes.into_iter();
     let notes = notes.map(|note| format!("{}: {}", note.reason, note.message));
     notes.collect::<Vec<_>>().join("\n")

@@ -17,10 +17,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use flotilla_agent::policy::Policy;
-use flotilla_agent::source::{Admission, Ground, Source, Wanted};
+use flotilla_agent::source::{Admission, DesiredApplication, Ground, Source};
 use flotilla_git::Limits;
 use flotilla_shared::approval::{RollbackApproval, SignedApproval};
-use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
+use flotilla_shared::assignment::{ApplicationAssignment, Renderer};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{Commit, RepositoryUrl, Revision};
 use jiff::{SignedDuration, Timestamp};
@@ -30,19 +30,13 @@ struct World {
 }
 
 fn run(program: &str, directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .current_dir(directory)
-        .args(arguments)
+    let mut command = Command::new(program);
+    let command = command.current_dir(directory).args(arguments);
+    let command = command
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_SYSTEM", "/dev/null")
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        .env("GIT_CONFIG_SYSTEM", "/dev/null");
+    let output = flotilla_needs::output(command);
+    String::from_utf8_lossy(&output).trim().to_owned()
 }
 
 impl World {
@@ -174,25 +168,26 @@ struct Agent<'a> {
 }
 
 impl Agent<'_> {
-    fn wanted(&self, name: &str, commit: &Commit, approvals: &[SignedApproval]) -> Wanted {
-        Wanted {
+    fn desired(
+        &self,
+        name: &str,
+        commit: &Commit,
+        approvals: &[SignedApproval],
+    ) -> DesiredApplication {
+        DesiredApplication {
             name: name.parse().unwrap(),
             cluster: "c1".parse().unwrap(),
             application: ApplicationAssignment {
-                revision: Revision {
-                    repository: "fleet".parse().unwrap(),
-                    branch: "prod".parse().unwrap(),
-                    commit: commit.clone(),
-                },
-                url: self.world.url(),
-                path: "".parse().unwrap(),
                 renderer: Renderer::Plain,
-                sync_policy: SyncPolicy::default(),
-                depends_on: Vec::new(),
-                substitute: false,
-                rollout: String::new(),
-                namespace: String::new(),
-                helm: None,
+                ..ApplicationAssignment::new(
+                    Revision {
+                        repository: "fleet".parse().unwrap(),
+                        branch: "prod".parse().unwrap(),
+                        commit: commit.clone(),
+                    },
+                    self.world.url(),
+                    "".parse().unwrap(),
+                )
             },
             approvals: approvals.to_vec(),
             facts: None,
@@ -207,7 +202,7 @@ impl Agent<'_> {
     ) -> Result<Vec<Reason>, Reason> {
         let rendered = self
             .source
-            .render(&self.wanted(name, commit, approvals), Ground::default())
+            .render(&self.desired(name, commit, approvals), Ground::default())
             .await;
         match rendered {
             Ok(rendered) => Ok(rendered.notes.iter().map(|note| note.reason).collect()),

@@ -32,20 +32,22 @@ fn has(program: &str) -> bool {
 }
 
 fn run(program: &str, directory: &Path, arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new(program)
+    run_at(program, directory, None, arguments)
+}
+
+/// With git's clock at `date`, where it is given.
+fn run_at(program: &str, directory: &Path, date: Option<&str>, arguments: &[&str]) -> Vec<u8> {
+    let mut command = Command::new(program);
+    command
         .current_dir(directory)
         .args(arguments)
         .env("GNUPGHOME", directory.join("gnupg"))
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_SYSTEM", "/dev/null")
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output.stdout
+        .env("GIT_CONFIG_SYSTEM", "/dev/null");
+    for name in ["GIT_COMMITTER_DATE", "GIT_AUTHOR_DATE"] {
+        command.envs(date.map(|date| (name, date)));
+    }
+    flotilla_needs::output(&mut command)
 }
 
 impl Workshop {
@@ -65,9 +67,13 @@ impl Workshop {
     }
 
     fn git(&self, arguments: &[&str]) -> String {
+        self.git_at(None, arguments)
+    }
+
+    fn git_at(&self, date: Option<&str>, arguments: &[&str]) -> String {
         let identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"];
         let arguments: Vec<&str> = identity.iter().chain(arguments).copied().collect();
-        let output = run("git", self.directory.path(), &arguments);
+        let output = run_at("git", self.directory.path(), date, &arguments);
         String::from_utf8_lossy(&output).trim().to_owned()
     }
 
@@ -106,34 +112,22 @@ impl Workshop {
 
     /// A commit signed with an SSH key, raw.
     fn ssh_commit(&self, key: &str) -> Vec<u8> {
-        let key = format!("user.signingkey={}", self.path(key).display());
-        self.git(&[
-            "-c",
-            "gpg.format=ssh",
-            "-c",
-            &key,
-            "commit",
-            "-q",
-            "-S",
-            "--allow-empty",
-            "-m",
-            "signed\n\nbody",
-        ]);
-        self.raw("HEAD")
+        self.signed("ssh", &self.path(key).display().to_string(), None)
     }
 
     fn pgp_commit(&self, key: &str) -> Vec<u8> {
-        let key = format!("user.signingkey={key}@example.com");
-        self.git(&[
-            "-c",
-            &key,
-            "commit",
-            "-q",
-            "-S",
-            "--allow-empty",
-            "-m",
-            "signed",
-        ]);
+        self.signed("openpgp", &format!("{key}@example.com"), None)
+    }
+
+    /// An empty commit signed with a key of a format of git's, raw.
+    fn signed(&self, format: &str, key: &str, date: Option<&str>) -> Vec<u8> {
+        let format = format!("gpg.format={format}");
+        let key = format!("user.signingkey={key}");
+        let message = "signed\n\nbody";
+        let commit = ["commit", "-q", "-S", "--allow-empty", "-m", message];
+        let configured = ["-c", &format, "-c", &key];
+        let arguments: Vec<&str> = configured.iter().chain(&commit).copied().collect();
+        self.git_at(date, &arguments);
         self.raw("HEAD")
     }
 

@@ -3,7 +3,7 @@
 
 mod ask;
 
-use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
+use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::gate_job::{GateJob, GateJobReport, GateJobState};
 use flotilla_shared::id::{ClusterName, GateName, RepositoryName};
 use flotilla_shared::reason::Reason;
@@ -89,20 +89,16 @@ impl Fleet {
             timeout_seconds: u32::try_from(rule.timeout.as_secs()).unwrap_or(u32::MAX),
             name: rule.application.clone(),
             application: ApplicationAssignment {
-                revision: Revision {
-                    repository: repository.clone(),
-                    branch: environment.branch.clone(),
-                    commit: commit.clone(),
-                },
-                url: self.spec().repositories.get(repository)?.url.clone(),
-                path: rule.path.clone(),
-                renderer: Renderer::Auto,
-                sync_policy: SyncPolicy::default(),
-                depends_on: Vec::new(),
-                substitute: false,
-                rollout: String::new(),
                 namespace: application.namespace.clone(),
-                helm: None,
+                ..ApplicationAssignment::new(
+                    Revision {
+                        repository: repository.clone(),
+                        branch: environment.branch.clone(),
+                        commit: commit.clone(),
+                    },
+                    self.spec().repositories.get(repository)?.url.clone(),
+                    rule.path.clone(),
+                )
             },
         })
     }

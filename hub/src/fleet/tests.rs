@@ -17,7 +17,7 @@ mod unchanged;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flotilla_shared::assignment::{ApplicationAssignment, AssignmentRef, Renderer, SyncPolicy};
+use flotilla_shared::assignment::{ApplicationAssignment, AssignmentRef};
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ClusterName, Epoch, Generation};
@@ -106,22 +106,15 @@ fn connect(cluster: &str, session: u64, accepted: AssignmentRef) -> Event {
 
 /// An application as it is assigned.
 pub(super) fn application() -> ApplicationAssignment {
-    ApplicationAssignment {
-        revision: Revision {
+    ApplicationAssignment::new(
+        Revision {
             repository: "fleet".parse().unwrap(),
             branch: "prod".parse().unwrap(),
             commit: commit(1),
         },
-        url: "https://git.example.com/fleet.git".parse().unwrap(),
-        path: "app".parse().unwrap(),
-        renderer: Renderer::Auto,
-        sync_policy: SyncPolicy::default(),
-        depends_on: Vec::new(),
-        substitute: false,
-        rollout: String::new(),
-        namespace: String::new(),
-        helm: None,
-    }
+        "https://git.example.com/fleet.git".parse().unwrap(),
+        "app".parse().unwrap(),
+    )
 }
 
 fn fleet() -> Fleet {

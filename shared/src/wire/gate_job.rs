@@ -93,7 +93,7 @@ pub(super) fn gate_job_report_from_wire(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
+    use crate::assignment::ApplicationAssignment;
     use crate::digest::Digest;
     use crate::revision::Revision;
 
@@ -104,20 +104,16 @@ mod tests {
             timeout_seconds: 60,
             name: "shop".parse().unwrap(),
             application: ApplicationAssignment {
-                revision: Revision {
-                    repository: "fleet".parse().unwrap(),
-                    branch: "prod".parse().unwrap(),
-                    commit: "a".repeat(40).parse().unwrap(),
-                },
-                url: "https://h/r".parse().unwrap(),
-                path: "gates/smoke".parse().unwrap(),
-                renderer: Renderer::Auto,
-                sync_policy: SyncPolicy::default(),
-                depends_on: Vec::new(),
-                substitute: false,
-                rollout: String::new(),
                 namespace: "shop".to_owned(),
-                helm: None,
+                ..ApplicationAssignment::new(
+                    Revision {
+                        repository: "fleet".parse().unwrap(),
+                        branch: "prod".parse().unwrap(),
+                        commit: "a".repeat(40).parse().unwrap(),
+                    },
+                    "https://h/r".parse().unwrap(),
+                    "gates/smoke".parse().unwrap(),
+                )
             },
         }
     }

@@ -80,7 +80,7 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 /// Whether one rule of a role allows an act.
 fn allows(rule: &Value, act: &Act) -> bool {
     let covers =
-        |name: &str, wanted: &str| list(rule, name).any(|have| have == "*" || have == wanted);
+        |name: &str, requested: &str| list(rule, name).any(|have| have == "*" || have == requested);
     if !covers("verbs", &act.verb) {
         return false;
     }

@@ -9,24 +9,24 @@ use crate::kinds::Kind;
 /// Sets an object's `apiVersion` and, where the versions look different, its fields.
 pub(crate) fn to(kind: &Kind, version: &str, object: &Value) -> Value {
     let mut object = object.clone();
-    let wanted = kind.api_version(version);
+    let requested = kind.api_version(version);
     let have = object
         .get("apiVersion")
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    if have == wanted {
+    if have == requested {
         return object;
     }
     if let Value::Object(map) = &mut object {
-        match (have.as_str(), wanted.as_str()) {
+        match (have.as_str(), requested.as_str()) {
             ("autoscaling/v2", "autoscaling/v1") => autoscaler_down(map),
             ("autoscaling/v1", "autoscaling/v2") => autoscaler_up(map),
             ("v1", "events.k8s.io/v1") => rename(map, &EVENT, false),
             ("events.k8s.io/v1", "v1") => rename(map, &EVENT, true),
             _ => {}
         }
-        map.insert("apiVersion".to_owned(), json!(wanted));
+        map.insert("apiVersion".to_owned(), json!(requested));
     }
     match kind.versions.get(version) {
         // What is empty in one version may be left out in the other.

@@ -14,7 +14,7 @@ pub(crate) struct WrongType {
     /// Such as `Deployment.spec.replicas`.
     pub(crate) field: String,
     /// Such as `int32`.
-    pub(crate) wanted: String,
+    pub(crate) expected: String,
     /// A quantity that is none.
     pub(crate) is_quantity: bool,
 }
@@ -29,7 +29,7 @@ impl WrongType {
         }
         format!(
             "json: cannot unmarshal {} into Go struct field {} of type {}",
-            self.got, self.field, self.wanted
+            self.got, self.field, self.expected
         )
     }
 }
@@ -105,7 +105,7 @@ fn read(
     let wrong = || WrongType {
         got: word(value),
         field: format!("{}.{}", place.owner, place.fields),
-        wanted: go(schema),
+        expected: go(schema),
         is_quantity: false,
     };
     match (schema.shape(), value) {

@@ -214,7 +214,8 @@ fn is_same(a: &Value, b: &Value, key: &str) -> bool {
 /// Puts a list into order: what the patch names in the order of the patch, and between that, what only
 /// the server has, before the first item that it was in front of.
 fn arrange(list: &mut Vec<Value>, before: &[Value], order: &[Value], key: &str) {
-    let place = |list: &[Value], item: &Value| list.iter().position(|one| is_same(one, item, key));
+    let place =
+        |list: &[Value], item: &Value| list.iter().position(|other| is_same(other, item, key));
     let (mut named, mut rest): (Vec<Value>, Vec<Value>) = std::mem::take(list)
         .into_iter()
         .partition(|item| place(order, item).is_some());

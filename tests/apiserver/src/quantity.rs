@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn quantities_are_written_as_the_api_server_writes_them() {
-        for (text, wanted) in [
+        for (text, expected) in [
             ("1000m", "1"),
             ("0.5", "500m"),
             ("100m", "100m"),
@@ -147,7 +147,7 @@ mod tests {
             ("5000", "5k"),
             ("128974848", "128974848"),
         ] {
-            assert_eq!(canonical(text).as_deref(), Some(wanted), "{text}");
+            assert_eq!(canonical(text).as_deref(), Some(expected), "{text}");
         }
         assert_eq!(canonical("a"), None);
         assert_eq!(canonical("1Q"), None);

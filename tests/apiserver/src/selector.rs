@@ -96,12 +96,12 @@ fn requirement(part: &str) -> Result<(String, Operator), Failure> {
             ))),
         };
     }
-    let one = |value: &str| vec![value.trim().to_owned()];
+    let values = |value: &str| vec![value.trim().to_owned()];
     if let Some((key, value)) = part.split_once("!=") {
-        return Ok((key.trim().to_owned(), Operator::NotIn(one(value))));
+        return Ok((key.trim().to_owned(), Operator::NotIn(values(value))));
     }
     if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        return Ok((key.trim().to_owned(), Operator::In(one(value))));
+        return Ok((key.trim().to_owned(), Operator::In(values(value))));
     }
     Ok(match part.strip_prefix('!') {
         Some(key) => (key.trim().to_owned(), Operator::Missing),

@@ -77,7 +77,7 @@ impl Cause {
     }
 
     pub(crate) fn unsupported(field: impl Into<String>, value: &Value, allowed: &[&str]) -> Self {
-        let allowed: Vec<String> = allowed.iter().map(|one| format!("\"{one}\"")).collect();
+        let allowed: Vec<String> = allowed.iter().map(|value| format!("\"{value}\"")).collect();
         Self {
             reason: "FieldValueNotSupported",
             field: field.into(),

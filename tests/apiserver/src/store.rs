@@ -76,15 +76,11 @@ impl Store {
                 store.replay(&entry);
             }
         }
-        let fresh = path.with_extension("new");
-        let mut file = std::fs::File::create(&fresh)?;
-        let nothing = Key::default();
-        writeln!(file, "{}", entry(store.version, &nothing, None))?;
+        let mut text = format!("{}\n", entry(store.version, &Key::default(), None));
         for (key, object) in &store.objects {
-            writeln!(file, "{}", entry(store.version, key, Some(object)))?;
+            text += &format!("{}\n", entry(store.version, key, Some(object)));
         }
-        file.sync_all()?;
-        std::fs::rename(&fresh, path)?;
+        flotilla_disk::replace(path, text.as_bytes())?;
         store.journal = Some(std::fs::OpenOptions::new().append(true).open(path)?);
         store.forgotten = store.version;
         let definitions: Vec<Arc<Value>> = store

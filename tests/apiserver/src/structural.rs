@@ -26,7 +26,7 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn wrong_type(path: &str, value: &Value, wanted: &str) -> Cause {
+fn wrong_type(path: &str, value: &Value, expected: &str) -> Cause {
     let shown = match value {
         Value::Array(_) => json!("array"),
         Value::Object(_) => json!("object"),
@@ -37,7 +37,7 @@ fn wrong_type(path: &str, value: &Value, wanted: &str) -> Cause {
         reason: "FieldValueTypeInvalid",
         field: path.to_owned(),
         message: format!(
-            "Invalid value: {shown}: {path} in body must be of type {wanted}: {shown}"
+            "Invalid value: {shown}: {path} in body must be of type {expected}: {shown}"
         ),
     }
 }
@@ -84,7 +84,7 @@ fn check(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause>) {
         (Shape::Integer(_), Value::Number(number))
             if number.as_f64().is_some_and(|number| number.fract() == 0.0) => {}
         (shape, value) => {
-            let wanted = match shape {
+            let expected = match shape {
                 Shape::Object(_) => "object",
                 Shape::List(_) => "array",
                 Shape::Integer(_) => "integer",
@@ -93,7 +93,7 @@ fn check(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause>) {
                 Shape::IntOrString => "integer,string",
                 _ => "string",
             };
-            causes.push(wrong_type(path, value, wanted));
+            causes.push(wrong_type(path, value, expected));
             return;
         }
     }

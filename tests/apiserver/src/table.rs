@@ -143,11 +143,11 @@ fn length(object: &Value, pointer: &str) -> i64 {
 }
 
 fn ready(object: &Value) -> Value {
-    let (have, wanted) = (
+    let (have, desired) = (
         number(object, "/status/readyReplicas"),
         number(object, "/spec/replicas"),
     );
-    json!(format!("{have}/{wanted}"))
+    json!(format!("{have}/{desired}"))
 }
 
 fn service_ports(object: &Value) -> Value {
@@ -185,8 +185,8 @@ fn external(object: &Value) -> Value {
 }
 
 fn completions(object: &Value) -> Value {
-    let wanted = number(object, "/spec/completions");
-    json!(format!("{}/{wanted}", number(object, "/status/succeeded")))
+    let desired = number(object, "/spec/completions");
+    json!(format!("{}/{desired}", number(object, "/status/succeeded")))
 }
 
 /// The columns of the kinds that people look at most; other built-in kinds have name and age.

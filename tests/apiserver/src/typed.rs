@@ -417,9 +417,9 @@ mod tests {
     #[test]
     fn the_order_of_the_right_side_leads() {
         let list = |names: &[&str]| json!({"containers": names.iter().map(|n| json!({"name": n})).collect::<Vec<_>>()});
-        let check = |left: &[&str], right: &[&str], wanted: &[&str]| {
+        let check = |left: &[&str], right: &[&str], expected: &[&str]| {
             let merged = merge(&pod(), &list(left), &list(right)).unwrap();
-            assert_eq!(merged, list(wanted), "{left:?} {right:?}");
+            assert_eq!(merged, list(expected), "{left:?} {right:?}");
         };
         check(&["a", "b"], &["b", "a"], &["b", "a"]);
         check(&["a", "x", "b"], &["b", "a"], &["x", "b", "a"]);

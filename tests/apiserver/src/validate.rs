@@ -165,12 +165,12 @@ fn definition(object: &Value, causes: &mut Vec<Cause>) {
         text(object, "/spec/group"),
     );
     let name = text(object, "/metadata/name");
-    let wanted = format!("{plural}.{group}");
-    if name != wanted {
+    let expected = format!("{plural}.{group}");
+    if name != expected {
         causes.push(Cause::invalid(
             "metadata.name",
             &json!(name),
-            &format!("must be spec.names.plural+\".\"+spec.group: \"{wanted}\""),
+            &format!("must be spec.names.plural+\".\"+spec.group: \"{expected}\""),
         ));
     }
     let scope = text(object, "/spec/scope");

@@ -128,6 +128,16 @@ pub(crate) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     text.unwrap_or_default()
 }
 
+/// The object that a call is about, with its key.
+fn existing(store: &Store, kind: &Kind, call: &Call) -> Result<(Key, Arc<Value>), Failure> {
+    let target = &call.target;
+    let key = key_of(kind, &target.namespace, &target.name);
+    match store.get(&key) {
+        Some(object) => Ok((key, Arc::clone(object))),
+        None => Err(not_found(&kind.group, &kind.plural, &target.name)),
+    }
+}
+
 pub(crate) fn key_of(kind: &Kind, namespace: &str, name: &str) -> Key {
     let namespace = if kind.namespaced { namespace } else { "" };
     (

@@ -92,17 +92,20 @@ fn selects(selector: Option<&Value>, object: &Value) -> bool {
 impl Hook {
     fn fits_rule(rule: &Value, review: &Review<'_>) -> bool {
         let target = &review.call.target;
-        let any =
-            |field: &str, wanted: &str| texts(rule, field).any(|one| one == "*" || one == wanted);
+        let any = |field: &str, requested: &str| {
+            texts(rule, field).any(|value| value == "*" || value == requested)
+        };
         let scope = match rule.get("scope").and_then(Value::as_str) {
             Some("Cluster") => target.namespace.is_empty(),
             Some("Namespaced") => !target.namespace.is_empty(),
             _ => true,
         };
-        let resource = texts(rule, "resources").any(|one| {
-            let (resource, sub) = one.split_once('/').unwrap_or((one, ""));
+        let resource = texts(rule, "resources").any(|text| {
+            let (resource, sub) = text.split_once('/').unwrap_or((text, ""));
             (resource == "*" || resource == target.plural)
-                && (one == "*/*" || sub == target.subresource || (sub == "*" && one.contains('/')))
+                && (text == "*/*"
+                    || sub == target.subresource
+                    || (sub == "*" && text.contains('/')))
         });
         scope
             && resource

@@ -106,7 +106,10 @@ impl<'a> Build<'a> {
             let before = self.unviable.len() + self.apart.len();
             for is_primary in [true, false] {
                 for error in &errors {
-                    let is_apart = error.code.as_ref().is_some_and(|one| one.code == NOT_CONST);
+                    let is_apart = error
+                        .code
+                        .as_ref()
+                        .is_some_and(|code| code.code == NOT_CONST);
                     let named = error.spans.iter();
                     let named = named.filter(|span| span.is_primary == is_primary);
                     let found = named.filter_map(|span| branch(&written, span));

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Tools that tests may need beyond a Rust toolchain, git and a C compiler, with where they come from.
 pub const KNOWN: [(&str, &str); 17] = [
@@ -126,6 +127,47 @@ pub fn size<T>(usual: T, full: T) -> T {
     } else {
         usual
     }
+}
+
+/// Runs a command that a test cannot do without; what it printed.
+///
+/// # Panics
+/// Where it cannot be run, or fails.
+#[allow(clippy::panic, reason = "a test fails by panicking")]
+pub fn output(command: &mut Command) -> Vec<u8> {
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => panic!("{command:?}: {error}"),
+    };
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
+
+/// Runs git in a directory, as somebody, unsigned; what it printed.
+///
+/// # Panics
+/// Where it cannot be run, or fails.
+pub fn git(directory: &Path, arguments: &[&str]) -> String {
+    let identity = [
+        "-c",
+        "user.name=A",
+        "-c",
+        "user.email=a@example.com",
+        "-c",
+        "commit.gpgsign=false",
+    ];
+    let mut command = Command::new("git");
+    command
+        .current_dir(directory)
+        .args(identity)
+        .args(arguments);
+    String::from_utf8_lossy(&output(&mut command))
+        .trim()
+        .to_owned()
 }
 
 /// One write, so that lines of tests in different processes do not mix.

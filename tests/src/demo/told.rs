@@ -21,13 +21,13 @@ impl Demo {
             commit.get(..7).unwrap_or(&commit)
         ));
         let mut operator = self.operator.clone();
-        let seen = |wanted: fn(&v1::ClusterStatus, &str) -> bool| {
+        let seen = |expected: fn(&v1::ClusterStatus, &str) -> bool| {
             let (operator, commit) = (operator.clone(), commit.clone());
             move || {
                 let (mut operator, commit) = (operator.clone(), commit.clone());
                 async move {
                     let cluster = operator.cluster("dev-1").await?;
-                    wanted(&cluster, &commit).then_some(())
+                    expected(&cluster, &commit).then_some(())
                 }
             }
         };

@@ -12,7 +12,7 @@ use super::{Api, Rig, delivered, percentiles, settle};
 impl Rig<'_> {
     /// Asks for a plan three times, and once more while a commit is delivered.
     pub(super) async fn plans(&mut self) -> anyhow::Result<()> {
-        let wanted = self.args.agents;
+        let expected = self.args.agents;
         *self.seen.plans.lock() = three_answers()?;
         let head = self.ground.head()?;
         for _ in 0..3 {
@@ -24,9 +24,9 @@ impl Rig<'_> {
         let pushed = Instant::now();
         self.calls.refresh(v1::RefreshRequest::default()).await?;
         plan(&self.hub, &mut self.calls, &head).await?;
-        let delivered = delivered(&self.seen, wanted, pushed).await?;
+        let delivered = delivered(&self.seen, expected, pushed).await?;
         percentiles("commit to delivery beside a plan", delivered);
-        settle(&mut self.calls, wanted).await
+        settle(&mut self.calls, expected).await
     }
 }
 
@@ -84,7 +84,11 @@ async fn plan(hub: &TestHub, calls: &mut Api, head: &str) -> anyhow::Result<()> 
         plan = got.plan.context("a plan")?;
     }
     let (took, after) = (asked.elapsed(), hub.usage());
-    let groups: Vec<usize> = plan.groups.iter().map(|one| one.clusters.len()).collect();
+    let groups: Vec<usize> = plan
+        .groups
+        .iter()
+        .map(|group| group.clusters.len())
+        .collect();
     println!(
         "plan: {took:?}, {:?} of the hub's CPU, {} KiB more resident; clusters by answer {groups:?}",
         after.cpu.saturating_sub(before.cpu),

@@ -6,11 +6,11 @@ use super::*;
 async fn stumbles(browser: &Browser, axe: &str) -> Vec<String> {
     browser.script(axe).await.unwrap();
     let run = "const done = arguments[arguments.length - 1]; \
-               axe.run().then((found) => done(found.violations.map((one) => one.impact + ' ' + one.id + ' ' + \
-               one.nodes.map((node) => node.html).slice(0, 3).join(' | '))));";
+               axe.run().then((found) => done(found.violations.map((violation) => violation.impact + ' ' + violation.id + ' ' + \
+               violation.nodes.map((node) => node.html).slice(0, 3).join(' | '))));";
     let found = browser.script_later(run).await.unwrap();
     let found: Vec<String> = serde_json::from_value(found).unwrap();
-    let serious = |one: &String| one.starts_with("serious") || one.starts_with("critical");
+    let serious = |found: &String| found.starts_with("serious") || found.starts_with("critical");
     found.into_iter().filter(serious).collect()
 }
 

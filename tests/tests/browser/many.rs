@@ -8,14 +8,7 @@ async fn ten_thousand_clusters_fit_in_a_page() {
         return;
     };
     let mut world = World::new(&[], 10_000).await;
-    let ada = open(&driver, "ada", true).await;
-    eventually("ada is in", LIMIT, || async {
-        ada.go(&world.url("/")).await.ok()?;
-        let text = ada.text().await.ok()?;
-        text.contains("Waits for a person").then_some(())
-    })
-    .await
-    .unwrap();
+    let ada = world.let_in(&driver, "ada").await;
     ada.until("0 of 10000 current").await.unwrap();
     let elements = "return document.querySelectorAll('*').length";
     let count = ada.script(elements).await.unwrap().as_u64().unwrap();

@@ -16,15 +16,7 @@ async fn a_person_sees_and_steers_the_fleet_in_a_browser() {
         return;
     };
     let mut world = World::new(&WORKING, 0).await;
-    let ada = open(&driver, "ada", true).await;
-    // The hub asks the issuer beside; until it has, it says so.
-    eventually("ada is in", LIMIT, || async {
-        ada.go(&world.url("/")).await.ok()?;
-        let text = ada.text().await.ok()?;
-        text.contains("Waits for a person").then_some(())
-    })
-    .await
-    .unwrap();
+    let ada = world.let_in(&driver, "ada").await;
     ada.until("oidc:ada@example.org (admin)").await.unwrap();
     ada.until("live").await.unwrap();
 
@@ -104,7 +96,7 @@ async fn approval_by_keys(world: &World, ada: &Browser) {
     ada.press(keys::ENTER).await.unwrap();
     let given = eventually("the approval is hers", LIMIT, || async {
         let acts = world.acts().await;
-        let own = acts.iter().any(|one| one == "oidc:ada@example.org approve");
+        let own = acts.iter().any(|act| act == "oidc:ada@example.org approve");
         own.then_some(())
     });
     if let Err(error) = given.await {

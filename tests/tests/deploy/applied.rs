@@ -191,7 +191,9 @@ async fn rights_suffice(cluster: &TestCluster) {
     // A kind of somebody else's is told with what to do.
     std::fs::write(&policy, json!({"kinds": ["Node"]}).to_string()).unwrap();
     let (code, findings) = look().await;
-    let wrong = findings.iter().find(|one| one.outcome == Outcome::Wrong);
+    let wrong = findings
+        .iter()
+        .find(|finding| finding.outcome == Outcome::Wrong);
     let wrong = wrong.unwrap_or_else(|| panic!("{findings:#?}"));
     assert!(wrong.text.starts_with("applying nodes: lacks"), "{wrong:?}");
     assert!(wrong.hint.contains("agent-may-apply"), "{wrong:?}");

@@ -18,24 +18,27 @@ fn read(path: &str) -> String {
 /// A table of options, as the reference has them.
 fn options(command: &clap::Command, out: &mut String) {
     let mut rows = String::new();
-    for one in command.get_arguments() {
-        let is_own = !one.is_global_set() && !one.is_hide_set();
-        if !is_own || ["help", "version"].contains(&one.get_id().as_str()) {
+    for argument in command.get_arguments() {
+        let is_own = !argument.is_global_set() && !argument.is_hide_set();
+        if !is_own || ["help", "version"].contains(&argument.get_id().as_str()) {
             continue;
         }
-        let name = match (one.get_short(), one.get_long()) {
+        let name = match (argument.get_short(), argument.get_long()) {
             (Some(short), Some(long)) => format!("`-{short}`, `--{long}`"),
             (None, Some(long)) => format!("`--{long}`"),
-            _ => format!("`{}`", one.get_id().as_str().to_uppercase()),
+            _ => format!("`{}`", argument.get_id().as_str().to_uppercase()),
         };
-        let mut what = one.get_help().map(ToString::to_string).unwrap_or_default();
+        let mut what = argument
+            .get_help()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         if !what.ends_with('.') {
             what.push('.');
         }
-        if let Some(variable) = one.get_env() {
+        if let Some(variable) = argument.get_env() {
             what += &format!(" Variable: `{}`.", variable.to_string_lossy());
         }
-        let defaults: Vec<String> = one
+        let defaults: Vec<String> = argument
             .get_default_values()
             .iter()
             .map(|value| format!("`{}`", value.to_string_lossy()))
@@ -56,7 +59,7 @@ fn commands(command: &clap::Command, path: &str, out: &mut String) {
     let path = format!("{path} {}", command.get_name()).trim().to_owned();
     let below: Vec<&clap::Command> = command
         .get_subcommands()
-        .filter(|one| one.get_name() != "help" && !one.is_hide_set())
+        .filter(|command| command.get_name() != "help" && !command.is_hide_set())
         .collect();
     if below.is_empty() {
         let about = command.get_long_about().or(command.get_about());
@@ -68,8 +71,8 @@ fn commands(command: &clap::Command, path: &str, out: &mut String) {
         out.push('\n');
         options(command, out);
     }
-    for one in below {
-        commands(one, &path, out);
+    for command in below {
+        commands(command, &path, out);
     }
 }
 
@@ -146,7 +149,10 @@ fn the_page_of_reasons_names_each() {
         Some((name.to_owned(), rest.trim_end().ends_with("| yes |")))
     };
     let rows: BTreeMap<String, bool> = page.lines().filter_map(row).collect();
-    for reason in Reason::ALL.iter().filter(|one| **one != Reason::Other) {
+    for reason in Reason::ALL
+        .iter()
+        .filter(|reason| **reason != Reason::Other)
+    {
         let told = rows.get(reason.as_str());
         assert_eq!(told, Some(&reason.is_final()), "{}", reason.as_str());
     }

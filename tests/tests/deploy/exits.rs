@@ -63,12 +63,12 @@ fn leaves(program: &str) -> BTreeSet<String> {
     fn below(command: &clap::Command, path: &str, all: &mut BTreeSet<String>) {
         let own = command
             .get_subcommands()
-            .filter(|one| one.get_name() != "help");
+            .filter(|command| command.get_name() != "help");
         let mut any = false;
-        for one in own {
+        for command in own {
             any = true;
-            let path = format!("{path} {}", one.get_name());
-            below(one, path.trim(), all);
+            let path = format!("{path} {}", command.get_name());
+            below(command, path.trim(), all);
         }
         if !any {
             all.insert(path.to_owned());
@@ -107,14 +107,14 @@ async fn found() -> Programs {
     }
 }
 
-fn said(output: &Output) -> String {
+fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
 }
 
 #[tokio::test]
 async fn commands_of_hub_and_agent_that_cannot_do_what_they_are_asked_exit_with_2() {
     for program in ["flotilla-hub", "flotilla-agent"] {
-        let rows = ERRORS.iter().filter(|(one, ..)| *one == program);
+        let rows = ERRORS.iter().filter(|(name, ..)| *name == program);
         let rows: BTreeSet<String> = rows.map(|(_, command, _)| (*command).to_owned()).collect();
         assert_eq!(rows, leaves(program), "a command of {program} has no row");
     }
@@ -122,13 +122,13 @@ async fn commands_of_hub_and_agent_that_cannot_do_what_they_are_asked_exit_with_
     for (program, command, rest) in ERRORS {
         let words: Vec<&str> = command.split(' ').chain(rest.split(' ')).collect();
         let output = found.run(program, &words);
-        let text = said(&output);
+        let text = printed(&output);
         // What a check could not see is told in its list.
         let is_check = *program == "flotilla-agent" && *command == "check";
-        let wanted = if is_check { &[1, 2][..] } else { &[2] };
+        let expected = if is_check { &[1, 2][..] } else { &[2] };
         let code = output.status.code().unwrap_or_default();
         assert!(
-            wanted.contains(&code),
+            expected.contains(&code),
             "{program} {command}: {code}: {text}"
         );
         assert!(
@@ -138,11 +138,11 @@ async fn commands_of_hub_and_agent_that_cannot_do_what_they_are_asked_exit_with_
         // It is refused for what it is asked, not for its arguments.
         assert!(!text.contains("Usage:"), "{program} {command}: {text}");
         let path: Vec<&str> = command.split(' ').collect();
-        for (flag, wanted) in [("--nonsense", 2), ("--help", 0)] {
+        for (flag, expected) in [("--nonsense", 2), ("--help", 0)] {
             let output = found.run(program, &[&path[..], &[flag]].concat());
             assert_eq!(
                 output.status.code(),
-                Some(wanted),
+                Some(expected),
                 "{program} {command} {flag}"
             );
         }
@@ -189,15 +189,15 @@ async fn commands_of_hub_and_agent_that_did_as_asked_exit_with_0() {
     ] {
         let output = found.run(program, &words.split(' ').collect::<Vec<_>>());
         let got = output.status.code();
-        assert_eq!(got, Some(code), "{program} {words}: {}", said(&output));
+        assert_eq!(got, Some(code), "{program} {words}: {}", printed(&output));
     }
     // What the agent would refuse is not planned, whatever its cluster would say.
     found.write("narrow.yaml", "branches: [prod]\npaths: [apps]\n");
     for (branch, reason) in [("main", "BranchNotAllowed"), ("prod", "PathNotAllowed")] {
         let words = format!("plan --repo . --branch {branch} --path a.yaml --policy narrow.yaml");
         let output = found.run("flotilla-agent", &words.split(' ').collect::<Vec<_>>());
-        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-        assert!(said(&output).contains(reason), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", printed(&output));
+        assert!(printed(&output).contains(reason), "{}", printed(&output));
     }
 }
 
@@ -210,6 +210,6 @@ fn git(directory: &Path) {
         let mut command = Command::new("git");
         let command = command.current_dir(directory).args(words.split(' '));
         let output = command.env("GIT_CONFIG_NOSYSTEM", "1").output().unwrap();
-        assert!(output.status.success(), "git {words}: {}", said(&output));
+        assert!(output.status.success(), "git {words}: {}", printed(&output));
     }
 }

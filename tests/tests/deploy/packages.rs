@@ -12,13 +12,7 @@ use crate::book::root;
 use crate::pods::list;
 
 fn workspace() -> Value {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output = Command::new(cargo)
-        .args(["metadata", "--no-deps", "--locked", "--format-version", "1"])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    serde_json::from_slice(&output.stdout).unwrap()
+    programs::metadata(&["--no-deps"]).unwrap()
 }
 
 /// Programs of a package.
@@ -48,9 +42,9 @@ fn leads(path: &Path) -> bool {
 fn assets(package: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let debs = list(package, "/metadata/deb/assets").into_iter();
-    let debs = debs.map(|one| (text(&one[0]), text(&one[1])));
+    let debs = debs.map(|asset| (text(&asset[0]), text(&asset[1])));
     let rpms = list(package, "/metadata/generate-rpm/assets").into_iter();
-    let rpms = rpms.map(|one| (text(&one["source"]), text(&one["dest"])));
+    let rpms = rpms.map(|asset| (text(&asset["source"]), text(&asset["dest"])));
     debs.chain(rpms).collect()
 }
 
@@ -139,8 +133,8 @@ fn images_copy_what_there_is_and_start_what_they_copied() {
                 "FROM" => {
                     let rust = words[0].strip_prefix("docker.io/library/rust:");
                     if let Some((version, _)) = rust.and_then(|rest| rest.split_once('-')) {
-                        let wanted = format!("rust-version = \"{version}");
-                        assert!(toml.contains(&wanted), "{name}: {version}");
+                        let expected = format!("rust-version = \"{version}");
+                        assert!(toml.contains(&expected), "{name}: {version}");
                     }
                 }
                 "RUN" => {
@@ -150,7 +144,7 @@ fn images_copy_what_there_is_and_start_what_they_copied() {
                     };
                     if let (Some(package), Some(bin)) = (after("-p"), after("--bin")) {
                         let all = list(&workspace, "/packages");
-                        let found = all.iter().find(|one| one["name"] == package);
+                        let found = all.iter().find(|member| member["name"] == package);
                         assert!(bins(found.unwrap()).contains(bin), "{name}: {bin}");
                         assert_eq!(after("cp"), Some(format!("target/release/{bin}").as_str()));
                         made.insert(words.last().unwrap().to_string());

@@ -44,7 +44,11 @@ pub(crate) fn containers(objects: &Objects) -> Vec<(&Value, &Value)> {
     for object in objects.values() {
         for kind in ["initContainers", "containers"] {
             let pointer = format!("/spec/template/spec/{kind}");
-            found.extend(list(object, &pointer).into_iter().map(|one| (object, one)));
+            found.extend(
+                list(object, &pointer)
+                    .into_iter()
+                    .map(|container| (object, container)),
+            );
         }
     }
     found
@@ -54,12 +58,12 @@ pub(crate) fn containers(objects: &Objects) -> Vec<(&Value, &Value)> {
 pub(crate) fn arguments(container: &Value) -> Vec<String> {
     let known: BTreeSet<&str> = list(container, "/env")
         .into_iter()
-        .map(|one| text(one, "/name"))
+        .map(|variable| text(variable, "/name"))
         .collect();
     list(container, "/args")
         .into_iter()
-        .map(|one| {
-            let mut argument = one.as_str().unwrap().to_owned();
+        .map(|argument| {
+            let mut argument = argument.as_str().unwrap().to_owned();
             for (name, value) in [("POD_NAME", "flotilla-hub-0"), ("POD_IP", "10.0.0.7")] {
                 if known.contains(name) {
                     argument = argument.replace(&format!("$({name})"), value);
@@ -99,11 +103,16 @@ fn every_argument_is_one_that_the_program_takes() {
 /// The volume of a name: written or not, and that it is there.
 fn is_writable(workload: &Value, name: &str) -> Option<bool> {
     let claims = list(workload, "/spec/volumeClaimTemplates");
-    if claims.iter().any(|one| text(one, "/metadata/name") == name) {
+    if claims
+        .iter()
+        .any(|claim| text(claim, "/metadata/name") == name)
+    {
         return Some(true);
     }
     let volumes = list(workload, "/spec/template/spec/volumes");
-    let volume = volumes.into_iter().find(|one| text(one, "/name") == name)?;
+    let volume = volumes
+        .into_iter()
+        .find(|volume| text(volume, "/name") == name)?;
     Some(volume.get("emptyDir").is_some())
 }
 
@@ -174,7 +183,7 @@ fn ports_probes_services_and_network_policies_fit_each_other() {
             for (option, value) in arguments.iter().zip(arguments.iter().skip(1)) {
                 if option.ends_with("listen") {
                     let number = value.rsplit(':').next().unwrap().parse::<u64>().unwrap();
-                    assert!(own.values().any(|one| *one == number), "{name}: {value}");
+                    assert!(own.values().any(|port| *port == number), "{name}: {value}");
                 }
             }
             ports.extend(own);
@@ -199,8 +208,8 @@ fn ports_probes_services_and_network_policies_fit_each_other() {
                         .flat_map(|rule| list(rule, "/ports"))
                         .map(|port| port["port"].as_u64().unwrap())
                         .collect();
-                    let wanted: BTreeSet<u64> = ports.values().copied().collect();
-                    assert_eq!(open, wanted, "{name}");
+                    let expected: BTreeSet<u64> = ports.values().copied().collect();
+                    assert_eq!(open, expected, "{name}");
                 }
                 _ => {}
             }

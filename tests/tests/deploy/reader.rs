@@ -170,7 +170,7 @@ impl Following {
             state.map_or(true, |state| state.contains(") Z ") && is_last)
         };
         eventually("what ran in the terminal ends", LIMIT, || async {
-            ran.iter().all(|one| ended(one)).then_some(())
+            ran.iter().all(|run| ended(run)).then_some(())
         })
         .await
         .unwrap();

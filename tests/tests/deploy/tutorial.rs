@@ -68,8 +68,10 @@ impl Kubelet {
         for mount in list(container, "/volumeMounts") {
             let directory = root.join(mount["mountPath"].as_str().unwrap().trim_start_matches('/'));
             std::fs::create_dir_all(&directory).unwrap();
-            let named = volumes.iter().find(|one| one["name"] == mount["name"]);
-            let files = named.and_then(|one| volume(objects, one));
+            let named = volumes
+                .iter()
+                .find(|volume| volume["name"] == mount["name"]);
+            let files = named.and_then(|named| volume(objects, named));
             for (name, text) in files.and_then(Value::as_object).into_iter().flatten() {
                 // Our Git server is on loopback and has no certificate.
                 let text = text.as_str().unwrap();

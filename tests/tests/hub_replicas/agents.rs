@@ -9,8 +9,8 @@ async fn api(hub: &TestHub) -> FleetServiceClient<Channel> {
 async fn current(api: &mut FleetServiceClient<Channel>, commit: &str) -> Option<u32> {
     let request = v1::ListEnvironmentsRequest {};
     let answer = api.list_environments(request).await.ok()?.into_inner();
-    let one = answer.environments.into_iter().next()?;
-    (one.branches.first()?.approved == commit).then_some(one.current)
+    let environment = answer.environments.into_iter().next()?;
+    (environment.branches.first()?.approved == commit).then_some(environment.current)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ impl World {
         let all = self.seen.paths.lock();
         let all = all
             .iter()
-            .filter(|(_, paths)| paths.iter().any(|one| one == path));
+            .filter(|(_, paths)| paths.iter().any(|other| other == path));
         let prod = all.filter(|(name, _)| name.as_str() != "c0");
         prod.map(|(name, _)| name.to_string()).collect()
     }

@@ -77,10 +77,10 @@ async fn a_message_that_is_given_up_is_shown_by_the_command_the_metrics_and_the_
     let agreed = eventually("command and metric say the same", LIMIT, || async {
         let total = total(&world).await;
         let text = http(metrics, request).await;
-        let wanted = format!(
+        let expected = format!(
             "flotilla_hub_notifications_total{{target=\"chat\",outcome=\"dead\"}} {total}\n"
         );
-        text.contains(&wanted).then_some(total)
+        text.contains(&expected).then_some(total)
     });
     let agreed = agreed.await.unwrap();
 
@@ -107,7 +107,7 @@ async fn a_message_that_is_given_up_is_shown_by_the_command_the_metrics_and_the_
     let entries = api.list_audit(request).await.unwrap().into_inner().entries;
     let noted = entries
         .iter()
-        .filter(|one| one.action == "notification given up");
+        .filter(|entry| entry.action == "notification given up");
     assert!(noted.count() >= 1, "{entries:#?}");
     world.restart().await;
     assert!(total(&world).await >= agreed);

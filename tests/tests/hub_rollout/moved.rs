@@ -45,12 +45,12 @@ impl World {
         let last = parking_lot::Mutex::new(None);
         let found = eventually("what would move is known", LIMIT, || async {
             let look = self.preview().await;
-            let holds = |one: &&v1::ExplainStep| {
-                let state = one.state();
+            let holds = |gate: &&v1::ExplainStep| {
+                let state = gate.state();
                 matches!(state, v1::StepState::Waiting | v1::StepState::Failed)
             };
-            let closed = look.gates.iter().find(holds).map(|one| one.step.as_str());
-            let moves = look.moves.iter().any(|one| one.to_commit == commit);
+            let closed = look.gates.iter().find(holds).map(|gate| gate.step.as_str());
+            let moves = look.moves.iter().any(|step| step.to_commit == commit);
             let is_so = moves && closed == held;
             *last.lock() = Some(look);
             is_so.then_some(())

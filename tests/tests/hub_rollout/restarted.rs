@@ -20,12 +20,16 @@ async fn h14_a_rollout_goes_on_over_restarts_of_the_hub() {
     let _ = world.stop.send(true);
 }
 
-async fn all_current(world: &World, wanted: usize) -> Option<()> {
+async fn all_current(world: &World, expected: usize) -> Option<()> {
     let mut api = world.api().await;
     let request = v1::ListEnvironmentsRequest {};
     let answer = api.list_environments(request).await.ok()?.into_inner();
-    let current: u32 = answer.environments.iter().map(|one| one.current).sum();
-    (current as usize == wanted).then_some(())
+    let current: u32 = answer
+        .environments
+        .iter()
+        .map(|environment| environment.current)
+        .sum();
+    (current as usize == expected).then_some(())
 }
 
 /// The value of a metric that has one.

@@ -2,6 +2,20 @@
 
 use crate::*;
 
+/// How a call was refused; none: it was not.
+fn code<T>(answer: &Result<T, tonic::Status>) -> Option<Code> {
+    answer.as_ref().err().map(tonic::Status::code)
+}
+
+/// Whether there is no connection, or none that a call gets through.
+async fn is_refused<E>(connected: Result<Channel, E>) -> bool {
+    let Ok(channel) = connected else {
+        return true;
+    };
+    let mut api = FleetServiceClient::new(channel);
+    api.get_hub(v1::GetHubRequest {}).await.is_err()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e13_each_kind_of_method_takes_its_own_kind_of_caller() {
     let hub = Hub::new().await;
@@ -14,34 +28,16 @@ async fn e13_each_kind_of_method_takes_its_own_kind_of_caller() {
     ] {
         let mut api = FleetServiceClient::new(hub.channel(identity).await);
         let codes = [
-            api.get_hub(v1::GetHubRequest {})
-                .await
-                .err()
-                .map(|s| s.code()),
-            api.list_clusters(v1::ListClustersRequest::default())
-                .await
-                .err()
-                .map(|s| s.code()),
-            api.list_environments(v1::ListEnvironmentsRequest {})
-                .await
-                .err()
-                .map(|s| s.code()),
-            api.list_applications(v1::ListApplicationsRequest::default())
-                .await
-                .err()
-                .map(|s| s.code()),
-            api.list_tokens(v1::ListTokensRequest {})
-                .await
-                .err()
-                .map(|s| s.code()),
-            api.watch(v1::WatchRequest::default())
-                .await
-                .err()
-                .map(|s| s.code()),
-            api.refresh(v1::RefreshRequest::default())
-                .await
-                .err()
-                .map(|s| s.code()),
+            code(&api.get_hub(v1::GetHubRequest {}).await),
+            code(&api.list_clusters(v1::ListClustersRequest::default()).await),
+            code(&api.list_environments(v1::ListEnvironmentsRequest {}).await),
+            code(
+                &api.list_applications(v1::ListApplicationsRequest::default())
+                    .await,
+            ),
+            code(&api.list_tokens(v1::ListTokensRequest {}).await),
+            code(&api.watch(v1::WatchRequest::default()).await),
+            code(&api.refresh(v1::RefreshRequest::default()).await),
         ];
         assert_eq!(codes, [want; 7]);
     }
@@ -50,23 +46,17 @@ async fn e13_each_kind_of_method_takes_its_own_kind_of_caller() {
         (Some(&operator), Code::PermissionDenied),
     ] {
         assert_eq!(
-            connect(hub.channel(identity).await)
-                .await
-                .err()
-                .map(|s| s.code()),
+            code(&connect(hub.channel(identity).await).await),
             Some(want)
         );
         let renew = EnrollmentServiceClient::new(hub.channel(identity).await)
             .renew(v1::RenewRequest::default())
             .await;
-        assert_eq!(renew.err().map(|s| s.code()), Some(want));
+        assert_eq!(code(&renew), Some(want));
     }
     // An agent that the hub has no record of gets nothing, however good its certificate.
     let unknown = connect(hub.channel(Some(&cluster)).await).await;
-    assert_eq!(
-        unknown.err().map(|s| s.code()),
-        Some(Code::PermissionDenied)
-    );
+    assert_eq!(code(&unknown), Some(Code::PermissionDenied));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,23 +72,9 @@ async fn e14_strangers_and_plaintext_get_no_connection() {
     let identity: Identity = "spiffe://flotilla/operator/ada".parse().unwrap();
     let theirs = foreign.operator(&identity, Timestamp::now()).unwrap();
     let config = tls::client_config(hub.authority().trust_bundle(), Some(&theirs)).unwrap();
-    let refused = match dial(&address, Arc::new(config)).await {
-        Err(_) => true,
-        Ok(channel) => FleetServiceClient::new(channel)
-            .get_hub(v1::GetHubRequest {})
-            .await
-            .is_err(),
-    };
-    assert!(refused);
+    assert!(is_refused(dial(&address, Arc::new(config)).await).await);
     let plain = tonic::transport::Endpoint::try_from(format!("http://{address}")).unwrap();
-    let refused = match plain.connect().await {
-        Err(_) => true,
-        Ok(channel) => FleetServiceClient::new(channel)
-            .get_hub(v1::GetHubRequest {})
-            .await
-            .is_err(),
-    };
-    assert!(refused);
+    assert!(is_refused(plain.connect().await).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

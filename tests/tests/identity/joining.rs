@@ -181,7 +181,7 @@ async fn e01_a_guesser_learns_nothing_and_who_has_the_secret_learns_what_is_wron
     let last = if good.ends_with('0') { '1' } else { '0' };
     let guessed = format!("{}{last}", &good[..good.len() - 1]);
     let mut times = Vec::new();
-    for (token, cluster, said) in [
+    for (token, cluster, reason) in [
         ("flt_000000000000_00", "c1", "not known"),
         ("nonsense", "c1", "not known"),
         (guessed.as_str(), "c1", "not known"),
@@ -192,8 +192,8 @@ async fn e01_a_guesser_learns_nothing_and_who_has_the_secret_learns_what_is_wron
         let began = std::time::Instant::now();
         let status = hub.try_enroll(token, cluster, &key).await.unwrap_err();
         times.push(began.elapsed());
-        assert_eq!(status.code(), Code::PermissionDenied, "{said}");
-        assert!(status.message().contains(said), "{}", status.message());
+        assert_eq!(status.code(), Code::PermissionDenied, "{reason}");
+        assert!(status.message().contains(reason), "{}", status.message());
     }
     let expired = eventually("it ends", Duration::from_secs(10), || async {
         hub.try_enroll(&short, "c1", &first).await.err()

@@ -210,7 +210,7 @@ impl Fleet {
         std::fs::write(&policy, text).unwrap();
         let plain = agent::run(root, name, &hub.to_string());
         let run = Run {
-            kubeconfig: Some(kubeconfig),
+            api: agent::api(Some(kubeconfig)),
             policy: Some(policy),
             listen: Some("127.0.0.1:0".parse().unwrap()),
             token_file: plain.token_file.filter(|_| identity_dir.is_none()),

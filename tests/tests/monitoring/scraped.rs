@@ -140,7 +140,7 @@ impl Prometheus {
             async || {
                 let found = self.ask("targets?state=active").await?;
                 let up = found["activeTargets"].as_array()?;
-                let up = up.iter().filter(|one| one["health"] == "up").count();
+                let up = up.iter().filter(|target| target["health"] == "up").count();
                 let found = self.ask("rules").await?;
                 let groups = found["groups"].as_array()?;
                 let all = groups.iter().flat_map(|group| group["rules"].as_array());

@@ -79,7 +79,7 @@ impl World {
                 self.tombstones.insert(name, delete);
             }
             10 => {
-                let object = self.wanted().into_iter().choose(&mut self.rng).unwrap();
+                let object = self.desired().into_iter().choose(&mut self.rng).unwrap();
                 self.done.push(format!("somebody edits {object}"));
                 let path = format!(
                     "/api/v1/namespaces/{NAMESPACE}/configmaps/{object}?fieldManager=kubectl-edit"

@@ -3,6 +3,20 @@
 use super::*;
 
 impl World {
+    /// Waits for a report; `otherwise` is what is wrong where none comes in time.
+    async fn reported(&self, is_done: impl Fn(&Report) -> bool, otherwise: &str) {
+        let mut reports = self.agent.reports.clone();
+        let reported = reports.wait_for(|report| report.as_ref().is_some_and(|r| is_done(r)));
+        // What is looked at is locked for as long as it is held.
+        let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
+        let is_late = reported.is_err();
+        drop(reported);
+        if is_late {
+            let report = self.agent.reports.borrow().clone();
+            panic!("{otherwise}: {:#?}\n{report:#?}", self.done);
+        }
+    }
+
     /// Waits until everything that is assigned is reported Synced at its commit, and then reads the API
     /// server: is it?
     pub(super) async fn quiet(&mut self) {
@@ -14,23 +28,14 @@ impl World {
             report.assignment == reference
                 && self.assigned.iter().all(|(name, place)| {
                     let name: ApplicationName = name.parse().unwrap();
-                    report.applications.get(&name).is_some_and(|one| {
-                        let commit = one.revision.as_ref().map(|r| r.commit.to_string());
-                        one.sync == SyncState::Synced
+                    report.applications.get(&name).is_some_and(|own| {
+                        let commit = own.revision.as_ref().map(|r| r.commit.to_string());
+                        own.sync == SyncState::Synced
                             && commit.as_ref() == Some(&self.heads[place.0])
                     })
                 })
         };
-        let mut reports = self.agent.reports.clone();
-        let reported = reports.wait_for(|report| report.as_ref().is_some_and(|r| is_done(r)));
-        // What is looked at is locked for as long as it is held.
-        let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
-        let is_late = reported.is_err();
-        drop(reported);
-        if is_late {
-            let report = self.agent.reports.borrow().clone();
-            panic!("never quiet: {:#?}\n{report:#?}", self.done);
-        }
+        self.reported(is_done, "never quiet").await;
         for (name, place) in &self.assigned {
             for (object, value) in &self.content[place] {
                 let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/{object}");
@@ -63,7 +68,7 @@ impl World {
             let is_delete = event.verb == "delete" && event.namespace == NAMESPACE;
             assert!(
                 !(is_delete && event.code < 300 && always.contains(&event.name)),
-                "{} was deleted, and was wanted all the time: {:#?}",
+                "{} was deleted, and was desired all the time: {:#?}",
                 event.name,
                 self.done
             );
@@ -72,30 +77,21 @@ impl World {
 
     /// A name whose objects went to others ends: with its last object, or as removed where that was said.
     pub(super) async fn ended(&self) {
-        let wanted = self.wanted();
+        let desired = self.desired();
         let is_done = |report: &Report| {
-            report.applications.iter().all(|(name, one)| {
+            report.applications.iter().all(|(name, own)| {
                 self.assigned.contains_key(name.as_str())
-                    || (one.reason == Some(Reason::Removed)
+                    || (own.reason == Some(Reason::Removed)
                         && self.tombstones.contains_key(name.as_str())
-                        && one.objects.is_empty())
-                    || (one.sync == SyncState::Orphaned
-                        && one
+                        && own.objects.is_empty())
+                    || (own.sync == SyncState::Orphaned
+                        && own
                             .objects
                             .iter()
-                            .all(|o| !wanted.contains(&*o.object.name))
-                        && !one.objects.is_empty())
+                            .all(|o| !desired.contains(&*o.object.name))
+                        && !own.objects.is_empty())
             })
         };
-        let mut reports = self.agent.reports.clone();
-        let reported = reports.wait_for(|report| report.as_ref().is_some_and(|r| is_done(r)));
-        // What is looked at is locked for as long as it is held.
-        let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
-        let is_late = reported.is_err();
-        drop(reported);
-        if is_late {
-            let report = self.agent.reports.borrow().clone();
-            panic!("old names do not end: {:#?}\n{report:#?}", self.done);
-        }
+        self.reported(is_done, "old names do not end").await;
     }
 }

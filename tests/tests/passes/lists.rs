@@ -102,12 +102,12 @@ fn yaml(cases: &[Case], namespace: &str, items: &dyn Fn(&Case) -> Vec<Value>) ->
 /// Every list is Git's, but for what the server adds to its items.
 async fn check(world: &World<'_>, cases: &[Case], what: &str, items: &dyn Fn(&Case) -> Vec<Value>) {
     for case in cases {
-        let (wanted, live) = (items(case), case.list(world).await);
-        let fits = wanted.len() == live.len()
-            && wanted
+        let (expected, live) = (items(case), case.list(world).await);
+        let fits = expected.len() == live.len()
+            && expected
                 .iter()
                 .zip(&live)
-                .all(|(wanted, live)| is_subset(wanted, live));
+                .all(|(expected, live)| is_subset(expected, live));
         assert!(fits, "{}: {what}: {live:?}", case.name);
     }
 }

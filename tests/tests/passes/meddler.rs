@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use flotilla_tests::kubeconfig;
 use kube::client::Body;
 use serde_json::Value;
 
@@ -36,16 +37,11 @@ impl Meddler {
 
 /// One request; the status of its answer.
 pub(crate) async fn request(client: &kube::Client, method: &str, path: &str, body: &Value) -> u16 {
-    let bytes = if body.is_null() {
-        Vec::new()
-    } else {
-        body.to_string().into_bytes()
-    };
-    let request = http::Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", "application/json")
-        .body(Body::from(bytes))
-        .unwrap();
-    client.send(request).await.unwrap().status().as_u16()
+    let request = kubeconfig::request::<Body>(method, path, "application/json", body);
+    client
+        .send(request.unwrap())
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
 }

@@ -237,11 +237,11 @@ pub(crate) async fn p15_no_forged_record_deletes_what_is_not_ours(mut world: Wor
     let mut rng = StdRng::seed_from_u64(seed);
     world.policy.delete_budget.count = 1000;
     world.policy.delete_budget.percent = 100;
-    let wanted = config_map("kept", "1");
+    let desired = config_map("kept", "1");
     let mine = ["one", "two", "three"]
         .map(|name| config_map(name, "1"))
         .concat();
-    world.synced(&(wanted.clone() + &mine)).await;
+    world.synced(&(desired.clone() + &mine)).await;
     // What it looks like when it is ours, for those who copy it.
     let ours = world.live("configmaps/kept").await.unwrap();
     let record = format!(
@@ -289,9 +289,9 @@ pub(crate) async fn p15_no_forged_record_deletes_what_is_not_ours(mut world: Wor
         world.restart();
         let wants_mine = rng.random_bool(0.5);
         let set = if wants_mine {
-            wanted.clone() + &mine
+            desired.clone() + &mine
         } else {
-            wanted.clone()
+            desired.clone()
         };
         let outcome = world.pass(&set).await;
         assert_eq!(
@@ -311,7 +311,7 @@ pub(crate) async fn p15_no_forged_record_deletes_what_is_not_ours(mut world: Wor
             assert!(!delete.contains("theirs"), "{delete}");
         }
         assert!(world.live(&format!("configmaps/{name}")).await.is_some());
-        world.synced(&(wanted.clone() + &mine)).await;
+        world.synced(&(desired.clone() + &mine)).await;
     }
 }
 

@@ -29,10 +29,10 @@ const SERVICES: [(&str, &str); 7] = [
 ];
 
 fn yaml() -> String {
-    let one = |(name, spec): &(&str, &str)| {
+    let service = |(name, spec): &(&str, &str)| {
         format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {spec}\n")
     };
-    SERVICES.iter().map(one).collect()
+    SERVICES.iter().map(service).collect()
 }
 
 /// What the server adds is no drift, however often it is looked at and whoever looks; what a person changes is.

@@ -125,13 +125,6 @@ async fn serve(
     stream.shutdown().await.ok()
 }
 
-async fn configure(world: &World<'_>, kind: &str, configuration: &Value) {
-    let plural = format!("{}webhookconfigurations", kind.to_lowercase());
-    let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}");
-    let (code, answer) = world.send("POST", &path, configuration).await;
-    assert_eq!(code, 201, "{answer}");
-}
-
 async fn remove(world: &World<'_>, kind: &str) {
     let plural = format!("{}webhookconfigurations", kind.to_lowercase());
     let path = format!(
@@ -141,8 +134,13 @@ async fn remove(world: &World<'_>, kind: &str) {
     assert_eq!(world.send("DELETE", &path, &Value::Null).await.0, 200);
 }
 
-/// An API server learns of a webhook a moment later.
-async fn asked(world: &World<'_>, webhook: &Webhook) {
+/// Sets a webhook up, and waits until it is asked: an API server learns of it a moment later.
+async fn set_up(world: &World<'_>, kind: &str, webhook: &Webhook) {
+    let plural = format!("{}webhookconfigurations", kind.to_lowercase());
+    let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}");
+    let configuration = webhook.configuration(world, kind);
+    let (code, answer) = world.send("POST", &path, &configuration).await;
+    assert_eq!(code, 201, "{answer}");
     let path = world.path("configmaps?dryRun=All");
     let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}});
     let limit = std::time::Duration::from_secs(20);
@@ -160,13 +158,7 @@ pub(crate) async fn a02_a_webhook_that_denies_stops_one_object_and_is_named(mut 
         Some(json!({"allowed": !bad, "status": {"code": 403, "message": "not on a Friday"}}))
     })
     .await;
-    configure(
-        &world,
-        "Validating",
-        &webhook.configuration(&world, "Validating"),
-    )
-    .await;
-    asked(&world, &webhook).await;
+    set_up(&world, "Validating", &webhook).await;
     let yaml = config_map("bad", "1") + &config_map("good", "1");
     let outcome = world.pass(&yaml).await;
     assert_eq!(outcome.sync, SyncState::OutOfSync, "{outcome:#?}");
@@ -192,13 +184,7 @@ pub(crate) async fn a02_a_webhook_that_does_not_answer_stops_what_it_judges_and_
     mut world: World<'_>,
 ) {
     let webhook = Webhook::start(|_| None).await;
-    configure(
-        &world,
-        "Validating",
-        &webhook.configuration(&world, "Validating"),
-    )
-    .await;
-    asked(&world, &webhook).await;
+    set_up(&world, "Validating", &webhook).await;
     let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: free}\nstringData: {a: b}\n";
     let before = webhook.asked.load(Ordering::Relaxed);
     let outcome = world.pass(&(config_map("held", "1") + secret)).await;
@@ -256,13 +242,7 @@ pub(crate) async fn a12_a_webhook_that_changes_fields_makes_no_endless_drift(mut
             "patch": ENGINE.encode(patch.to_string())}))
     })
     .await;
-    configure(
-        &world,
-        "Mutating",
-        &webhook.configuration(&world, "Mutating"),
-    )
-    .await;
-    asked(&world, &webhook).await;
+    set_up(&world, "Mutating", &webhook).await;
     let yaml = config_map("a", "git");
     world.synced(&yaml).await;
     let live = world.live("configmaps/a").await.unwrap();

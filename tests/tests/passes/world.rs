@@ -15,6 +15,7 @@ use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ObjectStatus;
 use flotilla_tests::cluster::TestCluster;
+use flotilla_tests::kubeconfig::request;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -78,17 +79,7 @@ impl<'c> World<'c> {
         kind: &str,
         body: &Value,
     ) -> (u16, Value) {
-        let bytes = if body.is_null() {
-            Vec::new()
-        } else {
-            body.to_string().into_bytes()
-        };
-        let request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", kind)
-            .body(kube::client::Body::from(bytes))
-            .unwrap();
+        let request = request(method, path, kind, body).unwrap();
         let response = self.client.send(request).await.unwrap();
         let code = response.status().as_u16();
         let bytes = http_body_util::BodyExt::collect(response.into_body())

@@ -81,9 +81,9 @@ pub(crate) async fn c08(world: &mut World) {
     let before = world.writes();
     world.assign(&content).await;
     let report = world
-        .report("out", "the object is refused", |one| {
+        .report("out", "the object is refused", |report| {
             let refused = |object: &v1::ObjectStatus| object.reason == "NamespaceNotAllowed";
-            one.objects.iter().any(refused)
+            report.objects.iter().any(refused)
         })
         .await;
     assert_ne!(report.sync(), v1::Sync::Synced);
@@ -106,8 +106,8 @@ pub(crate) async fn c09(world: &mut World) {
     world.assign(&content).await;
     // Fourteen objects are more than the policy lets go at once.
     world
-        .report("web", "held by the budget", |one| {
-            one.reason == "DeleteBudget"
+        .report("web", "held by the budget", |report| {
+            report.reason == "DeleteBudget"
         })
         .await;
     world.told("DeleteBudget").await;
@@ -118,8 +118,8 @@ pub(crate) async fn c09(world: &mut World) {
     nothing.applications.clear();
     world.assign(&nothing).await;
     world
-        .report("web", "kept as an orphan", |one| {
-            one.reason == "NotAssigned"
+        .report("web", "kept as an orphan", |report| {
+            report.reason == "NotAssigned"
         })
         .await;
     assert_eq!(world.writes(), before);
@@ -143,8 +143,8 @@ pub(crate) async fn c10(world: &mut World) {
     let ack = world.hub.assign(sealed(bytes)).await.unwrap();
     assert_eq!(ack.verdict(), v1::Verdict::Accepted);
     world
-        .report("web", "still refused", |one| {
-            one.reason == "RepositoryNotAllowed"
+        .report("web", "still refused", |report| {
+            report.reason == "RepositoryNotAllowed"
         })
         .await;
     assert_eq!(world.writes(), before);
@@ -159,13 +159,13 @@ pub(crate) async fn c10(world: &mut World) {
 pub(crate) async fn c12(world: &mut World) {
     // More applications than one cluster may have.
     let mut many = world.content(&world.good.clone());
-    let one = many.applications[0].clone();
+    let first = many.applications[0].clone();
     many.applications = (0..20_000)
         .map(|number| v1::ApplicationAssignment {
             name: format!("a{number}"),
             url: "https://h/r".to_owned(),
             repository: "r".to_owned(),
-            ..one.clone()
+            ..first.clone()
         })
         .collect();
     let assignment = sealed(many.encode_to_vec());

@@ -98,7 +98,7 @@ pub(crate) async fn c13(world: &mut World) {
             .writes()
             .iter()
             .skip(before.len())
-            .all(|one| one.name == "s"),
+            .all(|secret| secret.name == "s"),
         "{extra}"
     );
 }

@@ -68,18 +68,18 @@ pub(crate) async fn c03(world: &mut World) {
 }
 
 fn approval(world: &World, from: &str, to: &str, key: &str) -> v1::SignedApproval {
-    let said = RollbackApproval {
+    let approval = RollbackApproval {
         repository: world.git.url("fleet.git").parse().unwrap(),
         to: to.parse().unwrap(),
         from: [("c1".parse().unwrap(), from.parse().unwrap())].into(),
         expires_at: Timestamp::now() + SignedDuration::from_hours(1),
         nonce: format!("{:032x}", rand::random::<u128>()),
     };
-    sign(world, &said, key)
+    sign(world, &approval, key)
 }
 
-fn sign(world: &World, said: &RollbackApproval, key: &str) -> v1::SignedApproval {
-    let text = said.to_text();
+fn sign(world: &World, approval: &RollbackApproval, key: &str) -> v1::SignedApproval {
+    let text = approval.to_text();
     std::fs::write(world.path("approval"), &text).unwrap();
     let _ = std::fs::remove_file(world.path("approval.sig"));
     let signed = std::process::Command::new("ssh-keygen")
@@ -120,10 +120,10 @@ pub(crate) async fn c04(world: &mut World) {
     let content = with(world, thief);
     world.held(&content, "ApprovalRefused").await;
     let good = approval(world, &new, &old, "operator");
-    let said = RollbackApproval::parse(&good.content).unwrap();
-    let mut expired = said.clone();
+    let approval = RollbackApproval::parse(&good.content).unwrap();
+    let mut expired = approval.clone();
     expired.expires_at = Timestamp::now() - SignedDuration::from_secs(1);
-    let mut foreign = said.clone();
+    let mut foreign = approval.clone();
     foreign.from = [("c2".parse().unwrap(), new.parse().unwrap())].into();
     for other in [expired, foreign] {
         let signed = sign(world, &other, "operator");

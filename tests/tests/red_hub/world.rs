@@ -157,7 +157,7 @@ impl World {
         let run = Run {
             data_dir: root.join("agent"),
             policy: Some(root.join("policy.yaml")),
-            kubeconfig: Some(root.join("kubeconfig")),
+            api: agent::api(Some(root.join("kubeconfig"))),
             interval: Duration::from_secs(1),
             share_identity: true,
             ..agent::run(root, "c1", &self.hub.address)
@@ -216,14 +216,14 @@ impl World {
         &self,
         name: &str,
         what: &str,
-        wanted: impl Fn(&v1::ApplicationReport) -> bool,
+        expected: impl Fn(&v1::ApplicationReport) -> bool,
     ) -> v1::ApplicationReport {
         let found = eventually(what, LIMIT, || async {
             let report = self.hub.report()?;
             let mut applications = report.applications.into_iter();
             applications
-                .find(|one| one.application == name)
-                .filter(&wanted)
+                .find(|report| report.application == name)
+                .filter(&expected)
         })
         .await;
         found.unwrap_or_else(|error| panic!("{error}: {:#?}", self.hub.report()))
@@ -233,7 +233,8 @@ impl World {
     pub(crate) async fn runs(&self, commit: &str) {
         self.report("web", &format!("{commit} runs"), |report| {
             let revision = report.revision.as_ref();
-            report.sync() == v1::Sync::Synced && revision.is_some_and(|one| one.commit == commit)
+            report.sync() == v1::Sync::Synced
+                && revision.is_some_and(|revision| revision.commit == commit)
         })
         .await;
     }
@@ -277,8 +278,8 @@ impl World {
         assert_eq!(ack.verdict(), v1::Verdict::Accepted, "{ack:?}");
         let name = &content.applications[0].name;
         let report = self
-            .report(name, &format!("{name} refused for {reason}"), |one| {
-                one.reason == reason && one.sync() == v1::Sync::Refused
+            .report(name, &format!("{name} refused for {reason}"), |report| {
+                report.reason == reason && report.sync() == v1::Sync::Refused
             })
             .await;
         assert_eq!(report.sync(), v1::Sync::Refused, "{report:?}");
@@ -309,7 +310,7 @@ impl World {
             report
                 .revision
                 .as_ref()
-                .is_some_and(|one| one.commit == good)
+                .is_some_and(|revision| revision.commit == good)
         })
         .await;
     }

@@ -1,9 +1,9 @@
 //! An agent in this process, for tests that also look into it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flotilla_agent::args::Run;
+use flotilla_agent::args::{ApiArgs, Run, SecretArgs};
 
 /// The agent of `cluster`, with everything it needs and keeps below `root`: the join token that the
 /// test writes to [`token`], the hub's roots in `ca.crt`, and its data in a directory of its own.
@@ -16,11 +16,11 @@ pub(crate) fn run(root: &Path, cluster: &str, hub: &str) -> Run {
         token_file: Some(token(root, cluster)),
         trust_bundle: Some(root.join("ca.crt")),
         policy: None,
-        kubeconfig: None,
-        context: None,
-        namespace: "flotilla-system".to_owned(),
-        git_credentials: None,
-        sops_age_keys: None,
+        api: api(None),
+        secrets: SecretArgs {
+            git_credentials: None,
+            sops_age_keys: None,
+        },
         interval: Duration::from_secs(2),
         listen: None,
         instance: None,
@@ -28,7 +28,16 @@ pub(crate) fn run(root: &Path, cluster: &str, hub: &str) -> Run {
     }
 }
 
+/// The API server of a kubeconfig file.
+pub(crate) fn api(kubeconfig: Option<PathBuf>) -> ApiArgs {
+    ApiArgs {
+        kubeconfig,
+        context: None,
+        namespace: "flotilla-system".to_owned(),
+    }
+}
+
 /// Where the join token of a cluster is.
-pub(crate) fn token(root: &Path, cluster: &str) -> std::path::PathBuf {
+pub(crate) fn token(root: &Path, cluster: &str) -> PathBuf {
     root.join(format!("token-{cluster}"))
 }

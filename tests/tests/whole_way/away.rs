@@ -11,25 +11,18 @@ async fn p06_p09_git_and_hub_away_delete_nothing_and_drift_is_still_corrected() 
     world.hub.stop().await.unwrap();
 
     let path = "/api/v1/namespaces/web/configmaps/config";
-    send(
-        &world.cluster,
-        "DELETE",
-        path,
-        "application/json",
-        serde_json::Value::Null,
-    )
-    .await;
+    world.delete(path).await;
     eventually("drift is corrected without hub and Git", LIMIT, || {
         world.live(path)
     })
     .await
     .unwrap();
 
-    world
-        .repository
-        .write("apps/web/config.yaml", &config_map("config", "two"))
-        .unwrap();
-    let commit = world.repository.push("while away", &["dev"]).unwrap();
+    let commit = world.commit(
+        "apps/web/config.yaml",
+        &config_map("config", "two"),
+        "while away",
+    );
     world.git.set_down(false);
     world.start_hub_again().await;
     world.current("web", &commit).await;
@@ -45,11 +38,11 @@ async fn a16_a_restarted_agent_and_a_failing_api_server_converge() {
     let mut world = World::embedded(WEB).await;
     world.current("web", &world.head()).await;
     world.stop_agent().await;
-    world
-        .repository
-        .write("apps/web/config.yaml", &config_map("config", "two"))
-        .unwrap();
-    let commit = world.repository.push("second", &["dev"]).unwrap();
+    let commit = world.commit(
+        "apps/web/config.yaml",
+        &config_map("config", "two"),
+        "second",
+    );
     for kind in [
         FaultKind::Status(500),
         FaultKind::Throttle(1),
@@ -85,8 +78,8 @@ async fn what_a_narrower_policy_refuses_is_named_and_neither_written_nor_deleted
     assert_eq!(report.health(), v1::Health::Unknown, "{report:?}");
     assert_eq!(report.revision.unwrap().commit, first, "what it applied");
     world
-        .report("web", "it is still refused after some time", |one| {
-            one.reason == "PathNotAllowed"
+        .report("web", "it is still refused after some time", |report| {
+            report.reason == "PathNotAllowed"
         })
         .await;
     assert_eq!(world.writes(), before);
@@ -108,11 +101,11 @@ async fn a07_an_api_server_that_goes_away_in_mid_flight_is_waited_for() {
     world.start_agent().await;
     world.current("web", &world.head()).await;
     world.serving = None;
-    world
-        .repository
-        .write("apps/web/config.yaml", &config_map("config", "two"))
-        .unwrap();
-    let commit = world.repository.push("while away", &["dev"]).unwrap();
+    let commit = world.commit(
+        "apps/web/config.yaml",
+        &config_map("config", "two"),
+        "while away",
+    );
     world.refused("web", "ClusterUnavailable").await;
     world.serving = Some(world.server().serve(&address).await.unwrap());
     world.current("web", &commit).await;

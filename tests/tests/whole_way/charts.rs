@@ -83,7 +83,7 @@ fn chart(world: &World) {
         ("charts/shop/templates/all.yaml", TEMPLATES),
         ("charts/shop/templates/hooks.yaml", HOOKS),
     ] {
-        world.repository.write(path, text).unwrap();
+        world.write(path, text);
     }
 }
 
@@ -123,8 +123,8 @@ async fn a_chart_is_installed_upgraded_and_refused_alone() {
     let image = "/spec/template/spec/containers/0/image";
     assert_eq!(at(live.as_ref(), image), "example.com/shop:7");
     let facts = world.live(FACTS).await;
-    let wanted = serde_json::json!({"stage": "dev", "revision": "1", "jobs": "true"});
-    assert_eq!(at(facts.as_ref(), "/data"), &wanted);
+    let expected = serde_json::json!({"stage": "dev", "revision": "1", "jobs": "true"});
+    assert_eq!(at(facts.as_ref(), "/data"), &expected);
     assert_eq!(made(&world, &mut seen), ["install"]);
     eventually(
         "what came with the hook has gone with it",
@@ -141,11 +141,7 @@ async fn a_chart_is_installed_upgraded_and_refused_alone() {
 
     // An upgrade, with values for this one cluster.
     let own = "stage: c1\n";
-    world
-        .repository
-        .write("charts/shop/clusters/c1.yaml", own)
-        .unwrap();
-    let second = world.repository.push("an upgrade", &["dev"]).unwrap();
+    let second = world.commit("charts/shop/clusters/c1.yaml", own, "an upgrade");
     world.current("shop", &second).await;
     let facts = world.live(FACTS).await;
     assert_eq!(at(facts.as_ref(), "/data/stage"), "c1");
@@ -154,25 +150,19 @@ async fn a_chart_is_installed_upgraded_and_refused_alone() {
 
     // A broken template is refused with its place, and holds up nobody else.
     let template = format!("{TEMPLATES}  broken: {{{{ .Values.none.deeper }}}}\n");
-    world
-        .repository
-        .write("charts/shop/templates/all.yaml", &template)
-        .unwrap();
-    world
-        .repository
-        .write("apps/other/config.yaml", &config_map("other", "two"))
-        .unwrap();
-    let third = world.repository.push("broken", &["dev"]).unwrap();
+    world.write("charts/shop/templates/all.yaml", &template);
+    let third = world.commit(
+        "apps/other/config.yaml",
+        &config_map("other", "two"),
+        "broken",
+    );
     let report = world.refused("shop", "RenderFailed").await;
     let message = &report.message;
     assert!(message.contains("shop/templates/all.yaml:24:"), "{message}");
     world.current("other", &third).await;
 
     // Mended, with the content that ran: a release of its own, whose hook runs.
-    world
-        .repository
-        .write("charts/shop/templates/all.yaml", TEMPLATES)
-        .unwrap();
+    world.write("charts/shop/templates/all.yaml", TEMPLATES);
     std::fs::write(
         world.path("work/fleet/charts/shop/clusters/c1.yaml"),
         "stage: c2\n",
@@ -256,11 +246,7 @@ async fn a_release_of_helm_is_taken_over() {
         .output()
         .await
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    flotilla_tests::programs::printed(output).unwrap();
     let facts = world.live(FACTS).await;
     assert_eq!(at(facts.as_ref(), "/data/stage"), "helm");
     let secret = "/api/v1/namespaces/shop/secrets/sh.helm.release.v1.shop.v1";
@@ -271,18 +257,14 @@ async fn a_release_of_helm_is_taken_over() {
         "  jobs: {{ .Capabilities.APIVersions.Has \"batch/v1/Job\" | quote }}\n",
         "",
     );
-    world
-        .repository
-        .write("charts/shop/templates/all.yaml", &template)
-        .unwrap();
-    let commit = world.repository.push("a chart", &["dev"]).unwrap();
+    let commit = world.commit("charts/shop/templates/all.yaml", &template, "a chart");
     let mut seen = world.writes().len();
     world.start_agent().await;
     complete(&world).await;
     world.current("shop", &commit).await;
     let facts = world.live(FACTS).await;
-    let wanted = serde_json::json!({"stage": "dev", "revision": "2"});
-    assert_eq!(at(facts.as_ref(), "/data"), &wanted);
+    let expected = serde_json::json!({"stage": "dev", "revision": "2"});
+    assert_eq!(at(facts.as_ref(), "/data"), &expected);
     assert_eq!(made(&world, &mut seen), ["upgrade"], "it ran before");
     assert_eq!(
         world.live(secret).await.unwrap(),

@@ -13,10 +13,7 @@ async fn a_pushed_commit_is_applied_pruned_and_seen() {
         .unwrap();
     assert_eq!(config.pointer("/data/value").unwrap(), "one");
 
-    world
-        .repository
-        .write("apps/web/config.yaml", &config_map("renamed", "two"))
-        .unwrap();
+    world.write("apps/web/config.yaml", &config_map("renamed", "two"));
     let pushed = std::time::Instant::now();
     let commit = world.repository.push("second", &["dev"]).unwrap();
     world.current("web", &commit).await;
@@ -66,18 +63,11 @@ async fn p01_p02_p04_bad_commits_delete_nothing_and_hold_up_nobody() {
     world.refused("web", "PathNotFound").await;
     world.current("other", &commit).await;
 
-    world
-        .repository
-        .write("apps/web/config.yaml", "# nothing\n")
-        .unwrap();
+    world.write("apps/web/config.yaml", "# nothing\n");
     world.repository.push("empty", &["dev"]).unwrap();
     world.refused("web", "EmptyRender").await;
 
-    world
-        .repository
-        .write("apps/web/config.yaml", "a: [\n")
-        .unwrap();
-    let commit = world.repository.push("malformed", &["dev"]).unwrap();
+    let commit = world.commit("apps/web/config.yaml", "a: [\n", "malformed");
     let report = world.refused("web", "MalformedYaml").await;
     assert!(
         report.message.starts_with("apps/web/config.yaml:"),
@@ -87,20 +77,14 @@ async fn p01_p02_p04_bad_commits_delete_nothing_and_hold_up_nobody() {
     world.current("other", &commit).await;
 
     let big = "# ".to_owned() + &"x".repeat(10 << 20);
-    world
-        .repository
-        .write("apps/web/config.yaml", &big)
-        .unwrap();
+    world.write("apps/web/config.yaml", &big);
     world.repository.push("large", &["dev"]).unwrap();
     world.refused("web", "FileTooLarge").await;
 
-    world
-        .repository
-        .write(
-            "apps/web/config.yaml",
-            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
-        )
-        .unwrap();
+    world.write(
+        "apps/web/config.yaml",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    );
     world.repository.push("lfs", &["dev"]).unwrap();
     world.refused("web", "LfsPointer").await;
 
@@ -127,14 +111,8 @@ async fn a13_unknown_kinds_and_duplicates_are_named_and_the_rest_goes_on() {
     let world = World::new(BOTH).await;
     world.current("web", &world.head()).await;
     let widget = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\n";
-    world
-        .repository
-        .write("apps/web/widget.yaml", widget)
-        .unwrap();
-    world
-        .repository
-        .write("apps/web/more.yaml", &config_map("more", "1"))
-        .unwrap();
+    world.write("apps/web/widget.yaml", widget);
+    world.write("apps/web/more.yaml", &config_map("more", "1"));
     world.repository.push("widget", &["dev"]).unwrap();
     let report = world.refused("web", "UnknownKind").await;
     assert!(
@@ -147,11 +125,11 @@ async fn a13_unknown_kinds_and_duplicates_are_named_and_the_rest_goes_on() {
     })
     .await
     .unwrap();
-    world
-        .repository
-        .write("apps/web/widget.yaml", &config_map("more", "2"))
-        .unwrap();
-    let commit = world.repository.push("duplicate", &["dev"]).unwrap();
+    let commit = world.commit(
+        "apps/web/widget.yaml",
+        &config_map("more", "2"),
+        "duplicate",
+    );
     world.refused("web", "DuplicateObject").await;
     world.current("other", &commit).await;
     assert_eq!(world.deletes(), Vec::<String>::new());
@@ -175,11 +153,7 @@ kind: Widget
 metadata: {name: w}
 spec: {size: 1}
 ";
-    world
-        .repository
-        .write("apps/web/widget.yaml", definition)
-        .unwrap();
-    let commit = world.repository.push("definition", &["dev"]).unwrap();
+    let commit = world.commit("apps/web/widget.yaml", definition, "definition");
     world.current("web", &commit).await;
     assert!(
         world
@@ -198,17 +172,10 @@ async fn p03_an_object_that_moves_between_applications_is_handed_over() {
     let path = "/api/v1/namespaces/default/configmaps/other";
     let before = world.live(path).await.unwrap();
     std::fs::remove_file(world.path("work/fleet/apps/other/config.yaml")).unwrap();
-    world
-        .repository
-        .write("apps/other/filler.yaml", &config_map("filler", "1"))
-        .unwrap();
+    world.write("apps/other/filler.yaml", &config_map("filler", "1"));
     let moved =
         config_map("other", "one").replace("name: other", "name: other\n  namespace: default");
-    world
-        .repository
-        .write("apps/web/moved.yaml", &moved)
-        .unwrap();
-    let commit = world.repository.push("moved", &["dev"]).unwrap();
+    let commit = world.commit("apps/web/moved.yaml", &moved, "moved");
     world.current("web", &commit).await;
     world.current("other", &commit).await;
     let after = world.live(path).await.unwrap();
@@ -233,18 +200,12 @@ async fn a_real_repository_goes_through_unchanged_and_once() {
     let manifests = std::fs::read_to_string(&source).unwrap();
     let world =
         World::new("- {name: shop, repository: fleet, path: apps/shop, namespace: web}\n").await;
-    world
-        .repository
-        .write("apps/shop/all.yaml", &manifests)
-        .unwrap();
-    world
-        .repository
-        .write(
-            "apps/shop/namespace.yaml",
-            "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n",
-        )
-        .unwrap();
-    let commit = world.repository.push("shop", &["dev"]).unwrap();
+    world.write("apps/shop/all.yaml", &manifests);
+    let commit = world.commit(
+        "apps/shop/namespace.yaml",
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n",
+        "shop",
+    );
     let report = world.current("shop", &commit).await;
     let total = report.counts.unwrap().total as usize;
     assert!(total > 30, "{total}");

@@ -11,14 +11,7 @@ async fn drift_is_corrected() {
     let edited = std::time::Instant::now();
     undone(&world, "after an edit by hand").await;
     eprintln!("drift corrected after {:?}", edited.elapsed());
-    let code = send(
-        &world.cluster,
-        "DELETE",
-        path,
-        "application/json",
-        serde_json::Value::Null,
-    )
-    .await;
+    let code = world.delete(path).await;
     assert_eq!(code, 200);
     eventually("it is made again", LIMIT, || async {
         let live = world.live(path).await?;
@@ -37,10 +30,7 @@ async fn drift_is_corrected_while_a_commit_is_refused_as_a_whole() {
     world.current("web", &good).await;
     let twice =
         config_map("config", "two").replace("name: config", "name: config\n  namespace: web");
-    world
-        .repository
-        .write("apps/web/twice.yaml", &twice)
-        .unwrap();
+    world.write("apps/web/twice.yaml", &twice);
     world.repository.push("an object twice", &["dev"]).unwrap();
     let report = world.refused("web", "DuplicateObject").await;
     assert_eq!(report.revision.unwrap().commit, good);
@@ -48,10 +38,7 @@ async fn drift_is_corrected_while_a_commit_is_refused_as_a_whole() {
 
     let (web, elsewhere) = ("work/fleet/apps/web", "work/fleet/apps/elsewhere");
     std::fs::rename(world.path(web), world.path(elsewhere)).unwrap();
-    world
-        .repository
-        .write("apps/web/config.yaml", "# nothing\n")
-        .unwrap();
+    world.write("apps/web/config.yaml", "# nothing\n");
     world.repository.push("empty", &["dev"]).unwrap();
     world.refused("web", "EmptyRender").await;
     undone(&world, "for an empty set").await;
@@ -102,10 +89,7 @@ async fn a_field_of_another_manager_is_a_conflict_with_its_name_until_it_is_take
         201
     );
     let file = "apps/web/shared.yaml";
-    world
-        .repository
-        .write(file, &config_map("shared", "ours"))
-        .unwrap();
+    world.write(file, &config_map("shared", "ours"));
     world.repository.push("shared", &["dev"]).unwrap();
     let report = world.refused("web", "Conflict").await;
     assert!(
@@ -118,8 +102,7 @@ async fn a_field_of_another_manager_is_a_conflict_with_its_name_until_it_is_take
         "  name: shared",
         "  name: shared\n  annotations: {flotilla.dev/force-conflicts: 'true'}",
     );
-    world.repository.write(file, &forced).unwrap();
-    let commit = world.repository.push("taken over", &["dev"]).unwrap();
+    let commit = world.commit(file, &forced, "taken over");
     world.current("web", &commit).await;
     let live = world.live(path).await.unwrap();
     assert_eq!(live.pointer("/data/value").unwrap(), "ours");

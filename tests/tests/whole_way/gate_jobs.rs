@@ -28,17 +28,17 @@ impl World {
         files.push(value, &["dev"]).unwrap()
     }
 
-    /// Waits until the rollout of a commit is held by its Job as wanted.
+    /// Waits until the rollout of a commit is held by its Job as expected.
     async fn gate(
         &self,
         commit: &str,
         what: &str,
-        wanted: impl Fn(&v1::ExplainStep) -> bool,
+        expected: impl Fn(&v1::ExplainStep) -> bool,
     ) -> v1::ExplainStep {
         let last = std::cell::RefCell::new(None);
         let found = eventually(what, LIMIT, || {
             let mut api = self.operator.api.clone();
-            let (wanted, last) = (&wanted, &last);
+            let (expected, last) = (&expected, &last);
             async move {
                 let request = v1::GetRolloutRequest {
                     subject: "dev".to_owned(),
@@ -46,9 +46,12 @@ impl World {
                 let answer = api.get_rollout(request).await.ok()?.into_inner();
                 let rollout = answer.rollout?;
                 *last.borrow_mut() = Some(rollout.clone());
-                let is_of_it = rollout.target.iter().any(|one| one.commit == commit);
+                let is_of_it = rollout
+                    .target
+                    .iter()
+                    .any(|revision| revision.commit == commit);
                 let mut gates = rollout.gates.into_iter().filter(|_| is_of_it);
-                gates.find(|gate| gate.step == "job" && wanted(gate))
+                gates.find(|gate| gate.step == "job" && expected(gate))
             }
         })
         .await;
@@ -173,8 +176,8 @@ async fn a_commit_waits_for_its_own_job_in_the_cluster() {
         .into_inner()
         .entries;
     let told = |action: &str| {
-        let mut all = entries.iter().filter(|one| one.action == action);
-        (all.next().map(|one| one.detail.clone()), all.count())
+        let mut all = entries.iter().filter(|entry| entry.action == action);
+        (all.next().map(|entry| entry.detail.clone()), all.count())
     };
     assert_eq!(told("gate job failed").1, 1, "two in all");
     let (detail, more) = told("gate job succeeded");

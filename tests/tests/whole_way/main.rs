@@ -160,7 +160,7 @@ impl World {
             std::fs::write(root.join("ca.crt"), &self.operator.trust_bundle).unwrap();
         }
         let run = Run {
-            kubeconfig: Some(root.join("kubeconfig")),
+            api: agent::api(Some(root.join("kubeconfig"))),
             policy: Some(root.join("policy.yaml")).filter(|file| file.exists()),
             ..agent::run(root, "c1", &address)
         };
@@ -173,22 +173,29 @@ impl World {
         }
     }
 
-    /// Waits until an application's report is as wanted.
+    /// Waits until an application's report is as expected.
     async fn report(
         &self,
         name: &str,
         what: &str,
-        wanted: impl Fn(&v1::ApplicationReport) -> bool,
+        is_expected: impl Fn(&v1::ApplicationReport) -> bool,
     ) -> v1::ApplicationReport {
+        let report = |cluster: &v1::ClusterStatus| application(cluster, name).cloned();
+        self.of_cluster(what, |cluster| report(cluster).filter(&is_expected))
+            .await
+    }
+
+    /// Waits until the cluster has what is looked for in it.
+    async fn of_cluster<T>(&self, what: &str, look: impl Fn(&v1::ClusterStatus) -> Option<T>) -> T {
         let last = std::cell::RefCell::new(None);
         let found = eventually(what, LIMIT, || {
             let mut operator = self.operator.clone();
-            let (wanted, last) = (&wanted, &last);
+            let (look, last) = (&look, &last);
             async move {
                 let cluster = operator.cluster("c1").await?;
-                let report = application(&cluster, name).cloned();
-                *last.borrow_mut() = Some(cluster.clone());
-                report.filter(wanted)
+                let found = look(&cluster);
+                *last.borrow_mut() = Some(cluster);
+                found
             }
         })
         .await;
@@ -254,6 +261,23 @@ impl World {
         })
         .await
         .unwrap()
+    }
+
+    /// Writes a file of the repository, in its working tree.
+    fn write(&self, path: &str, content: &str) {
+        self.repository.write(path, content).unwrap();
+    }
+
+    /// Writes a file, and pushes it; the commit.
+    fn commit(&self, path: &str, content: &str, message: &str) -> String {
+        self.write(path, content);
+        self.repository.push(message, &["dev"]).unwrap()
+    }
+
+    /// Deletes an object as somebody else; the status of the answer.
+    async fn delete(&self, path: &str) -> u16 {
+        let nothing = serde_json::Value::Null;
+        send(&self.cluster, "DELETE", path, "application/json", nothing).await
     }
 
     async fn live(&self, path: &str) -> Option<serde_json::Value> {

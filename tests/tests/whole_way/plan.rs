@@ -59,17 +59,24 @@ impl World {
 
 /// `action kind name reason managers fields`, one for each change.
 fn changes(group: &v1::PlanGroup) -> Vec<String> {
-    let all = group.applications.iter().flat_map(|one| &one.changes);
-    all.map(|one| {
-        let object = one.object.clone().unwrap();
-        let fields: Vec<&str> = one.fields.iter().map(|field| field.path.as_str()).collect();
+    let all = group
+        .applications
+        .iter()
+        .flat_map(|application| &application.changes);
+    all.map(|change| {
+        let object = change.object.clone().unwrap();
+        let fields: Vec<&str> = change
+            .fields
+            .iter()
+            .map(|field| field.path.as_str())
+            .collect();
         format!(
             "{} {} {} {} {} {}",
-            one.action().as_str_name().trim_start_matches("ACTION_"),
+            change.action().as_str_name().trim_start_matches("ACTION_"),
             object.kind,
             object.name,
-            one.reason,
-            one.managers.join(","),
+            change.reason,
+            change.managers.join(","),
             fields.join(",")
         )
         .trim_end()

@@ -37,9 +37,9 @@ impl World {
         self.start_hub_again().await;
     }
 
-    async fn step(&self, name: &str, wanted: &str) -> v1::ExplainStep {
+    async fn step(&self, name: &str, expected: &str) -> v1::ExplainStep {
         let last = std::cell::RefCell::new(Vec::new());
-        let found = eventually(&format!("{name} says {wanted}"), LIMIT, || {
+        let found = eventually(&format!("{name} says {expected}"), LIMIT, || {
             let mut api = self.operator.api.clone();
             let last = &last;
             async move {
@@ -49,7 +49,7 @@ impl World {
                 let steps = api.explain(request).await.ok()?.into_inner().steps;
                 last.borrow_mut().clone_from(&steps);
                 let mut steps = steps.into_iter();
-                steps.find(|one| one.step == name && one.text.contains(wanted))
+                steps.find(|step| step.step == name && step.text.contains(expected))
             }
         })
         .await;
@@ -113,11 +113,11 @@ async fn a_promotions_pull_request_is_taken_at_the_commit_that_live_clusters_pro
         found.cloned()
     });
     assert_eq!(told.await.unwrap().2, "pending");
-    let says = async |wanted: &str| {
-        let what = format!("its text says {wanted}");
+    let says = async |expected: &str| {
+        let what = format!("its text says {expected}");
         let found = eventually(&what, LIMIT, || async {
             let text = forge.there.lock().pulls[0].body.clone();
-            text.contains(wanted).then_some(text)
+            text.contains(expected).then_some(text)
         });
         found.await.unwrap()
     };
@@ -143,7 +143,10 @@ async fn a_promotions_pull_request_is_taken_at_the_commit_that_live_clusters_pro
         ..v1::ListAuditRequest::default()
     };
     let log = api.list_audit(request).await.unwrap().into_inner().entries;
-    let promoted: Vec<_> = log.iter().filter(|one| one.action == "promote").collect();
+    let promoted: Vec<_> = log
+        .iter()
+        .filter(|entry| entry.action == "promote")
+        .collect();
     assert_eq!(promoted.len(), 1, "{log:?}");
     assert!(
         promoted[0].reason.ends_with("approved by ann"),
@@ -194,14 +197,14 @@ async fn a_pull_request_with_a_label_is_told_what_it_would_change_on_live_cluste
         pull("other", "ann"),
     ];
     forge.there.lock().pulls.extend(pulls);
-    let says = async |index: usize, wanted: &str| {
-        let what = format!("{index} says {wanted}");
+    let says = async |index: usize, expected: &str| {
+        let what = format!("{index} says {expected}");
         let found = eventually(&what, LIMIT, || async {
             let there = forge.there.lock();
             let comments = &there.pulls[index].comments;
             comments
                 .last()
-                .filter(|text| text.contains(wanted))
+                .filter(|text| text.contains(expected))
                 .cloned()
         });
         let there = found.await;

@@ -20,20 +20,10 @@ impl World {
         std::fs::rename(part, path).unwrap();
     }
 
-    /// Waits until the cluster is as wanted.
-    async fn cluster_is(&self, what: &str, wanted: impl Fn(&v1::ClusterStatus) -> bool) {
-        let last = std::cell::RefCell::new(None);
-        let found = eventually(what, LIMIT, || {
-            let mut operator = self.operator.clone();
-            let (wanted, last) = (&wanted, &last);
-            async move {
-                let cluster = operator.cluster("c1").await?;
-                *last.borrow_mut() = Some(cluster.clone());
-                wanted(&cluster).then_some(())
-            }
-        })
-        .await;
-        found.unwrap_or_else(|error| panic!("{error}: {:#?}", last.borrow()));
+    /// Waits until the cluster is as expected.
+    async fn cluster_is(&self, what: &str, is_expected: impl Fn(&v1::ClusterStatus) -> bool) {
+        self.of_cluster(what, |cluster| is_expected(cluster).then_some(()))
+            .await;
     }
 
     /// Waits until nothing of an application is left to be told, and the cluster is as it should be.
@@ -62,7 +52,8 @@ impl World {
     async fn end_namespace(&self, name: &str) {
         let path = format!("/api/v1/namespaces/{name}");
         let going = self.live(&path).await;
-        let is_going = going.is_some_and(|one| !one["metadata"]["deletionTimestamp"].is_null());
+        let is_going =
+            going.is_some_and(|object| !object["metadata"]["deletionTimestamp"].is_null());
         if self.cluster.is_real() && is_going {
             let body = serde_json::json!({"apiVersion": "v1", "kind": "Namespace",
                 "metadata": {"name": name}, "spec": {"finalizers": []}});
@@ -227,10 +218,7 @@ async fn the_delete_budget_holds_a_removal_until_the_cluster_confirms_it() {
     for number in 0..12 {
         let name = format!("n{number}");
         let path = format!("apps/other/{name}.yaml");
-        world
-            .repository
-            .write(&path, &config_map(&name, "1"))
-            .unwrap();
+        world.write(&path, &config_map(&name, "1"));
     }
     let commit = world.repository.push("many", &["dev"]).unwrap();
     world.current("other", &commit).await;
@@ -273,11 +261,11 @@ async fn a_suspended_cluster_applies_nothing_until_it_is_resumed() {
         .cluster_is("its agent knows", |cluster| cluster.suspended == says)
         .await;
     let writes = world.writes().len();
-    world
-        .repository
-        .write("apps/web/config.yaml", &config_map("config", "two"))
-        .unwrap();
-    let commit = world.repository.push("second", &["dev"]).unwrap();
+    let commit = world.commit(
+        "apps/web/config.yaml",
+        &config_map("config", "two"),
+        "second",
+    );
     // By the agent's own word it is there, and the hub has read the branch.
     eventually("the hub knows the commit", LIMIT, || {
         let mut operator = world.operator.clone();

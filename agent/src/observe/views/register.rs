@@ -48,7 +48,7 @@ struct Interest {
     /// Whether it was looked for since; without, no fact says nothing.
     is_known: bool,
     /// What it is compared with; none: it is only in an inventory.
-    wanted: Option<Baseline>,
+    baseline: Option<Baseline>,
     /// None: it is not there, or not known.
     fact: Option<Arc<Fact>>,
     /// When the fact came.
@@ -151,7 +151,7 @@ impl Register {
         {
             self.drop_interest(tenure, object);
         }
-        for (object, wanted) in objects {
+        for (object, baseline) in objects {
             let tracked = self.tracked.entry(object.clone()).or_default();
             match tracked.interests.iter_mut().find(|i| i.tenure == tenure) {
                 Some(own) => {
@@ -159,19 +159,19 @@ impl Register {
                     let same = |a: &Baseline, b: &Baseline| {
                         a.desired.digest == b.desired.digest && a.key != b.key
                     };
-                    if let (Some(a), Some(b)) = (&own.wanted, &wanted)
+                    if let (Some(a), Some(b)) = (&own.baseline, &baseline)
                         && same(a, b)
                     {
                         own.is_known = false;
                     }
-                    own.wanted = wanted;
+                    own.baseline = baseline;
                 }
                 None => {
                     tracked.interests.push(Interest {
                         tenure,
                         since,
                         is_known: false,
-                        wanted,
+                        baseline,
                         fact: None,
                         taken: 0,
                         newest: 0,
@@ -208,12 +208,12 @@ impl Register {
     }
 
     /// What an object is compared with for a tenure.
-    pub(super) fn wanted(&self, tenure: TenureId, object: &ObjectRef) -> Option<Baseline> {
+    pub(super) fn baseline(&self, tenure: TenureId, object: &ObjectRef) -> Option<Baseline> {
         let interests = &self.tracked.get(object)?.interests;
         interests
             .iter()
             .find(|own| own.tenure == tenure)?
-            .wanted
+            .baseline
             .clone()
     }
 
@@ -231,9 +231,9 @@ impl Register {
             let Some(fact) = &own.fact else { continue };
             let mut fact = Arc::clone(fact);
             let is_compared = own
-                .wanted
+                .baseline
                 .as_ref()
-                .is_some_and(|wanted| wanted.key == fact.compared);
+                .is_some_and(|baseline| baseline.key == fact.compared);
             if !is_compared {
                 Arc::make_mut(&mut fact).fit = Fit::Unknown;
             }

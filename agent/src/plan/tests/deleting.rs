@@ -117,15 +117,15 @@ fn a_plan_that_writes_anything_is_something_to_do() {
 }
 
 #[test]
-fn claims_as_if_some_applications_wanted_something_else() {
+fn claims_as_if_some_applications_desired_something_else() {
     let [a, b, c] = ["a", "b", "c"].map(|name| Arc::new(desired("ConfigMap", name)));
     let now = Claims::of_one("shop", &[Arc::clone(&a), Arc::clone(&b)]);
     assert!(now.complete);
-    assert!(now.wanted_by_another(&a.object, "web"));
-    assert!(!now.wanted_by_another(&a.object, "shop"));
-    assert!(!now.wanted_by_another(&c.object, "web"));
+    assert!(now.desired_by_another(&a.object, "web"));
+    assert!(!now.desired_by_another(&a.object, "shop"));
+    assert!(!now.desired_by_another(&c.object, "web"));
     // `b` moves from one to the other, and both want `c`.
-    let wanted = [
+    let states = [
         (
             "shop".into(),
             Arc::new(vec![Arc::clone(&a), Arc::clone(&c)]),
@@ -135,7 +135,7 @@ fn claims_as_if_some_applications_wanted_something_else() {
             Arc::new(vec![Arc::clone(&b), Arc::clone(&c)]),
         ),
     ];
-    let then = now.as_if(&wanted.into());
+    let then = now.as_if(&states.into());
     assert!(then.complete);
     let owners = |object: &ObjectRef| -> Vec<String> {
         let owners = then.owners.get(object).into_iter().flatten();

@@ -86,7 +86,7 @@ fn an_application_that_waits_changes_nothing_and_is_not_touched_where_nothing_ch
 }
 
 #[test]
-fn an_object_that_is_wanted_twice_is_refused_by_name() {
+fn an_object_that_is_desired_twice_is_refused_by_name() {
     let mut world = world();
     world.desired.push(desired("ConfigMap", "a"));
     let Problem { reason, message } = world.plan().refused.unwrap();

@@ -4,7 +4,7 @@ use super::*;
 
 const LATER: &[(&str, &str)] = &[(WAVE_ANNOTATION, "1")];
 
-/// An empty cluster, and these objects wanted.
+/// An empty cluster, and these objects desired.
 fn wants(desired: Vec<Desired>) -> World {
     let mut world = world();
     world.inventory = Inventory::default();
@@ -109,7 +109,7 @@ fn a_hook_over_its_deadline_has_failed() {
 }
 
 #[test]
-fn a_running_hook_is_not_compared_with_what_is_wanted() {
+fn a_running_hook_is_not_compared_with_what_is_desired() {
     let mut world = wants(vec![
         annotated("Job", "before", &[(HOOK_ANNOTATION, "pre-sync")]),
         annotated("ConfigMap", "main", &[]),
@@ -124,7 +124,7 @@ fn a_running_hook_is_not_compared_with_what_is_wanted() {
 }
 
 #[test]
-fn a_helper_is_waited_for_until_it_is_as_wanted_and_not_until_it_is_healthy() {
+fn a_helper_is_waited_for_until_it_is_as_desired_and_not_until_it_is_healthy() {
     for word in ["pre-sync", "both"] {
         let mut world = wants(vec![
             annotated("ConfigMap", "helper", &[(HELPER_ANNOTATION, word)]),
@@ -273,7 +273,7 @@ fn drift_names_who_and_where_and_never_what() {
         };
         assert_eq!(why(&world, "a"), Problem::new(Reason::Drifted, told));
     }
-    // Without our mark it is no longer ours: it is taken over, as whatever is wanted and not ours.
+    // Without our mark it is no longer ours: it is taken over, as whatever is desired and not ours.
     world.observed.live.get_mut(&a).unwrap().application = String::new();
     let step = Step::Apply {
         index: 0,

@@ -44,7 +44,7 @@ fn what_becomes_healthy_through_later_waves_holds_up_none() {
                 world.desired = vec![first, made("", "ConfigMap", "later", json!({}))];
                 let plan = world.plan();
                 assert_eq!(!plan.apply.is_empty(), is_free, "{kind} {health} {word:?}");
-                // Not there yet, or not as it is wanted: everything waits for that.
+                // Not there yet, or not as it is desired: everything waits for that.
                 for live in world.observed.live.values_mut() {
                     live.fit = Fit::Unknown;
                 }

@@ -14,16 +14,16 @@ use super::{Fetch, FetchOf, Set, Shared, Task, Worker};
 use crate::cluster::{DesiredState, PassOutcome, RanBefore, WhenMissing};
 use crate::events::Event;
 use crate::policy::Refusal;
-use crate::source::{self, Ground, Rendered, Wanted};
+use crate::source::{self, DesiredApplication, Ground, Rendered};
 
 /// What a chart has to know of the cluster; of what cannot be a chart nothing is asked. `secret`: what
 /// becomes of the agent's own, where it is not there yet.
 pub(in crate::reconcile) async fn ground(
     shared: &Shared,
-    wanted: &Wanted,
+    desired: &DesiredApplication,
     secret: WhenMissing,
 ) -> Ground {
-    let application = &wanted.application;
+    let application = &desired.application;
     if !application.renderer.may_be(Renderer::Helm) {
         return Ground::default();
     }
@@ -31,12 +31,12 @@ pub(in crate::reconcile) async fn ground(
     let derives = said.is_some_and(|said| said.generated == Generated::Derived);
     // Nobody's Secrets are listed for what may be no chart at all.
     let is_chart = application.renderer == Renderer::Helm || said.is_some();
-    let release = is_chart.then(|| (source::release_name(wanted), source::namespace(wanted)));
-    let ran_before = match shared.source.has_release(&wanted.name) {
+    let release = is_chart.then(|| (source::release_name(desired), source::namespace(desired)));
+    let ran_before = match shared.source.has_release(&desired.name) {
         true => RanBefore::Recorded,
         false => RanBefore::Unrecorded,
     };
-    let name = wanted.name.as_str();
+    let name = desired.name.as_str();
     shared
         .cluster
         .ground(name, release, ran_before, derives.then_some(secret))
@@ -64,9 +64,9 @@ impl Worker {
 
     /// Begins to fetch what is assigned, unless it is there, or under way, or was refused just now.
     pub(super) fn begin_fetch(&mut self, task: &Task) {
-        let Some(wanted) = task.wanted() else {
+        let Some(desired) = task.desired() else {
             self.abort_fetch();
-            // What it wanted while it ran is not wanted any more; what is wanted now is nothing, and that
+            // What it desired while it ran is over; what is desired now is nothing, and that
             // is known.
             self.handled = None;
             self.taken_before = None;
@@ -83,11 +83,11 @@ impl Worker {
             };
             return;
         };
-        let is_handled = self.handled.as_deref() == Some(wanted);
+        let is_handled = self.handled.as_deref() == Some(desired);
         if let Some(fetch) = &self.fetch {
             let is_for_it = match fetch.of {
                 FetchOf::AcceptedBefore => is_handled,
-                FetchOf::Assigned => *fetch.wanted == *wanted,
+                FetchOf::Assigned => *fetch.desired == *desired,
             };
             if is_for_it {
                 return;
@@ -108,17 +108,17 @@ impl Worker {
             self.report.sync = SyncState::Applying;
             self.publish(None, None);
         }
-        if let Some(refusal) = self.shared.policy.source(&wanted.application) {
-            self.handled = Some(Box::new(wanted.clone()));
+        if let Some(refusal) = self.shared.policy.source(&desired.application) {
+            self.handled = Some(Box::new(desired.clone()));
             self.refuse(refusal);
             return;
         }
-        self.fetch(Box::new(wanted.clone()), FetchOf::Assigned);
+        self.fetch(Box::new(desired.clone()), FetchOf::Assigned);
     }
 
-    fn fetch(&mut self, wanted: Box<Wanted>, of: FetchOf) {
+    fn fetch(&mut self, desired: Box<DesiredApplication>, of: FetchOf) {
         let shared = Arc::clone(&self.shared);
-        let work = wanted.clone();
+        let work = desired.clone();
         let work = tokio::spawn(async move {
             let _slot = shared.fetches.acquire().await;
             let ground = ground(&shared, &work, WhenMissing::Make).await;
@@ -127,7 +127,7 @@ impl Worker {
             shared.metrics.rendered(started.elapsed());
             result
         });
-        self.fetch = Some(Fetch { wanted, of, work });
+        self.fetch = Some(Fetch { desired, of, work });
     }
 
     /// Goes on with what was accepted before this process began, where what is assigned now is refused and
@@ -142,12 +142,12 @@ impl Worker {
         if self.report.revision.is_none() {
             self.report.revision = before.ran;
         }
-        let Some(wanted) = before.wanted else {
+        let Some(desired) = before.desired else {
             return;
         };
-        match self.shared.policy.source(&wanted.application) {
+        match self.shared.policy.source(&desired.application) {
             Some(refusal) => self.cannot_go_on(refusal),
-            None => self.fetch(wanted, FetchOf::AcceptedBefore),
+            None => self.fetch(desired, FetchOf::AcceptedBefore),
         }
     }
 
@@ -164,11 +164,11 @@ impl Worker {
     }
 
     pub(super) fn take(&mut self, result: Result<Rendered, Refusal>) {
-        let Some(Fetch { wanted, of, .. }) = self.fetch.take() else {
+        let Some(Fetch { desired, of, .. }) = self.fetch.take() else {
             return;
         };
         if of == FetchOf::Assigned {
-            self.handled = Some(wanted.clone());
+            self.handled = Some(desired.clone());
         }
         match result {
             Ok(mut rendered) => {
@@ -193,7 +193,7 @@ impl Worker {
                     self.set.desired_state = DesiredState::default();
                 }
                 self.set.rendered = Some(rendered);
-                self.set.made_for = Some(wanted);
+                self.set.made_for = Some(desired);
                 self.refusal_before = None;
                 if of == FetchOf::Assigned {
                     // The backoff stays until a pass takes it: that may refuse it as a whole.
@@ -235,7 +235,7 @@ impl Worker {
             return true;
         }
         // This process began with it; what was accepted before may be another.
-        let is_another = |refused: &Wanted| self.shared.source.has_another(refused);
+        let is_another = |refused: &DesiredApplication| self.shared.source.has_another(refused);
         if !self.set.made_for.as_deref().is_some_and(is_another) {
             return false;
         }

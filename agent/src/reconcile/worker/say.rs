@@ -27,7 +27,7 @@ impl Worker {
         let exact = self.refusal.is_none() && !under_way;
         let revision = task.application().map(|application| &application.revision);
         let runs = self.set.made_for.as_ref();
-        let runs = runs.map(|wanted| wanted.application.revision.clone());
+        let runs = runs.map(|desired| desired.application.revision.clone());
         let rendered = self.set.rendered.as_ref().map(|rendered| Sources {
             digest: rendered.source_digest,
             paths: rendered.source_paths.clone(),

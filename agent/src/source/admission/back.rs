@@ -8,7 +8,7 @@ use flotilla_shared::revision::{Commit, RepositoryUrl};
 use flotilla_trust::Fault;
 use jiff::Timestamp;
 
-use super::super::Wanted;
+use super::super::DesiredApplication;
 use super::super::record::{Accepted, Record};
 use super::{Admission, Admitted, is_at, places};
 use crate::policy::{Refusal, RollbackMode};
@@ -42,15 +42,15 @@ impl Admission {
     pub(in crate::source) fn look_back(
         &self,
         remote: &Remote,
-        wanted: &Wanted,
+        desired: &DesiredApplication,
         admitted: &mut Admitted,
     ) {
         if self.policy.rollback.mode != RollbackMode::Allow {
             return;
         }
-        let revision = &wanted.application.revision;
+        let revision = &desired.application.revision;
         let commit = &revision.commit;
-        for from in self.left(wanted) {
+        for from in self.left(desired) {
             let before = format!("{from}, which was accepted before");
             let unknown =
                 format!("it could not be found out whether commit {commit} descends from {before}");
@@ -72,17 +72,17 @@ impl Admission {
     }
 
     /// The commits of the same repository that are left by this one: the application's own, and its branch's.
-    fn left(&self, wanted: &Wanted) -> Vec<Commit> {
+    fn left(&self, desired: &DesiredApplication) -> Vec<Commit> {
         let record = self.record.lock();
-        let (own, floor) = places(&record, wanted);
-        if own.is_some_and(|own| is_at(own, wanted)) {
+        let (own, floor) = places(&record, desired);
+        if own.is_some_and(|own| is_at(own, desired)) {
             return Vec::new();
         }
-        let application = &wanted.application;
+        let application = &desired.application;
         let before = own.into_iter().chain(floor);
         let mut left: Vec<Commit> = before
-            .filter(|one| one.url == application.url && !is_at(one, wanted))
-            .map(|one| one.commit.clone())
+            .filter(|accepted| accepted.url == application.url && !is_at(accepted, desired))
+            .map(|accepted| accepted.commit.clone())
             .collect();
         left.dedup();
         left
@@ -93,12 +93,12 @@ impl Admission {
     pub(super) fn step_back(
         &self,
         record: &Record,
-        wanted: &Wanted,
+        desired: &DesiredApplication,
         from: &Commit,
         floor: Option<&Accepted>,
         now: Timestamp,
     ) -> Result<(Option<RollbackApproval>, Option<String>), Refusal> {
-        let commit = &wanted.application.revision.commit;
+        let commit = &desired.application.revision.commit;
         let what =
             format!("commit {commit} does not descend from {from}, which was accepted before");
         if self.policy.rollback.mode == RollbackMode::Refuse {
@@ -115,8 +115,8 @@ impl Admission {
             ));
         }
         let mut why = String::new();
-        for approval in &wanted.approvals {
-            match self.approved(record, wanted, approval, from, now) {
+        for approval in &desired.approvals {
+            match self.approved(record, desired, approval, from, now) {
                 Ok((said, key)) => {
                     let note = format!("{what}; {key} approved it");
                     return Ok((Some(said), Some(note)));
@@ -124,7 +124,7 @@ impl Admission {
                 Err(refused) => why = refused.to_string(),
             }
         }
-        if wanted.approvals.is_empty() {
+        if desired.approvals.is_empty() {
             let message = format!(
                 "{what}; the agent's policy wants an approval for that: flotilla rollback --sign KEY"
             );
@@ -137,7 +137,7 @@ impl Admission {
     fn approved(
         &self,
         record: &Record,
-        wanted: &Wanted,
+        desired: &DesiredApplication,
         approval: &SignedApproval,
         from: &Commit,
         now: Timestamp,
@@ -153,15 +153,15 @@ impl Admission {
             )?
             .to_owned();
         let said = RollbackApproval::parse(&approval.content)?;
-        let application = &wanted.application;
+        let application = &desired.application;
         if said.repository != application.url {
             return Err(NotApproved::OfRepository(said.repository));
         }
         if said.to != application.revision.commit {
             return Err(NotApproved::ToCommit(said.to));
         }
-        match said.from.get(&wanted.cluster) {
-            None => return Err(NotApproved::Unnamed(wanted.cluster.clone())),
+        match said.from.get(&desired.cluster) {
+            None => return Err(NotApproved::Unnamed(desired.cluster.clone())),
             Some(named) if named != from => return Err(NotApproved::FromCommit(named.clone())),
             Some(_) => {}
         }

@@ -51,13 +51,29 @@ struct Key {
     bound: Terms,
 }
 
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// It may sign data.
+    Signing,
+    Other,
+}
+
+impl From<bool> for Purpose {
+    fn from(signs: bool) -> Self {
+        match signs {
+            true => Self::Signing,
+            false => Self::Other,
+        }
+    }
+}
+
 /// What the newest signature of a kind says of a key.
 #[derive(Debug, Clone, Copy)]
 struct Terms {
     /// Seconds since 1970; 0: no signature was seen.
     said: u32,
-    /// Whether it may sign data.
-    signs: bool,
+    purpose: Purpose,
     /// Seconds since 1970.
     until: Option<i64>,
 }
@@ -224,7 +240,7 @@ impl Key {
     }
 
     fn signs(&self) -> bool {
-        self.direct.signs && self.bound.signs
+        self.direct.purpose == Purpose::Signing && self.bound.purpose == Purpose::Signing
     }
 
     /// When it ends: both kinds of signatures may only shorten it.
@@ -259,7 +275,7 @@ impl Key {
                 kind::DIRECT => &mut self.direct,
                 _ => &mut self.bound,
             };
-            terms.learn(self.created, signature, signs);
+            terms.learn(self.created, signature, Purpose::from(signs));
         }
     }
 
@@ -280,7 +296,7 @@ impl Key {
                     });
                 let may_sign = signature.key_flags.is_some_and(|flags| flags & SIGNS != 0);
                 self.bound
-                    .learn(self.created, signature, may_sign && agrees);
+                    .learn(self.created, signature, Purpose::from(may_sign && agrees));
             }
             _ => {}
         }
@@ -303,23 +319,23 @@ impl Terms {
     /// Of a primary key before any signature is seen.
     const MAY_SIGN: Self = Self {
         said: 0,
-        signs: true,
+        purpose: Purpose::Signing,
         until: None,
     };
 
     /// Of a subkey, which has to be bound for it.
     const MAY_NOT_SIGN: Self = Self {
-        signs: false,
+        purpose: Purpose::Other,
         ..Self::MAY_SIGN
     };
 
     /// The newest signature counts, with all that it says and leaves out.
-    fn learn(&mut self, created: u32, signature: &PgpSignature, signs: bool) {
+    fn learn(&mut self, created: u32, signature: &PgpSignature, purpose: Purpose) {
         if signature.created >= self.said {
             let key = ends(created, signature.key_expires_after);
             *self = Self {
                 said: signature.created,
-                signs,
+                purpose,
                 until: [key, signature.until()].into_iter().flatten().min(),
             };
         }

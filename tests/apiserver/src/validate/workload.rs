@@ -22,15 +22,15 @@ pub(super) fn selector(object: &Value, causes: &mut Vec<Cause>) {
         mismatch(labels, causes);
         return;
     };
-    let wanted = selector.get("matchLabels").and_then(Value::as_object);
+    let selected = selector.get("matchLabels").and_then(Value::as_object);
     let expressions = selector.get("matchExpressions").and_then(Value::as_array);
     let is_empty =
-        wanted.is_none_or(serde_json::Map::is_empty) && expressions.is_none_or(Vec::is_empty);
+        selected.is_none_or(serde_json::Map::is_empty) && expressions.is_none_or(Vec::is_empty);
     if is_empty {
         let why = "empty selector is invalid for deployment";
         causes.push(Cause::invalid("spec.selector", &json!({}), why));
     }
-    let fits = wanted
+    let fits = selected
         .into_iter()
         .flatten()
         .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value));
@@ -140,16 +140,16 @@ fn resources(container: &Value, place: &str, causes: &mut Vec<Cause>) {
     let all = |name: &str| container.pointer(&format!("/resources/{name}")).cloned();
     let (requests, limits) = (all("requests"), all("limits"));
     let requests = requests.as_ref().and_then(Value::as_object);
-    for (name, wanted) in requests.into_iter().flatten() {
-        let wanted_text = wanted.as_str().unwrap_or_default();
+    for (name, requested) in requests.into_iter().flatten() {
+        let requested_text = requested.as_str().unwrap_or_default();
         let limit = limits
             .as_ref()
             .and_then(|limits| limits.get(name)?.as_str());
         let Some(limit) = limit else { continue };
-        if billionths(wanted_text) > billionths(limit) {
+        if billionths(requested_text) > billionths(limit) {
             causes.push(Cause::invalid(
                 format!("{place}.resources.requests"),
-                wanted,
+                requested,
                 &format!("must be less than or equal to {name} limit of {limit}"),
             ));
         }

@@ -29,7 +29,7 @@ pub(super) fn apply(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done,
         Refusal::Typed(why) => untyped(call, &configuration, &api_version, kind, &why),
     };
     let live = store.get(&key).cloned();
-    let wanted = text(&configuration, "/metadata/resourceVersion").to_owned();
+    let requested = text(&configuration, "/metadata/resourceVersion").to_owned();
     match live {
         Some(before) => {
             let live = convert::to(kind, &target.version, &before);
@@ -42,7 +42,7 @@ pub(super) fn apply(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done,
                 let causes = [cause.clone(), cause];
                 return Err(invalid(&kind.group, &kind.kind, &target.name, &causes));
             }
-            if !wanted.is_empty() && wanted != text(&before, "/metadata/resourceVersion") {
+            if !requested.is_empty() && requested != text(&before, "/metadata/resourceVersion") {
                 return Err(modified(kind, &target.name));
             }
             let (mut object, warnings) = read_applied(kind, call, &merged)?;

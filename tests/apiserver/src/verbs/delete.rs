@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Call, Done, key_of, list, now, text};
+use super::{Call, Done, existing, key_of, list, now, text};
 use crate::convert;
 use crate::kinds::Kind;
 use crate::prepare;
-use crate::status::{Cause, Failure, conflict, details, forbidden, invalid, not_found};
+use crate::status::{Cause, Failure, conflict, details, forbidden, invalid};
 use crate::store::{Key, Store};
 
 const FOREGROUND: &str = "foregroundDeletion";
@@ -42,11 +42,7 @@ fn propagation(call: &Call) -> Result<String, Failure> {
 
 pub(super) fn delete(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
     let target = &call.target;
-    let key = key_of(kind, &target.namespace, &target.name);
-    let before = store
-        .get(&key)
-        .cloned()
-        .ok_or_else(|| not_found(&kind.group, &kind.plural, &target.name))?;
+    let (key, before) = existing(store, kind, call)?;
     let policy = propagation(call)?;
     preconditions(kind, call, &before)?;
     let is_namespace = kind.group.is_empty() && kind.kind == "Namespace";
@@ -85,11 +81,11 @@ pub(super) fn delete(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done
 
 fn preconditions(kind: &Kind, call: &Call, before: &Value) -> Result<(), Failure> {
     let name = &call.target.name;
-    let wanted = text(&call.body, "/preconditions/uid");
+    let expected = text(&call.body, "/preconditions/uid");
     let have = text(before, "/metadata/uid");
-    let refuse = |what: &str, wanted: &str, have: &str| {
+    let refuse = |what: &str, expected: &str, have: &str| {
         let why = format!(
-            "the {what} in the precondition ({wanted}) does not match the {what} in record ({have}). The \
+            "the {what} in the precondition ({expected}) does not match the {what} in record ({have}). The \
              object might have been {}",
             if what == "UID" {
                 "deleted and then recreated"
@@ -113,13 +109,13 @@ fn preconditions(kind: &Kind, call: &Call, before: &Value) -> Result<(), Failure
                 )),
             )
     };
-    if !wanted.is_empty() && wanted != have {
-        return Err(refuse("UID", wanted, have));
+    if !expected.is_empty() && expected != have {
+        return Err(refuse("UID", expected, have));
     }
-    let wanted = text(&call.body, "/preconditions/resourceVersion");
+    let expected = text(&call.body, "/preconditions/resourceVersion");
     let have = text(before, "/metadata/resourceVersion");
-    if !wanted.is_empty() && wanted != have {
-        return Err(refuse("ResourceVersion", wanted, have));
+    if !expected.is_empty() && expected != have {
+        return Err(refuse("ResourceVersion", expected, have));
     }
     Ok(())
 }
@@ -272,8 +268,8 @@ pub(super) fn collection(store: &mut Store, kind: &Kind, call: &Call) -> Result<
         let namespace = text(&item, "/metadata/namespace");
         let key = key_of(kind, namespace, text(&item, "/metadata/name"));
         if let Some(before) = store.get(&key).cloned() {
-            let one = remove(store, kind, &key, &before, &policy, call.is_dry());
-            done.written = one.written.or(done.written);
+            let removed = remove(store, kind, &key, &before, &policy, call.is_dry());
+            done.written = removed.written.or(done.written);
         }
     }
     Ok(done)

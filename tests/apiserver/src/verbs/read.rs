@@ -19,7 +19,7 @@ pub(super) fn read(
 ) -> Result<(Value, Vec<String>), Failure> {
     let version = &call.target.version;
     let schema = schema(kind, version);
-    let wanted = kind.api_version(version);
+    let expected = kind.api_version(version);
     let Value::Object(given) = body else {
         return Err(bad_request(format!(
             "couldn't get version/kind; json parse error: the body is no object ({})",
@@ -27,7 +27,7 @@ pub(super) fn read(
         )));
     };
     let mut given = given.clone();
-    for (field, value) in [("apiVersion", &wanted), ("kind", &kind.kind)] {
+    for (field, value) in [("apiVersion", &expected), ("kind", &kind.kind)] {
         let have = given.get(field).and_then(Value::as_str).unwrap_or_default();
         if have.is_empty() {
             if kind.custom {
@@ -42,7 +42,7 @@ pub(super) fn read(
             }
             given.insert(field.to_owned(), json!(value));
         } else if have != value {
-            return Err(mismatch(kind, &wanted, body));
+            return Err(mismatch(kind, &expected, body));
         }
     }
     let mut unknown = Vec::new();
@@ -98,10 +98,10 @@ pub(super) fn read(
     }
 }
 
-fn mismatch(kind: &Kind, wanted: &str, body: &Value) -> Failure {
+fn mismatch(kind: &Kind, expected: &str, body: &Value) -> Failure {
     let (have, name) = (text(body, "/apiVersion"), text(body, "/kind"));
-    if have == wanted {
-        let version = wanted.rsplit('/').next().unwrap_or_default();
+    if have == expected {
+        let version = expected.rsplit('/').next().unwrap_or_default();
         bad_request(format!(
             "{name} in version \"{version}\" cannot be handled as a {}: converting (v1.{name}) to \
              (core.{}): unknown conversion",
@@ -109,7 +109,7 @@ fn mismatch(kind: &Kind, wanted: &str, body: &Value) -> Failure {
         ))
     } else {
         bad_request(format!(
-            "the API version in the data ({have}) does not match the expected API version ({wanted})"
+            "the API version in the data ({have}) does not match the expected API version ({expected})"
         ))
     }
 }

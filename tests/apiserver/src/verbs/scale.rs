@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Done, key_of, text, write};
+use super::{Call, Done, existing, text, write};
 use crate::fieldset::Set;
 use crate::kinds::{Kind, Scale, builtin_scale, scale_schema};
 use crate::managed;
 use crate::patch::patch;
-use crate::status::{Failure, not_allowed, not_found};
+use crate::status::{Failure, not_allowed};
 use crate::store::Store;
 
 fn shape(kind: &Kind, version: &str) -> Scale {
@@ -51,12 +51,12 @@ fn of(kind: &Kind, version: &str, object: &Value) -> Value {
     if let (false, Value::Object(status)) = (selector.is_empty(), &mut status) {
         status.insert("selector".to_owned(), json!(selector));
     }
-    let wanted = number(&shape.spec);
+    let desired = number(&shape.spec);
     json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": metadata,
-        "spec": if wanted == 0 { json!({}) } else { json!({ "replicas": wanted }) },
+        "spec": if desired == 0 { json!({}) } else { json!({ "replicas": desired }) },
         "status": status,
     })
 }
@@ -76,13 +76,9 @@ fn set(object: &mut Value, pointer: &str, number: i64) {
 
 pub(super) fn scale(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
     let target = &call.target;
-    let key = key_of(kind, &target.namespace, &target.name);
-    let before = store
-        .get(&key)
-        .cloned()
-        .ok_or_else(|| not_found(&kind.group, &kind.plural, &target.name))?;
+    let (key, before) = existing(store, kind, call)?;
     let have = of(kind, &target.version, &before);
-    let wanted = match call.verb {
+    let desired = match call.verb {
         "get" => return Ok(Done::new(200, have)),
         "update" => call.body.clone(),
         "patch" => patch(
@@ -94,14 +90,14 @@ pub(super) fn scale(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done,
         )?,
         _ => return Err(not_allowed()),
     };
-    let number = wanted.pointer("/spec/replicas").and_then(Value::as_i64);
+    let number = desired.pointer("/spec/replicas").and_then(Value::as_i64);
     let mut after = (*before).clone();
     set(
         &mut after,
         &shape(kind, &target.version).spec,
         number.unwrap_or(0),
     );
-    let asked = text(&wanted, "/metadata/resourceVersion");
+    let asked = text(&desired, "/metadata/resourceVersion");
     if !asked.is_empty() && asked != text(&before, "/metadata/resourceVersion") {
         return Err(crate::status::modified(kind, &target.name));
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::establish::establish;
 use super::read::{read, schema};
-use super::{Call, Done, Stop, delete, key_of, now, text};
+use super::{Call, Done, Stop, delete, existing, key_of, now, text};
 use crate::access::{self};
 use crate::fieldset::Set;
 use crate::kinds::Kind;
@@ -299,11 +299,7 @@ pub(super) fn update(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done
 
 pub(super) fn patch(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
     let target = &call.target;
-    let key = key_of(kind, &target.namespace, &target.name);
-    let before = store
-        .get(&key)
-        .cloned()
-        .ok_or_else(|| not_found(&kind.group, &kind.plural, &target.name))?;
+    let (key, before) = existing(store, kind, call)?;
     let schema = schema(kind, &target.version);
     let live = convert::to(kind, &target.version, &before);
     let body = &call.body;
@@ -324,21 +320,21 @@ fn change(
     mut after: Value,
     warnings: Vec<String>,
 ) -> Result<Done, Failure> {
-    let wanted = text(&after, "/metadata/uid");
+    let expected = text(&after, "/metadata/uid");
     let have = text(before, "/metadata/uid");
-    if !wanted.is_empty() && wanted != have {
+    if !expected.is_empty() && expected != have {
         let path = match key.2.as_str() {
             "" => format!("/registry/{}/{}", key.1, key.3),
             namespace => format!("/registry/{}/{namespace}/{}", key.1, key.3),
         };
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: \
-             Precondition failed: UID in precondition: {wanted}, UID in object meta: {have}"
+             Precondition failed: UID in precondition: {expected}, UID in object meta: {have}"
         );
         return Err(conflict(&kind.group, &kind.plural, &key.3, &why));
     }
-    let wanted = text(&after, "/metadata/resourceVersion");
-    if !wanted.is_empty() && wanted != text(before, "/metadata/resourceVersion") {
+    let expected = text(&after, "/metadata/resourceVersion");
+    if !expected.is_empty() && expected != text(before, "/metadata/resourceVersion") {
         return Err(modified(kind, &key.3));
     }
     let version = &call.target.version;

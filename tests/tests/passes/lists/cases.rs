@@ -62,25 +62,20 @@ fn containers() -> Vec<Case> {
     let named = |name: &str, image: &str| json!({"name": name, "image": image});
     let variable = |name: &str, value: &str| json!({"name": name, "value": value});
     let port = |name: &str, port: u16| json!({"name": name, "containerPort": port});
+    let list_of_them = |name, pointer| {
+        pod_case(
+            name,
+            pointer,
+            &["name"],
+            json!({}),
+            [named("a", "i:1"), named("b", "i:1"), named("c", "i:1")],
+            Some(named("a", "i:2")),
+            named("x", "i:1"),
+        )
+    };
     vec![
-        pod_case(
-            "containers",
-            "/spec/template/spec/containers",
-            &["name"],
-            json!({}),
-            [named("a", "i:1"), named("b", "i:1"), named("c", "i:1")],
-            Some(named("a", "i:2")),
-            named("x", "i:1"),
-        ),
-        pod_case(
-            "initcontainers",
-            "/spec/template/spec/initContainers",
-            &["name"],
-            json!({}),
-            [named("a", "i:1"), named("b", "i:1"), named("c", "i:1")],
-            Some(named("a", "i:2")),
-            named("x", "i:1"),
-        ),
+        list_of_them("containers", "/spec/template/spec/containers"),
+        list_of_them("initcontainers", "/spec/template/spec/initContainers"),
         pod_case(
             "env",
             "/spec/template/spec/containers/0/env",

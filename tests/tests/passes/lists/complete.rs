@@ -40,11 +40,11 @@ fn every_list_with_keys_is_here() {
         .collect();
     let mut seen = BTreeSet::new();
     while let Some(name) = open.pop() {
-        let Some(one) = schema.pointer("/types").and_then(|types| types.get(&name)) else {
+        let Some(kind) = schema.pointer("/types").and_then(|types| types.get(&name)) else {
             continue;
         };
         if seen.insert(name.clone()) {
-            look(one, "", &mut open, &mut |field, keys| {
+            look(kind, "", &mut open, &mut |field, keys| {
                 let is_known = known.contains(&(field.to_owned(), keys.to_owned()));
                 let is_status = name.ends_with("Status") || name.contains("Slice");
                 if !is_known && !is_status && !ELSEWHERE.contains(&field) {

@@ -115,21 +115,21 @@ impl Register {
                 }
                 continue;
             }
-            let wanted = own.wanted.as_ref();
+            let baseline = own.baseline.as_ref();
             let applied = by
                 .filter(|(tenure, _)| *tenure == own.tenure)
                 .map(|(_, applied)| applied);
-            let is_current = |key| wanted.is_some_and(|wanted| wanted.key == key);
+            let is_current = |key| baseline.is_some_and(|baseline| baseline.key == key);
             let is_applied = applied.flatten().is_some_and(is_current);
             // The answer to a write of an earlier desired state is news to the tenure, like anybody else's write.
             let is_writer = is_applied || applied == Some(None);
             let proven = own.proven.as_ref().filter(|_| !is_applied);
-            let mut fact = facts::read(live, wanted, proven, &reader);
+            let mut fact = facts::read(live, baseline, proven, &reader);
             // What people added and an apply left is no proof of anything.
-            if let (true, Some(wanted)) = (is_applied, wanted) {
+            if let (true, Some(baseline)) = (is_applied, baseline) {
                 let is_proof = fact.fit != Fit::Equal && !fact.has_foreign;
                 own.proven = is_proof.then(|| Proven {
-                    key: wanted.key,
+                    key: baseline.key,
                     content: facts::content(live),
                 });
                 if is_proof {

@@ -26,7 +26,7 @@ fn key() -> Key {
     }
 }
 
-fn wanted(number: u8, content: u8) -> Baseline {
+fn baseline(number: u8, content: u8) -> Baseline {
     let value =
         json!({"metadata": {"name": format!("o{number}")}, "data": {"v": content.to_string()}});
     let desired = Desired::new(object(number), "v1".to_owned(), &value);
@@ -55,7 +55,7 @@ impl Thing {
 #[test]
 fn what_one_tenure_compared_is_no_other_ones() {
     let mut register = Register::new("flotilla".to_owned(), Arc::default(), Arc::default());
-    let one = |content| BTreeMap::from([(object(0), Some(wanted(0, content)))]);
+    let one = |content| BTreeMap::from([(object(0), Some(baseline(0, content)))]);
     let thing = Thing {
         uid: 1,
         version: 5,
@@ -63,7 +63,7 @@ fn what_one_tenure_compared_is_no_other_ones() {
     };
     let (old, _) = register.enter();
     register.follow(old, one(1), [key()].into());
-    let applied = Some(wanted(0, 1).key);
+    let applied = Some(baseline(0, 1).key);
     let asked = register.moment();
     register.learn(old, &object(0), &thing.live(0), asked, applied);
     // The application has another name by now, and then another content; the old worker comes late.
@@ -82,9 +82,9 @@ fn what_one_tenure_compared_is_no_other_ones() {
 }
 
 #[test]
-fn p03_an_apply_proves_nothing_about_what_is_wanted_by_the_time_it_is_answered() {
+fn p03_an_apply_proves_nothing_about_what_is_desired_by_the_time_it_is_answered() {
     let mut register = Register::new("flotilla".to_owned(), Arc::default(), Arc::default());
-    let one = |content| BTreeMap::from([(object(0), Some(wanted(0, content)))]);
+    let one = |content| BTreeMap::from([(object(0), Some(baseline(0, content)))]);
     // As the server keeps it, the applied object looks different from what was applied.
     let thing = Thing {
         uid: 1,
@@ -93,7 +93,7 @@ fn p03_an_apply_proves_nothing_about_what_is_wanted_by_the_time_it_is_answered()
     };
     let (tenure, changed) = register.enter();
     register.follow(tenure, one(1), [key()].into());
-    let applied = Some(wanted(0, 1).key);
+    let applied = Some(baseline(0, 1).key);
     let asked = register.moment();
     register.follow(tenure, one(2), [key()].into());
     register.learn(tenure, &object(0), &thing.live(0), asked, applied);
@@ -107,7 +107,7 @@ fn p03_an_apply_proves_nothing_about_what_is_wanted_by_the_time_it_is_answered()
         changed.has_changed().unwrap(),
         "its next pass has to see it"
     );
-    // The same answer to what is wanted is as near as it gets.
+    // The same answer to what is desired is as near as it gets.
     register.follow(tenure, one(1), [key()].into());
     register.learn(tenure, &object(0), &thing.live(0), asked, applied);
     assert_eq!(fit(&register), Fit::Equal);
@@ -134,7 +134,7 @@ fn a_look_that_was_cancelled_leaves_an_object_unseen_and_not_gone() {
 #[test]
 fn a_list_that_began_before_somebody_came_has_him_look_anew() {
     let mut register = Register::new("flotilla".to_owned(), Arc::default(), Arc::default());
-    let one = || BTreeMap::from([(object(0), Some(wanted(0, 1)))]);
+    let one = || BTreeMap::from([(object(0), Some(baseline(0, 1)))]);
     let list = register.moment();
     let (tenure, changed) = register.enter();
     register.follow(tenure, one(), [key()].into());

@@ -115,16 +115,16 @@ impl World {
         for number in 0..OBJECTS {
             if self.rng.random_bool(0.7) {
                 let content = self.rng.random_range(0..3);
-                let wanted = self.rng.random_bool(0.8).then_some(content);
+                let followed = self.rng.random_bool(0.8).then_some(content);
                 let since = worker.follows.get(&number).map_or(self.step, |(_, s)| *s);
-                follows.insert(number, (wanted, since));
+                follows.insert(number, (followed, since));
             }
         }
         worker.follows = follows;
         worker.seen = None;
         let objects = worker.follows.iter();
         let objects = objects
-            .map(|(number, (content, _))| (object(*number), content.map(|c| wanted(*number, c))))
+            .map(|(number, (content, _))| (object(*number), content.map(|c| baseline(*number, c))))
             .collect();
         assert!(self.register.follow(tenure, objects, [key()].into()));
     }
@@ -200,7 +200,7 @@ impl World {
             }
             Answer::Applied(tenure, number, thing) => {
                 let live = thing.live(number);
-                let applied = Some(wanted(number, thing.content).key);
+                let applied = Some(baseline(number, thing.content).key);
                 let object = object(number);
                 self.register.learn(tenure, &object, &live, asked, applied);
                 Some((tenure, number))
@@ -311,8 +311,8 @@ impl World {
                 self.look(tenure);
             }
             (8, Some(tenure)) => {
-                let wanted = self.workers[&tenure].follows.get(&number);
-                if let Some((Some(content), _)) = wanted {
+                let followed = self.workers[&tenure].follows.get(&number);
+                if let Some((Some(content), _)) = followed {
                     self.ask(Question::Apply(tenure, number, *content));
                 }
             }

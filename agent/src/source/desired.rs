@@ -1,4 +1,4 @@
-//! What is wanted of an application: its assignment, and what else decides over its manifests.
+//! An application as it is desired: its assignment, and what else decides over its manifests.
 
 use flotilla_render::Facts;
 use flotilla_shared::approval::SignedApproval;
@@ -7,7 +7,7 @@ use flotilla_shared::id::{ApplicationName, ClusterName};
 
 /// An application's assignment with what else decides over its manifests.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Wanted {
+pub struct DesiredApplication {
     /// The application's name.
     pub name: ApplicationName,
     pub cluster: ClusterName,
