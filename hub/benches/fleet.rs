@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flotilla_hub::fleet::rollout::State;
-use flotilla_hub::fleet::{ClusterRecord, Effect, Event, Fleet, Hello, SessionId, settle_order};
+use flotilla_hub::fleet::{ClusterRecord, Effect, Event, Fleet, Hello, SessionId, order_effects};
 use flotilla_hub::spec;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
@@ -82,13 +82,13 @@ impl World {
         Timestamp::new(1_790_000_000 + self.second, 0).unwrap()
     }
 
-    /// As the driver does: absorbed together, settled once, and again while clusters wait for their turn.
+    /// As the driver does: absorbed together, advanced once, and again while clusters wait for their turn.
     fn take(&mut self, events: Vec<Event>) -> Vec<Effect> {
         let mut all = self.step(events);
         while self.fleet.has_due() {
             all.extend(self.step(Vec::new()));
         }
-        settle_order(&mut all);
+        order_effects(&mut all);
         all
     }
 
@@ -99,8 +99,8 @@ impl World {
         for event in events {
             effects.extend(self.fleet.absorb(event, now));
         }
-        effects.extend(self.fleet.settle(now));
-        settle_order(&mut effects);
+        effects.extend(self.fleet.advance(now));
+        order_effects(&mut effects);
         let took = began.elapsed();
         self.steps.push(took);
         self.spent += took;
@@ -110,7 +110,9 @@ impl World {
     /// A commit on all branches.
     fn push(&mut self, number: u64) -> Vec<Effect> {
         let environments = self.fleet.spec().environments.iter();
-        let asked: Vec<_> = environments.map(|one| one.branch.clone()).collect();
+        let asked: Vec<_> = environments
+            .map(|environment| environment.branch.clone())
+            .collect();
         let commit: flotilla_shared::revision::Commit = format!("{number:040x}").parse().unwrap();
         let found: BTreeMap<_, _> = asked
             .iter()
@@ -126,7 +128,7 @@ impl World {
 
     /// Agents take what they are sent and report; a second passes; until nothing is sent and no
     /// rollout runs.
-    fn settle(&mut self, mut sent: Vec<Effect>) {
+    fn converge(&mut self, mut sent: Vec<Effect>) {
         for _ in 0..1000 {
             let mut news = Vec::new();
             for effect in sent.drain(..) {
@@ -158,17 +160,21 @@ impl World {
         decoded: &DecodedAssignment,
     ) -> [Event; 2] {
         self.reports += 1;
-        let applications = decoded.assignment.applications.iter().map(|(name, one)| {
-            let report = ApplicationReport {
-                revision: Some(one.revision.clone()),
-                sync: SyncState::Synced,
-                health: Health::Current,
-                source_digest: Digest::of(one.revision.commit.as_str().as_bytes()),
-                source_paths: SourcePaths::new([one.path.as_str()]),
-                ..ApplicationReport::default()
-            };
-            (name.clone(), report.into())
-        });
+        let applications = decoded
+            .assignment
+            .applications
+            .iter()
+            .map(|(name, application)| {
+                let report = ApplicationReport {
+                    revision: Some(application.revision.clone()),
+                    sync: SyncState::Synced,
+                    health: Health::Current,
+                    source_digest: Digest::of(application.revision.commit.as_str().as_bytes()),
+                    source_paths: SourcePaths::new([application.path.as_str()]),
+                    ..ApplicationReport::default()
+                };
+                (name.clone(), report.into())
+            });
         let report = Report {
             sequence: self.reports,
             assignment: decoded.reference,
@@ -196,12 +202,12 @@ impl World {
 
 fn rounds(what: &str, world: &mut World) {
     let first = world.push(1);
-    world.settle(first);
+    world.converge(first);
     world.spent();
     let mut all = Vec::new();
     for round in 2..7 {
         let sent = world.push(round);
-        world.settle(sent);
+        world.converge(sent);
         all.push(world.spent());
     }
     all.sort();
@@ -222,7 +228,9 @@ fn single_steps() {
     let mut took = Vec::new();
     let mut ticks = Vec::new();
     for _ in 0..100 {
-        let next = sent.iter().position(|one| matches!(one, Effect::Send(..)));
+        let next = sent
+            .iter()
+            .position(|effect| matches!(effect, Effect::Send(..)));
         let mut events = vec![Event::Tick];
         if let Some(next) = next
             && let Effect::Send(name, session, decoded) = sent.swap_remove(next)
@@ -256,7 +264,7 @@ fn idle_steps() {
         _ => None,
     });
     let (name, session, decoded) = some.unwrap();
-    world.settle(first);
+    world.converge(first);
     world.spent();
     for _ in 0..100 {
         let [_, reported] = world.answer(name.clone(), session, &decoded);
@@ -291,7 +299,7 @@ fn passing() {
     let path = "apps/{cluster}";
     let mut world = World::rendering(path, 1, clusters, "");
     let first = world.push(1);
-    world.settle(first);
+    world.converge(first);
     let strategy =
         ", strategy: {waves: [{name: first, share: '1%'}], maxConcurrent: 10%, soak: 1h}";
     world.take(vec![declared(path, 1, strategy)]);
@@ -299,7 +307,9 @@ fn passing() {
     world.take(vec![directories(1, clusters)]);
     world.spent();
     let passed = world.take(vec![directories(2, clusters)]);
-    let passed = passed.iter().filter(|one| matches!(one, Effect::Send(..)));
+    let passed = passed
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Send(..)));
     let passed = passed.count();
     let (all, longest) = world.spent();
     for _ in 0..50 {
@@ -319,13 +329,13 @@ fn main() {
     passing();
     let mut world = World::new(1, 10_000, "");
     let first = world.push(1);
-    world.settle(first);
+    world.converge(first);
     world.spent();
     let mut steps = Vec::new();
     for round in 2..7 {
         let sent = world.push(round);
         steps.push(world.spent());
-        world.settle(sent);
+        world.converge(sent);
         world.spent();
     }
     steps.sort();

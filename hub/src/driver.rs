@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::{Action, AuditEntry, Effect, Event, Fleet, SessionId, settle_order};
+use crate::fleet::{Action, AuditEntry, Effect, Event, Fleet, SessionId, order_effects};
 use crate::metrics::Metrics;
 use crate::outbox::{Control, Outbox};
 use crate::store::{self, Store};
@@ -167,8 +167,8 @@ impl Driver {
                 let Some(command) = next else { break };
                 self.take(command, now, &mut effects);
             }
-            effects.extend(self.fleet.settle(now));
-            settle_order(&mut effects);
+            effects.extend(self.fleet.advance(now));
+            order_effects(&mut effects);
             if !self.keep(&effects, now, &mut commands).await {
                 self.stop.cancel();
                 return;

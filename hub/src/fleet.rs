@@ -9,6 +9,7 @@
 mod action;
 pub mod acts;
 mod admissions;
+mod advance;
 mod assign;
 mod blame;
 mod compare;
@@ -44,7 +45,6 @@ mod rollouts;
 mod roster;
 mod seen;
 mod sessions;
-mod settle;
 mod shared;
 mod sources;
 mod specify;
@@ -68,7 +68,7 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Epoch, 
 use flotilla_shared::revision::BranchName;
 use jiff::Timestamp;
 
-pub use action::{Action, ActionError, Subject, Taken};
+pub use action::{Action, ActionError, Overriding, Subject, Taken};
 pub use compare::{ClusterChange, EnvironmentChange, InForce};
 pub use credential::{Credential, IssuedCertificate, Lock};
 pub use enrol::NoCertificate;
@@ -78,10 +78,10 @@ pub use environment::{
 pub use epoch::{forget_queue, leave_behind};
 pub use event::{
     AuditEntry, ClusterRecord, Effect, Event, Hello, SessionId, StoredAssignment, StoredCluster,
-    settle_order,
+    order_effects,
 };
 pub use head::{Head, Heads};
-pub use identity::former_said;
+pub use identity::former_message;
 pub use job_note::{JobNote, JobResult};
 pub use merging::Merging;
 pub use removed::is_over;
@@ -126,7 +126,7 @@ fn place<'a>(
     name: &ClusterName,
     record: Option<&'a ClusterRecord>,
 ) -> Option<&'a EnvironmentName> {
-    let declared = spec.clusters.get(name).map(|one| &one.environment);
+    let declared = spec.clusters.get(name).map(|cluster| &cluster.environment);
     declared.or_else(|| record?.environment.as_ref())
 }
 
@@ -136,7 +136,9 @@ fn labels(
     name: &ClusterName,
     record: Option<&ClusterRecord>,
 ) -> BTreeMap<String, String> {
-    let mut labels = record.map(|one| one.labels.clone()).unwrap_or_default();
+    let mut labels = record
+        .map(|record| record.labels.clone())
+        .unwrap_or_default();
     if let Some(declared) = spec.clusters.get(name) {
         labels.extend(declared.labels.clone());
     }
@@ -220,7 +222,8 @@ impl Fleet {
         labels: &BTreeMap<String, String>,
     ) -> bool {
         let declared = self.spec().applications.get(application);
-        declared.is_some_and(|one| one.placement.matches(cluster, environment, labels))
+        declared
+            .is_some_and(|application| application.placement.matches(cluster, environment, labels))
     }
 
     fn record_of(&self, name: &ClusterName) -> Option<&ClusterRecord> {

@@ -18,7 +18,7 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 pub use explain::{explain, gate_step};
-pub use filter::{Filter, Wanted};
+pub use filter::{Filter, Requested};
 pub use promotion::{Move, Promotion, Unpromotable, home, promotion};
 pub use rollout::{decisions, past_rollout, rollout};
 use rollout::{hold, mark, pin, quarantine, unread};
@@ -84,12 +84,12 @@ pub fn cluster(
     let summary = summary(cluster, now);
     let connection = cluster.connection(now, OFFLINE_AFTER);
     let refusal = cluster.refusal.as_ref();
-    let assigned = cluster.assigned.as_ref().map(|one| one.reference);
+    let assigned = cluster.assigned.as_ref().map(|stored| stored.reference);
     let accepted = cluster.accepted;
     let present = cluster.placed.keys();
     let applications = present.chain(leaving::applications(cluster));
     let applications = applications.map(|app| placement(fleet, name, cluster, app, detail));
-    let held = record.pin.as_ref().filter(|one| one.holds(now));
+    let held = record.pin.as_ref().filter(|pin| pin.holds(now));
     Some(flotilla_status::Cluster {
         name: name.to_string(),
         environment: environment_of(fleet, name),
@@ -117,7 +117,7 @@ pub fn cluster(
             "" => record.cluster_uid.clone(),
             uid => uid.to_owned(),
         },
-        assigned_generation: assigned.map(|one| one.generation.0),
+        assigned_generation: assigned.map(|reference| reference.generation.0),
         accepted_generation: Some(accepted.generation.0).filter(|generation| *generation > 0),
         refused: refusal.is_some(),
         reason: code(refusal.map(|refusal| refusal.reason)),
@@ -132,10 +132,10 @@ pub fn cluster(
         created_at: Some(record.created_at),
         certificate_expires_at: record.certificate_expires_at,
         pending_fingerprint: record.pending.clone().unwrap_or_default(),
-        pin: held.map(|one| pin(name.as_str(), one)),
+        pin: held.map(|held| pin(name.as_str(), held)),
         suspension: record.suspended.as_ref().map(mark),
         clock_ahead_seconds: far_apart(clock_ahead(cluster, connection)),
-        assigned_epoch: assigned.map_or(0, |one| one.epoch.0),
+        assigned_epoch: assigned.map_or(0, |reference| reference.epoch.0),
         accepted_epoch: accepted.epoch.0,
         current_since: cluster.current_since,
     })
@@ -144,7 +144,9 @@ pub fn cluster(
 /// Where a cluster belongs, by name; empty: nowhere.
 fn environment_of(fleet: &Fleet, cluster: &ClusterName) -> String {
     let environment = fleet.environment_of(cluster);
-    environment.map(|one| one.to_string()).unwrap_or_default()
+    environment
+        .map(|environment| environment.to_string())
+        .unwrap_or_default()
 }
 
 /// What an agent that is away said of its clock says nothing of it now.
@@ -202,7 +204,7 @@ fn placement(
         health: report.health,
         reason: code(report.reason),
         message: plain_line(&report.message, MAX_MESSAGE_BYTES),
-        counts: report.counts.into(),
+        counts: report.counts,
         objects: objects.map(Into::into).collect(),
         applied_at: report.applied_at,
         changed_at: report.changed_at,
@@ -217,7 +219,7 @@ pub fn reports(fleet: &Fleet, cluster: &ClusterName, application: &str) -> bool 
     let report = fleet
         .clusters()
         .get(cluster)
-        .and_then(|one| one.report.as_ref());
+        .and_then(|cluster| cluster.report.as_ref());
     report.is_some_and(|report| report.applications.contains_key(application))
 }
 
@@ -228,7 +230,7 @@ pub fn environments(fleet: &Fleet, now: Timestamp) -> Vec<flotilla_status::Envir
         .spec()
         .environments
         .iter()
-        .map(|one| environment(fleet, one, now))
+        .map(|declared| environment(fleet, declared, now))
         .collect()
 }
 
@@ -257,7 +259,7 @@ fn environment(
     let newest = fleet.newest(environment);
     let quarantines = state.map(|state| state.quarantines_among(&newest));
     let held = state.and_then(|state| state.pin.as_ref());
-    let held = held.filter(|one| one.holds(now));
+    let held = held.filter(|pin| pin.holds(now));
     flotilla_status::Environment {
         name: environment.name.to_string(),
         branch: environment.branch.to_string(),
@@ -272,14 +274,14 @@ fn environment(
         current,
         failed,
         health,
-        rollout: last.map(|one| rollout(fleet, one, Detail::Summary, now)),
+        rollout: last.map(|last| rollout(fleet, last, Detail::Summary, now)),
         paused: state.and_then(|state| state.paused.as_ref()).map(mark),
         hold: state.and_then(hold),
-        pin: held.map(|one| pin("", one)),
+        pin: held.map(|held| pin("", held)),
         quarantined: quarantines
             .unwrap_or_default()
             .into_iter()
-            .map(|(one, _)| quarantine(one))
+            .map(|(failed, _)| quarantine(failed))
             .collect(),
     }
 }

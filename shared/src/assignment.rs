@@ -141,8 +141,8 @@ impl Assignment {
             .applications
             .get(name)
             .zip(other.applications.get(name));
-        both.is_some_and(|(one, other_one)| {
-            one.is_same_work(other_one) && (!one.substitute || self.labels == other.labels)
+        both.is_some_and(|(ours, theirs)| {
+            ours.is_same_work(theirs) && (!ours.substitute || self.labels == other.labels)
         })
     }
 }
@@ -241,7 +241,9 @@ impl Renderer {
     pub fn of_number(number: i32) -> Option<Self> {
         match number {
             0 => Some(Self::Auto),
-            number => Self::ALL.into_iter().find(|one| one.number() == number),
+            number => Self::ALL
+                .into_iter()
+                .find(|renderer| renderer.number() == number),
         }
     }
 
@@ -275,7 +277,9 @@ impl FromStr for Renderer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|one| one.as_str() == text);
+        let found = Self::ALL
+            .into_iter()
+            .find(|renderer| renderer.as_str() == text);
         found.ok_or_else(|| format!("known are {}", Self::listed("and")))
     }
 }
@@ -368,10 +372,10 @@ mod tests {
 
     #[test]
     fn a_renderer_has_one_name_in_files_and_on_command_lines() {
-        for one in Renderer::ALL {
-            assert_eq!(one.as_str().parse::<Renderer>(), Ok(one));
-            let name: StrDeserializer<'_, Error> = one.as_str().into_deserializer();
-            assert_eq!(Renderer::deserialize(name), Ok(one));
+        for renderer in Renderer::ALL {
+            assert_eq!(renderer.as_str().parse::<Renderer>(), Ok(renderer));
+            let name: StrDeserializer<'_, Error> = renderer.as_str().into_deserializer();
+            assert_eq!(Renderer::deserialize(name), Ok(renderer));
         }
         assert_eq!(Renderer::listed("or"), "auto, plain, kustomize or helm");
         assert_eq!(

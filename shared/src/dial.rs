@@ -178,14 +178,18 @@ mod tests {
 
     #[test]
     fn a_hub_is_named_by_host_and_port() {
-        for (text, want) in [
+        for (text, expected) in [
             ("hub.example.com:8443", "hub.example.com:8443"),
             ("https://127.0.0.1:28443", "127.0.0.1:28443"),
             ("HTTPS://hub:8443/", "hub:8443"),
             ("hub:8443/", "hub:8443"),
             ("[::1]:8443", "[::1]:8443"),
         ] {
-            assert_eq!(host_and_port(text).ok().as_deref(), Some(want), "{text}");
+            assert_eq!(
+                host_and_port(text).ok().as_deref(),
+                Some(expected),
+                "{text}"
+            );
         }
         for bad in [
             "",

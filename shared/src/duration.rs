@@ -186,8 +186,8 @@ mod tests {
             assert_eq!(read(text), Err(refused.clone()), "{text}");
             assert_eq!(any(text), Err(refused), "{text}");
         }
-        let said = read("soon").unwrap_err().to_string();
-        assert_eq!(said, "\"soon\" is not a duration: write 30s, 5m or 1h");
+        let message = read("soon").unwrap_err().to_string();
+        assert_eq!(message, "\"soon\" is not a duration: write 30s, 5m or 1h");
     }
 
     #[test]
@@ -216,9 +216,9 @@ mod tests {
             assert_eq!(day(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for text in ["0", "0s", "1ms", "0.999s", "86401", "25h", "1d1ms"] {
-            let said = day(text).unwrap_err().to_string();
+            let message = day(text).unwrap_err().to_string();
             let bounds = format!("{text:?} is out of bounds: give a time from 1s to 1d");
-            assert_eq!(said, bounds);
+            assert_eq!(message, bounds);
         }
     }
 

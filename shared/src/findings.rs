@@ -106,7 +106,7 @@ impl From<Vec<Group>> for Findings {
         let outcomes = groups.iter().flat_map(|group| &group.findings);
         Self {
             outcome: outcomes
-                .map(|one| one.outcome)
+                .map(|finding| finding.outcome)
                 .max()
                 .unwrap_or(Outcome::Well),
             groups,
@@ -132,17 +132,17 @@ impl Findings {
         let mut out = String::new();
         for group in &self.groups {
             out += &format!("{}\n", group.name);
-            for one in &group.findings {
-                let mark = paint(one.outcome, one.outcome.mark());
-                out += &format!("  {mark} {}\n", one.text);
-                if !one.hint.is_empty() {
-                    out += &format!("      {}\n", one.hint);
+            for finding in &group.findings {
+                let mark = paint(finding.outcome, finding.outcome.mark());
+                out += &format!("  {mark} {}\n", finding.text);
+                if !finding.hint.is_empty() {
+                    out += &format!("      {}\n", finding.hint);
                 }
             }
         }
         let count = |outcome| {
             let all = self.groups.iter().flat_map(|group| &group.findings);
-            all.filter(|one| one.outcome == outcome).count()
+            all.filter(|finding| finding.outcome == outcome).count()
         };
         let parts = [
             (Outcome::Wrong, "wrong"),
@@ -173,17 +173,17 @@ pub enum Skew {
     Unreadable,
 }
 
-/// How `one` stands to `other`: same minor version, older or newer.
+/// How `version` stands to `other`: same minor version, older or newer.
 #[must_use]
-pub fn skew(one: &str, other: &str) -> Skew {
+pub fn skew(version: &str, other: &str) -> Skew {
     let read = |text: &str| -> Option<(u64, u64)> {
         let mut parts = text.trim_start_matches('v').split('.');
         let major = parts.next()?.parse().ok()?;
         Some((major, parts.next()?.parse().ok()?))
     };
-    match (read(one), read(other)) {
-        (Some(one), Some(other)) if one == other => Skew::Same,
-        (Some(one), Some(other)) if one < other => Skew::Older,
+    match (read(version), read(other)) {
+        (Some(version), Some(other)) if version == other => Skew::Same,
+        (Some(version), Some(other)) if version < other => Skew::Older,
         (Some(_), Some(_)) => Skew::Newer,
         _ => Skew::Unreadable,
     }

@@ -24,6 +24,7 @@ pub mod heading;
 pub mod health;
 pub mod id;
 pub mod identity;
+pub mod markup;
 pub mod object;
 pub mod percent;
 pub mod plan;

@@ -204,8 +204,9 @@ impl ClusterPlan {
                 + change.message.len()
                 + texts.map(|text| text.len() + 24).sum::<usize>()
         };
-        let of_application =
-            |one: &ApplicationChanges| 200 + one.changes.iter().map(of_change).sum::<usize>();
+        let of_application = |application: &ApplicationChanges| {
+            200 + application.changes.iter().map(of_change).sum::<usize>()
+        };
         self.applications.values().map(of_application).sum()
     }
 }
@@ -245,15 +246,15 @@ mod tests {
 
     #[test]
     fn equal_changes_have_equal_digests_whatever_the_words_and_the_order() {
-        let mut one = change("ConfigMap", "a", Action::Updated);
-        one.fields = vec!["/data/b".to_owned(), "/data/a".to_owned()];
+        let mut config = change("ConfigMap", "a", Action::Updated);
+        config.fields = vec!["/data/b".to_owned(), "/data/a".to_owned()];
         let two = change("Service", "b", Action::Created);
         let told = |message: &str| Change {
             message: message.to_owned(),
             ..two.clone()
         };
-        let first = plan(vec![one.clone(), told("on node-1")]);
-        let mut second = plan(vec![told("on node-2"), one.clone()]);
+        let first = plan(vec![config.clone(), told("on node-1")]);
+        let mut second = plan(vec![told("on node-2"), config.clone()]);
         assert_eq!(first.digest(), second.digest());
         for application in second.applications.values_mut() {
             application.unchanged = 7;
@@ -275,12 +276,12 @@ mod tests {
         };
         let all = [
             with(|_| {}),
-            with(|one| one.action = Action::Pruned),
-            with(|one| one.reason = Some(Reason::Conflict)),
-            with(|one| one.managers = vec!["x".to_owned()]),
-            with(|one| one.fields = vec!["x".to_owned()]),
-            with(|one| one.fields = vec!["managers".to_owned(), "x".to_owned()]),
-            with(|one| one.object = change("ConfigMap", "b", Action::Updated).object),
+            with(|altered| altered.action = Action::Pruned),
+            with(|altered| altered.reason = Some(Reason::Conflict)),
+            with(|altered| altered.managers = vec!["x".to_owned()]),
+            with(|altered| altered.fields = vec!["x".to_owned()]),
+            with(|altered| altered.fields = vec!["managers".to_owned(), "x".to_owned()]),
+            with(|altered| altered.object = change("ConfigMap", "b", Action::Updated).object),
             plan(vec![]).digest(),
             plan(vec![
                 base.clone(),
@@ -305,9 +306,9 @@ mod tests {
     #[test]
     fn the_worst_of_an_answer_is_what_it_comes_to() {
         let with = |action, reason| {
-            let mut one = change("Secret", "a", action);
-            one.reason = reason;
-            plan(vec![change("ConfigMap", "b", Action::Created), one]).outcome()
+            let mut secret = change("Secret", "a", action);
+            secret.reason = reason;
+            plan(vec![change("ConfigMap", "b", Action::Created), secret]).outcome()
         };
         assert_eq!(plan(vec![]).outcome(), Outcome::Nothing);
         assert_eq!(with(Action::Pruned, None), Outcome::Changes);
@@ -349,20 +350,20 @@ mod tests {
         let told: usize = plan
             .applications
             .values()
-            .map(|one| one.changes.len())
+            .map(|application| application.changes.len())
             .sum();
         assert_eq!(told, MAX_CHANGES_IN_ALL);
         let cut: Vec<bool> = plan
             .applications
             .values()
-            .map(|one| one.truncated)
+            .map(|application| application.truncated)
             .collect();
         assert_eq!(
             cut,
             [false, false, false, false, false, false, true, true, true]
         );
-        let mut one = many(MAX_CHANGES + 1);
-        one.normalize();
-        assert!(one.truncated && one.changes.len() == MAX_CHANGES);
+        let mut large = many(MAX_CHANGES + 1);
+        large.normalize();
+        assert!(large.truncated && large.changes.len() == MAX_CHANGES);
     }
 }

@@ -368,10 +368,10 @@ mod tests {
 
     #[test]
     fn urls_are_normalised_for_exact_comparison() {
-        let check = |url: &str, want: &str| {
+        let check = |url: &str, expected: &str| {
             assert_eq!(
                 url.parse::<RepositoryUrl>().map(String::from),
-                Ok(want.to_owned())
+                Ok(expected.to_owned())
             );
         };
         check(
@@ -439,10 +439,10 @@ mod tests {
         ] {
             assert!(bad.parse::<TreePath>().is_err(), "{bad:?}");
         }
-        for (path, want) in [("", ""), (".", ""), ("./a/b/", "a/b"), ("a", "a")] {
+        for (path, expected) in [("", ""), (".", ""), ("./a/b/", "a/b"), ("a", "a")] {
             assert_eq!(
                 path.parse::<TreePath>().map(String::from),
-                Ok(want.to_owned())
+                Ok(expected.to_owned())
             );
         }
     }

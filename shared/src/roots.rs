@@ -50,16 +50,16 @@ pub fn judge_bundle(
     let endorsements = parse(&endorsements)?;
     let mut open: Vec<X509Certificate<'_>> = parse(&offered)?
         .into_iter()
-        .filter(|root| !trusted.iter().any(|one| one == root.as_raw()))
+        .filter(|root| !trusted.iter().any(|known| known == root.as_raw()))
         .collect();
     // One may be certified by another that is itself new: each round takes at least one.
     while !open.is_empty() {
         let mut progress = false;
         let before = open.len();
         open.retain(|root| {
-            let endorsed = endorsements
-                .iter()
-                .any(|one| endorses(one, root, now) && good.iter().any(|by| signed_by(one, by)));
+            let endorsed = endorsements.iter().any(|endorsed| {
+                endorses(endorsed, root, now) && good.iter().any(|by| signed_by(endorsed, by))
+            });
             if endorsed {
                 good.push(root.clone());
             }
@@ -67,12 +67,15 @@ pub fn judge_bundle(
         });
         progress |= open.len() < before;
         // A root in between may no longer be offered itself, while its certificate still is.
-        for one in &endorsements {
+        for endorsed in &endorsements {
             let known = good
                 .iter()
-                .any(|root| root.public_key().raw == one.public_key().raw);
-            if !known && is_valid_authority(one, now) && good.iter().any(|by| signed_by(one, by)) {
-                good.push(one.clone());
+                .any(|root| root.public_key().raw == endorsed.public_key().raw);
+            if !known
+                && is_valid_authority(endorsed, now)
+                && good.iter().any(|by| signed_by(endorsed, by))
+            {
+                good.push(endorsed.clone());
                 progress = true;
             }
         }
@@ -91,7 +94,7 @@ fn ders(what: &'static str, pem: &str) -> Result<Vec<Vec<u8>>, RootsError> {
     if all.len() > MAX_CERTIFICATES {
         return Err(RootsError::TooMany);
     }
-    Ok(all.into_iter().map(|one| one.to_vec()).collect())
+    Ok(all.into_iter().map(|root| root.to_vec()).collect())
 }
 
 fn parse(ders: &[Vec<u8>]) -> Result<Vec<X509Certificate<'_>>, RootsError> {

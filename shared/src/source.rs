@@ -141,10 +141,10 @@ impl Directories {
 mod tests {
     use super::*;
 
-    fn check(paths: &[&str], wanted: &[&str]) {
+    fn check(paths: &[&str], expected: &[&str]) {
         let made = SourcePaths::new(paths.iter().copied());
-        assert_eq!(made.iter().collect::<Vec<_>>(), wanted, "{paths:?}");
-        assert_eq!(made.is_known(), !wanted.is_empty(), "{paths:?}");
+        assert_eq!(made.iter().collect::<Vec<_>>(), expected, "{paths:?}");
+        assert_eq!(made.is_known(), !expected.is_empty(), "{paths:?}");
         let wire: Vec<String> = made.iter().map(str::to_owned).collect();
         assert_eq!(SourcePaths::from_wire(&wire), made, "{paths:?}");
     }

@@ -111,10 +111,10 @@ mod tests {
             plain.write_all(line.as_bytes()).unwrap();
         }
         plain.write_all(b"\xff (os error 2)\n").unwrap();
-        let wanted = [
+        let expected = [
             b"{\"error\":\"a: full\"}\nother\n".as_slice(),
             b"\xff (os error 2)\n",
         ];
-        assert_eq!(plain.0, wanted.concat());
+        assert_eq!(plain.0, expected.concat());
     }
 }

@@ -47,8 +47,8 @@ pub enum Action {
         expires_at: Option<Timestamp>,
         /// A signed approval to go back, for the agents.
         approval: Option<Box<SignedApproval>>,
-        /// Whoever pins may override gates.
-        admin: bool,
+        /// Whether whoever pins may override gates.
+        overriding: Overriding,
     },
     /// End a pin.
     Unpin(Subject),
@@ -89,18 +89,34 @@ pub enum Action {
         commit: Commit,
         /// The commit whose content it has; none: any that was good.
         to: Option<Commit>,
-        /// Whoever goes back may override gates.
-        admin: bool,
+        /// Whether whoever goes back may override gates.
+        overriding: Overriding,
     },
+}
+
+/// Whether whoever acts may override the gates where they act, which admins may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overriding {
+    Denied,
+    Allowed,
+}
+
+impl From<bool> for Overriding {
+    fn from(administers: bool) -> Self {
+        match administers {
+            true => Self::Allowed,
+            false => Self::Denied,
+        }
+    }
 }
 
 impl Action {
     /// Notes whether whoever takes it may override gates where it acts: some actions do, and which ones is
     /// known only where they are taken.
     #[must_use]
-    pub fn by_admin(mut self, administers: bool) -> Self {
-        if let Self::Pin { admin, .. } | Self::Rollback { admin, .. } = &mut self {
-            *admin = administers;
+    pub fn with_overriding(mut self, allowed: Overriding) -> Self {
+        if let Self::Pin { overriding, .. } | Self::Rollback { overriding, .. } = &mut self {
+            *overriding = allowed;
         }
         self
     }
@@ -195,7 +211,7 @@ impl Fleet {
         }
     }
 
-    /// Takes an action; [`Fleet::settle`] draws its consequences.
+    /// Takes an action; [`Fleet::advance`] draws its consequences.
     ///
     /// # Errors
     /// When there is nothing to act on; then nothing has changed.
@@ -259,11 +275,12 @@ impl Fleet {
                 repository,
                 expires_at,
                 approval,
-                admin,
+                overriding,
             } => {
                 let commits = self.pinned_commits(subject, commit.as_ref(), repository.as_ref())?;
                 let unproven = commit.is_some() && self.is_unproven(subject, &commits);
-                let mut text = self.admit_pin(subject, &commits, unproven.then_some(*admin))?;
+                let mut text =
+                    self.admit_pin(subject, &commits, unproven.then_some(*overriding))?;
                 text.push_str(&self.replaced_pin(subject, &commits, now));
                 let pin = Pin {
                     commits,
@@ -307,10 +324,10 @@ impl Fleet {
                 repository,
                 commit,
                 to,
-                admin,
+                overriding,
             } => {
                 let going = (repository.as_ref(), commit, to.as_ref());
-                self.go_back(environment, going, *admin, mark.clone(), effects)?
+                self.go_back(environment, going, *overriding, mark.clone(), effects)?
             }
         })
     }

@@ -43,12 +43,12 @@ pub fn act(gate: &Gate, environment: &EnvironmentName, waiting: &Commits) -> Opt
 /// The first gate that holds something back, in words, and what opens it.
 #[must_use]
 pub fn closed(gates: &[Gate], environment: &EnvironmentName, waiting: &Commits) -> Option<String> {
-    let said = gates::closed(gates)?;
+    let text = gates::closed(gates)?;
     let mut held = gates.iter().filter(|gate| gate.holds_back());
     Some(
         match held.find_map(|gate| act(gate, environment, waiting)) {
-            Some(act) => format!("{said}; {act}"),
-            None => said,
+            Some(act) => format!("{text}; {act}"),
+            None => text,
         },
     )
 }

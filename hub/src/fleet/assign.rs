@@ -16,7 +16,7 @@ use super::{Effect, Fleet, StoredAssignment, place};
 use crate::spec::{Declared, Environment};
 
 impl Fleet {
-    /// Whether there are clusters whose assignment is still to be worked out anew: settling does that for
+    /// Whether there are clusters whose assignment is still to be worked out anew: advancing does that for
     /// some of them at a time, so that a fleet of any size takes and answers what comes meanwhile. Until
     /// then each goes on with the assignment it has, and is not counted as current.
     #[must_use]
@@ -35,7 +35,7 @@ impl Fleet {
             .collect();
         self.clusters.mark_due_where(|name, record| {
             let environment = place(spec, name, Some(record));
-            environment.is_some_and(|one| environments.contains(one))
+            environment.is_some_and(|environment| environments.contains(environment))
         });
     }
 
@@ -73,7 +73,7 @@ impl Fleet {
             return false;
         };
         let plan = self.plan(name, environment, now);
-        let before = previous.as_ref().map(|one| &one.assignment);
+        let before = previous.as_ref().map(|stored| &stored.assignment);
         let nothing = BTreeMap::new();
         let ran = before.map_or(&nothing, |before| &before.applications);
         let labels = match (&plan.specification, before) {
@@ -96,7 +96,8 @@ impl Fleet {
             return false;
         }
         let tombstones = self.tombstones((name, environment), &labels, &plan, &placed, before);
-        let mut required_features = required_features(applications.values().map(|one| &**one));
+        let mut required_features =
+            required_features(applications.values().map(|application| &**application));
         if !tombstones.is_empty() {
             required_features.push("tombstones".to_owned());
         }
@@ -249,7 +250,8 @@ impl Fleet {
         let is_kept = |before: &ApplicationAssignment| {
             plan.specification == Declares::Kept || plan.kept.contains(&before.revision.repository)
         };
-        let is_kept = |app: &ApplicationName| previous.get(app).is_some_and(|one| is_kept(one));
+        let is_kept =
+            |app: &ApplicationName| previous.get(app).is_some_and(|stored| is_kept(stored));
         for (app_name, before) in previous
             .iter()
             .filter(|(app, _)| stays(app) && is_kept(app))
@@ -424,14 +426,14 @@ applications: [{name: web, repository: fleet, path: web}]
         assert!(late.is_due(), "and so not current, whatever its agent said");
         // Somebody else has their say in between, at once and for good.
         let hello = Hello::default();
-        let said = fleet.absorb(Event::Connected(name(7), SessionId(100), hello), now);
-        assert_eq!(sends(&said), 1);
+        let answered = fleet.absorb(Event::Connected(name(7), SessionId(100), hello), now);
+        assert_eq!(sends(&answered), 1);
         assert!(!fleet.clusters()[&name(7)].is_due());
-        assert_eq!(sends(&fleet.settle(now)), 3);
+        assert_eq!(sends(&fleet.advance(now)), 3);
         // A newer commit meanwhile: whoever has not had their turn gets that one only.
         let mut effects = fleet.step(heads(2), now);
         while fleet.has_due() {
-            effects.extend(fleet.settle(now));
+            effects.extend(fleet.advance(now));
         }
         assert_eq!(sends(&effects), 8);
         let place = |index: u64| fleet.clusters()[&name(index)].assigned_ref().generation.0;

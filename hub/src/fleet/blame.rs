@@ -47,7 +47,7 @@ pub(super) fn before(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) ->
             && placed.is_none_or(|placed| placed.problem.is_none())
     };
     let assigned = assigned.iter();
-    let assigned = assigned.flat_map(|one| one.assignment.applications.keys());
+    let assigned = assigned.flat_map(|assigned| assigned.assignment.applications.keys());
     let names: BTreeSet<&ApplicationName> = cluster.placed.keys().chain(assigned).collect();
     let unhealthy = names.into_iter().filter(|name| !is_well(name)).cloned();
     let refused = cluster.refusal.as_ref().map(|refusal| refusal.reason);
@@ -75,11 +75,15 @@ pub(super) fn aside(
     let applications = &assigned.assignment.applications;
     let brings = |name: &ApplicationName| {
         let repository = applications.get(name).map(|app| &app.revision.repository);
-        if repository.is_some_and(|one| pin.is_some_and(|pin| pin.commits.contains_key(one))) {
+        if repository
+            .is_some_and(|repository| pin.is_some_and(|pin| pin.commits.contains_key(repository)))
+        {
             return false;
         }
         touches.contains_key(name)
-            || repository.is_some_and(|one| rollout.from.get(one) != rollout.target.get(one))
+            || repository.is_some_and(|repository| {
+                rollout.from.get(repository) != rollout.target.get(repository)
+            })
     };
     let unhealthy = progress.before.unhealthy.iter();
     let aside: BTreeSet<ApplicationName> =
@@ -153,23 +157,23 @@ mod tests {
     #[test]
     fn waiting_goes_through_what_is_in_between_and_ends_in_circles() {
         let name = |text: &str| -> ApplicationName { text.parse().unwrap() };
-        let one = |on: &[&str]| {
-            let depends_on = on.iter().map(|one| name(one)).collect();
+        let depending = |on: &[&str]| {
+            let depends_on = on.iter().map(|text| name(text)).collect();
             Box::new(ApplicationAssignment {
                 depends_on,
                 ..crate::fleet::tests::application()
             })
         };
         let all = [
-            ("a", one(&["b"])),
-            ("b", one(&["c", "a"])),
-            ("c", one(&[])),
-            ("d", one(&["e"])),
-            ("e", one(&["d"])),
+            ("a", depending(&["b"])),
+            ("b", depending(&["c", "a"])),
+            ("c", depending(&[])),
+            ("d", depending(&["e"])),
+            ("e", depending(&["d"])),
         ];
         let all = all
             .into_iter()
-            .map(|(text, one)| (name(text), one))
+            .map(|(text, application)| (name(text), application))
             .collect();
         let ill = BTreeSet::from([name("c")]);
         let waits = |text: &str| depends_on(&name(text), &ill, &all);

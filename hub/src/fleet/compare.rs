@@ -80,14 +80,15 @@ impl Fleet {
             specifications.entry(name.clone()).or_insert_with(declared);
         }
         let rollouts = self.rollouts.values();
-        let rollouts = rollouts.filter(|one| !one.state.is_over() && one.specification().is_some());
+        let rollouts = rollouts
+            .filter(|rollout| !rollout.state.is_over() && rollout.specification().is_some());
         let clusters = self.clusters.iter();
         let clusters = clusters.filter(|(_, cluster)| cluster.record.pending.is_none());
         InForce {
             spec: Arc::clone(self.spec()),
             specifications,
             rollouts: rollouts
-                .map(|one| (one.environment.clone(), one.id.clone()))
+                .map(|rollout| (rollout.environment.clone(), rollout.id.clone()))
                 .collect(),
             clusters: clusters
                 .map(|(name, cluster)| {
@@ -136,25 +137,25 @@ impl InForce {
             .map(|(name, environment, _)| (name, environment.as_ref()))
             .collect();
         let becomes = |name: &ClusterName| {
-            let declared = new.clusters.get(name).map(|one| &one.environment);
+            let declared = new.clusters.get(name).map(|cluster| &cluster.environment);
             declared.or_else(|| recorded.get(name).copied().flatten())
         };
         let after: BTreeMap<&EnvironmentName, Specification> = new
             .environments
             .iter()
-            .filter_map(|one| {
+            .filter_map(|environment| {
                 let place = |name: &ClusterName| becomes(name).cloned();
-                let specification = Specification::of(new, &one.name, place)?;
-                Some((&one.name, specification))
+                let specification = Specification::of(new, &environment.name, place)?;
+                Some((&environment.name, specification))
             })
             .collect();
         let gone = self.spec.environments.iter();
-        let gone = gone.filter(|one| new.environment(&one.name).is_none());
+        let gone = gone.filter(|environment| new.environment(&environment.name).is_none());
         let mut changes: Vec<EnvironmentChange> = new
             .environments
             .iter()
             .chain(gone)
-            .map(|one| self.declared(one, new, after.get(&one.name)))
+            .map(|environment| self.declared(environment, new, after.get(&environment.name)))
             .collect();
         let differences: BTreeMap<&EnvironmentName, Difference<'_>> = after
             .iter()
@@ -165,7 +166,11 @@ impl InForce {
             .collect();
         let mut bringing: BTreeSet<&EnvironmentName> = BTreeSet::new();
         for (name, environment, own) in &self.clusters {
-            let declared = self.spec.clusters.get(name).map(|one| &one.environment);
+            let declared = self
+                .spec
+                .clusters
+                .get(name)
+                .map(|cluster| &cluster.environment);
             let was = declared.or(environment.as_ref());
             let before = was.and_then(|environment| {
                 let specification = self.specifications.get(environment)?;
@@ -179,7 +184,7 @@ impl InForce {
                 Some(Side {
                     environment,
                     specification: after.get(environment)?,
-                    labels: labels(own, new.clusters.get(name).map(|one| &one.labels)),
+                    labels: labels(own, new.clusters.get(name).map(|cluster| &cluster.labels)),
                 })
             });
             // Of who belongs nowhere any more nothing is taken away.
@@ -192,7 +197,7 @@ impl InForce {
                 bringing.insert(next.environment);
             }
             let mut places = changes.iter_mut();
-            if let Some(place) = places.find(|one| one.environment == *next.environment) {
+            if let Some(place) = places.find(|place| place.environment == *next.environment) {
                 if place.clusters.len() < LISTED {
                     place.clusters.push(change);
                 } else {
@@ -208,7 +213,7 @@ impl InForce {
             // What only goes waits for nothing.
             change.in_waves &= !takes || bringing.contains(&change.environment);
         }
-        changes.retain(|one| !one.changes.is_empty() || !one.clusters.is_empty());
+        changes.retain(|change| !change.changes.is_empty() || !change.clusters.is_empty());
         changes
     }
 
@@ -226,7 +231,11 @@ impl InForce {
         match (old, after) {
             (_, None) => {
                 let left = self.clusters.iter().filter(|(cluster, recorded, _)| {
-                    let declared = self.spec.clusters.get(cluster).map(|one| &one.environment);
+                    let declared = self
+                        .spec
+                        .clusters
+                        .get(cluster)
+                        .map(|cluster| &cluster.environment);
                     let moves = new.clusters.contains_key(cluster);
                     declared.or(recorded.as_ref()) == Some(name) && !moves
                 });
@@ -245,9 +254,9 @@ impl InForce {
                 if let Some(before) = before {
                     changes = Difference::between(before, after).describe();
                 }
-                let moves = |one: &Environment| Environment {
+                let moves = |old: &Environment| Environment {
                     branch: environment.branch.clone(),
-                    ..one.clone()
+                    ..old.clone()
                 };
                 if moves(old) != *environment {
                     let text = "waves, gates, or where its commits come from";

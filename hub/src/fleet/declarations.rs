@@ -40,7 +40,7 @@ impl Declarations {
     pub(super) fn restore(&mut self, specifications: Vec<(Commit, Specification)>) {
         let all = specifications.into_iter();
         self.kept
-            .extend(all.map(|(revision, one)| (revision, Arc::new(one))));
+            .extend(all.map(|(revision, specification)| (revision, Arc::new(specification))));
     }
 
     /// Another fleet file is valid from now on. The one before.
@@ -80,7 +80,7 @@ impl Declarations {
     pub(super) fn specification(&self, revision: &Commit) -> Option<&Arc<Specification>> {
         let mut present = self.present.values();
         self.kept.get(revision).or_else(|| {
-            let found = present.find(|(one, _)| one == revision);
+            let found = present.find(|(known, _)| known == revision);
             found.map(|(_, specification)| specification)
         })
     }
@@ -92,7 +92,7 @@ impl Declarations {
         effects: &mut Vec<Effect>,
     ) {
         let source = RepositoryName::fleet_file();
-        for revision in all.into_iter().filter_map(|one| one.get(source)) {
+        for revision in all.into_iter().filter_map(|commits| commits.get(source)) {
             if self.kept.contains_key(revision) {
                 continue;
             }

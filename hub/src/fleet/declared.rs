@@ -82,7 +82,7 @@ impl Fleet {
         self.adopt(now, effects);
         let all = self.declarations.spec().environments.iter();
         self.environments
-            .mark_dirty(all.map(|one| one.name.clone()));
+            .mark_dirty(all.map(|environment| environment.name.clone()));
         // Those that are gone have rollouts to end.
         self.environments.mark_dirty(self.rollouts.keys().cloned());
         self.touch_environments();
@@ -99,7 +99,7 @@ impl Fleet {
             }
             let runs = self.clusters.values().any(|cluster| {
                 let assigned = cluster.assigned.as_ref();
-                assigned.is_some_and(|one| one.assignment.environment == environment.name)
+                assigned.is_some_and(|assigned| assigned.assignment.environment == environment.name)
             });
             let heads = self.head_commits(environment);
             if runs && !heads.is_empty() {

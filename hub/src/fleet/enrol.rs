@@ -75,7 +75,7 @@ impl Fleet {
         };
         effects.push(Effect::Audit(AuditEntry {
             at: now,
-            actor: super::settle::HUB.to_owned(),
+            actor: super::advance::HUB.to_owned(),
             action: "cluster enrol".to_owned(),
             environment: environment.unwrap_or_default(),
             clusters: vec![name.to_string()],
@@ -104,7 +104,7 @@ impl Fleet {
         }
         effects.push(Effect::Audit(AuditEntry {
             at: now,
-            actor: super::settle::HUB.to_owned(),
+            actor: super::advance::HUB.to_owned(),
             action: "cluster refuse".to_owned(),
             clusters,
             detail: format!("key {}, token {}: {why}", attempt.key, token.id),

@@ -221,10 +221,10 @@ impl EnvironmentState {
             return None;
         }
         let mut all = self.quarantined.iter();
-        let last = all.rfind(|one| one.commits.get(repository) == Some(commit));
-        last.filter(|one| {
+        let last = all.rfind(|quarantine| quarantine.commits.get(repository) == Some(commit));
+        last.filter(|quarantine| {
             self.override_of(repository, commit)
-                .is_none_or(|given| given.mark.at <= one.at)
+                .is_none_or(|given| given.mark.at <= quarantine.at)
         })
     }
 
@@ -391,7 +391,7 @@ impl EnvironmentState {
                 continue;
             };
             self.seen
-                .retain(|one| (&one.repository, &one.commit) != (&repository, &commit));
+                .retain(|seen| (&seen.repository, &seen.commit) != (&repository, &commit));
             let seen = Seen {
                 repository,
                 commit,

@@ -14,7 +14,7 @@ use super::versions::Versions;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Environments {
     states: BTreeMap<EnvironmentName, EnvironmentState>,
-    /// Those in which something happened since they were settled.
+    /// Those in which something happened since they were advanced.
     dirty: BTreeSet<EnvironmentName>,
     /// What the clusters of each were given last while no rollout ran.
     followed: BTreeMap<EnvironmentName, Followed>,
@@ -72,11 +72,11 @@ impl Environments {
         decide: impl FnOnce(&mut EnvironmentState) -> T,
     ) -> T {
         self.dirty.insert(name.clone());
-        self.settle_on(name, versions, effects, decide)
+        self.change(name, versions, effects, decide)
     }
 
-    /// As above, while it is settled, which goes on to look at it.
-    pub(super) fn settle_on<T>(
+    /// As above, while it is advanced, which goes on to look at it.
+    pub(super) fn change<T>(
         &mut self,
         name: &EnvironmentName,
         versions: &mut Versions,
@@ -91,7 +91,7 @@ impl Environments {
         decided
     }
 
-    /// Something happened in environments: they are settled anew.
+    /// Something happened in environments: they are advanced anew.
     pub(super) fn mark_dirty(&mut self, names: impl IntoIterator<Item = EnvironmentName>) {
         self.dirty.extend(names);
     }
@@ -100,7 +100,7 @@ impl Environments {
         !self.dirty.is_empty()
     }
 
-    /// Those that are to be settled.
+    /// Those that are to be advanced.
     pub(super) fn take_dirty(&mut self) -> BTreeSet<EnvironmentName> {
         std::mem::take(&mut self.dirty)
     }
@@ -108,10 +108,11 @@ impl Environments {
     /// Whether what the clusters of an environment follow while no rollout runs, `last` being the last one,
     /// is not what they were given last. From now on it is.
     pub(super) fn follow(&mut self, name: &EnvironmentName, last: Option<&Rollout>) -> bool {
-        let state = self.states.get(name);
+        let empty = EnvironmentState::default();
+        let state = self.states.get(name).unwrap_or(&empty);
         let follow = Followed {
-            approved: state.map(|one| one.approved.clone()).unwrap_or_default(),
-            approved_by: state.map(|one| one.approved_by.clone()).unwrap_or_default(),
+            approved: state.approved.clone(),
+            approved_by: state.approved_by.clone(),
             rollout: last.map(|rollout| (rollout.id.clone(), rollout.state)),
         };
         if self.followed.get(name) == Some(&follow) {
@@ -131,7 +132,7 @@ mod tests {
         let name: EnvironmentName = "prod".parse().unwrap();
         let mut environments = Environments::default();
         let (mut versions, mut effects) = (Versions::default(), Vec::new());
-        environments.settle_on(&name, &mut versions, &mut effects, |state| {
+        environments.change(&name, &mut versions, &mut effects, |state| {
             state.last_number = 1;
         });
         assert!(!environments.is_any_dirty(), "it is looked at just now");
@@ -147,7 +148,7 @@ mod tests {
         );
         assert_eq!((effects.len(), versions.of_environments()), (2, 2));
         assert!(environments.follow(&name, None) && !environments.follow(&name, None));
-        environments.settle_on(&name, &mut versions, &mut effects, |state| {
+        environments.change(&name, &mut versions, &mut effects, |state| {
             state.approved_by = "prod-2".to_owned();
         });
         assert!(environments.follow(&name, None));

@@ -97,11 +97,14 @@ impl Fleet {
         let reported = report.applications.values();
         // The same commits may run as something else. An older agent does not say as what, and is not guessed.
         let same = report.specified == specified(applications, labels)
-            && reported.filter(|one| is_managed(one)).count() == applications.len()
-            && applications.iter().all(|(app, one)| {
+            && reported
+                .filter(|application| is_managed(application))
+                .count()
+                == applications.len()
+            && applications.iter().all(|(app, assigned)| {
                 let reported = report.applications.get(app);
                 let reported = reported.and_then(|reported| reported.revision.as_ref());
-                reported == Some(&one.revision)
+                reported == Some(&assigned.revision)
             });
         if same {
             return None;
@@ -208,7 +211,10 @@ impl Fleet {
             return None;
         }
         let report = cluster.report.as_ref()?;
-        let managed = report.applications.values().filter(|one| is_managed(one));
+        let managed = report
+            .applications
+            .values()
+            .filter(|application| is_managed(application));
         let revisions = managed.filter_map(|app| app.revision.as_ref());
         Some(
             revisions

@@ -313,7 +313,7 @@ impl Effect {
 
 /// Orders the effects of a batch: every store first, every send after, and of several sends to one
 /// cluster only the newest, since only that is what was stored.
-pub fn settle_order(effects: &mut Vec<Effect>) {
+pub fn order_effects(effects: &mut Vec<Effect>) {
     let mut newest = BTreeMap::new();
     for effect in effects.iter() {
         if let Effect::Send(name, _, decoded) = effect {

@@ -23,6 +23,13 @@ pub(super) enum Runs {
     Another,
 }
 
+/// Whether clusters that do not run it yet may still come to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    OnItsWay,
+    Unlikely,
+}
+
 /// Which of a cluster's applications are asked. Others that are ill there say nothing (promise 5).
 #[derive(Clone, Copy)]
 pub(super) struct Counts<'c> {
@@ -39,10 +46,12 @@ impl Counts<'_> {
             let (sync, health) = cluster.worst();
             format!("{sync} / {health}")
         };
-        let assigned = cluster.assigned.iter().map(|one| &one.assignment);
-        let tombstones = assigned.clone().flat_map(|one| one.tombstones.keys());
+        let assigned = cluster.assigned.iter().map(|stored| &stored.assignment);
+        let tombstones = assigned
+            .clone()
+            .flat_map(|assignment| assignment.tombstones.keys());
         let lost = tombstones.filter(|name| self.loses.contains(name));
-        let assigned = assigned.flat_map(|one| &one.applications);
+        let assigned = assigned.flat_map(|assignment| &assignment.applications);
         let counted = assigned.filter(|(name, app)| (self.runs)(name, app));
         let counted = counted.map(|(name, _)| name).chain(lost);
         match cluster.well_since(counted) {
@@ -51,9 +60,9 @@ impl Counts<'_> {
                 let report = cluster.report.as_ref();
                 let report = report.and_then(|report| report.applications.get(name));
                 let (sync, health) =
-                    report.map_or_else(Default::default, |one| (one.sync, one.health));
+                    report.map_or_else(Default::default, |report| (report.sync, report.health));
                 let text = format!("{name}: {sync} / {health}");
-                Err(match report.is_some_and(|one| one.is_well()) {
+                Err(match report.is_some_and(|report| report.is_well()) {
                     _ if self.loses.contains(&name) => format!("{text}, and not gone yet"),
                     true => format!("{text}, and not yet as it is assigned now"),
                     false => text,
@@ -70,7 +79,7 @@ impl Fleet {
         &self,
         environment: &Environment,
         source: &EnvironmentName,
-        (soak, on_its_way): (Duration, bool),
+        (soak, arrival): (Duration, Arrival),
         (runs, counts): (impl Fn(&Cluster) -> Runs, Counts<'_>),
         now: Timestamp,
     ) -> Vec<Gate> {
@@ -102,7 +111,7 @@ impl Fleet {
                     "does not run this commit".to_owned(),
                 ),
             };
-            gate.lasting = !on_its_way && runs != Runs::It;
+            gate.lasting = arrival == Arrival::Unlikely && runs != Runs::It;
             gates.push(gate);
         }
         // What is offline proves nothing, and is no proof against it either: it has its own budget.

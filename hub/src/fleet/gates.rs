@@ -39,7 +39,7 @@ pub enum Open {
 pub enum GateKind {
     /// The environment before proves the commits.
     Health,
-    /// People stand for them.
+    /// People approve them.
     Approval,
     /// It is a time for changes.
     Window,
@@ -201,14 +201,14 @@ impl Fleet {
         let empty = EnvironmentState::default();
         let state = self.environments.get(&environment.name).unwrap_or(&empty);
         let changed = changed(&state.approved, target);
-        for one in &changed {
+        for entry in &changed {
             // With one repository nobody needs to be told which.
-            let subject = if changed.len() > 1 || one.0.is_fleet_file() {
-                one.0.as_str()
+            let subject = if changed.len() > 1 || entry.0.is_fleet_file() {
+                entry.0.as_str()
             } else {
                 ""
             };
-            gates.extend(self.commit_gates(environment, state, one, subject, now));
+            gates.extend(self.commit_gates(environment, state, entry, subject, now));
         }
         if !state.overridden(&changed) {
             gates.extend(self.standing_gates(environment, now));
@@ -248,7 +248,7 @@ impl Fleet {
         }
         let mut gates = Vec::new();
         let way = state.going_back.iter().rev();
-        let mut way = way.filter(|one| one.commit == *commit && one.repository == *repository);
+        let mut way = way.filter(|way| way.commit == *commit && way.repository == *repository);
         if let Some(way) = way.next() {
             let why = self.unread(repository);
             let why = why.map(|problem| format!(" ({})", problem.message));
@@ -296,14 +296,14 @@ impl Fleet {
     pub(super) fn own_gates(
         &self,
         environment: &Environment,
-        one: (&RepositoryName, &Commit),
+        entry: (&RepositoryName, &Commit),
         now: Timestamp,
     ) -> Vec<Gate> {
         let empty = EnvironmentState::default();
         let state = self.environments.get(&environment.name).unwrap_or(&empty);
-        let mut gates = self.commit_gates(environment, state, one, one.0.as_str(), now);
+        let mut gates = self.commit_gates(environment, state, entry, entry.0.as_str(), now);
         if !environment.gates.jobs.is_empty() {
-            let only = Commits::from([(one.0.clone(), one.1.clone())]);
+            let only = Commits::from([(entry.0.clone(), entry.1.clone())]);
             let waiting = state.not_overridden(&only);
             gates.extend(self.job_gates(environment, &waiting, OtherGates::Open, now));
         }
@@ -345,7 +345,10 @@ impl Fleet {
             let (open, text, opens_at) = if open {
                 (Open::Yes, "a change window is open".to_owned(), None)
             } else {
-                let next = rules.windows.iter().filter_map(|one| one.opens_after(now));
+                let next = rules
+                    .windows
+                    .iter()
+                    .filter_map(|window| window.opens_after(now));
                 let next = next.min();
                 let text = match &next {
                     Some(next) => format!(

@@ -33,20 +33,20 @@ impl Fleet {
     /// The commits of a repository that people are shown and that were not read.
     #[must_use]
     pub fn missing_headings(&self, repository: &RepositoryName) -> Vec<Commit> {
-        let mut wanted = self.wanted_headings(repository);
-        wanted.retain(|commit| self.heading(repository, commit).is_none());
-        wanted
+        let mut needed = self.needed_headings(repository);
+        needed.retain(|commit| self.heading(repository, commit).is_none());
+        needed
     }
 
     /// Heads, what is good, and what rollouts bring.
-    fn wanted_headings(&self, repository: &RepositoryName) -> Vec<Commit> {
-        let mut wanted: Vec<Commit> = Vec::new();
+    fn needed_headings(&self, repository: &RepositoryName) -> Vec<Commit> {
+        let mut needed: Vec<Commit> = Vec::new();
         let mut want = |commit: Option<&Commit>| {
             if let Some(commit) = commit
-                && wanted.len() < MAX_COMMITS
-                && !wanted.contains(commit)
+                && needed.len() < MAX_COMMITS
+                && !needed.contains(commit)
             {
-                wanted.push(commit.clone());
+                needed.push(commit.clone());
             }
         };
         for environment in &self.spec().environments {
@@ -58,7 +58,7 @@ impl Fleet {
             let rollout = self.rollouts.get(&environment.name);
             want(rollout.and_then(|rollout| rollout.target.get(repository)));
         }
-        wanted
+        needed
     }
 
     pub(super) fn heading_read(
@@ -67,15 +67,15 @@ impl Fleet {
         commit: Commit,
         heading: Heading,
     ) {
-        let wanted = self.wanted_headings(repository);
+        let needed = self.needed_headings(repository);
         let known = self
             .sources
             .headings
             .0
             .entry(repository.clone())
             .or_default();
-        known.retain(|commit, _| wanted.contains(commit));
-        if wanted.contains(&commit) {
+        known.retain(|commit, _| needed.contains(commit));
+        if needed.contains(&commit) {
             known.insert(commit, heading);
             self.touch_environments();
         }

@@ -128,7 +128,7 @@ impl Fleet {
         if !news.is_empty() {
             let all = self.declarations.spec().environments.iter();
             self.environments
-                .mark_dirty(all.map(|one| one.name.clone()));
+                .mark_dirty(all.map(|environment| environment.name.clone()));
             self.show_heads(&news);
         }
     }

@@ -68,7 +68,7 @@ impl Fleet {
         self.hear_jobs(&name);
         self.adopt_suspension(&name, now, effects);
         let unsettled = self.clusters.get(&name);
-        if unsettled.is_some_and(|one| self.is_unsettled(one)) {
+        if unsettled.is_some_and(|cluster| self.is_unsettled(cluster)) {
             // Only now is it known what it runs.
             self.clusters.mark_due(BTreeSet::from([name.clone()]));
         }
@@ -95,7 +95,7 @@ impl Fleet {
     ) {
         let ahead = clock.and_then(|clock| far_apart(clock.duration_since(now).as_secs()));
         let ahead = ahead.unwrap_or_default();
-        let known = self.clusters.get(name).map(|one| one.clock_ahead);
+        let known = self.clusters.get(name).map(|cluster| cluster.clock_ahead);
         // What a message takes on its way differs each time, and watchers are not told of that.
         let is_news = known.is_some_and(|known| known.abs_diff(ahead) > CLOCK_NEWS);
         if is_news && let Some(cluster) = self.heard(name, session) {
@@ -150,7 +150,7 @@ impl Fleet {
         let Some(cluster) = self
             .clusters
             .get(name)
-            .filter(|one| one.current_since.is_some())
+            .filter(|cluster| cluster.current_since.is_some())
         else {
             return;
         };

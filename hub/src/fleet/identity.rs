@@ -175,7 +175,7 @@ impl Fleet {
 /// certificate, empty where it is not known: who has removed a cluster and given its agent a new token is not
 /// to be sent away, since it is the same key that waits now.
 #[must_use]
-pub fn former_said(name: &ClusterName, record: &ClusterRecord, key: &str) -> String {
+pub fn former_message(name: &ClusterName, record: &ClusterRecord, key: &str) -> String {
     let waits = record.pending.as_deref();
     if !key.is_empty() && waits == Some(key) {
         return format!(
@@ -198,7 +198,7 @@ pub fn former_said(name: &ClusterName, record: &ClusterRecord, key: &str) -> Str
 
 /// The end of a stream that was opened with a certificate of who had the name before.
 pub(super) fn former(name: &ClusterName, record: &ClusterRecord, session: SessionId) -> Effect {
-    let text = former_said(name, record, "");
+    let text = former_message(name, record, "");
     Effect::Close(name.clone(), session, Reason::NotAssigned, text)
 }
 
@@ -230,19 +230,19 @@ mod tests {
             record.credential.key = key.to_owned();
             record
         };
-        let waits = former_said(&name, &of(Some("k1"), ""), "k1");
+        let waits = former_message(&name, &of(Some("k1"), ""), "k1");
         assert!(
             waits.contains("flotilla cluster accept p1 --fingerprint k1"),
             "{waits}"
         );
-        let again = former_said(&name, &of(None, "k1"), "k1");
+        let again = former_message(&name, &of(None, "k1"), "k1");
         assert!(again.contains("accepted again"), "{again}");
-        let unknown = former_said(&name, &of(Some("k1"), ""), "");
-        for said in [&waits, &again, &unknown] {
-            assert!(!said.contains("another name"), "{said}");
+        let unknown = former_message(&name, &of(Some("k1"), ""), "");
+        for text in [&waits, &again, &unknown] {
+            assert!(!text.contains("another name"), "{text}");
         }
         for record in [of(Some("k2"), ""), of(None, "k2")] {
-            let other = former_said(&name, &record, "k1");
+            let other = former_message(&name, &record, "k1");
             assert!(other.contains("another name"), "{other}");
         }
     }

@@ -31,7 +31,9 @@ impl EnvironmentState {
         commit: &Commit,
     ) -> Option<&JobNote> {
         let mut all = self.jobs.iter();
-        all.rfind(|one| one.gate == *gate && one.repository == *repository && one.commit == *commit)
+        all.rfind(|note| {
+            note.gate == *gate && note.repository == *repository && note.commit == *commit
+        })
     }
 
     fn job_result(&self, repository: &RepositoryName, job: &GateJob) -> Option<&JobResult> {
@@ -41,8 +43,10 @@ impl EnvironmentState {
     }
 
     fn note_job(&mut self, note: JobNote) {
-        self.jobs.retain(|one| {
-            one.gate != note.gate || one.repository != note.repository || one.commit != note.commit
+        self.jobs.retain(|known| {
+            known.gate != note.gate
+                || known.repository != note.repository
+                || known.commit != note.commit
         });
         push(&mut self.jobs, MAX_JOBS, note);
     }
@@ -186,27 +190,27 @@ impl Fleet {
                 ..gate(Open::NotYet, text)
             };
         }
-        let Some(said) = cluster.said_of(job) else {
+        let Some(report) = cluster.report_of(job) else {
             let text = format!("cluster {name}, which is to run it, has said nothing of it yet");
             return gate(Open::NotYet, text);
         };
-        let why = match said.message.as_str() {
+        let why = match report.message.as_str() {
             "" => String::new(),
             message => format!(": {message}"),
         };
         let at = cluster.reported_at;
-        match said.state {
+        match report.state {
             GateJobState::Refused => Gate {
-                reason: said.reason.or(Some(Reason::GateJobFailed)),
+                reason: report.reason.or(Some(Reason::GateJobFailed)),
                 at,
                 ..never(format!("cluster {name} does not run it{why}"))
             },
             GateJobState::Waiting => Gate {
-                reason: said.reason.or(Some(Reason::GateJobPending)),
+                reason: report.reason.or(Some(Reason::GateJobPending)),
                 at,
                 ..gate(Open::NotYet, format!("waits in cluster {name}{why}"))
             },
-            // What ended is taken in at the next settling.
+            // What ended is taken in at the next advance.
             _ => Gate {
                 at,
                 ..gate(Open::NotYet, format!("runs in cluster {name}{why}"))
@@ -240,9 +244,9 @@ fn is_online(cluster: &Cluster, now: Timestamp) -> bool {
 
 impl Cluster {
     /// What its agent last said of a Job.
-    fn said_of(&self, job: &GateJob) -> Option<&GateJobReport> {
+    fn report_of(&self, job: &GateJob) -> Option<&GateJobReport> {
         let id = job.id();
         let mut all = self.report.as_ref()?.gate_jobs.iter();
-        all.find(|one| one.id == id)
+        all.find(|report| report.id == id)
     }
 }

@@ -133,8 +133,10 @@ impl Fleet {
         now: Timestamp,
     ) -> bool {
         cluster.pin(now).is_some_and(|pin| {
-            let keeps = |one: &RepositoryName| one.is_fleet_file() || pin.commits.contains_key(one);
-            let brings = |one: &RepositoryName| self.takes_from(cluster, one);
+            let keeps = |repository: &RepositoryName| {
+                repository.is_fleet_file() || pin.commits.contains_key(repository)
+            };
+            let brings = |repository: &RepositoryName| self.takes_from(cluster, repository);
             changed.keys().any(keeps) || !changed.keys().any(brings)
         })
     }

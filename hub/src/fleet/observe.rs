@@ -111,14 +111,14 @@ pub(super) fn verdict(
     let mut worst = None;
     let counted = applications.iter();
     for (name, app) in counted.filter(|(name, _)| !aside.contains(*name)) {
-        let one = match report.applications.get(name) {
+        let verdict = match report.applications.get(name) {
             Some(report) => application(name, app, report),
             None => Verdict::NotYet,
         };
-        match one {
-            Verdict::Failed(..) => return one,
+        match verdict {
+            Verdict::Failed(..) => return verdict,
             Verdict::Healthy(_) => {}
-            Verdict::NotYet | Verdict::Progressing(..) => worst = worst.or(Some(one)),
+            Verdict::NotYet | Verdict::Progressing(..) => worst = worst.or(Some(verdict)),
         }
     }
     // What an earlier rollout took away is no matter of this one: a delete that waits for the cluster's own
@@ -292,8 +292,8 @@ mod tests {
                 (0..220).step_by(step).map(|i| (name(i), ())).collect();
             let mut lookup = Lookup::new(&map, &asked);
             assert_eq!(matches!(lookup, Lookup::Search(_)), step == 60);
-            for one in asked.keys() {
-                assert_eq!(lookup.get(one), map.get(one), "{one}");
+            for path in asked.keys() {
+                assert_eq!(lookup.get(path), map.get(path), "{path}");
             }
         }
     }

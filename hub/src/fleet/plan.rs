@@ -55,7 +55,7 @@ impl Fleet {
         let own = self
             .clusters
             .get(name)
-            .and_then(|one| one.record.pin.as_ref());
+            .and_then(|cluster| cluster.record.pin.as_ref());
         let state = self.environments.get(&environment.name);
         let all = state.and_then(|state| state.pin.as_ref());
         // A cluster's own pin wins over its environment's.
@@ -83,7 +83,7 @@ impl Fleet {
         environment: &Environment,
         now: Timestamp,
     ) -> Vec<SignedApproval> {
-        let own = self.clusters.get(name).map(|one| &one.record.pin);
+        let own = self.clusters.get(name).map(|cluster| &cluster.record.pin);
         let all = self
             .environments
             .get(&environment.name)

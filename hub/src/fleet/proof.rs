@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::cluster::Cluster;
 use super::environment::{Good, MAX_HISTORY, push};
-use super::evidence::{Counts, Runs};
+use super::evidence::{Arrival, Counts, Runs};
 use super::gates::{Gate, GateKind, Open};
 use super::rollout::Commits;
 use super::{Effect, Fleet};
@@ -48,7 +48,10 @@ impl Fleet {
             );
             return vec![Gate::never(source, text)];
         }
-        let on_its_way = self.is_on_its_way(source, repository, commit);
+        let arrival = match self.is_on_its_way(source, repository, commit) {
+            true => Arrival::OnItsWay,
+            false => Arrival::Unlikely,
+        };
         let runs = |cluster: &Cluster| self.runs(cluster, repository, commit);
         let from_it = |_: &ApplicationName, app: &ApplicationAssignment| {
             app.revision.repository == *repository
@@ -57,7 +60,7 @@ impl Fleet {
             runs: &from_it,
             loses: &[],
         };
-        self.evidence(environment, source, (soak, on_its_way), (runs, counts), now)
+        self.evidence(environment, source, (soak, arrival), (runs, counts), now)
     }
 
     /// Whether clusters of an environment that do not run a commit yet may still come to it.
@@ -77,7 +80,7 @@ impl Fleet {
         let rollout = self.rollouts.get(name);
         has(&self.good(environment))
             || (has(&heads) && !given_up)
-            || rollout.is_some_and(|one| !one.state.is_over() && has(&one.target))
+            || rollout.is_some_and(|rollout| !rollout.state.is_over() && has(&rollout.target))
             || state.is_some_and(|state| state.queue.iter().any(has))
     }
 
@@ -155,12 +158,12 @@ impl Fleet {
             }
         }
         let runs = |cluster: &Cluster| {
-            let assigned = cluster.assigned.as_ref().map(|one| &one.assignment);
-            let any = assigned.is_some_and(|one| {
+            let assigned = cluster.assigned.as_ref().map(|stored| &stored.assignment);
+            let any = assigned.is_some_and(|assignment| {
                 let mut runs = changed.iter();
                 let mut loses = lost.iter();
-                runs.any(|name| one.applications.contains_key(*name))
-                    || loses.any(|name| one.tombstones.contains_key(*name))
+                runs.any(|name| assignment.applications.contains_key(*name))
+                    || loses.any(|name| assignment.tombstones.contains_key(*name))
             });
             // Whoever was not told yet may have it to lose.
             let any = any || (!lost.is_empty() && cluster.specified != good);
@@ -173,7 +176,7 @@ impl Fleet {
         let mut there = self.clusters_of(source);
         let says_anything = |name: &ClusterName| {
             let cluster = self.clusters.get(name);
-            cluster.is_some_and(|one| runs(one) != Runs::NothingOfIt)
+            cluster.is_some_and(|cluster| runs(cluster) != Runs::NothingOfIt)
         };
         if changed.is_empty() && !there.any(says_anything) {
             // Nobody there had it to lose.
@@ -186,7 +189,13 @@ impl Fleet {
             runs: &is_changed,
             loses: &lost,
         };
-        self.evidence(environment, source, (soak, true), (runs, counts), now)
+        self.evidence(
+            environment,
+            source,
+            (soak, Arrival::OnItsWay),
+            (runs, counts),
+            now,
+        )
     }
 
     /// Why an environment does not run an application as it is declared now: it failed there, or has still to come.
@@ -277,9 +286,8 @@ impl Fleet {
             epoch: self.epoch.0,
         };
         let (name, versions) = (&environment.name, &mut self.versions);
-        self.environments
-            .settle_on(name, versions, effects, |state| {
-                push(&mut state.proven, MAX_HISTORY, good);
-            });
+        self.environments.change(name, versions, effects, |state| {
+            push(&mut state.proven, MAX_HISTORY, good);
+        });
     }
 }

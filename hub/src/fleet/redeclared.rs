@@ -40,13 +40,9 @@ impl Redeclared<'_> {
         }
     }
 
-    /// Whether it brings a cluster something; none: nobody knows.
-    pub(super) fn brings(
-        &self,
-        fleet: &Fleet,
-        place: (&ClusterName, &EnvironmentName),
-    ) -> Option<bool> {
-        self.touches(fleet, place).as_ref().map(gives)
+    /// Whether it brings a cluster something, as far as anybody knows.
+    pub(super) fn may_bring(&self, fleet: &Fleet, place: (&ClusterName, &EnvironmentName)) -> bool {
+        self.touches(fleet, place).as_ref().is_none_or(gives)
     }
 }
 

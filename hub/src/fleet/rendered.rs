@@ -13,7 +13,7 @@ use super::removed::is_over;
 /// Over what all of a report's applications were rendered from and applied as; of nothing where one of them
 /// did not say, or where the report is of another assignment.
 pub(super) fn rendered_from(report: &Report, assigned: Option<&DecodedAssignment>) -> Digest {
-    let Some(assigned) = assigned.filter(|one| one.reference == report.assignment) else {
+    let Some(assigned) = assigned.filter(|assigned| assigned.reference == report.assignment) else {
         return Digest::default();
     };
     let runs = &assigned.assignment.applications;

@@ -218,7 +218,7 @@ pub struct Carried {
 }
 
 impl Progress {
-    fn waiting(wave: usize, now: Timestamp) -> Self {
+    pub(crate) fn waiting(wave: usize, now: Timestamp) -> Self {
         Self {
             wave,
             phase: Phase::Waiting,

@@ -87,9 +87,9 @@ impl Fleet {
         cluster.accepted = hello.accepted;
         cluster.refusal = None;
         // A person let it in again under its name: no older world, but a new beginning (P8).
-        let said = hello.accepted.generation.0;
-        if stream == Stream::First && hello.accepted.epoch == epoch && said < FARTHEST {
-            cluster.floor = said;
+        let generation = hello.accepted.generation.0;
+        if stream == Stream::First && hello.accepted.epoch == epoch && generation < FARTHEST {
+            cluster.floor = generation;
         }
         cluster.facts = AgentFacts {
             agent_version: hello.agent_version,

@@ -178,7 +178,7 @@ impl Simulation {
                         .disk
                         .assignments
                         .get(&name)
-                        .map(|one| one.decoded.reference);
+                        .map(|stored| stored.decoded.reference);
                     assert_eq!(stored, Some(decoded.reference), "I1: stored before sent");
                     self.network.push(Message::ToAgent(name, session, decoded));
                 }
@@ -206,9 +206,11 @@ impl Simulation {
         let stood = std::mem::replace(&mut self.stands, stands);
         self.check_good(&stood, &self.stands);
         for (name, stored) in &self.disk.assignments {
-            if before.get(name).map(|one| one.decoded.reference) != Some(stored.decoded.reference) {
+            if before.get(name).map(|stored| stored.decoded.reference)
+                != Some(stored.decoded.reference)
+            {
                 self.check_taken(name, &stored.decoded);
-                let last = before.get(name).map(|one| &*one.decoded);
+                let last = before.get(name).map(|stored| &*stored.decoded);
                 self.check_given(name, last, &stored.decoded, [&stood, &self.stands]);
             }
             let Some(last) = before.get(name) else {
@@ -260,9 +262,9 @@ fn whole(seed: u64) -> (usize, usize, usize) {
 fn i07_whole_fleets_converge_after_any_faults_and_keep_i01_to_i04() {
     let runs = seeds::number("FLOTILLA_RUNS").unwrap_or(80);
     let all = seeds::each("whole", seeds::first(), runs, whole);
-    let passed: usize = all.iter().map(|one| one.0).sum();
-    let restored: usize = all.iter().map(|one| one.1).sum();
-    let held: usize = all.iter().map(|one| one.2).sum();
+    let passed: usize = all.iter().map(|counts| counts.0).sum();
+    let restored: usize = all.iter().map(|counts| counts.1).sum();
+    let held: usize = all.iter().map(|counts| counts.2).sum();
     eprintln!("{restored} backups were put back, {held} times a cluster stayed where it was");
     assert!(runs < 50 || restored > 20);
     // A rare thing: about one restore in fifty, too few to count on in a short run.
@@ -324,9 +326,9 @@ fn p01_p21_whatever_people_edit_clusters_get_what_rollouts_bring_and_lose_nothin
     let first = seeds::number("FLOTILLA_SEED").unwrap_or(other);
     let runs = asked.unwrap_or(8);
     let all = seeds::each("edits", first, runs, edited);
-    let refused: usize = all.iter().map(|one| one.1).sum();
+    let refused: usize = all.iter().map(|outcome| outcome.1).sum();
     let mut acts = BTreeMap::new();
-    for act in all.into_iter().flat_map(|one| one.0) {
+    for act in all.into_iter().flat_map(|outcome| outcome.0) {
         *acts.entry(act).or_insert(0usize) += 1;
     }
     eprintln!(

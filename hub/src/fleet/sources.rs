@@ -25,8 +25,13 @@ impl Sources {
     /// under their names.
     pub(super) fn forget(&mut self, before: &Spec, now: &Spec) {
         let same = |name: &RepositoryName| {
-            let url = now.repositories.get(name).map(|one| &one.url);
-            url.is_some() && url == before.repositories.get(name).map(|one| &one.url)
+            let url = now.repositories.get(name).map(|repository| &repository.url);
+            url.is_some()
+                && url
+                    == before
+                        .repositories
+                        .get(name)
+                        .map(|repository| &repository.url)
         };
         self.trees.keep_only(same);
         self.headings.keep_only(same);

@@ -51,7 +51,11 @@ impl Fleet {
             let all = std::iter::once(&state.approved).chain(&state.queue);
             used.extend(all.filter_map(|commits| commits.get(source)));
         }
-        for rollout in self.rollouts.values().filter(|one| !one.state.is_over()) {
+        for rollout in self
+            .rollouts
+            .values()
+            .filter(|rollout| !rollout.state.is_over())
+        {
             let all = [&rollout.target, &rollout.from];
             used.extend(all.into_iter().filter_map(|commits| commits.get(source)));
         }
@@ -68,11 +72,13 @@ impl Fleet {
     ) -> BTreeMap<String, String> {
         let declared = specification.labels.get(name);
         let record = self.record_of(name);
-        let enrolled = record.and_then(|one| one.environment.as_ref());
+        let enrolled = record.and_then(|record| record.environment.as_ref());
         if declared.is_none() && enrolled != Some(environment) {
             return self.labels_of(name);
         }
-        let mut labels = record.map(|one| one.labels.clone()).unwrap_or_default();
+        let mut labels = record
+            .map(|record| record.labels.clone())
+            .unwrap_or_default();
         labels.extend(declared.cloned().unwrap_or_default());
         labels
     }
@@ -131,7 +137,7 @@ impl Fleet {
         newest: &Commits,
     ) -> Option<(RepositoryName, Commit)> {
         let (source, revision) = self.declared_revision(environment)?;
-        let wanted = self.specification(&revision)?;
+        let desired = self.specification(&revision)?;
         let failed = state.quarantine_of(&source, &revision).is_some();
         for other in [newest, &state.approved] {
             let Some(other) = other.get(&source).filter(|_| !failed) else {
@@ -140,7 +146,7 @@ impl Fleet {
             let same = *other == revision
                 || self
                     .specification(other)
-                    .is_some_and(|other| self.only_takes(&other, &wanted, environment));
+                    .is_some_and(|other| self.only_takes(&other, &desired, environment));
             if same {
                 return Some((source, other.clone()));
             }
@@ -158,7 +164,7 @@ impl Fleet {
     ) {
         let name = &environment.name;
         let source = RepositoryName::fleet_file();
-        let Some((revision, wanted)) = self.declarations.present().get(name).cloned() else {
+        let Some((revision, desired)) = self.declarations.present().get(name).cloned() else {
             return;
         };
         let running = self.rollouts.running(name).is_some();
@@ -175,29 +181,27 @@ impl Fleet {
             let takes = || {
                 before
                     .as_ref()
-                    .is_none_or(|before| self.only_takes(before, &wanted, name))
+                    .is_none_or(|before| self.only_takes(before, &desired, name))
             };
             if !idle || !takes() {
                 return;
             }
-            let taken = before.map(|before| self.touched(&before, &wanted, name));
+            let taken = before.map(|before| self.touched(&before, &desired, name));
             audit = taken.filter(|(clusters, _)| !clusters.is_empty());
         }
-        let used = wanted.repositories();
+        let used = desired.repositories();
         let known = (source.clone(), revision.clone());
         let versions = &mut self.versions;
-        let approved = self
-            .environments
-            .settle_on(name, versions, effects, |state| {
-                state
-                    .approved
-                    .retain(|repository, _| used.contains(repository));
-                state.approved.extend([known.clone()]);
-                for waiting in &mut state.queue {
-                    waiting.entry(known.0.clone()).or_insert(known.1.clone());
-                }
-                state.approved.clone()
-            });
+        let approved = self.environments.change(name, versions, effects, |state| {
+            state
+                .approved
+                .retain(|repository, _| used.contains(repository));
+            state.approved.extend([known.clone()]);
+            for waiting in &mut state.queue {
+                waiting.entry(known.0.clone()).or_insert(known.1.clone());
+            }
+            state.approved.clone()
+        });
         self.declarations.keep([&approved], effects);
         let rollout = self.rollouts.running(name);
         if rollout.is_some_and(|rollout| !rollout.target.contains_key(source)) {

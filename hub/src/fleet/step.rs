@@ -5,19 +5,19 @@ use jiff::Timestamp;
 
 use super::Fleet;
 use super::environment::CheckResult;
-use super::event::{Effect, Event, settle_order};
+use super::event::{Effect, Event, order_effects};
 
 impl Fleet {
     /// Takes one event and draws its consequences. Deterministic: equal fleets, events and times give
     /// equal effects.
     pub fn step(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
         let mut effects = self.absorb(event, now);
-        effects.extend(self.settle(now));
-        settle_order(&mut effects);
+        effects.extend(self.advance(now));
+        order_effects(&mut effects);
         effects
     }
 
-    /// Takes one event; several may be taken before [`Fleet::settle`] draws their consequences for
+    /// Takes one event; several may be taken before [`Fleet::advance`] draws their consequences for
     /// rollouts, which look at whole environments.
     pub fn absorb(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();

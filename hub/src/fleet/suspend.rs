@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::Fleet;
 use super::action::ActionError;
+use super::advance::HUB;
 use super::environment::Mark;
 use super::event::{AuditEntry, Effect};
-use super::settle::HUB;
 use crate::spec::Environment;
 
 impl Fleet {

@@ -37,7 +37,7 @@ impl Fleet {
                 .filter(|before| before.environment == environment.name)
                 .into_iter()
                 .flat_map(|before| &before.tombstones)
-                .map(|(app, tombstone)| (app, Objects::kept(!tombstone.delete_objects)))
+                .map(|(app, tombstone)| (app, Objects::from(!tombstone.delete_objects)))
                 .collect(),
         };
         let current = self.labels_of(name);
@@ -47,8 +47,8 @@ impl Fleet {
             .into_iter()
             .filter(|(app, _)| !placed.contains_key(*app) && !is_declared(app))
             .filter_map(|(app, objects)| {
-                let said = self.spec().removal(app, name, &environment.name)?;
-                let delete_objects = objects == Objects::Delete && said == Objects::Delete;
+                let removal = self.spec().removal(app, name, &environment.name)?;
+                let delete_objects = objects == Objects::Delete && removal == Objects::Delete;
                 Some((app.clone(), Tombstone { delete_objects }))
             })
             .collect()
@@ -67,7 +67,10 @@ impl Fleet {
         let mut known: BTreeSet<&str> = BTreeSet::new();
         known.extend(self.spec().applications.keys().map(ApplicationName::as_str));
         for cluster in self.clusters.values() {
-            let reported = cluster.report.iter().flat_map(|one| &one.applications);
+            let reported = cluster
+                .report
+                .iter()
+                .flat_map(|report| &report.applications);
             let reported = reported.filter(|(_, report)| !is_over(report));
             known.extend(reported.map(|(name, _)| name.as_str()));
         }
@@ -75,7 +78,9 @@ impl Fleet {
         if !known.contains(name) {
             return Err(ActionError::Nothing(missing("application", name, known)));
         }
-        let place = environment.map_or("everywhere".to_owned(), |one| format!("in {one}"));
+        let place = environment.map_or("everywhere".to_owned(), |environment| {
+            format!("in {environment}")
+        });
         let objects = match objects {
             Objects::Keep => "its objects stay",
             Objects::Delete => "with its objects",

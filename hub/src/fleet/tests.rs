@@ -143,6 +143,24 @@ fn sent(effects: &[Effect]) -> Vec<(u64, Vec<String>)> {
 }
 
 /// Everything is as assigned.
+fn digest_of(report: &Report) -> Digest {
+    Digest::of(format!("{report:?}").as_bytes())
+}
+
+/// What an agent tells that took what it was assigned: that it did, and how that runs.
+fn taken(cluster: &str, session: SessionId, assigned: AssignmentRef, report: Report) -> [Event; 2] {
+    let acked = Event::Acked {
+        cluster: name(cluster),
+        session,
+        assignment: assigned,
+        refusal: None,
+        accepted: assigned,
+    };
+    let digest = digest_of(&report);
+    let reported = Event::Reported(name(cluster), session, report, digest);
+    [acked, reported]
+}
+
 fn current(assigned: &DecodedAssignment) -> Report {
     let applications = assigned.assignment.applications.iter().map(|(name, app)| {
         let report = ApplicationReport {

@@ -25,6 +25,15 @@ const MAX_TWINS: usize = 3;
 /// Answers kept for one environment; more than that, and they are worked out anew.
 const MAX_ANSWERS: usize = 50_000;
 
+/// Whether two commits hold the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contents {
+    Same,
+    Different,
+    /// The directories of one of them have not been read.
+    Unknown,
+}
+
 /// Directories by commit, and what was concluded from them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trees {
@@ -48,15 +57,19 @@ impl Trees {
         known.get(commit).map(AsRef::as_ref)
     }
 
-    /// Whether two commits hold the same; none: that is not known.
-    pub(super) fn same(
+    /// Whether two commits hold the same.
+    pub(super) fn compare(
         &self,
         repository: &RepositoryName,
-        one: &Commit,
-        other: &Commit,
-    ) -> Option<bool> {
+        left: &Commit,
+        right: &Commit,
+    ) -> Contents {
         let root = |commit| self.get(repository, commit)?.get(ROOT);
-        Some(root(one)? == root(other)?)
+        match root(left).zip(root(right)) {
+            Some((left, right)) if left == right => Contents::Same,
+            Some(_) => Contents::Different,
+            None => Contents::Unknown,
+        }
     }
 
     /// The answers for an environment's rollout; none where nothing is known that could give one.
@@ -84,17 +97,17 @@ impl Trees {
         }
     }
 
-    /// Notes what a commit holds; of its repository only the commits that are `wanted` are kept.
+    /// Notes what a commit holds; of its repository only the commits that are `needed` are kept.
     fn read(
         &mut self,
         repository: &RepositoryName,
         commit: Commit,
         directories: Arc<Directories>,
-        wanted: &[Commit],
+        needed: &[Commit],
     ) {
         let known = self.known.entry(repository.clone()).or_default();
-        known.retain(|commit, _| wanted.contains(commit));
-        if wanted.contains(&commit) {
+        known.retain(|commit, _| needed.contains(commit));
+        if needed.contains(&commit) {
             known.insert(commit, directories);
         }
         self.problems.remove(repository);
@@ -128,10 +141,11 @@ impl Trees {
         }
         let target = &answers.target;
         let answer = answers.by_reads.entry(reads);
-        *answer.or_insert_with(|| self.compare(report, target))
+        *answer.or_insert_with(|| self.change_since(report, target))
     }
 
-    fn compare(&self, report: &Report, target: &Commits) -> Change {
+    /// What the target changes for who runs what the report says.
+    fn change_since(&self, report: &Report, target: &Commits) -> Change {
         let mut worst = Change::Nothing;
         for application in report.applications.values() {
             let Some(revision) = &application.revision else {
@@ -143,7 +157,8 @@ impl Trees {
             if *commit == revision.commit {
                 continue;
             }
-            let trees = [commit, &revision.commit].map(|one| self.get(&revision.repository, one));
+            let trees =
+                [commit, &revision.commit].map(|commit| self.get(&revision.repository, commit));
             match trees {
                 [Some(new), Some(old)] if application.source_paths.is_known() => {
                     if !old.agree(new, &application.source_paths) {
@@ -163,13 +178,13 @@ impl Fleet {
     /// and what waits its turn.
     #[must_use]
     pub fn missing_trees(&self, repository: &RepositoryName) -> Vec<Commit> {
-        let mut wanted = self.wanted_trees(repository);
+        let mut needed = self.needed_trees(repository);
         let known = self.sources.trees.known.get(repository);
-        wanted.retain(|commit| known.is_none_or(|known| !known.contains_key(commit)));
-        wanted
+        needed.retain(|commit| known.is_none_or(|known| !known.contains_key(commit)));
+        needed
     }
 
-    fn wanted_trees(&self, repository: &RepositoryName) -> Vec<Commit> {
+    fn needed_trees(&self, repository: &RepositoryName) -> Vec<Commit> {
         let mut applications = self.spec().applications.values();
         if !applications.any(|application| application.repository == *repository) {
             return Vec::new();
@@ -209,8 +224,8 @@ impl Fleet {
                     let assigned = cluster.and_then(|cluster| cluster.assigned.as_ref());
                     let applications = assigned
                         .iter()
-                        .flat_map(|one| one.assignment.applications.values());
-                    for revision in applications.map(|one| &one.revision) {
+                        .flat_map(|assigned| assigned.assignment.applications.values());
+                    for revision in applications.map(|application| &application.revision) {
                         if revision.repository == *repository {
                             *run.entry(&revision.commit).or_insert(0usize) += 1;
                         }
@@ -225,13 +240,13 @@ impl Fleet {
         let mut run: Vec<(&Commit, usize)> = run.into_iter().collect();
         run.sort_by_key(|(_, clusters)| std::cmp::Reverse(*clusters));
         let run = run.into_iter().map(|(commit, _)| commit);
-        let mut wanted: Vec<Commit> = Vec::new();
+        let mut needed: Vec<Commit> = Vec::new();
         for commit in targets.into_iter().chain(good).chain(run).chain(queued) {
-            if wanted.len() < MAX_COMMITS && !wanted.contains(commit) {
-                wanted.push(commit.clone());
+            if needed.len() < MAX_COMMITS && !needed.contains(commit) {
+                needed.push(commit.clone());
             }
         }
-        wanted
+        needed
     }
 
     /// A commit that the environment before has proven and that holds the same files as this one: renders
@@ -245,8 +260,8 @@ impl Fleet {
         let mut all = state.proven.iter().rev();
         all.find_map(|good| {
             let proven = good.commits.get(repository)?;
-            let same = self.sources.trees.same(repository, proven, commit) == Some(true);
-            same.then_some((proven, good.at))
+            let contents = self.sources.trees.compare(repository, proven, commit);
+            (contents == Contents::Same).then_some((proven, good.at))
         })
     }
 
@@ -262,9 +277,9 @@ impl Fleet {
         commit: Commit,
         directories: Arc<Directories>,
     ) {
-        let wanted = self.wanted_trees(repository);
+        let needed = self.needed_trees(repository);
         let trees = &mut self.sources.trees;
-        trees.read(repository, commit, directories, &wanted);
+        trees.read(repository, commit, directories, &needed);
         // Whoever waits may be let through.
         self.look_again();
     }
@@ -280,9 +295,9 @@ impl Fleet {
         let with = spec
             .environments
             .iter()
-            .filter(|one| one.strategy.is_some());
+            .filter(|environment| environment.strategy.is_some());
         self.environments
-            .mark_dirty(with.map(|one| one.name.clone()));
+            .mark_dirty(with.map(|environment| environment.name.clone()));
         self.touch_environments();
     }
 }

@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::rate::{Bucket, Rate};
 use super::{Context, HEARTBEAT_SECONDS, peer};
 use crate::driver::Stopped;
-use crate::fleet::{ClusterRecord, Event, Hello, SessionId, former_said};
+use crate::fleet::{ClusterRecord, Event, Hello, SessionId, former_message};
 use crate::outbox::{Messages, Outbox};
 
 /// How long an agent may take to say hello.
@@ -76,7 +76,7 @@ impl AgentService for Agents {
                     let cluster = fleet.clusters().get(&name);
                     let record = cluster.map(|cluster| &*cluster.record);
                     let former = record.filter(|record| record.credential.is_former(counter));
-                    let former = former.map(|record| former_said(&name, record, &key));
+                    let former = former.map(|record| former_message(&name, record, &key));
                     (cluster.is_some(), former)
                 })
                 .await?

@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 use super::{Context, not_stored, peer, rate, store_error};
 use crate::authority::{self, AGENT_LIFE, Issued, Request as KeyRequest};
 use crate::enrolment::{self, Attempt, EnrolmentDecision, Refusal};
-use crate::fleet::{ClusterRecord, Event, IssuedCertificate, Lock, former_said};
+use crate::fleet::{ClusterRecord, Event, IssuedCertificate, Lock, former_message};
 
 /// How soon a pending agent asks again, seconds.
 const RETRY_SECONDS: u32 = 2;
@@ -206,7 +206,7 @@ impl EnrollmentService for Enrollment {
             ));
         };
         if record.credential.is_former(counter) {
-            let message = former_said(&name, &record, &peer::key(&request));
+            let message = former_message(&name, &record, &peer::key(&request));
             return Err(Status::permission_denied(message));
         }
         if let Err(why) = record.credential.judge(counter, "", "") {

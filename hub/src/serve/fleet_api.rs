@@ -15,7 +15,7 @@ use super::{Context, not_stored, store_error};
 use crate::driver::Refused;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
 use crate::notify::Place;
-use crate::status::{self, Filter, Unpromotable, Wanted};
+use crate::status::{self, Filter, Requested, Unpromotable};
 use crate::suggestion::missing;
 
 mod clusters;
@@ -59,7 +59,7 @@ fn unpromotable(why: Unpromotable) -> Status {
 /// Which clusters are asked for.
 fn filter(wire: Option<v1::ClusterFilter>) -> Result<Filter, Status> {
     let wire = wire.unwrap_or_default();
-    let wanted = Wanted {
+    let wanted = Requested {
         environments: wire.environments,
         clusters: wire.clusters,
         applications: wire.applications,

@@ -11,7 +11,7 @@ use crate::suggestion::missing;
 
 /// What a person asks for; empty: whatever there is. All of it is joined by "and".
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct Requested {
     /// Of one of these environments.
     pub environments: Vec<String>,
     /// One of these.
@@ -27,7 +27,7 @@ pub struct Wanted {
 /// A filter that was read.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    wanted: Wanted,
+    requested: Requested,
     selector: Selector,
 }
 
@@ -36,14 +36,17 @@ impl Filter {
     ///
     /// # Errors
     /// When the selector is not one.
-    pub fn parse(wanted: Wanted) -> Result<Self, SelectorError> {
-        if wanted.selector.len() > 16 * MAX_TOKEN_BYTES {
+    pub fn parse(requested: Requested) -> Result<Self, SelectorError> {
+        if requested.selector.len() > 16 * MAX_TOKEN_BYTES {
             return Err(SelectorError {
                 part: "a selector over 4 KiB".to_owned(),
             });
         }
-        let selector = wanted.selector.parse()?;
-        Ok(Self { wanted, selector })
+        let selector = requested.selector.parse()?;
+        Ok(Self {
+            requested,
+            selector,
+        })
     }
 
     /// The first name asked for that nothing has: an answer without clusters would look as if there
@@ -52,7 +55,7 @@ impl Filter {
     pub fn unknown(&self, fleet: &Fleet) -> Option<String> {
         self.unknown_place(fleet).or_else(|| {
             let clusters = fleet.clusters();
-            let mut names = self.wanted.clusters.iter();
+            let mut names = self.requested.clusters.iter();
             let name = names.find(|name| !clusters.contains_key(name.as_str()))?;
             let others = clusters.keys().map(ClusterName::as_str);
             Some(missing("cluster", name, others))
@@ -64,13 +67,13 @@ impl Filter {
     pub fn unknown_place(&self, fleet: &Fleet) -> Option<String> {
         let spec = fleet.spec();
         let environment = self
-            .wanted
+            .requested
             .environments
             .iter()
-            .find(|name| !spec.environment_names().any(|one| one == name.as_str()))
+            .find(|name| !spec.environment_names().any(|known| known == name.as_str()))
             .map(|name| missing("environment", name, spec.environment_names()));
         let application = self
-            .wanted
+            .requested
             .applications
             .iter()
             .find(|name| !spec.applications.contains_key(name.as_str()))
@@ -87,22 +90,22 @@ impl Filter {
         let Some(cluster) = fleet.clusters().get(name) else {
             return false;
         };
-        let any = |wanted: &[String], have: &str| {
-            wanted.is_empty() || wanted.iter().any(|wanted| wanted == have)
+        let any = |requested: &[String], have: &str| {
+            requested.is_empty() || requested.iter().any(|name| name == have)
         };
         let environment = fleet
             .environment_of(name)
             .map(|e| e.to_string())
             .unwrap_or_default();
-        let applications = &self.wanted.applications;
-        any(&self.wanted.environments, &environment)
-            && any(&self.wanted.clusters, name.as_str())
+        let applications = &self.requested.applications;
+        any(&self.requested.environments, &environment)
+            && any(&self.requested.clusters, name.as_str())
             && (applications.is_empty()
                 || cluster
                     .placed
                     .keys()
                     .any(|app| applications.iter().any(|a| a == app.as_str())))
             && self.selector.matches(&fleet.labels_of(name))
-            && (!self.wanted.not_ready || !summary(cluster, now).current)
+            && (!self.requested.not_ready || !summary(cluster, now).current)
     }
 }

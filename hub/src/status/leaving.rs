@@ -32,7 +32,8 @@ pub(super) fn say(
     report: &mut ApplicationReport,
 ) {
     let assigned = cluster.assigned.as_ref();
-    let is_removed = assigned.is_some_and(|one| one.assignment.tombstones.contains_key(app));
+    let is_removed =
+        assigned.is_some_and(|assigned| assigned.assignment.tombstones.contains_key(app));
     if is_removed {
         let done = std::mem::take(&mut report.message);
         report.sync = report.sync.max(SyncState::Applying);
@@ -43,9 +44,9 @@ pub(super) fn say(
     } else if report.sync == SyncState::Orphaned {
         report.message = match fleet.environment_of(name) {
             Some(environment) => {
-                let said = fleet.spec().removal(app, name, &environment);
+                let removal = fleet.spec().removal(app, name, &environment);
                 let labels = fleet.labels_of(name);
-                match said {
+                match removal {
                     // The file says so, and its rollout has not come here yet.
                     Some(_) => "its removal has not come here yet; its objects are kept".to_owned(),
                     // The revision of the file that gives it to the cluster failed, or is still to come.
@@ -74,15 +75,15 @@ pub(super) fn say(
 
 /// Why a cluster writes nothing, and what ends it; empty: it does write.
 pub(super) fn suspended(name: &ClusterName, cluster: &Cluster) -> String {
-    let said = cluster
+    let told = cluster
         .report
         .as_ref()
         .map(|report| report.suspended.as_str())
         .unwrap_or_default();
     let Some(mark) = &cluster.record.suspended else {
-        return said.to_owned();
+        return told.to_owned();
     };
-    let heard = match said {
+    let heard = match told {
         "" => ", and its agent has not said yet that it knows",
         _ => "",
     };

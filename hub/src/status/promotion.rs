@@ -53,7 +53,7 @@ pub enum Unpromotable {
 pub fn promotion(
     fleet: &Fleet,
     name: &EnvironmentName,
-    wanted: Option<&Commit>,
+    requested: Option<&Commit>,
     only: Option<&str>,
     now: Timestamp,
 ) -> Result<Promotion, Unpromotable> {
@@ -79,7 +79,7 @@ pub fn promotion(
     }
     let mut commits = fleet.good(target);
     let mut moves = Vec::new();
-    let home = wanted.and_then(|commit| home(fleet, commit));
+    let home = requested.and_then(|commit| home(fleet, commit));
     for (repository, declared) in &spec.repositories {
         if only.is_some_and(|only| only != repository.as_str()) {
             continue;
@@ -94,7 +94,7 @@ pub fn promotion(
             let head = fleet.head(repository, branch);
             head.and_then(|head| head.commit.clone())
         };
-        let Some(to) = wanted.cloned().or_else(|| commit(&source.branch)) else {
+        let Some(to) = requested.cloned().or_else(|| commit(&source.branch)) else {
             continue;
         };
         let from = commit(&target.branch);
@@ -103,7 +103,8 @@ pub fn promotion(
         }
         commits.insert(repository.clone(), to.clone());
         let applications = spec.applications.iter();
-        let applications = applications.filter(|(_, one)| one.repository == *repository);
+        let applications =
+            applications.filter(|(_, application)| application.repository == *repository);
         moves.push(Move {
             repository: repository.clone(),
             url: declared.url.clone(),
@@ -115,7 +116,7 @@ pub fn promotion(
         });
     }
     let clusters = fleet.clusters().keys();
-    let clusters = clusters.filter(|one| fleet.belongs_to(one, name));
+    let clusters = clusters.filter(|cluster| fleet.belongs_to(cluster, name));
     let mut gates = fleet.gates(target, &commits, now);
     if let Some(state) = fleet.environments().get(name) {
         gates.extend(stops::stops(state, &commits));
@@ -150,7 +151,10 @@ impl Move {
             url: self.url.to_string(),
             source_branch: self.source.to_string(),
             target_branch: self.branch.to_string(),
-            from_commit: self.from.map(|one| one.to_string()).unwrap_or_default(),
+            from_commit: self
+                .from
+                .map(|commit| commit.to_string())
+                .unwrap_or_default(),
             to_commit: self.to.to_string(),
             applications: self.applications.iter().map(ToString::to_string).collect(),
             commits: Vec::new(),
@@ -170,7 +174,7 @@ pub fn home<'f>(fleet: &'f Fleet, commit: &Commit) -> Option<&'f RepositoryName>
         .collect();
     having.dedup();
     match having.as_slice() {
-        [one] => Some(one),
+        [only] => Some(only),
         _ => None,
     }
 }

@@ -30,7 +30,7 @@ fn commits(commits: &Commits) -> Vec<RepositoryCommit> {
 /// Without the digest of what is declared.
 fn of_repositories(commits: &Commits) -> Vec<RepositoryCommit> {
     let mut all = self::commits(commits);
-    all.retain(|one| !one.is_fleet_file());
+    all.retain(|repository| !repository.is_fleet_file());
     all
 }
 
@@ -238,12 +238,12 @@ pub(super) fn pin(cluster: &str, pin: &Pin) -> flotilla_status::Pin {
     }
 }
 
-pub(super) fn quarantine(one: &Quarantine) -> flotilla_status::Quarantine {
+pub(super) fn quarantine(from: &Quarantine) -> flotilla_status::Quarantine {
     flotilla_status::Quarantine {
-        commits: commits(&one.commits),
-        rollout: one.rollout.clone(),
-        reason: one.reason.clone(),
-        at: Some(one.at),
+        commits: commits(&from.commits),
+        rollout: from.rollout.clone(),
+        reason: from.reason.clone(),
+        at: Some(from.at),
     }
 }
 
@@ -290,8 +290,8 @@ fn good(
             return Some(doubt.clone());
         }
         let mut seen = state.seen.iter().rev();
-        let seen = seen.find(|one| (&one.repository, &one.commit) == (repository, commit));
-        seen.map(|one| one.doubt.clone())
+        let seen = seen.find(|seen| (&seen.repository, &seen.commit) == (repository, commit));
+        seen.map(|seen| seen.doubt.clone())
     };
     let of_one = |good: &crate::fleet::Good| flotilla_status::Good {
         commits: of_repositories(&good.commits),
@@ -332,11 +332,11 @@ mod tests {
 
     #[test]
     fn the_hub_and_its_operators_call_a_rollouts_state_the_same() {
-        for one in State::ALL {
-            assert_eq!(state(one).as_str(), one.as_str());
-            assert_eq!(state(one).is_over(), one.is_over());
+        for variant in State::ALL {
+            assert_eq!(state(variant).as_str(), variant.as_str());
+            assert_eq!(state(variant).is_over(), variant.is_over());
         }
-        for one in [
+        for variant in [
             Phase::Waiting,
             Phase::Pinned,
             Phase::Suspended,
@@ -346,7 +346,7 @@ mod tests {
             Phase::Done,
             Phase::Failed,
         ] {
-            assert_eq!(phase(one).as_str(), one.as_str());
+            assert_eq!(phase(variant).as_str(), variant.as_str());
         }
     }
 }

@@ -9,7 +9,9 @@ use flotilla_status::StepState;
 
 use super::*;
 use crate::fleet::rollout::State;
-use crate::fleet::{Action, ActionError, ClusterRecord, Event, Hello, Scope, SessionId, Subject};
+use crate::fleet::{
+    Action, ActionError, ClusterRecord, Event, Hello, Overriding, Scope, SessionId, Subject,
+};
 use crate::spec;
 
 const FILE: &str = "apiVersion: flotilla.dev/v1alpha1
@@ -80,7 +82,7 @@ fn fleet(reported: &str) -> Fleet {
 #[test]
 fn an_orphan_that_the_file_declares_here_is_not_said_to_be_undeclared() {
     let fleet = fleet("a");
-    let said = |app: &str| {
+    let message = |app: &str| {
         let mut report = ApplicationReport {
             sync: SyncState::Orphaned,
             ..ApplicationReport::default()
@@ -89,8 +91,8 @@ fn an_orphan_that_the_file_declares_here_is_not_said_to_be_undeclared() {
         leaving::say(&fleet, &name(), cluster, &app.parse().unwrap(), &mut report);
         report.message
     };
-    assert!(said("web").contains("declared for this cluster by a revision"));
-    assert!(said("other").starts_with("nobody declares it any more"));
+    assert!(message("web").contains("declared for this cluster by a revision"));
+    assert!(message("other").starts_with("nobody declares it any more"));
 }
 
 #[test]
@@ -136,18 +138,22 @@ fn explain_walks_the_whole_chain() {
 fn filters_join_by_and() {
     let fleet = fleet("b");
     let name: ClusterName = "c".parse().unwrap();
-    let matches = |wanted: Wanted| Filter::parse(wanted).unwrap().matches(&fleet, &name, at(4));
+    let matches = |requested: Requested| {
+        Filter::parse(requested)
+            .unwrap()
+            .matches(&fleet, &name, at(4))
+    };
     let environments = vec!["prod".to_owned()];
-    assert!(matches(Wanted {
+    assert!(matches(Requested {
         environments,
         not_ready: true,
         ..Default::default()
     }));
-    assert!(!matches(Wanted {
+    assert!(!matches(Requested {
         environments: vec!["dev".into()],
         ..Default::default()
     }));
-    assert!(!matches(Wanted {
+    assert!(!matches(Requested {
         selector: "region".into(),
         ..Default::default()
     }));
@@ -167,7 +173,7 @@ applications: [{name: web, repository: fleet, path: web}]
 /// A fleet whose only cluster has got nothing yet, since nobody approved.
 fn waiting() -> Fleet {
     let mut fleet = connected(GATED);
-    fleet.settle(at(2));
+    fleet.advance(at(2));
     fleet
 }
 
@@ -179,7 +185,7 @@ fn approve(fleet: &mut Fleet, scope: Scope, second: i64) -> Result<(), ActionErr
         scope,
     };
     fleet.act(&action, "bob", "fine", at(second))?;
-    fleet.settle(at(second));
+    fleet.advance(at(second));
     Ok(())
 }
 
@@ -202,8 +208,8 @@ fn steps(fleet: &Fleet, subject: &str, step: &str, second: i64) -> Vec<(StepStat
     explain(fleet, subject, at(second))
         .unwrap()
         .into_iter()
-        .filter(|one| one.step.as_str() == step)
-        .map(|one| (one.state, one.text))
+        .filter(|found| found.step.as_str() == step)
+        .map(|step| (step.state, step.text))
         .collect()
 }
 
@@ -273,7 +279,7 @@ fn what_cannot_be_steered_is_not_said_to_be() {
         assert!(text.contains("flotilla pin --env prod"), "{text}");
     }
     let pin = |cluster: &str| Action::Pin {
-        admin: true,
+        overriding: Overriding::Allowed,
         subject: Subject::Cluster(cluster.parse().unwrap()),
         commit: None,
         repository: None,
@@ -321,24 +327,24 @@ fn explain_tells_a_local_freeze_and_keeps_health_apart_from_sync() {
 #[test]
 fn an_answer_about_what_is_not_there_says_so() {
     let fleet = fleet("a");
-    let unknown = |wanted: Wanted| Filter::parse(wanted).unwrap().unknown(&fleet);
+    let unknown = |requested: Requested| Filter::parse(requested).unwrap().unknown(&fleet);
     let of = |name: &str| vec![name.to_owned()];
-    assert_eq!(unknown(Wanted::default()), None);
-    let filter = Wanted {
+    assert_eq!(unknown(Requested::default()), None);
+    let filter = Requested {
         environments: of("prd"),
-        ..Wanted::default()
+        ..Requested::default()
     };
     let text = "there is no environment prd; did you mean prod?";
     assert_eq!(unknown(filter).as_deref(), Some(text));
-    let filter = Wanted {
+    let filter = Requested {
         applications: of("wbe"),
-        ..Wanted::default()
+        ..Requested::default()
     };
     let text = "there is no application wbe; did you mean web?";
     assert_eq!(unknown(filter).as_deref(), Some(text));
-    let filter = Wanted {
+    let filter = Requested {
         clusters: of("c"),
-        ..Wanted::default()
+        ..Requested::default()
     };
     assert_eq!(unknown(filter), None);
 }
@@ -351,7 +357,7 @@ fn an_override_after_a_failure_tries_the_commit_again() {
     fleet
         .act(&Action::Abort(prod.clone()), "ada", "crashes", at(4))
         .unwrap();
-    fleet.settle(at(4));
+    fleet.advance(at(4));
     let held = environments(&fleet, at(5)).remove(0);
     assert_eq!(held.quarantined[0].reason, "aborted by ada: crashes");
     assert!(held.hold.is_some(), "no automatic promotion, too");
@@ -403,7 +409,7 @@ fn a_retry_is_judged_by_what_is_reported_after_it() {
         let digest = Digest::of(format!("{second}").as_bytes());
         let event = Event::Reported(name.clone(), SessionId(2), report, digest);
         fleet.step(event, at(second));
-        fleet.settle(at(second));
+        fleet.advance(at(second));
     };
     let state = |fleet: &Fleet| fleet.rollouts()[&prod].state;
     say(&mut fleet, Health::Failed, 5);
@@ -411,7 +417,7 @@ fn a_retry_is_judged_by_what_is_reported_after_it() {
     fleet
         .act(&Action::Retry(prod.clone()), "ada", "", at(8))
         .unwrap();
-    fleet.settle(at(8));
+    fleet.advance(at(8));
     assert_eq!(state(&fleet), State::Running, "the old word does not count");
     say(&mut fleet, Health::Failed, 9);
     assert_eq!(state(&fleet), State::Halted, "the new one does");

@@ -21,17 +21,17 @@ pub struct Move {
 /// # Errors
 /// Of the move that failed, where it would have gone; or the directory that cannot be synced, when all are made.
 pub fn move_all(moves: &[Move]) -> Result<(), (PathBuf, Error)> {
-    for (at, one) in moves.iter().enumerate() {
-        if let Err(error) = std::fs::rename(&one.from, &one.to) {
+    for (at, step) in moves.iter().enumerate() {
+        if let Err(error) = std::fs::rename(&step.from, &step.to) {
             for made in moves.iter().take(at).rev() {
                 // The first error is the one that helps.
                 let _ = std::fs::rename(&made.to, &made.from);
             }
-            return Err((one.to.clone(), error));
+            return Err((step.to.clone(), error));
         }
     }
     let mut directories: BTreeSet<&Path> = BTreeSet::new();
-    for path in moves.iter().flat_map(|one| [&one.from, &one.to]) {
+    for path in moves.iter().flat_map(|step| [&step.from, &step.to]) {
         directories.insert(directory_of(path).map_err(|error| (path.clone(), error))?);
     }
     for directory in directories {

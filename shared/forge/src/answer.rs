@@ -160,7 +160,7 @@ impl Answer {
                 Value::Array(all) => all
                     .iter()
                     .take(3)
-                    .map(|one| one.get("message").map_or_else(|| text(one), text))
+                    .map(|entry| entry.get("message").map_or_else(|| text(entry), text))
                     .collect::<Vec<_>>()
                     .join("; "),
                 other => text(other),
@@ -172,6 +172,17 @@ impl Answer {
             None => first,
         };
         plain_line(&whole, 300)
+    }
+
+    /// The body as JSON of a form, turned into what it stands for.
+    pub(crate) fn json_as<F: DeserializeOwned, T: From<F>>(&self) -> Result<T, Error> {
+        self.json::<F>().map(T::from)
+    }
+
+    /// The body as a JSON list of a form, each turned into what it stands for.
+    pub(crate) fn list_as<F: DeserializeOwned, T: From<F>>(&self) -> Result<Vec<T>, Error> {
+        let all: Vec<F> = self.json()?;
+        Ok(all.into_iter().map(T::from).collect())
     }
 
     /// The body as JSON of a form.
@@ -215,12 +226,12 @@ mod tests {
         let judged = |status, headers: &[(&str, &str)], body: &str| {
             answer(status, headers, body).judge().unwrap_err()
         };
-        let said = r#"{"message":"no"}"#;
-        assert_eq!(judged(401, &[], said), Error::Unauthorized("no".into()));
-        assert_eq!(judged(403, &[], said), Error::Forbidden("no".into()));
-        assert_eq!(judged(404, &[], said), Error::NotFound("no".into()));
-        assert_eq!(judged(409, &[], said), Error::Conflict("no".into()));
-        assert_eq!(judged(405, &[], said), Error::Conflict("no".into()));
+        let refusal = r#"{"message":"no"}"#;
+        assert_eq!(judged(401, &[], refusal), Error::Unauthorized("no".into()));
+        assert_eq!(judged(403, &[], refusal), Error::Forbidden("no".into()));
+        assert_eq!(judged(404, &[], refusal), Error::NotFound("no".into()));
+        assert_eq!(judged(409, &[], refusal), Error::Conflict("no".into()));
+        assert_eq!(judged(405, &[], refusal), Error::Conflict("no".into()));
         assert_eq!(
             judged(302, &[("location", "https://evil")], ""),
             Error::Redirected("evil".into())
@@ -293,16 +304,16 @@ mod tests {
                 "{location}"
             );
         }
-        let said = Error::Redirected("git.example.org/a".to_owned()).to_string();
+        let message = Error::Redirected("git.example.org/a".to_owned()).to_string();
         assert!(
-            said.contains("another place (git.example.org/a), and"),
-            "{said}"
+            message.contains("another place (git.example.org/a), and"),
+            "{message}"
         );
     }
 
     #[test]
     fn what_a_forge_says_is_one_plain_line() {
-        for (body, want) in [
+        for (body, expected) in [
             (r#"{"message":"a\u001b[31m\nb"}"#, "a [31m b"),
             (r#"{"message":{"base":["x"]}}"#, r#"{"base":["x"]}"#),
             (r#"{"error":"invalid_token"}"#, "invalid_token"),
@@ -310,7 +321,7 @@ mod tests {
             ("<html>no</html>", ""),
             ("", ""),
         ] {
-            assert_eq!(answer(400, &[], body).failure_text(), want, "{body}");
+            assert_eq!(answer(400, &[], body).failure_text(), expected, "{body}");
         }
         let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(100_000));
         assert_eq!(answer(400, &[], &long).failure_text().len(), 300);

@@ -40,7 +40,7 @@ impl Right {
 #[must_use]
 pub fn given_by<'l>(all: &'l [Labelling], label: &str) -> Option<&'l str> {
     let mut own = all.iter().rev();
-    let last = own.find(|one| one.label == label)?;
+    let last = own.find(|event| event.label == label)?;
     last.given.then_some(last.by.as_str())
 }
 
@@ -50,16 +50,16 @@ mod tests {
 
     #[test]
     fn the_last_word_on_a_label_counts() {
-        let one = |label: &str, by: &str, given| Labelling {
+        let labelling = |label: &str, by: &str, given| Labelling {
             label: label.to_owned(),
             by: by.to_owned(),
             given,
         };
         let all = [
-            one("plan", "ann", true),
-            one("plan", "bob", false),
-            one("plan", "eve", true),
-            one("docs", "joe", true),
+            labelling("plan", "ann", true),
+            labelling("plan", "bob", false),
+            labelling("plan", "eve", true),
+            labelling("docs", "joe", true),
         ];
         assert_eq!(given_by(&all, "plan"), Some("eve"));
         assert_eq!(given_by(&all[..2], "plan"), None, "it was taken away");

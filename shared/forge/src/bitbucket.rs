@@ -2,7 +2,7 @@
 
 pub(crate) mod asking;
 
-use flotilla_shared::revision::{BranchName, Commit};
+use flotilla_shared::revision::Commit;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::answer::Answer;
 use crate::error::Error;
 use crate::place::{Repository, segment};
 use crate::pull::{Approval, Check, Comment, NewPull, Page, PullRequest};
-use crate::request::{Call, Method, done};
+use crate::request::{Call, Method, call, done, get};
 use crate::status::{CommitStatus, State};
 use crate::text::{cut, line};
 
@@ -20,18 +20,6 @@ const PAGE: usize = 50;
 const KEY: usize = 40;
 /// Longest description of a status.
 const DESCRIPTION: usize = 255;
-
-fn call<T>(
-    at: &Repository,
-    name: &'static str,
-    method: Method,
-    rest: &str,
-    body: Option<Value>,
-    read: fn(&Answer) -> Result<T, Error>,
-) -> Call<T> {
-    let url = at.below("repositories", rest);
-    Call::new(at, name, method, url, body, read)
-}
 
 #[derive(Deserialize)]
 struct User {
@@ -130,8 +118,8 @@ struct Pull {
 
 impl From<Pull> for PullRequest {
     fn from(pull: Pull) -> Self {
-        let name = |end: &End| end.repository.as_ref().map(|one| one.full_name.clone());
-        let branch = |end: &End| end.branch.as_ref().map(|one| one.name.clone());
+        let name = |end: &End| end.repository.as_ref().map(|repo| repo.full_name.clone());
+        let branch = |end: &End| end.branch.as_ref().map(|branch| branch.name.clone());
         let link = pull.links.and_then(|links| links.html);
         let body = pull.description.or(pull.summary.map(|text| text.raw));
         Self {
@@ -150,13 +138,13 @@ impl From<Pull> for PullRequest {
             mergeable: None,
             author: pull.author.map(User::name).unwrap_or_default(),
             labels: Vec::new(),
-            reviewers: pull.reviewers.into_iter().map(|one| one.uuid).collect(),
+            reviewers: pull.reviewers.into_iter().map(|user| user.uuid).collect(),
         }
     }
 }
 
 fn read_pull(answer: &Answer) -> Result<PullRequest, Error> {
-    answer.json::<Pull>().map(PullRequest::from)
+    answer.json_as::<Pull, PullRequest>()
 }
 
 /// A key of at most forty characters: a longer context keeps its beginning and is told from others by a
@@ -196,19 +184,15 @@ pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus
     call(at, "setStatus", Method::Post, &rest, Some(body), done)
 }
 
-pub(crate) fn find_pulls(
-    at: &Repository,
-    head: &BranchName,
-    base: &BranchName,
-) -> Call<Vec<PullRequest>> {
-    let quoted = |branch: &BranchName| format!("\"{}\"", branch.as_str().replace('"', "\\\""));
+pub(crate) fn find_pulls(at: &Repository, head: &str, base: &str) -> Call<Vec<PullRequest>> {
+    let quoted = |branch: &str| format!("\"{}\"", branch.replace('"', "\\\""));
     let query = format!(
         "state=\"OPEN\" AND source.branch.name={} AND destination.branch.name={}",
         quoted(head),
         quoted(base)
     );
     let rest = format!("/pullrequests?pagelen={PAGE}&q={}", segment(&query));
-    call(at, "findPulls", Method::Get, &rest, None, |answer| {
+    get(at, "findPulls", &rest, |answer| {
         let all: Paged<Pull> = answer.json()?;
         Ok(all.values.into_iter().map(PullRequest::from).collect())
     })
@@ -216,7 +200,7 @@ pub(crate) fn find_pulls(
 
 pub(crate) fn pull(at: &Repository, number: u64) -> Call<PullRequest> {
     let rest = format!("/pullrequests/{number}");
-    call(at, "readPull", Method::Get, &rest, None, read_pull)
+    get(at, "readPull", &rest, read_pull)
 }
 
 pub(crate) fn create_pull(at: &Repository, new: &NewPull) -> Call<PullRequest> {
@@ -234,8 +218,7 @@ pub(crate) fn create_pull(at: &Repository, new: &NewPull) -> Call<PullRequest> {
 pub(crate) fn update_pull(
     at: &Repository,
     pull: &PullRequest,
-    title: &str,
-    text: &str,
+    (title, text): (&str, &str),
 ) -> Call<PullRequest> {
     let rest = format!("/pullrequests/{}", pull.number);
     let ids = pull.reviewers.iter().filter(|id| !id.is_empty());
@@ -245,30 +228,30 @@ pub(crate) fn update_pull(
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct Note {
     id: u64,
     content: Option<Text>,
     user: Option<User>,
 }
 
-impl From<Said> for Comment {
-    fn from(said: Said) -> Self {
+impl From<Note> for Comment {
+    fn from(note: Note) -> Self {
         Self {
-            id: said.id,
-            body: said.content.map(|text| text.raw).unwrap_or_default(),
-            author: said.user.map(User::name).unwrap_or_default(),
+            id: note.id,
+            body: note.content.map(|text| text.raw).unwrap_or_default(),
+            author: note.user.map(User::name).unwrap_or_default(),
         }
     }
 }
 
 fn read_comment(answer: &Answer) -> Result<Comment, Error> {
-    answer.json::<Said>().map(Comment::from)
+    answer.json_as::<Note, Comment>()
 }
 
 pub(crate) fn comments(at: &Repository, number: u64, page: u32) -> Call<Page<Comment>> {
     let rest = format!("/pullrequests/{number}/comments?pagelen={PAGE}&page={page}");
-    call(at, "readComments", Method::Get, &rest, None, |answer| {
-        let all: Paged<Said> = answer.json()?;
+    get(at, "readComments", &rest, |answer| {
+        let all: Paged<Note> = answer.json()?;
         Ok(Page {
             more: all.next.is_some(),
             items: all.values.into_iter().map(Comment::from).collect(),
@@ -282,13 +265,8 @@ pub(crate) fn create_comment(at: &Repository, number: u64, text: &str) -> Call<C
     call(at, "createComment", Method::Post, &rest, body, read_comment)
 }
 
-pub(crate) fn update_comment(
-    at: &Repository,
-    number: u64,
-    comment: u64,
-    text: &str,
-) -> Call<Comment> {
-    let rest = format!("/pullrequests/{number}/comments/{comment}");
+pub(crate) fn update_comment(at: &Repository, number: u64, id: u64, text: &str) -> Call<Comment> {
+    let rest = format!("/pullrequests/{number}/comments/{id}");
     let body = Some(json!({"content": {"raw": text}}));
     call(at, "updateComment", Method::Put, &rest, body, read_comment)
 }
@@ -307,11 +285,14 @@ pub(crate) fn merge(at: &Repository, number: u64) -> Call<()> {
 
 pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
     let rest = format!("/pullrequests/{number}");
-    call(at, "readApprovals", Method::Get, &rest, None, |answer| {
+    get(at, "readApprovals", &rest, |answer| {
         let pull: Pull = answer.json()?;
-        let approved = pull.participants.into_iter().filter(|one| one.approved);
+        let approved = pull
+            .participants
+            .into_iter()
+            .filter(|participant| participant.approved);
         Ok(approved
-            .filter_map(|one| one.user)
+            .filter_map(|participant| participant.user)
             .map(|user| Approval {
                 by: user.name(),
                 commit: String::new(),
@@ -322,20 +303,20 @@ pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
 
 pub(crate) fn checks(at: &Repository, commit: &Commit) -> Call<Page<Check>> {
     #[derive(Deserialize)]
-    struct One {
+    struct Status {
         #[serde(default)]
         key: String,
         state: String,
     }
     let rest = format!("/commit/{commit}/statuses?pagelen={PAGE}");
-    call(at, "readStatuses", Method::Get, &rest, None, |answer| {
-        let all: Paged<One> = answer.json()?;
+    get(at, "readStatuses", &rest, |answer| {
+        let all: Paged<Status> = answer.json()?;
         if all.next.is_some() {
             return Err(Error::Unreadable(format!("more than {PAGE} statuses")));
         }
-        Ok(Page::only(all.values.into_iter().map(|one| Check {
-            name: one.key,
-            state: match one.state.as_str() {
+        Ok(Page::only(all.values.into_iter().map(|status| Check {
+            name: status.key,
+            state: match status.state.as_str() {
                 "SUCCESSFUL" => State::Success,
                 "INPROGRESS" => State::Pending,
                 _ => State::Failure,

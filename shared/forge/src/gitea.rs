@@ -5,58 +5,23 @@ pub(crate) mod asking;
 
 use flotilla_shared::revision::{BranchName, Commit};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::answer::Answer;
 use crate::error::Error;
-use crate::github::standing;
+use crate::github_api::{
+    End, Named, Note, User, login, new_pull, standing, state_of, state_word, whole,
+};
 use crate::place::{Repository, segment};
 use crate::pull::{Approval, Check, Comment, NewPull, Page, PullRequest, Required};
-use crate::request::{Call, Method, done};
-use crate::status::{CommitStatus, State};
+use crate::request::{Call, Method, call, done, get};
+use crate::status::CommitStatus;
 use crate::text::line;
 
 /// Entries of one page; more than fifty are cut by the server's own settings.
 const PAGE: usize = 50;
 /// Longest description of a status.
 const DESCRIPTION: usize = 255;
-
-fn call<T>(
-    at: &Repository,
-    name: &'static str,
-    method: Method,
-    rest: &str,
-    body: Option<Value>,
-    read: fn(&Answer) -> Result<T, Error>,
-) -> Call<T> {
-    Call::new(at, name, method, at.below("repos", rest), body, read)
-}
-
-#[derive(Deserialize)]
-struct User {
-    #[serde(default)]
-    login: String,
-}
-
-fn login(user: Option<User>) -> String {
-    user.map(|user| user.login).unwrap_or_default()
-}
-
-#[derive(Deserialize)]
-struct Named {
-    #[serde(default)]
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct End {
-    #[serde(default, rename = "ref")]
-    branch: String,
-    #[serde(default)]
-    sha: String,
-    #[serde(default)]
-    repo_id: i64,
-}
 
 #[derive(Deserialize)]
 struct Pull {
@@ -103,18 +68,13 @@ impl From<Pull> for PullRequest {
     }
 }
 
-fn read_pull(answer: &Answer) -> Result<PullRequest, Error> {
-    answer.json::<Pull>().map(PullRequest::from)
+pub(crate) fn read_pull(answer: &Answer) -> Result<PullRequest, Error> {
+    answer.json_as::<Pull, PullRequest>()
 }
 
 pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus) -> Call<()> {
-    let state = match status.state {
-        State::Pending => "pending",
-        State::Success => "success",
-        State::Failure => "failure",
-    };
     let body = json!({
-        "state": state,
+        "state": state_word(status.state),
         "context": status.context,
         "description": line(&status.description, DESCRIPTION),
         "target_url": status.link,
@@ -124,17 +84,9 @@ pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus
 }
 
 /// The one that is open between two branches; there is at most one.
-pub(crate) fn find_pulls(
-    at: &Repository,
-    head: &BranchName,
-    base: &BranchName,
-) -> Call<Vec<PullRequest>> {
-    let rest = format!(
-        "/pulls/{}/{}",
-        segment(base.as_str()),
-        segment(head.as_str())
-    );
-    let find = call(at, "findPulls", Method::Get, &rest, None, |answer| {
+pub(crate) fn find_pulls(at: &Repository, head: &str, base: &str) -> Call<Vec<PullRequest>> {
+    let rest = format!("/pulls/{}/{}", segment(base), segment(head));
+    let find = get(at, "findPulls", &rest, |answer| {
         if answer.status == 404 {
             return Ok(Vec::new());
         }
@@ -144,97 +96,18 @@ pub(crate) fn find_pulls(
     find.or_when(|answer| answer.status == 404)
 }
 
-pub(crate) fn pull(at: &Repository, number: u64) -> Call<PullRequest> {
-    let rest = format!("/pulls/{number}");
-    call(at, "readPull", Method::Get, &rest, None, read_pull)
-}
-
 pub(crate) fn create_pull(at: &Repository, new: &NewPull) -> Call<PullRequest> {
-    let body = json!({
-        "title": new.title,
-        "head": new.head,
-        "base": new.base,
-        "body": new.body,
-    });
-    call(
-        at,
-        "createPull",
-        Method::Post,
-        "/pulls",
-        Some(body),
-        read_pull,
-    )
-}
-
-pub(crate) fn update_pull(
-    at: &Repository,
-    number: u64,
-    title: &str,
-    text: &str,
-) -> Call<PullRequest> {
-    let rest = format!("/pulls/{number}");
-    let body = json!({"title": title, "body": text});
-    call(
-        at,
-        "updatePull",
-        Method::Patch,
-        &rest,
-        Some(body),
-        read_pull,
-    )
-}
-
-#[derive(Deserialize)]
-struct Said {
-    id: u64,
-    #[serde(default)]
-    body: String,
-    user: Option<User>,
-}
-
-impl From<Said> for Comment {
-    fn from(said: Said) -> Self {
-        Self {
-            id: said.id,
-            body: said.body,
-            author: login(said.user),
-        }
-    }
-}
-
-fn read_comment(answer: &Answer) -> Result<Comment, Error> {
-    answer.json::<Said>().map(Comment::from)
+    let body = Some(new_pull(new));
+    call(at, "createPull", Method::Post, "/pulls", body, read_pull)
 }
 
 /// All at once: the API has no pages here.
 pub(crate) fn comments(at: &Repository, number: u64) -> Call<Page<Comment>> {
     let rest = format!("/issues/{number}/comments");
-    call(at, "readComments", Method::Get, &rest, None, |answer| {
-        let all: Vec<Said> = answer.json()?;
-        Ok(Page {
-            more: false,
-            items: all.into_iter().map(Comment::from).collect(),
-        })
+    get(at, "readComments", &rest, |answer| {
+        let comments: Vec<Comment> = answer.list_as::<Note, _>()?;
+        Ok(Page::only(comments.into_iter()))
     })
-}
-
-pub(crate) fn create_comment(at: &Repository, number: u64, text: &str) -> Call<Comment> {
-    let rest = format!("/issues/{number}/comments");
-    let body = Some(json!({"body": text}));
-    call(at, "createComment", Method::Post, &rest, body, read_comment)
-}
-
-pub(crate) fn update_comment(at: &Repository, comment: u64, text: &str) -> Call<Comment> {
-    let rest = format!("/issues/comments/{comment}");
-    let body = Some(json!({"body": text}));
-    call(
-        at,
-        "updateComment",
-        Method::Patch,
-        &rest,
-        body,
-        read_comment,
-    )
 }
 
 pub(crate) fn merge(at: &Repository, number: u64, head: &Commit) -> Call<()> {
@@ -261,7 +134,7 @@ pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
         commit_id: String,
     }
     let rest = format!("/pulls/{number}/reviews?limit={PAGE}");
-    call(at, "readApprovals", Method::Get, &rest, None, |answer| {
+    get(at, "readApprovals", &rest, |answer| {
         let all: Vec<Review> = answer.json()?;
         if answer.total().is_some_and(|total| total > all.len()) {
             // The newest are on a later page, and one of them may take an older one back.
@@ -294,7 +167,7 @@ pub(crate) fn required(at: &Repository, branch: &BranchName) -> Call<Required> {
         dismiss_stale_approvals: bool,
     }
     let rest = format!("/branch_protections/{}", segment(branch.as_str()));
-    let read = call(at, "readRules", Method::Get, &rest, None, |answer| {
+    let read = get(at, "readRules", &rest, |answer| {
         if answer.status == 404 {
             return Ok(Required::default());
         }
@@ -316,34 +189,23 @@ pub(crate) fn required(at: &Repository, branch: &BranchName) -> Call<Required> {
 pub(crate) fn checks(at: &Repository, commit: &Commit) -> Call<Page<Check>> {
     #[derive(Deserialize)]
     struct Combined {
-        statuses: Option<Vec<One>>,
+        statuses: Option<Vec<Status>>,
         #[serde(default)]
         total_count: usize,
     }
     #[derive(Deserialize)]
-    struct One {
+    struct Status {
         context: String,
         status: String,
     }
     let rest = format!("/commits/{commit}/status?limit={PAGE}");
-    call(at, "readStatuses", Method::Get, &rest, None, |answer| {
+    get(at, "readStatuses", &rest, |answer| {
         let all: Combined = answer.json()?;
         let statuses = all.statuses.unwrap_or_default();
-        if all.total_count > statuses.len() {
-            let text = format!(
-                "{} checks, of which {} were shown",
-                all.total_count,
-                statuses.len()
-            );
-            return Err(Error::Unreadable(text));
-        }
-        Ok(Page::only(statuses.into_iter().map(|one| Check {
-            name: one.context,
-            state: match one.status.as_str() {
-                "success" => State::Success,
-                "pending" => State::Pending,
-                _ => State::Failure,
-            },
+        whole(all.total_count, statuses.len())?;
+        Ok(Page::only(statuses.into_iter().map(|status| Check {
+            name: status.context,
+            state: state_of(&status.status),
         })))
     })
 }

@@ -11,9 +11,12 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::app::AppToken;
 use crate::error::Error;
+use crate::github_api::{
+    End, Named, Note, User, login, new_pull, page_of, standing, state_of, state_word, whole,
+};
 use crate::place::{Repository, path, segment};
 use crate::pull::{Approval, Check, Comment, NewPull, Page, PullRequest, Required};
-use crate::request::{Call, Method, Secret, done};
+use crate::request::{Call, Method, Secret, call, done, get};
 use crate::status::{CommitStatus, State};
 use crate::text::line;
 
@@ -21,48 +24,6 @@ use crate::text::line;
 const PAGE: usize = 100;
 /// Longest description of a status.
 const DESCRIPTION: usize = 140;
-
-fn call<T>(
-    at: &Repository,
-    name: &'static str,
-    method: Method,
-    rest: &str,
-    body: Option<Value>,
-    read: fn(&Answer) -> Result<T, Error>,
-) -> Call<T> {
-    Call::new(at, name, method, at.below("repos", rest), body, read)
-}
-
-#[derive(Deserialize)]
-struct User {
-    #[serde(default)]
-    login: String,
-}
-
-fn login(user: Option<User>) -> String {
-    user.map(|user| user.login).unwrap_or_default()
-}
-
-#[derive(Deserialize)]
-struct Named {
-    #[serde(default)]
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct End {
-    #[serde(default, rename = "ref")]
-    branch: String,
-    #[serde(default)]
-    sha: String,
-    repo: Option<Repo>,
-}
-
-#[derive(Deserialize)]
-struct Repo {
-    #[serde(default)]
-    full_name: String,
-}
 
 #[derive(Deserialize)]
 struct Pull {
@@ -108,18 +69,13 @@ impl From<Pull> for PullRequest {
     }
 }
 
-fn read_pull(answer: &Answer) -> Result<PullRequest, Error> {
-    answer.json::<Pull>().map(PullRequest::from)
+pub(crate) fn read_pull(answer: &Answer) -> Result<PullRequest, Error> {
+    answer.json_as::<Pull, PullRequest>()
 }
 
 pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus) -> Call<()> {
-    let state = match status.state {
-        State::Pending => "pending",
-        State::Success => "success",
-        State::Failure => "failure",
-    };
     let mut body = json!({
-        "state": state,
+        "state": state_word(status.state),
         "context": status.context,
         "description": line(&status.description, DESCRIPTION),
     });
@@ -130,113 +86,28 @@ pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus
     call(at, "setStatus", Method::Post, &rest, Some(body), done)
 }
 
-pub(crate) fn find_pulls(
-    at: &Repository,
-    head: &BranchName,
-    base: &BranchName,
-) -> Call<Vec<PullRequest>> {
+pub(crate) fn find_pulls(at: &Repository, head: &str, base: &str) -> Call<Vec<PullRequest>> {
     let rest = format!(
         "/pulls?state=open&per_page={PAGE}&head={}%3A{}&base={}",
         segment(at.owner()),
-        segment(head.as_str()),
-        segment(base.as_str())
+        segment(head),
+        segment(base)
     );
-    call(at, "findPulls", Method::Get, &rest, None, |answer| {
-        let all: Vec<Pull> = answer.json()?;
-        Ok(all.into_iter().map(PullRequest::from).collect())
-    })
-}
-
-pub(crate) fn pull(at: &Repository, number: u64) -> Call<PullRequest> {
-    let rest = format!("/pulls/{number}");
-    call(at, "readPull", Method::Get, &rest, None, read_pull)
+    get(at, "findPulls", &rest, Answer::list_as::<Pull, _>)
 }
 
 pub(crate) fn create_pull(at: &Repository, new: &NewPull) -> Call<PullRequest> {
-    let body = json!({
-        "title": new.title,
-        "head": new.head,
-        "base": new.base,
-        "body": new.body,
-        "maintainer_can_modify": false,
-    });
-    call(
-        at,
-        "createPull",
-        Method::Post,
-        "/pulls",
-        Some(body),
-        read_pull,
-    )
-}
-
-pub(crate) fn update_pull(
-    at: &Repository,
-    number: u64,
-    title: &str,
-    text: &str,
-) -> Call<PullRequest> {
-    let rest = format!("/pulls/{number}");
-    let body = json!({"title": title, "body": text});
-    call(
-        at,
-        "updatePull",
-        Method::Patch,
-        &rest,
-        Some(body),
-        read_pull,
-    )
-}
-
-#[derive(Deserialize)]
-struct Said {
-    id: u64,
-    body: Option<String>,
-    user: Option<User>,
-}
-
-impl From<Said> for Comment {
-    fn from(said: Said) -> Self {
-        Self {
-            id: said.id,
-            body: said.body.unwrap_or_default(),
-            author: login(said.user),
-        }
-    }
-}
-
-fn read_comment(answer: &Answer) -> Result<Comment, Error> {
-    answer.json::<Said>().map(Comment::from)
+    let mut body = new_pull(new);
+    body["maintainer_can_modify"] = json!(false);
+    let (method, rest) = (Method::Post, "/pulls");
+    call(at, "createPull", method, rest, Some(body), read_pull)
 }
 
 pub(crate) fn comments(at: &Repository, number: u64, page: u32) -> Call<Page<Comment>> {
     let rest = format!("/issues/{number}/comments?per_page={PAGE}&page={page}");
-    call(at, "readComments", Method::Get, &rest, None, |answer| {
-        let all: Vec<Said> = answer.json()?;
-        Ok(Page {
-            more: all.len() >= PAGE,
-            items: all.into_iter().map(Comment::from).collect(),
-        })
+    get(at, "readComments", &rest, |answer| {
+        page_of(answer, PAGE, |note: Note| Some(Comment::from(note)))
     })
-}
-
-pub(crate) fn create_comment(at: &Repository, number: u64, text: &str) -> Call<Comment> {
-    let rest = format!("/issues/{number}/comments");
-    let body = Some(json!({"body": text}));
-    call(at, "createComment", Method::Post, &rest, body, read_comment)
-}
-
-pub(crate) fn update_comment(at: &Repository, comment: u64, text: &str) -> Call<Comment> {
-    let rest = format!("/issues/comments/{comment}");
-    let body = Some(json!({"body": text}));
-    call(
-        at,
-        "updateComment",
-        Method::Patch,
-        &rest,
-        body,
-        read_comment,
-    )
 }
 
 /// Never by force: what would not be a fast-forward is refused with 422.
@@ -256,7 +127,7 @@ struct Review {
 
 pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
     let rest = format!("/pulls/{number}/reviews?per_page={PAGE}");
-    call(at, "readApprovals", Method::Get, &rest, None, |answer| {
+    get(at, "readApprovals", &rest, |answer| {
         let all: Vec<Review> = answer.json()?;
         if all.len() >= PAGE {
             // The newest are on a later page, and one of them may take an older one back.
@@ -270,22 +141,6 @@ pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
             (review.state, approval)
         })))
     })
-}
-
-/// What each person said last, where that is an approval; comments change nothing.
-pub(crate) fn standing(reviews: impl Iterator<Item = (String, Approval)>) -> Vec<Approval> {
-    let mut last: Vec<(bool, Approval)> = Vec::new();
-    for (state, approval) in reviews {
-        let approved = match state.as_str() {
-            "APPROVED" => true,
-            "CHANGES_REQUESTED" | "REQUEST_CHANGES" | "DISMISSED" => false,
-            _ => continue,
-        };
-        last.retain(|(_, one)| one.by != approval.by);
-        last.push((approved, approval));
-    }
-    let approved = last.into_iter().filter(|(approved, _)| *approved);
-    approved.map(|(_, approval)| approval).collect()
 }
 
 #[derive(Deserialize)]
@@ -305,7 +160,7 @@ struct Branch {
 /// Rulesets and the older protection of a branch, which both may ask for something.
 pub(crate) fn required(at: &Repository, branch: &BranchName) -> Vec<Call<Required>> {
     let rules = format!("/rules/branches/{}?per_page={PAGE}", path(branch.as_str()));
-    let rules = call(at, "readRules", Method::Get, &rules, None, |answer| {
+    let rules = get(at, "readRules", &rules, |answer| {
         let rules: Vec<Rule> = answer.json()?;
         if rules.len() >= PAGE {
             return Err(Error::Unreadable(format!("{PAGE} rules or more")));
@@ -315,7 +170,7 @@ pub(crate) fn required(at: &Repository, branch: &BranchName) -> Vec<Call<Require
             .fold(Required::default(), |all, rule| all.and(of_rule(rule))))
     });
     let protection = format!("/branches/{}", path(branch.as_str()));
-    let protection = call(at, "readBranch", Method::Get, &protection, None, |answer| {
+    let protection = get(at, "readBranch", &protection, |answer| {
         let branch: Branch = answer.json()?;
         let checks = branch.protection.as_ref().and_then(|protection| {
             let checks = protection.get("required_status_checks")?;
@@ -352,7 +207,7 @@ fn of_rule(rule: &Rule) -> Required {
 /// The texts of a list, or of a member of each entry.
 fn texts(list: Option<&Value>, member: Option<&str>) -> Vec<String> {
     let all = list.and_then(Value::as_array).into_iter().flatten();
-    all.filter_map(|one| member.map_or(Some(one), |name| one.get(name)))
+    all.filter_map(|entry| member.map_or(Some(entry), |name| entry.get(name)))
         .filter_map(Value::as_str)
         .map(ToOwned::to_owned)
         .collect()
@@ -363,11 +218,11 @@ struct Combined {
     #[serde(default)]
     total_count: usize,
     #[serde(default)]
-    statuses: Vec<OneStatus>,
+    statuses: Vec<Status>,
 }
 
 #[derive(Deserialize)]
-struct OneStatus {
+struct Status {
     context: String,
     state: String,
 }
@@ -390,20 +245,16 @@ struct Run {
 /// Statuses and check runs, which are two things there. A list that goes on elsewhere proves nothing.
 pub(crate) fn checks(at: &Repository, commit: &Commit) -> Vec<Call<Page<Check>>> {
     let statuses = format!("/commits/{commit}/status?per_page={PAGE}");
-    let statuses = call(at, "readStatuses", Method::Get, &statuses, None, |answer| {
+    let statuses = get(at, "readStatuses", &statuses, |answer| {
         let all: Combined = answer.json()?;
         whole(all.total_count, all.statuses.len())?;
-        Ok(Page::only(all.statuses.into_iter().map(|one| Check {
-            name: one.context,
-            state: match one.state.as_str() {
-                "success" => State::Success,
-                "pending" => State::Pending,
-                _ => State::Failure,
-            },
+        Ok(Page::only(all.statuses.into_iter().map(|status| Check {
+            name: status.context,
+            state: state_of(&status.state),
         })))
     });
     let runs = format!("/commits/{commit}/check-runs?per_page={PAGE}");
-    let runs = call(at, "readChecks", Method::Get, &runs, None, |answer| {
+    let runs = get(at, "readChecks", &runs, |answer| {
         let all: Runs = answer.json()?;
         whole(all.total_count, all.check_runs.len())?;
         Ok(Page::only(all.check_runs.into_iter().map(|run| Check {
@@ -418,28 +269,14 @@ pub(crate) fn checks(at: &Repository, commit: &Commit) -> Vec<Call<Page<Check>>>
     vec![statuses, runs]
 }
 
-fn whole(count: usize, seen: usize) -> Result<(), Error> {
-    if count > seen {
-        return Err(Error::Unreadable(format!(
-            "{count} checks, of which {seen} were shown"
-        )));
-    }
-    Ok(())
-}
-
 pub(crate) fn installation(at: &Repository) -> Call<u64> {
     #[derive(Deserialize)]
     struct Installation {
         id: u64,
     }
-    call(
-        at,
-        "findInstallation",
-        Method::Get,
-        "/installation",
-        None,
-        |answer| answer.json::<Installation>().map(|found| found.id),
-    )
+    get(at, "findInstallation", "/installation", |answer| {
+        answer.json::<Installation>().map(|found| found.id)
+    })
 }
 
 pub(crate) fn installation_token(at: &Repository, installation: u64) -> Call<AppToken> {

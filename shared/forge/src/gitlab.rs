@@ -2,15 +2,15 @@
 
 pub(crate) mod asking;
 
-use flotilla_shared::revision::{BranchName, Commit};
+use flotilla_shared::revision::Commit;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::answer::Answer;
 use crate::error::Error;
 use crate::place::{Repository, segment};
 use crate::pull::{Approval, Check, Comment, NewPull, Page, PullRequest, Rewrites};
-use crate::request::{Call, Method, done};
+use crate::request::{Call, Method, call, done, get};
 use crate::status::{CommitStatus, State};
 use crate::text::line;
 
@@ -31,19 +31,6 @@ fn page<T>(answer: &Answer, came: usize, items: impl Iterator<Item = T>) -> Page
         items: items.collect(),
         more: answer.has_next_page().unwrap_or(came >= PAGE),
     }
-}
-
-fn call<T>(
-    at: &Repository,
-    name: &'static str,
-    method: Method,
-    rest: &str,
-    body: Option<Value>,
-    read: fn(&Answer) -> Result<T, Error>,
-) -> Call<T> {
-    let project = segment(&at.full_name());
-    let url = format!("{}/projects/{project}{rest}", at.api());
-    Call::new(at, name, method, url, body, read)
 }
 
 #[derive(Deserialize)]
@@ -114,7 +101,7 @@ impl From<Merge> for PullRequest {
 }
 
 fn read_merge(answer: &Answer) -> Result<PullRequest, Error> {
-    answer.json::<Merge>().map(PullRequest::from)
+    answer.json_as::<Merge, PullRequest>()
 }
 
 pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus) -> Call<()> {
@@ -141,25 +128,18 @@ pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus
     })
 }
 
-pub(crate) fn find_pulls(
-    at: &Repository,
-    head: &BranchName,
-    base: &BranchName,
-) -> Call<Vec<PullRequest>> {
+pub(crate) fn find_pulls(at: &Repository, head: &str, base: &str) -> Call<Vec<PullRequest>> {
     let rest = format!(
         "/merge_requests?state=opened&per_page={PAGE}&source_branch={}&target_branch={}",
-        segment(head.as_str()),
-        segment(base.as_str())
+        segment(head),
+        segment(base)
     );
-    call(at, "findPulls", Method::Get, &rest, None, |answer| {
-        let all: Vec<Merge> = answer.json()?;
-        Ok(all.into_iter().map(PullRequest::from).collect())
-    })
+    get(at, "findPulls", &rest, Answer::list_as::<Merge, _>)
 }
 
 pub(crate) fn pull(at: &Repository, number: u64) -> Call<PullRequest> {
     let rest = format!("/merge_requests/{number}?include_diverged_commits_count=true");
-    call(at, "readPull", Method::Get, &rest, None, read_merge)
+    get(at, "readPull", &rest, read_merge)
 }
 
 pub(crate) fn create_pull(at: &Repository, new: &NewPull) -> Call<PullRequest> {
@@ -177,8 +157,7 @@ pub(crate) fn create_pull(at: &Repository, new: &NewPull) -> Call<PullRequest> {
 pub(crate) fn update_pull(
     at: &Repository,
     number: u64,
-    title: &str,
-    text: &str,
+    (title, text): (&str, &str),
 ) -> Call<PullRequest> {
     let rest = format!("/merge_requests/{number}");
     let body = json!({"title": title, "description": text});
@@ -203,12 +182,12 @@ impl From<Note> for Comment {
 }
 
 fn read_note(answer: &Answer) -> Result<Comment, Error> {
-    answer.json::<Note>().map(Comment::from)
+    answer.json_as::<Note, Comment>()
 }
 
 pub(crate) fn comments(at: &Repository, number: u64, part: u32) -> Call<Page<Comment>> {
     let rest = format!("/merge_requests/{number}/notes?sort=asc&per_page={PAGE}&page={part}");
-    call(at, "readComments", Method::Get, &rest, None, |answer| {
+    get(at, "readComments", &rest, |answer| {
         let all: Vec<Note> = answer.json()?;
         let came = all.len();
         Ok(page(answer, came, all.into_iter().map(Comment::from)))
@@ -221,13 +200,8 @@ pub(crate) fn create_comment(at: &Repository, number: u64, text: &str) -> Call<C
     call(at, "createComment", Method::Post, &rest, body, read_note)
 }
 
-pub(crate) fn update_comment(
-    at: &Repository,
-    number: u64,
-    comment: u64,
-    text: &str,
-) -> Call<Comment> {
-    let rest = format!("/merge_requests/{number}/notes/{comment}");
+pub(crate) fn update_comment(at: &Repository, number: u64, id: u64, text: &str) -> Call<Comment> {
+    let rest = format!("/merge_requests/{number}/notes/{id}");
     let body = Some(json!({"body": text}));
     call(at, "updateComment", Method::Put, &rest, body, read_note)
 }
@@ -240,7 +214,7 @@ pub(crate) fn rewrites(at: &Repository) -> Call<Option<Rewrites>> {
         #[serde(default, deserialize_with = "null_is_false")]
         automatic_rebase_enabled: bool,
     }
-    call(at, "readProject", Method::Get, "", None, |answer| {
+    get(at, "readProject", "", |answer| {
         let project: Project = answer.json()?;
         Ok(if project.merge_method.as_deref() != Some("ff") {
             Some(Rewrites::Merges)
@@ -262,8 +236,8 @@ pub(crate) fn merge(at: &Repository, number: u64, head: &Commit) -> Call<()> {
     let merge = call(at, "merge", Method::Put, &rest, body, |answer| {
         // A credential that reads and may not merge hears this, too.
         if answer.status == 401 {
-            let said = answer.failure_text();
-            let text = format!("its user may not merge into the branch ({said})");
+            let reason = answer.failure_text();
+            let text = format!("its user may not merge into the branch ({reason})");
             return Err(Error::Forbidden(text));
         }
         Ok(())
@@ -282,9 +256,9 @@ pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
         user: Option<User>,
     }
     let rest = format!("/merge_requests/{number}/approvals");
-    call(at, "readApprovals", Method::Get, &rest, None, |answer| {
+    get(at, "readApprovals", &rest, |answer| {
         let all: Approvals = answer.json()?;
-        let people = all.approved_by.into_iter().map(|one| username(one.user));
+        let people = all.approved_by.into_iter().map(|by| username(by.user));
         Ok(people
             .filter(|name| !name.is_empty())
             .map(|by| Approval {
@@ -298,20 +272,20 @@ pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
 /// Jobs and statuses of all pipelines of a commit, whichever branch they ran for.
 pub(crate) fn checks(at: &Repository, commit: &Commit, part: u32) -> Call<Page<Check>> {
     #[derive(Deserialize)]
-    struct One {
+    struct Status {
         name: String,
         status: String,
         #[serde(default, deserialize_with = "null_is_false")]
         allow_failure: bool,
     }
     let rest = format!("/repository/commits/{commit}/statuses?per_page={PAGE}&page={part}");
-    call(at, "readStatuses", Method::Get, &rest, None, |answer| {
-        let all: Vec<One> = answer.json()?;
+    get(at, "readStatuses", &rest, |answer| {
+        let all: Vec<Status> = answer.json()?;
         let came = all.len();
-        let counted = all.into_iter().filter(|one| !one.allow_failure);
-        let checks = counted.map(|one| Check {
-            name: one.name,
-            state: match one.status.as_str() {
+        let counted = all.into_iter().filter(|status| !status.allow_failure);
+        let checks = counted.map(|status| Check {
+            name: status.name,
+            state: match status.status.as_str() {
                 "success" | "skipped" => State::Success,
                 "failed" | "canceled" => State::Failure,
                 _ => State::Pending,

@@ -14,6 +14,7 @@ mod bitbucket;
 mod error;
 mod gitea;
 mod github;
+mod github_api;
 mod gitlab;
 mod pace;
 mod place;
@@ -61,6 +62,7 @@ impl Repository {
     /// Open pull requests from one branch of this repository into another.
     #[must_use]
     pub fn find_pulls(&self, head: &BranchName, base: &BranchName) -> Call<Vec<PullRequest>> {
+        let (head, base) = (head.as_str(), base.as_str());
         match self.kind() {
             Kind::Github => github::find_pulls(self, head, base),
             Kind::Gitlab => gitlab::find_pulls(self, head, base),
@@ -98,9 +100,8 @@ impl Repository {
     #[must_use]
     pub fn rights(&self, person: &str) -> Option<Call<Vec<(String, Right)>>> {
         match self.kind() {
-            Kind::Github => Some(github::asking::rights(self, person)),
             Kind::Gitlab => Some(gitlab::asking::rights(self, person)),
-            Kind::Gitea => Some(gitea::asking::rights(self, person)),
+            Kind::Github | Kind::Gitea => Some(github_api::rights(self, person)),
             Kind::Bitbucket => bitbucket::asking::rights(self, person),
         }
     }
@@ -118,9 +119,9 @@ impl Repository {
     #[must_use]
     pub fn pull(&self, number: u64) -> Call<PullRequest> {
         match self.kind() {
-            Kind::Github => github::pull(self, number),
+            Kind::Github => github_api::pull(self, number, github::read_pull),
             Kind::Gitlab => gitlab::pull(self, number),
-            Kind::Gitea => gitea::pull(self, number),
+            Kind::Gitea => github_api::pull(self, number, gitea::read_pull),
             Kind::Bitbucket => bitbucket::pull(self, number),
         }
     }
@@ -140,12 +141,12 @@ impl Repository {
     /// that some forges want back.
     #[must_use]
     pub fn update_pull(&self, pull: &PullRequest, title: &str, body: &str) -> Call<PullRequest> {
-        let number = pull.number;
+        let (number, texts) = (pull.number, (title, body));
         match self.kind() {
-            Kind::Github => github::update_pull(self, number, title, body),
-            Kind::Gitlab => gitlab::update_pull(self, number, title, body),
-            Kind::Gitea => gitea::update_pull(self, number, title, body),
-            Kind::Bitbucket => bitbucket::update_pull(self, pull, title, body),
+            Kind::Github => github_api::update_pull(self, number, texts, github::read_pull),
+            Kind::Gitlab => gitlab::update_pull(self, number, texts),
+            Kind::Gitea => github_api::update_pull(self, number, texts, gitea::read_pull),
+            Kind::Bitbucket => bitbucket::update_pull(self, pull, texts),
         }
     }
 
@@ -164,9 +165,8 @@ impl Repository {
     #[must_use]
     pub fn create_comment(&self, number: u64, body: &str) -> Call<Comment> {
         match self.kind() {
-            Kind::Github => github::create_comment(self, number, body),
             Kind::Gitlab => gitlab::create_comment(self, number, body),
-            Kind::Gitea => gitea::create_comment(self, number, body),
+            Kind::Github | Kind::Gitea => github_api::create_comment(self, number, body),
             Kind::Bitbucket => bitbucket::create_comment(self, number, body),
         }
     }
@@ -175,9 +175,8 @@ impl Repository {
     #[must_use]
     pub fn update_comment(&self, number: u64, comment: u64, body: &str) -> Call<Comment> {
         match self.kind() {
-            Kind::Github => github::update_comment(self, comment, body),
             Kind::Gitlab => gitlab::update_comment(self, number, comment, body),
-            Kind::Gitea => gitea::update_comment(self, comment, body),
+            Kind::Github | Kind::Gitea => github_api::update_comment(self, comment, body),
             Kind::Bitbucket => bitbucket::update_comment(self, number, comment, body),
         }
     }

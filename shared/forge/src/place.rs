@@ -193,10 +193,15 @@ impl Repository {
         format!("{}/{}", self.owner, self.name)
     }
 
-    /// A URL below the repository's own resource, where it is `PREFIX/owner/name`.
-    pub(crate) fn below(&self, prefix: &str, rest: &str) -> String {
+    /// A URL below the repository's own resource.
+    pub(crate) fn below(&self, rest: &str) -> String {
         let (owner, name) = (segment(&self.owner), segment(&self.name));
-        format!("{}/{prefix}/{owner}/{name}{rest}", self.api)
+        let own = match self.kind {
+            Kind::Github | Kind::Gitea => format!("repos/{owner}/{name}"),
+            Kind::Gitlab => format!("projects/{}", segment(&self.full_name())),
+            Kind::Bitbucket => format!("repositories/{owner}/{name}"),
+        };
+        format!("{}/{own}{rest}", self.api)
     }
 }
 
@@ -292,8 +297,8 @@ mod tests {
                 "acme/fleet",
             ),
         ] {
-            let want = Ok((api.to_owned(), name.to_owned()));
-            assert_eq!(at(url, kind), want, "{url}");
+            let expected = Ok((api.to_owned(), name.to_owned()));
+            assert_eq!(at(url, kind), expected, "{url}");
         }
     }
 

@@ -70,9 +70,11 @@ pub fn ready(
     }
     let mut people: Vec<&str> = approvals
         .iter()
-        .filter(|one| one.by != pull.author)
-        .filter(|one| !required.fresh || one.commit.is_empty() || names(&one.commit, commit))
-        .map(|one| one.by.as_str())
+        .filter(|approval| approval.by != pull.author)
+        .filter(|approval| {
+            !required.fresh || approval.commit.is_empty() || names(&approval.commit, commit)
+        })
+        .map(|approval| approval.by.as_str())
         .collect();
     people.sort_unstable();
     people.dedup();

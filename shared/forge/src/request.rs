@@ -122,8 +122,11 @@ pub struct Call<T> {
     pub request: Request,
     /// Which statuses besides 2xx are answers, too.
     also: fn(&Answer) -> bool,
-    read: fn(&Answer) -> Result<T, Error>,
+    read: Read<T>,
 }
+
+/// The way to read an answer.
+pub(crate) type Read<T> = fn(&Answer) -> Result<T, Error>;
 
 impl<T> Call<T> {
     pub(crate) fn new(
@@ -132,7 +135,7 @@ impl<T> Call<T> {
         method: Method,
         url: String,
         body: Option<Value>,
-        read: fn(&Answer) -> Result<T, Error>,
+        read: Read<T>,
     ) -> Self {
         Self {
             name,
@@ -162,6 +165,23 @@ impl<T> Call<T> {
         }
         (self.read)(answer)
     }
+}
+
+/// A call at a path below the repository's own resource.
+pub(crate) fn call<T>(
+    at: &Repository,
+    name: &'static str,
+    method: Method,
+    rest: &str,
+    body: Option<Value>,
+    read: Read<T>,
+) -> Call<T> {
+    Call::new(at, name, method, at.below(rest), body, read)
+}
+
+/// A call that reads at a path below the repository's own resource.
+pub(crate) fn get<T>(at: &Repository, name: &'static str, rest: &str, read: Read<T>) -> Call<T> {
+    call(at, name, Method::Get, rest, None, read)
 }
 
 /// For calls whose answer says no more than that it was done.

@@ -1,6 +1,7 @@
 //! Texts below a forge's limit, in the Markdown that it shows: what matters first, and what does not fit is
 //! counted, never cut silently.
 
+use flotilla_shared::markup::escape;
 use flotilla_shared::report::plain_line;
 
 use crate::place::Kind;
@@ -132,16 +133,7 @@ fn fence(text: &str) -> String {
 }
 
 fn html(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in plain_line(text, 300).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            c => out.push(c),
-        }
-    }
-    out
+    escape(&plain_line(text, 300))
 }
 
 #[cfg(test)]
@@ -165,8 +157,8 @@ mod tests {
             assert!(text.len() <= limit, "{} > {limit}", text.len());
             assert!(text.starts_with(&format!("{mark}\n1 change\n")));
             let shown = text.matches("<details>").count();
-            let said = format!("{} of 100 parts are not shown", 100 - shown);
-            assert_eq!(text.contains(&said), shown < 100, "{limit}");
+            let note = format!("{} of 100 parts are not shown", 100 - shown);
+            assert_eq!(text.contains(&note), shown < 100, "{limit}");
             assert!(!text.contains("<b>") && text.contains("`````diff"));
         }
         let long = "ä".repeat(2_000);

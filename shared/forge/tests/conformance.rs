@@ -78,21 +78,22 @@ impl Description {
         let same = |template: &str| {
             // A reference has slashes of its own there.
             let path = path.replace("/heads/prod", "/heads%2Fprod");
-            let (mut one, mut other) = (template.split('/'), path.split('/'));
+            let (mut expected, mut other) = (template.split('/'), path.split('/'));
             loop {
-                match (one.next(), other.next()) {
+                match (expected.next(), other.next()) {
                     (None, None) => return true,
-                    (Some(one), Some(other)) if one == other || one.starts_with('{') => {}
+                    (Some(expected), Some(other))
+                        if expected == other || expected.starts_with('{') => {}
                     _ => return false,
                 }
             }
         };
-        let path_of = |one: &Value| one["path"].as_str().unwrap().to_owned();
+        let path_of = |entry: &Value| entry["path"].as_str().unwrap().to_owned();
         let all = self.operations.iter().enumerate();
         // Of several the one that leaves least open.
         let (index, operation) = all
-            .filter(|(_, one)| same(&path_of(one)) && one["method"] == *method)
-            .min_by_key(|(_, one)| path_of(one).matches('{').count())
+            .filter(|(_, entry)| same(&path_of(entry)) && entry["method"] == *method)
+            .min_by_key(|(_, entry)| path_of(entry).matches('{').count())
             .unwrap_or_else(|| panic!("{}: {method} {path} is not described", call.name));
         let known = operation["query"].as_array().unwrap();
         for part in query.split('&').filter(|part| !part.is_empty()) {

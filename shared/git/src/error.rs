@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn failures_that_are_known_are_said_in_words() {
         let url = "https://git.example.com/redirect.git".parse().unwrap();
-        for (text, wanted) in [
+        for (text, expected) in [
             (
                 "Didn't find 'application/x-git-upload-pack-advertisement' in 'text/html'",
                 "login page",
@@ -327,8 +327,8 @@ mod tests {
             ),
             ("something new", "something new"),
         ] {
-            let said = Error::transport(&url, text).to_string();
-            assert!(said.contains(wanted), "{text}: {said}");
+            let message = Error::transport(&url, text).to_string();
+            assert!(message.contains(expected), "{text}: {message}");
         }
     }
 
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn an_answer_is_told_with_its_status_and_not_as_a_failure_to_reach() {
         let url: RepositoryUrl = "https://git.example.com/x.git".parse().unwrap();
-        for (kind, status, reason, wanted) in [
+        for (kind, status, reason, expected) in [
             (
                 "ConnectionAborted",
                 "503 Service Unavailable",
@@ -373,7 +373,7 @@ mod tests {
             ),
         ] {
             let error = Error::transport(&url, Recorded(chain(kind, status)));
-            assert_eq!(error.to_string(), wanted);
+            assert_eq!(error.to_string(), expected);
             assert_eq!(error.reason(), reason, "{status}");
         }
         let error = Error::transport(&url, Recorded(chain("Other", "404 Not Found")));
@@ -393,9 +393,9 @@ mod tests {
         let chain =
             "Transport handshake failed\n\nCaused by:\n    0: An IO error\n    1: something new";
         let error = Error::transport(&url, Recorded(chain.to_owned()));
-        let wanted = "https://git.example.com/x.git cannot be reached: Transport handshake failed: An IO error: \
+        let expected = "https://git.example.com/x.git cannot be reached: Transport handshake failed: An IO error: \
                       something new";
-        assert_eq!(error.to_string(), wanted);
+        assert_eq!(error.to_string(), expected);
     }
 
     /// A text that is its own debug form, as gix' errors have it.
@@ -420,13 +420,13 @@ mod tests {
         let refused = "cannot connect to https://git.example.com:8403/credential-store.git";
         let url = "https://git.example.com:8403/credential-store.git";
         assert_eq!(reason(url, refused), "RepositoryUnavailable");
-        for (text, wanted) in [
+        for (text, expected) in [
             ("Received HTTP status 404", "RepositoryNotFound"),
             ("Received HTTP status 401", "AuthenticationFailed"),
             ("kind: Status(403, None)", "AuthenticationFailed"),
             ("Received HTTP status 503", "RepositoryUnavailable"),
         ] {
-            assert_eq!(reason(url, text), wanted, "{text}");
+            assert_eq!(reason(url, text), expected, "{text}");
         }
     }
 }

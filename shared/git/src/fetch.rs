@@ -108,10 +108,10 @@ impl Remote {
     /// Whether `commit` is `tip` or is behind it, as far as the cache's history goes.
     #[must_use]
     pub fn is_ancestor(&self, commit: &Commit, tip: &Commit) -> bool {
-        let (Some(wanted), Some(tip)) = (object_id(commit), object_id(tip)) else {
+        let (Some(sought), Some(tip)) = (object_id(commit), object_id(tip)) else {
             return false;
         };
-        self.walk(tip).any(|id| id == wanted)
+        self.walk(tip).any(|id| id == sought)
     }
 
     /// Whether the history below `tip` has no shallow border any more.
@@ -135,7 +135,7 @@ impl Remote {
     pub(crate) fn receive(&self, branch: &BranchName, depth: u32) -> Result<(), Error> {
         let spec = format!("+{}:refs/flotilla/{branch}", branch.full_ref());
         let remote = self.remote(std::iter::once(spec))?;
-        let (connection, said) = self.connect(&remote)?;
+        let (connection, output) = self.connect(&remote)?;
         let depth = std::num::NonZeroU32::new(depth).unwrap_or(std::num::NonZeroU32::MIN);
         let meter = Meter::new(&self.limits);
         let received = self.watched(&meter, || {
@@ -160,7 +160,7 @@ impl Remote {
                 Some(excess) => self.too_much(excess),
                 None => match cache_fault(&self.directory) {
                     Some(fault) => fault,
-                    None => self.failed(said.as_ref(), error),
+                    None => self.failed(output.as_ref(), error),
                 },
             }
         })

@@ -49,16 +49,16 @@ impl Remote {
             return Ok(known);
         }
         let deadline = Instant::now() + self.limits.timeout;
-        let said = match self.parents_said(&[commit, base], deadline) {
+        let told = match self.parents_said(&[commit, base], deadline) {
             Err(Error::FilterUnsupported { .. }) => {
                 self.receive(branch, DEPTH_WITH_FILES.min(self.limits.history))?;
                 return Ok(relation(commit, base, limit, cached));
             }
             // After a forced push the server may have forgotten the one that was before.
             Err(_) if Instant::now() < deadline => self.parents_said(&[commit], deadline)?,
-            said => said?,
+            told => told?,
         };
-        let said_or_cached = |id: ObjectId| said.get(&id).cloned().or_else(|| cached(id));
+        let said_or_cached = |id: ObjectId| told.get(&id).cloned().or_else(|| cached(id));
         Ok(relation(commit, base, limit, said_or_cached))
     }
 

@@ -14,7 +14,7 @@ use crate::Error;
 use crate::access::Access;
 use crate::error::one_line;
 use crate::packs::{packs_of, size_of};
-use crate::ssh::{self, Said};
+use crate::ssh::{self, ErrorOutput};
 
 /// A connection over any transport.
 pub(crate) type Connected<'a, 'r> =
@@ -124,14 +124,14 @@ impl Remote {
             .iter()
             .map(|branch| format!("+{0}:{0}", branch.full_ref()));
         let remote = self.remote(specs)?;
-        let (connection, said) = self.connect(&remote)?;
+        let (connection, output) = self.connect(&remote)?;
         let (map, _) = self
             .prepare(connection)
             .ref_map(
                 gix::progress::Discard,
                 gix::remote::ref_map::Options::default(),
             )
-            .map_err(|error| self.failed(said.as_ref(), error))?;
+            .map_err(|error| self.failed(output.as_ref(), error))?;
         let mut tips = BTreeMap::new();
         for reference in map.remote_refs {
             let (name, target, _) = reference.unpack();
@@ -165,11 +165,11 @@ impl Remote {
     pub(crate) fn connect<'a, 'r>(
         &self,
         remote: &'a gix::Remote<'r>,
-    ) -> Result<(Connected<'a, 'r>, Option<Said>), Error> {
+    ) -> Result<(Connected<'a, 'r>, Option<ErrorOutput>), Error> {
         if self.url.scheme() == "ssh" {
             let key = self.access.ssh.as_ref();
-            let (transport, said) = ssh::connect(&self.url, key, self.limits.timeout)?;
-            return Ok((remote.to_connection_with_transport(transport), Some(said)));
+            let (transport, output) = ssh::connect(&self.url, key, self.limits.timeout)?;
+            return Ok((remote.to_connection_with_transport(transport), Some(output)));
         }
         let connection = remote.connect(Direction::Fetch);
         let connection = connection.map_err(|error| Error::transport(&self.url, error))?;
@@ -185,8 +185,13 @@ impl Remote {
     }
 
     /// Why an exchange failed.
-    pub(crate) fn failed(&self, said: Option<&Said>, error: impl std::fmt::Debug) -> Error {
-        said.and_then(|said| said.explain(&self.url))
+    pub(crate) fn failed(
+        &self,
+        output: Option<&ErrorOutput>,
+        error: impl std::fmt::Debug,
+    ) -> Error {
+        output
+            .and_then(|output| output.explain(&self.url))
             .unwrap_or_else(|| Error::transport(&self.url, error))
     }
 

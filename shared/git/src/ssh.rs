@@ -34,14 +34,14 @@ const MAX_SAID: u64 = 4096;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What the program said on its way out.
-pub(crate) struct Said {
+pub(crate) struct ErrorOutput {
     text: Receiver<String>,
     key: PathBuf,
     timeout: Duration,
     is_out_of_time: Arc<Mutex<bool>>,
 }
 
-impl Said {
+impl ErrorOutput {
     /// The class of a failure, by the program's own words; none: they say nothing.
     pub(crate) fn explain(&self, url: &RepositoryUrl) -> Option<Error> {
         let url = url.clone();
@@ -90,7 +90,7 @@ pub(crate) fn connect(
     url: &RepositoryUrl,
     key: Option<&SshKey>,
     timeout: Duration,
-) -> Result<(Box<dyn Transport + Send>, Said), Error> {
+) -> Result<(Box<dyn Transport + Send>, ErrorOutput), Error> {
     let key = key.ok_or_else(|| {
         let cause = "an SSH host needs `ssh-privatekey` and `known_hosts` among the credentials";
         refused(url, cause)
@@ -114,13 +114,13 @@ pub(crate) fn connect(
     let stderr = child.stderr.take().ok_or_else(missing)?;
     let (tell, text) = mpsc::channel();
     std::thread::spawn(move || {
-        let mut said = Vec::new();
+        let mut printed = Vec::new();
         let mut stderr = stderr;
         let mut kept = (&mut stderr).take(MAX_SAID);
-        let _ = kept.read_to_end(&mut said);
+        let _ = kept.read_to_end(&mut printed);
         // It must not wait for us to read the rest.
         let _ = std::io::copy(&mut stderr, &mut std::io::sink());
-        let _ = tell.send(String::from_utf8_lossy(&said).into_owned());
+        let _ = tell.send(String::from_utf8_lossy(&printed).into_owned());
     });
     let is_out_of_time = Arc::new(Mutex::new(false));
     let running = Running::watch(child, timeout, Arc::clone(&is_out_of_time));
@@ -138,13 +138,13 @@ pub(crate) fn connect(
         false,
     );
     let transport = transport.custom_url(Some(url.as_str().into()));
-    let said = Said {
+    let error_output = ErrorOutput {
         text,
         key: key.key.clone(),
         timeout,
         is_out_of_time,
     };
-    Ok((Box::new(transport), said))
+    Ok((Box::new(transport), error_output))
 }
 
 /// The program's output, and with it its life.

@@ -37,14 +37,14 @@ pub enum Blob {
 }
 
 impl Remote {
-    /// Reads the commit's tree; blobs of files for which `wanted` says no are left out entirely.
+    /// Reads the commit's tree; blobs of files for which `selects` says no are left out entirely.
     ///
     /// # Errors
     /// When the commit is not in the cache, an object is damaged, or a limit is reached.
     pub fn read_tree(
         &self,
         commit: &Commit,
-        wanted: impl Fn(&str) -> bool,
+        selects: impl Fn(&str) -> bool,
     ) -> Result<Vec<TreeEntry>, Error> {
         let missing = || Error::CommitNotFound {
             url: self.url.clone(),
@@ -65,7 +65,7 @@ impl Remote {
             seen: 0,
             bytes: 0,
         };
-        reader.directory(root, "", 0, &wanted)?;
+        reader.directory(root, "", 0, &selects)?;
         Ok(reader.entries)
     }
 
@@ -98,7 +98,7 @@ impl Reader<'_> {
         id: ObjectId,
         path: &str,
         depth: usize,
-        wanted: &impl Fn(&str) -> bool,
+        selects: &impl Fn(&str) -> bool,
     ) -> Result<(), Error> {
         let limits = &self.remote.limits;
         if depth > limits.tree_depth {
@@ -137,7 +137,7 @@ impl Reader<'_> {
             self.count(child.len() as u64)?;
             let id = entry.object_id();
             match entry.mode().kind() {
-                EntryKind::Tree => self.directory(id, &child, depth + 1, wanted)?,
+                EntryKind::Tree => self.directory(id, &child, depth + 1, selects)?,
                 EntryKind::Commit => self.push(child, id, Blob::Submodule),
                 EntryKind::Link => {
                     let target = self.blob(id, 4096)?;
@@ -150,7 +150,7 @@ impl Reader<'_> {
                     self.push(child, id, blob);
                 }
                 EntryKind::Blob | EntryKind::BlobExecutable => {
-                    if wanted(&child) {
+                    if selects(&child) {
                         let blob = self.blob(id, limits.blob_bytes)?;
                         self.push(child, id, blob);
                     }

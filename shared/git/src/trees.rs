@@ -22,7 +22,7 @@ use gix::protocol::transport::{Protocol, Service};
 use pack::Unpacked;
 
 use crate::fetch::object_id;
-use crate::ssh::Said;
+use crate::ssh::ErrorOutput;
 use crate::{Error, Remote};
 
 /// What the directories of one commit may cost.
@@ -59,12 +59,12 @@ impl Remote {
     /// [`Error::FilterUnsupported`] where the server would send files, too; otherwise when it cannot be
     /// asked, does not have the commit, or answers with something else or over a limit.
     pub fn directories(&self, commit: &Commit, limits: &TreeLimits) -> Result<Directories, Error> {
-        self.directories_over(commit, limits, |wanted, deadline| {
-            self.receive_trees(&Ask::one(&wanted, Only::Directories), limits, deadline)
+        self.directories_over(commit, limits, |requested, deadline| {
+            self.receive_trees(&Ask::one(&requested, Only::Directories), limits, deadline)
         })
     }
 
-    /// Like [`Remote::directories`], with all that the server says taken from `said` and nothing asked of
+    /// Like [`Remote::directories`], with all that the server says taken from `answer` and nothing asked of
     /// anybody: for tests of what a server may say.
     ///
     /// # Errors
@@ -73,11 +73,11 @@ impl Remote {
         &self,
         commit: &Commit,
         limits: &TreeLimits,
-        said: Vec<u8>,
+        answer: Vec<u8>,
     ) -> Result<Directories, Error> {
-        self.directories_over(commit, limits, |wanted, deadline| {
+        self.directories_over(commit, limits, |requested, deadline| {
             let mut transport: Transport = Box::new(Connection::new(
-                std::io::Cursor::new(said),
+                std::io::Cursor::new(answer),
                 std::io::sink(),
                 Protocol::V2,
                 "/",
@@ -85,7 +85,7 @@ impl Remote {
                 ConnectMode::Process,
                 false,
             ));
-            let ask = Ask::one(&wanted, Only::Directories);
+            let ask = Ask::one(&requested, Only::Directories);
             self.exchange(&mut transport, &ask, limits, deadline)
                 .map_err(|error| self.told(None, error))
         })
@@ -97,8 +97,8 @@ impl Remote {
         limits: &TreeLimits,
         receive: impl FnOnce(ObjectId, Instant) -> Result<Vec<u8>, Error>,
     ) -> Result<Directories, Error> {
-        let (unpacked, wanted) = self.unpacked(commit, limits, receive)?;
-        unpacked.directories(self, wanted, limits)
+        let (unpacked, requested) = self.unpacked(commit, limits, receive)?;
+        unpacked.directories(self, requested, limits)
     }
 
     fn unpacked(
@@ -108,11 +108,11 @@ impl Remote {
         receive: impl FnOnce(ObjectId, Instant) -> Result<Vec<u8>, Error>,
     ) -> Result<(Unpacked, ObjectId), Error> {
         let deadline = Instant::now() + self.limits.timeout;
-        let wanted = object_id(commit).ok_or_else(|| Error::ObjectFormat {
+        let requested = object_id(commit).ok_or_else(|| Error::ObjectFormat {
             url: self.url.clone(),
         })?;
-        let pack = receive(wanted, deadline)?;
-        Ok((Unpacked::read(self, pack, limits, deadline)?, wanted))
+        let pack = receive(requested, deadline)?;
+        Ok((Unpacked::read(self, pack, limits, deadline)?, requested))
     }
 
     fn receive_trees(
@@ -122,17 +122,17 @@ impl Remote {
         deadline: Instant,
     ) -> Result<Vec<u8>, Error> {
         let remote = self.remote(std::iter::empty())?;
-        let (mut connection, said) = self.connect(&remote)?;
+        let (mut connection, output) = self.connect(&remote)?;
         let received = self.exchange(connection.transport_mut(), ask, limits, deadline);
         // Over SSH the program tells its reason once it is gone.
         drop(connection);
-        received.map_err(|error| self.told(said.as_ref(), error))
+        received.map_err(|error| self.told(output.as_ref(), error))
     }
 
-    fn told(&self, said: Option<&Said>, failure: Failure) -> Error {
+    fn told(&self, output: Option<&ErrorOutput>, failure: Failure) -> Error {
         match failure {
             Failure::Ours(error) => error,
-            Failure::Theirs(error) => self.failed(said, error),
+            Failure::Theirs(error) => self.failed(output, error),
         }
     }
 
@@ -185,8 +185,8 @@ impl Remote {
         }
         arguments.filter(ask.only.filter());
         arguments.deepen(ask.depth);
-        for wanted in ask.wanted {
-            arguments.want(wanted);
+        for requested in ask.requested {
+            arguments.want(requested);
         }
         let theirs = |error: &dyn std::fmt::Debug| Failure::Theirs(format!("{error:?}"));
         let mut reader = arguments
@@ -232,16 +232,16 @@ impl Remote {
 /// What a server is asked for.
 #[derive(Debug, Clone, Copy)]
 struct Ask<'a> {
-    wanted: &'a [ObjectId],
+    requested: &'a [ObjectId],
     only: Only,
     /// With how many generations of what is before them; 1: none but themselves.
     depth: usize,
 }
 
 impl<'a> Ask<'a> {
-    fn one(wanted: &'a ObjectId, only: Only) -> Self {
+    fn one(requested: &'a ObjectId, only: Only) -> Self {
         Self {
-            wanted: std::slice::from_ref(wanted),
+            requested: std::slice::from_ref(requested),
             only,
             depth: 1,
         }

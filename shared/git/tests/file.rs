@@ -342,9 +342,9 @@ fn a_cache_that_cannot_be_written_is_no_fault_of_the_server() {
         std::fs::write(&part, "").unwrap();
         let error = remote.fetch(&"prod".parse().unwrap(), &commit).unwrap_err();
         assert!(matches!(error, Error::Cache { .. }), "{error}");
-        let said = error.to_string();
-        assert!(said.contains(&part.display().to_string()), "{said}");
-        assert!(!said.contains("cannot be reached"), "{said}");
+        let message = error.to_string();
+        assert!(message.contains(&part.display().to_string()), "{message}");
+        assert!(!message.contains("cannot be reached"), "{message}");
     }
 }
 

@@ -89,7 +89,7 @@ pub fn resolved(
     status: u16,
     body: &[u8],
 ) -> Result<Option<Known>, (String, bool)> {
-    let said = |text: &str| flotilla_shared::report::plain_line(text, 200);
+    let short = |text: &str| flotilla_shared::report::plain_line(text, 200);
     if !(200..300).contains(&status) {
         let passing = status == 408 || status == 425 || status == 429 || status >= 500;
         return Err((format!("HTTP {status}"), passing));
@@ -115,15 +115,15 @@ pub fn resolved(
                 | "service_unavailable"
                 | "request_timeout"
         );
-        return Err((format!("Slack says {}", said(error)), passing));
+        return Err((format!("Slack says {}", short(error)), passing));
     }
     if !post.names {
         return Ok(None);
     }
     Ok(match target.format {
         Format::Slack => text("/ts").map(|ts| Known {
-            message: said(ts),
-            channel: said(text("/channel").unwrap_or_default()),
+            message: short(ts),
+            channel: short(text("/channel").unwrap_or_default()),
         }),
         _ => answer
             .get("id")

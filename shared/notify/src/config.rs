@@ -118,7 +118,7 @@ impl Target {
             || self
                 .environments
                 .iter()
-                .any(|one| one.as_str() == event.environment);
+                .any(|environment| environment.as_str() == event.environment);
         let named = self.events.is_empty() || self.events.contains(&event.kind);
         // What takes a message back has to arrive where the message did.
         let bad_enough = event.kind.severity() >= self.min_severity
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_with_file_line_and_key() {
-        for (text, wanted) in [
+        for (text, expected) in [
             ("- {name: a, type: webhook}\n", "needs a url"),
             (
                 "- {name: a, type: webhook, url: 'http://h/x'}\n",
@@ -370,7 +370,7 @@ mod tests {
         ] {
             let errors = read(text).unwrap_err();
             assert!(
-                errors.len() == 1 && errors[0].contains(wanted),
+                errors.len() == 1 && errors[0].contains(expected),
                 "{text}: {errors:?}"
             );
             assert!(
@@ -401,8 +401,8 @@ mod tests {
                 actor: String::new(),
                 reason: String::new(),
             };
-            let wanted = config.targets.iter().filter(|target| target.wants(&event));
-            wanted.map(|target| target.name.as_str()).collect()
+            let targets = config.targets.iter().filter(|target| target.wants(&event));
+            targets.map(|target| target.name.as_str()).collect()
         };
         assert_eq!(told(Kind::RolloutStarted, "prod"), ["all"]);
         assert_eq!(told(Kind::RolloutHalted, "prod"), ["all", "prod", "pager"]);

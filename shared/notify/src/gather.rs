@@ -148,7 +148,7 @@ mod tests {
         let ripe = gather.ripe(at(66));
         let told: Vec<_> = ripe
             .iter()
-            .map(|one| (one.kind, one.count, one.clusters.len()))
+            .map(|event| (event.kind, event.count, event.clusters.len()))
             .collect();
         assert_eq!(
             told,
@@ -182,6 +182,6 @@ mod tests {
         }
         let ripe = gather.ripe(at(61));
         assert!(ripe.len() <= KEYS + 1, "{}", ripe.len());
-        assert_eq!(ripe.iter().map(|one| one.count).sum::<usize>(), 10_000);
+        assert_eq!(ripe.iter().map(|event| event.count).sum::<usize>(), 10_000);
     }
 }

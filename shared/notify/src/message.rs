@@ -208,10 +208,10 @@ mod tests {
     #[test]
     fn a_message_says_when_what_and_about_which_rollout() {
         let now = "2026-11-27T07:00:00Z".parse().unwrap();
-        let one = message(&mail(), &post("[flotilla] a", "b", "7"), now);
+        let first = message(&mail(), &post("[flotilla] a", "b", "7"), now);
         let again = message(&mail(), &post("[flotilla] a", "b", "7"), now);
         let other = message(&mail(), &post("[flotilla] a", "b", "8"), now);
-        assert_eq!(one, again);
+        assert_eq!(first, again);
         let line = |text: &str, name: &str| {
             let mut lines = text.split("\r\n");
             lines
@@ -219,12 +219,15 @@ mod tests {
                 .unwrap()
                 .to_owned()
         };
-        assert_eq!(line(&one, "Date"), "Date: Fri, 27 Nov 2026 07:00:00 +0000");
         assert_eq!(
-            line(&one, "Subject"),
+            line(&first, "Date"),
+            "Date: Fri, 27 Nov 2026 07:00:00 +0000"
+        );
+        assert_eq!(
+            line(&first, "Subject"),
             "Subject: =?utf-8?Q?=5Bflotilla=5D_a?="
         );
-        assert_eq!(line(&one, "References"), line(&other, "References"));
-        assert_ne!(line(&one, "Message-ID"), line(&other, "Message-ID"));
+        assert_eq!(line(&first, "References"), line(&other, "References"));
+        assert_ne!(line(&first, "Message-ID"), line(&other, "Message-ID"));
     }
 }

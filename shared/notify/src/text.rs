@@ -68,20 +68,6 @@ fn lower(text: &str) -> String {
     }
 }
 
-/// For Slack, outside of blocks of plain text.
-pub(crate) fn slack(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 /// For Markdown as Discord reads it: nothing in it is a sign.
 pub(crate) fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

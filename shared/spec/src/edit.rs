@@ -70,10 +70,13 @@ pub fn remove_application(
     if before.removed.contains(&removal) && left == Left::AsItIs {
         return Err(EditError::Nothing);
     }
-    let others = before.removed.iter().filter(|one| **one != removal);
-    let there: Vec<&Removal> = others.filter(|one| one.overlaps(&removal)).collect();
+    let others = before.removed.iter().filter(|entry| **entry != removal);
+    let there: Vec<&Removal> = others.filter(|entry| entry.overlaps(&removal)).collect();
     if !there.is_empty() {
-        let every = before.environments.iter().map(|one| one.name.clone());
+        let every = before
+            .environments
+            .iter()
+            .map(|environment| environment.name.clone());
         return Err(EditError::Twice {
             there: place::entries(there.iter().copied()),
             instead: place::entries(merged(&there, &removal, &every.collect()).iter()),
@@ -161,7 +164,7 @@ fn left(spec: &Spec, name: &ApplicationName, environments: &BTreeSet<Environment
     let all = spec
         .environments
         .iter()
-        .map(|one| one.name.clone())
+        .map(|environment| environment.name.clone())
         .collect();
     let placed = if placed.is_empty() { &all } else { placed };
     let rest: BTreeSet<EnvironmentName> = placed.difference(environments).cloned().collect();

@@ -265,7 +265,9 @@ impl<'f> Checker<'f> {
     /// What gates ask for has to be there.
     fn gates(&mut self) {
         let environments = self.spec.environments.iter();
-        let wrong: Vec<_> = environments.map(|one| misfits(one, &self.spec)).collect();
+        let wrong: Vec<_> = environments
+            .map(|environment| misfits(environment, &self.spec))
+            .collect();
         for (index, mut problems) in wrong.into_iter().enumerate() {
             self.problems(&format!("environments[{index}].gates"), &mut problems);
         }

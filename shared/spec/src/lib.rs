@@ -2,6 +2,8 @@
 
 mod edit;
 mod file;
+#[cfg(test)]
+mod fixture;
 mod helm;
 mod never;
 mod preview;

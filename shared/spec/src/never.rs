@@ -68,7 +68,9 @@ fn waves(spec: &Spec, environment: &Environment, found: &mut Vec<(String, String
             }
             Members::Selector(selector)
                 if !members.is_empty()
-                    && !members.iter().any(|(_, one)| selector.matches(&one.labels)) =>
+                    && !members
+                        .iter()
+                        .any(|(_, cluster)| selector.matches(&cluster.labels)) =>
             {
                 "none of the environment's clusters in this file has these labels"
             }
@@ -83,16 +85,10 @@ fn waves(spec: &Spec, environment: &Environment, found: &mut Vec<(String, String
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::parse;
+    use crate::fixture::never_works;
 
     fn found(rest: &str) -> Vec<String> {
-        let text = format!(
-            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n\
-             repositories: [{{name: r, url: 'https://h/r'}}]\n{rest}"
-        );
-        let spec = parse("f", &text).unwrap();
-        can_never_work(&spec)
+        never_works(rest)
             .into_iter()
             .map(|(place, wrong)| format!("{place}: {wrong}"))
             .collect()
@@ -118,17 +114,17 @@ mod tests {
                  clusters: [{clusters}]\n"
             )
         };
-        let one = "{name: c, environment: p, labels: {tier: gold}}";
+        let gold = "{name: c, environment: p, labels: {tier: gold}}";
         for (wave, clusters, wrong) in [
             ("share: 0%", "", 1),
             ("clusters: []", "", 1),
-            ("clusters: [x]", one, 1),
+            ("clusters: [x]", gold, 1),
             ("clusters: [x]", "", 0),
-            ("clusters: [c]", one, 0),
-            ("selector: tier=silver", one, 1),
+            ("clusters: [c]", gold, 0),
+            ("selector: tier=silver", gold, 1),
             ("selector: tier=silver", "", 0),
-            ("selector: tier=gold", one, 0),
-            ("share: 1%", one, 0),
+            ("selector: tier=gold", gold, 0),
+            ("share: 1%", gold, 0),
         ] {
             assert_eq!(
                 found(&text(wave, clusters)).len(),

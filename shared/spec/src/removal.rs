@@ -37,10 +37,9 @@ pub enum Objects {
     Keep,
 }
 
-impl Objects {
-    /// As `keepObjects` says it, in the fleet file and on the wire.
-    #[must_use]
-    pub const fn kept(keep_objects: bool) -> Self {
+/// From `keepObjects`, as the fleet file, the wire and the command line say it.
+impl From<bool> for Objects {
+    fn from(keep_objects: bool) -> Self {
         match keep_objects {
             true => Self::Keep,
             false => Self::Delete,
@@ -86,7 +85,7 @@ impl Removal {
         if !overlap(&self.environments, &placement.environments) {
             return false;
         }
-        let at = |cluster: &ClusterName| spec.clusters.get(cluster).map(|one| &one.environment);
+        let at = |cluster: &ClusterName| spec.clusters.get(cluster).map(|entry| &entry.environment);
         let within = |all: &BTreeSet<EnvironmentName>, cluster: &ClusterName| {
             all.is_empty() || at(cluster).is_some_and(|environment| all.contains(environment))
         };
@@ -95,21 +94,22 @@ impl Removal {
         };
         match (self.clusters.is_empty(), placement.clusters.is_empty()) {
             (true, true) => true,
-            (true, false) => placement.clusters.iter().any(|one| is_both(&one)),
+            (true, false) => placement.clusters.iter().any(|cluster| is_both(&cluster)),
             (false, true) => {
-                placement.selector.is_empty() && self.clusters.iter().any(|one| is_both(&one))
+                placement.selector.is_empty()
+                    && self.clusters.iter().any(|cluster| is_both(&cluster))
             }
             (false, false) => self
                 .clusters
                 .intersection(&placement.clusters)
-                .any(|one| is_both(&one)),
+                .any(|cluster| is_both(&cluster)),
         }
     }
 }
 
 /// Whether two sets have something in common, where an empty one is everything.
-fn overlap<T: Ord>(one: &BTreeSet<T>, other: &BTreeSet<T>) -> bool {
-    one.is_empty() || other.is_empty() || !one.is_disjoint(other)
+fn overlap<T: Ord>(these: &BTreeSet<T>, other: &BTreeSet<T>) -> bool {
+    these.is_empty() || other.is_empty() || !these.is_disjoint(other)
 }
 
 impl Spec {
@@ -122,9 +122,10 @@ impl Spec {
         environment: &EnvironmentName,
     ) -> Option<Objects> {
         let mut all = self.removed.iter();
-        let found =
-            all.find(|one| one.application == *application && one.matches(cluster, environment));
-        found.map(|one| one.objects)
+        let found = all.find(|removal| {
+            removal.application == *application && removal.matches(cluster, environment)
+        });
+        found.map(|removal| removal.objects)
     }
 
     /// The removals of one environment; `mine` says which clusters may be there.
@@ -138,7 +139,7 @@ impl Spec {
             let here =
                 removal.environments.is_empty() || removal.environments.contains(environment);
             let mut clusters = removal.clusters.clone();
-            clusters.retain(|one| mine(one));
+            clusters.retain(|cluster| mine(cluster));
             // Of clusters that are all elsewhere nothing is left, which does not mean everybody.
             if !here || (clusters.is_empty() && !removal.clusters.is_empty()) {
                 continue;
@@ -165,6 +166,7 @@ pub(super) fn removed_from(
     cluster: &ClusterName,
 ) -> Option<Objects> {
     let mut all = removals.get(application)?.iter();
-    let found = all.find(|one| one.clusters.is_empty() || one.clusters.contains(cluster));
-    found.map(|one| one.objects)
+    let found =
+        all.find(|removal| removal.clusters.is_empty() || removal.clusters.contains(cluster));
+    found.map(|removal| removal.objects)
 }

@@ -126,7 +126,7 @@ mod tests {
         let labels: BTreeMap<String, String> = [("region", "eu"), ("tier", "gold")]
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into();
-        for (text, want) in [
+        for (text, expected) in [
             ("", true),
             ("region=eu", true),
             ("region==eu, tier=gold", true),
@@ -140,7 +140,7 @@ mod tests {
         ] {
             assert_eq!(
                 text.parse::<Selector>().map(|s| s.matches(&labels)),
-                Ok(want),
+                Ok(expected),
                 "{text}"
             );
         }

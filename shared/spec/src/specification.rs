@@ -69,7 +69,10 @@ impl Specification {
             let mut application = application.clone();
             // Where else it is placed is no matter of this environment, and the order of these means nothing.
             application.placement.environments.clear();
-            application.placement.clusters.retain(|one| mine(one));
+            application
+                .placement
+                .clusters
+                .retain(|cluster| mine(cluster));
             application.depends_on.sort();
             application.depends_on.dedup();
             application.sync_policy.ignore.sort();
@@ -99,7 +102,8 @@ impl Specification {
     #[must_use]
     pub fn repositories(&self) -> BTreeSet<&RepositoryName> {
         let all = self.applications.values();
-        all.map(|one| &one.application.repository).collect()
+        all.map(|declared| &declared.application.repository)
+            .collect()
     }
 
     /// The directory of an application on a cluster, and what its chart is rendered with; none: it is not
@@ -131,8 +135,8 @@ impl Specification {
         labels: &Labels,
     ) -> Option<Objects> {
         let placement = self.applications.get(application);
-        let placement = placement.map(|one| &one.application.placement);
-        if placement.is_some_and(|one| one.matches(cluster, environment, labels)) {
+        let placement = placement.map(|declared| &declared.application.placement);
+        if placement.is_some_and(|placement| placement.matches(cluster, environment, labels)) {
             return None;
         }
         removed_from(&self.removed, application, cluster)

@@ -52,7 +52,12 @@ impl ServerCertVerifier for Given {
             now,
         );
         // The very certificate that was given needs nobody to vouch for it; name and dates count all the same.
-        if verdict.is_err() && self.given.iter().any(|one| one == end_entity) {
+        if verdict.is_err()
+            && self
+                .given
+                .iter()
+                .any(|certificate| certificate == end_entity)
+        {
             return serves_itself(end_entity, server_name, now);
         }
         verdict

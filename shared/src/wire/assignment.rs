@@ -174,7 +174,10 @@ pub fn specified(
             wire.encode_to_vec()
         })
         .collect();
-    if applications.values().any(|one| one.substitute) {
+    if applications
+        .values()
+        .any(|application| application.substitute)
+    {
         let texts = labels.iter().flat_map(|(key, value)| [key, value]);
         all.extend(texts.map(|text| text.clone().into_bytes()));
     }

@@ -57,7 +57,11 @@ pub fn plan_result(request: u64, of: v1::Revision, plan: &ClusterPlan) -> v1::Pl
 /// When a name does not parse, a list is over its limit, or the digest is of something else.
 pub fn plan_from_wire(wire: &v1::PlanResult) -> Result<ClusterPlan, WireError> {
     bounded("applications", wire.applications.len(), MAX_APPLICATIONS)?;
-    let in_all = wire.applications.iter().map(|one| one.changes.len()).sum();
+    let in_all = wire
+        .applications
+        .iter()
+        .map(|application| application.changes.len())
+        .sum();
     bounded("changes", in_all, MAX_CHANGES_IN_ALL)?;
     let mut plan = ClusterPlan::default();
     for application in &wire.applications {
@@ -77,7 +81,7 @@ pub fn plan_from_wire(wire: &v1::PlanResult) -> Result<ClusterPlan, WireError> {
         // What nothing is to be done about is no change, whoever says so.
         changes
             .changes
-            .retain(|one| one.action != Action::Unchanged);
+            .retain(|change| change.action != Action::Unchanged);
         changes.normalize();
         plan.applications
             .insert(application.application.parse()?, changes);
@@ -118,7 +122,7 @@ fn change_from_wire(wire: &v1::ObjectChange) -> Result<Change, WireError> {
         action: action_from_wire(wire.action()),
         reason: reason_from_wire(&wire.reason),
         managers: managers.cloned().collect(),
-        fields: paths.map(|one| one.path.clone()).collect(),
+        fields: paths.map(|path| path.path.clone()).collect(),
         message: plain_line(&wire.message, MAX_MESSAGE_BYTES),
     })
 }
@@ -185,8 +189,8 @@ mod tests {
     fn h11_an_answer_over_a_limit_is_not_taken_and_texts_are_cut() {
         let wire = plan_result(7, v1::Revision::default(), &plan());
         let mut long = wire.clone();
-        let one = long.applications[1].changes[0].clone();
-        long.applications[1].changes = vec![one; MAX_CHANGES + 1];
+        let change = long.applications[1].changes[0].clone();
+        long.applications[1].changes = vec![change; MAX_CHANGES + 1];
         assert!(matches!(
             plan_from_wire(&long),
             Err(WireError::TooLarge { .. })

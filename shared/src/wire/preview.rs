@@ -86,9 +86,12 @@ mod tests {
     #[test]
     fn a_preview_says_what_would_be_done_why_and_to_which_commit() {
         let wire = preview_to_wire(vec![plan()]);
-        let (one, first) = (&wire[0], &wire[0].changes[0]);
-        assert_eq!((one.unchanged, one.truncated), (3, true));
-        assert_eq!(one.revision.as_ref().unwrap().commit, "a".repeat(40));
+        let (application, first) = (&wire[0], &wire[0].changes[0]);
+        assert_eq!((application.unchanged, application.truncated), (3, true));
+        assert_eq!(
+            application.revision.as_ref().unwrap().commit,
+            "a".repeat(40)
+        );
         assert_eq!(
             (first.action(), first.fields.len()),
             (v1::Action::Updated, 1)

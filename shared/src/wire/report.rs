@@ -74,7 +74,6 @@ pub fn decode_report(wire: &v1::Report) -> Result<Report, WireError> {
 /// One application's part, as the fleet API shows it too.
 #[must_use]
 pub fn application_report_to_wire(name: &str, report: &ApplicationReport) -> v1::ApplicationReport {
-    let counts = &report.counts;
     v1::ApplicationReport {
         application: name.to_owned(),
         revision: report.revision.as_ref().map(revision_to_wire),
@@ -82,16 +81,7 @@ pub fn application_report_to_wire(name: &str, report: &ApplicationReport) -> v1:
         health: health_to_wire(report.health).into(),
         reason: reason_to_wire(report.reason),
         message: plain_line(&report.message, MAX_MESSAGE_BYTES),
-        counts: Some(v1::ObjectCounts {
-            total: counts.total,
-            current: counts.current,
-            in_progress: counts.in_progress,
-            suspended: counts.suspended,
-            failed: counts.failed,
-            terminating: counts.terminating,
-            not_found: counts.not_found,
-            unknown: counts.unknown,
-        }),
+        counts: Some(report.counts.into()),
         objects: report
             .objects
             .iter()
@@ -121,23 +111,13 @@ fn application_report_from_wire(
     wire: &v1::ApplicationReport,
 ) -> Result<ApplicationReport, WireError> {
     bounded("objects", wire.objects.len(), MAX_OBJECTS_SHOWN)?;
-    let counts = wire.counts.unwrap_or_default();
     Ok(ApplicationReport {
         revision: wire.revision.as_ref().map(revision_from_wire).transpose()?,
         sync: sync_from_wire(wire.sync()),
         health: health_from_wire(wire.health()),
         reason: reason_from_wire(&wire.reason),
         message: plain_line(&wire.message, MAX_MESSAGE_BYTES),
-        counts: ObjectCounts {
-            total: counts.total,
-            current: counts.current,
-            in_progress: counts.in_progress,
-            suspended: counts.suspended,
-            failed: counts.failed,
-            terminating: counts.terminating,
-            not_found: counts.not_found,
-            unknown: counts.unknown,
-        },
+        counts: wire.counts.unwrap_or_default().into(),
         objects: wire
             .objects
             .iter()
@@ -159,6 +139,36 @@ fn application_report_from_wire(
             commit => Some(commit.parse()?),
         },
     })
+}
+
+impl From<ObjectCounts> for v1::ObjectCounts {
+    fn from(counts: ObjectCounts) -> Self {
+        Self {
+            total: counts.total,
+            current: counts.current,
+            suspended: counts.suspended,
+            in_progress: counts.in_progress,
+            failed: counts.failed,
+            terminating: counts.terminating,
+            not_found: counts.not_found,
+            unknown: counts.unknown,
+        }
+    }
+}
+
+impl From<v1::ObjectCounts> for ObjectCounts {
+    fn from(wire: v1::ObjectCounts) -> Self {
+        Self {
+            total: wire.total,
+            current: wire.current,
+            suspended: wire.suspended,
+            in_progress: wire.in_progress,
+            failed: wire.failed,
+            terminating: wire.terminating,
+            not_found: wire.not_found,
+            unknown: wire.unknown,
+        }
+    }
 }
 
 /// Which object, as the wire says it.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use flotilla_shared::health::{Health, SyncState};
-use flotilla_shared::{object, reason::Reason, report};
+use flotilla_shared::report::{self, ObjectCounts};
+use flotilla_shared::{object, reason::Reason};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::schema::{HealthWord, SyncWord};
+use super::schema::{CountsForm, HealthWord, SyncWord};
 use super::{Mark, Pin, Revision, is_empty};
 use crate::words::words;
 
@@ -148,6 +149,7 @@ pub struct Placement {
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
     /// How many objects.
+    #[schemars(with = "CountsForm")]
     pub counts: ObjectCounts,
     /// Those worth showing, worst first; `counts` has the whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -160,28 +162,6 @@ pub struct Placement {
     pub written: u32,
     /// Objects deleted in the last reconcile pass.
     pub pruned: u32,
-}
-
-/// How many objects of which health.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ObjectCounts {
-    /// Objects of whatever health.
-    pub total: u32,
-    /// Objects that are Current (kstatus).
-    pub current: u32,
-    /// Waiting for a person.
-    pub suspended: u32,
-    /// Objects that are InProgress (kstatus).
-    pub in_progress: u32,
-    /// Objects that are Failed (kstatus).
-    pub failed: u32,
-    /// Objects that are Terminating (kstatus).
-    pub terminating: u32,
-    /// Objects that are NotFound (kstatus).
-    pub not_found: u32,
-    /// Objects of which health is not known.
-    pub unknown: u32,
 }
 
 words! {
@@ -264,13 +244,20 @@ impl Cluster {
             return self;
         }
         self.applications
-            .retain(|one| applications.contains(&one.application));
+            .retain(|placement| applications.contains(&placement.application));
         let worst = self.applications.iter();
         // The agent's refusal of the whole assignment is every application's.
         if !self.refused {
-            self.sync = worst.clone().map(|one| one.sync).max().unwrap_or_default();
+            self.sync = worst
+                .clone()
+                .map(|placement| placement.sync)
+                .max()
+                .unwrap_or_default();
         }
-        self.health = worst.map(|one| one.health).max().unwrap_or_default();
+        self.health = worst
+            .map(|placement| placement.health)
+            .max()
+            .unwrap_or_default();
         self
     }
 
@@ -307,21 +294,6 @@ impl From<object::Action> for ObjectAction {
             object::Action::Skipped => Self::Skipped,
             object::Action::Held => Self::Held,
             object::Action::Failed => Self::Failed,
-        }
-    }
-}
-
-impl From<report::ObjectCounts> for ObjectCounts {
-    fn from(counts: report::ObjectCounts) -> Self {
-        Self {
-            total: counts.total,
-            current: counts.current,
-            suspended: counts.suspended,
-            in_progress: counts.in_progress,
-            failed: counts.failed,
-            terminating: counts.terminating,
-            not_found: counts.not_found,
-            unknown: counts.unknown,
         }
     }
 }

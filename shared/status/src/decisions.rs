@@ -36,8 +36,8 @@ impl Decisions {
         let good_since = |repository: &str| {
             let of = |good: &Good| {
                 let mut all = good.commits.iter();
-                all.find(|one| one.repository == repository)
-                    .map(|one| one.commit.clone())
+                all.find(|entry| entry.repository == repository)
+                    .map(|entry| entry.commit.clone())
             };
             let present = self.good.last().and_then(of)?;
             let same = self.good.iter().rev();
@@ -47,7 +47,7 @@ impl Decisions {
         let mut commits = failed.commits.iter();
         !failed.commits.is_empty()
             && commits
-                .all(|one| good_since(&one.repository).is_some_and(|at| Some(at) >= failed.at))
+                .all(|entry| good_since(&entry.repository).is_some_and(|at| Some(at) >= failed.at))
     }
 }
 

@@ -24,9 +24,7 @@ mod step;
 mod wire;
 mod words;
 
-pub use cluster::{
-    Application, Cluster, Connectivity, Object, ObjectAction, ObjectCounts, Placement,
-};
+pub use cluster::{Application, Cluster, Connectivity, Object, ObjectAction, Placement};
 pub use compared::{ClusterDifference, EnvironmentDifference};
 pub use decisions::{Approval, Decisions, Good, Mark, Pin, Quarantine, Seen};
 pub use environment::{Branch, Environment, Fleet, Heading};
@@ -43,6 +41,7 @@ pub use rollout::{
 pub use step::StepKind;
 pub use wire::moment;
 
+pub use flotilla_shared::report::ObjectCounts;
 use flotilla_shared::report::plain_line;
 use schemars::JsonSchema;
 use serde::Serialize;

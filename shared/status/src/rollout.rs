@@ -58,7 +58,7 @@ impl RolloutState {
 
     /// As people say it.
     #[must_use]
-    pub fn said(&self) -> &str {
+    pub fn phrase(&self) -> &str {
         match self {
             Self::RolledBack => "rolled back",
             state => state.as_str(),
@@ -335,11 +335,11 @@ impl RepositoryCommit {
     /// Commits, shortened, for a line of text: `3f2a9c1+fleet file 77aa01b`; empty: there are none.
     #[must_use]
     pub fn title(commits: &[Self]) -> String {
-        let one = |one: &Self| match one.is_fleet_file() {
-            true => format!("fleet file {}", digits(&one.commit)),
-            false => digits(&one.commit).to_owned(),
+        let entry = |entry: &Self| match entry.is_fleet_file() {
+            true => format!("fleet file {}", digits(&entry.commit)),
+            false => digits(&entry.commit).to_owned(),
         };
-        let all: Vec<String> = commits.iter().map(one).collect();
+        let all: Vec<String> = commits.iter().map(entry).collect();
         all.join("+")
     }
 

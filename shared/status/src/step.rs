@@ -45,7 +45,7 @@ words! {
         Wave = "wave",
         /// How a cluster of an environment stands.
         Cluster = "cluster",
-        /// Whether enough people stand for a commit.
+        /// Whether enough people approve a commit.
         Approval = "approval",
         /// Whether it is a time for changes.
         Window = "window",

@@ -36,7 +36,7 @@ fn sent(moment: Option<Timestamp>) -> Option<prost_types::Timestamp> {
 }
 
 fn texts(all: &[String]) -> Vec<String> {
-    all.iter().map(|one| text(one)).collect()
+    all.iter().map(|entry| text(entry)).collect()
 }
 
 fn labels(labels: &[v1::Label]) -> BTreeMap<String, String> {

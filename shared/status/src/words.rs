@@ -40,21 +40,7 @@ macro_rules! words {
             }
         }
 
-        $crate::words::words!(shown $name);
-
-        impl schemars::JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({
-                    "type": "string",
-                    "description": concat!($($about),*).trim(),
-                    "examples": [ $( $word ),+ ],
-                })
-            }
-        }
+        $crate::words::words!(shown $name, concat!($($about),*), "examples", [ $( $word ),+ ]);
     };
     (
         $(#[doc = $about:literal])*
@@ -78,23 +64,9 @@ macro_rules! words {
             }
         }
 
-        $crate::words::words!(shown $name);
-
-        impl schemars::JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({
-                    "type": "string",
-                    "description": concat!($($about),*).trim(),
-                    "enum": [ $( $word ),+ ],
-                })
-            }
-        }
+        $crate::words::words!(shown $name, concat!($($about),*), "enum", [ $( $word ),+ ]);
     };
-    (shown $name:ident) => {
+    (shown $name:ident, $about:expr, $key:literal, $words:tt) => {
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
@@ -104,6 +76,20 @@ macro_rules! words {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": $about.trim(),
+                    $key: $words,
+                })
             }
         }
     };

@@ -213,7 +213,7 @@ fn in_plain_words(message: &str) -> String {
     let is_text_without_quotes = expected == "a string"
         && ["integer", "boolean", "floating"]
             .iter()
-            .any(|one| found.starts_with(one));
+            .any(|prefix| found.starts_with(prefix));
     let found = match found {
         "map" => "mapping",
         "sequence" => "list",
@@ -370,9 +370,9 @@ mod tests {
                 "f:1:1: environments: invalid type: mapping, expected a list",
             ),
         ];
-        for (text, want) in words {
+        for (text, expected) in words {
             let error = mapping::<File>("f", text, &lists).unwrap_err();
-            assert_eq!(error.to_string(), want);
+            assert_eq!(error.to_string(), expected);
         }
     }
 

@@ -16,8 +16,8 @@ const ESCAPED: [char; 6] = [
 pub fn to_string(value: &Value) -> String {
     let mut out = String::new();
     match value {
-        Value::Object(map) if !map.is_empty() => emit(&mut out, value, 0, false),
-        Value::Array(items) if !items.is_empty() => emit(&mut out, value, 0, false),
+        Value::Object(map) if !map.is_empty() => emit(&mut out, value, 0, FirstLine::Fresh),
+        Value::Array(items) if !items.is_empty() => emit(&mut out, value, 0, FirstLine::Fresh),
         _ => {
             // A block text is indented even where nothing is around it.
             inline(&mut out, value, 1);
@@ -46,12 +46,21 @@ fn indent(out: &mut String, level: usize) {
     }
 }
 
-/// Emits a non-empty collection; `first_inline`: the first line's indentation is already there.
-fn emit(out: &mut String, value: &Value, level: usize, first_inline: bool) {
+/// Where the first line of a collection begins.
+#[derive(Clone, Copy, PartialEq)]
+enum FirstLine {
+    /// At a line's beginning.
+    Fresh,
+    /// Behind the dash of an item, which has indented it.
+    BehindDash,
+}
+
+/// Emits a non-empty collection.
+fn emit(out: &mut String, value: &Value, level: usize, first: FirstLine) {
     match value {
         Value::Object(map) => {
             for (index, (key, value)) in map.iter().enumerate() {
-                if index > 0 || !first_inline {
+                if index > 0 || first == FirstLine::Fresh {
                     indent(out, level);
                 }
                 scalar_text(out, key);
@@ -59,12 +68,12 @@ fn emit(out: &mut String, value: &Value, level: usize, first_inline: bool) {
                 match value {
                     Value::Object(inner) if !inner.is_empty() => {
                         out.push('\n');
-                        emit(out, value, level + 1, false);
+                        emit(out, value, level + 1, FirstLine::Fresh);
                     }
                     Value::Array(inner) if !inner.is_empty() => {
                         out.push('\n');
                         // Kubernetes' usual form: dashes at the key's own column.
-                        emit(out, value, level, false);
+                        emit(out, value, level, FirstLine::Fresh);
                     }
                     _ => {
                         out.push(' ');
@@ -76,13 +85,17 @@ fn emit(out: &mut String, value: &Value, level: usize, first_inline: bool) {
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                if index > 0 || !first_inline {
+                if index > 0 || first == FirstLine::Fresh {
                     indent(out, level);
                 }
                 out.push_str("- ");
                 match item {
-                    Value::Object(inner) if !inner.is_empty() => emit(out, item, level + 1, true),
-                    Value::Array(inner) if !inner.is_empty() => emit(out, item, level + 1, true),
+                    Value::Object(inner) if !inner.is_empty() => {
+                        emit(out, item, level + 1, FirstLine::BehindDash);
+                    }
+                    Value::Array(inner) if !inner.is_empty() => {
+                        emit(out, item, level + 1, FirstLine::BehindDash);
+                    }
                     _ => {
                         inline(out, item, level + 1);
                         out.push('\n');

@@ -98,6 +98,24 @@ pub struct Events<'t> {
 
 type Step<'t> = Outcome<(Event<'t>, Span)>;
 
+/// Whether something is the first of its kind, before which nothing needs to end another one.
+#[derive(Clone, Copy, PartialEq)]
+enum Turn {
+    First,
+    Later,
+}
+
+/// Where a node stands, which decides what it may be.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// In block style.
+    Block,
+    /// In a mapping in block style, where the dashes of a sequence need not be indented.
+    BlockMapping,
+    /// In flow style.
+    Flow,
+}
+
 impl<'t> Events<'t> {
     /// Begins to read; a byte order mark is skipped.
     ///
@@ -167,17 +185,17 @@ impl<'t> Events<'t> {
 
     fn step(&mut self) -> Step<'t> {
         match self.state {
-            State::FirstDocument => self.document_start(true),
-            State::DocumentStart => self.document_start(false),
+            State::FirstDocument => self.document_start(Turn::First),
+            State::DocumentStart => self.document_start(Turn::Later),
             State::DocumentContent => self.document_content(),
             State::DocumentEnd => self.document_end(),
-            State::BlockNode => self.node(true, false),
+            State::BlockNode => self.node(Place::Block),
             State::BlockSequenceEntry => self.block_entry(),
             State::IndentlessEntry => self.indentless_entry(),
             State::BlockMappingKey => self.block_key(),
             State::BlockMappingValue => self.block_value(),
-            State::FlowSequenceFirst => self.flow_entry(true),
-            State::FlowSequenceEntry => self.flow_entry(false),
+            State::FlowSequenceFirst => self.flow_entry(Turn::First),
+            State::FlowSequenceEntry => self.flow_entry(Turn::Later),
             State::FlowPairKey => self.flow_pair_key(),
             State::FlowPairValue => self.flow_pair_value(),
             State::FlowPairEnd => {
@@ -185,8 +203,8 @@ impl<'t> Events<'t> {
                 let span = span(self.peek()?);
                 Ok((Event::MappingEnd, span))
             }
-            State::FlowMappingFirst => self.flow_key(true),
-            State::FlowMappingKey => self.flow_key(false),
+            State::FlowMappingFirst => self.flow_key(Turn::First),
+            State::FlowMappingKey => self.flow_key(Turn::Later),
             State::FlowMappingValue => self.flow_value(),
             State::FlowMappingEmptyValue => {
                 self.state = State::FlowMappingKey;
@@ -196,8 +214,8 @@ impl<'t> Events<'t> {
         }
     }
 
-    fn document_start(&mut self, is_first: bool) -> Step<'t> {
-        if !is_first {
+    fn document_start(&mut self, turn: Turn) -> Step<'t> {
+        if turn == Turn::Later {
             while self.take_if(&Kind::DocumentEnd)?.is_some() {}
         }
         let token = self.peek()?;
@@ -208,7 +226,7 @@ impl<'t> Events<'t> {
                 return Ok((Event::StreamEnd, here));
             }
             Kind::Version | Kind::TagDirective(..) | Kind::DocumentStart => {}
-            _ if is_first => {
+            _ if turn == Turn::First => {
                 self.states.push(State::DocumentEnd);
                 self.state = State::BlockNode;
                 return Ok((Event::DocumentStart, here));
@@ -261,7 +279,7 @@ impl<'t> Events<'t> {
                 self.pop();
                 self.empty_here()
             }
-            _ => self.node(true, false),
+            _ => self.node(Place::Block),
         }
     }
 
@@ -331,7 +349,7 @@ impl<'t> Events<'t> {
         Ok(Cow::Owned(format!("{prefix}{suffix}")))
     }
 
-    fn node(&mut self, is_block: bool, is_indentless: bool) -> Step<'t> {
+    fn node(&mut self, place: Place) -> Step<'t> {
         if let Kind::Alias(name) = self.peek()?.kind {
             let span = span(&self.take()?);
             self.pop();
@@ -344,7 +362,7 @@ impl<'t> Events<'t> {
             end: token.end,
         };
         match token.kind {
-            Kind::BlockEntry if is_indentless => {
+            Kind::BlockEntry if place == Place::BlockMapping => {
                 self.state = State::IndentlessEntry;
                 Ok((Event::SequenceStart(properties), here))
             }
@@ -371,12 +389,12 @@ impl<'t> Events<'t> {
                 self.state = State::FlowMappingFirst;
                 Ok((Event::MappingStart(properties), here))
             }
-            Kind::BlockSequenceStart if is_block => {
+            Kind::BlockSequenceStart if place != Place::Flow => {
                 self.next = None;
                 self.state = State::BlockSequenceEntry;
                 Ok((Event::SequenceStart(properties), here))
             }
-            Kind::BlockMappingStart if is_block => {
+            Kind::BlockMappingStart if place != Place::Flow => {
                 self.next = None;
                 self.state = State::BlockMappingKey;
                 Ok((Event::MappingStart(properties), here))

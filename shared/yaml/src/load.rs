@@ -102,7 +102,7 @@ pub fn parse_documents(text: &str, limits: &Limits) -> Result<Vec<Document>, Yam
         ended = format!("{text}\n");
         &ended
     };
-    Loader::new(text, limits, false)?
+    Loader::new(text, limits, None)?
         .documents()
         .map(|(documents, _)| documents)
 }
@@ -144,7 +144,8 @@ fn utf8(bytes: &[u8]) -> Result<&str, YamlError> {
 /// # Errors
 /// See [`parse_documents`]; also when there is more than one document.
 pub fn parse_spanned(text: &str, limits: &Limits) -> Result<(Value, Positions), YamlError> {
-    let (mut documents, positions) = Loader::new(text, limits, true)?.documents()?;
+    let (mut documents, positions) =
+        Loader::new(text, limits, Some(Positions::default()))?.documents()?;
     if documents.len() > 1 {
         let line = documents.get(1).map_or(1, |document| document.line);
         return Err(YamlError {

@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn r01_plain_scalars_read_as_the_api_server_reads_them() {
-        for (text, want) in [
+        for (text, expected) in [
             ("", json!(null)),
             ("~", json!(null)),
             ("null", json!(null)),
@@ -251,7 +251,7 @@ mod tests {
             ("0x", json!("0x")),
             ("100m", json!("100m")),
         ] {
-            assert_eq!(resolve(text), Ok(want), "{text}");
+            assert_eq!(resolve(text), Ok(expected), "{text}");
         }
         assert!(resolve(".inf").is_err() && resolve("-.Inf").is_err() && resolve(".nan").is_err());
     }

@@ -176,7 +176,7 @@ impl<'t> Scanner<'t> {
                 return self.fetch_directive();
             }
             if self.cursor.at_document_indicator() {
-                return self.fetch_document_indicator(first == b'-');
+                return self.fetch_document_indicator();
             }
         }
         match first {
@@ -191,7 +191,7 @@ impl<'t> Scanner<'t> {
             b'*' | b'&' => {
                 self.save_key()?;
                 self.key_allowed = false;
-                let token = self.scan_anchor(first == b'*')?;
+                let token = self.scan_anchor()?;
                 self.tokens.push_back(token);
                 Ok(())
             }
@@ -205,14 +205,14 @@ impl<'t> Scanner<'t> {
             b'|' | b'>' if !is_flow => {
                 self.remove_key()?;
                 self.key_allowed = true;
-                let token = self.scan_block(first == b'|')?;
+                let token = self.scan_block()?;
                 self.tokens.push_back(token);
                 Ok(())
             }
             b'\'' | b'"' => {
                 self.save_key()?;
                 self.key_allowed = false;
-                let token = self.scan_quoted(first == b'\'')?;
+                let token = self.scan_quoted()?;
                 self.tokens.push_back(token);
                 Ok(())
             }
@@ -362,19 +362,18 @@ impl<'t> Scanner<'t> {
         Ok(())
     }
 
-    fn fetch_document_indicator(&mut self, is_start: bool) -> Outcome<()> {
+    fn fetch_document_indicator(&mut self) -> Outcome<()> {
         self.unroll_to(-1);
         self.remove_key()?;
         self.key_allowed = false;
         let start = self.cursor.mark();
+        let kind = match self.cursor.peek(0) {
+            b'-' => Kind::DocumentStart,
+            _ => Kind::DocumentEnd,
+        };
         for _ in 0..3 {
             self.cursor.skip_ascii();
         }
-        let kind = if is_start {
-            Kind::DocumentStart
-        } else {
-            Kind::DocumentEnd
-        };
         self.push(kind, start);
         Ok(())
     }

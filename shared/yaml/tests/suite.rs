@@ -34,7 +34,10 @@ fn values(yaml: &str) -> Result<Vec<Value>, YamlError> {
         ..Limits::default()
     };
     let documents = parse_documents(yaml, &limits)?;
-    Ok(documents.into_iter().map(|one| one.value).collect())
+    Ok(documents
+        .into_iter()
+        .map(|document| document.value)
+        .collect())
 }
 
 fn events(yaml: &str) -> Result<String, YamlError> {
@@ -83,23 +86,23 @@ fn check(file: &str) -> Result<(), Failure> {
         };
         let (go, libyaml) = (case.get("go"), text(case, "libyaml"));
         let is_named = |list: &[(&str, &str)]| list.iter().any(|(name, _)| *name == id);
-        if let Some(want) = go {
+        if let Some(expected) = go {
             by_go += 1;
             match values(yaml) {
-                Ok(got) if want.as_array() == Some(&got) => {}
+                Ok(got) if expected.as_array() == Some(&got) => {}
                 got if !is_named(&OTHER_VALUES) => {
-                    wrong.insert(format!("{id} {yaml:?}\n  go   {want}\n  ours {got:?}"));
+                    wrong.insert(format!("{id} {yaml:?}\n  go   {expected}\n  ours {got:?}"));
                 }
                 _ => {}
             }
         }
-        if let Some(want) = libyaml {
+        if let Some(expected) = libyaml {
             by_libyaml += 1;
             match events(yaml) {
-                Ok(got) if got == want => {}
+                Ok(got) if got == expected => {}
                 got if !is_named(&OTHER_EVENTS) => {
                     wrong.insert(format!(
-                        "{id} {yaml:?}\n  libyaml {want}\n  ours    {got:?}"
+                        "{id} {yaml:?}\n  libyaml {expected}\n  ours    {got:?}"
                     ));
                 }
                 _ => {}

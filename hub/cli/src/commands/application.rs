@@ -55,7 +55,7 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
             "`flotilla get applications` lists what is declared, `flotilla status` what is left",
         ));
     }
-    let objects = Objects::kept(args.keep_objects);
+    let objects = Objects::from(args.keep_objects);
     let places = ask(client, &name, here, objects).await;
     printer.say(&render::removal(&name, &places, printer.paint));
     let requested: Vec<String> = args.environments.iter().map(ToString::to_string).collect();

@@ -248,7 +248,7 @@ fn line(rollout: &Rollout) -> String {
     format!(
         "{} {} [{}]{note}",
         rollout.id,
-        rollout.state.said(),
+        rollout.state.phrase(),
         waves.join(", ")
     )
 }

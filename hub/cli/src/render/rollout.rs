@@ -56,7 +56,7 @@ pub fn rollouts(
     for rollout in rollouts {
         table.row([
             rollout.id.as_str().into(),
-            Cell::new(tone(&rollout.state), rollout.state.said()),
+            Cell::new(tone(&rollout.state), rollout.state.phrase()),
             short(&rollout.target).into(),
             short(&rollout.from).into(),
             wave_of(rollout).into(),
@@ -207,7 +207,7 @@ pub(super) fn headline(rollout: &Rollout, now: Timestamp) -> String {
     let mut text = format!(
         "{} {}: {}",
         rollout.id,
-        rollout.state.said(),
+        rollout.state.phrase(),
         short(&rollout.target)
     );
     if !rollout.from.is_empty() && rollout.from != rollout.target {

@@ -5,10 +5,10 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 use super::super::Fleet;
+use super::super::advance::HUB;
 use super::super::environment::{Approval, MAX_APPROVALS, Mark, Scope, push};
 use super::super::event::{AuditEntry, Effect};
 use super::super::rollout::{Rollout, State};
-use super::super::settle::HUB;
 use super::ActionError;
 use crate::spec::{Members, WhenEmpty};
 use crate::suggestion::missing;
@@ -79,7 +79,7 @@ impl Fleet {
         let fleet_file = std::iter::once(RepositoryName::fleet_file());
         let names = || self.spec().repositories.keys().chain(fleet_file.clone());
         if let Some(named) = named {
-            if names().any(|one| one == named) {
+            if names().any(|name| name == named) {
                 return Ok(named.clone());
             }
             let text = missing(
@@ -91,13 +91,15 @@ impl Fleet {
         }
         let environment = self.spec().environment(name);
         let used: Vec<&RepositoryName> = names()
-            .filter(|one| {
-                one.is_fleet_file()
-                    || environment.is_some_and(|environment| self.uses(environment, one))
+            .filter(|repository| {
+                repository.is_fleet_file()
+                    || environment.is_some_and(|environment| self.uses(environment, repository))
             })
             .collect();
         let state = self.environments.get(name);
-        let newest = environment.map(|one| self.newest(one)).unwrap_or_default();
+        let newest = environment
+            .map(|environment| self.newest(environment))
+            .unwrap_or_default();
         let has = |repository: &RepositoryName| {
             let target = self.rollouts.get(name).map(|rollout| &rollout.target);
             let queued = state.into_iter().flat_map(|state| &state.queue);
@@ -105,24 +107,27 @@ impl Fleet {
             std::iter::once(&newest)
                 .chain(target)
                 .chain(queued)
-                .chain(failed.map(|one| &one.commits))
+                .chain(failed.map(|quarantine| &quarantine.commits))
                 .any(|commits| commits.get(repository) == Some(commit))
         };
-        let mut having: Vec<&RepositoryName> =
-            used.iter().copied().filter(|one| has(one)).collect();
+        let mut having: Vec<&RepositoryName> = used
+            .iter()
+            .copied()
+            .filter(|repository| has(repository))
+            .collect();
         if having.is_empty() {
             // It is to come: before the branch moves only the environment before has it.
-            let source = environment.and_then(|one| one.promotes_from.as_ref());
+            let source = environment.and_then(|environment| environment.promotes_from.as_ref());
             let source = source.and_then(|source| self.spec().environment(source));
             let comes = |repository: &RepositoryName| {
                 let head = source.and_then(|source| self.head(repository, &source.branch));
                 head.is_some_and(|head| head.commit.as_ref() == Some(commit))
             };
-            having.extend(used.iter().copied().filter(|one| comes(one)));
+            having.extend(used.iter().copied().filter(|repository| comes(repository)));
         }
         match (having.as_slice(), used.as_slice()) {
             // With one repository any commit that the hub does not know can only be of that.
-            ([one], _) | ([], [one, _]) => Ok((*one).clone()),
+            ([repository], _) | ([], [repository, _]) => Ok((*repository).clone()),
             _ => Err(ActionError::Nothing(format!(
                 "nobody can tell which repository of {name} has commit {}: name it with --repository",
                 commit.short()
@@ -144,7 +149,7 @@ impl Fleet {
             };
             let state = self.environments.get(name).into_iter();
             let approvals = state.flat_map(|state| &state.approvals);
-            let gone = approvals.filter(|one| !counts(one)).count();
+            let gone = approvals.filter(|approval| !counts(approval)).count();
             if gone == 0 {
                 continue;
             }
@@ -162,11 +167,11 @@ impl Fleet {
 
     /// Whether a rollout stands before a wave in which nobody takes part.
     fn asks_without_clusters(rollout: &Rollout, wave: &str) -> bool {
-        let index = rollout.waves.iter().position(|one| one == wave);
+        let index = rollout.waves.iter().position(|name| name == wave);
         !rollout.state.is_over()
             && index.is_some_and(|index| {
                 let mut all = rollout.clusters.values();
-                !all.any(|one| one.wave == index && one.phase.takes_part())
+                !all.any(|progress| progress.wave == index && progress.phase.takes_part())
             })
     }
 
@@ -183,7 +188,7 @@ impl Fleet {
         // A rollout asks by the waves that it began with.
         let strategy = rollout.and_then(|rollout| rollout.strategy.as_deref());
         let waves = strategy
-            .or(environment.and_then(|one| one.strategy.as_ref()))
+            .or(environment.and_then(|environment| environment.strategy.as_ref()))
             .map(|strategy| strategy.waves.as_slice())
             .unwrap_or_default();
         let asking: Vec<&str> = waves
@@ -193,17 +198,18 @@ impl Fleet {
             .collect();
         let others = match asking.as_slice() {
             [] => String::new(),
-            [one] => format!("; its wave {one} does: give --wave {one}"),
+            [name] => format!("; its wave {name} does: give --wave {name}"),
             some => format!("; its waves {} do: give --wave NAME", some.join(", ")),
         };
         let text = match scope {
             Scope::Override => return Ok(()),
-            Scope::Wave(wave) => match waves.iter().find(|one| one.name == *wave) {
-                Some(one) if one.approvals > 0 => return Ok(()),
-                Some(one)
-                    if one.when_empty == WhenEmpty::Ask
-                        && one.members != Members::Rest
-                        && rollout.is_some_and(|one| Self::asks_without_clusters(one, wave)) =>
+            Scope::Wave(wave) => match waves.iter().find(|candidate| candidate.name == *wave) {
+                Some(declared) if declared.approvals > 0 => return Ok(()),
+                Some(declared)
+                    if declared.when_empty == WhenEmpty::Ask
+                        && declared.members != Members::Rest
+                        && rollout
+                            .is_some_and(|rollout| Self::asks_without_clusters(rollout, wave)) =>
                 {
                     return Ok(());
                 }
@@ -213,7 +219,9 @@ impl Fleet {
                     format!("{name}: {}", missing("wave", wave, names))
                 }
             },
-            Scope::Commit if environment.is_some_and(|one| one.gates.approvals > 0) => {
+            Scope::Commit
+                if environment.is_some_and(|environment| environment.gates.approvals > 0) =>
+            {
                 return Ok(());
             }
             Scope::Commit => format!("{name} asks for no approval of a commit{others}"),

@@ -11,7 +11,7 @@ use super::super::environment::{Approval, MAX_APPROVALS, Pin, Scope, push};
 use super::super::event::Effect;
 use super::super::removed::is_managed;
 use super::super::rollout::{Commits, title};
-use super::{ActionError, Subject};
+use super::{ActionError, Overriding, Subject};
 use crate::suggestion::missing;
 
 impl Fleet {
@@ -35,9 +35,13 @@ impl Fleet {
             let names = self.spec().repositories.keys().map(RepositoryName::as_str);
             return Err(nothing(missing("repository", repository.as_str(), names)));
         }
-        let wanted = |name: &RepositoryName| repository.is_none_or(|only| only == name);
+        let requested = |name: &RepositoryName| repository.is_none_or(|only| only == name);
         if let Some(commit) = commit {
-            let mut names = self.spec().repositories.keys().filter(|name| wanted(name));
+            let mut names = self
+                .spec()
+                .repositories
+                .keys()
+                .filter(|name| requested(name));
             return match (names.next(), names.next()) {
                 (Some(name), None) => Ok([(name.clone(), commit.clone())].into()),
                 _ => Err(nothing(
@@ -66,7 +70,7 @@ impl Fleet {
         };
         let present: Commits = present
             .into_iter()
-            .filter(|(name, _)| wanted(name))
+            .filter(|(name, _)| requested(name))
             .collect();
         if present.is_empty() {
             return Err(nothing(
@@ -98,7 +102,8 @@ impl Fleet {
         };
         let environment = name.as_ref().and_then(|name| self.spec().environment(name));
         // Without waves there are no gates, either.
-        let Some(environment) = environment.filter(|one| self.has_waves(one)) else {
+        let Some(environment) = environment.filter(|environment| self.has_waves(environment))
+        else {
             return false;
         };
         let state = self.environments.get(&environment.name);
@@ -106,10 +111,10 @@ impl Fleet {
             Subject::Environment(_) => false,
             Subject::Cluster(name) => {
                 let cluster = self.clusters.get(name);
-                let assigned = cluster.and_then(|one| one.assigned.as_ref());
+                let assigned = cluster.and_then(|cluster| cluster.assigned.as_ref());
                 let mut applications = assigned
                     .into_iter()
-                    .flat_map(|one| one.assignment.applications.values());
+                    .flat_map(|assigned| assigned.assignment.applications.values());
                 applications.any(|app| {
                     app.revision.repository == *repository && app.revision.commit == *commit
                 })
@@ -127,12 +132,12 @@ impl Fleet {
         &self,
         subject: &Subject,
         commits: &Commits,
-        past_gates: Option<bool>,
+        past_gates: Option<Overriding>,
     ) -> Result<String, ActionError> {
         let text = title(commits);
         match (past_gates, subject) {
             (None, _) => Ok(text),
-            (Some(false), subject) => {
+            (Some(Overriding::Denied), subject) => {
                 let (name, flag) = match subject {
                     Subject::Environment(name) => (name.to_string(), "--env"),
                     Subject::Cluster(name) => (name.to_string(), "--cluster"),
@@ -149,10 +154,10 @@ impl Fleet {
                      that takes an admin{instead}"
                 )))
             }
-            (Some(true), Subject::Environment(_)) => Ok(format!(
+            (Some(Overriding::Allowed), Subject::Environment(_)) => Ok(format!(
                 "{text}, which has not been through the gates: they are overridden, and it comes in waves"
             )),
-            (Some(true), Subject::Cluster(_)) => Ok(format!(
+            (Some(Overriding::Allowed), Subject::Cluster(_)) => Ok(format!(
                 "{text}, which has not been through the gates: they are overridden for this cluster"
             )),
         }
@@ -212,7 +217,7 @@ impl Fleet {
             }
             Subject::Environment(name) => {
                 self.known(name)?;
-                let is_there = |one: &&ClusterName| self.belongs_to(one, name);
+                let is_there = |cluster: &&ClusterName| self.belongs_to(cluster, name);
                 let members: Vec<ClusterName> =
                     self.clusters.keys().filter(is_there).cloned().collect();
                 let mut let_go = false;

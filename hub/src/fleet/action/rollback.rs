@@ -1,18 +1,17 @@
 //! Commits that go back: let past the gates because they hold what was good, which the hub sees for itself.
 
-use std::collections::BTreeSet;
-
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 use super::super::Fleet;
+use super::super::advance::HUB;
 use super::super::environment::{
     Approval, Hold, MAX_APPROVALS, MAX_GOING_BACK, Mark, Scope, WayBack, push,
 };
 use super::super::event::{AuditEntry, Effect};
-use super::super::settle::HUB;
-use super::ActionError;
+use super::super::trees::Contents;
+use super::{ActionError, Overriding};
 
 /// Good commits that a commit is compared with, where nobody said to which of them it goes back.
 const MAX_COMPARED: usize = 3;
@@ -23,14 +22,14 @@ impl Fleet {
         &mut self,
         environment: &EnvironmentName,
         (repository, commit, to): (Option<&RepositoryName>, &Commit, Option<&Commit>),
-        admin: bool,
+        overriding: Overriding,
         mark: Mark,
         effects: &mut Vec<Effect>,
     ) -> Result<String, ActionError> {
         let repository = self.repository_of(environment, repository, commit)?;
         let state = self.environments.get(environment);
         let was_good = |to: &Commit| state.is_some_and(|state| state.was_good(&repository, to));
-        if !admin
+        if overriding == Overriding::Denied
             && let Some(to) = to
             && !was_good(to)
         {
@@ -41,7 +40,7 @@ impl Fleet {
             )));
         }
         self.decide(environment, effects, |state| {
-            if admin {
+            if overriding == Overriding::Allowed {
                 let approval = Approval {
                     repository: Some(repository.clone()),
                     commit: commit.clone(),
@@ -62,20 +61,11 @@ impl Fleet {
                 };
                 push(&mut state.going_back, MAX_GOING_BACK, way);
             }
-            state.hold_promotions(Hold {
-                mark,
-                rolled_back: String::new(),
-                repositories: match repository.is_fleet_file() {
-                    // No branch brings it.
-                    true => BTreeSet::new(),
-                    false => [repository.clone()].into(),
-                },
-                latest: BTreeSet::new(),
-            });
+            state.hold_promotions(Hold::of(mark, String::new(), [&repository]));
         });
-        Ok(match admin {
-            true => format!("{repository}, its gates are overridden"),
-            false => format!("{repository}, if it holds what was good"),
+        Ok(match overriding {
+            Overriding::Allowed => format!("{repository}, its gates are overridden"),
+            Overriding::Denied => format!("{repository}, if it holds what was good"),
         })
     }
 
@@ -91,13 +81,14 @@ impl Fleet {
         };
         let mut judged = Vec::new();
         for (place, way) in state.going_back.iter().enumerate() {
-            let same = |to: &Commit| match way.repository.is_fleet_file() {
+            let compare = |to: &Commit| match way.repository.is_fleet_file() {
                 // Its name is a digest of all that it holds.
-                true => Some(way.commit == *to),
-                false => self.sources.trees.same(&way.repository, &way.commit, to),
+                true if way.commit == *to => Contents::Same,
+                true => Contents::Different,
+                false => self.sources.trees.compare(&way.repository, &way.commit, to),
             };
-            let found = way.to.iter().find(|to| same(to) == Some(true));
-            let other = way.to.iter().all(|to| same(to) == Some(false));
+            let found = way.to.iter().find(|to| compare(to) == Contents::Same);
+            let other = way.to.iter().all(|to| compare(to) == Contents::Different);
             if found.is_some() || other {
                 judged.push((place, way.clone(), found.cloned()));
             }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::super::environment::Mark;
 use super::super::event::Effect;
 use super::super::rollout::{Commits, Phase, State};
-use super::super::{Fleet, settle};
+use super::super::{Fleet, advance};
 use super::ActionError;
 
 impl Fleet {
@@ -26,7 +26,9 @@ impl Fleet {
         if rollout.state.is_over() {
             let state = self.environments.get(name);
             let environment = self.spec().environment(name);
-            let newest = environment.map(|one| self.newest(one)).unwrap_or_default();
+            let newest = environment
+                .map(|environment| self.newest(environment))
+                .unwrap_or_default();
             let held = state.and_then(|state| state.held_among(&newest));
             let again = held.map_or_else(String::new, |(_, commit)| {
                 format!(
@@ -44,9 +46,11 @@ impl Fleet {
         let state = self.environments.get(name);
         // What waits by itself, too, runs its Jobs again.
         let environment = self.spec().environment(name);
-        let apart = environment.map(|one| self.apart(one, now));
+        let apart = environment.map(|environment| self.apart(environment, now));
         let apart = apart.unwrap_or_default().into_iter();
-        let mut waiting: Commits = apart.map(|one| (one.repository, one.commit)).collect();
+        let mut waiting: Commits = apart
+            .map(|apart| (apart.repository, apart.commit))
+            .collect();
         if rollout.started_at.is_none() {
             waiting.extend(rollout.target.clone());
         }
@@ -105,9 +109,9 @@ impl Fleet {
             rollout.clone()
         });
         let rollout = ended.ok_or_else(nothing)?;
-        let entry = settle::audit(&rollout, "rollout rolled back", now);
+        let entry = advance::audit(&rollout, "rollout rolled back", now);
         effects.push(Effect::Audit(entry));
-        self.conclude(&rollout, settle::EndedBy::Person, now, effects);
+        self.conclude(&rollout, advance::EndedBy::Person, now, effects);
         self.environments.mark_dirty([name.clone()]);
         Ok(rollout.id)
     }

@@ -32,14 +32,28 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// A hold of what went back. The fleet file is left out: no branch brings it.
+    pub(in crate::fleet) fn of<'a>(
+        mark: Mark,
+        rolled_back: String,
+        repositories: impl IntoIterator<Item = &'a RepositoryName>,
+    ) -> Self {
+        let repositories = repositories.into_iter();
+        let repositories = repositories.filter(|repository| !repository.is_fleet_file());
+        Self {
+            mark,
+            rolled_back,
+            repositories: repositories.cloned().collect(),
+            latest: BTreeSet::new(),
+        }
+    }
+
     /// Whether it keeps out what a repository brings.
     #[must_use]
     pub fn is_of(&self, repository: &RepositoryName) -> bool {
         self.repositories.is_empty() || self.repositories.contains(repository)
     }
-}
 
-impl Hold {
     /// Whether who, why and when are said of a repository.
     #[must_use]
     pub fn is_told_of(&self, repository: &RepositoryName) -> bool {
@@ -64,7 +78,8 @@ impl EnvironmentState {
     /// A rollout that made these commits good is over: of their repositories promotions come in again.
     pub(in crate::fleet) fn lift_hold(&mut self, good: &Commits) {
         if let Some(hold) = &mut self.hold {
-            hold.repositories.retain(|one| !good.contains_key(one));
+            hold.repositories
+                .retain(|repository| !good.contains_key(repository));
             if hold.repositories.is_empty() {
                 self.hold = None;
             }
@@ -91,8 +106,8 @@ mod tests {
         );
         let again = serde_json::to_value(&hold).unwrap();
         assert_eq!(again.as_object().unwrap().len(), 3, "an older hub reads it");
-        let one: RepositoryName = "charts".parse().unwrap();
-        assert!(hold.is_of(&one), "an older hub holds all");
+        let repository: RepositoryName = "charts".parse().unwrap();
+        assert!(hold.is_of(&repository), "an older hub holds all");
         hold.rolled_back = "prod-6".to_owned();
         let text = serde_json::to_string(&hold).unwrap();
         assert_eq!(serde_json::from_str::<Hold>(&text).unwrap(), hold);
@@ -102,26 +117,25 @@ mod tests {
     fn a_hold_is_of_what_went_back_and_ends_where_that_is_good_again() {
         let name = |text: &str| -> RepositoryName { text.parse().unwrap() };
         let commit = |digit: &str| -> Commit { digit.repeat(40).parse().unwrap() };
-        let hold = |names: &[&str]| Hold {
-            mark: Mark {
+        let hold = |names: &[&str]| {
+            let mark = Mark {
                 by: "ada".to_owned(),
                 reason: "it leaks".to_owned(),
                 at: Timestamp::UNIX_EPOCH,
-            },
-            rolled_back: String::new(),
-            repositories: names.iter().map(|one| name(one)).collect(),
-            latest: BTreeSet::new(),
+            };
+            let repositories: Vec<_> = names.iter().map(|text| name(text)).collect();
+            Hold::of(mark, String::new(), &repositories)
         };
         let of = |state: &EnvironmentState| {
-            let held = |one: &&str| {
+            let held = |text: &&str| {
                 state
                     .hold
                     .as_ref()
-                    .is_some_and(|hold| hold.is_of(&name(one)))
+                    .is_some_and(|hold| hold.is_of(&name(text)))
             };
             ["a", "b", "c"].into_iter().filter(held).collect::<Vec<_>>()
         };
-        let good = |one: &str| Commits::from([(name(one), commit("1"))]);
+        let good = |text: &str| Commits::from([(name(text), commit("1"))]);
         let mut state = EnvironmentState::default();
         state.hold_promotions(hold(&["a"]));
         state.hold_promotions(hold(&["b"]));

@@ -1,4 +1,4 @@
-//! Which cluster is asked to run which Jobs: what follows from the fleet's state at each settling, as a whole
+//! Which cluster is asked to run which Jobs: what follows from the fleet's state at each advance, as a whole
 //! for each cluster, told again on each new stream.
 
 use std::collections::BTreeMap;
@@ -10,12 +10,12 @@ use flotilla_shared::words::counted;
 use jiff::Timestamp;
 
 use super::super::Fleet;
+use super::super::advance::HUB;
 use super::super::environment::{EnvironmentState, Pin};
 use super::super::event::{AuditEntry, Effect, SessionId};
 use super::super::gates::{Gate, GateKind};
 use super::super::job_note::{JobNote, JobResult};
 use super::super::rollout::Commits;
-use super::super::settle::HUB;
 use crate::spec::Environment;
 
 /// What a cluster was asked last.
@@ -74,17 +74,17 @@ impl Fleet {
         }
         if !self.is_shut(environment, now) {
             let apart = self.apart(environment, now).into_iter();
-            let apart = apart.filter(|one| !one.gates.iter().any(is_other));
-            waiting.extend(apart.map(|one| (one.repository, one.commit)));
+            let apart = apart.filter(|apart| !apart.gates.iter().any(is_other));
+            waiting.extend(apart.map(|apart| (apart.repository, apart.commit)));
         }
         waiting
     }
 
     /// The Jobs that are to run now.
-    fn wanted_jobs(&self, environment: &Environment, now: Timestamp) -> Vec<DueJob> {
-        let mut wanted = Vec::new();
+    fn due_jobs(&self, environment: &Environment, now: Timestamp) -> Vec<DueJob> {
+        let mut due = Vec::new();
         if environment.gates.jobs.is_empty() {
-            return wanted;
+            return due;
         }
         let empty = EnvironmentState::default();
         let state = self.environments().get(&environment.name).unwrap_or(&empty);
@@ -100,7 +100,7 @@ impl Fleet {
                 if state.job_result(repository, &job).is_none()
                     && let Some(cluster) = cluster
                 {
-                    wanted.push(DueJob {
+                    due.push(DueJob {
                         cluster,
                         repository: repository.clone(),
                         job,
@@ -108,7 +108,7 @@ impl Fleet {
                 }
             }
         }
-        wanted
+        due
     }
 
     /// Takes in what came of an environment's Jobs, and asks its clusters for those that are to run now.
@@ -118,11 +118,11 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let mut wanted = self.wanted_jobs(environment, now);
-        wanted.retain(|one| !self.take_result(environment, one, now, effects));
+        let mut due = self.due_jobs(environment, now);
+        due.retain(|job| !self.take_result(environment, job, now, effects));
         let mut by_cluster: BTreeMap<ClusterName, Vec<GateJob>> = BTreeMap::new();
-        for one in wanted {
-            by_cluster.entry(one.cluster).or_default().push(one.job);
+        for job in due {
+            by_cluster.entry(job.cluster).or_default().push(job.job);
         }
         let asked = self.gate_jobs.0.iter();
         let asked = asked.filter(|(_, asked)| asked.environment == environment.name);
@@ -138,7 +138,7 @@ impl Fleet {
     fn take_result(
         &mut self,
         environment: &Environment,
-        wanted: &DueJob,
+        job: &DueJob,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> bool {
@@ -146,14 +146,14 @@ impl Fleet {
             cluster,
             repository,
             job,
-        } = wanted;
-        let said = self.clusters().get(cluster);
-        let said = said.and_then(|one| one.said_of(job)).cloned();
-        let Some(said) = said.filter(|said| said.state.is_over()) else {
+        } = job;
+        let known = self.clusters().get(cluster);
+        let report = known.and_then(|cluster| cluster.report_of(job)).cloned();
+        let Some(report) = report.filter(|report| report.state.is_over()) else {
             return false;
         };
-        let good = said.state == GateJobState::Succeeded;
-        let text = ended(cluster, &said);
+        let good = report.state == GateJobState::Succeeded;
+        let text = ended(cluster, &report);
         let commit = job.application.revision.commit.clone();
         let audit = AuditEntry {
             at: now,
@@ -167,7 +167,7 @@ impl Fleet {
             environment: environment.name.to_string(),
             clusters: vec![cluster.to_string()],
             commit: commit.to_string(),
-            reason: said
+            reason: report
                 .reason
                 .map(|reason| reason.to_string())
                 .unwrap_or_default(),
@@ -188,7 +188,7 @@ impl Fleet {
         };
         let (name, versions) = (&environment.name, &mut self.versions);
         self.environments
-            .settle_on(name, versions, effects, |state| state.note_job(note));
+            .change(name, versions, effects, |state| state.note_job(note));
         effects.push(Effect::Audit(audit));
         true
     }
@@ -240,13 +240,13 @@ impl Fleet {
 }
 
 /// How a Job ended, for a person.
-fn ended(cluster: &ClusterName, said: &GateJobReport) -> String {
-    let seconds = counted(said.ran_seconds as usize, "second");
-    let why = match said.message.as_str() {
+fn ended(cluster: &ClusterName, report: &GateJobReport) -> String {
+    let seconds = counted(report.ran_seconds as usize, "second");
+    let why = match report.message.as_str() {
         "" => String::new(),
         message => format!(": {message}"),
     };
-    match said.state {
+    match report.state {
         GateJobState::Succeeded => format!("succeeded in cluster {cluster} after {seconds}"),
         GateJobState::TimedOut => {
             format!("did not end in time in cluster {cluster}, {seconds}{why}")

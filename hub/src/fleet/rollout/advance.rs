@@ -226,7 +226,7 @@ impl Rollout {
         let unchanged = self
             .clusters
             .values()
-            .filter(|one| one.unchanged && one.phase == Phase::Done);
+            .filter(|progress| progress.unchanged && progress.phase == Phase::Done);
         match unchanged.count() {
             0 => {}
             unchanged => note.push_str(&format!(", nothing changed in {unchanged} of them")),
@@ -299,7 +299,7 @@ impl Rollout {
         listed(failed.iter().map(|name| {
             let progress = self.clusters.get(name);
             let why = progress.map_or("", |progress| progress.message.as_str());
-            let before = progress.is_some_and(|one| one.blameless && !one.outside);
+            let before = progress.is_some_and(|progress| progress.blameless && !progress.outside);
             let before = if before { ", as before it came" } else { "" };
             format!("{name} ({why}{before})")
         }))

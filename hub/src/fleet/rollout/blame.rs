@@ -158,8 +158,8 @@ impl Rollout {
         }
         let mut applications = BTreeSet::new();
         let mut clusters = Vec::new();
-        for (name, one) in aside {
-            applications.extend(one.applications.iter().cloned());
+        for (name, left) in aside {
+            applications.extend(left.applications.iter().cloned());
             clusters.push(name.clone());
         }
         let all = Aside {

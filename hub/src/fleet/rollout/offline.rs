@@ -12,7 +12,8 @@ fn leave_out(
     waited_for: &[&ClusterName],
     world: &World<'_>,
 ) -> String {
-    let can_be_pinned = |name: &ClusterName| seen(name, world).is_some_and(|one| one.can_be_pinned);
+    let can_be_pinned =
+        |name: &ClusterName| seen(name, world).is_some_and(|observation| observation.can_be_pinned);
     let act = match (
         waited_for.iter().find(|name| can_be_pinned(name)),
         waited_for.first(),
@@ -57,7 +58,9 @@ pub(super) fn waits_for_offline(
 }
 
 fn seen<'w>(name: &ClusterName, world: &World<'w>) -> Option<&'w Observation> {
-    let found = world.clusters.binary_search_by(|(one, _)| one.cmp(name));
+    let found = world
+        .clusters
+        .binary_search_by(|(other, _)| other.cmp(name));
     let found = found.ok().and_then(|index| world.clusters.get(index));
     found.map(|(_, seen)| seen)
 }

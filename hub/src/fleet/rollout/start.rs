@@ -57,8 +57,8 @@ impl Rollout {
         let room = concurrency.saturating_sub(running).min(waiting.len());
         if room > 0 {
             // They come by name, so that only the rest of the order is left to make.
-            waiting.sort_by(|(_, one), (_, other)| {
-                (!one.carried, &one.sort_key).cmp(&(!other.carried, &other.sort_key))
+            waiting.sort_by(|(_, left), (_, other)| {
+                (!left.carried, &left.sort_key).cmp(&(!other.carried, &other.sort_key))
             });
         }
         waiting.truncate(room);

@@ -242,7 +242,7 @@ impl Cluster {
     /// Applications that it is to lose, and that are not gone by its agent's word.
     pub fn leaving(&self) -> impl Iterator<Item = &ApplicationName> {
         let assigned = self.assigned.iter();
-        let tombstones = assigned.flat_map(|one| one.assignment.tombstones.keys());
+        let tombstones = assigned.flat_map(|assigned| assigned.assignment.tombstones.keys());
         tombstones.filter(|name| !is_removed(self.report.as_ref(), name))
     }
 
@@ -274,7 +274,7 @@ impl Cluster {
         let report = self.report.as_ref();
         let of_this = self.reported_on_it();
         let assigned = self.assigned.iter();
-        let mut assigned = assigned.flat_map(|one| one.assignment.applications.keys());
+        let mut assigned = assigned.flat_map(|assigned| assigned.assignment.applications.keys());
         let is_nothing = self.placed.is_empty() && assigned.clone().next().is_none();
         if !of_this && !is_nothing {
             return false;
@@ -325,7 +325,7 @@ impl Cluster {
 
     /// Whether it knows as much of who is there.
     pub(super) fn hears(&self, other: &Self) -> bool {
-        let heard = |one: &Self| (one.session, one.last_seen, one.clock_ahead);
+        let heard = |cluster: &Self| (cluster.session, cluster.last_seen, cluster.clock_ahead);
         heard(self) == heard(other)
     }
 
@@ -342,13 +342,14 @@ impl Cluster {
     pub(in crate::fleet) fn give(&mut self, next: Arc<DecodedAssignment>, now: Timestamp) {
         self.refusal = None;
         let (all, apart) = (self.current_since.take(), std::mem::take(&mut self.apart));
-        let before = self.assigned.iter().map(|one| &one.assignment);
+        let before = self.assigned.iter().map(|stored| &stored.assignment);
         let kept = before.flat_map(|before| {
             let names = before.applications.keys();
             let stays = names.filter(|name| next.assignment.is_same_work(before, name));
             let gone = before.tombstones.iter();
-            let gone = gone
-                .filter(|(name, as_said)| next.assignment.tombstones.get(*name) == Some(*as_said));
+            let gone = gone.filter(|(name, tombstone)| {
+                next.assignment.tombstones.get(*name) == Some(*tombstone)
+            });
             let stays = stays.chain(gone.map(|(name, _)| name));
             stays.filter_map(|name| Some((name.clone(), apart.get(name).copied().or(all)?)))
         });
@@ -374,10 +375,12 @@ impl Cluster {
         }
         // What it says of another assignment speaks against an application, and not for it.
         let is_of_this = self.speaks_of_what_is_assigned();
-        let assigned = self.assigned.iter().map(|one| &one.assignment);
-        let removed = assigned.clone().flat_map(|one| one.tombstones.keys());
+        let assigned = self.assigned.iter().map(|stored| &stored.assignment);
+        let removed = assigned
+            .clone()
+            .flat_map(|assignment| assignment.tombstones.keys());
         let gone = removed.filter(|name| is_removed(self.report.as_ref(), name));
-        let assigned = assigned.flat_map(|one| one.applications.keys());
+        let assigned = assigned.flat_map(|assignment| assignment.applications.keys());
         let well = assigned.filter(|name| self.is_well(name)).chain(gone);
         let well = well.filter_map(|name| {
             let before = apart.get(name).copied();

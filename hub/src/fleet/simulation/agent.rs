@@ -12,9 +12,9 @@ use super::*;
 pub(super) type Content = (TreeId, Definition);
 
 /// What they should be made from.
-pub(super) fn wanted(one: &ApplicationAssignment) -> Content {
-    let tree = tree(&one.revision.commit, one.path.as_str());
-    (tree, Definition::of(one))
+pub(super) fn desired(application: &ApplicationAssignment) -> Content {
+    let tree = tree(&application.revision.commit, application.path.as_str());
+    (tree, Definition::of(application))
 }
 
 /// An agent: keeps what it accepted, applies after a while, reports.
@@ -58,20 +58,20 @@ impl Agent {
     ) -> BTreeSet<ApplicationName> {
         let again = std::mem::replace(&mut self.applied, reference) == reference;
         let mut drifted = BTreeSet::new();
-        for (name, one) in &assignment.applications {
-            if one.path.as_str().starts_with(MISSING) {
+        for (name, application) in &assignment.applications {
+            if application.path.as_str().starts_with(MISSING) {
                 continue;
             }
-            let wanted = wanted(one);
+            let desired = desired(application);
             // Objects that go by another name now are handed over.
             self.live.retain(|other, (_, definition)| {
                 other == name
                     || assignment.applications.contains_key(other)
                     || (&definition.repository, &definition.path)
-                        != (&wanted.1.repository, &wanted.1.path)
+                        != (&desired.1.repository, &desired.1.path)
             });
-            let had = self.live.insert(name.clone(), wanted.clone());
-            if again && had.is_some_and(|had| had != wanted) {
+            let had = self.live.insert(name.clone(), desired.clone());
+            if again && had.is_some_and(|had| had != desired) {
                 drifted.insert(name.clone());
             }
         }
@@ -144,9 +144,9 @@ impl Agent {
         if self.report.assignment != decoded.reference {
             self.report.sequence += 1;
             self.report.assignment = decoded.reference;
-            let said = &decoded.assignment;
-            self.report.specified = specified(&said.applications, &said.labels);
-            for name in said.applications.keys() {
+            let assignment = &decoded.assignment;
+            self.report.specified = specified(&assignment.applications, &assignment.labels);
+            for name in assignment.applications.keys() {
                 let known = self.report.applications.entry(name.clone());
                 known.or_insert_with(|| {
                     Box::new(ApplicationReport {
@@ -179,12 +179,12 @@ impl Look<'_> {
         &self,
         live: &BTreeMap<ApplicationName, Content>,
     ) -> BTreeMap<ApplicationName, Box<ApplicationReport>> {
-        let said = self.assignment;
-        let applications = said
+        let assignment = self.assignment;
+        let applications = assignment
             .applications
             .iter()
             .map(|(name, app)| (name.clone(), self.assigned(name, app)));
-        let removed = said.tombstones.keys().map(|name| {
+        let removed = assignment.tombstones.keys().map(|name| {
             let report = ApplicationReport {
                 sync: SyncState::Synced,
                 health: Health::Current,
@@ -194,7 +194,8 @@ impl Look<'_> {
             (name.clone(), Box::new(report))
         });
         let left = live.keys().filter(|name| {
-            !said.applications.contains_key(*name) && !said.tombstones.contains_key(*name)
+            !assignment.applications.contains_key(*name)
+                && !assignment.tombstones.contains_key(*name)
         });
         let left = left.map(|name| {
             let report = ApplicationReport {

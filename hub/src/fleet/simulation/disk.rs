@@ -50,8 +50,9 @@ impl Disk {
                 Effect::DeleteProgress(rollout, cluster) => {
                     self.progress.remove(&(rollout, cluster));
                 }
-                Effect::StoreSpecification(revision, one) => {
-                    self.specifications.insert(revision, (*one).clone());
+                Effect::StoreSpecification(revision, specification) => {
+                    self.specifications
+                        .insert(revision, (*specification).clone());
                 }
                 Effect::DeleteSpecification(revision) => {
                     self.specifications.remove(&revision);

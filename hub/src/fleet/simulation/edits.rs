@@ -105,7 +105,7 @@ impl File {
                 .insert(name, App::new("fleet", &format!("apps/{name}")));
             return;
         }
-        let environment = Some(environment).filter(|one| rng.random_bool(0.5) && self.has(one));
+        let environment = Some(environment).filter(|name| rng.random_bool(0.5) && self.has(name));
         match rng.random_range(0..3) {
             0 => {}
             1 => {
@@ -119,7 +119,7 @@ impl File {
 
     /// An application goes by another name from now on.
     fn rename(&mut self, name: &'static str, rng: &mut StdRng) {
-        let free = NAMES.iter().filter(|one| !self.apps.contains_key(*one));
+        let free = NAMES.iter().filter(|name| !self.apps.contains_key(*name));
         let free: Vec<&&str> = free.collect();
         if name != "web"
             && let Some(new) = free.choose(rng)
@@ -150,7 +150,8 @@ impl File {
             self.removed
                 .retain(|_, (environment, _)| *environment != Some("prod"));
             for app in self.apps.values_mut() {
-                app.environments.retain(|one| *one != "prod");
+                app.environments
+                    .retain(|environment| *environment != "prod");
             }
         }
     }

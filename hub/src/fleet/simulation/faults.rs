@@ -36,7 +36,7 @@ impl Simulation {
                 let had = self
                     .agents
                     .get(&name)
-                    .and_then(|one| one.assignment.clone());
+                    .and_then(|agent| agent.assignment.clone());
                 if let Some(had) = had
                     && had.reference.place() < decoded.reference.place()
                 {
@@ -216,7 +216,10 @@ impl Simulation {
                 let cluster = &self.hub.clusters()[name];
                 let assigned = cluster.assigned.as_ref().unwrap();
                 // What the file has just taken out is not assigned any more, and was rendered before.
-                let known = cluster.report.iter().flat_map(|one| &one.applications);
+                let known = cluster
+                    .report
+                    .iter()
+                    .flat_map(|report| &report.applications);
                 let known = known
                     .filter(|(_, report)| !is_over(report) && report.sync != SyncState::Orphaned);
                 if !known
@@ -225,15 +228,19 @@ impl Simulation {
                 {
                     continue;
                 }
-                let rendered = assigned.assignment.applications.iter().map(|(app, one)| {
-                    let commit = &rollout.target[&one.revision.repository];
-                    let source_digest = Digest::of(&tree(commit, one.path.as_str()));
-                    let report = ApplicationReport {
-                        source_digest,
-                        ..ApplicationReport::default()
-                    };
-                    (app.clone(), Box::new(report))
-                });
+                let rendered = assigned
+                    .assignment
+                    .applications
+                    .iter()
+                    .map(|(app, application)| {
+                        let commit = &rollout.target[&application.revision.repository];
+                        let source_digest = Digest::of(&tree(commit, application.path.as_str()));
+                        let report = ApplicationReport {
+                            source_digest,
+                            ..ApplicationReport::default()
+                        };
+                        (app.clone(), Box::new(report))
+                    });
                 let rendered = Report {
                     applications: rendered.collect(),
                     assignment: assigned.reference,
@@ -303,7 +310,7 @@ impl Simulation {
                         repository: None,
                         expires_at: None,
                         approval: None,
-                        admin: false,
+                        overriding: Overriding::Denied,
                     },
                     _ => Action::Unpin(Subject::Environment(environment)),
                 };
@@ -356,10 +363,10 @@ impl Simulation {
                 .count()
         };
         assert!(audits(&effects) >= 1, "I2: no act without an entry");
-        effects.extend(self.hub.settle(self.now));
+        effects.extend(self.hub.advance(self.now));
         self.check_passed();
         self.check_done();
-        settle_order(&mut effects);
+        order_effects(&mut effects);
         let before = self.disk.audit.len();
         self.store(&effects);
         assert_eq!(self.disk.audit.len(), before + audits(&effects));

@@ -75,13 +75,13 @@ pub(super) struct Definition {
 }
 
 impl Definition {
-    pub(super) fn of(one: &flotilla_shared::assignment::ApplicationAssignment) -> Self {
+    pub(super) fn of(application: &flotilla_shared::assignment::ApplicationAssignment) -> Self {
         Self {
-            repository: one.revision.repository.to_string(),
-            branch: one.revision.branch.to_string(),
-            path: one.path.to_string(),
-            namespace: one.namespace.clone(),
-            timeout: one.sync_policy.health_timeout_seconds,
+            repository: application.revision.repository.to_string(),
+            branch: application.revision.branch.to_string(),
+            path: application.path.to_string(),
+            namespace: application.namespace.clone(),
+            timeout: application.sync_policy.health_timeout_seconds,
         }
     }
 }
@@ -179,7 +179,9 @@ environments:
         }
         text.push_str("removed:\n");
         for (name, (environment, keeps)) in &self.removed {
-            let place = environment.map_or(String::new(), |one| format!(", environments: [{one}]"));
+            let place = environment.map_or(String::new(), |environment| {
+                format!(", environments: [{environment}]")
+            });
             let keeps = if *keeps { ", keepObjects: true" } else { "" };
             text.push_str(&format!("- {{application: {name}{place}{keeps}}}\n"));
         }
@@ -241,14 +243,14 @@ impl Meaning {
         let Some(app) = self.file.apps.get(app) else {
             return false;
         };
-        let mine = |one: &&String| !self.elsewhere.contains(one.as_str());
+        let mine = |name: &&String| !self.elsewhere.contains(name.as_str());
         (app.environments.is_empty() || app.environments.contains(&place.environment))
             && (app.clusters.is_empty()
                 || app
                     .clusters
                     .iter()
                     .filter(mine)
-                    .any(|one| *one == place.name.as_str()))
+                    .any(|name| *name == place.name.as_str()))
             && (app.tier.is_empty() || self.tier(place).as_deref() == Some(app.tier))
     }
 

@@ -34,7 +34,7 @@ impl Revisions {
         Some(Self {
             declared,
             commits: commits
-                .map(|(source, one)| (source, [one].into()))
+                .map(|(source, commit)| (source, [commit].into()))
                 .collect(),
         })
     }
@@ -53,19 +53,23 @@ impl Simulation {
             let name = &environment.name;
             let state = self.hub.environments().get(name);
             let rollout = self.hub.rollouts().get(name);
-            let rollout = rollout.filter(|one| !one.state.is_over());
+            let rollout = rollout.filter(|rollout| !rollout.state.is_over());
             let touched = |rollout: &Rollout| {
                 let all = rollout.clusters.iter();
-                let all = all.filter(|(_, one)| one.phase.is_touched());
+                let all = all.filter(|(_, progress)| progress.phase.is_touched());
                 all.map(|(name, _)| name.clone()).collect()
             };
             let heads = self.hub.heads().iter();
             let heads = heads.filter(|((_, branch), _)| *branch == environment.branch);
             let stand = Stand {
                 waves: environment.strategy.is_some() || rollout.is_some(),
-                approved: state.map(|one| one.approved.clone()).unwrap_or_default(),
-                approved_by: state.map(|one| one.approved_by.clone()).unwrap_or_default(),
-                brings: rollout.map(|one| (one.target.clone(), touched(one))),
+                approved: state
+                    .map(|state| state.approved.clone())
+                    .unwrap_or_default(),
+                approved_by: state
+                    .map(|state| state.approved_by.clone())
+                    .unwrap_or_default(),
+                brings: rollout.map(|rollout| (rollout.target.clone(), touched(rollout))),
                 heads: heads
                     .filter_map(|((repository, _), head)| {
                         Some((repository.clone(), head.commit.clone()?))
@@ -100,7 +104,9 @@ impl Simulation {
     /// Notes what each revision of the file means.
     pub(super) fn note_meanings(&mut self) {
         let environments = self.hub.spec().environments.iter();
-        let names: Vec<EnvironmentName> = environments.map(|one| one.name.clone()).collect();
+        let names: Vec<EnvironmentName> = environments
+            .map(|environment| environment.name.clone())
+            .collect();
         for name in names {
             let Some((_, revision)) = self.hub.declared_revision(&name) else {
                 continue;
@@ -193,24 +199,27 @@ impl Simulation {
         let sources = self.all_sources(name, environment, stands);
         let place = self.place(name, environment.as_str());
         let had = |app: &ApplicationName| {
-            let before = before.and_then(|one| one.assignment.applications.get(app));
-            before.map(|one| (one.revision.commit.clone(), Definition::of(one)))
+            let before = before.and_then(|before| before.assignment.applications.get(app));
+            before.map(|before| (before.revision.commit.clone(), Definition::of(before)))
         };
         let pin = self.hub.clusters()[name].record.pin.as_ref();
         let keeps = |repository: &RepositoryName| {
             let waves = stands
                 .iter()
-                .all(|all| all.get(environment).is_none_or(|one| one.waves));
+                .all(|all| all.get(environment).is_none_or(|meaning| meaning.waves));
             waves && pin.is_some_and(|pin| pin.commits.contains_key(repository))
         };
-        let is_there = before.is_some_and(|one| one.assignment.environment == *environment);
-        for (app, one) in &after.applications {
-            let now = (one.revision.commit.clone(), Definition::of(one));
+        let is_there = before.is_some_and(|before| before.assignment.environment == *environment);
+        for (app, application) in &after.applications {
+            let now = (
+                application.revision.commit.clone(),
+                Definition::of(application),
+            );
             if had(app).as_ref() == Some(&now) {
                 continue;
             }
             // Who is pinned stays as it is, whatever becomes good for others meanwhile.
-            let pinned = had(app).filter(|_| is_there && keeps(&one.revision.repository));
+            let pinned = had(app).filter(|_| is_there && keeps(&application.revision.repository));
             assert!(
                 pinned.is_none_or(|(_, definition)| definition == now.1),
                 "{name} is pinned and was given {app} {now:?}; it had {:?}",
@@ -218,7 +227,7 @@ impl Simulation {
             );
             let brought = sources
                 .iter()
-                .any(|source| self.is_from(source, app, one, &place, environment));
+                .any(|source| self.is_from(source, app, application, &place, environment));
             assert!(
                 brought,
                 "{name} was given {app} {now:?}, which no rollout has brought; it had {:?}; {:?}",
@@ -227,12 +236,15 @@ impl Simulation {
             );
         }
         let present = self.meaning(environment.as_str());
-        let before = before.map(|one| &one.assignment);
-        let before = before.filter(|one| one.environment == *environment);
-        for app in before.iter().flat_map(|one| one.applications.keys()) {
+        let before = before.map(|stored| &stored.assignment);
+        let before = before.filter(|assignment| assignment.environment == *environment);
+        for app in before
+            .iter()
+            .flat_map(|assignment| assignment.applications.keys())
+        {
             let is_taken = |meaning: &Meaning| !meaning.places(app.as_str(), &place);
             let in_force = sources.iter();
-            let mut in_force = in_force.map(|one| self.means(environment, &one.declared));
+            let mut in_force = in_force.map(|stand| self.means(environment, &stand.declared));
             assert!(
                 after.applications.contains_key(app)
                     || is_taken(&present)
@@ -246,11 +258,11 @@ impl Simulation {
                 let keeps = keeps.filter(|_| !meaning.places(app.as_str(), &place));
                 keeps.is_some_and(|keeps| !tombstone.delete_objects || !keeps)
             };
-            let was = before.and_then(|one| one.tombstones.get(app));
+            let was = before.and_then(|assignment| assignment.tombstones.get(app));
             let mut in_force = sources.iter();
             // That its objects stay after all counts at once.
             let brought = was.is_some_and(|was| was.delete_objects || !tombstone.delete_objects)
-                || in_force.any(|one| removes(self.means(environment, &one.declared)));
+                || in_force.any(|stand| removes(self.means(environment, &stand.declared)));
             assert!(
                 removes(&present) && brought,
                 "{app} is removed from {name} ({tombstone:?}), and not both said so: {brought}"
@@ -270,22 +282,22 @@ impl Simulation {
         let meaning = self.means(environment, declared);
         let place = self.place(name, environment.as_str());
         let defined = meaning.defines(app.as_str(), &place);
-        defined.is_some_and(|one| !revisions.contains_key(one.repository.as_str()))
+        defined.is_some_and(|definition| !revisions.contains_key(definition.repository.as_str()))
     }
 
     fn is_from(
         &self,
         source: &Revisions,
         app: &ApplicationName,
-        one: &ApplicationAssignment,
+        application: &ApplicationAssignment,
         place: &Place<'_>,
         environment: &EnvironmentName,
     ) -> bool {
-        let revision = &one.revision;
+        let revision = &application.revision;
         let commits = source.commits.get(&revision.repository);
         let meaning = self.means(environment, &source.declared);
         commits.is_some_and(|commits| commits.contains(&revision.commit))
-            && meaning.defines(app.as_str(), place) == Some(Definition::of(one))
+            && meaning.defines(app.as_str(), place) == Some(Definition::of(application))
     }
 
     /// Whether another revision of the file gives a cluster something that the one before did not, or removes
@@ -298,8 +310,8 @@ impl Simulation {
     ) -> bool {
         let place = self.place(name, environment.as_str());
         let removal = |meaning: &Meaning, app| {
-            let said = meaning.file.removal(app, environment.as_str());
-            said.filter(|_| !meaning.places(app, &place))
+            let keeps = meaning.file.removal(app, environment.as_str());
+            keeps.filter(|_| !meaning.places(app, &place))
         };
         NAMES.iter().any(|app| {
             let defined = is.defines(app, &place);
@@ -320,34 +332,35 @@ impl Simulation {
                     let environment = &rollout.environment;
                     let was = rollout.from.get(&repository);
                     return was.is_none_or(|was| {
-                        let pair = [was, &commit].map(|one| self.means(environment, one));
+                        let pair = [was, &commit].map(|revision| self.means(environment, revision));
                         self.is_given_by(name, environment, (pair[0], pair[1]))
                     });
                 }
                 let assigned = self.disk.assignments.get(name);
-                let assigned = assigned.iter().map(|one| &one.decoded.assignment);
-                let mut apps = assigned.flat_map(|one| one.applications.values());
+                let assigned = assigned.iter().map(|stored| &stored.decoded.assignment);
+                let mut apps = assigned.flat_map(|assignment| assignment.applications.values());
                 apps.any(|app| app.revision.repository == repository)
             };
             // The next rollout may have given it something else in the same moment.
-            let took = |name: &ClusterName, one: &Progress| {
+            let took = |name: &ClusterName, progress: &Progress| {
                 let environment = &rollout.environment;
                 let place = self.place(name, environment.as_str());
                 let declared = rollout.target.get(RepositoryName::fleet_file());
                 let meaning = declared.map(|declared| self.means(environment, declared));
-                (one.phase == Phase::Done || one.unchanged)
+                (progress.phase == Phase::Done || progress.unchanged)
                     && meaning.is_some_and(|meaning| {
                         let mut defined =
                             NAMES.iter().filter_map(|app| meaning.defines(app, &place));
-                        defined.any(|one| one.repository.as_str() == repository.as_str())
+                        defined
+                            .any(|definition| definition.repository.as_str() == repository.as_str())
                     })
             };
             let all = rollout.clusters.iter();
-            let takers = all.filter(|(name, one)| takes(name) || took(name, one));
-            let takers: Vec<&Progress> = takers.map(|(_, one)| one).collect();
+            let takers = all.filter(|(name, progress)| takes(name) || took(name, progress));
+            let takers: Vec<&Progress> = takers.map(|(_, progress)| progress).collect();
             let is_proven = takers
                 .iter()
-                .any(|one| one.phase == Phase::Done || one.unchanged);
+                .any(|progress| progress.phase == Phase::Done || progress.unchanged);
             if after.get(&repository) == Some(&commit) {
                 assert!(
                     takers.is_empty() || is_proven,
@@ -379,7 +392,7 @@ impl Simulation {
                 continue;
             }
             let by = self.disk.rollouts.get(&after.approved_by);
-            let by = by.filter(|one| one.state == State::Succeeded);
+            let by = by.filter(|rollout| rollout.state == State::Succeeded);
             let from = match by {
                 Some(rollout) if before.approved_by != after.approved_by => {
                     self.proven(rollout, &before.approved, &after.approved)
@@ -402,8 +415,8 @@ impl Simulation {
                 let place = self.place(name, environment.as_str());
                 for app in NAMES {
                     let defined = is.defines(app, &place);
-                    let commit = defined.as_ref().map(|one| {
-                        let repository: RepositoryName = one.repository.parse().unwrap();
+                    let commit = defined.as_ref().map(|definition| {
+                        let repository: RepositoryName = definition.repository.parse().unwrap();
                         (old.commits.get(&repository), new.commits.get(&repository))
                     });
                     let same = commit.is_none_or(|(old, new)| old == new);
@@ -414,8 +427,8 @@ impl Simulation {
                         was.defines(app, &place)
                     );
                     let removal = |meaning: &Meaning| {
-                        let said = meaning.file.removal(app, environment.as_str());
-                        said.filter(|_| !meaning.places(app, &place))
+                        let keeps = meaning.file.removal(app, environment.as_str());
+                        keeps.filter(|_| !meaning.places(app, &place))
                     };
                     assert!(
                         removal(is).is_none() || removal(is) == removal(was),

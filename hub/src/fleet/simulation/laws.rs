@@ -10,8 +10,8 @@ impl Simulation {
                 .disk
                 .assignments
                 .get(name)
-                .map(|one| one.decoded.reference);
-            let held = cluster.assigned.as_ref().map(|one| one.reference);
+                .map(|stored| stored.decoded.reference);
+            let held = cluster.assigned.as_ref().map(|stored| stored.reference);
             assert_eq!(stored, held, "memory and disk agree on {name}");
         }
         for rollout in self.hub.rollouts().values() {
@@ -66,8 +66,10 @@ impl Simulation {
                 let placement = known
                     .applications
                     .get(app)
-                    .map(|one| &one.application.placement);
-                placement.is_some_and(|one| one.matches(name, &after.environment, &after.labels))
+                    .map(|declared| &declared.application.placement);
+                placement.is_some_and(|placement| {
+                    placement.matches(name, &after.environment, &after.labels)
+                })
             })
         };
         for app in before
@@ -115,9 +117,11 @@ impl Simulation {
         };
         let changed = rollout.changed();
         ill.iter().all(|app| {
-            let one = assigned.assignment.applications.get(app);
+            let application = assigned.assignment.applications.get(app);
             rollout.clusters[name].before.unhealthy.contains(app)
-                && one.is_some_and(|one| !changed.contains_key(&one.revision.repository))
+                && application.is_some_and(|application| {
+                    !changed.contains_key(&application.revision.repository)
+                })
         })
     }
 
@@ -139,7 +143,7 @@ impl Simulation {
             );
             // What an edit takes away in the same step is taken after it was judged.
             let judged = self.disk.assignments.get(name);
-            let mut judged = judged.map(|one| one.decoded.reference).into_iter();
+            let mut judged = judged.map(|stored| stored.decoded.reference).into_iter();
             let is_nothing = assigned.assignment.applications.is_empty()
                 && assigned.assignment.tombstones.is_empty();
             assert!(
@@ -154,18 +158,18 @@ impl Simulation {
             let rollout = rollouts.values().find(|rollout| rollout.id == *id);
             let environment = &assigned.assignment.environment;
             let target = rollout.map(|rollout| &rollout.target);
-            for (app, one) in &assigned.assignment.applications {
-                let commit = target.and_then(|target| target.get(&one.revision.repository));
+            for (app, application) in &assigned.assignment.applications {
+                let commit = target.and_then(|target| target.get(&application.revision.repository));
                 // What it declares from a repository of which it brings no commit is left as it was.
                 assert!(
-                    commit == Some(&one.revision.commit)
+                    commit == Some(&application.revision.commit)
                         || target.is_some_and(|target| self.is_left(
                             name,
                             environment,
                             app,
                             target
                         )),
-                    "{name} counts as done in {id} on another commit of {app}: {one:?}; {target:?}"
+                    "{name} counts as done in {id} on another commit of {app}: {application:?}; {target:?}"
                 );
             }
         }

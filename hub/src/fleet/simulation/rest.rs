@@ -41,7 +41,7 @@ impl Simulation {
     fn standing(&self) -> Vec<(String, usize, State, Vec<Phase>)> {
         let all = self.hub.rollouts().values();
         all.map(|rollout| {
-            let phases = rollout.clusters.values().map(|one| one.phase);
+            let phases = rollout.clusters.values().map(|progress| progress.phase);
             (
                 rollout.id.clone(),
                 rollout.wave,
@@ -63,7 +63,13 @@ impl Simulation {
             let open = self.hub.rollouts().values();
             let open = open.filter(|rollout| !rollout.state.is_over());
             let open: Vec<(EnvironmentName, String, String)> = open
-                .map(|one| (one.environment.clone(), one.id.clone(), one.why()))
+                .map(|rollout| {
+                    (
+                        rollout.environment.clone(),
+                        rollout.id.clone(),
+                        rollout.why(),
+                    )
+                })
                 .collect();
             if open.is_empty() && self.standing() == before {
                 self.check();
@@ -74,11 +80,11 @@ impl Simulation {
             if self.standing() != before {
                 continue;
             }
-            for (environment, id, said) in open {
-                let acts = commands(&said);
+            for (environment, id, text) in open {
+                let acts = commands(&text);
                 assert!(
                     !acts.is_empty(),
-                    "{id} waits for nothing: {said:?}; {:#?}",
+                    "{id} waits for nothing: {text:?}; {:#?}",
                     self.hub.rollouts()[&environment]
                 );
                 for words in acts {
@@ -87,7 +93,7 @@ impl Simulation {
                     if now.is_none_or(|now| now.state.is_over() || now.id != id) {
                         break;
                     }
-                    taken.push(self.take_act(&environment, &words, &said));
+                    taken.push(self.take_act(&environment, &words, &text));
                 }
             }
         }
@@ -97,7 +103,7 @@ impl Simulation {
     pub(super) fn open_rollouts(&self) -> Vec<String> {
         let open = self.hub.rollouts().values();
         let open = open.filter(|rollout| !rollout.state.is_over());
-        open.map(|one| format!("{} {} {}", one.id, one.state, one.why()))
+        open.map(|rollout| format!("{} {} {}", rollout.id, rollout.state, rollout.why()))
             .collect()
     }
 
@@ -106,7 +112,7 @@ impl Simulation {
         &mut self,
         environment: &EnvironmentName,
         words: &[String],
-        said: &str,
+        text: &str,
     ) -> &'static str {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let rollout = &self.hub.rollouts()[environment];
@@ -121,7 +127,7 @@ impl Simulation {
         let of = |short: &str| {
             let mut own = changed
                 .iter()
-                .filter(|one| one.1.as_str().starts_with(short));
+                .filter(|entry| entry.1.as_str().starts_with(short));
             let first = own.clone().next();
             let waiting =
                 own.find(|(repository, commit)| state.override_of(repository, commit).is_none());
@@ -137,7 +143,7 @@ impl Simulation {
         let first = |which: &dyn Fn(&ClusterRecord) -> bool| {
             let found = members
                 .iter()
-                .find(|one| which(&self.hub.clusters()[*one].record));
+                .find(|name| which(&self.hub.clusters()[*name].record));
             found.expect("there is one that this is about").clone()
         };
         let here = environment.as_str();
@@ -147,7 +153,7 @@ impl Simulation {
                     let scope = Scope::Wave((*wave).to_owned());
                     assert!(
                         self.try_act(&approve((repository, commit), scope)),
-                        "{said}"
+                        "{text}"
                     );
                 }
                 return "approve wave";
@@ -175,12 +181,12 @@ impl Simulation {
                 Action::Unpin(Subject::Environment(environment.clone())),
             ),
             ["resume", "NAME"] => {
-                let one = first(&|record| record.suspended.is_some());
-                ("resume cluster", Action::Unsuspend(one))
+                let cluster = first(&|record| record.suspended.is_some());
+                ("resume cluster", Action::Unsuspend(cluster))
             }
             ["unpin", "--cluster", "NAME"] => {
-                let one = first(&|record| record.pin.is_some());
-                ("unpin cluster", Action::Unpin(Subject::Cluster(one)))
+                let cluster = first(&|record| record.pin.is_some());
+                ("unpin cluster", Action::Unpin(Subject::Cluster(cluster)))
             }
             ["unpin", "--cluster", of] => {
                 let of: ClusterName = of.parse().unwrap();
@@ -194,14 +200,14 @@ impl Simulation {
                     repository: None,
                     expires_at: None,
                     approval: None,
-                    admin: false,
+                    overriding: Overriding::Denied,
                 };
                 ("pin cluster", pin)
             }
             ["status", ..] | ["token", "create", ..] => return "look",
-            other => panic!("no such command: {other:?} in {said:?}"),
+            other => panic!("no such command: {other:?} in {text:?}"),
         };
-        assert!(self.try_act(&action), "{word} is not taken; {said}");
+        assert!(self.try_act(&action), "{word} is not taken; {text}");
         word
     }
 
@@ -211,11 +217,13 @@ impl Simulation {
             let cluster = &self.hub.clusters()[name];
             let assigned = cluster.assigned.as_ref();
             if cluster.current_since.is_some() {
-                let all = assigned.iter().flat_map(|one| &one.assignment.applications);
-                for (app, one) in all {
+                let all = assigned
+                    .iter()
+                    .flat_map(|stored| &stored.assignment.applications);
+                for (app, assigned) in all {
                     assert_eq!(
                         agent.live.get(app),
-                        Some(&agent::wanted(one)),
+                        Some(&agent::desired(assigned)),
                         "{app} of {name} counts as current"
                     );
                 }
@@ -224,7 +232,7 @@ impl Simulation {
             for app in agent.live.keys() {
                 let mut all = shown.applications.iter();
                 assert!(
-                    all.any(|one| one.application == app.as_str()),
+                    all.any(|listed| listed.application == app.as_str()),
                     "{name} has {app}, which nobody is shown"
                 );
             }
@@ -256,10 +264,10 @@ impl Simulation {
                     definition.repository.parse().unwrap(),
                     definition.branch.parse().unwrap(),
                 );
-                applications.get(*app).is_some_and(|one| {
-                    Some(&one.revision.commit) == self.branches.get(&head)
-                        && file::Definition::of(one) == definition
-                        && agent.live.get(*app) == Some(&agent::wanted(one))
+                applications.get(*app).is_some_and(|application| {
+                    Some(&application.revision.commit) == self.branches.get(&head)
+                        && file::Definition::of(application) == definition
+                        && agent.live.get(*app) == Some(&agent::desired(application))
                 })
             })
     }

@@ -55,7 +55,7 @@ impl Simulation {
                 .disk
                 .assignments
                 .get(name)
-                .map(|one| one.decoded.reference);
+                .map(|stored| stored.decoded.reference);
             known.is_none_or(|known| known.place() < accepted.place())
         });
         for (name, agent) in &self.agents {
@@ -63,7 +63,7 @@ impl Simulation {
                 .disk
                 .assignments
                 .get(name)
-                .map(|one| one.decoded.reference);
+                .map(|stored| stored.decoded.reference);
             let known = known.unwrap_or_default();
             if agent.accepted.generation.0 > 0
                 && known != agent.accepted
@@ -103,7 +103,7 @@ impl Simulation {
     pub(super) fn note_let_go(&mut self, subject: &Subject) {
         let is_of = |name: &&ClusterName| match subject {
             Subject::Environment(environment) => self.hub.belongs_to(name, environment),
-            Subject::Cluster(one) => one == *name,
+            Subject::Cluster(cluster) => cluster == *name,
         };
         self.backups
             .let_go
@@ -121,12 +121,12 @@ impl Simulation {
             return;
         };
         let epoch = self.backups.epoch + 1;
-        for (app, one) in &before.assignment.applications {
+        for (app, application) in &before.assignment.applications {
             // What the file does not place any more is another law's matter.
             let Some(given) = next.assignment.applications.get(app) else {
                 continue;
             };
-            if given.revision.commit == one.revision.commit {
+            if given.revision.commit == application.revision.commit {
                 self.backups.held += 1;
                 continue;
             }
@@ -149,7 +149,7 @@ impl Simulation {
             assert!(
                 decided,
                 "a restore took {app} on {name} from {} to {}",
-                one.revision.commit, given.revision.commit
+                application.revision.commit, given.revision.commit
             );
         }
     }

@@ -61,9 +61,9 @@ impl Simulation {
         };
         for (app, (environment, keeps)) in &new.removed {
             let places = file::ENVIRONMENTS.iter();
-            let places = places.filter(|one| environment.is_none_or(|only| only == **one));
+            let places = places.filter(|place| environment.is_none_or(|only| only == **place));
             let app: ApplicationName = app.parse().unwrap();
-            let known = places.map(|one| (one.parse().unwrap(), app.clone()));
+            let known = places.map(|place| (place.parse().unwrap(), app.clone()));
             self.removals.extend(known.filter(|_| !keeps));
         }
         self.file = new;
@@ -111,8 +111,8 @@ impl Simulation {
         let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
         let subject = Subject::Cluster(names.choose(&mut self.rng).unwrap().clone());
         let repositories: Vec<_> = self.hub.spec().repositories.keys().cloned().collect();
-        let one = repositories.choose(&mut self.rng).cloned();
-        let repository = one.filter(|_| self.rng.random_bool(0.5));
+        let chosen = repositories.choose(&mut self.rng).cloned();
+        let repository = chosen.filter(|_| self.rng.random_bool(0.5));
         let action = match self.rng.random_bool(0.4) {
             true => Action::Pin {
                 subject,
@@ -120,7 +120,7 @@ impl Simulation {
                 repository,
                 expires_at: None,
                 approval: None,
-                admin: false,
+                overriding: Overriding::Denied,
             },
             false => Action::Unpin(subject),
         };
@@ -152,13 +152,13 @@ impl Simulation {
             return;
         }
         for (app, tombstone) in &next.tombstones {
-            let said = self.hub.spec().removal(app, name, &next.environment);
+            let removal = self.hub.spec().removal(app, name, &next.environment);
             assert!(
-                said.is_some(),
+                removal.is_some(),
                 "{app} is removed from {name}, and nobody said so"
             );
             assert!(
-                !tombstone.delete_objects || said == Some(Objects::Delete),
+                !tombstone.delete_objects || removal == Some(Objects::Delete),
                 "objects of {app} are deleted on {name}, and nobody said so"
             );
         }

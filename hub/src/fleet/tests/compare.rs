@@ -14,11 +14,11 @@ fn base() -> String {
 fn lines(world: &World, new: &str) -> Vec<String> {
     let new = spec::parse("f", new).unwrap();
     let mut lines = Vec::new();
-    for one in world.fleet.in_force().compare(&new) {
-        let (name, waves) = (&one.environment, one.in_waves);
-        lines.extend(one.changes.iter().map(|line| format!("{name}: {line}")));
+    for change in world.fleet.in_force().compare(&new) {
+        let (name, waves) = (&change.environment, change.in_waves);
+        lines.extend(change.changes.iter().map(|line| format!("{name}: {line}")));
         let mark = if waves { "in waves" } else { "at once" };
-        for cluster in &one.clusters {
+        for cluster in &change.clusters {
             let words = |sign: &str, all: &[ApplicationName]| {
                 all.iter()
                     .map(|app| format!(" {sign}{app}"))
@@ -34,14 +34,14 @@ fn lines(world: &World, new: &str) -> Vec<String> {
                 words("~", &cluster.changes),
             ));
         }
-        assert_eq!(one.more_clusters, 0);
+        assert_eq!(change.more_clusters, 0);
     }
     lines
 }
 
 #[test]
 fn the_file_in_force_changes_nothing() {
-    let world = World::settled(&base());
+    let world = World::rolled_out(&base());
     assert_eq!(lines(&world, &base()), [] as [&str; 0]);
     // The form of a file, and the order in it, mean nothing.
     let reordered = format!("# A comment.\n{}", base());
@@ -52,7 +52,7 @@ fn the_file_in_force_changes_nothing() {
 #[test]
 fn it_is_compared_with_what_is_in_force_and_not_with_the_last_file() {
     let gated = file("maxConcurrent: 3", "approvals: 1", "prod");
-    let mut world = World::settled(&gated);
+    let mut world = World::rolled_out(&gated);
     let moved = gated.replace("path: a,", "path: ax,");
     world.declare(&moved);
     world.pass(5);
@@ -73,9 +73,11 @@ fn it_is_compared_with_what_is_in_force_and_not_with_the_last_file() {
         .fleet
         .in_force()
         .compare(&spec::parse("f", &moved).unwrap());
-    let prod = force.iter().find(|one| one.environment.as_str() == "prod");
+    let prod = force
+        .iter()
+        .find(|change| change.environment.as_str() == "prod");
     assert_eq!(
-        prod.and_then(|one| one.rollout.as_ref()),
+        prod.and_then(|change| change.rollout.as_ref()),
         Some(&world.rollout().id)
     );
     // The way back changes nothing.
@@ -84,7 +86,7 @@ fn it_is_compared_with_what_is_in_force_and_not_with_the_last_file() {
 
 #[test]
 fn each_cluster_is_told_with_what_it_gains_loses_and_changes() {
-    let world = World::settled(&base());
+    let world = World::rolled_out(&base());
     let narrower = base().replace(
         "path: a, placement: {environments: [dev, prod]}",
         "path: a, placement: {clusters: [p2]}",
@@ -99,7 +101,7 @@ fn each_cluster_is_told_with_what_it_gains_loses_and_changes() {
 /// Other rules of how commits come touch no cluster, and are not the same for that.
 #[test]
 fn rules_of_rollouts_are_told_without_a_cluster() {
-    let world = World::settled(&base());
+    let world = World::rolled_out(&base());
     let other = file("maxConcurrent: 2", "approvals: 0", "prod");
     assert_eq!(
         lines(&world, &other),
@@ -109,7 +111,7 @@ fn rules_of_rollouts_are_told_without_a_cluster() {
 
 #[test]
 fn live_32_a_renamed_environment_is_one_that_is_gone_and_one_that_is_new() {
-    let world = World::settled(&base());
+    let world = World::rolled_out(&base());
     let renamed = base()
         .replace("name: prod", "name: production")
         .replace("[dev, prod]", "[dev, production]")

@@ -13,10 +13,16 @@ fn paths(world: &World, app: &str) -> Vec<String> {
     let all = all.filter(|(name, _)| name.as_str() != "d1");
     all.map(|(_, cluster)| {
         let assigned = cluster.assigned.as_ref();
-        let app = assigned.and_then(|one| one.assignment.applications.get(app));
+        let app = assigned.and_then(|assigned| assigned.assignment.applications.get(app));
         app.map_or("-".to_owned(), |app| app.path.to_string())
     })
     .collect()
+}
+
+/// Of which paths an application is on the clusters of prod.
+#[track_caller]
+fn has_paths<const N: usize>(world: &World, app: &str, expected: [&str; N]) {
+    assert_eq!(paths(world, app), expected, "{:?}", ended(world));
 }
 
 fn revision(world: &World) -> Commit {
@@ -53,7 +59,7 @@ fn moved(text: &str) -> String {
 
 #[test]
 fn live_35_a_change_of_the_fleet_file_goes_by_waves_and_is_told() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     let before = world.rollout().id.clone();
     world.declare(&moved(&base()));
     assert_eq!(paths(&world, "a"), ["ax", "a", "a"], "the canary alone");
@@ -90,7 +96,7 @@ fn an_option_alone_is_a_change_that_soaks() {
         ("path: a, substitute: true,", "substitute"),
         ("path: a, syncPolicy: {prune: disabled},", "syncPolicy"),
     ] {
-        let mut world = World::settled(&base());
+        let mut world = World::rolled_out(&base());
         world.declare(&base().replace("path: a,", field));
         world.pass(2);
         assert!(
@@ -109,7 +115,7 @@ fn an_option_alone_is_a_change_that_soaks() {
 #[test]
 fn it_passes_the_gates_that_a_commit_passes() {
     let gated = file("maxConcurrent: 3", "approvals: 1", "prod");
-    let mut world = World::settled(&gated);
+    let mut world = World::rolled_out(&gated);
     world.declare(&moved(&gated));
     world.pass(20);
     assert_eq!(paths(&world, "a"), ["a", "a", "a"], "nobody approved it");
@@ -140,22 +146,17 @@ fn it_passes_the_gates_that_a_commit_passes() {
 #[test]
 fn the_environment_before_proves_it() {
     let gated = file("maxConcurrent: 3", "proof: {soak: 2s}", "dev, prod");
-    let mut world = World::settled(&gated);
+    let mut world = World::rolled_out(&gated);
     // In dev it never becomes healthy: prod does not get it.
     world.bad_paths = vec!["ax".to_owned()];
     world.declare(&moved(&gated));
     world.pass(20);
-    assert_eq!(paths(&world, "a"), ["a", "a", "a"], "{:?}", ended(&world));
+    has_paths(&world, "a", ["a", "a", "a"]);
     world.bad_paths.clear();
     world.pass(1);
     assert_eq!(paths(&world, "a"), ["a", "a", "a"], "it soaks");
     world.pass(20);
-    assert_eq!(
-        paths(&world, "a"),
-        ["ax", "ax", "ax"],
-        "{:?}",
-        ended(&world)
-    );
+    has_paths(&world, "a", ["ax", "ax", "ax"]);
     // What dev does not have it cannot prove.
     world.declare(&moved(&gated).replace(
         "path: b, placement: {environments: [dev, prod]}",
@@ -177,7 +178,7 @@ fn what_fails_is_rolled_back_and_not_tried_again() {
         "approvals: 0",
         "prod",
     );
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.bad_paths = vec!["ax".to_owned()];
     world.declare(&moved(&text));
     world.pass(5);
@@ -203,12 +204,7 @@ fn what_fails_is_rolled_back_and_not_tried_again() {
     assert_eq!(world.rollout().id, last);
     world.declare(&text.replace("path: a,", "path: ay,"));
     world.pass(20);
-    assert_eq!(
-        paths(&world, "a"),
-        ["ay", "ay", "ay"],
-        "{:?}",
-        ended(&world)
-    );
+    has_paths(&world, "a", ["ay", "ay", "ay"]);
 }
 
 #[test]
@@ -219,7 +215,7 @@ fn a_halted_change_yields_to_its_repair() {
             "approvals: 0",
             "prod",
         );
-        let mut world = World::settled(&text);
+        let mut world = World::rolled_out(&text);
         world.bad_paths = vec!["ax".to_owned()];
         world.declare(&moved(&text));
         world.pass(5);
@@ -253,7 +249,7 @@ fn what_is_taken_away_goes_at_once() {
             "environments: [prod], clusters: [p1]}",
         ),
     ] {
-        let mut world = World::settled(&gated);
+        let mut world = World::rolled_out(&gated);
         let last = world.rollout().id.clone();
         world.declare(&taken);
         let kept = paths(&world, "b");
@@ -275,37 +271,32 @@ fn what_is_taken_away_goes_at_once() {
             .act(&approve("fleet-file", &revision(&world), Scope::Commit))
             .unwrap();
         world.pass(30);
-        assert_eq!(paths(&world, "b"), ["b", "b", "b"], "{:?}", ended(&world));
+        has_paths(&world, "b", ["b", "b", "b"]);
     }
 }
 
 #[test]
 fn of_a_change_that_gives_and_takes_only_the_giving_waits() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     let text = moved(&base()).replace("environments: [prod]", "environments: [dev]");
     world.declare(&text);
     assert_eq!(paths(&world, "b"), ["-", "-", "-"]);
     assert_eq!(paths(&world, "a"), ["ax", "a", "a"]);
     no_tombstones(&world);
     world.pass(20);
-    assert_eq!(
-        paths(&world, "a"),
-        ["ax", "ax", "ax"],
-        "{:?}",
-        ended(&world)
-    );
+    has_paths(&world, "a", ["ax", "ax", "ax"]);
 }
 
 #[test]
 fn whoever_joins_gets_what_is_good() {
     let gated = file("maxConcurrent: 3", "approvals: 1", "prod");
-    let mut world = World::settled(&gated);
+    let mut world = World::rolled_out(&gated);
     world.declare(&moved(&gated));
     world.step(put("p4", "prod", None));
     world.step(connect("p4", 9, AssignmentRef::default()));
     assert_eq!(paths(&world, "a"), ["a", "a", "a", "a"]);
     // A newcomer that the file names is no change for the others.
-    let mut world = World::settled(&gated);
+    let mut world = World::rolled_out(&gated);
     let last = world.rollout().id.clone();
     world.declare(&gated.replace(
         "applications:",
@@ -318,7 +309,7 @@ fn whoever_joins_gets_what_is_good() {
 
 #[test]
 fn waves_gates_and_polls_are_no_change_of_what_runs() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     let last = world.rollout().id.clone();
     for text in [
         file("maxConcurrent: 1", "approvals: 1", "prod"),
@@ -351,5 +342,5 @@ fn without_a_strategy_it_comes_at_once_and_a_strategy_begins_from_it() {
     world.declare(&with);
     assert_eq!(paths(&world, "a"), ["a", "ax", "ax"]);
     world.pass(20);
-    assert_eq!(paths(&world, "a"), ["a", "a", "a"], "{:?}", ended(&world));
+    has_paths(&world, "a", ["a", "a", "a"]);
 }

@@ -147,7 +147,10 @@ fn p08_an_agent_that_enrolled_anew_goes_on_above_what_it_runs() {
     for epoch in [2, 1] {
         assert!(sent(&other.step(first(accepted(epoch)), at(3))).is_empty());
         let refusal = other.clusters()[&name("p")].refusal.clone();
-        assert_eq!(refusal.map(|one| one.reason), Some(Reason::AgentAhead));
+        assert_eq!(
+            refusal.map(|refusal| refusal.reason),
+            Some(Reason::AgentAhead)
+        );
     }
     // Nor is anybody believed who says that there are hardly any numbers left.
     let mut fleet = fleet();
@@ -161,7 +164,10 @@ fn p08_an_agent_that_enrolled_anew_goes_on_above_what_it_runs() {
     fleet.step(heads(Some(1), Some(2)), at(3));
     assert!(generation(&fleet) < 99);
     let refusal = fleet.clusters()[&name("p")].refusal.clone();
-    assert_eq!(refusal.map(|one| one.reason), Some(Reason::AgentAhead));
+    assert_eq!(
+        refusal.map(|refusal| refusal.reason),
+        Some(Reason::AgentAhead)
+    );
 }
 
 #[test]
@@ -250,7 +256,7 @@ fn a_pin_over_another_says_whose_it_replaces() {
         repository: None,
         expires_at: Some(at(50)),
         approval: None,
-        admin: false,
+        overriding: Overriding::Denied,
     };
     let mut act = |by, reason, second| fleet.act(&pin, by, reason, at(second)).unwrap().answer;
     let first = act("ada", "lunch", 3);
@@ -392,7 +398,10 @@ fn what_clusters_said_of_a_commit_is_noted_when_the_next_one_comes() {
     let report = |fleet: &mut Fleet, change: &dyn Fn(&mut ApplicationReport)| {
         let assigned = fleet.clusters()[&name("d")].assigned.clone().unwrap();
         let mut report = current(&assigned);
-        report.applications.values_mut().for_each(|one| change(one));
+        report
+            .applications
+            .values_mut()
+            .for_each(|application| change(application));
         let digest = Digest::of(&encode_report(&report).encode_to_vec());
         fleet.step(
             Event::Reported(name("d"), SessionId(1), report, digest),
@@ -401,23 +410,25 @@ fn what_clusters_said_of_a_commit_is_noted_when_the_next_one_comes() {
     };
     let seen = |fleet: &Fleet, n: u64| {
         let all = &fleet.environments()[&"dev".parse::<EnvironmentName>().unwrap()].seen;
-        let found = all.iter().find(|one| one.commit == commit(n));
-        found.map(|one| one.doubt.clone())
+        let found = all.iter().find(|seen| seen.commit == commit(n));
+        found.map(|seen| seen.doubt.clone())
     };
     report(&mut fleet, &|_| {});
     assert_eq!(seen(&fleet, 1), None, "it runs");
     fleet.step(heads(Some(2), None), at(5));
     assert_eq!(seen(&fleet, 1).unwrap(), "");
-    report(&mut fleet, &|one| {
-        one.sync = SyncState::Refused;
-        one.reason = Some(Reason::RenderFailed);
-        one.message = "line 3".to_owned();
-        one.revision.as_mut().unwrap().commit = commit(1);
+    report(&mut fleet, &|application| {
+        application.sync = SyncState::Refused;
+        application.reason = Some(Reason::RenderFailed);
+        application.message = "line 3".to_owned();
+        application.revision.as_mut().unwrap().commit = commit(1);
     });
     fleet.step(heads(Some(3), None), at(6));
     let doubt = seen(&fleet, 2).unwrap();
     assert_eq!(doubt, "d: web was refused: RenderFailed: line 3");
-    report(&mut fleet, &|one| one.health = Health::Failed);
+    report(&mut fleet, &|application| {
+        application.health = Health::Failed;
+    });
     fleet.step(heads(Some(4), None), at(7));
     assert_eq!(seen(&fleet, 3).unwrap(), "d: web was Failed");
     // Replaced before anybody had said anything of it.

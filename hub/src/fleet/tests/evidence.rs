@@ -102,7 +102,7 @@ fn a_proof_may_come_of_what_is_good_at_the_head_under_way_or_queued_there() {
     let strategy = "- {name: dev, branch: dev, strategy: {soak: 3s, progressDeadline: 20s, \
                     onNewCommit: queue, onFailure: rollback}}";
     let text = file("maxConcurrent: 3", "", "dev, prod");
-    let mut world = World::settled(&text.replace("- {name: dev, branch: dev}", strategy));
+    let mut world = World::rolled_out(&text.replace("- {name: dev, branch: dev}", strategy));
     let dev: EnvironmentName = "dev".parse().unwrap();
     let prod: EnvironmentName = "prod".parse().unwrap();
     let may_come = |world: &World, n: u64| {
@@ -143,7 +143,7 @@ fn a_proof_may_come_of_what_is_good_at_the_head_under_way_or_queued_there() {
     assert!(!may_come(&world, 5), "it failed there");
 }
 
-fn said(world: &World, repository: &str, commit: Commit) -> String {
+fn answer(world: &World, repository: &str, commit: Commit) -> String {
     let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
     let target = [(repository.parse().unwrap(), commit)].into();
     let gates = world.fleet.gates(prod.unwrap(), &target, at(world.second));
@@ -159,14 +159,17 @@ fn what_a_cluster_lacks_of_a_repository_it_does_not_run() {
     world.pass(3);
     // Nothing of the other repository was read yet, so that the cluster lacks its application of that.
     assert_eq!(
-        said(&world, "second", of_second(1)),
+        answer(&world, "second", of_second(1)),
         "does not run this commit"
     );
-    assert_ne!(said(&world, "fleet", commit(1)), "does not run this commit");
+    assert_ne!(
+        answer(&world, "fleet", commit(1)),
+        "does not run this commit"
+    );
     world.push("second", "dev", 1);
     world.pass(3);
     for (repository, commit) in [("fleet", commit(1)), ("second", of_second(1))] {
-        let text = said(&world, repository, commit);
+        let text = answer(&world, repository, commit);
         assert_eq!(text, "runs exactly this, synced and healthy");
     }
 }
@@ -174,16 +177,16 @@ fn what_a_cluster_lacks_of_a_repository_it_does_not_run() {
 /// What is not well is named with how it is, and with what that says of the commit.
 #[test]
 fn an_application_that_is_ill_or_behind_is_named() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "", "dev, prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "", "dev, prod"));
     world.silent = vec!["d1".to_owned()];
     world.push("fleet", "dev", 2);
     world.pass(1);
     let behind = "a: Synced / Current, and not yet as it is assigned now";
-    assert_eq!(said(&world, "fleet", commit(2)), behind);
+    assert_eq!(answer(&world, "fleet", commit(2)), behind);
     world.silent.clear();
     world.bad = vec![commit(2)];
     world.pass(1);
-    assert_eq!(said(&world, "fleet", commit(2)), "a: Synced / Failed");
+    assert_eq!(answer(&world, "fleet", commit(2)), "a: Synced / Failed");
 }
 
 /// An edit that moves an application to another repository, and has not come to a cluster yet, does not make what
@@ -193,11 +196,11 @@ fn a_cluster_is_judged_by_the_revision_of_the_fleet_file_that_it_has() {
     let waves = "- {name: dev, branch: dev, strategy: {soak: 3s, progressDeadline: 20s}}";
     let text = file("maxConcurrent: 3", "", "dev, prod");
     let text = text.replace("- {name: dev, branch: dev}", waves);
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.push("second", "dev", 2);
     world.pass(20);
     let proven = "runs exactly this, synced and healthy";
-    assert_eq!(said(&world, "second", of_second(2)), proven);
+    assert_eq!(answer(&world, "second", of_second(2)), proven);
     world.act(&Action::Pause("dev".parse().unwrap())).unwrap();
     world.declare(&text.replace(
         "{name: a, repository: fleet",
@@ -210,5 +213,5 @@ fn a_cluster_is_judged_by_the_revision_of_the_fleet_file_that_it_has() {
         .unwrap()
         .assignment;
     assert_eq!(a.applications["a"].revision.repository.as_str(), "fleet");
-    assert_eq!(said(&world, "second", of_second(2)), proven);
+    assert_eq!(answer(&world, "second", of_second(2)), proven);
 }

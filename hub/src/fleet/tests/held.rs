@@ -21,7 +21,9 @@ fn back_up(world: &World) -> Backup {
         clusters: stored_clusters(&world.fleet),
         environments: environments.collect(),
         rollouts: world.fleet.rollouts().values().cloned().collect(),
-        specifications: kept.map(|(one, two)| (one.clone(), two.clone())).collect(),
+        specifications: kept
+            .map(|(revision, specification)| (revision.clone(), specification.clone()))
+            .collect(),
     }
 }
 
@@ -68,7 +70,7 @@ fn put_back(world: &mut World, mut backup: Backup, text: &str, older: bool) {
                 revision: report
                     .applications
                     .values()
-                    .find_map(|one| one.revision.clone()),
+                    .find_map(|application| application.revision.clone()),
                 ..ApplicationReport::default()
             };
             report
@@ -100,9 +102,9 @@ fn pass(world: &mut World, seconds: i64) {
 /// The directory of `a` by what this hub gave; `-`: nothing.
 fn given(world: &World, cluster: &str) -> String {
     let assigned = world.fleet.clusters()[&name(cluster)].assigned.as_ref();
-    let assigned = assigned.filter(|one| one.assignment.epoch == Epoch(2));
-    assigned.map_or("-".to_owned(), |one| {
-        one.assignment.applications["a"].path.to_string()
+    let assigned = assigned.filter(|assigned| assigned.assignment.epoch == Epoch(2));
+    assigned.map_or("-".to_owned(), |assigned| {
+        assigned.assignment.applications["a"].path.to_string()
     })
 }
 
@@ -124,7 +126,7 @@ fn p08_a_cluster_that_runs_another_specification_of_the_same_commits_is_held() {
     for older in [false, true] {
         let text = file("maxConcurrent: 1", "", "prod");
         let moved = text.replace("path: a,", "path: ax,");
-        let mut world = World::settled(&text);
+        let mut world = World::rolled_out(&text);
         let backup = back_up(&world);
         world.declare(&moved);
         world.pass(30);
@@ -152,7 +154,7 @@ fn p08_a_cluster_that_runs_another_specification_of_the_same_commits_is_held() {
 #[test]
 fn p08_a_cluster_that_runs_what_it_would_be_given_anyway_is_not_held() {
     let text = file("maxConcurrent: 1", "", "prod");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     let backup = back_up(&world);
     generations_pass(&mut world);
     put_back(&mut world, backup, &text, false);
@@ -173,7 +175,7 @@ fn p08_a_cluster_whose_texts_take_labels_that_the_store_does_not_know_is_held() 
             });
             format!("{text}clusters:\n{}", clusters.concat())
         };
-        let mut world = World::settled(&text("small"));
+        let mut world = World::rolled_out(&text("small"));
         let backup = back_up(&world);
         world.declare(&text("large"));
         world.pass(40);
@@ -196,7 +198,7 @@ fn p08_a_cluster_whose_texts_take_labels_that_the_store_does_not_know_is_held() 
 #[test]
 fn p08_an_application_that_is_orphaned_holds_nobody() {
     let text = file("maxConcurrent: 1", "", "prod");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     let backup = back_up(&world);
     generations_pass(&mut world);
     world.orphaned = true;

@@ -26,6 +26,11 @@ fn with_an_approved_wave() -> World {
     world
 }
 
+fn shown(world: &World) -> flotilla_status::Rollout {
+    let now = at(world.second);
+    status::rollout(&world.fleet, world.rollout(), Detail::Summary, now)
+}
+
 fn asks(world: &World) -> bool {
     let key = (
         Kind::ApprovalNeeded,
@@ -52,18 +57,10 @@ fn a_wave_that_waits_for_people_says_so_in_values() {
 #[test]
 fn budgets_and_the_end_of_a_soak_are_told_while_it_goes_on() {
     let mut world = with_an_approved_wave();
-    let shown = |world: &World| {
-        status::rollout(
-            &world.fleet,
-            world.rollout(),
-            Detail::Summary,
-            at(world.second),
-        )
-    };
     let budgets: Vec<_> = shown(&world)
         .budgets
         .iter()
-        .map(|one| (one.budget.clone(), one.used, one.at_most))
+        .map(|budget| (budget.budget.clone(), budget.used, budget.at_most))
         .collect();
     assert_eq!(budgets[0], (BudgetKind::Failed, 0, 1));
     for (repository, commit) in [("fleet", commit(1)), ("second", of_second(1))] {
@@ -88,17 +85,9 @@ fn budgets_and_the_end_of_a_soak_are_told_while_it_goes_on() {
 #[test]
 fn closed_gates_are_told_with_evidence_and_opening_time() {
     let gates = "windows: [{days: [mon], from: '00:00', to: '00:01'}]";
-    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 1", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 1", "prod"));
     world.push("fleet", "prod", 2);
     world.pass(3);
-    let shown = |world: &World| {
-        status::rollout(
-            &world.fleet,
-            world.rollout(),
-            Detail::Summary,
-            at(world.second),
-        )
-    };
     let told = shown(&world);
     let reasons: Vec<&str> = told.gates.iter().map(|gate| gate.reason.as_str()).collect();
     assert!(reasons.contains(&"ApprovalNeeded"), "{reasons:?}");
@@ -118,7 +107,7 @@ fn closed_gates_are_told_with_evidence_and_opening_time() {
 /// How many clusters it was for is in its waves; a list, which counts none, has it in the note.
 #[test]
 fn what_only_counts_the_clusters_of_a_rollout_is_no_note() {
-    let world = World::settled(&file("maxConcurrent: 3", "", "prod"));
+    let world = World::rolled_out(&file("maxConcurrent: 3", "", "prod"));
     let mut rollout = world.rollout().clone();
     let count = flotilla_shared::words::counted(rollout.count(Phase::Done), "cluster");
     let shown = |rollout: &Rollout| status::past_rollout(rollout, Detail::Summary).note;
@@ -133,7 +122,7 @@ fn what_only_counts_the_clusters_of_a_rollout_is_no_note() {
 
 #[test]
 fn what_commits_say_is_kept_for_those_that_are_shown() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "", "prod"));
     let fleet = "fleet".parse().unwrap();
     assert_eq!(world.fleet.missing_headings(&fleet), [commit(1)]);
     let read = |commit: Commit| Event::HeadingRead {

@@ -29,7 +29,7 @@ struct Bench {
     /// How often anybody was asked.
     times: usize,
     /// What agents say of Jobs.
-    said: BTreeMap<String, Vec<GateJobReport>>,
+    reports: BTreeMap<String, Vec<GateJobReport>>,
     audit: Vec<AuditEntry>,
 }
 
@@ -42,7 +42,7 @@ impl Bench {
             sessions: 0,
             asked: BTreeMap::new(),
             times: 0,
-            said: BTreeMap::new(),
+            reports: BTreeMap::new(),
             audit: Vec::new(),
         };
         bench.declare("");
@@ -67,7 +67,7 @@ impl Bench {
         let effects = self.fleet.step(event, at(self.second));
         self.take(effects);
         while self.fleet.has_due() {
-            let effects = self.fleet.settle(at(self.second));
+            let effects = self.fleet.advance(at(self.second));
             self.take(effects);
         }
     }
@@ -88,7 +88,7 @@ impl Bench {
     fn act(&mut self, action: &Action) {
         let taken = self.fleet.act(action, "bob", "why", at(self.second));
         self.take(taken.unwrap().effects);
-        let effects = self.fleet.settle(at(self.second));
+        let effects = self.fleet.advance(at(self.second));
         self.take(effects);
     }
 
@@ -111,22 +111,16 @@ impl Bench {
         for _ in 0..seconds {
             self.second += 1;
             for cluster in ["p1", "p2"] {
-                let one = &self.fleet.clusters()[&name(cluster)];
-                let (Some((session, _)), Some(assigned)) = (one.session, one.assigned.clone())
+                let known = &self.fleet.clusters()[&name(cluster)];
+                let (Some((session, _)), Some(assigned)) = (known.session, known.assigned.clone())
                 else {
                     continue;
                 };
-                self.step(Event::Acked {
-                    cluster: name(cluster),
-                    session,
-                    assignment: assigned.reference,
-                    refusal: None,
-                    accepted: assigned.reference,
-                });
                 let mut report = current(&assigned);
-                report.gate_jobs = self.said.get(cluster).cloned().unwrap_or_default();
-                let digest = Digest::of(format!("{report:?}").as_bytes());
-                self.step(Event::Reported(name(cluster), session, report, digest));
+                report.gate_jobs = self.reports.get(cluster).cloned().unwrap_or_default();
+                for event in taken(cluster, session, assigned.reference, report) {
+                    self.step(event);
+                }
             }
             self.step(Event::Tick);
         }
@@ -146,7 +140,7 @@ impl Bench {
             message: "BackoffLimitExceeded".to_owned(),
             ran_seconds: 12,
         };
-        self.said.insert(cluster.to_owned(), vec![report]);
+        self.reports.insert(cluster.to_owned(), vec![report]);
         self.pass(1);
     }
 
@@ -160,7 +154,7 @@ impl Bench {
         let mut found = Vec::new();
         for (name, cluster) in all {
             let assigned = cluster.assigned.iter();
-            for app in assigned.flat_map(|one| one.assignment.applications.values()) {
+            for app in assigned.flat_map(|assigned| assigned.assignment.applications.values()) {
                 found.push((name.to_string(), app.revision.commit.clone()));
             }
         }
@@ -168,7 +162,9 @@ impl Bench {
     }
 
     fn is_held(&self, n: u64) -> bool {
-        self.running().iter().all(|(_, one)| *one != commit(n))
+        self.running()
+            .iter()
+            .all(|(_, running)| *running != commit(n))
     }
 
     fn gate(&self, n: u64) -> Gate {
@@ -207,7 +203,7 @@ fn a_job_runs_in_one_cluster_and_its_success_lets_the_commit_in() {
     let told = bench
         .audit
         .iter()
-        .find(|one| one.action == "gate job succeeded");
+        .find(|entry| entry.action == "gate job succeeded");
     let told = told.unwrap();
     assert_eq!(told.clusters, ["p2"]);
     assert!(
@@ -264,7 +260,7 @@ fn nothing_but_that_very_jobs_success_opens_the_gate() {
     // Silence, another cluster, another commit, path or application, and what is no end.
     bench.pass(100);
     bench.says("p1", &job, GateJobState::Succeeded);
-    bench.said.clear();
+    bench.reports.clear();
     let changes: [fn(&mut GateJob); 3] = [
         |job| job.application.revision.commit = commit(1),
         |job| job.application.path = "gates/other".parse().unwrap(),
@@ -377,7 +373,7 @@ fn a_hub_that_begins_anew_forgets_no_result_and_asks_for_what_is_open() {
             serde_json::to_string(&old.environments()[&"prod".parse::<EnvironmentName>().unwrap()]);
         let state: EnvironmentState = serde_json::from_str(&text.unwrap()).unwrap();
         bench.asked.clear();
-        bench.said.clear();
+        bench.reports.clear();
         bench.step(Event::Restored {
             heads: old.heads().clone().into_iter().collect(),
             clusters: stored_clusters(&old),

@@ -31,7 +31,7 @@ impl World {
 
     /// All is good at the first commits; from here on these gates hold.
     fn gated(gates: &str) -> Self {
-        let mut world = Self::settled(&file("maxConcurrent: 3", "", "prod"));
+        let mut world = Self::rolled_out(&file("maxConcurrent: 3", "", "prod"));
         world.declare(&file("maxConcurrent: 3", gates, "prod"));
         world
     }
@@ -202,7 +202,7 @@ fn a_check_opens_by_a_good_answer_that_was_asked_for_this_rollout_and_is_no_minu
 }
 
 #[test]
-fn as_many_different_people_as_are_asked_for_stand_for_each_commit_that_is_new() {
+fn as_many_different_people_as_are_asked_for_approve_each_commit_that_is_new() {
     let mut world = World::gated("approvals: 2");
     let target = [("fleet", commit(2)), ("second", of_second(1))];
     let is = |world: &World, open: Open, text: &str| {
@@ -336,7 +336,7 @@ fn what_the_environment_before_says_is_advice_where_no_proof_is_asked_for() {
 #[test]
 fn a_job_says_that_it_waits_for_other_gates_only_while_one_holds() {
     let job = "approvals: 1, jobs: [{name: smoke, application: a, path: gates/smoke}]";
-    let mut world = World::settled(&file("maxConcurrent: 3", "", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "", "prod"));
     let gated = file("maxConcurrent: 3", job, "prod");
     world.declare(&gated.replace("path: a,", "path: a, namespace: shop,"));
     world.push("fleet", "prod", 2);

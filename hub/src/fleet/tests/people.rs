@@ -47,7 +47,7 @@ struct People {
     /// What was good there, at some moment.
     good: BTreeSet<One>,
     /// What a person wants tried although it failed.
-    wanted_again: BTreeSet<One>,
+    retried: BTreeSet<One>,
     /// What had failed at the last look.
     failed: BTreeSet<One>,
     /// What each cluster was given last.
@@ -69,7 +69,7 @@ impl People {
     fn new(seed: u64) -> Self {
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
         let declared = Declared::new(&mut rng);
-        let mut world = World::settled(&declared.text());
+        let mut world = World::rolled_out(&declared.text());
         for repository in ["fleet", "second"] {
             // Its Git server does not filter.
             world.step(Event::TreesFailed {
@@ -90,7 +90,7 @@ impl People {
             first: BTreeSet::new(),
             reached: BTreeSet::new(),
             good: BTreeSet::new(),
-            wanted_again: BTreeSet::new(),
+            retried: BTreeSet::new(),
             failed: BTreeSet::new(),
             given: BTreeMap::new(),
             defined: BTreeMap::new(),
@@ -109,8 +109,8 @@ impl People {
         people.done = people.counted_as_done();
         people.note();
         for cluster in CLUSTERS {
-            for (app, one, definition) in people.runs(cluster) {
-                people.given.insert((cluster, app.to_string()), one);
+            for (app, entry, definition) in people.runs(cluster) {
+                people.given.insert((cluster, app.to_string()), entry);
                 people.defined.insert((cluster, app), definition);
             }
         }
@@ -145,16 +145,16 @@ impl People {
         let assigned = self.world.fleet.clusters()[&name(cluster)].assigned.clone();
         let assigned = assigned.unwrap();
         let all = assigned.assignment.applications.iter();
-        all.map(|(app, one)| {
-            let commit = one.revision.commit.clone();
+        all.map(|(app, application)| {
+            let commit = application.revision.commit.clone();
             let definition = (
                 app.clone(),
-                one.path.to_string(),
-                one.namespace.clone(),
-                u64::from(one.sync_policy.health_timeout_seconds),
+                application.path.to_string(),
+                application.namespace.clone(),
+                u64::from(application.sync_policy.health_timeout_seconds),
             );
-            let one = (one.revision.repository.to_string(), commit);
-            (app.clone(), one, definition)
+            let entry = (application.revision.repository.to_string(), commit);
+            (app.clone(), entry, definition)
         })
         .collect()
     }
@@ -195,8 +195,8 @@ impl People {
         let all = ["fleet", "second", "fleet-file"];
         let repository = *all.choose(&mut self.rng).unwrap();
         if repository == "fleet-file" {
-            let one = self.declarations.choose(&mut self.rng).unwrap().clone();
-            return (repository.to_owned(), one);
+            let revision = self.declarations.choose(&mut self.rng).unwrap().clone();
+            return (repository.to_owned(), revision);
         }
         let n = self.rng.random_range(1..=self.commits);
         (repository.to_owned(), Self::commit_of(repository, n))
@@ -230,21 +230,21 @@ impl People {
         self.note_declared();
     }
 
-    fn stand_for(&mut self, person: &'static str, one: &One) {
-        // Known before it is done: the third step of settling may start clusters.
-        let people = self.approved.entry(one.clone()).or_default();
+    fn approve_as(&mut self, person: &'static str, entry: &One) {
+        // Known before it is done: the third step of advancing may start clusters.
+        let people = self.approved.entry(entry.clone()).or_default();
         let is_new = people.insert(person);
-        let action = approve(&one.0, &one.1, Scope::Commit);
+        let action = approve(&entry.0, &entry.1, Scope::Commit);
         if self.world.act_as(person, &action).is_err() && is_new {
-            self.approved.get_mut(one).unwrap().remove(person);
+            self.approved.get_mut(entry).unwrap().remove(person);
         }
         self.check();
     }
 
-    fn let_begin(&mut self, person: &'static str, one: &One, wave: &str) -> bool {
-        let key = (one.clone(), wave.to_owned());
+    fn let_begin(&mut self, person: &'static str, entry: &One, wave: &str) -> bool {
+        let key = (entry.clone(), wave.to_owned());
         let is_new = self.waves.insert(key.clone());
-        let action = approve(&one.0, &one.1, Scope::Wave(wave.to_owned()));
+        let action = approve(&entry.0, &entry.1, Scope::Wave(wave.to_owned()));
         let done = self.world.act_as(person, &action).is_ok();
         if !done && is_new {
             self.waves.remove(&key);
@@ -253,17 +253,17 @@ impl People {
         done
     }
 
-    fn override_of(&mut self, person: &'static str, one: &One) -> bool {
+    fn override_of(&mut self, person: &'static str, entry: &One) -> bool {
         // Whoever overrides lets it in although it failed, too.
-        self.let_in.insert(one.clone());
-        self.wanted_again.insert(one.clone());
-        let action = approve(&one.0, &one.1, Scope::Override);
+        self.let_in.insert(entry.clone());
+        self.retried.insert(entry.clone());
+        let action = approve(&entry.0, &entry.1, Scope::Override);
         self.world.act_as(person, &action).is_ok()
     }
 
     fn pin_some(&mut self, person: &'static str) {
         let (_, commit) = self.any();
-        let one = ("fleet".to_owned(), commit.clone());
+        let entry = ("fleet".to_owned(), commit.clone());
         let admin = self.rng.random_bool(0.5);
         let cluster = *CLUSTERS.choose(&mut self.rng).unwrap();
         let mut action = pin(Some(&commit), admin);
@@ -275,14 +275,14 @@ impl People {
         }
         match (admin, of_one) {
             (true, true) => {
-                self.let_in_at.insert((cluster.to_owned(), one.clone()));
+                self.let_in_at.insert((cluster.to_owned(), entry.clone()));
             }
             (true, false) => {
-                self.let_in.insert(one.clone());
+                self.let_in.insert(entry.clone());
             }
             (false, _) => {}
         }
-        self.wanted_again.insert(one);
+        self.retried.insert(entry);
         let _ = self.world.act_as(person, &action);
     }
 
@@ -306,16 +306,16 @@ impl People {
                 self.declare();
             }
             7..14 => {
-                let one = self.newest();
-                self.stand_for(person, &one);
+                let entry = self.newest();
+                self.approve_as(person, &entry);
             }
             14..16 => {
-                let one = self.newest();
-                self.let_begin(person, &one, "two");
+                let entry = self.newest();
+                self.let_begin(person, &entry, "two");
             }
             16 => {
-                let one = self.newest();
-                self.override_of(person, &one);
+                let entry = self.newest();
+                self.override_of(person, &entry);
             }
             17 => self.pin_some(person),
             18 => {
@@ -332,23 +332,23 @@ impl People {
                 let (repository, commit) = self.newest();
                 let admin = self.rng.random_bool(0.5);
                 if admin {
-                    let one = (repository.clone(), commit.clone());
-                    self.let_in.insert(one.clone());
-                    self.wanted_again.insert(one);
+                    let entry = (repository.clone(), commit.clone());
+                    self.let_in.insert(entry.clone());
+                    self.retried.insert(entry);
                 }
                 let action = Action::Rollback {
                     environment: prod,
                     repository: repository.parse().ok(),
                     commit,
                     to: None,
-                    admin,
+                    overriding: admin.into(),
                 };
                 let _ = self.world.act_as(person, &action);
             }
             22 => {
                 let failed = self.failed.clone();
                 if self.world.act_as(person, &Action::Retry(prod)).is_ok() {
-                    self.wanted_again.extend(failed);
+                    self.retried.extend(failed);
                 }
             }
             23 => {

@@ -88,7 +88,7 @@ fn a_proof_that_may_still_come_is_told_from_one_that_does_not() {
         repository: None,
         expires_at: None,
         approval: None,
-        admin: false,
+        overriding: Overriding::Denied,
     };
     fleet.act(&pin, "ada", "why", at(4)).unwrap();
     fleet.step(heads(Some(2), Some(0)), at(5));
@@ -141,16 +141,16 @@ fn heard(fleet: &mut Fleet, second: i64) {
 
 fn read(fleet: &mut Fleet, roots: &[(u64, u8)], second: i64) {
     let repository: RepositoryName = "fleet".parse().unwrap();
-    for wanted in fleet.missing_trees(&repository) {
+    for missing in fleet.missing_trees(&repository) {
         let root = roots
             .iter()
-            .find(|(n, _)| commit(*n) == wanted)
+            .find(|(n, _)| commit(*n) == missing)
             .map(|(_, root)| *root);
-        let root = root.unwrap_or_else(|| panic!("nobody needs {wanted}"));
+        let root = root.unwrap_or_else(|| panic!("nobody needs {missing}"));
         let directories = flotilla_shared::source::Directories::new([(".".to_owned(), [root; 20])]);
         let event = Event::TreesRead {
             repository: repository.clone(),
-            commit: wanted,
+            commit: missing,
             directories: Arc::new(directories),
         };
         fleet.step(event, at(second));
@@ -177,10 +177,10 @@ fn a_merge_of_what_was_proven_is_proven_by_its_tree() {
     );
     read(&mut fleet, &[(0, 9), (1, 7), (2, 7)], second);
     let gates = health_gates(&fleet, 2, second);
-    let said: Vec<&str> = gates.iter().map(|gate| gate.text.as_str()).collect();
+    let texts: Vec<&str> = gates.iter().map(|gate| gate.text.as_str()).collect();
     let short = commit(1).short().to_owned();
     assert_eq!(
-        said,
+        texts,
         [format!(
             "dev proved {short}, which holds exactly the same files (proof by tree)"
         )]

@@ -64,7 +64,7 @@ pub(super) struct World {
     /// What is in the store of environments' specifications.
     pub(super) kept: BTreeMap<Commit, crate::spec::Specification>,
     /// What each agent reported last.
-    said: BTreeMap<String, (Is, Digest)>,
+    reported: BTreeMap<String, (Is, Digest)>,
 }
 
 /// What decides what an agent reports.
@@ -102,7 +102,7 @@ impl World {
             touched: std::collections::BTreeSet::new(),
             sessions: 10,
             kept: BTreeMap::new(),
-            said: BTreeMap::new(),
+            reported: BTreeMap::new(),
         };
         world.declare(text);
         for (index, cluster) in ["d1", "p1", "p2", "p3"].into_iter().enumerate() {
@@ -125,7 +125,7 @@ impl World {
         };
         let changed = rollout.changed();
         let touched = rollout.clusters.iter();
-        for (name, progress) in touched.filter(|(_, one)| one.phase.is_touched()) {
+        for (name, progress) in touched.filter(|(_, progress)| progress.phase.is_touched()) {
             let in_turn = progress.unchanged || progress.wave <= rollout.wave;
             assert!(in_turn, "{name} before its wave");
             for (repository, commit) in &changed {
@@ -141,17 +141,17 @@ impl World {
             match effect {
                 Effect::Audit(entry) => self.audit.push(entry),
                 Effect::AskJobs(_, _, jobs) => {
-                    let commits = jobs.iter().map(|one| &one.application.revision.commit);
+                    let commits = jobs.iter().map(|job| &job.application.revision.commit);
                     self.jobs.extend(commits.cloned());
                 }
-                Effect::StoreSpecification(revision, one) => {
-                    self.kept.insert(revision, (*one).clone());
+                Effect::StoreSpecification(revision, specification) => {
+                    self.kept.insert(revision, (*specification).clone());
                 }
                 Effect::DeleteSpecification(revision) => {
                     self.kept.remove(&revision);
                 }
                 Effect::RequestReport(name, _) => {
-                    self.said.remove(name.as_str());
+                    self.reported.remove(name.as_str());
                 }
                 _ => {}
             }
@@ -163,7 +163,7 @@ impl World {
         let effects = self.fleet.step(event, now);
         self.note(effects);
         while self.fleet.has_due() {
-            let effects = self.fleet.settle(now);
+            let effects = self.fleet.advance(now);
             self.note(effects);
         }
     }
@@ -176,7 +176,7 @@ impl World {
         let now = at(self.second);
         let taken = self.fleet.act(action, person, "why", now)?;
         self.note(taken.effects);
-        let effects = self.fleet.settle(now);
+        let effects = self.fleet.advance(now);
         self.note(effects);
         Ok(())
     }
@@ -222,8 +222,8 @@ impl World {
 
     /// The agent's stream ends, or it connects anew.
     pub(super) fn connect(&mut self, cluster: &str, on: bool) {
-        let one = &self.fleet.clusters()[&name(cluster)];
-        let (session, accepted) = (one.session, one.accepted);
+        let known = &self.fleet.clusters()[&name(cluster)];
+        let (session, accepted) = (known.session, known.accepted);
         match (session, on) {
             (Some((session, _)), false) => self.step(Event::Disconnected(name(cluster), session)),
             (None, true) => {
@@ -235,8 +235,8 @@ impl World {
     }
 
     fn report(&mut self, cluster: &str) {
-        let one = &self.fleet.clusters()[&name(cluster)];
-        let (Some((session, _)), Some(assigned)) = (one.session, one.assigned.clone()) else {
+        let known = &self.fleet.clusters()[&name(cluster)];
+        let (Some((session, _)), Some(assigned)) = (known.session, known.assigned.clone()) else {
             return;
         };
         if self.silent.iter().any(|silent| silent == cluster) {
@@ -251,8 +251,8 @@ impl World {
             holding: self.holding.clone(),
         };
         // Agents say again that they are there, and not what they have said.
-        if let Some((said, digest)) = self.said.get(cluster)
-            && *said == is
+        if let Some((last, digest)) = self.reported.get(cluster)
+            && *last == is
         {
             self.step(Event::Heartbeat {
                 cluster: name(cluster),
@@ -273,9 +273,9 @@ impl World {
         }
         let all = assigned.assignment.applications.values();
         let here: Vec<&Commit> = all.map(|app| &app.revision.commit).collect();
-        let harms = |one: &Commit| {
+        let harms = |commit: &Commit| {
             let mut harmful = self.harmful.iter();
-            harmful.any(|other| other != one && here.contains(&other))
+            harmful.any(|other| other != commit && here.contains(&other))
         };
         let run = report.applications.iter_mut();
         for (name, app) in run.filter(|(_, app)| app.revision.is_some()) {
@@ -296,16 +296,11 @@ impl World {
             let ill = ill.into_iter().map(|(name, _)| name.clone());
             self.ill.insert(key, ill.collect());
         }
-        self.step(Event::Acked {
-            cluster: name(cluster),
-            session,
-            assignment: assigned.reference,
-            refusal: None,
-            accepted: assigned.reference,
-        });
-        let digest = Digest::of(format!("{report:?}").as_bytes());
-        self.said.insert(cluster.to_owned(), (is, digest));
-        self.step(Event::Reported(name(cluster), session, report, digest));
+        let digest = digest_of(&report);
+        let [acked, reported] = taken(cluster, session, assigned.reference, report);
+        self.step(acked);
+        self.reported.insert(cluster.to_owned(), (is, digest));
+        self.step(reported);
     }
 
     /// The rollout is so, or says why not.
@@ -327,7 +322,7 @@ impl World {
         let all = self.fleet.clusters().iter();
         let having = all.filter(|(_, cluster)| {
             let assigned = cluster.assigned.iter();
-            let mut apps = assigned.flat_map(|one| one.assignment.applications.values());
+            let mut apps = assigned.flat_map(|assigned| assigned.assignment.applications.values());
             apps.any(|app| app.revision.commit == *commit)
         });
         having
@@ -337,7 +332,7 @@ impl World {
     }
 
     /// Both repositories are good at their first commits.
-    pub(super) fn settled(text: &str) -> Self {
+    pub(super) fn rolled_out(text: &str) -> Self {
         let mut world = Self::new(text);
         for repository in ["fleet", "second"] {
             world.push(repository, "dev", 1);
@@ -378,13 +373,13 @@ pub(super) fn pin(commit: Option<&Commit>, admin: bool) -> Action {
         repository: commit.map(|_| "fleet".parse().unwrap()),
         expires_at: None,
         approval: None,
-        admin,
+        overriding: admin.into(),
     }
 }
 
 #[test]
 fn roll_04_06_an_approval_lets_in_nothing_of_another_repository() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 1", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 1", "prod"));
     world.push("fleet", "prod", 2);
     world
         .act(&approve("fleet", &commit(2), Scope::Commit))
@@ -407,7 +402,7 @@ fn roll_04_06_an_approval_lets_in_nothing_of_another_repository() {
 
 #[test]
 fn roll_07_an_override_is_for_the_commit_that_it_names() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 1", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 1", "prod"));
     world.push("fleet", "prod", 2);
     world.push("second", "prod", 2);
     world.act(&override_of("fleet", &commit(2))).unwrap();
@@ -421,13 +416,13 @@ fn roll_07_an_override_is_for_the_commit_that_it_names() {
 fn roll_07_a_rollback_passes_the_gates_only_if_the_hub_sees_that_it_is_one() {
     use flotilla_shared::source::Directories;
     for (content, in_time) in [(1, true), (9, false)] {
-        let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 1", "prod"));
+        let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 1", "prod"));
         let action = Action::Rollback {
             environment: "prod".parse().unwrap(),
             repository: Some("fleet".parse().unwrap()),
             commit: commit(7),
             to: Some(commit(1)),
-            admin: false,
+            overriding: Overriding::Denied,
         };
         world.act(&action).unwrap();
         world.push("fleet", "prod", 7);
@@ -444,21 +439,21 @@ fn roll_07_a_rollback_passes_the_gates_only_if_the_hub_sees_that_it_is_one() {
         }
         world.pass(20);
         assert_eq!(!world.having(&commit(7)).is_empty(), in_time);
-        let said = if in_time {
+        let action = if in_time {
             "rollback proven"
         } else {
             "rollback refused"
         };
-        assert!(world.audit.iter().any(|entry| entry.action == said));
+        assert!(world.audit.iter().any(|entry| entry.action == action));
     }
     // What was never good is nothing to go back to.
-    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 1", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 1", "prod"));
     let action = Action::Rollback {
         environment: "prod".parse().unwrap(),
         repository: Some("fleet".parse().unwrap()),
         commit: commit(7),
         to: Some(commit(6)),
-        admin: false,
+        overriding: Overriding::Denied,
     };
     assert!(matches!(
         world.act(&action),
@@ -471,7 +466,7 @@ fn roll_07_a_rollback_passes_the_gates_only_if_the_hub_sees_that_it_is_one() {
 #[test]
 fn a_revision_of_the_fleet_file_that_is_said_to_go_back_is_judged_at_once() {
     let gated = file("maxConcurrent: 3", "approvals: 1", "prod");
-    let mut world = World::settled(&gated);
+    let mut world = World::rolled_out(&gated);
     world.declare(&gated.replace("path: a,", "path: ax,"));
     world.pass(2);
     let source = RepositoryName::fleet_file();
@@ -481,14 +476,14 @@ fn a_revision_of_the_fleet_file_that_is_said_to_go_back_is_judged_at_once() {
         repository: Some(source.clone()),
         commit: asked,
         to: None,
-        admin: false,
+        overriding: Overriding::Denied,
     };
     world.act(&action).unwrap();
     world.pass(2);
     assert!(world.state().going_back.is_empty());
     assert_eq!(world.rollout().state, State::Pending);
-    let said = world.rollout().why();
-    assert!(said.contains("approval fleet-file"), "{said}");
+    let why = world.rollout().why();
+    assert!(why.contains("approval fleet-file"), "{why}");
 }
 
 /// A fleet file without strategy and gates, which is one, too.

@@ -52,7 +52,7 @@ applications: [{name: web, repository: fleet, path: apps}]
         );
         reports.push((name, report));
     }
-    fleet.settle(at(2));
+    fleet.advance(at(2));
     (fleet, reports)
 }
 

@@ -21,7 +21,7 @@ pub(in crate::fleet) fn each<T: Send>(
     name: &str,
     first: u64,
     runs: u64,
-    one: impl Fn(u64) -> T + Sync,
+    play: impl Fn(u64) -> T + Sync,
 ) -> Vec<T> {
     eprintln!("{name}: FLOTILLA_SEED={first}");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -32,7 +32,7 @@ pub(in crate::fleet) fn each<T: Send>(
             return;
         }
         let seed = first.wrapping_add(run);
-        match catch_unwind(AssertUnwindSafe(|| one(seed))) {
+        match catch_unwind(AssertUnwindSafe(|| play(seed))) {
             Ok(done) => Vec::push(&mut all.lock(), done),
             Err(_) => Vec::push(&mut failed.lock(), seed),
         }

@@ -43,7 +43,7 @@ fn stands(world: &World) -> String {
                 assigned.tombstones.get(&app),
             ) {
                 (true, _) => 'b',
-                (false, Some(one)) if one.delete_objects => 'x',
+                (false, Some(tombstone)) if tombstone.delete_objects => 'x',
                 (false, Some(_)) => 'k',
                 (false, None) => '-',
             }
@@ -58,7 +58,7 @@ fn phases(world: &World) -> Vec<Phase> {
 
 #[test]
 fn a_removal_comes_by_waves_soaks_and_is_told() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.declare(&removed(&base()));
     assert_eq!(
         stands(&world),
@@ -93,7 +93,7 @@ fn a_removal_comes_by_waves_soaks_and_is_told() {
 
 #[test]
 fn what_merely_vanishes_is_kept_and_may_be_removed_later() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.declare(&vanished(&base()));
     world.pass(10);
     assert_eq!(stands(&world), "---");
@@ -107,7 +107,7 @@ fn what_merely_vanishes_is_kept_and_may_be_removed_later() {
 #[test]
 fn a_removal_waits_for_its_gates() {
     let gated = file("maxConcurrent: 3", "approvals: 1", "prod");
-    let mut world = World::settled(&gated);
+    let mut world = World::rolled_out(&gated);
     world.declare(&removed(&gated));
     world.pass(20);
     assert_eq!(
@@ -129,7 +129,7 @@ fn a_removal_waits_for_its_gates() {
 fn the_environment_before_loses_it_first_where_it_is_to_lose_it() {
     let gated = file("maxConcurrent: 3", "proof: {soak: 2s}", "dev, prod");
     let everywhere = REMOVED.replace(", environments: [prod]", "");
-    let mut world = World::settled(&gated);
+    let mut world = World::rolled_out(&gated);
     world.silent.push("d1".to_owned());
     world.declare(&(vanished(&gated) + &everywhere));
     world.pass(10);
@@ -144,7 +144,7 @@ fn the_environment_before_loses_it_first_where_it_is_to_lose_it() {
 fn promise_5_a_removal_is_proven_where_it_is_gone_whatever_else_is_ill_there() {
     let gated = file("maxConcurrent: 3", "proof: {soak: 5s}", "dev, prod");
     let everywhere = REMOVED.replace(", environments: [prod]", "");
-    let mut world = World::settled(&gated);
+    let mut world = World::rolled_out(&gated);
     world.bad = (2..9).map(commit).collect();
     world.push("fleet", "dev", 2);
     world.pass(3);
@@ -169,7 +169,7 @@ fn promise_5_a_removal_is_proven_where_it_is_gone_whatever_else_is_ill_there() {
 
 #[test]
 fn a_removal_that_is_taken_back_in_git_stops_everywhere_at_once() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.declare(&removed(&base()));
     assert_eq!(stands(&world), "x--");
     // Before any agent has seen it.
@@ -187,7 +187,7 @@ fn a_removal_that_is_taken_back_in_git_stops_everywhere_at_once() {
 
 #[test]
 fn a_delete_that_is_held_holds_its_own_rollout_and_says_so() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.holding.push("p1".to_owned());
     world.declare(&removed(&base()));
     world.pass(10);
@@ -218,7 +218,7 @@ fn a_delete_that_is_held_holds_its_own_rollout_and_says_so() {
 
 #[test]
 fn p10_a_cluster_that_changes_its_environment_loses_only_what_the_file_removes_there() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.declare(&removed(&base()));
     world.pass(1);
     assert_eq!(stands(&world), "x--");
@@ -235,7 +235,7 @@ fn p10_a_cluster_that_changes_its_environment_loses_only_what_the_file_removes_t
 
 #[test]
 fn a_name_that_never_was_is_no_harm() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.declare(&(base() + "removed: [{application: never}]\n"));
     world.pass(30);
     world.stands(State::Succeeded);
@@ -244,7 +244,7 @@ fn a_name_that_never_was_is_no_harm() {
 
 #[test]
 fn announcing_changes_nothing_and_knows_names() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     let remove = |application: &str| Action::Remove {
         application: application.parse().unwrap(),
         environment: Some("prod".parse().unwrap()),
@@ -279,7 +279,7 @@ fn resume(cluster: &str) -> Action {
 
 #[test]
 fn a_suspended_cluster_keeps_everything_and_is_left_out_by_name() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.act(&suspend("p2")).unwrap();
     let before = assigned(&world, "p2").clone();
     assert!(before.suspended && !before.applications.is_empty());
@@ -301,8 +301,8 @@ fn a_suspended_cluster_keeps_everything_and_is_left_out_by_name() {
     assert_eq!(rollout.clusters[&name("p2")].phase, Phase::Suspended);
     assert_eq!(world.having(&commit(2)), ["p1", "p3"]);
     assert_eq!(*assigned(&world, "p2"), before, "nothing of it moved");
-    let said = world.act(&suspend("p2")).unwrap_err().to_string();
-    assert_eq!(said, "p2 is suspended already, by bob: why");
+    let refused = world.act(&suspend("p2")).unwrap_err().to_string();
+    assert_eq!(refused, "p2 is suspended already, by bob: why");
     // Resumed, it gets what is right now, in one step.
     world.act(&resume("p2")).unwrap();
     let after = assigned(&world, "p2");
@@ -331,7 +331,7 @@ fn a_suspended_cluster_keeps_everything_and_is_left_out_by_name() {
 
 #[test]
 fn who_is_suspended_in_the_middle_of_a_rollout_does_not_go_back_and_forth() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.push("fleet", "prod", 2);
     assert_eq!(world.having(&commit(2)), ["p1"]);
     world.act(&suspend("p1")).unwrap();
@@ -364,7 +364,7 @@ fn who_is_suspended_in_the_middle_of_a_rollout_does_not_go_back_and_forth() {
 
 #[test]
 fn an_environment_whose_clusters_are_all_suspended_says_so() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     for cluster in ["p1", "p2", "p3"] {
         world.act(&suspend(cluster)).unwrap();
     }
@@ -379,7 +379,7 @@ fn an_environment_whose_clusters_are_all_suspended_says_so() {
 
 #[test]
 fn p08_a_suspension_that_a_restored_store_does_not_know_is_kept() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.act(&suspend("p2")).unwrap();
     let kept = world.fleet.clusters()[&name("p2")]
         .assigned

@@ -71,8 +71,8 @@ impl World {
 
     /// Commit 2 changed apps/one, commit 3 apps/two and 4 neither.
     fn read_trees(&mut self) {
-        for wanted in self.fleet.missing_trees(&"fleet".parse().unwrap()) {
-            let n = (1..9).find(|n| commit(*n) == wanted).unwrap();
+        for missing in self.fleet.missing_trees(&"fleet".parse().unwrap()) {
+            let n = (1..9).find(|n| commit(*n) == missing).unwrap();
             let trees = [
                 (".", n),
                 ("apps/one", n.min(2)),
@@ -81,29 +81,23 @@ impl World {
             let trees = trees.map(|(path, id)| (path.to_owned(), [u8::try_from(id).unwrap(); 20]));
             self.step(Event::TreesRead {
                 repository: "fleet".parse().unwrap(),
-                commit: wanted,
+                commit: missing,
                 directories: Arc::new(Directories::new(trees)),
             });
         }
     }
 
     fn report(&mut self, cluster: &str, paths: &[&str]) {
-        let one = &self.fleet.clusters()[&name(cluster)];
-        let (session, assigned) = (one.session.unwrap().0, one.assigned.clone().unwrap());
+        let known = &self.fleet.clusters()[&name(cluster)];
+        let (session, assigned) = (known.session.unwrap().0, known.assigned.clone().unwrap());
         let mut report = current(&assigned);
         for app in report.applications.values_mut() {
             app.source_paths = SourcePaths::new(paths.iter().copied());
             app.source_digest = Digest::of(b"files");
         }
-        self.step(Event::Acked {
-            cluster: name(cluster),
-            session,
-            assignment: assigned.reference,
-            refusal: None,
-            accepted: assigned.reference,
-        });
-        let digest = Digest::of(format!("{report:?}").as_bytes());
-        self.step(Event::Reported(name(cluster), session, report, digest));
+        for event in taken(cluster, session, assigned.reference, report) {
+            self.step(event);
+        }
     }
 
     fn report_all(&mut self) {
@@ -144,7 +138,7 @@ fn who_renders_nothing_else_gets_the_commit_as_soon_as_it_is_known() {
             .assignment
             .applications
             .values()
-            .all(|one| one.revision.commit == commit(2))
+            .all(|application| application.revision.commit == commit(2))
     );
     assert_eq!(world.rollout().clusters[&name("c")].phase, Phase::Started);
     world.report("c", &["apps/two"]);

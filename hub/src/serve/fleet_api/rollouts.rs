@@ -104,7 +104,7 @@ pub(super) async fn steer(
         .0
         .handle
         .act(
-            steer.action.by_admin(administers),
+            steer.action.with_overriding(administers.into()),
             &operator.to_string(),
             &steer.reason,
         )

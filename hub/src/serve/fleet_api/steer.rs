@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tonic::Status;
 
 use super::bad_name;
-use crate::fleet::{Action, Scope, Subject};
+use crate::fleet::{Action, Overriding, Scope, Subject};
 use crate::serve::access::Need;
 use crate::spec::Objects;
 
@@ -117,7 +117,7 @@ impl Asked<'_> {
         Ok(Action::Remove {
             application: parse(&self.0.application)?,
             environment: optional(&self.0.environment)?,
-            objects: Objects::kept(self.0.keep_objects),
+            objects: Objects::from(self.0.keep_objects),
         })
     }
 
@@ -129,7 +129,7 @@ impl Asked<'_> {
             subject: self.subject()?,
             commit: optional(&request.commit)?,
             repository: self.repository()?,
-            admin: false,
+            overriding: Overriding::Denied,
             expires_at: (!life.is_zero())
                 .then(|| now.saturating_add(life).unwrap_or(Timestamp::MAX)),
             approval: request
@@ -159,7 +159,7 @@ impl Asked<'_> {
             repository: self.repository()?,
             commit: self.commit()?,
             to: optional(&self.0.to_commit)?,
-            admin: false,
+            overriding: Overriding::Denied,
         })
     }
 

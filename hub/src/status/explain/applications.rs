@@ -12,7 +12,7 @@ use super::steps::{Step, Steps};
 use crate::fleet::Cluster;
 
 /// What a report says is wrong, at one of an application's two links; empty at the other.
-struct Said {
+struct Message {
     text: String,
     reason: Option<Reason>,
 }
@@ -31,7 +31,7 @@ pub(super) fn applications(cluster: &Cluster, steps: &mut Steps) {
 }
 
 /// What a report says of applying, and what of health: all of it belongs to one of them.
-fn by_sync_and_health(report: &ApplicationReport) -> (Said, Said) {
+fn by_sync_and_health(report: &ApplicationReport) -> (Message, Message) {
     // What is wrong with objects that were applied is a matter of health, not of applying them.
     let is_health = report.sync == SyncState::Synced && report.health != Health::Current;
     let (about_sync, about_health) = match (report.message.as_str(), is_health) {
@@ -40,11 +40,11 @@ fn by_sync_and_health(report: &ApplicationReport) -> (Said, Said) {
         (message, false) => (format!(": {message}"), String::new()),
     };
     let of = |mine: bool| report.reason.filter(|_| mine);
-    let sync = Said {
+    let sync = Message {
         text: about_sync,
         reason: of(!is_health),
     };
-    let health = Said {
+    let health = Message {
         text: about_health,
         reason: of(is_health),
     };
@@ -56,11 +56,11 @@ fn apply(
     app: &ApplicationName,
     report: &ApplicationReport,
     assigned: Option<&str>,
-    said: &Said,
+    message: &Message,
     steps: &mut Steps,
 ) {
     use flotilla_status::StepState::{Failed, Ok, Skipped, Waiting};
-    let about_sync = &said.text;
+    let about_sync = &message.text;
     let runs = report
         .revision
         .as_ref()
@@ -87,13 +87,13 @@ fn apply(
         _ => report.applied_at,
     };
     let step = Step::new(StepKind::Apply, state, text).of(app.as_str());
-    steps.add(step.because(said.reason).at(at));
+    steps.add(step.because(message.reason).at(at));
 }
 
 /// Whether what is applied is healthy.
-fn health(app: &ApplicationName, report: &ApplicationReport, said: &Said, steps: &mut Steps) {
+fn health(app: &ApplicationName, report: &ApplicationReport, message: &Message, steps: &mut Steps) {
     use flotilla_status::StepState::{Failed, Ok, Waiting};
-    let about_health = &said.text;
+    let about_health = &message.text;
     let state = match report.health {
         Health::Current => Ok,
         Health::Failed | Health::NotFound => Failed,
@@ -110,7 +110,7 @@ fn health(app: &ApplicationName, report: &ApplicationReport, said: &Said, steps:
         ),
     };
     let step = Step::new(StepKind::Health, state, text).of(app.as_str());
-    steps.add(step.because(said.reason).at(report.changed_at));
+    steps.add(step.because(message.reason).at(report.changed_at));
 }
 
 fn assigned_commit<'c>(cluster: &'c Cluster, app: &ApplicationName) -> Option<&'c str> {

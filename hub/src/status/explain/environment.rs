@@ -140,10 +140,10 @@ fn beside(
         return;
     }
     let apart = fleet.apart(environment, now);
-    for one in &apart {
-        let waiting = one.waiting();
-        for gate in &one.gates {
-            let mut text = one.text(&gate.text);
+    for commit in &apart {
+        let waiting = commit.waiting();
+        for gate in &commit.gates {
+            let mut text = commit.text(&gate.text);
             if let Some(act) = acts::act(gate, &environment.name, &waiting) {
                 text.push_str(&format!("; {act}"));
             }
@@ -161,9 +161,9 @@ fn beside(
                 None => heads,
             };
             let good = fleet.good(environment);
-            heads.retain(|name, one| {
-                good.get(name) != Some(one)
-                    && rollout.target.get(name) != Some(one)
+            heads.retain(|name, head| {
+                good.get(name) != Some(head)
+                    && rollout.target.get(name) != Some(head)
                     && !apart.iter().any(|own| own.repository == *name)
             });
             heads
@@ -221,9 +221,9 @@ fn progress(rollout: &Rollout) -> String {
     }
     let part = || {
         let all = rollout.clusters.values();
-        all.filter(|one| one.phase.takes_part())
+        all.filter(|progress| progress.phase.takes_part())
     };
-    let unchanged = part().filter(|one| one.unchanged).count();
+    let unchanged = part().filter(|progress| progress.unchanged).count();
     if unchanged > 0 {
         let all = part().count();
         let clusters = counted(all, "cluster");

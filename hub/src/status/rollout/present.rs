@@ -31,20 +31,25 @@ fn add_apart(
     status: &mut flotilla_status::Rollout,
 ) {
     let environment = fleet.spec().environment(&rollout.environment);
-    let apart = environment.map(|one| fleet.apart(one, now));
-    for one in apart.unwrap_or_default() {
-        let text = acts::closed(&one.gates, &rollout.environment, &one.waiting());
+    let apart = environment.map(|environment| fleet.apart(environment, now));
+    for waiting in apart.unwrap_or_default() {
+        let text = acts::closed(&waiting.gates, &rollout.environment, &waiting.waiting());
         let text = text.unwrap_or_default();
         if !status.note.is_empty() {
             status.note.push_str("; ");
         }
-        status.note.push_str(&one.text(&text));
+        status.note.push_str(&waiting.text(&text));
         status.apart.push(Apart {
             commit: RepositoryCommit {
-                repository: one.repository.to_string(),
-                commit: one.commit.to_string(),
+                repository: waiting.repository.to_string(),
+                commit: waiting.commit.to_string(),
             },
-            gates: one.gates.into_iter().take(GATES).map(gate_step).collect(),
+            gates: waiting
+                .gates
+                .into_iter()
+                .take(GATES)
+                .map(gate_step)
+                .collect(),
             text,
         });
     }

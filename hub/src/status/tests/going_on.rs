@@ -30,7 +30,7 @@ fn a_pause_is_told_with_what_ends_it() {
     let pause = Action::Pause("prod".parse().unwrap());
     fleet.act(&pause, "ada", "lunch", at(4)).unwrap();
     let steps = explain(&fleet, "prod", at(5)).unwrap();
-    let step = steps.iter().find(|one| one.step == StepKind::Pause);
+    let step = steps.iter().find(|step| step.step == StepKind::Pause);
     let step = step.unwrap();
     let text = "no further cluster is started: lunch (ada); flotilla resume prod goes on";
     assert_eq!((step.text.as_str(), step.state), (text, StepState::Waiting));

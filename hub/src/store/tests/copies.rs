@@ -8,13 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
 use flotilla_shared::assignment::Assignment;
-use flotilla_shared::digest::Digest;
 use flotilla_shared::id::Generation;
 use flotilla_shared::wire::DecodedAssignment;
 
 use super::*;
 use crate::fleet::StoredAssignment;
-use crate::fleet::rollout::{Before, Phase, Progress, State};
+use crate::fleet::rollout::{Phase, Progress, State};
 
 /// Clusters that each batch is for.
 const CLUSTERS: usize = 16;
@@ -71,22 +70,11 @@ fn assignment(cluster: &ClusterName, number: u64) -> StoredAssignment {
 
 fn progress() -> Progress {
     Progress {
-        wave: 0,
         phase: Phase::Started,
-        since: now(),
         started_at: Some(now()),
-        rendered_from: Digest::default(),
-        reason: None,
         // So that a batch does not fit into a page or two.
         message: "x".repeat(6_000),
-        unchanged: false,
-        counted: Duration::ZERO,
-        content: Digest::default(),
-        asked_at: None,
-        carried: None,
-        before: Before::default(),
-        blameless: false,
-        outside: false,
+        ..Progress::waiting(0, now())
     }
 }
 

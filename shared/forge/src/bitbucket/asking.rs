@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{PAGE, Paged, Pull, Tip, User, call};
+use super::{PAGE, Paged, Pull, Tip, User};
 use crate::asking::Right;
 use crate::place::{Repository, segment};
 use crate::pull::{OPEN, PullRequest};
-use crate::request::{Call, Method};
+use crate::request::{Call, Method, get};
 
 pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> {
     let base = base.replace('"', "\\\"");
@@ -15,7 +15,7 @@ pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> 
         "/pullrequests?pagelen={OPEN}&sort=-updated_on&q={}",
         segment(&query)
     );
-    call(at, "listPulls", Method::Get, &rest, None, |answer| {
+    get(at, "listPulls", &rest, |answer| {
         let all: Paged<Pull> = answer.json()?;
         Ok(all.values.into_iter().map(PullRequest::from).collect())
     })
@@ -46,9 +46,9 @@ pub(crate) fn rights(at: &Repository, person: &str) -> Option<Call<Vec<(String, 
         None,
         |answer| {
             let all: Paged<Permission> = answer.json()?;
-            let of_people = all.values.into_iter().filter_map(|one| {
-                let right = Right::of_word(&one.permission);
-                Some((one.user?.name(), right))
+            let of_people = all.values.into_iter().filter_map(|permission| {
+                let right = Right::of_word(&permission.permission);
+                Some((permission.user?.name(), right))
             });
             Ok(of_people.collect())
         },
@@ -70,7 +70,7 @@ pub(crate) fn whole_commit(at: &Repository, beginning: &str) -> Option<Call<Stri
         return None;
     }
     let rest = format!("/commit/{beginning}");
-    Some(call(at, "readCommit", Method::Get, &rest, None, |answer| {
+    Some(get(at, "readCommit", &rest, |answer| {
         answer.json::<Tip>().map(|tip| tip.hash)
     }))
 }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn people_are_told_apart_by_what_they_cannot_choose() {
-        for (person, wanted) in [
+        for (person, expected) in [
             ("Ann {504c3b62-8120}", Some("{504c3b62-8120}")),
             // A name that looks like an id is followed by the real one.
             ("{d301} {504c}", Some("{504c}")),
@@ -92,7 +92,7 @@ mod tests {
             ("Ann {504c\"}", None),
             ("", None),
         ] {
-            assert_eq!(id(person), wanted, "{person}");
+            assert_eq!(id(person), expected, "{person}");
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use serde::Deserialize;
 
-use super::{Named, PAGE, Pull, User, call, login};
-use crate::asking::{Labelling, Right};
+use super::{PAGE, Pull};
+use crate::answer::Answer;
+use crate::asking::Labelling;
+use crate::github_api::{Named, User, login, page_of};
 use crate::place::{Repository, segment};
 use crate::pull::{OPEN, Page, PullRequest};
-use crate::request::{Call, Method};
+use crate::request::{Call, get};
 
 /// Towards any branch: older servers part them by none.
 pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> {
@@ -14,10 +16,7 @@ pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> 
         "/pulls?state=open&sort=recentupdate&base={}&limit={OPEN}",
         segment(base)
     );
-    call(at, "listPulls", Method::Get, &rest, None, |answer| {
-        let all: Vec<Pull> = answer.json()?;
-        Ok(all.into_iter().map(PullRequest::from).collect())
-    })
+    get(at, "listPulls", &rest, Answer::list_as::<Pull, _>)
 }
 
 /// Oldest first. A label that was given has a text of its own.
@@ -32,39 +31,14 @@ pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<L
         label: Option<Named>,
     }
     let rest = format!("/issues/{number}/timeline?limit={PAGE}&page={page}");
-    call(at, "readEvents", Method::Get, &rest, None, |answer| {
-        let all: Vec<Event> = answer.json()?;
-        let more = all.len() >= PAGE;
-        let own = all.into_iter().filter(|one| one.kind == "label");
-        let items = own.filter_map(|one| {
+    get(at, "readEvents", &rest, |answer| {
+        page_of(answer, PAGE, |event: Event| {
+            let label = event.label.filter(|_| event.kind == "label")?;
             Some(Labelling {
-                label: one.label?.name,
-                by: login(one.user),
-                given: !one.body.is_empty(),
+                label: label.name,
+                by: login(event.user),
+                given: !event.body.is_empty(),
             })
-        });
-        Ok(Page {
-            items: items.collect(),
-            more,
         })
     })
-}
-
-pub(crate) fn rights(at: &Repository, person: &str) -> Call<Vec<(String, Right)>> {
-    #[derive(Deserialize)]
-    struct Permission {
-        permission: String,
-        user: Option<User>,
-    }
-    let rest = format!("/collaborators/{}/permission", segment(person));
-    let read = call(at, "readRight", Method::Get, &rest, None, |answer| {
-        if answer.status == 404 {
-            // Nobody of that name.
-            return Ok(Vec::new());
-        }
-        let found: Permission = answer.json()?;
-        let right = Right::of_word(&found.permission);
-        Ok(vec![(login(found.user), right)])
-    });
-    read.or_when(|answer| answer.status == 404)
 }

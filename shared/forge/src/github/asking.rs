@@ -2,21 +2,20 @@
 
 use serde::Deserialize;
 
-use super::{Named, PAGE, Pull, User, call, login};
-use crate::asking::{Labelling, Right};
+use super::{PAGE, Pull};
+use crate::answer::Answer;
+use crate::asking::Labelling;
+use crate::github_api::{Named, User, login, page_of};
 use crate::place::{Repository, segment};
 use crate::pull::{OPEN, Page, PullRequest};
-use crate::request::{Call, Method};
+use crate::request::{Call, get};
 
 pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> {
     let rest = format!(
         "/pulls?state=open&base={}&sort=updated&direction=desc&per_page={OPEN}",
         segment(base)
     );
-    call(at, "listPulls", Method::Get, &rest, None, |answer| {
-        let all: Vec<Pull> = answer.json()?;
-        Ok(all.into_iter().map(PullRequest::from).collect())
-    })
+    get(at, "listPulls", &rest, Answer::list_as::<Pull, _>)
 }
 
 /// Who gave which label, oldest first.
@@ -29,43 +28,18 @@ pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<L
         label: Option<Named>,
     }
     let rest = format!("/issues/{number}/events?per_page={PAGE}&page={page}");
-    call(at, "readEvents", Method::Get, &rest, None, |answer| {
-        let all: Vec<Event> = answer.json()?;
-        let more = all.len() >= PAGE;
-        let items = all.into_iter().filter_map(|one| {
-            let given = match one.event.as_str() {
+    get(at, "readEvents", &rest, |answer| {
+        page_of(answer, PAGE, |event: Event| {
+            let given = match event.event.as_str() {
                 "labeled" => true,
                 "unlabeled" => false,
                 _ => return None,
             };
             Some(Labelling {
-                label: one.label?.name,
-                by: login(one.actor),
+                label: event.label?.name,
+                by: login(event.actor),
                 given,
             })
-        });
-        Ok(Page {
-            items: items.collect(),
-            more,
         })
     })
-}
-
-pub(crate) fn rights(at: &Repository, person: &str) -> Call<Vec<(String, Right)>> {
-    #[derive(Deserialize)]
-    struct Permission {
-        permission: String,
-        user: Option<User>,
-    }
-    let rest = format!("/collaborators/{}/permission", segment(person));
-    let read = call(at, "readRight", Method::Get, &rest, None, |answer| {
-        if answer.status == 404 {
-            // Nobody of that name.
-            return Ok(Vec::new());
-        }
-        let found: Permission = answer.json()?;
-        let right = Right::of_word(&found.permission);
-        Ok(vec![(login(found.user), right)])
-    });
-    read.or_when(|answer| answer.status == 404)
 }

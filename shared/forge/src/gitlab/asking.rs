@@ -2,21 +2,19 @@
 
 use serde::Deserialize;
 
-use super::{Merge, PAGE, User, call, page, username};
+use super::{Merge, PAGE, User, page, username};
+use crate::answer::Answer;
 use crate::asking::{Labelling, Right};
 use crate::place::{Repository, segment};
 use crate::pull::{OPEN, Page, PullRequest};
-use crate::request::{Call, Method};
+use crate::request::{Call, get};
 
 pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> {
     let rest = format!(
         "/merge_requests?state=opened&target_branch={}&order_by=updated_at&sort=desc&per_page={OPEN}",
         segment(base)
     );
-    call(at, "listPulls", Method::Get, &rest, None, |answer| {
-        let all: Vec<Merge> = answer.json()?;
-        Ok(all.into_iter().map(PullRequest::from).collect())
-    })
+    get(at, "listPulls", &rest, Answer::list_as::<Merge, _>)
 }
 
 /// Who gave which label, oldest first.
@@ -34,22 +32,22 @@ pub(crate) fn labellings(at: &Repository, number: u64, part: u32) -> Call<Page<L
     }
     let rest =
         format!("/merge_requests/{number}/resource_label_events?per_page={PAGE}&page={part}");
-    call(at, "readEvents", Method::Get, &rest, None, |answer| {
+    get(at, "readEvents", &rest, |answer| {
         let all: Vec<Event> = answer.json()?;
         let came = all.len();
-        let items = all.into_iter().filter_map(|one| {
+        let items = all.into_iter().filter_map(|event| {
             Some(Labelling {
                 // A label that was deleted has no name any more.
-                label: one.label?.name,
-                by: username(one.user),
-                given: one.action == "add",
+                label: event.label?.name,
+                by: username(event.user),
+                given: event.action == "add",
             })
         });
         Ok(page(answer, came, items))
     })
 }
 
-/// Its members by part of a name: what is wanted is in `person`, and only that counts.
+/// Its members by part of a name: only who is called exactly `person` counts.
 pub(crate) fn rights(at: &Repository, person: &str) -> Call<Vec<(String, Right)>> {
     #[derive(Deserialize)]
     struct Member {
@@ -63,21 +61,21 @@ pub(crate) fn rights(at: &Repository, person: &str) -> Call<Vec<(String, Right)>
         access_level: u32,
     }
     let rest = format!("/members/all?query={}&per_page={PAGE}", segment(person));
-    call(at, "readRight", Method::Get, &rest, None, |answer| {
+    get(at, "readRight", &rest, |answer| {
         let all: Vec<Member> = answer.json()?;
-        let active = all.into_iter().filter(|one| {
-            let membership = one.membership_state.as_deref();
-            one.state == "active" && membership.is_none_or(|state| state == "active")
+        let active = all.into_iter().filter(|member| {
+            let membership = member.membership_state.as_deref();
+            member.state == "active" && membership.is_none_or(|state| state == "active")
         });
         Ok(active
-            .map(|one| {
-                let right = match one.access_level {
+            .map(|member| {
+                let right = match member.access_level {
                     40.. => Right::Admin,
                     30..40 => Right::Write,
                     10..30 => Right::Read,
                     _ => Right::None,
                 };
-                (one.username, right)
+                (member.username, right)
             })
             .collect())
     })

@@ -1,5 +1,7 @@
 //! What GitLab's own description and reference say beyond the forms of requests and answers, held fast.
 
+use serde_json::Value;
+
 use super::*;
 
 fn at() -> Repository {
@@ -90,7 +92,7 @@ fn checks_are_read_page_by_page_and_what_may_fail_is_left_out() {
             job("manual", json!(false)),
         ]),
     );
-    let states: Vec<State> = page.items.iter().map(|one| one.state).collect();
+    let states: Vec<State> = page.items.iter().map(|check| check.state).collect();
     let (green, red, open) = (State::Success, State::Failure, State::Pending);
     assert_eq!(states, [green, green, red, red, open, open, open]);
 }
@@ -187,8 +189,8 @@ fn every_merge_status_has_its_meaning() {
 fn each_refusal_of_a_merge_is_told_apart() {
     let merge = at().fast_forward(&with(|_| {}), &commit());
     let refused = |status, text: &str| {
-        let said = json!({ "message": text });
-        merge.read(&answer(status, &said)).unwrap_err()
+        let body = json!({ "message": text });
+        merge.read(&answer(status, &body)).unwrap_err()
     };
     // The token is taken: it has read the request before.
     let may_not = refused(401, "401 Unauthorized");

@@ -30,7 +30,7 @@ fn gitea_and_forgejo() {
     let event = |body: &str| json!({"type": "label", "body": body, "user": user("ann"), "label": {"name": "plan"}});
     let events = json!([event("1"), {"type": "comment", "body": "x"}, event("")]);
     let events = api.check(&w.at.labellings(7, 1).unwrap(), Some(events));
-    let given: Vec<bool> = events.items.iter().map(|one| one.given).collect();
+    let given: Vec<bool> = events.items.iter().map(|event| event.given).collect();
     assert_eq!(given, [true, false]);
     let right = json!({"permission": "write", "user": user("ann")});
     let rights = api.check(&w.at.rights("ann").unwrap(), Some(right));
@@ -64,7 +64,10 @@ fn gitea_and_forgejo() {
         review("bob", "COMMENT", false),
     ]);
     let approvals = api.check(&w.at.approvals(7), Some(reviews));
-    let people: Vec<&str> = approvals.iter().map(|one| one.by.as_str()).collect();
+    let people: Vec<&str> = approvals
+        .iter()
+        .map(|approval| approval.by.as_str())
+        .collect();
     assert_eq!(people, ["bob"]);
     let part = Answer {
         status: 200,

@@ -24,7 +24,7 @@ fn github() {
         |word: &str| json!({"event": word, "actor": {"login": "ann"}, "label": {"name": "plan"}});
     let events = json!([event("labeled"), event("unlabeled")]);
     let events = api.check(&w.at.labellings(7, 1).unwrap(), Some(events));
-    let given: Vec<bool> = events.items.iter().map(|one| one.given).collect();
+    let given: Vec<bool> = events.items.iter().map(|event| event.given).collect();
     assert_eq!((given, events.more), (vec![true, false], false));
     assert_eq!(events.items.first().unwrap().by, "ann");
     let rights = api.check(&w.at.rights("octocat").unwrap(), None);

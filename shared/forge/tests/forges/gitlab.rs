@@ -63,7 +63,7 @@ fn gitlab() {
             .unwrap()
             .read(&answer(events))
             .unwrap();
-    let given: Vec<bool> = events.items.iter().map(|one| one.given).collect();
+    let given: Vec<bool> = events.items.iter().map(|event| event.given).collect();
     assert_eq!(given, [true, false]);
     let member = |name: &str, level: u32, state: &str| json!({"username": name, "access_level": level, "state": state});
     let members = json!([
@@ -72,8 +72,11 @@ fn gitlab() {
         member("joe", 50, "blocked"),
     ]);
     let rights = w.at.rights("ann").unwrap().read(&answer(members)).unwrap();
-    let wanted = [("ann", Right::Write), ("anna", Right::Admin)];
-    assert_eq!(rights, wanted.map(|(name, right)| (name.to_owned(), right)));
+    let expected = [("ann", Right::Write), ("anna", Right::Admin)];
+    assert_eq!(
+        rights,
+        expected.map(|(name, right)| (name.to_owned(), right))
+    );
     let merge = w.at.fast_forward(&pull, &w.commit);
     assert_eq!(
         merge.request.url,

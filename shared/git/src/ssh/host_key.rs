@@ -4,8 +4,8 @@
 //! things that somebody needs: which key the host shows, and which line of `known_hosts` speaks against it.
 
 /// The refusal in one sentence; none: it is another text.
-pub(super) fn in_words(said: &str) -> Option<String> {
-    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+pub(super) fn in_words(output: &str) -> Option<String> {
+    let lines: Vec<&str> = output.lines().map(str::trim).collect();
     let part = |before: &str, after: &str| {
         let mut parts = lines.iter().enumerate();
         parts.find_map(|(at, line)| {
@@ -87,7 +87,7 @@ Host key verification failed.\r
 
     #[test]
     fn refused_host_keys_are_told_without_the_banner() {
-        for (said, wanted) in [
+        for (output, expected) in [
             (
                 CHANGED,
                 "it shows ED25519 SHA256:3L6ZWEJ/sVr7SXZxOMvyzGCT/qDGyuAuCKjxiRHSeIQ; known_hosts has another \
@@ -102,8 +102,8 @@ Host key verification failed.\r
                 "known_hosts marks the ED25519 key that [127.0.0.1]:22922 shows as revoked: ",
             ),
         ] {
-            let words = in_words(said).unwrap_or_default();
-            assert!(words.starts_with(wanted), "{words}");
+            let words = in_words(output).unwrap_or_default();
+            assert!(words.starts_with(expected), "{words}");
             assert!(words.len() < 400 && !words.contains('@'), "{words}");
         }
         for other in [

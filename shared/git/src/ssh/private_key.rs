@@ -15,34 +15,34 @@ const FORMAT: &str = "b3BlbnNzaC1rZXktdjEA";
 const NO_CIPHER: &str = "AAAABG5vbmUA";
 
 /// What is wrong with the key, by what the program says and by the file itself; none: nothing that is known.
-pub(super) fn in_words(said: &str, key: &Path) -> Option<String> {
+pub(super) fn in_words(output: &str, key: &Path) -> Option<String> {
     let mut head = String::new();
     let read = std::fs::File::open(key).and_then(|file| file.take(HEAD).read_to_string(&mut head));
     explain(
-        said,
+        output,
         &key.display().to_string(),
         read.map(|_| head.as_str()).ok(),
     )
 }
 
 /// `head`: how the key file begins; none: it cannot be read, or is no text.
-fn explain(said: &str, key: &str, head: Option<&str>) -> Option<String> {
-    if let Some((_, rest)) = said.split_once("Permissions ")
+fn explain(output: &str, key: &str, head: Option<&str>) -> Option<String> {
+    if let Some((_, rest)) = output.split_once("Permissions ")
         && let Some((mode, _)) = rest.split_once(" for '")
-        && said.contains("private key will be ignored")
+        && output.contains("private key will be ignored")
     {
         return Some(format!(
             "the private key {key} can be read by others (mode {mode}), and ssh does not use such a one: chmod \
              600 {key}; for a mounted Secret, defaultMode: 0400"
         ));
     }
-    if said.contains("Permission denied") && head.is_some_and(has_passphrase) {
+    if output.contains("Permission denied") && head.is_some_and(has_passphrase) {
         return Some(format!(
             "the private key {key} has a passphrase, which nobody is here to type: use one without \
              (ssh-keygen -p -N '' -f {key} takes it away)"
         ));
     }
-    if said.contains("Load key ") {
+    if output.contains("Load key ") {
         let why = match head {
             Some(head) if !head.trim_start().starts_with("-----BEGIN ") => {
                 "it does not begin as one (-----BEGIN …)"
@@ -107,7 +107,7 @@ DEK-Info: AES-128-CBC,00
     #[test]
     fn a_key_of_no_use_is_told_with_what_to_do() {
         let key = "/keys/git.example.com.ssh-privatekey";
-        for (said, head, wanted) in [
+        for (output, head, expected) in [
             (
                 OPEN,
                 Some(WITHOUT),
@@ -140,8 +140,8 @@ DEK-Info: AES-128-CBC,00
                 "ssh cannot use /keys/git.example.com.ssh-privatekey as a private key: it cannot be read",
             ),
         ] {
-            let words = explain(said, key, head).unwrap_or_default();
-            assert!(words.starts_with(wanted), "{words}");
+            let words = explain(output, key, head).unwrap_or_default();
+            assert!(words.starts_with(expected), "{words}");
             assert!(words.len() < 400 && !words.contains('@'), "{words}");
         }
         // Another key than the server knows: its own words say it best.

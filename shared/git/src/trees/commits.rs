@@ -31,7 +31,7 @@ impl Remote {
             directories: 64,
         };
         let ask = Ask {
-            wanted: commits,
+            requested: commits,
             only: Only::Commits,
             depth: DEPTH.min(self.limits.history as usize),
         };

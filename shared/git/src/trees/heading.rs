@@ -19,9 +19,9 @@ impl Remote {
             bytes: 2 << 20,
             directories: 64,
         };
-        let (unpacked, wanted) = self.unpacked(commit, &limits, |wanted, deadline| {
-            self.receive_trees(&Ask::one(&wanted, Only::Commits), &limits, deadline)
+        let (unpacked, requested) = self.unpacked(commit, &limits, |requested, deadline| {
+            self.receive_trees(&Ask::one(&requested, Only::Commits), &limits, deadline)
         })?;
-        unpacked.heading(self, wanted)
+        unpacked.heading(self, requested)
     }
 }

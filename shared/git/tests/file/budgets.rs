@@ -163,7 +163,7 @@ fn g11_a_cache_that_has_grown_over_many_fetches_begins_anew() {
     }
     let packs = std::fs::read_dir(cache.path().join("one/objects/pack")).unwrap();
     let bytes: u64 = packs
-        .map(|one| one.unwrap().metadata().unwrap().len())
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
         .sum();
     assert!(bytes < 3 * limits.pack_bytes, "{bytes}");
 }

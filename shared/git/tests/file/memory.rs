@@ -66,12 +66,12 @@ fn g11_an_object_that_is_too_large_for_memory_is_refused_and_the_branch_beside_i
     for (branch, commit) in &refused {
         let error = fetch(&origin, &limits, branch, commit).unwrap_err();
         assert_eq!(error.reason(), Reason::LimitExceeded, "{branch}: {error}");
-        let said = error.to_string();
+        let message = error.to_string();
         assert!(
-            said.contains("65536 bytes in one object"),
-            "{branch}: {said}"
+            message.contains("65536 bytes in one object"),
+            "{branch}: {message}"
         );
-        assert!(said.contains("Git LFS"), "{branch}: {said}");
+        assert!(message.contains("Git LFS"), "{branch}: {message}");
         fetch(&origin, &Limits::default(), branch, commit).unwrap();
     }
     fetch(&origin, &limits, "prod", &fits).unwrap();

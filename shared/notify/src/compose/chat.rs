@@ -1,13 +1,14 @@
 //! Messages for people: Slack (<https://api.slack.com/methods/chat.postMessage>), Microsoft Teams
 //! (Adaptive Card 1.4 to a workflow's URL), Discord (<https://discord.com/developers/docs/resources/webhook>).
 
+use flotilla_shared::markup::escape;
 use serde_json::{Value, json};
 
 use super::{Known, Post, Sign};
 use crate::config::Target;
 use crate::event::{Kind, Notice};
 use crate::severity::Severity;
-use crate::text::{detail, headline, markdown, slack as escaped};
+use crate::text::{detail, headline, markdown};
 
 /// Where a channel takes one message after another: when something begins, needs somebody, and ends.
 pub(super) fn once(notice: &Notice, message: fn(&Notice) -> Value) -> Vec<Post> {
@@ -48,7 +49,7 @@ fn slack_body(notice: &Notice) -> Value {
         "elements": [{"type": "mrkdwn", "text": more}],
     }));
     json!({
-        "text": escaped(&line),
+        "text": escape(&line),
         "blocks": blocks,
         "unfurl_links": false,
         "unfurl_media": false,
@@ -81,7 +82,7 @@ pub(super) fn slack(target: &Target, notice: &Notice, known: &Known) -> Vec<Post
         "channel": channel,
         "thread_ts": known.message,
         "reply_broadcast": loud,
-        "text": escaped(cut(step.trim_end(), 2_900)),
+        "text": escape(cut(step.trim_end(), 2_900)),
         "mrkdwn": false,
         "unfurl_links": false,
         "unfurl_media": false,

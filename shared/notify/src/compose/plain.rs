@@ -1,5 +1,6 @@
 //! For programs: CloudEvents 1.0 (<https://github.com/cloudevents/spec>), and Grafana's annotations.
 
+use flotilla_shared::markup::escape;
 use serde_json::json;
 
 use super::{Known, Post, Sign};
@@ -71,15 +72,5 @@ pub(super) fn grafana(notice: &Notice, known: &Known) -> Vec<Post> {
 
 /// Grafana shows annotations as HTML.
 fn html(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-    }
-    out
+    escape(text).replace('"', "&quot;")
 }

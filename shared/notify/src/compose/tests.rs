@@ -61,8 +61,8 @@ fn one(posts: Vec<Post>) -> Post {
 fn strings(value: &Value, all: &mut Vec<String>) {
     match value {
         Value::String(text) => all.push(text.clone()),
-        Value::Array(list) => list.iter().for_each(|one| strings(one, all)),
-        Value::Object(map) => map.values().for_each(|one| strings(one, all)),
+        Value::Array(list) => list.iter().for_each(|value| strings(value, all)),
+        Value::Object(map) => map.values().for_each(|value| strings(value, all)),
         _ => {}
     }
 }
@@ -74,7 +74,7 @@ fn a_cloud_event_has_what_the_standard_asks_for() {
         &notice(Kind::RolloutHalted),
         &Known::default(),
     ));
-    for (key, wanted) in [
+    for (key, expected) in [
         ("specversion", "1.0"),
         ("id", "12"),
         ("source", "/flotilla"),
@@ -82,7 +82,7 @@ fn a_cloud_event_has_what_the_standard_asks_for() {
         ("subject", "rollout/prod-7"),
         ("time", "2026-11-27T07:00:00Z"),
     ] {
-        assert_eq!(post.body[key], wanted);
+        assert_eq!(post.body[key], expected);
     }
     assert!(
         post.content_type
@@ -188,7 +188,7 @@ fn a_page_is_called_for_what_needs_somebody_and_taken_back() {
         .as_array()
         .unwrap()
         .iter()
-        .find(|one| one["labels"] == raised["labels"]);
+        .find(|alert| alert["labels"] == raised["labels"]);
     assert!(same.unwrap()["endsAt"].is_string(), "{ended:#}");
     assert!(posts(Kind::RolloutWaits).is_empty());
 }

@@ -23,8 +23,9 @@ fn entry<'n>(
     let missing = || unusual("`applications` is no list with this application");
     let (_, all) = root.get("applications").ok_or_else(missing)?;
     let (all, is_flow) = items(all).ok_or_else(missing)?;
-    let is_it = |one: &Node| {
-        one.get("name")
+    let is_it = |entry: &Node| {
+        entry
+            .get("name")
             .is_some_and(|(_, value)| value.text() == Some(name.as_str()))
     };
     let place = all.iter().position(is_it).ok_or_else(missing)?;
@@ -122,12 +123,12 @@ pub(super) fn narrow(
                 Ok(())
             }
             Some((named, false)) => {
-                let stays = |one: &&Node| {
-                    let name = one.text().and_then(|text| text.parse().ok());
+                let stays = |entry: &&Node| {
+                    let name = entry.text().and_then(|text| text.parse().ok());
                     name.is_some_and(|name: EnvironmentName| rest.contains(&name))
                 };
-                for one in named.iter().filter(|one| !stays(one)) {
-                    leave_lines(one, edits)?;
+                for entry in named.iter().filter(|entry| !stays(entry)) {
+                    leave_lines(entry, edits)?;
                 }
                 Ok(())
             }
@@ -173,7 +174,7 @@ fn keys(removal: &Removal) -> Vec<String> {
 /// Entries of `removed` in one line.
 pub(super) fn entries<'r>(all: impl Iterator<Item = &'r Removal>) -> String {
     let all: Vec<String> = all
-        .map(|one| format!("{{{}}}", keys(one).join(", ")))
+        .map(|entry| format!("{{{}}}", keys(entry).join(", ")))
         .collect();
     all.join(", ")
 }

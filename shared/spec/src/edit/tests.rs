@@ -13,7 +13,7 @@ environments:
 fn names(environments: &[&str]) -> BTreeSet<EnvironmentName> {
     environments
         .iter()
-        .map(|one| one.parse().unwrap())
+        .map(|name| name.parse().unwrap())
         .collect()
 }
 
@@ -63,7 +63,7 @@ fn only_the_entry_leaves_and_all_else_stays_as_it_is_written() {
 "
     );
     let after = edited(&text, &[], Objects::Delete).unwrap();
-    let wanted = [
+    let expected = [
         "-- name: web",
         "-  repository: r",
         "-  path: web   # the pages",
@@ -73,7 +73,10 @@ fn only_the_entry_leaves_and_all_else_stays_as_it_is_written() {
     let found = difference(&text, &after);
     // A line that stands elsewhere, too, is found there.
     let found: Vec<&str> = found.iter().map(String::as_str).collect();
-    assert!(found.iter().all(|one| wanted.contains(one)), "{found:#?}");
+    assert!(
+        found.iter().all(|problem| expected.contains(problem)),
+        "{found:#?}"
+    );
     for kept in [
         "# first",
         "# what people see",
@@ -204,11 +207,15 @@ fn an_entry_that_is_there_is_named_with_what_says_both() {
         ),
     ] {
         let text = format!("{HEAD}{applications}removed:\n- {there}\n");
-        let wanted = EditError::Twice {
+        let expected = EditError::Twice {
             there: there.to_owned(),
             instead: instead.to_owned(),
         };
-        assert_eq!(edited(&text, environments, objects), Err(wanted), "{there}");
+        assert_eq!(
+            edited(&text, environments, objects),
+            Err(expected),
+            "{there}"
+        );
     }
     // Another place is another entry.
     let text =

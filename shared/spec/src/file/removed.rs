@@ -48,7 +48,7 @@ impl Checker<'_> {
             application: entry.application.clone(),
             environments: entry.environments.clone(),
             clusters: entry.clusters.clone(),
-            objects: Objects::kept(entry.keep_objects),
+            objects: Objects::from(entry.keep_objects),
         };
         let name = &removal.application;
         let declared = self.spec.applications.get(name);

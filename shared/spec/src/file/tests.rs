@@ -101,7 +101,7 @@ fn who_may_ask_for_a_preview_is_said_without_doubt() {
         (preview.repository.as_str(), preview.role),
         ("r", Some(crate::Role::Write))
     );
-    for (fleet, text, wanted) in [
+    for (fleet, text, expected) in [
         (fleet, "environment: prod, branch: dev", "say who may ask"),
         (
             fleet,
@@ -131,7 +131,7 @@ fn who_may_ask_for_a_preview_is_said_without_doubt() {
     ] {
         let found = previews(fleet, text).unwrap_err();
         assert!(
-            found.len() == 1 && found[0].to_string().contains(wanted),
+            found.len() == 1 && found[0].to_string().contains(expected),
             "{text}: {found:?}"
         );
     }

@@ -57,7 +57,7 @@ impl<'s> Difference<'s> {
                 return None;
             }
             let otherwise = match pair {
-                (Some(one), Some(other)) => otherwise(one, other),
+                (Some(before), Some(other)) => otherwise(before, other),
                 // What is gone defines nothing.
                 (_, other) => Otherwise {
                     definition: other.is_some(),
@@ -83,7 +83,7 @@ impl<'s> Difference<'s> {
     #[must_use]
     pub fn defines_anew(&self) -> bool {
         self.before.branch != self.after.branch
-            || self.applications.values().any(|one| one.definition)
+            || self.applications.values().any(|change| change.definition)
     }
 
     /// Applications that would have to be proven: those that are declared in another way and are still there.
@@ -135,10 +135,13 @@ impl<'s> Difference<'s> {
                 (Some(_), None) => Touch::Loses,
                 (None, Some(_)) => Touch::Gains,
                 (Some(before), Some(after)) => {
-                    let options = self.applications.get(name).is_some_and(|one| one.options);
+                    let options = self
+                        .applications
+                        .get(name)
+                        .is_some_and(|change| change.options);
                     let substitutes = || {
                         let after = self.after.applications.get(name);
-                        after.is_some_and(|one| one.application.substitute)
+                        after.is_some_and(|declared| declared.application.substitute)
                     };
                     if before == after && !options && !moved && (old == new || !substitutes()) {
                         continue;
@@ -178,10 +181,11 @@ impl<'s> Difference<'s> {
                 (Some(_), None) if self.removed.contains(name) => {}
                 (Some(_), None) => lines.push(format!("{name}: gone, its objects stay")),
                 (Some(before), Some(after)) => {
-                    let value = |one: &Declared| {
-                        let mut value = serde_json::to_value(&one.application).unwrap_or_default();
+                    let value = |declared: &Declared| {
+                        let mut value =
+                            serde_json::to_value(&declared.application).unwrap_or_default();
                         if let Some(map) = value.as_object_mut() {
-                            map.insert("url".to_owned(), serde_json::json!(one.url));
+                            map.insert("url".to_owned(), serde_json::json!(declared.url));
                         }
                         value
                     };
@@ -228,14 +232,14 @@ impl<'s> Difference<'s> {
     }
 }
 
-fn otherwise(one: &Declared, other: &Declared) -> Otherwise {
+fn otherwise(before: &Declared, other: &Declared) -> Otherwise {
     let mut like = other.clone();
-    like.application.placement = one.application.placement.clone();
-    let definition = *one != like;
-    like.application.path = one.application.path.clone();
+    like.application.placement = before.application.placement.clone();
+    let definition = *before != like;
+    like.application.path = before.application.path.clone();
     Otherwise {
         definition,
-        options: *one != like,
+        options: *before != like,
     }
 }
 

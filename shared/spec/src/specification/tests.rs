@@ -30,7 +30,11 @@ fn read(text: &str) -> Specification {
 
 fn of(text: &str, environment: &str) -> Specification {
     let spec = parse("f", text).unwrap();
-    let place = |name: &ClusterName| spec.clusters.get(name).map(|one| one.environment.clone());
+    let place = |name: &ClusterName| {
+        spec.clusters
+            .get(name)
+            .map(|entry| entry.environment.clone())
+    };
     Specification::of(&spec, &environment.parse().unwrap(), place).unwrap()
 }
 
@@ -51,7 +55,7 @@ fn touches(before: &Specification, after: &Specification, cluster: &str) -> Vec<
 
 #[test]
 fn form_and_order_are_no_revision() {
-    let one = read(FILE).revision().unwrap();
+    let revision = read(FILE).revision().unwrap();
     let mut lines: Vec<&str> = FILE.lines().collect();
     // The repositories, clusters and applications in another order, with comments.
     lines.swap(3, 4);
@@ -65,7 +69,7 @@ fn form_and_order_are_no_revision() {
             "path: log, placement: {selector: size=s}",
             "placement: {selector: size=s}, path: log",
         );
-    assert_eq!(read(&text).revision().unwrap(), one);
+    assert_eq!(read(&text).revision().unwrap(), revision);
     // Waves, gates, poll intervals and other environments are none either.
     let text = FILE
         .replace(
@@ -84,7 +88,7 @@ fn form_and_order_are_no_revision() {
         "- {name: s1, environment: stage}",
         "- {name: s1, environment: stage}\n- {name: s2, environment: stage}",
     );
-    assert_eq!(read(&text).revision().unwrap(), one);
+    assert_eq!(read(&text).revision().unwrap(), revision);
 }
 
 /// What is in stores out there: whoever changes this begins a rollout everywhere.

@@ -180,7 +180,7 @@ impl WaveEntry {
             self.clusters.is_some(),
             self.share.is_some(),
         ];
-        if chosen.iter().filter(|one| **one).count() > 1 {
+        if chosen.iter().filter(|is_chosen| **is_chosen).count() > 1 {
             let message = "give one of selector, clusters and share".to_owned();
             problems.push((key.to_owned(), message));
         }

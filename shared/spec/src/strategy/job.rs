@@ -85,7 +85,7 @@ pub(super) fn misfits(environment: &Environment, spec: &Spec, problems: &mut Pro
         }
         let cluster = job.cluster.as_ref();
         let declared = cluster.and_then(|name| spec.clusters.get(name));
-        if let Some(other) = declared.filter(|one| one.environment != environment.name) {
+        if let Some(other) = declared.filter(|cluster| cluster.environment != environment.name) {
             let message = format!("that cluster is of environment {}", other.environment);
             problems.push((format!("jobs[{index}].cluster"), message));
         }
@@ -129,7 +129,8 @@ pub(super) fn never_open(environment: &Environment, spec: &Spec, problems: &mut 
 mod tests {
     use std::time::Duration;
 
-    use crate::{can_never_work, parse};
+    use crate::fixture::places;
+    use crate::parse;
 
     const FILE: &str = "apiVersion: flotilla.dev/v1alpha1
 kind: Fleet
@@ -201,20 +202,10 @@ applications: [{name: shop, repository: r, path: apps/shop}]
         ] {
             let wrong = wrong(jobs);
             assert!(
-                wrong.iter().all(|one| one.contains(key)),
+                wrong.iter().all(|line| line.contains(key)),
                 "{jobs}: {wrong:?}"
             );
         }
-    }
-
-    /// Where something can never open, of a file with one repository.
-    fn found(rest: &str) -> Vec<String> {
-        let text = format!(
-            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n\
-             repositories: [{{name: r, url: 'https://h/r'}}]\n{rest}"
-        );
-        let found = can_never_work(&parse("f", &text).unwrap());
-        found.into_iter().map(|(place, _)| place).collect()
     }
 
     #[test]
@@ -234,7 +225,7 @@ applications: [{name: shop, repository: r, path: apps/shop}]
             ("a", "apps/ab", 0),
             ("b", "gates/b", 1),
         ] {
-            let found = found(&text(job, path));
+            let found = places(&text(job, path));
             assert_eq!(found.len(), wrong, "{job} {path}");
             let mut places = found.iter();
             assert!(

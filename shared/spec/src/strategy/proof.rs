@@ -46,7 +46,7 @@ pub(super) fn never_open(environment: &Environment, spec: &Spec, problems: &mut 
     };
     for (name, application) in &spec.applications {
         let placed = &application.placement.environments;
-        let is_in = |one: &EnvironmentName| placed.is_empty() || placed.contains(one);
+        let is_in = |name: &EnvironmentName| placed.is_empty() || placed.contains(name);
         if is_in(&environment.name) && !is_in(from) {
             let message = format!(
                 "application {name} is not placed in {from}, so that nothing there can prove its commits; \
@@ -59,17 +59,8 @@ pub(super) fn never_open(environment: &Environment, spec: &Spec, problems: &mut 
 
 #[cfg(test)]
 mod tests {
-    use crate::{can_never_work, parse};
-
-    /// Where something can never open, of a file with one repository.
-    fn found(rest: &str) -> Vec<String> {
-        let text = format!(
-            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n\
-             repositories: [{{name: r, url: 'https://h/r'}}]\n{rest}"
-        );
-        let found = can_never_work(&parse("f", &text).unwrap());
-        found.into_iter().map(|(place, _)| place).collect()
-    }
+    use crate::fixture::places;
+    use crate::parse;
 
     #[test]
     fn it_takes_an_environment_before() {
@@ -90,8 +81,8 @@ mod tests {
                  applications: [{{name: a, repository: r, path: a, placement: {{environments: [{placed}]}}}}]\n"
             )
         };
-        assert_eq!(found(&text("p")), ["environment p, gates.proof"]);
-        assert!(found(&text("s, p")).is_empty());
-        assert!(found(&text("")).is_empty());
+        assert_eq!(places(&text("p")), ["environment p, gates.proof"]);
+        assert!(places(&text("s, p")).is_empty());
+        assert!(places(&text("")).is_empty());
     }
 }

@@ -90,19 +90,21 @@ fn what_is_made_here_is_what_its_bytes_decode_to() {
         |all, _| all.labels = [("k".to_owned(), "v".repeat(64))].into(),
         |all, _| all.labels = [("k".repeat(318), String::new())].into(),
         |all, _| all.approvals[0].signature = vec![0; (32 << 10) + 1].into(),
-        |_, one| one.depends_on = vec!["a".parse().unwrap(); MAX_SMALL_LIST + 1],
-        |_, one| one.rollout = "r".repeat(MAX_TOKEN_BYTES + 1),
-        |_, one| one.namespace = "n".repeat(64),
-        |_, one| one.helm.as_mut().unwrap().release_name = "n".repeat(54),
-        |_, one| one.helm.as_mut().unwrap().values = "v".repeat(MAX_VALUES_BYTES + 1).into(),
-        |_, one| one.sync_policy.ignore[0].kind = "k".repeat(MAX_TOKEN_BYTES + 1),
+        |_, application| application.depends_on = vec!["a".parse().unwrap(); MAX_SMALL_LIST + 1],
+        |_, application| application.rollout = "r".repeat(MAX_TOKEN_BYTES + 1),
+        |_, application| application.namespace = "n".repeat(64),
+        |_, application| application.helm.as_mut().unwrap().release_name = "n".repeat(54),
+        |_, application| {
+            application.helm.as_mut().unwrap().values = "v".repeat(MAX_VALUES_BYTES + 1).into();
+        },
+        |_, application| application.sync_policy.ignore[0].kind = "k".repeat(MAX_TOKEN_BYTES + 1),
     ];
     for change in over {
         let mut all = assignment();
         let name = "guestbook".parse().unwrap();
-        let mut one = all.applications[&name].clone();
-        change(&mut all, &mut one);
-        all.applications.insert(name, one);
+        let mut application = all.applications[&name].clone();
+        change(&mut all, &mut application);
+        all.applications.insert(name, application);
         let decoded = decode_assignment(&encode_assignment(&all)).unwrap_err();
         assert_eq!(DecodedAssignment::of(all), Err(decoded));
     }
@@ -135,9 +137,9 @@ fn refused(change: impl FnOnce(&mut v1::AssignmentContent)) -> WireError {
 
 #[test]
 fn c12_floods_and_nonsense_are_refused_whole() {
-    let one = content_to_wire(&assignment()).applications[0].clone();
-    refused(|c| c.applications = vec![one.clone(); MAX_APPLICATIONS + 1]);
-    refused(|c| c.applications.push(one.clone()));
+    let application = content_to_wire(&assignment()).applications[0].clone();
+    refused(|c| c.applications = vec![application.clone(); MAX_APPLICATIONS + 1]);
+    refused(|c| c.applications.push(application.clone()));
     refused(|c| c.cluster = "../x".to_owned());
     refused(|c| c.applications[0].url = "ext::sh".to_owned());
     refused(|c| c.applications[0].path = "../..".to_owned());

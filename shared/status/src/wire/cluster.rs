@@ -5,10 +5,7 @@ use flotilla_shared::clock::far_apart;
 use flotilla_shared::wire::{health_from_wire, health_to_wire, sync_from_wire, sync_to_wire};
 
 use super::{labels, moment, revision, sent, sent_labels};
-use crate::{
-    Application, Cluster, Connectivity, Mark, Object, ObjectAction, ObjectCounts, Pin, Placement,
-    text,
-};
+use crate::{Application, Cluster, Connectivity, Mark, Object, ObjectAction, Pin, Placement, text};
 
 /// What the hub's word for a renderer begins with on the wire.
 const RENDERER: &str = "RENDERER_";
@@ -51,9 +48,12 @@ impl From<&v1::ClusterStatus> for Cluster {
             agent_version: text(&wire.agent_version),
             kubernetes_version: text(&wire.kubernetes_version),
             cluster_uid: text(&wire.cluster_uid),
-            assigned_generation: wire.assigned.as_ref().map(|one| one.generation),
+            assigned_generation: wire
+                .assigned
+                .as_ref()
+                .map(|assignment| assignment.generation),
             accepted_generation: accepted
-                .map(|one| one.generation)
+                .map(|assignment| assignment.generation)
                 .filter(|generation| *generation > 0),
             refused: wire.verdict() == v1::Verdict::Refused,
             reason: text(&wire.reason),
@@ -69,8 +69,11 @@ impl From<&v1::ClusterStatus> for Cluster {
             pin: wire.pin.as_ref().map(Pin::from),
             suspension: wire.suspension.as_ref().map(Mark::from),
             clock_ahead_seconds: far_apart(wire.clock_ahead_seconds),
-            assigned_epoch: wire.assigned.as_ref().map_or(0, |one| one.epoch),
-            accepted_epoch: accepted.map_or(0, |one| one.epoch),
+            assigned_epoch: wire
+                .assigned
+                .as_ref()
+                .map_or(0, |assignment| assignment.epoch),
+            accepted_epoch: accepted.map_or(0, |assignment| assignment.epoch),
             current_since: moment(wire.current_since.as_ref()),
         }
     }
@@ -130,7 +133,6 @@ impl From<Cluster> for v1::ClusterStatus {
 impl From<&v1::ApplicationInCluster> for Placement {
     fn from(wire: &v1::ApplicationInCluster) -> Self {
         let report = wire.report.clone().unwrap_or_default();
-        let counts = report.counts.unwrap_or_default();
         Self {
             application: text(&report.application),
             cluster: text(&wire.cluster),
@@ -142,16 +144,7 @@ impl From<&v1::ApplicationInCluster> for Placement {
             health: health_from_wire(report.health()),
             reason: text(&report.reason),
             message: text(&report.message),
-            counts: ObjectCounts {
-                total: counts.total,
-                current: counts.current,
-                suspended: counts.suspended,
-                in_progress: counts.in_progress,
-                failed: counts.failed,
-                terminating: counts.terminating,
-                not_found: counts.not_found,
-                unknown: counts.unknown,
-            },
+            counts: report.counts.unwrap_or_default().into(),
             objects: report.objects.iter().map(Object::from).collect(),
             applied_at: moment(report.applied_at.as_ref()),
             changed_at: moment(report.changed_at.as_ref()),
@@ -163,7 +156,6 @@ impl From<&v1::ApplicationInCluster> for Placement {
 
 impl From<Placement> for v1::ApplicationInCluster {
     fn from(placement: Placement) -> Self {
-        let counts = placement.counts;
         Self {
             cluster: placement.cluster,
             environment: placement.environment,
@@ -174,16 +166,7 @@ impl From<Placement> for v1::ApplicationInCluster {
                 health: health_to_wire(placement.health).into(),
                 reason: placement.reason,
                 message: placement.message,
-                counts: Some(v1::ObjectCounts {
-                    total: counts.total,
-                    current: counts.current,
-                    in_progress: counts.in_progress,
-                    suspended: counts.suspended,
-                    failed: counts.failed,
-                    terminating: counts.terminating,
-                    not_found: counts.not_found,
-                    unknown: counts.unknown,
-                }),
+                counts: Some(placement.counts.into()),
                 objects: placement.objects.into_iter().map(Into::into).collect(),
                 applied_at: sent(placement.applied_at),
                 changed_at: sent(placement.changed_at),

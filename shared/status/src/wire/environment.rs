@@ -54,7 +54,7 @@ impl From<&v1::EnvironmentStatus> for Environment {
 impl From<Environment> for v1::EnvironmentStatus {
     fn from(environment: Environment) -> Self {
         let branches = environment.branches.into_iter();
-        let branches = branches.map(|one| sent_branch(one, &environment.branch));
+        let branches = branches.map(|branch| sent_branch(branch, &environment.branch));
         Self {
             branches: branches.collect(),
             name: environment.name,

@@ -97,14 +97,14 @@ impl From<&v1::GivenUpMessage> for GivenUp {
 }
 
 impl From<GivenUp> for v1::GivenUpMessage {
-    fn from(one: GivenUp) -> Self {
+    fn from(given_up: GivenUp) -> Self {
         Self {
-            target: one.target,
-            event: one.event,
-            environment: one.environment,
-            rollout: one.rollout,
-            at: sent(one.at),
-            why: one.why,
+            target: given_up.target,
+            event: given_up.event,
+            environment: given_up.environment,
+            rollout: given_up.rollout,
+            at: sent(given_up.at),
+            why: given_up.why,
         }
     }
 }
@@ -268,15 +268,15 @@ impl From<&v1::PromotionMove> for Move {
 
 /// What is between its two commits is not sent: who asks has the repository.
 impl From<Move> for v1::PromotionMove {
-    fn from(one: Move) -> Self {
+    fn from(step: Move) -> Self {
         Self {
-            repository: one.repository,
-            url: one.url,
-            source_branch: one.source_branch,
-            target_branch: one.target_branch,
-            from_commit: one.from_commit,
-            to_commit: one.to_commit,
-            applications: one.applications,
+            repository: step.repository,
+            url: step.url,
+            source_branch: step.source_branch,
+            target_branch: step.target_branch,
+            from_commit: step.from_commit,
+            to_commit: step.to_commit,
+            applications: step.applications,
         }
     }
 }

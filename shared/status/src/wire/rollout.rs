@@ -25,10 +25,10 @@ impl From<&v1::RepositoryCommit> for RepositoryCommit {
 }
 
 impl From<RepositoryCommit> for v1::RepositoryCommit {
-    fn from(one: RepositoryCommit) -> Self {
+    fn from(entry: RepositoryCommit) -> Self {
         Self {
-            repository: one.repository,
-            commit: one.commit,
+            repository: entry.repository,
+            commit: entry.commit,
         }
     }
 }

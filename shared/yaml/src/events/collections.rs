@@ -1,6 +1,6 @@
 //! The insides of sequences and mappings, in block and in flow style.
 
-use super::{Event, Events, Kind, Properties, Span, State, Step, empty, span};
+use super::{Event, Events, Kind, Place, Properties, Span, State, Step, Turn, empty, span};
 
 impl<'t> Events<'t> {
     pub(super) fn block_entry(&mut self) -> Step<'t> {
@@ -9,7 +9,7 @@ impl<'t> Events<'t> {
                 return Ok(empty(entry.end));
             }
             self.states.push(State::BlockSequenceEntry);
-            return self.node(true, false);
+            return self.node(Place::Block);
         }
         match self.take_if(&Kind::BlockEnd)? {
             Some(span) => {
@@ -37,7 +37,7 @@ impl<'t> Events<'t> {
             return Ok(empty(entry.end));
         }
         self.states.push(State::IndentlessEntry);
-        self.node(true, false)
+        self.node(Place::Block)
     }
 
     pub(super) fn block_key(&mut self) -> Step<'t> {
@@ -47,7 +47,7 @@ impl<'t> Events<'t> {
                 return Ok(empty(key.end));
             }
             self.states.push(State::BlockMappingValue);
-            return self.node(true, true);
+            return self.node(Place::BlockMapping);
         }
         match self.take_if(&Kind::BlockEnd)? {
             Some(span) => {
@@ -67,12 +67,12 @@ impl<'t> Events<'t> {
             return Ok(empty(value.end));
         }
         self.states.push(State::BlockMappingKey);
-        self.node(true, true)
+        self.node(Place::BlockMapping)
     }
 
-    pub(super) fn flow_entry(&mut self, is_first: bool) -> Step<'t> {
+    pub(super) fn flow_entry(&mut self, turn: Turn) -> Step<'t> {
         if self.peek()?.kind != Kind::FlowSequenceEnd {
-            if !is_first && self.take_if(&Kind::FlowEntry)?.is_none() {
+            if turn == Turn::Later && self.take_if(&Kind::FlowEntry)?.is_none() {
                 return self.trouble("did not find expected ',' or ']'");
             }
             if let Some(span) = self.take_if(&Kind::Key)? {
@@ -81,7 +81,7 @@ impl<'t> Events<'t> {
             }
             if self.peek()?.kind != Kind::FlowSequenceEnd {
                 self.states.push(State::FlowSequenceEntry);
-                return self.node(false, false);
+                return self.node(Place::Flow);
             }
         }
         let span = span(&self.take()?);
@@ -101,7 +101,7 @@ impl<'t> Events<'t> {
             return Ok(empty(mark));
         }
         self.states.push(State::FlowPairValue);
-        self.node(false, false)
+        self.node(Place::Flow)
     }
 
     pub(super) fn flow_pair_value(&mut self) -> Step<'t> {
@@ -110,14 +110,14 @@ impl<'t> Events<'t> {
             && !matches!(self.peek()?.kind, Kind::FlowEntry | Kind::FlowSequenceEnd)
         {
             self.states.push(State::FlowPairEnd);
-            return self.node(false, false);
+            return self.node(Place::Flow);
         }
         self.empty_here()
     }
 
-    pub(super) fn flow_key(&mut self, is_first: bool) -> Step<'t> {
+    pub(super) fn flow_key(&mut self, turn: Turn) -> Step<'t> {
         if self.peek()?.kind != Kind::FlowMappingEnd {
-            if !is_first && self.take_if(&Kind::FlowEntry)?.is_none() {
+            if turn == Turn::Later && self.take_if(&Kind::FlowEntry)?.is_none() {
                 return self.trouble("did not find expected ',' or '}'");
             }
             if self.take_if(&Kind::Key)?.is_some() {
@@ -129,11 +129,11 @@ impl<'t> Events<'t> {
                     return self.empty_here();
                 }
                 self.states.push(State::FlowMappingValue);
-                return self.node(false, false);
+                return self.node(Place::Flow);
             }
             if self.peek()?.kind != Kind::FlowMappingEnd {
                 self.states.push(State::FlowMappingEmptyValue);
-                return self.node(false, false);
+                return self.node(Place::Flow);
             }
         }
         let span = span(&self.take()?);
@@ -147,7 +147,7 @@ impl<'t> Events<'t> {
             && !matches!(self.peek()?.kind, Kind::FlowEntry | Kind::FlowMappingEnd)
         {
             self.states.push(State::FlowMappingKey);
-            return self.node(false, false);
+            return self.node(Place::Flow);
         }
         self.empty_here()
     }

@@ -33,7 +33,12 @@ fn error_at(span: Span, message: impl Into<String>) -> YamlError {
 }
 
 impl<'t> Loader<'t> {
-    pub(super) fn new(text: &'t str, limits: &'t Limits, spanned: bool) -> Result<Self, YamlError> {
+    /// Positions are kept where there is somewhere to put them.
+    pub(super) fn new(
+        text: &'t str,
+        limits: &'t Limits,
+        positions: Option<Positions>,
+    ) -> Result<Self, YamlError> {
         if text.len() > limits.bytes {
             let message = format!(
                 "{} bytes are more than the {} allowed",
@@ -51,7 +56,7 @@ impl<'t> Loader<'t> {
             limits,
             anchors: HashMap::new(),
             nodes: 0,
-            positions: spanned.then(Positions::default),
+            positions,
             path: String::new(),
         })
     }

@@ -25,7 +25,7 @@ fn a_block_at_the_end_of_a_text_ends_as_with_kubectl() {
 
 #[test]
 fn r01_tags_and_keys_mean_what_they_mean_to_kubectl() {
-    for (text, want) in [
+    for (text, expected) in [
         ("!ruby/object x", json!("x")),
         ("!!set x", json!("x")),
         ("!!binary aGVsbG8=", json!("hello")),
@@ -48,7 +48,7 @@ fn r01_tags_and_keys_mean_what_they_mean_to_kubectl() {
         ),
         ("x: {'<<': 1}", json!({"x": {"<<": 1}})),
     ] {
-        assert_eq!(parse(text), Ok(vec![want]), "{text}");
+        assert_eq!(parse(text), Ok(vec![expected]), "{text}");
     }
     for refused in [
         "null: a",
@@ -69,7 +69,9 @@ fn r01_tags_and_keys_mean_what_they_mean_to_kubectl() {
 fn r01_json_is_read_as_json() {
     let read = |text: &str| {
         parse_manifests(text.as_bytes(), &Limits::default()).map(|documents| {
-            let pairs = documents.into_iter().map(|one| (one.line, one.value));
+            let pairs = documents
+                .into_iter()
+                .map(|document| (document.line, document.value));
             pairs.collect::<Vec<_>>()
         })
     };

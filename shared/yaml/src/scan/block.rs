@@ -13,8 +13,9 @@ enum Chomping {
 }
 
 impl<'t> Scanner<'t> {
-    pub(super) fn scan_block(&mut self, is_literal: bool) -> Outcome<Token<'t>> {
+    pub(super) fn scan_block(&mut self) -> Outcome<Token<'t>> {
         let start = self.cursor.mark();
+        let is_literal = self.cursor.peek(0) == b'|';
         self.cursor.skip_ascii();
         let (chomping, increment) = self.scan_block_header()?;
         self.cursor.skip_break();

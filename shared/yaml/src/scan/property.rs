@@ -8,6 +8,15 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
+/// What a comma or a bracket does in the URI of a tag.
+#[derive(Clone, Copy, PartialEq)]
+enum FlowIndicators {
+    /// It is a part of it.
+    Belong,
+    /// It ends it.
+    End,
+}
+
 impl<'t> Scanner<'t> {
     fn scan_word(&mut self) -> &'t str {
         let start = self.cursor.offset();
@@ -17,8 +26,10 @@ impl<'t> Scanner<'t> {
         self.cursor.between(start, self.cursor.offset())
     }
 
-    pub(super) fn scan_anchor(&mut self, is_alias: bool) -> Outcome<Token<'t>> {
+    /// An anchor or an alias.
+    pub(super) fn scan_anchor(&mut self) -> Outcome<Token<'t>> {
         let start = self.cursor.mark();
+        let is_alias = self.cursor.peek(0) == b'*';
         self.cursor.skip_ascii();
         let name = self.scan_word();
         let ends = self.cursor.is_blankz(0)
@@ -45,7 +56,7 @@ impl<'t> Scanner<'t> {
         let (handle, suffix) = if self.cursor.peek(1) == b'<' {
             self.cursor.skip_ascii();
             self.cursor.skip_ascii();
-            let suffix = self.scan_uri(true)?;
+            let suffix = self.scan_uri(FlowIndicators::Belong)?;
             if suffix.is_empty() || self.cursor.peek(0) != b'>' {
                 return self.trouble("did not find the expected '>' of a tag");
             }
@@ -54,14 +65,14 @@ impl<'t> Scanner<'t> {
         } else {
             let handle = self.scan_handle();
             if handle.len() > 1 && handle.ends_with('!') {
-                let suffix = self.scan_uri(self.flow_level == 0)?;
+                let suffix = self.scan_suffix()?;
                 if suffix.is_empty() {
                     return self.trouble("did not find the expected name of a tag");
                 }
                 (Cow::Borrowed(handle), suffix)
             } else {
                 let head = handle.get(1..).unwrap_or_default();
-                let rest = self.scan_uri(self.flow_level == 0)?;
+                let rest = self.scan_suffix()?;
                 let suffix = match (head.is_empty(), rest.is_empty()) {
                     (true, _) => rest,
                     (false, true) => Cow::Borrowed(head),
@@ -95,8 +106,15 @@ impl<'t> Scanner<'t> {
         self.cursor.between(start, self.cursor.offset())
     }
 
-    /// In a flow collection a comma or bracket ends a tag that is not in `<>`.
-    fn scan_uri(&mut self, with_flow_indicators: bool) -> Outcome<Cow<'t, str>> {
+    /// What is behind the handle of a tag that is not in `<>`: in a flow collection a comma or bracket ends it.
+    fn scan_suffix(&mut self) -> Outcome<Cow<'t, str>> {
+        self.scan_uri(match self.flow_level {
+            0 => FlowIndicators::Belong,
+            _ => FlowIndicators::End,
+        })
+    }
+
+    fn scan_uri(&mut self, indicators: FlowIndicators) -> Outcome<Cow<'t, str>> {
         let start = self.cursor.offset();
         let mut run = start;
         let mut text: Option<String> = None;
@@ -121,7 +139,7 @@ impl<'t> Scanner<'t> {
                         | b'('
                         | b')'
                 )
-                || (with_flow_indicators && matches!(byte, b',' | b'[' | b']'));
+                || (indicators == FlowIndicators::Belong && matches!(byte, b',' | b'[' | b']'));
             if byte == b'%' {
                 let text = text.get_or_insert_default();
                 text.push_str(self.cursor.between(run, self.cursor.offset()));
@@ -208,7 +226,7 @@ impl<'t> Scanner<'t> {
             return self.trouble("a %TAG directive takes a handle such as `!name!` and a prefix");
         }
         self.cursor.skip_blanks();
-        let prefix = self.scan_uri(true)?;
+        let prefix = self.scan_uri(FlowIndicators::Belong)?;
         if prefix.is_empty() || !self.cursor.is_blankz(0) {
             return self.trouble("a %TAG directive takes a handle such as `!name!` and a prefix");
         }

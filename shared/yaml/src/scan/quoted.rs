@@ -42,8 +42,9 @@ impl Folding {
 }
 
 impl<'t> Scanner<'t> {
-    pub(super) fn scan_quoted(&mut self, is_single: bool) -> Outcome<Token<'t>> {
+    pub(super) fn scan_quoted(&mut self) -> Outcome<Token<'t>> {
         let start = self.cursor.mark();
+        let is_single = self.cursor.peek(0) == b'\'';
         self.cursor.skip_ascii();
         let mut run = self.cursor.offset();
         let mut text: Option<String> = None;

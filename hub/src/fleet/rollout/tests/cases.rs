@@ -105,8 +105,8 @@ impl Bench {
 #[test]
 fn roll_24_nobody_who_takes_part_is_no_success() {
     let mut bench = canary("");
-    for one in ["a", "b", "c"] {
-        bench.seen.get_mut(&name(one)).unwrap().pinned = true;
+    for cluster in ["a", "b", "c"] {
+        bench.seen.get_mut(&name(cluster)).unwrap().pinned = true;
     }
     bench.step(100);
     assert_eq!(bench.rollout.state, State::Pending);
@@ -115,8 +115,8 @@ fn roll_24_nobody_who_takes_part_is_no_success() {
         "{}",
         bench.rollout.note
     );
-    for one in ["a", "b", "c"] {
-        bench.seen.get_mut(&name(one)).unwrap().pinned = false;
+    for cluster in ["a", "b", "c"] {
+        bench.seen.get_mut(&name(cluster)).unwrap().pinned = false;
     }
     assert_eq!(bench.step(101), ["a"], "in waves, when they are let go");
     let mut empty = canary("");

@@ -74,24 +74,24 @@ fn change_one(
     rng: &mut StdRng,
 ) {
     let name = names.choose(rng).unwrap();
-    let one = seen.get_mut(name).unwrap();
+    let observation = seen.get_mut(name).unwrap();
     match rng.random_range(0..10) {
-        0 => one.online = !one.online,
-        1 => one.pinned = rng.random_bool(0.3),
-        2 if rng.random_bool(0.5) => one.suspended = rng.random_bool(0.5),
+        0 => observation.online = !observation.online,
+        1 => observation.pinned = rng.random_bool(0.3),
+        2 if rng.random_bool(0.5) => observation.suspended = rng.random_bool(0.5),
         2 => {
-            one.verdict = bad();
-            one.blameless = rng.random_bool(0.3);
+            observation.verdict = bad();
+            observation.blameless = rng.random_bool(0.3);
         }
-        3 => one.verdict = Verdict::NotYet,
-        _ => one.verdict = Verdict::Healthy(Digest::of(b"after")),
+        3 => observation.verdict = Verdict::NotYet,
+        _ => observation.verdict = Verdict::Healthy(Digest::of(b"after")),
     }
 }
 
 /// Most of those that are online say now how they are.
 fn hear_most(seen: &mut BTreeMap<ClusterName, Observation>, now: Timestamp, rng: &mut StdRng) {
-    for one in seen.values_mut() {
-        one.heard_at = (one.online && rng.random_bool(0.8)).then_some(now);
+    for observation in seen.values_mut() {
+        observation.heard_at = (observation.online && rng.random_bool(0.8)).then_some(now);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 impl Bench {
-    fn one(&mut self, cluster: &str) -> &mut Observation {
+    fn observation(&mut self, cluster: &str) -> &mut Observation {
         self.seen.get_mut(&name(cluster)).unwrap()
     }
 }
@@ -12,8 +12,8 @@ impl Bench {
 fn at_its_end_a_rollout_names_who_is_left_behind_pinned_and_suspended() {
     let mut bench = Bench::new("{budgets: {offline: 2}}", TIERS);
     bench.online(&["b"], false);
-    bench.one("c").pinned = true;
-    bench.one("d").suspended = true;
+    bench.observation("c").pinned = true;
+    bench.observation("d").suspended = true;
     assert_eq!(bench.step(0), ["a", "e"]);
     bench.healthy(&["a", "e"]);
     bench.step(1);
@@ -50,8 +50,8 @@ fn a_step_says_whether_anything_changed() {
 #[test]
 fn who_is_kept_out_is_so_since_it_was() {
     let mut bench = Bench::new("{maxConcurrent: 1}", TIERS);
-    bench.one("b").pinned = true;
-    bench.one("c").suspended = true;
+    bench.observation("b").pinned = true;
+    bench.observation("c").suspended = true;
     bench.step(1);
     for second in 2..5 {
         let changes = bench.look(second);
@@ -108,7 +108,7 @@ fn who_is_away_is_told_once_nobody_is_on_the_way() {
         ],
     );
     bench.online(&["b", "c", "d", "z"], false);
-    bench.one("c").pinned = true;
+    bench.observation("c").pinned = true;
     assert_eq!(bench.step(0), ["a"]);
     assert_eq!(bench.rollout.note, "", "a is on its way");
     bench.step(1);
@@ -129,10 +129,10 @@ fn where_nobody_takes_part_it_says_who_keeps_them_out_and_what_lets_them_in() {
     let note = |pinned: &[&str], suspended: &[&str]| {
         let mut bench = Bench::new("{}", &TIERS[..3]);
         for cluster in pinned {
-            bench.one(cluster).pinned = true;
+            bench.observation(cluster).pinned = true;
         }
         for cluster in suspended {
-            bench.one(cluster).suspended = true;
+            bench.observation(cluster).suspended = true;
         }
         bench.step(0);
         assert_eq!(bench.rollout.state, State::Pending);
@@ -181,10 +181,10 @@ fn a_wave_of_which_nobody_takes_part_says_why() {
     ] {
         let mut bench = Bench::new("{waves: [{name: canary, selector: tier=canary}]}", &fleet);
         for cluster in pinned {
-            bench.one(cluster).pinned = true;
+            bench.observation(cluster).pinned = true;
         }
         for cluster in suspended {
-            bench.one(cluster).suspended = true;
+            bench.observation(cluster).suspended = true;
         }
         assert!(bench.step(0).is_empty());
         let note = &bench.rollout.note;

@@ -80,7 +80,11 @@ fn nobody_is_let_through_a_closed_gate() {
     bench.changes(&all, Change::Nothing);
     bench.closed = Some("proof".to_owned());
     assert!(bench.step(0).is_empty());
-    let known = bench.rollout.clusters.values().all(|one| one.unchanged);
+    let known = bench
+        .rollout
+        .clusters
+        .values()
+        .all(|progress| progress.unchanged);
     assert!(known, "told before the gates open");
     bench.closed = None;
     bench.held = Some("freeze".to_owned());

@@ -175,21 +175,21 @@ fn what_a_newer_rollout_takes_over_is_what_was_good_and_what_soaked() {
     bench.step(5);
     let carried = bench.rollout.carry(at(9));
     assert_eq!(carried.len(), 2, "of who was not come to there is nothing");
-    let one = &carried[&name("a")];
-    assert_eq!((one.phase, one.since), (Phase::Waiting, at(9)));
-    assert_eq!(one.rendered_from, Digest::of(b"before"));
-    let soaked = one.carried.clone().unwrap();
+    let progress = &carried[&name("a")];
+    assert_eq!((progress.phase, progress.since), (Phase::Waiting, at(9)));
+    assert_eq!(progress.rendered_from, Digest::of(b"before"));
+    let soaked = progress.carried.clone().unwrap();
     assert_eq!(soaked.content, Digest::of(b"after"));
     assert_eq!(soaked.counted, std::time::Duration::from_secs(4));
-    assert!(one.before.is_doubted());
+    assert!(progress.before.is_doubted());
     let soaked = carried[&name("b")].carried.clone().unwrap();
     assert!(soaked.content.is_none() && soaked.counted.is_zero());
     // What is known of whoever the next one did not come to goes on to the one after that.
     bench.supersede(9);
     let again = bench.rollout.carry(at(12));
-    let one = &again[&name("a")];
-    assert_eq!((one.phase, one.since), (Phase::Waiting, at(12)));
-    assert_eq!(one.rendered_from, Digest::of(b"before"));
-    assert_eq!(one.carried, carried[&name("a")].carried);
-    assert!(!one.unchanged && one.started_at.is_none());
+    let progress = &again[&name("a")];
+    assert_eq!((progress.phase, progress.since), (Phase::Waiting, at(12)));
+    assert_eq!(progress.rendered_from, Digest::of(b"before"));
+    assert_eq!(progress.carried, carried[&name("a")].carried);
+    assert!(!progress.unchanged && progress.started_at.is_none());
 }

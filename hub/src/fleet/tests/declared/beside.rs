@@ -12,7 +12,7 @@ fn a_commit_and_the_file_go_together_or_one_after_the_other() {
                 "approvals: 0",
                 "prod",
             );
-            let mut world = World::settled(&text);
+            let mut world = World::rolled_out(&text);
             let push = |world: &mut World| world.push("fleet", "prod", 2);
             if file_first {
                 world.declare(&moved(&text));
@@ -56,7 +56,7 @@ fn what_an_overtaken_change_gave_stays_until_the_next_one_comes() {
         "waves: [{name: canary, clusters: [p1]}, {name: two, clusters: [p2], approvals: 1}]";
     let text = base().replace("waves: [{name: canary, clusters: [p1]}]", waves);
     let text = text.replace("maxConcurrent: 3", "maxConcurrent: 1");
-    let mut world = World::settled(&text.replace(", approvals: 1", ""));
+    let mut world = World::rolled_out(&text.replace(", approvals: 1", ""));
     world.declare(&text);
     world.declare(&moved(&text));
     world.pass(10);
@@ -77,7 +77,7 @@ fn what_an_overtaken_change_gave_stays_until_the_next_one_comes() {
 
 #[test]
 fn an_application_moves_between_repositories_in_waves() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.declare(&base().replace(
         "{name: a, repository: fleet",
         "{name: a, repository: second",
@@ -112,7 +112,7 @@ fn labels_in_the_file_count_by_what_they_do() {
              labels: {region: eu}}\n- {name: p3, environment: prod, labels: {region: eu}}\n- {name: d1, \
              environment: dev, labels: {region: eu}}\napplications:",
         );
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     let last = world.rollout().id.clone();
     world.declare(&text.replace(
         "{name: p3, environment: prod, labels: {",
@@ -133,12 +133,7 @@ fn labels_in_the_file_count_by_what_they_do() {
     assert_ne!(world.rollout().id, last);
     assert_eq!(phase("p3"), Phase::Waiting);
     world.pass(20);
-    assert_eq!(
-        paths(&world, "a"),
-        ["a/eu", "a/eu", "a/us"],
-        "{:?}",
-        ended(&world)
-    );
+    has_paths(&world, "a", ["a/eu", "a/eu", "a/us"]);
 }
 
 /// A cluster that enrolled with labels of its own is named in the file for the first time, which changes what it
@@ -163,7 +158,7 @@ fn labels_of_a_cluster_that_the_file_begins_to_name_come_by_waves() {
         let plain = "path: a, placement: {environments: [dev, prod]}";
         let text = base().replace(plain, line);
         let text = text.replace("applications:", &format!("{clusters}applications:"));
-        let mut world = World::settled(&base());
+        let mut world = World::rolled_out(&base());
         world.step(put("p3", "prod", Some("us")));
         world.declare(&text);
         world.pass(30);
@@ -175,7 +170,7 @@ fn labels_of_a_cluster_that_the_file_begins_to_name_come_by_waves() {
         let phase = world.rollout().clusters[&name("p3")].phase;
         assert_eq!(phase, Phase::Waiting);
         world.pass(30);
-        assert_eq!(paths(&world, "a"), [is, is, is], "{:?}", ended(&world));
+        has_paths(&world, "a", [is, is, is]);
     }
 }
 
@@ -190,7 +185,7 @@ fn an_application_that_a_change_could_not_reach_stays_at_its_commit_when_another
         let gated = file("maxConcurrent: 3", "approvals: 1", "prod");
         gated.replace("- {name: b,", &format!("{c}\n- {{name: b,"))
     };
-    let mut world = World::settled(&c("c"));
+    let mut world = World::rolled_out(&c("c"));
     let runs = |world: &World| {
         let assigned = world.fleet.clusters()[&name("p1")].assigned.clone();
         let applications = assigned.unwrap().assignment.applications.clone();
@@ -202,9 +197,9 @@ fn an_application_that_a_change_could_not_reach_stays_at_its_commit_when_another
     // Nothing begins before both may.
     let prod: EnvironmentName = "prod".parse().unwrap();
     world.act(&Action::Pause(prod.clone())).unwrap();
-    for (repository, one) in [("fleet", commit(2)), ("fleet-file", fleet_file)] {
+    for (repository, commit) in [("fleet", commit(2)), ("fleet-file", fleet_file)] {
         world
-            .act(&approve(repository, &one, Scope::Commit))
+            .act(&approve(repository, &commit, Scope::Commit))
             .unwrap();
     }
     world.act(&Action::Resume(prod.clone())).unwrap();
@@ -230,15 +225,15 @@ fn a_pin_keeps_what_is_declared_where_it_is() {
         repository: None,
         expires_at: None,
         approval: None,
-        admin: false,
+        overriding: Overriding::Denied,
     };
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.declare(&moved(&base()));
     assert_eq!(paths(&world, "a"), ["ax", "a", "a"]);
     world.act(&pin("p1")).unwrap();
     world.pass(1);
     assert_eq!(paths(&world, "a"), ["ax", "a", "a"]);
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.act(&pin("p3")).unwrap();
     let text = moved(&base()).replace("path: b,", "path: bx, ");
     world.declare(&text);
@@ -260,7 +255,7 @@ fn a_pin_keeps_what_is_declared_where_it_is() {
 /// A store of a hub that knew only commits: what is declared now is what runs.
 #[test]
 fn an_older_store_adopts_what_is_declared() {
-    let mut world = World::settled(&base());
+    let mut world = World::rolled_out(&base());
     world.push("fleet", "prod", 2);
     world.pass(1);
     let prod: EnvironmentName = "prod".parse().unwrap();

@@ -8,7 +8,7 @@ fn proving(gates: &str) -> String {
 }
 
 /// What the environment before says of the revision that prod is to come to.
-fn said(world: &World) -> Vec<(Open, String)> {
+fn answers(world: &World) -> Vec<(Open, String)> {
     let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
     let target = [(RepositoryName::fleet_file().clone(), revision(world))].into();
     let mut gates = world.fleet.gates(prod.unwrap(), &target, at(world.second));
@@ -22,7 +22,7 @@ fn said(world: &World) -> Vec<(Open, String)> {
 /// How often it is kept that this revision is proven.
 fn kept(world: &World, revision: &Commit) -> usize {
     let all = world.state().proven.iter();
-    all.filter(|one| one.commits.get(RepositoryName::fleet_file()) == Some(revision))
+    all.filter(|quarantine| quarantine.commits.get(RepositoryName::fleet_file()) == Some(revision))
         .count()
 }
 
@@ -31,22 +31,17 @@ fn kept(world: &World, revision: &Commit) -> usize {
 fn what_the_environment_before_has_not_rolled_out_yet_it_has_not_proven() {
     let waves = "- {name: dev, branch: dev, strategy: {soak: 3s, progressDeadline: 20s}}";
     let text = proving("proof: {soak: 2s}").replace("- {name: dev, branch: dev}", waves);
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     let dev: EnvironmentName = "dev".parse().unwrap();
     world.act(&Action::Pause(dev.clone())).unwrap();
     world.declare(&moved(&text));
     world.pass(20);
     let waits = "dev does not run a like this yet".to_owned();
-    assert_eq!(said(&world), [(Open::NotYet, waits)]);
-    assert_eq!(paths(&world, "a"), ["a", "a", "a"], "{:?}", ended(&world));
+    assert_eq!(answers(&world), [(Open::NotYet, waits)]);
+    has_paths(&world, "a", ["a", "a", "a"]);
     world.act(&Action::Resume(dev)).unwrap();
     world.pass(40);
-    assert_eq!(
-        paths(&world, "a"),
-        ["ax", "ax", "ax"],
-        "{:?}",
-        ended(&world)
-    );
+    has_paths(&world, "a", ["ax", "ax", "ax"]);
 }
 
 /// A cluster that runs none of what a revision changes is no evidence, wherever it is kept.
@@ -55,7 +50,7 @@ fn who_runs_nothing_of_what_changes_says_nothing_of_it() {
     let only = "path: a, placement: {environments: [dev, prod], clusters: [d1, p1, p2, p3]}";
     let placed = "path: a, placement: {environments: [dev, prod]}";
     let text = proving("proof: {soak: 2s}").replace(placed, only);
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.step(put("d2", "dev", None));
     world.act(&Action::Suspend(name("d2"))).unwrap();
     world.declare(&moved(&text));
@@ -63,21 +58,16 @@ fn who_runs_nothing_of_what_changes_says_nothing_of_it() {
     let of = |cluster: &str| world.fleet.clusters()[&name(cluster)].specified.clone();
     assert_ne!(of("d1"), of("d2"));
     assert!(of("d2").is_some());
-    assert_eq!(said(&world).len(), 1, "d1 alone: {:?}", said(&world));
+    assert_eq!(answers(&world).len(), 1, "d1 alone: {:?}", answers(&world));
     world.pass(40);
-    assert_eq!(
-        paths(&world, "a"),
-        ["-", "ax", "ax", "ax"],
-        "{:?}",
-        ended(&world)
-    );
+    has_paths(&world, "a", ["-", "ax", "ax", "ax"]);
 }
 
 /// Once, however long an approval takes: the list is bounded, and would push out what others have proven.
 #[test]
 fn what_was_proven_is_kept_once_until_somebody_has_approved_it() {
     let text = proving("proof: {soak: 2s}, approvals: 1");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     let first = revision(&world);
     world.pass(20);
     assert_eq!(
@@ -92,16 +82,11 @@ fn what_was_proven_is_kept_once_until_somebody_has_approved_it() {
     world.pass(40);
     assert_eq!(kept(&world, &second), 1);
     let proven = "dev proved what it declares".to_owned();
-    assert_eq!(said(&world), [(Open::Yes, proven)]);
+    assert_eq!(answers(&world), [(Open::Yes, proven)]);
     world
         .act(&approve("fleet-file", &second, Scope::Commit))
         .unwrap();
     world.pass(40);
-    assert_eq!(
-        paths(&world, "a"),
-        ["ax", "ax", "ax"],
-        "{:?}",
-        ended(&world)
-    );
+    has_paths(&world, "a", ["ax", "ax", "ax"]);
     assert_eq!(kept(&world, &second), 1);
 }

@@ -26,16 +26,16 @@ impl People {
                 }
             }
             let rollout = self.world.rollout();
-            let (id, said) = (rollout.id.clone(), rollout.why());
-            let acts = commands(&said);
-            assert!(!acts.is_empty(), "{id} waits for nothing: {said:?}");
+            let (id, why) = (rollout.id.clone(), rollout.why());
+            let acts = commands(&why);
+            assert!(!acts.is_empty(), "{id} waits for nothing: {why:?}");
             for words in acts {
                 // What was said once may be done with by what was done before it.
                 let now = self.world.rollout();
                 if now.state.is_over() || now.id != id {
                     break;
                 }
-                taken.push(self.take(&words, &said));
+                taken.push(self.take(&words, &why));
             }
         }
         let rollout = self.world.rollout();
@@ -49,12 +49,12 @@ impl People {
 
     fn standing(&self) -> (String, usize, Vec<Phase>) {
         let rollout = self.world.rollout();
-        let phases = rollout.clusters.values().map(|one| one.phase);
+        let phases = rollout.clusters.values().map(|progress| progress.phase);
         (rollout.id.clone(), rollout.wave, phases.collect())
     }
 
     /// What the words of a command are to the hub. Each has to be taken.
-    fn take(&mut self, words: &[String], said: &str) -> &'static str {
+    fn take(&mut self, words: &[String], why: &str) -> &'static str {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let prod = Self::prod();
         let changed: Vec<One> = self
@@ -65,33 +65,33 @@ impl People {
             .map(|(repository, commit)| (repository.to_string(), commit))
             .collect();
         // Commits of these tests begin alike.
-        let waits = |one: &&One| self.approved.get(*one).map_or(0, BTreeSet::len) < APPROVALS;
+        let waits = |entry: &&One| self.approved.get(*entry).map_or(0, BTreeSet::len) < APPROVALS;
         let of = |short: &str| -> One {
             let own = changed.iter();
             let own: Vec<&One> = own
-                .filter(|one| one.1.as_str().starts_with(short))
+                .filter(|entry| entry.1.as_str().starts_with(short))
                 .collect();
-            let found = own.iter().find(|one| waits(one)).or(own.first());
+            let found = own.iter().find(|entry| waits(entry)).or(own.first());
             (*found.expect("it names a commit of its own")).clone()
         };
         let clusters = self.world.fleet.clusters();
         let first = |which: &dyn Fn(&Cluster) -> bool| {
             let mut all = CLUSTERS.iter();
-            let found = all.find(|one| which(&clusters[&name(one)]));
+            let found = all.find(|cluster| which(&clusters[&name(cluster)]));
             name(found.expect("there is one that this is about"))
         };
         let (word, action) = match words.as_slice() {
             ["approve", "prod", "--commit", short] => {
-                let one = of(short);
+                let entry = of(short);
                 for person in ["bob", "carol"] {
-                    self.stand_for(person, &one);
-                    assert!(self.approved[&one].contains(person), "{said}");
+                    self.approve_as(person, &entry);
+                    assert!(self.approved[&entry].contains(person), "{why}");
                 }
                 return "approve";
             }
             ["approve", "prod", "--wave", wave] => {
-                for one in &changed {
-                    assert!(self.let_begin("bob", one, wave), "{said}");
+                for entry in &changed {
+                    assert!(self.let_begin("bob", entry, wave), "{why}");
                 }
                 return "approve wave";
             }
@@ -106,13 +106,13 @@ impl People {
             ] => {
                 let own = changed
                     .iter()
-                    .filter(|one| one.1.as_str().starts_with(short));
-                let held = own.clone().find(|one| !self.let_in.contains(*one));
-                let one = held
+                    .filter(|entry| entry.1.as_str().starts_with(short));
+                let held = own.clone().find(|entry| !self.let_in.contains(*entry));
+                let entry = held
                     .or(own.clone().next())
                     .expect("it names a commit of its own");
-                let one = one.clone();
-                assert!(self.override_of("ada", &one), "{said}");
+                let entry = entry.clone();
+                assert!(self.override_of("ada", &entry), "{why}");
                 return "override";
             }
             ["resume", "prod"] => ("resume", Action::Resume(prod)),
@@ -120,12 +120,12 @@ impl People {
             ["abort", "prod", "--reason", "TEXT"] => ("abort", Action::Abort(prod)),
             ["unpin", "--env", "prod"] => ("unpin", Action::Unpin(Subject::Environment(prod))),
             ["resume", "NAME"] => {
-                let one = first(&|cluster| cluster.record.suspended.is_some());
-                ("resume cluster", Action::Unsuspend(one))
+                let member = first(&|cluster| cluster.record.suspended.is_some());
+                ("resume cluster", Action::Unsuspend(member))
             }
             ["unpin", "--cluster", "NAME"] => {
-                let one = first(&|cluster| cluster.record.pin.is_some());
-                ("unpin cluster", Action::Unpin(Subject::Cluster(one)))
+                let member = first(&|cluster| cluster.record.pin.is_some());
+                ("unpin cluster", Action::Unpin(Subject::Cluster(member)))
             }
             ["pin", "--cluster", of, "--reason", "TEXT"] => {
                 let mut action = pin(None, false);
@@ -136,14 +136,14 @@ impl People {
             }
             ["suspend", of, "--reason", "TEXT"] => ("suspend", Action::Suspend(name(of))),
             ["status", ..] | ["token", "create", ..] => return "look",
-            other => panic!("no such command: {other:?} in {said:?}"),
+            other => panic!("no such command: {other:?} in {why:?}"),
         };
         if word == "retry" {
-            self.wanted_again.extend(self.failed.iter().cloned());
-            self.wanted_again.extend(changed);
+            self.retried.extend(self.failed.iter().cloned());
+            self.retried.extend(changed);
         }
         let done = self.world.act_as("bob", &action);
-        assert!(done.is_ok(), "{word}: {done:?}; {said}");
+        assert!(done.is_ok(), "{word}: {done:?}; {why}");
         self.check();
         word
     }
@@ -155,7 +155,7 @@ impl People {
         self.push("second", false);
         self.declared.mend();
         self.declare();
-        let wanted = [
+        let repairs = [
             ("fleet".to_owned(), commit(self.commits - 1)),
             ("second".to_owned(), of_second(self.commits)),
             (
@@ -171,28 +171,28 @@ impl People {
                 .into_iter()
                 .map(|(repository, commit)| (repository.to_string(), commit))
                 .collect();
-            for one in wanted.iter().chain(&changed) {
-                self.stand_for("bob", one);
-                self.stand_for("carol", one);
+            for entry in repairs.iter().chain(&changed) {
+                self.approve_as("bob", entry);
+                self.approve_as("carol", entry);
             }
-            for one in &changed {
-                self.let_begin("bob", one, "two");
+            for entry in &changed {
+                self.let_begin("bob", entry, "two");
             }
             // What was halted and brings nothing of the repair is for people to end.
-            let brings = changed.iter().any(|one| wanted.contains(one));
+            let brings = changed.iter().any(|entry| repairs.contains(entry));
             if stands == State::Halted && !brings {
                 let _ = self.world.act(&Action::Abort(Self::prod()));
             }
             self.wait_long(12);
             let there = CLUSTERS.iter().all(|cluster| {
                 let runs = self.runs(cluster);
-                let commits: BTreeSet<One> = runs.iter().map(|one| one.1.clone()).collect();
-                let defined: BTreeSet<Definition> = runs.into_iter().map(|one| one.2).collect();
-                wanted[..2].iter().all(|one| commits.contains(one))
+                let commits: BTreeSet<One> = runs.iter().map(|run| run.1.clone()).collect();
+                let defined: BTreeSet<Definition> = runs.into_iter().map(|run| run.2).collect();
+                repairs[..2].iter().all(|entry| commits.contains(entry))
                     && self
                         .declared
                         .definitions()
-                        .all(|one| defined.contains(&one))
+                        .all(|definition| defined.contains(&definition))
             });
             if there && self.world.rollout().state == State::Succeeded {
                 return;
@@ -203,7 +203,7 @@ impl People {
         let world = &self.world;
         let told = crate::status::explain(&world.fleet, "prod", at(world.second));
         panic!(
-            "no repair comes in: {} {} {:?}; {wanted:?} are wanted; {runs:#?}; {told:#?}",
+            "no repair comes in: {} {} {:?}; {repairs:?} are wanted; {runs:#?}; {told:#?}",
             rollout.id,
             rollout.state,
             rollout.why()
@@ -283,24 +283,24 @@ impl People {
         let fleet = &self.world.fleet;
         let now = at(self.world.second);
         let rollout = self.world.rollout();
-        let mut said = vec![(rollout.id.clone(), rollout.why())];
+        let mut texts = vec![(rollout.id.clone(), rollout.why())];
         for subject in std::iter::once("prod").chain(CLUSTERS) {
             let steps = crate::status::explain(fleet, subject, now).unwrap();
-            said.extend(
+            texts.extend(
                 steps
                     .into_iter()
                     .map(|step| (subject.to_owned(), step.text)),
             );
         }
         for cluster in CLUSTERS {
-            let one = &fleet.clusters()[&name(cluster)];
-            let held = one.refusal.iter().map(|refusal| refusal.message.clone());
-            said.extend(held.map(|text| (cluster.to_owned(), text)));
+            let known = &fleet.clusters()[&name(cluster)];
+            let held = known.refusal.iter().map(|refusal| refusal.message.clone());
+            texts.extend(held.map(|text| (cluster.to_owned(), text)));
         }
         let environment = fleet.spec().environment(&People::prod()).unwrap();
         let known = rollout.changed().into_iter();
         let known: Vec<_> = known.chain(fleet.newest(environment)).collect();
-        for (subject, text) in said {
+        for (subject, text) in texts {
             for words in commands(&text) {
                 let Some(action) = asked(&words, &known) else {
                     continue;
@@ -313,9 +313,9 @@ impl People {
 }
 
 /// The commands that a text names, word by word.
-pub(in crate::fleet) fn commands(said: &str) -> Vec<Vec<String>> {
+pub(in crate::fleet) fn commands(text: &str) -> Vec<Vec<String>> {
     let mut all = Vec::new();
-    for part in said.split("flotilla ").skip(1) {
+    for part in text.split("flotilla ").skip(1) {
         let end = part.find([',', ';', ')']).unwrap_or(part.len());
         let words = part[..end].split(' ');
         // What it does follows the last argument.

@@ -14,12 +14,12 @@ impl People {
         self.check_apart();
         for cluster in CLUSTERS {
             self.check_removed(cluster);
-            for (app, one, definition) in self.runs(cluster) {
-                let stays = self.stays(cluster, &one);
+            for (app, entry, definition) in self.runs(cluster) {
+                let stays = self.stays(cluster, &entry);
                 let key = (cluster, app.to_string());
-                let before = self.given.insert(key, one.clone());
-                if before.as_ref() != Some(&one) && !stays {
-                    self.check_given(cluster, &one);
+                let before = self.given.insert(key, entry.clone());
+                if before.as_ref() != Some(&entry) && !stays {
+                    self.check_given(cluster, &entry);
                 }
                 let key = (cluster, app);
                 let before = self.defined.insert(key, definition.clone());
@@ -55,7 +55,7 @@ impl People {
         let changed = rollout.changed();
         let (closed, open): (Vec<_>, Vec<_>) = changed
             .iter()
-            .partition(|one| !fleet.own_gates(prod, *one, now).is_empty());
+            .partition(|entry| !fleet.own_gates(prod, *entry, now).is_empty());
         assert!(
             closed.is_empty() || open.is_empty(),
             "{} waits for {closed:?}, and {open:?} with it: {}",
@@ -76,71 +76,75 @@ impl People {
             rollout.why()
         );
         for cluster in CLUSTERS {
-            let one = &self.world.fleet.clusters()[&name(cluster)];
+            let known = &self.world.fleet.clusters()[&name(cluster)];
             let runs: Vec<String> = self
                 .runs(cluster)
                 .iter()
-                .map(|one| short(&one.1.1))
+                .map(|run| short(&run.1.1))
                 .collect();
             let phase = rollout.clusters.get(&name(cluster)).map(|own| own.phase);
-            let pin = one.record.pin.as_ref().map(|pin| &pin.commits);
+            let pin = known.record.pin.as_ref().map(|pin| &pin.commits);
             eprintln!(
                 "  {cluster} {phase:?} {runs:?} suspended {} pin {pin:?} online {}",
-                one.record.suspended.is_some(),
-                one.session.is_some()
+                known.record.suspended.is_some(),
+                known.session.is_some()
             );
         }
     }
 
     /// A person keeps a cluster on what it runs: what comes to it comes at that commit.
-    fn stays(&self, cluster: &'static str, one: &One) -> bool {
+    fn stays(&self, cluster: &'static str, entry: &One) -> bool {
         let pin = self.world.fleet.clusters()[&name(cluster)]
             .record
             .pin
             .as_ref();
-        let source: RepositoryName = one.0.parse().unwrap();
+        let source: RepositoryName = entry.0.parse().unwrap();
         let mut given = self.given.iter();
-        pin.is_some_and(|pin| pin.commits.get(&source) == Some(&one.1))
-            && given.any(|((of, _), given)| *of == cluster && given == one)
+        pin.is_some_and(|pin| pin.commits.get(&source) == Some(&entry.1))
+            && given.any(|((of, _), given)| *of == cluster && given == entry)
     }
 
     /// People approved it, an admin let it in by its name, or it was there when everything began.
-    fn passed(&self, cluster: &str, one: &One) -> bool {
-        let people = self.approved.get(one).map_or(0, BTreeSet::len);
+    fn passed(&self, cluster: &str, entry: &One) -> bool {
+        let people = self.approved.get(entry).map_or(0, BTreeSet::len);
         people >= APPROVALS
-            || self.let_in.contains(one)
-            || self.let_in_at.contains(&(cluster.to_owned(), one.clone()))
-            || self.first.contains(one)
+            || self.let_in.contains(entry)
+            || self
+                .let_in_at
+                .contains(&(cluster.to_owned(), entry.clone()))
+            || self.first.contains(entry)
     }
 
     /// Nobody gets a commit that did not pass its own gates, nor one that had failed, and nobody before the
     /// waves before it.
-    fn check_given(&self, cluster: &str, one: &One) {
+    fn check_given(&self, cluster: &str, entry: &One) {
         let rollout = self.world.rollout();
         assert!(
-            self.passed(cluster, one),
-            "{cluster} was given {one:?}, for which {:?} stand; {} {}",
-            self.approved.get(one),
+            self.passed(cluster, entry),
+            "{cluster} was given {entry:?}, for which {:?} stand; {} {}",
+            self.approved.get(entry),
             rollout.id,
             rollout.note
         );
-        let again = self.wanted_again.contains(one) || self.good.contains(one);
+        let again = self.retried.contains(entry) || self.good.contains(entry);
         assert!(
-            again || !self.failed.contains(one),
-            "{cluster} was given {one:?}, which had failed"
+            again || !self.failed.contains(entry),
+            "{cluster} was given {entry:?}, which had failed"
         );
         let state = self.world.state();
-        let source: RepositoryName = one.0.parse().unwrap();
-        let came = self.good.contains(one)
-            || state.approved.get(&source) == Some(&one.1)
-            || self.let_in_at.contains(&(cluster.to_owned(), one.clone()))
+        let source: RepositoryName = entry.0.parse().unwrap();
+        let came = self.good.contains(entry)
+            || state.approved.get(&source) == Some(&entry.1)
+            || self
+                .let_in_at
+                .contains(&(cluster.to_owned(), entry.clone()))
             || self
                 .world
                 .touched
-                .contains(&(name(cluster), source, one.1.clone()));
+                .contains(&(name(cluster), source, entry.1.clone()));
         assert!(
             came,
-            "{cluster} was given {one:?}, and no rollout has come to it; {} {}: {:?}",
+            "{cluster} was given {entry:?}, and no rollout has come to it; {} {}: {:?}",
             rollout.id,
             rollout.state,
             rollout.clusters.get(&name(cluster))
@@ -160,8 +164,8 @@ impl People {
         let touched = touched.filter(|(_, progress)| progress.phase.is_touched());
         let mut new = Vec::new();
         for (name, progress) in touched {
-            for one in &changed {
-                let key = (name.clone(), one.clone());
+            for entry in &changed {
+                let key = (name.clone(), entry.clone());
                 if !self.reached.contains(&key) {
                     new.push(key);
                 }
@@ -179,7 +183,8 @@ impl People {
                 .iter()
                 .filter(|wave| wave.approvals > 0)
             {
-                let let_begin = |one: &One| self.waves.contains(&(one.clone(), wave.name.clone()));
+                let let_begin =
+                    |entry: &One| self.waves.contains(&(entry.clone(), wave.name.clone()));
                 assert!(
                     changed.iter().all(let_begin),
                     "wave {} of {} began, and nobody let it for {changed:?}",
@@ -196,8 +201,8 @@ impl People {
         let revisions = self.revisions.get(definition);
         let revisions = revisions.unwrap_or_else(|| panic!("nobody declared {definition:?}"));
         let passed = |revision: &Commit| {
-            let one = ("fleet-file".to_owned(), revision.clone());
-            self.passed(cluster, &one)
+            let entry = ("fleet-file".to_owned(), revision.clone());
+            self.passed(cluster, &entry)
         };
         let rollout = self.world.rollout();
         assert!(
@@ -248,7 +253,7 @@ impl People {
                 self.check_ran(name, rollout, &ran);
                 let revisions = report.applications.values();
                 for revision in revisions.filter_map(|app| app.revision.as_ref()) {
-                    let target = wanted(cluster, rollout, &revision.repository);
+                    let target = desired_commit(cluster, rollout, &revision.repository);
                     assert_eq!(target, Some(&revision.commit), "{name} in {id}");
                 }
                 continue;
@@ -258,7 +263,7 @@ impl People {
             self.check_ran(name, rollout, &ran);
             assert!(!assigned.assignment.suspended, "{name} is suspended");
             for app in assigned.assignment.applications.values() {
-                let target = wanted(cluster, rollout, &app.revision.repository);
+                let target = desired_commit(cluster, rollout, &app.revision.repository);
                 assert_eq!(target, Some(&app.revision.commit), "{name} in {id}");
             }
         }
@@ -281,14 +286,15 @@ impl People {
         for (repository, commit) in good {
             let runs = |name: &ClusterName, at: Option<&Commit>| {
                 let assigned = self.world.fleet.clusters()[name].assigned.iter();
-                let mut all = assigned.flat_map(|one| one.assignment.applications.values());
+                let mut all =
+                    assigned.flat_map(|assigned| assigned.assignment.applications.values());
                 all.any(|app| {
                     app.revision.repository == *repository
                         && at.is_none_or(|at| app.revision.commit == *at)
                 })
             };
             let mut proven = done.iter().filter(|(id, _)| *id == rollout.id);
-            let anybody = CLUSTERS.iter().any(|one| runs(&name(one), None));
+            let anybody = CLUSTERS.iter().any(|cluster| runs(&name(cluster), None));
             assert!(
                 !anybody || proven.any(|(_, name)| runs(name, Some(commit))),
                 "{}: {commit} of {repository} is good, and who is done did not run it",
@@ -324,7 +330,7 @@ impl People {
             let fleet = &self.world.fleet;
             let [before, after] = [&rollout.from, &rollout.target].map(|commits| {
                 let specification = fleet.specification_among(commits);
-                specification.and_then(|one| one.applications.get(app).cloned())
+                specification.and_then(|specification| specification.applications.get(app).cloned())
             });
             assert_eq!(
                 before, after,
@@ -335,7 +341,7 @@ impl People {
 }
 
 /// What a cluster is to run of a repository in a rollout: what a person keeps it on, or what the rollout brings.
-fn wanted<'c>(
+fn desired_commit<'c>(
     cluster: &'c Cluster,
     rollout: &'c Rollout,
     repository: &RepositoryName,

@@ -148,8 +148,9 @@ applications:
     /// Whether the file gives a cluster an application now.
     pub(super) fn places(&self, app: &str, cluster: &str) -> bool {
         let mut all = self.apps.iter();
-        all.any(|one| {
-            one.name == app && (one.clusters.is_empty() || one.clusters.contains(&cluster))
+        all.any(|application| {
+            application.name == app
+                && (application.clusters.is_empty() || application.clusters.contains(&cluster))
         })
     }
 

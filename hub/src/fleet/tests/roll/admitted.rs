@@ -9,7 +9,7 @@ fn what_waits_for_a_freeze_to_end_waits_together_and_is_parted_then() {
     let freeze =
         "freezes: [{from: 2020-01-01T00:00, to: 2099-01-01T00:00, timeZone: UTC, reason: x}]";
     let text = |gates: &str| file("maxConcurrent: 3", gates, "prod");
-    let mut world = World::settled(&text(&format!("approvals: 1, {freeze}")));
+    let mut world = World::rolled_out(&text(&format!("approvals: 1, {freeze}")));
     world.push("fleet", "prod", 2);
     world.push("second", "prod", 2);
     let id = world.rollout().id.clone();
@@ -29,7 +29,7 @@ fn what_waits_for_a_freeze_to_end_waits_together_and_is_parted_then() {
 #[test]
 fn promise_5_of_three_that_wait_the_one_that_was_let_in_waits_for_no_other() {
     let text = file("maxConcurrent: 3", "approvals: 1", "prod");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.declare(&text.replace("path: b,", "path: moved,"));
     world.push("second", "prod", 2);
     world.push("fleet", "prod", 2);
@@ -82,7 +82,7 @@ fn promise_5_what_failed_is_not_tried_again_with_what_had_its_turn_behind_it() {
 #[test]
 fn what_is_taken_from_a_repository_that_was_never_read_comes_with_its_first_commit() {
     let text = file("maxConcurrent: 3", "", "prod");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     let number = world.rollout().number();
     let third = "- {name: third, url: 'https://git.example.com/third.git'}\nenvironments:\n";
     let more = text.replace("environments:\n", third);

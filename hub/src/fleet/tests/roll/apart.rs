@@ -11,8 +11,8 @@ fn has(world: &World, of: &str, all: bool) {
         _ => of_second(2),
     };
     let having = world.having(&commit).len();
-    let wanted = if all { 3 } else { 0 };
-    assert_eq!(having, wanted, "{of}: {}", world.rollout().why());
+    let expected = if all { 3 } else { 0 };
+    assert_eq!(having, expected, "{of}: {}", world.rollout().why());
 }
 
 fn approve_commit(world: &mut World, repository: &str, commit: &Commit) {
@@ -23,7 +23,7 @@ fn approve_commit(world: &mut World, repository: &str, commit: &Commit) {
 /// `dev` runs nothing of `second`, and can never prove it.
 #[test]
 fn promise_5_what_nobody_can_prove_holds_up_no_other_repository() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "proof: {soak: 2s}", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "proof: {soak: 2s}", "prod"));
     world.push("second", "prod", 2);
     world.pass(5);
     world.stands(State::Pending);
@@ -54,7 +54,7 @@ fn promise_5_what_nobody_can_prove_holds_up_no_other_repository() {
 fn promise_5_a_closed_gate_holds_up_nobody_in_every_mode() {
     for mode in ["supersede", "queue", "finish"] {
         let strategy = format!("maxConcurrent: 3, onNewCommit: {mode}");
-        let mut world = World::settled(&file(&strategy, "approvals: 1", "prod"));
+        let mut world = World::rolled_out(&file(&strategy, "approvals: 1", "prod"));
         world.push("second", "prod", 2);
         world.pass(3);
         world.stands(State::Pending);
@@ -79,7 +79,7 @@ fn promise_5_a_closed_gate_holds_up_nobody_in_every_mode() {
 /// A push that nobody has let in stops nothing that is on its way.
 #[test]
 fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
-    let mut world = World::settled(&file("maxConcurrent: 1", "approvals: 1", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 1", "approvals: 1", "prod"));
     world.push("fleet", "prod", 2);
     approve_commit(&mut world, "fleet", &commit(2));
     while world.having(&commit(2)).is_empty() {
@@ -128,7 +128,7 @@ fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
 fn promise_5_a_change_of_the_fleet_file_and_commits_hold_up_one_another_in_nothing() {
     let text = file("maxConcurrent: 3", "approvals: 1", "prod");
     let moved = text.replace("path: a,", "path: moved,");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.declare(&moved);
     world.pass(3);
     world.stands(State::Pending);
@@ -153,7 +153,7 @@ fn promise_5_a_change_of_the_fleet_file_and_commits_hold_up_one_another_in_nothi
 fn promise_5_a_hotfix_in_a_freeze_does_not_wait_for_what_nobody_overrode() {
     let freeze =
         "freezes: [{from: 2020-01-01T00:00, to: 2099-01-01T00:00, timeZone: UTC, reason: x}]";
-    let mut world = World::settled(&file("maxConcurrent: 3", freeze, "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", freeze, "prod"));
     world.push("second", "prod", 2);
     world.push("fleet", "prod", 2);
     world.pass(5);
@@ -171,7 +171,7 @@ fn promise_5_a_hotfix_in_a_freeze_does_not_wait_for_what_nobody_overrode() {
 #[test]
 fn promise_5_what_is_halted_holds_up_nobody_and_gives_way_to_nothing_that_is_closed() {
     let strategy = "maxConcurrent: 3, onFailure: halt";
-    let mut world = World::settled(&file(strategy, "approvals: 1", "prod"));
+    let mut world = World::rolled_out(&file(strategy, "approvals: 1", "prod"));
     world.bad.push(commit(2));
     world.push("fleet", "prod", 2);
     approve_commit(&mut world, "fleet", &commit(2));
@@ -192,7 +192,7 @@ fn promise_5_what_is_halted_holds_up_nobody_and_gives_way_to_nothing_that_is_clo
 /// What waits beside a rollout is told with its gates.
 #[test]
 fn promise_6_what_waits_apart_is_seen() {
-    let mut world = World::settled(&file("maxConcurrent: 1", "approvals: 1", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 1", "approvals: 1", "prod"));
     world.push("second", "prod", 2);
     world.push("fleet", "prod", 2);
     approve_commit(&mut world, "fleet", &commit(2));
@@ -212,12 +212,12 @@ fn promise_6_what_waits_apart_is_seen() {
         [(second, of_second(2))].into(),
         "as what waits for somebody"
     );
-    let said = format!("second {} waits by itself: why", of_second(2).short());
-    assert_eq!(apart[0].text("why"), said);
+    let expected = format!("second {} waits by itself: why", of_second(2).short());
+    assert_eq!(apart[0].text("why"), expected);
     let told = crate::status::explain(&world.fleet, "p3", at(world.second)).unwrap();
     let told: Vec<&str> = told.iter().map(|step| step.text.as_str()).collect();
     let act = format!("flotilla approve prod --commit {}", of_second(2).short());
-    assert!(told.iter().any(|one| one.contains(&act)), "{told:?}");
+    assert!(told.iter().any(|text| text.contains(&act)), "{told:?}");
 }
 
 /// A revision of the fleet file that takes an application from a repository for the first time is nothing without a
@@ -227,7 +227,7 @@ fn promise_4_a_move_to_a_repository_that_may_not_come_in_waits_for_it() {
     let text = file("maxConcurrent: 3", "approvals: 1", "prod");
     let without_b = text.lines().filter(|line| !line.contains("name: b,"));
     let text: String = without_b.map(|line| format!("{line}\n")).collect();
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.push("second", "prod", 2);
     world.declare(&text.replace(
         "{name: a, repository: fleet",
@@ -253,7 +253,7 @@ fn promise_5_what_failed_with_the_file_that_takes_it_is_tried_once_more_and_no_f
     let text = file("maxConcurrent: 3, onFailure: rollback", "", "prod");
     let without_b = text.lines().filter(|line| !line.contains("name: b,"));
     let text: String = without_b.map(|line| format!("{line}\n")).collect();
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.bad.push(of_second(1));
     world.declare(&text.replace(
         "{name: a, repository: fleet",
@@ -282,7 +282,7 @@ fn promise_5_what_failed_with_the_file_that_takes_it_is_tried_once_more_and_no_f
 #[test]
 fn promise_5_a_job_of_what_waits_by_itself_runs_beside_a_rollout() {
     let job = "jobs: [{name: smoke, application: a, path: gates/smoke, timeout: 1m}]";
-    let mut world = World::settled(&file("maxConcurrent: 1", job, "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 1", job, "prod"));
     world.push("second", "prod", 2);
     world.pass(1);
     let id = world.rollout().id.clone();
@@ -300,7 +300,7 @@ fn promise_5_a_job_of_what_waits_by_itself_runs_beside_a_rollout() {
 /// Before the branch moves only the environment before has the commit.
 #[test]
 fn an_approval_before_the_branch_moves_finds_the_repository() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 1", "dev, prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 1", "dev, prod"));
     world.push("second", "dev", 2);
     world.pass(5);
     let mut action = approve("second", &of_second(2), Scope::Commit);
@@ -317,7 +317,7 @@ fn an_approval_before_the_branch_moves_finds_the_repository() {
 #[test]
 fn an_approval_of_a_change_of_the_fleet_file_beside_a_rollout_finds_it() {
     let text = file("maxConcurrent: 1", "approvals: 1", "prod");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.push("fleet", "prod", 2);
     approve_commit(&mut world, "fleet", &commit(2));
     world.pass(1);

@@ -20,7 +20,7 @@ fn message(world: &World, cluster: &str) -> String {
 #[test]
 fn promise_5_what_was_ill_before_holds_up_no_other_application() {
     for failure in ["halt", "rollback"] {
-        let mut world = World::settled(&rolled(failure));
+        let mut world = World::rolled_out(&rolled(failure));
         // By itself, everywhere, at the commit that was good.
         world.bad = vec![of_second(1)];
         world.pass(5);
@@ -56,7 +56,7 @@ fn promise_5_what_was_ill_before_holds_up_no_other_application() {
 #[test]
 fn promise_4_what_was_well_while_it_was_pinned_counts_once_it_is_not() {
     let text = |path: &str| rolled("halt").replace("path: b,", &format!("path: {path},"));
-    let mut world = World::settled(&text("b"));
+    let mut world = World::rolled_out(&text("b"));
     let pinned = Subject::Cluster(name("p1"));
     let mut action = pin(None, false);
     if let Action::Pin { subject, .. } = &mut action {
@@ -90,7 +90,7 @@ fn promise_4_a_cluster_of_which_all_is_left_aside_proves_nothing() {
         "path: a, placement: {environments: [dev, prod]}",
         "path: a, placement: {environments: [dev, prod], clusters: [d1, p2, p3]}",
     );
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.bad = vec![of_second(1)];
     world.pass(5);
     world.push("fleet", "prod", 2);
@@ -109,7 +109,7 @@ fn promise_4_a_cluster_of_which_all_is_left_aside_proves_nothing() {
 
 #[test]
 fn promise_5_what_was_well_until_a_commit_came_speaks_against_it() {
-    let mut world = World::settled(&rolled("rollback"));
+    let mut world = World::rolled_out(&rolled("rollback"));
     world.harmful = vec![commit(2), commit(3)];
     world.push("fleet", "prod", 2);
     for _ in 0..10 {
@@ -151,7 +151,7 @@ fn promise_5_what_was_well_until_a_commit_came_speaks_against_it() {
 /// Whoever takes over from a rollout that made something ill has to make it well.
 #[test]
 fn promise_5_a_commit_that_takes_over_is_judged_by_what_was_before_the_first_one() {
-    let mut world = World::settled(&rolled("halt"));
+    let mut world = World::rolled_out(&rolled("halt"));
     world.harmful = vec![commit(2), commit(3)];
     world.push("fleet", "prod", 2);
     world.pass(10);
@@ -199,7 +199,7 @@ fn promise_5_what_cannot_be_placed_any_more_holds_up_no_other_application() {
 /// An agent that refuses all that it is given, as it did before, proves nothing and condemns nothing.
 #[test]
 fn promise_5_an_agent_that_refused_before_halts_and_condemns_nothing() {
-    let mut world = World::settled(&rolled("rollback"));
+    let mut world = World::rolled_out(&rolled("rollback"));
     let refuse = |world: &mut World| {
         let cluster = &world.fleet.clusters()[&name("p1")];
         let (session, _) = cluster.session.unwrap();
@@ -217,11 +217,11 @@ fn promise_5_an_agent_that_refused_before_halts_and_condemns_nothing() {
     world.pass(1);
     refuse(&mut world);
     world.pass(2);
-    let said = world.rollout().why();
-    assert_eq!(world.rollout().state, State::Halted, "{said}");
+    let why = world.rollout().why();
+    assert_eq!(world.rollout().state, State::Halted, "{why}");
     assert!(
-        said.contains("as before it came") && said.contains("flotilla retry prod"),
-        "{said}"
+        why.contains("as before it came") && why.contains("flotilla retry prod"),
+        "{why}"
     );
     // What takes over brings it along.
     world.push("second", "prod", 2);

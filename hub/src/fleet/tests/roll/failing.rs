@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn roll_03_a_commit_that_failed_is_not_tried_again_for_another_repository() {
-    let mut world = World::settled(&file("maxConcurrent: 3, onFailure: rollback", "", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3, onFailure: rollback", "", "prod"));
     world.bad = vec![commit(2)];
     world.push("fleet", "prod", 2);
     world.pass(10);
@@ -29,7 +29,7 @@ fn roll_03_a_commit_that_failed_is_not_tried_again_for_another_repository() {
 /// Each with the command that tries it again.
 #[test]
 fn promise_6_every_commit_in_quarantine_is_explained() {
-    let mut world = World::settled(&file("maxConcurrent: 3, onFailure: rollback", "", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3, onFailure: rollback", "", "prod"));
     world.bad = vec![commit(2), of_second(2)];
     world.push("fleet", "prod", 2);
     world.pass(15);
@@ -46,7 +46,7 @@ fn promise_6_every_commit_in_quarantine_is_explained() {
 
 #[test]
 fn roll_03_a_repository_that_nobody_uses_here_starts_nothing_here() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "", "dev"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "", "dev"));
     let last = world.rollout().id.clone();
     world.push("second", "prod", 2);
     world.pass(5);
@@ -55,7 +55,7 @@ fn roll_03_a_repository_that_nobody_uses_here_starts_nothing_here() {
 
 #[test]
 fn promise_5_of_two_commits_that_failed_together_the_good_one_comes_in() {
-    let mut world = World::settled(&file("maxConcurrent: 3, onFailure: rollback", "", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3, onFailure: rollback", "", "prod"));
     world.bad = vec![commit(2)];
     world.act(&Action::Pause("prod".parse().unwrap())).unwrap();
     world.push("fleet", "prod", 2);
@@ -77,7 +77,7 @@ fn promise_5_of_two_commits_that_failed_together_the_good_one_comes_in() {
 
 #[test]
 fn promise_5_what_was_halted_holds_up_no_other_repository() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "", "prod"));
     world.bad = vec![commit(2)];
     world.push("fleet", "prod", 2);
     world.pass(10);
@@ -93,7 +93,7 @@ fn promise_5_what_was_halted_holds_up_no_other_repository() {
 fn roll_02_09_a_halted_rollout_yields_to_what_waits_in_every_mode() {
     for mode in ["supersede", "queue", "finish"] {
         let strategy = format!("maxConcurrent: 3, onNewCommit: {mode}");
-        let mut world = World::settled(&file(&strategy, "", "prod"));
+        let mut world = World::rolled_out(&file(&strategy, "", "prod"));
         world.bad = vec![commit(2)];
         world.push("fleet", "prod", 2);
         // The repair comes before the failure is known.

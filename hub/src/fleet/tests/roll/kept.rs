@@ -10,7 +10,7 @@ fn keep(world: &mut World, cluster: &str) {
         repository: Some("fleet".parse().unwrap()),
         expires_at: None,
         approval: None,
-        admin: false,
+        overriding: Overriding::Denied,
     };
     world.act(&action).unwrap();
 }
@@ -21,7 +21,7 @@ fn phase(world: &World, cluster: &str) -> rollout::Phase {
 
 /// All of these declare `a` of `fleet` and `b` of `second` on p1, the canary, p2 and p3.
 fn world() -> World {
-    World::settled(&file("maxConcurrent: 3", "", "prod"))
+    World::rolled_out(&file("maxConcurrent: 3", "", "prod"))
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn roll_12_a_pin_of_what_did_not_pass_the_gates_takes_an_admin_and_goes_in_waves() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 1", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 1", "prod"));
     world.push("fleet", "prod", 2);
     assert!(matches!(
         world.act(&pin(Some(&commit(2)), false)),
@@ -37,7 +37,7 @@ fn roll_12_a_pin_of_what_did_not_pass_the_gates_takes_an_admin_and_goes_in_waves
 
 #[test]
 fn a_pin_in_the_middle_of_a_rollout_takes_nobody_back() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "", "prod"));
     world.push("fleet", "prod", 2);
     world.pass(1);
     assert_eq!(world.having(&commit(2)), ["p1"]);
@@ -104,7 +104,7 @@ fn roll_10_22_a_rollout_keeps_the_waves_that_it_began_with() {
 
 #[test]
 fn roll_23_a_repository_that_the_environment_before_does_not_use_is_proven_by_nobody() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "proof: {soak: 2s}", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "proof: {soak: 2s}", "prod"));
     world.push("second", "prod", 2);
     world.pass(30);
     assert!(world.having(&of_second(2)).is_empty());
@@ -121,7 +121,7 @@ fn roll_23_a_repository_that_the_environment_before_does_not_use_is_proven_by_no
 
 #[test]
 fn roll_31_a_hotfix_comes_in_by_an_admins_word() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "proof: {soak: 2s}", "dev, prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "proof: {soak: 2s}", "dev, prod"));
     world.push("fleet", "prod", 5);
     world.pass(10);
     assert!(world.having(&commit(5)).is_empty());
@@ -134,7 +134,7 @@ fn roll_31_a_hotfix_comes_in_by_an_admins_word() {
 #[test]
 fn roll_32_an_environment_that_is_gone_ends_its_rollout_and_a_new_one_proves_nothing_alone() {
     let text = file("maxConcurrent: 3", "", "prod");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.push("fleet", "prod", 2);
     world.pass(1);
     let renamed = text
@@ -157,7 +157,7 @@ fn roll_32_an_environment_that_is_gone_ends_its_rollout_and_a_new_one_proves_not
 #[test]
 fn roll_32_pins_and_approvals_stay_with_the_name_that_they_were_given_to() {
     let text = file("maxConcurrent: 3", "approvals: 1", "prod");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.push("fleet", "prod", 2);
     world
         .act(&approve("fleet", &commit(2), Scope::Commit))
@@ -189,7 +189,7 @@ fn roll_32_pins_and_approvals_stay_with_the_name_that_they_were_given_to() {
     let told: Vec<&str> = told.iter().map(|step| step.text.as_str()).collect();
     assert!(
         told.iter()
-            .any(|one| one.contains("in environment prod, which the fleet file does not")),
+            .any(|text| text.contains("in environment prod, which the fleet file does not")),
         "{told:?}"
     );
     // And back: what was decided holds again.
@@ -210,7 +210,7 @@ fn no_application_less(world: &World) {
 
 #[test]
 fn an_approval_of_somebody_who_may_not_any_more_counts_no_longer() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 2", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 2", "prod"));
     world.push("fleet", "prod", 2);
     world
         .act(&approve("fleet", &commit(2), Scope::Commit))
@@ -250,7 +250,7 @@ fn a_hub_that_has_read_half_of_its_branches_begins_nothing() {
 #[test]
 fn a_rollout_can_be_stopped_and_ended_when_the_file_has_no_strategy_any_more() {
     let with = file("maxConcurrent: 3", "", "prod");
-    let mut world = World::settled(&with);
+    let mut world = World::rolled_out(&with);
     world.push("fleet", "prod", 2);
     world.pass(1);
     world.declare(&bare(&with));
@@ -269,7 +269,7 @@ fn a_rollout_can_be_stopped_and_ended_when_the_file_has_no_strategy_any_more() {
 /// Enrolling again brings a record of its own; what people decided about the cluster stays.
 #[test]
 fn what_people_decided_about_a_cluster_outlives_its_enrolment() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 0", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 0", "prod"));
     world.act(&Action::Suspend(name("p1"))).unwrap();
     let let_go = |record: &mut ClusterRecord| record.let_go = Some(Epoch(1));
     world
@@ -285,14 +285,14 @@ fn what_people_decided_about_a_cluster_outlives_its_enrolment() {
 /// branch, and nothing of another repository. A pin to what runs lets a rollout begin, which it stops.
 #[test]
 fn roll_12_a_pin_ahead_names_all_that_comes_in() {
-    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 1", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 1", "prod"));
     world.push("second", "prod", 2);
     world.push("fleet", "prod", 3);
     world.act(&pin(Some(&commit(2)), true)).unwrap();
     world.pass(30);
     assert_eq!(world.having(&commit(2)).len(), 3);
     assert!(world.having(&commit(3)).is_empty() && world.having(&of_second(2)).is_empty());
-    let mut world = World::settled(&file("maxConcurrent: 3", "", "prod"));
+    let mut world = World::rolled_out(&file("maxConcurrent: 3", "", "prod"));
     world.act(&pin(None, false)).unwrap();
     world.push("fleet", "prod", 2);
     world.pass(5);

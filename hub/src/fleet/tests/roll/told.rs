@@ -10,15 +10,15 @@ fn prod() -> EnvironmentName {
 fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
     let text = file("maxConcurrent: 3, budgets: {offline: 0}", "", "prod")
         .replace("prod]}", "prod], clusters: [d1, p1, p2, p3]}");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     // It was put there, its agent has never come, and nothing is placed on it.
     world.step(put("p4", "prod", None));
     world.push("fleet", "prod", 2);
     world.pass(20);
-    let said = world.rollout().why();
+    let why = world.rollout().why();
     assert!(
-        said.contains("flotilla suspend p4 --reason TEXT leaves it out"),
-        "{said}"
+        why.contains("flotilla suspend p4 --reason TEXT leaves it out"),
+        "{why}"
     );
     let mut kept = pin(None, false);
     if let Action::Pin { subject, .. } = &mut kept {
@@ -30,10 +30,10 @@ fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
     world.connect("p3", false);
     world.push("fleet", "prod", 3);
     world.pass(20);
-    let said = world.rollout().why();
+    let why = world.rollout().why();
     assert!(
-        said.contains("flotilla pin --cluster p3 --reason TEXT leaves it out"),
-        "{said}"
+        why.contains("flotilla pin --cluster p3 --reason TEXT leaves it out"),
+        "{why}"
     );
     world.connect("p3", true);
     world.act(&Action::Suspend(name("p4"))).unwrap();
@@ -45,17 +45,17 @@ fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
 fn a_rollout_whose_strategy_left_the_file_is_steered_to_its_end() {
     let text = file("maxConcurrent: 3", "", "prod");
     let bare = bare(&text);
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.bad = vec![commit(2)];
     world.push("fleet", "prod", 2);
     world.pass(10);
     assert_eq!(world.rollout().state, State::Halted);
     world.declare(&bare);
     world.pass(2);
-    let said = world.rollout().why();
+    let why = world.rollout().why();
     assert!(
-        said.contains("flotilla retry prod") && said.contains("flotilla abort prod"),
-        "{said}"
+        why.contains("flotilla retry prod") && why.contains("flotilla abort prod"),
+        "{why}"
     );
     world.act(&Action::Pause(prod())).unwrap();
     world.act(&Action::Resume(prod())).unwrap();

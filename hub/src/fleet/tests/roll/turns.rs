@@ -15,7 +15,7 @@ pub(super) fn waiting(world: &World, repository: &str) -> Vec<Commit> {
     let repository: RepositoryName = repository.parse().unwrap();
     let queue = world.state().queue.iter();
     queue
-        .filter_map(|one| one.get(&repository).cloned())
+        .filter_map(|commits| commits.get(&repository).cloned())
         .collect()
 }
 
@@ -46,7 +46,7 @@ fn in_turn(mode: &str, more: &str, gates: &str) -> String {
 #[test]
 fn what_waits_longer_has_its_turn_before_what_comes_as_the_rollout_fails() {
     for mode in ["queue", "finish"] {
-        let mut world = World::settled(&in_turn(mode, "", ""));
+        let mut world = World::rolled_out(&in_turn(mode, "", ""));
         world.bad = vec![commit(2)];
         world.push("fleet", "prod", 2);
         world.push("fleet", "prod", 3);
@@ -65,7 +65,7 @@ fn what_waits_longer_has_its_turn_before_what_comes_as_the_rollout_fails() {
 
 #[test]
 fn i09_a_full_queue_loses_nobody_to_what_comes_as_its_first_has_its_turn() {
-    let mut world = World::settled(&in_turn("queue", "", ""));
+    let mut world = World::rolled_out(&in_turn("queue", "", ""));
     world.bad = vec![commit(2)];
     world.push("fleet", "prod", 2);
     let last = 2 + MAX_QUEUE as u64;
@@ -77,19 +77,19 @@ fn i09_a_full_queue_loses_nobody_to_what_comes_as_its_first_has_its_turn() {
     world.stands(State::Halted);
     world.push("fleet", "prod", last + 1);
     assert_eq!(brings(&world, "fleet"), Some(commit(3)));
-    let wanted: Vec<Commit> = (4..=last + 1).map(commit).collect();
-    assert_eq!(waiting(&world, "fleet"), wanted);
+    let expected: Vec<Commit> = (4..=last + 1).map(commit).collect();
+    assert_eq!(waiting(&world, "fleet"), expected);
     // While nobody has their turn the newest takes the place of the last.
     world.push("fleet", "prod", last + 2);
-    let mut wanted: Vec<Commit> = (4..=last).map(commit).collect();
-    wanted.push(commit(last + 2));
-    assert_eq!(waiting(&world, "fleet"), wanted);
+    let mut expected: Vec<Commit> = (4..=last).map(commit).collect();
+    expected.push(commit(last + 2));
+    assert_eq!(waiting(&world, "fleet"), expected);
 }
 
 #[test]
 fn what_waits_for_its_approval_gives_up_no_turn_to_what_does_too() {
     for mode in ["queue", "finish"] {
-        let mut world = World::settled(&in_turn(mode, "", "approvals: 1"));
+        let mut world = World::rolled_out(&in_turn(mode, "", "approvals: 1"));
         world.push("fleet", "prod", 2);
         world.pass(2);
         world.stands(State::Pending);
@@ -113,7 +113,7 @@ fn what_waits_for_its_approval_gives_up_no_turn_to_what_does_too() {
 /// Whoever may let it in has time until its turn, and what came after it does not take its place.
 #[test]
 fn what_comes_during_a_rollout_has_its_turn_though_nobody_has_let_it_in_yet() {
-    let mut world = World::settled(&in_turn("queue", "", "approvals: 1"));
+    let mut world = World::rolled_out(&in_turn("queue", "", "approvals: 1"));
     world.push("fleet", "prod", 2);
     let_in(&mut world, "bob", "fleet", &commit(2));
     world.push("fleet", "prod", 3);
@@ -129,7 +129,7 @@ fn what_comes_during_a_rollout_has_its_turn_though_nobody_has_let_it_in_yet() {
 
 #[test]
 fn of_two_repositories_whose_commits_nobody_has_let_in_yet_both_have_their_turn() {
-    let mut world = World::settled(&in_turn("queue", "", "approvals: 1"));
+    let mut world = World::rolled_out(&in_turn("queue", "", "approvals: 1"));
     world.push("fleet", "prod", 2);
     let_in(&mut world, "bob", "fleet", &commit(2));
     world.push("fleet", "prod", 3);
@@ -148,7 +148,7 @@ fn of_two_repositories_whose_commits_nobody_has_let_in_yet_both_have_their_turn(
 #[test]
 fn an_approval_that_is_withdrawn_in_the_middle_of_a_rollout_changes_nothing_of_who_waits() {
     for withdrawn in [false, true] {
-        let mut world = World::settled(&in_turn("queue", "", "approvals: 1"));
+        let mut world = World::rolled_out(&in_turn("queue", "", "approvals: 1"));
         world.push("fleet", "prod", 2);
         let_in(&mut world, "bob", "fleet", &commit(2));
         if withdrawn {
@@ -169,7 +169,7 @@ fn an_approval_that_is_withdrawn_in_the_middle_of_a_rollout_changes_nothing_of_w
 
 #[test]
 fn a_rollout_whose_approval_was_withdrawn_when_it_had_begun_keeps_its_turn() {
-    let mut world = World::settled(&in_turn("queue", "", "approvals: 1"));
+    let mut world = World::rolled_out(&in_turn("queue", "", "approvals: 1"));
     world.push("fleet", "prod", 2);
     let_in(&mut world, "bob", "fleet", &commit(2));
     let prod: EnvironmentName = "prod".parse().unwrap();
@@ -189,7 +189,7 @@ fn a_rollout_whose_approval_was_withdrawn_when_it_had_begun_keeps_its_turn() {
 #[test]
 fn promise_5_what_waits_for_its_job_holds_up_no_other_repository_behind_it() {
     let job = "jobs: [{name: smoke, application: a, path: gates/smoke, timeout: 1m}]";
-    let mut world = World::settled(&in_turn("queue", "", job));
+    let mut world = World::rolled_out(&in_turn("queue", "", job));
     world.push("fleet", "prod", 2);
     world.act(&override_of("fleet", &commit(2))).unwrap();
     world.push("fleet", "prod", 3);
@@ -207,7 +207,7 @@ fn promise_5_what_waits_for_its_job_holds_up_no_other_repository_behind_it() {
 /// A branch goes to a commit and back while an older one is brought.
 #[test]
 fn what_is_there_when_its_turn_comes_begins_no_rollout() {
-    let mut world = World::settled(&in_turn("queue", ", onFailure: rollback", ""));
+    let mut world = World::rolled_out(&in_turn("queue", ", onFailure: rollback", ""));
     world.bad = vec![commit(3)];
     for n in [2, 3, 2] {
         world.push("fleet", "prod", n);
@@ -231,7 +231,7 @@ fn what_is_there_when_its_turn_comes_begins_no_rollout() {
 #[test]
 fn behind_what_is_there_already_the_next_has_its_turn_at_once() {
     let text = in_turn("queue", ", onFailure: rollback", "approvals: 1");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.bad = vec![commit(3)];
     for n in [2, 3, 2, 4] {
         world.push("fleet", "prod", n);
@@ -263,7 +263,7 @@ fn behind_what_is_there_already_the_next_has_its_turn_at_once() {
 /// A large fleet would be looked at for nothing.
 #[test]
 fn what_waits_for_its_turn_is_looked_at_when_something_happens_and_not_on_and_on() {
-    let mut world = World::settled(&in_turn("queue", "", ""));
+    let mut world = World::rolled_out(&in_turn("queue", "", ""));
     assert!(!world.fleet.needs_ticks(), "nobody waits for anything");
     world.push("fleet", "prod", 2);
     world.push("fleet", "prod", 3);
@@ -281,13 +281,13 @@ fn promise_4_a_rollout_keeps_its_turn_while_who_has_it_has_not_said_how_it_is() 
         "path: b, placement: {environments: [prod], clusters: [p2]}",
     );
     for away in [false, true] {
-        let mut world = World::settled(&text);
+        let mut world = World::rolled_out(&text);
         world.silent.push("p2".to_owned());
         world.push("second", "prod", 2);
         world.pass(1);
         let of = |cluster: &str| {
-            let one = &world.rollout().clusters[&name(cluster)];
-            (one.phase, one.unchanged)
+            let progress = &world.rollout().clusters[&name(cluster)];
+            (progress.phase, progress.unchanged)
         };
         assert_eq!(of("p1"), (Phase::Done, true));
         assert_eq!(of("p2"), (Phase::Started, false));
@@ -310,7 +310,7 @@ fn promise_4_a_rollout_keeps_its_turn_while_who_has_it_has_not_said_how_it_is() 
 #[test]
 fn promise_6_what_was_rolled_back_is_not_called_superseded_when_the_next_begins() {
     let text = file("maxConcurrent: 3, onFailure: rollback", "", "prod");
-    let mut world = World::settled(&text);
+    let mut world = World::rolled_out(&text);
     world.bad = vec![commit(2)];
     world.push("fleet", "prod", 2);
     world.pass(10);

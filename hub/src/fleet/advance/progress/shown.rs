@@ -73,13 +73,13 @@ impl Fleet {
         let checks = self.standing_gates(environment, now);
         let overridden = state.overridden(&setting.changed);
         let waiting = state.not_overridden(&setting.changed);
-        let said = |gates: &[gates::Gate]| acts::closed(gates, &environment.name, &waiting);
+        let barrier = |gates: &[gates::Gate]| acts::closed(gates, &environment.name, &waiting);
         let closed = match rollout.started_at {
-            None => said(&self.enforced_gates(environment, &rollout.target, now)),
+            None => barrier(&self.enforced_gates(environment, &rollout.target, now)),
             Some(_) => None,
         };
         let closed = self.kept_out(rollout, now).or(closed);
-        let held = (!overridden).then(|| said(&checks)).flatten();
+        let held = (!overridden).then(|| barrier(&checks)).flatten();
         let asked = |open| {
             let asked = checks.iter();
             let asked =

@@ -2,9 +2,9 @@
 //! that means for them.
 
 mod admitted;
-mod advance;
 mod begin;
 mod conclude;
+mod progress;
 mod proven;
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
@@ -17,7 +17,7 @@ use super::event::{AuditEntry, Effect};
 use super::rollout::{Commits, Rollout, State};
 use crate::spec::{Environment, Strategy};
 
-/// Rounds of one settling; what is left then waits for the next tick.
+/// Rounds of one advance; what is left then waits for the next tick.
 const ROUNDS: usize = 4;
 
 /// Who did what the hub does by itself.
@@ -25,13 +25,13 @@ pub(in crate::fleet) const HUB: &str = "hub";
 
 impl Fleet {
     /// Draws the consequences of everything absorbed since the last time. Deterministic.
-    pub fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
+    pub fn advance(&mut self, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.pass(now);
         // The end of one rollout may be the beginning of the next.
         for _ in 0..ROUNDS {
             for name in self.environments.take_dirty() {
-                self.settle_one(&name, now, &mut effects);
+                self.advance_environment(&name, now, &mut effects);
             }
             if !self.environments.is_any_dirty() {
                 break;
@@ -42,7 +42,12 @@ impl Fleet {
         effects
     }
 
-    fn settle_one(&mut self, name: &EnvironmentName, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn advance_environment(
+        &mut self,
+        name: &EnvironmentName,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(environment) = self.spec().environment(name).cloned() else {
             self.abandon(name, now, effects);
             return;
@@ -61,7 +66,7 @@ impl Fleet {
             Some(strategy) => {
                 self.begin(&environment, &strategy, now, effects);
                 self.run_jobs(&environment, now, effects);
-                self.advance(&environment, strategy, now, effects);
+                self.advance_rollout(&environment, strategy, now, effects);
             }
         }
     }
@@ -169,11 +174,10 @@ impl Fleet {
         effects.extend(taken.map(Effect::Audit));
         self.declarations.keep([&heads], effects);
         let (epoch, versions) = (self.epoch.0, &mut self.versions);
-        self.environments
-            .settle_on(name, versions, effects, |state| {
-                state.note_seen(seen);
-                state.approve(heads, String::new(), epoch, now);
-            });
+        self.environments.change(name, versions, effects, |state| {
+            state.note_seen(seen);
+            state.approve(heads, String::new(), epoch, now);
+        });
     }
 
     /// Gives all clusters of an environment in which no rollout runs what is good there, unless that is

@@ -23,7 +23,7 @@ impl Fleet {
         repository: &RepositoryName,
     ) -> bool {
         let assigned = cluster.assigned.as_ref();
-        let assigned = assigned.map(|one| &one.assignment.applications);
+        let assigned = assigned.map(|assigned| &assigned.assignment.applications);
         let mut runs = assigned.iter().flat_map(|all| all.values());
         if runs.any(|app| app.revision.repository == *repository) {
             return true;
@@ -39,7 +39,7 @@ impl Fleet {
         (repository, redeclared): (&RepositoryName, &Redeclared<'_>),
     ) -> bool {
         match repository.is_fleet_file() {
-            true => redeclared.brings(self, (name, &rollout.environment)) != Some(false),
+            true => redeclared.may_bring(self, (name, &rollout.environment)),
             false => self.takes_from(cluster, repository),
         }
     }
@@ -56,8 +56,9 @@ impl Fleet {
             let all = rollout.clusters.iter();
             let mut takers = all.filter(|(name, _)| {
                 let cluster = self.clusters.get(name);
-                cluster
-                    .is_some_and(|one| self.takes((name, one), rollout, (repository, &redeclared)))
+                cluster.is_some_and(|cluster| {
+                    self.takes((name, cluster), rollout, (repository, &redeclared))
+                })
             });
             let mut anybody = false;
             let mut proves = |(_, progress): (_, &Progress)| {
@@ -77,16 +78,16 @@ impl Fleet {
         }
         let is_online = |name: &ClusterName| {
             let cluster = self.clusters.get(name);
-            let connection = cluster.map(|one| one.connection(now, OFFLINE_AFTER));
+            let connection = cluster.map(|cluster| cluster.connection(now, OFFLINE_AFTER));
             matches!(connection, Some(Connectivity::Online { .. }))
         };
         let all = rollout.clusters.iter();
-        let mut taking_part = all.filter(|(_, one)| one.phase.takes_part());
+        let mut taking_part = all.filter(|(_, progress)| progress.phase.takes_part());
         let (mut done, mut away) = (false, false);
-        let alone = taking_part.all(|(name, one)| match one.phase {
+        let alone = taking_part.all(|(name, progress)| match progress.phase {
             Phase::Done => {
                 done = true;
-                one.unchanged
+                progress.unchanged
             }
             phase => {
                 away = true;
@@ -140,7 +141,9 @@ impl Fleet {
         };
         let kept = [of(&pinned, "pinned:"), of(&suspended, "suspended:")];
         let kept: Vec<String> = kept.into_iter().flatten().collect();
-        let repositories = changed.keys().filter(|one| !one.is_fleet_file());
+        let repositories = changed
+            .keys()
+            .filter(|repository| !repository.is_fleet_file());
         let repositories: Vec<&str> = repositories.map(RepositoryName::as_str).collect();
         let runs = format!("runs something of {}", repositories.join(", "));
         let takes = match (repositories.is_empty(), rollout.specification()) {

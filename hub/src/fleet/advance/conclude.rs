@@ -1,7 +1,5 @@
 //! What the end of a rollout means for its environment.
 
-use std::collections::BTreeSet;
-
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use jiff::Timestamp;
 
@@ -49,10 +47,8 @@ impl EnvironmentState {
     /// A rollout failed, or a person ended it.
     fn rolled_back(&mut self, rollout: &Rollout, ended_by: EndedBy, now: Timestamp) {
         let changed = rollout.changed();
-        let repositories = changed.keys().filter(|one| !one.is_fleet_file());
-        let repositories = repositories.cloned().collect();
         if ended_by == EndedBy::Person && !changed.is_empty() {
-            self.quarantine_all(changed, rollout, now);
+            self.quarantine_all(changed.clone(), rollout, now);
         } else {
             self.condemn(&changed, changed.clone(), rollout, now);
         }
@@ -61,12 +57,7 @@ impl EnvironmentState {
             reason: format!("{} was rolled back: {}", rollout.id, rollout.note),
             at: now,
         };
-        self.hold_promotions(Hold {
-            mark,
-            rolled_back: rollout.id.clone(),
-            repositories,
-            latest: BTreeSet::new(),
-        });
+        self.hold_promotions(Hold::of(mark, rollout.id.clone(), changed.keys()));
     }
 
     /// Commits are not tried again.
@@ -102,16 +93,15 @@ impl Fleet {
         // What is declared as before takes nothing from repositories that it did not name.
         let proven = self.completed(state, state.proven(rollout, &unproven));
         let versions = &mut self.versions;
-        self.environments
-            .settle_on(name, versions, effects, |state| {
-                if rollout.state == State::Succeeded {
-                    let news = changed(&rollout.from, &proven);
-                    state.approve(proven, rollout.id.clone(), rollout.epoch, now);
-                    state.lift_hold(&news);
-                } else {
-                    state.rolled_back(rollout, ended_by, now);
-                }
-            });
+        self.environments.change(name, versions, effects, |state| {
+            if rollout.state == State::Succeeded {
+                let news = changed(&rollout.from, &proven);
+                state.approve(proven, rollout.id.clone(), rollout.epoch, now);
+                state.lift_hold(&news);
+            } else {
+                state.rolled_back(rollout, ended_by, now);
+            }
+        });
     }
 
     /// An environment is not in the fleet file any more: its rollout goes on nowhere. Its clusters stay

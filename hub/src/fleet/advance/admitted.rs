@@ -82,12 +82,12 @@ impl Fleet {
         let running = running.filter(|rollout| rollout.started_at.is_some());
         let failed = running.filter(|rollout| rollout.state == State::Halted);
         let goes_on = running.filter(|rollout| rollout.state != State::Halted);
-        let takes_over = goes_on.is_some_and(|one| self.would_take_over(environment, one));
+        let takes_over = goes_on.is_some_and(|rollout| self.would_take_over(environment, rollout));
         if news.len() < 2 && !takes_over {
             return asked.clone();
         }
         let has = |rollout: Option<&Rollout>, repository: &RepositoryName, commit: &Commit| {
-            rollout.is_some_and(|one| one.target.get(repository) == Some(commit))
+            rollout.is_some_and(|rollout| rollout.target.get(repository) == Some(commit))
         };
         let mut entries = Vec::new();
         for (repository, commit) in &news {
@@ -143,7 +143,7 @@ impl Fleet {
         }
         let anything = entries.iter().any(|(_, entry)| *entry >= least);
         // What failed holds up nobody else: it is left where it is good, as what takes over finds out.
-        if let Some(failed) = failed.filter(|one| anything && one.is_to_blame()) {
+        if let Some(failed) = failed.filter(|rollout| anything && rollout.is_to_blame()) {
             let news = news.iter();
             for (repository, _) in news.filter(|(name, commit)| has(Some(failed), name, commit)) {
                 state.hold_back(&mut now_in, repository);
@@ -156,7 +156,7 @@ impl Fleet {
     /// gates, too, so that it keeps its turn.
     fn would_take_over(&self, environment: &Environment, rollout: &Rollout) -> bool {
         let strategy = self.strategy_of(environment);
-        let supersedes = |one: &Strategy| one.on_new_commit == OnNewCommit::Supersede;
+        let supersedes = |strategy: &Strategy| strategy.on_new_commit == OnNewCommit::Supersede;
         strategy.is_some_and(supersedes) && !rollout.changed().is_empty()
     }
 
@@ -165,7 +165,8 @@ impl Fleet {
         let specification = self.specification_among(commits);
         let mut lacking = others.clone();
         lacking.retain(|repository, _| {
-            let takes = |one: &Specification| one.repositories().contains(repository);
+            let takes =
+                |specification: &Specification| specification.repositories().contains(repository);
             !commits.contains_key(repository) && specification.as_deref().is_some_and(takes)
         });
         lacking
@@ -180,9 +181,9 @@ impl Fleet {
         now: Timestamp,
     ) -> bool {
         let mut open = state.approved.clone();
-        for one in changed(&state.approved, commits) {
-            if self.entry_of(environment, state, (&one.0, &one.1), now) > Entry::Jobs {
-                open.extend([one]);
+        for news in changed(&state.approved, commits) {
+            if self.entry_of(environment, state, (&news.0, &news.1), now) > Entry::Jobs {
+                open.extend([news]);
             }
         }
         // A repository's commit is nothing without the revision of the fleet file that takes it.
@@ -206,6 +207,6 @@ impl Fleet {
             repository,
             commit,
         });
-        all.filter(|one| !one.gates.is_empty()).collect()
+        all.filter(|apart| !apart.gates.is_empty()).collect()
     }
 }

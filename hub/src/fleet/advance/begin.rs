@@ -68,9 +68,9 @@ impl Fleet {
         let mut heads = self.head_commits(environment);
         if let Some(pin) = state.pinned_ahead(now) {
             // It lets in what it names, and nothing beside it.
-            let mut wanted = state.approved.clone();
-            wanted.extend(pin.commits.clone());
-            return state.without_failed(&wanted);
+            let mut desired = state.approved.clone();
+            desired.extend(pin.commits.clone());
+            return state.without_failed(&desired);
         }
         // A hub that has not read all its branches yet knows only half of what should run.
         let unread = self.spec().repositories.keys().any(|repository| {
@@ -92,7 +92,7 @@ impl Fleet {
     }
 
     /// What is asked for, and what of that the environment goes to next.
-    fn asked_and_wanted(
+    fn asked_and_desired(
         &self,
         environment: &Environment,
         state: &EnvironmentState,
@@ -100,15 +100,15 @@ impl Fleet {
         now: Timestamp,
     ) -> (Commits, Commits) {
         let asked = self.asked(environment, state, newest, now);
-        let wanted = match state.pinned_ahead(now) {
+        let desired = match state.pinned_ahead(now) {
             Some(_) => asked.clone(),
-            None => self.wanted(environment, state, (&asked, state.queue.back()), now),
+            None => self.desired(environment, state, (&asked, state.queue.back()), now),
         };
-        (asked, wanted)
+        (asked, desired)
     }
 
     /// Of what is asked for, what the environment goes to now, or when what is `before` it had its turn.
-    fn wanted(
+    fn desired(
         &self,
         environment: &Environment,
         state: &EnvironmentState,
@@ -116,15 +116,15 @@ impl Fleet {
         now: Timestamp,
     ) -> Commits {
         let admitted = self.admitted(environment, state, (asked, before), now);
-        let mut wanted = state.triable(&admitted);
+        let mut desired = state.triable(&admitted);
         // What failed together with the file that takes it for the first time is tried with it.
-        wanted.extend(self.lacking(&wanted, &admitted));
-        let wanted = self.completed(state, wanted);
-        if admitted != *asked && wanted == self.completed(state, state.approved.clone()) {
+        desired.extend(self.lacking(&desired, &admitted));
+        let desired = self.completed(state, desired);
+        if admitted != *asked && desired == self.completed(state, state.approved.clone()) {
             // What is open is nothing without what is closed.
             return self.completed(state, state.triable(asked));
         }
-        wanted
+        desired
     }
 
     /// Begins a rollout where the heads ask for one.
@@ -146,14 +146,14 @@ impl Fleet {
             .or(running.map(|rollout| &rollout.target))
             .unwrap_or(&state.approved)
             .clone();
-        let (asked, wanted) = self.asked_and_wanted(environment, &state, &newest, now);
+        let (asked, desired) = self.asked_and_desired(environment, &state, &newest, now);
         let mut next = None;
-        let news = has_commits(&wanted) && newest != wanted;
+        let news = has_commits(&desired) && newest != desired;
         // What cannot go on must not stand in the way of its own repair, nor of what is open.
         let waits = news || !state.queue.is_empty();
         let yields = waits
             && running.is_none_or(|rollout| {
-                let waiting = news.then_some(&wanted).into_iter().chain(&state.queue);
+                let waiting = news.then_some(&desired).into_iter().chain(&state.queue);
                 self.yields(environment, rollout, now)
                     || self.waits_before(environment, &state, rollout, waiting, now)
             });
@@ -163,21 +163,21 @@ impl Fleet {
                     if state.queue.len() >= MAX_QUEUE {
                         state.queue.pop_back();
                     }
-                    state.queue.push_back(wanted.clone());
+                    state.queue.push_back(desired.clone());
                 }
                 (Some(_), OnNewCommit::Finish) if !yields => {
-                    state.queue = [wanted.clone()].into();
+                    state.queue = [desired.clone()].into();
                 }
                 (Some(rollout), OnNewCommit::Queue | OnNewCommit::Finish)
                     if !state.queue.is_empty() =>
                 {
                     debug_assert!(!rollout.state.is_over());
-                    state.queue.push_back(wanted.clone());
+                    state.queue.push_back(desired.clone());
                     next = self.first(environment, &mut state, now);
                 }
                 _ => {
                     state.queue.clear();
-                    next = Some(wanted.clone());
+                    next = Some(desired.clone());
                 }
             }
         }
@@ -189,12 +189,12 @@ impl Fleet {
         {
             // It takes over because of another repository: what failed there is not tried on and on.
             blame(&mut state, rollout, &asked, now);
-            let (_, wanted) = self.asked_and_wanted(environment, &state, &newest, now);
+            let (_, desired) = self.asked_and_desired(environment, &state, &newest, now);
             next = next.map(|next| {
                 let mut next = next;
                 for (repository, commit) in &rollout.changed() {
                     if next.get(repository) == Some(commit)
-                        && let Some(instead) = wanted.get(repository)
+                        && let Some(instead) = desired.get(repository)
                     {
                         next.insert(repository.clone(), instead.clone());
                     }
@@ -202,7 +202,7 @@ impl Fleet {
                 next
             });
         }
-        let next = next.map(|next| self.wanted(environment, &state, (&next, None), now));
+        let next = next.map(|next| self.desired(environment, &state, (&next, None), now));
         let next = next.filter(|next| {
             let same = running.is_some_and(|rollout| rollout.target == *next);
             // Going back to what is good while something else runs is a rollout like any other.
@@ -225,7 +225,7 @@ impl Fleet {
             self.declarations.keep(&state.queue, effects);
             let versions = &mut self.versions;
             self.environments
-                .settle_on(name, versions, effects, |present| *present = state);
+                .change(name, versions, effects, |present| *present = state);
         }
     }
 
@@ -257,7 +257,7 @@ impl Fleet {
             return false;
         }
         let lets_in = |commits: &Commits| self.lets_in_any(environment, state, commits, now);
-        self.wanted(environment, state, (target, None), now) != *target
+        self.desired(environment, state, (target, None), now) != *target
             || (!lets_in(target) && waiting.any(lets_in))
     }
 
@@ -270,7 +270,7 @@ impl Fleet {
         now: Timestamp,
     ) -> Option<Commits> {
         let mut waiting = state.queue.iter();
-        let open = waiting.position(|one| self.lets_in_any(environment, state, one, now));
+        let open = waiting.position(|commits| self.lets_in_any(environment, state, commits, now));
         state.queue.drain(..open.unwrap_or(0));
         state.queue.pop_front()
     }

@@ -16,7 +16,7 @@ use crate::spec::{Environment, Strategy};
 
 impl Fleet {
     /// Advances an environment's rollout, and gives clusters what follows from it.
-    pub(super) fn advance(
+    pub(super) fn advance_rollout(
         &mut self,
         environment: &Environment,
         spare: Strategy,
@@ -78,9 +78,9 @@ impl Fleet {
     /// Notes what was wrong on clusters before a rollout came there.
     fn note_found(&self, rollout: &mut Rollout, started: &BTreeSet<ClusterName>, now: Timestamp) {
         for cluster in started {
-            if let Some(one) = self.clusters.get(cluster) {
-                let found = blame::before(one, rollout, one.pin(now));
-                let recovery = match one.has_been_well() {
+            if let Some(known) = self.clusters.get(cluster) {
+                let found = blame::before(known, rollout, known.pin(now));
+                let recovery = match known.has_been_well() {
                     true => Recovery::Seen,
                     false => Recovery::NotSeen,
                 };
@@ -92,7 +92,7 @@ impl Fleet {
     /// Asks clusters that are connected how they stand now.
     fn ask_for_reports(&self, asked: &BTreeSet<ClusterName>, effects: &mut Vec<Effect>) {
         for cluster in asked {
-            let session = self.clusters.get(cluster).and_then(|one| one.session);
+            let session = self.clusters.get(cluster).and_then(|known| known.session);
             if let Some((session, _)) = session {
                 effects.push(Effect::RequestReport(cluster.clone(), session));
             }
