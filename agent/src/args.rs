@@ -320,11 +320,12 @@ mod tests {
             "{taken:?}"
         );
         for bad in ["http://127.0.0.1:28443", "hub.example.com", "hub:8443/api"] {
-            let said = run(bad).map_err(|error| error.to_string());
+            let outcome = run(bad).map_err(|error| error.to_string());
             assert!(
-                said.as_ref()
-                    .is_err_and(|said| said.contains("give host:port")),
-                "{bad}: {said:?}"
+                outcome
+                    .as_ref()
+                    .is_err_and(|error| error.contains("give host:port")),
+                "{bad}: {outcome:?}"
             );
         }
     }

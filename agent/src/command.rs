@@ -48,9 +48,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                     writeln!(out)?;
                 }
                 PlanOutput::Text => {
-                    for one in statements {
-                        let mark = if one.open { "open " } else { "     " };
-                        writeln!(out, "{mark}{:<20} {}", one.key, one.says)?;
+                    for statement in statements {
+                        let mark = if statement.open { "open " } else { "     " };
+                        writeln!(out, "{mark}{:<20} {}", statement.key, statement.says)?;
                     }
                 }
             }

@@ -28,7 +28,7 @@ const QUIET: Duration = Duration::from_secs(600);
 /// Longest note; the API server takes 1 kB.
 const MAX_NOTE: usize = 1000;
 /// Most remembered words; over it the memory starts afresh.
-const MAX_SAID: usize = 10_000;
+const MAX_RECENT: usize = 10_000;
 
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,7 +87,7 @@ impl Events {
         let writer = Writer {
             api,
             namespace: namespace.into(),
-            said: HashMap::new(),
+            recent: HashMap::new(),
         };
         // Ends when the last sender is gone.
         tokio::spawn(writer.run(waiting));
@@ -103,14 +103,14 @@ impl Events {
 struct Writer {
     api: Api,
     namespace: Arc<str>,
-    said: HashMap<Digest, Instant>,
+    recent: HashMap<Digest, Instant>,
 }
 
 impl Writer {
     async fn run(mut self, mut waiting: mpsc::Receiver<(String, Event)>) {
         while let Some((application, event)) = waiting.recv().await {
             let object = event.object.as_ref().map(ToString::to_string);
-            let said = Digest::of_parts([
+            let key = Digest::of_parts([
                 application.as_bytes(),
                 event.reason.as_bytes(),
                 object.unwrap_or_default().as_bytes(),
@@ -122,16 +122,16 @@ impl Writer {
             ]);
             let now = Instant::now();
             if self
-                .said
-                .get(&said)
+                .recent
+                .get(&key)
                 .is_some_and(|at| now.duration_since(*at) < QUIET)
             {
                 continue;
             }
-            if self.said.len() > MAX_SAID {
-                self.said.clear();
+            if self.recent.len() > MAX_RECENT {
+                self.recent.clear();
             }
-            self.said.insert(said, now);
+            self.recent.insert(key, now);
             self.write(&application, &event).await;
         }
     }

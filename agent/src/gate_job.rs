@@ -97,8 +97,9 @@ pub fn judge(live: &Value, health: ObjectHealth, timeout_seconds: u32, now: Time
     let time =
         |pointer: &str| -> Option<Timestamp> { live.pointer(pointer)?.as_str()?.parse().ok() };
     let started = time("/status/startTime");
-    let failed = health::condition(live, "Failed").filter(|one| health::is_true(one));
-    let failed_at = failed.and_then(|one| one.get("lastTransitionTime")?.as_str()?.parse().ok());
+    let failed = health::condition(live, "Failed").filter(|condition| health::is_true(condition));
+    let failed_at =
+        failed.and_then(|condition| condition.get("lastTransitionTime")?.as_str()?.parse().ok());
     let ended = time("/status/completionTime").or(failed_at);
     let ran = started
         .zip(ended)
@@ -113,7 +114,8 @@ pub fn judge(live: &Value, health: ObjectHealth, timeout_seconds: u32, now: Time
     match health.health {
         Health::Current => verdict(GateJobState::Succeeded, None, String::new()),
         Health::Failed => {
-            let is_late = failed.is_some_and(|one| health::reason(one) == "DeadlineExceeded");
+            let is_late =
+                failed.is_some_and(|condition| health::reason(condition) == "DeadlineExceeded");
             let state = match is_late {
                 true => GateJobState::TimedOut,
                 false => GateJobState::Failed,

@@ -126,7 +126,7 @@ impl PolicyFile {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> Result<String, String> {
+    fn content(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     }
 
@@ -139,13 +139,13 @@ mod tests {
             file.saw(seen, now + Duration::from_secs(after))
         };
         let same = "branches: [dev] # the same\n";
-        assert_eq!(look(said(same), 0), None);
-        assert_eq!(look(said(same), 2), None, "a comment is no change");
-        assert_eq!(look(said(""), 4), None, "cut short while it is written");
-        assert_eq!(look(said("branches: [prod]\n"), 6), None, "half of it");
+        assert_eq!(look(content(same), 0), None);
+        assert_eq!(look(content(same), 2), None, "a comment is no change");
+        assert_eq!(look(content(""), 4), None, "cut short while it is written");
+        assert_eq!(look(content("branches: [prod]\n"), 6), None, "half of it");
         let whole = "branches: [prod]\nkinds: [ConfigMap]\n";
-        assert_eq!(look(said(whole), 8), None);
-        assert_eq!(look(said(whole), 10), Some(News::Changed));
+        assert_eq!(look(content(whole), 8), None);
+        assert_eq!(look(content(whole), 10), Some(News::Changed));
     }
 
     #[test]
@@ -157,16 +157,20 @@ mod tests {
         };
         let broken = "branchs: [prod]\n";
         let why = "p:1:1: unknown key `branchs`; did you mean `branches`?";
-        assert_eq!(look(said(broken), 0), None);
+        assert_eq!(look(content(broken), 0), None);
         let told = Some(News::Unusable(why.to_owned()));
-        assert_eq!(look(said(broken), 2), told);
-        assert_eq!(look(said(broken), 4), None);
-        assert_eq!(look(said(broken), 602), told, "and once more");
+        assert_eq!(look(content(broken), 2), told);
+        assert_eq!(look(content(broken), 4), None);
+        assert_eq!(look(content(broken), 602), told, "and once more");
         let gone = Err("No such file or directory".to_owned());
         assert_eq!(look(gone.clone(), 604), None);
         let told = News::Unusable("p: No such file or directory".to_owned());
         assert_eq!(look(gone, 606), Some(told));
-        assert_eq!(look(said("branches: []\n"), 608), None);
-        assert_eq!(look(said("branches: []\n"), 610), None, "as it is in force");
+        assert_eq!(look(content("branches: []\n"), 608), None);
+        assert_eq!(
+            look(content("branches: []\n"), 610),
+            None,
+            "as it is in force"
+        );
     }
 }

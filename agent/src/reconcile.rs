@@ -236,7 +236,7 @@ fn ask(workers: &BTreeMap<ApplicationName, Running>, request: PreviewRequest) {
 fn approvals_for(content: &Assignment, application: &ApplicationAssignment) -> Vec<SignedApproval> {
     let is_for_it = |approval: &&SignedApproval| {
         RollbackApproval::parse(&approval.content)
-            .is_ok_and(|said| said.repository == application.url)
+            .is_ok_and(|approved| approved.repository == application.url)
     };
     content
         .approvals

@@ -60,7 +60,7 @@ pub(crate) enum Sought {
 impl Sought {
     /// Missing where any of these were not found.
     pub(crate) fn of<'r>(found: impl IntoIterator<Item = Option<&'r Resource>>) -> Self {
-        match found.into_iter().any(|one| one.is_none()) {
+        match found.into_iter().any(|resource| resource.is_none()) {
             true => Self::Missing,
             false => Self::Known,
         }

@@ -56,15 +56,15 @@ impl Freeze {
 
     async fn read(&self) -> Result<Option<String>, Error> {
         let path = format!("/api/v1/namespaces/{}", self.namespace);
-        let said = |value: Option<Value>, pointer: &str| {
+        let reason_at = |value: Option<Value>, pointer: &str| {
             let value = value?;
             let text = value.pointer(pointer)?.as_str()?.trim().to_owned();
             (!matches!(text.as_str(), "" | "false")).then_some(text)
         };
-        if let Some(reason) = said(self.api.find(&path).await?, ANNOTATION) {
+        if let Some(reason) = reason_at(self.api.find(&path).await?, ANNOTATION) {
             return Ok(Some(reason));
         }
         let path = format!("{path}/configmaps/{CONFIG_MAP}");
-        Ok(said(self.api.find(&path).await?, "/data/suspend"))
+        Ok(reason_at(self.api.find(&path).await?, "/data/suspend"))
     }
 }

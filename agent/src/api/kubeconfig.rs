@@ -27,13 +27,17 @@ fn anchor(config: &mut Kubeconfig, directory: &Path) {
             whole.clone_into(text);
         }
     };
-    for cluster in config.clusters.iter_mut().flat_map(|one| &mut one.cluster) {
+    for cluster in config
+        .clusters
+        .iter_mut()
+        .flat_map(|entry| &mut entry.cluster)
+    {
         anchor(&mut cluster.certificate_authority);
     }
     for user in config
         .auth_infos
         .iter_mut()
-        .flat_map(|one| &mut one.auth_info)
+        .flat_map(|entry| &mut entry.auth_info)
     {
         anchor(&mut user.client_certificate);
         anchor(&mut user.client_key);
@@ -97,7 +101,7 @@ users:
     fn what_is_wrong_is_said_without_a_word_of_ours() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("config");
-        for (text, said) in [
+        for (text, expected) in [
             ("clusters: {a: b}", "config:1:"),
             ("a: [", "config:1:"),
             ("- a", "this is a list"),
@@ -106,7 +110,7 @@ users:
         ] {
             std::fs::write(&file, text).unwrap();
             let error = format!("{:#}", read(&file).unwrap_err());
-            assert!(error.contains(said), "{said}: {error}");
+            assert!(error.contains(expected), "{expected}: {error}");
             assert!(
                 !error.contains("Kubeconfig") && !error.contains("struct"),
                 "{error}"

@@ -89,7 +89,7 @@ async fn cluster(args: &Check, facts: &mut CheckFacts) -> Fact<String> {
     let found = api.find(&format!("/api/v1/namespaces/{namespace}")).await;
     facts.has_namespace = Some(
         found
-            .map(|one| one.is_some())
+            .map(|object| object.is_some())
             .map_err(|error| plain(&error)),
     );
     let mut kinds = Vec::new();
@@ -248,7 +248,7 @@ fn files(path: &Path) -> Vec<KeyFile> {
             open.extend(visible.take(FILES).map(|entry| (entry.path(), depth + 1)));
         }
     }
-    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all.sort_by(|file, other| file.name.cmp(&other.name));
     all
 }
 
@@ -266,7 +266,7 @@ async fn repositories(args: &Check, policy: Option<&Policy>) -> Vec<RepositoryFa
         .map(|path| Ledger::new(path).load());
     if let Some(Ok(Some(accepted))) = ledger {
         let all = accepted.assignment.applications.values();
-        urls.extend(all.map(|one| one.url.clone()));
+        urls.extend(all.map(|application| application.url.clone()));
     }
     let branches: Vec<BranchName> = branches.into_iter().collect();
     let credentials = args.git_credentials.clone();

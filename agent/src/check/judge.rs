@@ -89,17 +89,17 @@ fn rights(facts: &CheckFacts) -> Group {
     }
     for purpose in purposes {
         let all = by_purpose.remove(purpose).unwrap_or_default();
-        let unknown = all.iter().find_map(|one| one.allowed.as_ref().err());
+        let unknown = all.iter().find_map(|asked| asked.allowed.as_ref().err());
         let missing: BTreeSet<String> = all
             .iter()
-            .filter(|one| one.allowed == Ok(false))
-            .map(|one| {
-                let what = match (one.right.group.as_str(), one.right.name.as_str()) {
-                    ("", "") => one.right.resource.clone(),
-                    ("", name) => format!("{} {name}", one.right.resource),
-                    (group, _) => format!("{}.{group}", one.right.resource),
+            .filter(|asked| asked.allowed == Ok(false))
+            .map(|asked| {
+                let what = match (asked.right.group.as_str(), asked.right.name.as_str()) {
+                    ("", "") => asked.right.resource.clone(),
+                    ("", name) => format!("{} {name}", asked.right.resource),
+                    (group, _) => format!("{}.{group}", asked.right.resource),
                 };
-                format!("{} {what}", one.right.verb)
+                format!("{} {what}", asked.right.verb)
             })
             .collect();
         if !missing.is_empty() {

@@ -81,9 +81,12 @@ fn good() -> CheckFacts {
 fn faults(findings: &Findings) -> Vec<String> {
     let mut all = Vec::new();
     for group in &findings.groups {
-        for one in &group.findings {
-            if one.outcome != Outcome::Well {
-                all.push(format!("{:?} {}: {}", one.outcome, group.name, one.text));
+        for finding in &group.findings {
+            if finding.outcome != Outcome::Well {
+                all.push(format!(
+                    "{:?} {}: {}",
+                    finding.outcome, group.name, finding.text
+                ));
             }
         }
     }
@@ -108,7 +111,7 @@ fn deny(facts: &mut CheckFacts, verb: &str, resource: &str) {
     let right = facts
         .rights
         .iter_mut()
-        .find(|one| one.right.verb == verb && one.right.resource == resource);
+        .find(|asked| asked.right.verb == verb && asked.right.resource == resource);
     right.unwrap().allowed = Ok(false);
 }
 
@@ -259,7 +262,7 @@ fn each_fault_is_found_with_its_exit_code() {
         let findings = judge(&facts);
         let found = faults(&findings);
         assert!(
-            found.iter().any(|one| one == expected),
+            found.iter().any(|fault| fault == expected),
             "{expected}\n{found:#?}"
         );
         assert_eq!(findings.exit_code(), *code, "{expected}");

@@ -38,14 +38,14 @@ pub struct Coming {
 impl Coming {
     /// Takes in what one application wants.
     pub fn add(&mut self, desired: &[Arc<Desired>]) {
-        for one in desired {
-            let object = &one.object;
+        for entry in desired {
+            let object = &entry.object;
             match (object.group.as_str(), object.kind.as_str()) {
                 ("", "Namespace") => {
                     self.namespaces.insert(object.name.clone());
                 }
                 ("apiextensions.k8s.io", "CustomResourceDefinition") => {
-                    let value = one.value();
+                    let value = entry.value();
                     let text = |pointer: &str| {
                         let found = value.pointer(pointer).and_then(Value::as_str);
                         found.unwrap_or_default().to_owned()

@@ -200,6 +200,6 @@ mod tests {
             plan(0, "refused"),
             plan(2, "refused"),
         ];
-        assert_eq!(all.map(|one| code(&one)), [0, 1, 2, 2]);
+        assert_eq!(all.map(|plan| code(&plan)), [0, 1, 2, 2]);
     }
 }

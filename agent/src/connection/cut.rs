@@ -41,9 +41,9 @@ mod tests {
                 "the hub does not take this agent's certificate (CertificateExpired)",
             ),
         ] {
-            let said = why(&Status::from_error(Box::new(std::io::Error::other(text))));
-            assert!(said.starts_with(begin), "{said}");
-            assert!(said.contains("its clock is behind"), "{said}");
+            let message = why(&Status::from_error(Box::new(std::io::Error::other(text))));
+            assert!(message.starts_with(begin), "{message}");
+            assert!(message.contains("its clock is behind"), "{message}");
         }
         let refused = Status::permission_denied("this hub has no record of cluster p1");
         assert_eq!(why(&refused), refused.message());

@@ -94,7 +94,7 @@ impl Connection {
             Err(why) => Err(why),
         };
         tokio::spawn(async move {
-            let said = match asked {
+            let message = match asked {
                 Ok(true) => {
                     let result = tokio::time::timeout(COMMIT_TIMEOUT, result).await;
                     let result = result.ok().and_then(Result::ok);
@@ -106,7 +106,7 @@ impl Connection {
                     ..answer(number, of, None)
                 },
             };
-            let _ = send(&outbound, Out::PlanResult(said)).await;
+            let _ = send(&outbound, Out::PlanResult(message)).await;
         });
     }
 }

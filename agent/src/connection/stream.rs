@@ -144,8 +144,8 @@ impl Connection {
     }
 
     /// Does what the hub says, or has it done beside the stream; an error after its last word.
-    fn hear(&mut self, said: Option<In>, stream: &mut Stream) -> Result<(), Lost> {
-        match said {
+    fn hear(&mut self, message: Option<In>, stream: &mut Stream) -> Result<(), Lost> {
+        match message {
             Some(In::Welcome(welcome)) => {
                 self.welcome(&welcome);
                 let seconds = u64::from(welcome.heartbeat_seconds.clamp(1, 300));

@@ -244,7 +244,7 @@ fn functions(context: &mut Context<'_, '_>, object: &Arc<Value>) {
     function!("sum", |object, path: Text, field: Text| {
         let list = at(&object, &path).and_then(Value::as_array);
         let all = list.into_iter().flatten();
-        all.filter_map(|one| number(one.get(field.as_str())))
+        all.filter_map(|item| number(item.get(field.as_str())))
             .fold(0_i64, i64::saturating_add)
     });
     // Whether a text of the form `ready/wanted` has all; true where there is none.

@@ -35,7 +35,12 @@ impl Whole {
 }
 
 /// What conditions say that is not plainly good; `place` is where they stand.
-pub(super) fn judge(object: &Value, list: &[Value], place: &str, said: &mut Vec<(Sense, String)>) {
+pub(super) fn judge(
+    object: &Value,
+    list: &[Value],
+    place: &str,
+    findings: &mut Vec<(Sense, String)>,
+) {
     let whole = Whole::of(list);
     for condition in list.iter().take(MAX_CONDITIONS) {
         let Some(kind) = kind(condition) else {
@@ -50,7 +55,7 @@ pub(super) fn judge(object: &Value, list: &[Value], place: &str, said: &mut Vec<
             sense
         };
         if sense != Sense::Good {
-            said.push((
+            findings.push((
                 sense,
                 format!(
                     "{place}{kind} is {}: {}",

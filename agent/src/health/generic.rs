@@ -81,8 +81,8 @@ pub(super) fn compute(object: &Value) -> ObjectHealth {
     if let Some(condition) = condition(object, "Reconciling").filter(|c| is_true(c)) {
         return ObjectHealth::in_progress(text(condition));
     }
-    let said = findings(object);
-    let worst = |health| said.iter().find(|(found, _)| *found == health);
+    let findings = findings(object);
+    let worst = |health| findings.iter().find(|(found, _)| *found == health);
     if let Some((_, why)) = worst(Sense::Bad) {
         return ObjectHealth::failed(why.as_str());
     }
@@ -103,29 +103,29 @@ pub(super) fn compute(object: &Value) -> ObjectHealth {
 
 /// Everything the status says that is not plainly good.
 fn findings(object: &Value) -> Vec<(Sense, String)> {
-    let mut said = Vec::new();
+    let mut findings = Vec::new();
     let list = object.pointer("/status/conditions");
     if let Some(list) = list.and_then(Value::as_array) {
-        conditions::judge(object, list, "", &mut said);
+        conditions::judge(object, list, "", &mut findings);
         if list.is_empty() {
             let text = "its controller keeps conditions and has written none yet";
-            said.push((Sense::Going, text.to_owned()));
+            findings.push((Sense::Going, text.to_owned()));
         }
     }
-    parts::judge(object, &mut said);
+    parts::judge(object, &mut findings);
     for path in STATES {
         if let Some(word) = object.pointer(path).and_then(Value::as_str) {
             let sense = of_state(word);
             if sense != Sense::Good {
                 let name = path.rsplit('/').next().unwrap_or_default();
-                said.push((sense, parts::one_line(object, name, word)));
+                findings.push((sense, parts::one_line(object, name, word)));
             }
         }
     }
     for path in FLAGS {
         if object.pointer(path) == Some(&Value::Bool(false)) {
             let name = path.rsplit('/').next().unwrap_or_default();
-            said.push((Sense::Going, format!("{name} is false")));
+            findings.push((Sense::Going, format!("{name} is false")));
         }
     }
     for (asked, parts) in COUNTS {
@@ -136,9 +136,9 @@ fn findings(object: &Value) -> Vec<(Sense, String)> {
             if let Some(have) = integer(object, &format!("/status/{name}"))
                 && have < goal
             {
-                said.push((Sense::Going, format!("{name} is {have} of {goal}")));
+                findings.push((Sense::Going, format!("{name} is {have} of {goal}")));
             }
         }
     }
-    said
+    findings
 }

@@ -82,14 +82,14 @@ fn is_past(key: &str) -> bool {
 }
 
 /// Notes everything that is not plainly good.
-pub(super) fn judge(object: &Value, said: &mut Vec<(Sense, String)>) {
+pub(super) fn judge(object: &Value, findings: &mut Vec<(Sense, String)>) {
     let Some(status) = object.get("status").and_then(Value::as_object) else {
         return;
     };
     let list = status.get("conditions").and_then(Value::as_array);
     let whole = list.map_or(Whole::NotKnown, |list| Whole::of(list));
     for (key, value) in status {
-        top(object, (key, value), whole, said);
+        top(object, (key, value), whole, findings);
     }
     if whole == Whole::Good || is_settled(status) {
         return;
@@ -97,7 +97,7 @@ pub(super) fn judge(object: &Value, said: &mut Vec<(Sense, String)>) {
     let mut left = MAX_PLACES;
     let parts = status.iter();
     for (key, value) in parts.filter(|(key, _)| *key != "conditions" && !is_past(key)) {
-        within(object, (key, value), 1, &mut left, said);
+        within(object, (key, value), 1, &mut left, findings);
     }
 }
 
@@ -106,7 +106,7 @@ fn top(
     object: &Value,
     (key, value): (&str, &Value),
     whole: Whole,
-    said: &mut Vec<(Sense, String)>,
+    findings: &mut Vec<(Sense, String)>,
 ) {
     let words = split(key);
     let is_past = has(&words, PAST);
@@ -126,17 +126,17 @@ fn top(
                 _ => Sense::Good,
             };
             if sense != Sense::Good {
-                said.push((sense, format!("{key} is {holds}")));
+                findings.push((sense, format!("{key} is {holds}")));
             }
         }
         Value::String(word) if ends(&words, STATES) && (!is_past || of_now) => {
             let sense = of_state(word);
             if sense != Sense::Good {
-                said.push((sense, one_line(object, key, word)));
+                findings.push((sense, one_line(object, key, word)));
             }
         }
         Value::Array(list) if key != "conditions" && ends(&words, &["conditions"]) => {
-            conditions::judge(object, list, &format!("{key}: "), said);
+            conditions::judge(object, list, &format!("{key}: "), findings);
         }
         _ => {}
     }
@@ -144,7 +144,7 @@ fn top(
     let is_past = is_past && key != "lastError";
     let is_error = has(&words, FAILING) && ends(&words, TELLING) && !is_past;
     if let Some(text) = Some(value).filter(|_| is_error).and_then(error) {
-        said.push((Sense::Bad, format!("{key}: {text}")));
+        findings.push((Sense::Bad, format!("{key}: {text}")));
     }
 }
 
@@ -152,7 +152,7 @@ fn top(
 fn error(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Array(list) => list.first().map(|one| match one.as_str() {
+        Value::Array(list) => list.first().map(|first| match first.as_str() {
             Some(text) => text.to_owned(),
             None => format!("{} of them", list.len()),
         }),
@@ -178,7 +178,7 @@ fn within(
     (place, value): (&str, &Value),
     depth: usize,
     left: &mut usize,
-    said: &mut Vec<(Sense, String)>,
+    findings: &mut Vec<(Sense, String)>,
 ) {
     if depth > MAX_DEPTH {
         return;
@@ -187,7 +187,7 @@ fn within(
         Value::Array(list) => {
             for (index, item) in list.iter().take(MAX_ITEMS).enumerate() {
                 let place = format!("{place}[{index}]");
-                within(object, (&place, item), depth + 1, left, said);
+                within(object, (&place, item), depth + 1, left, findings);
             }
         }
         Value::Object(map) => {
@@ -203,15 +203,15 @@ fn within(
                 let here = format!("{place}.{key}");
                 match value {
                     Value::Array(list) if ends(&words, &["conditions"]) => {
-                        conditions::judge(object, list, &format!("{place}: "), said);
+                        conditions::judge(object, list, &format!("{place}: "), findings);
                     }
                     Value::String(word) if ends(&words, STATES) => {
                         let sense = of_state(word);
                         if matches!(sense, Sense::Bad | Sense::Going) {
-                            said.push((sense, format!("{here} is {word}")));
+                            findings.push((sense, format!("{here} is {word}")));
                         }
                     }
-                    _ => within(object, (&here, value), depth + 1, left, said),
+                    _ => within(object, (&here, value), depth + 1, left, findings),
                 }
             }
         }

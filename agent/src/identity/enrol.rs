@@ -227,10 +227,11 @@ mod tests {
 
     #[test]
     fn a_certificate_that_the_hub_finds_good_is_not_withheld() {
-        let said = |text: &str| no_certificate(&tonic::Status::failed_precondition(text), withheld);
-        let good = said("the certificate of d1 is good: use it");
+        let refusal =
+            |text: &str| no_certificate(&tonic::Status::failed_precondition(text), withheld);
+        let good = refusal("the certificate of d1 is good: use it");
         assert!(matches!(good, Error::StillGood(_)), "{good}");
-        let locked = said("d1 is locked");
+        let locked = refusal("d1 is locked");
         assert!(matches!(locked, Error::Withheld(_)), "{locked}");
     }
 

@@ -354,10 +354,10 @@ fn applies(world: &World) -> Vec<String> {
 
 /// Makes an object live, as it should be.
 fn settle(world: &mut World, index: usize, health: Health) {
-    let mut one = live("x");
-    one.health = health;
+    let mut live = live("x");
+    live.health = health;
     let object = world.desired[index].object.clone();
-    world.observed.live.insert(object, one);
+    world.observed.live.insert(object, live);
 }
 
 #[test]

@@ -289,8 +289,8 @@ mod tests {
         let statements = Policy::default().explain();
         let open: Vec<&str> = statements
             .iter()
-            .filter(|one| one.open)
-            .map(|one| one.key)
+            .filter(|statement| statement.open)
+            .map(|statement| statement.key)
             .collect();
         assert_eq!(
             open,
@@ -305,13 +305,19 @@ mod tests {
                 "serviceAccounts"
             ]
         );
-        assert!(!statements.iter().any(|one| one.key == "gateJobs"));
+        assert!(
+            !statements
+                .iter()
+                .any(|statement| statement.key == "gateJobs")
+        );
         for expected in [
             "each time, and where it cannot be found out, is told by an Event (WentBack).",
             "An application that is removed loses all its objects, so that only their number counts: up to 10 \
              are deleted, more wait until somebody confirms it inside the cluster.",
         ] {
-            let is_said = statements.iter().any(|one| one.says.contains(expected));
+            let is_said = statements
+                .iter()
+                .any(|statement| statement.says.contains(expected));
             assert!(is_said, "{expected}: {statements:#?}");
         }
         let key =
@@ -324,7 +330,11 @@ mod tests {
         );
         let policy: Policy = flotilla_yaml::config::from_str("p", &text).unwrap();
         policy.check().unwrap();
-        let says: Vec<String> = policy.explain().into_iter().map(|one| one.says).collect();
+        let says: Vec<String> = policy
+            .explain()
+            .into_iter()
+            .map(|statement| statement.says)
+            .collect();
         for expected in [
             "Only this branch of them: prod.",
             "A commit of branch prod runs only when ada signed it and every first parent since the last \
@@ -338,17 +348,20 @@ mod tests {
              change, and admission webhooks hear of its dry run: main, feature/*.",
         ] {
             assert!(
-                says.iter().any(|one| one == expected),
+                says.iter().any(|statement| statement == expected),
                 "{expected}: {says:#?}"
             );
         }
         let open: Vec<String> = policy
             .explain()
             .into_iter()
-            .filter(|one| one.open)
-            .map(|one| one.says)
+            .filter(|statement| statement.open)
+            .map(|statement| statement.says)
             .collect();
         assert!(open.contains(&"Commits of branch dev need no signature.".to_owned()));
-        assert!(!open.iter().any(|one| one.contains("prod")), "{open:#?}");
+        assert!(
+            !open.iter().any(|statement| statement.contains("prod")),
+            "{open:#?}"
+        );
     }
 }

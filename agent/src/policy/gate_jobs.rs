@@ -30,9 +30,9 @@ impl Policy {
         }
         let mut assigned = accepted
             .into_iter()
-            .flat_map(|one| one.applications.values());
+            .flat_map(|assignment| assignment.applications.values());
         let is_known = self.repositories.contains(&application.url)
-            || assigned.any(|one| one.url == application.url);
+            || assigned.any(|other| other.url == application.url);
         if !is_known {
             let message = format!(
                 "{} is neither in the agent's policy (repositories) nor that of an application that runs \

@@ -51,7 +51,7 @@ fn is_label(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> Result<(), PolicyError> {
+    fn check(text: &str) -> Result<(), PolicyError> {
         let policy = flotilla_yaml::config::mapping::<Policy>("p", text, &[]);
         policy.unwrap().value.check()
     }
@@ -71,12 +71,12 @@ mod tests {
             ("gateJobs: {paths: ['**']}", "gateJobs.paths"),
             ("requestsPerSecond: 0", "requestsPerSecond"),
         ] {
-            let error = said(text).unwrap_err().to_string();
+            let error = check(text).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{key}: ")), "{text}: {error}");
         }
         let good = "kinds: [ConfigMap, Deployment.apps, My-Kind.example.org, TLSRoute.gateway.networking.k8s.io]\n\
                     protectedKinds: []\nnamespaces: [a, kube-system, 1a]\npaths: [apps, '']\n";
-        assert_eq!(said(good), Ok(()));
+        assert_eq!(check(good), Ok(()));
         assert_eq!(Policy::default().check(), Ok(()));
     }
 }

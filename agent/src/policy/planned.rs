@@ -80,7 +80,11 @@ impl Policy {
             return Some(refusal);
         }
         let assigned = &application.revision.branch;
-        let is_named = self.plan.branches.iter().any(|one| one.fits(branch));
+        let is_named = self
+            .plan
+            .branches
+            .iter()
+            .any(|pattern| pattern.fits(branch));
         if branch == assigned || is_named {
             return None;
         }

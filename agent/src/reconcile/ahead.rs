@@ -246,9 +246,9 @@ mod tests {
     use crate::policy::samples::application;
 
     fn sample(repository: &str) -> Box<ApplicationAssignment> {
-        let mut one = application(&format!("https://h/{repository}"), "prod", "apps");
-        one.revision.repository = repository.parse().unwrap();
-        Box::new(one)
+        let mut application = application(&format!("https://h/{repository}"), "prod", "apps");
+        application.revision.repository = repository.parse().unwrap();
+        Box::new(application)
     }
 
     fn assigned() -> DecodedAssignment {

@@ -131,7 +131,7 @@ impl GateJobs {
                     }
                     () = stop.cancelled() => return,
                 }
-            } else if known.values().any(|one| !one.verdict.state.is_over()) {
+            } else if known.values().any(|entry| !entry.verdict.state.is_over()) {
                 wait = LOOK;
             }
             shared.registry.gate_jobs(reports(&jobs, &known));
@@ -153,23 +153,23 @@ async fn forget(shared: &Shared, known: &mut BTreeMap<Digest, Known>, jobs: &[Ga
         .filter(|id| !kept.contains(id))
         .collect();
     for id in gone {
-        let Some(one) = known.remove(&id) else {
+        let Some(entry) = known.remove(&id) else {
             continue;
         };
-        let Some(desired) = one
+        let Some(desired) = entry
             .desired
             .as_deref()
-            .filter(|_| !one.verdict.state.is_over())
+            .filter(|_| !entry.verdict.state.is_over())
         else {
             continue;
         };
         let stopped = shared
             .cluster
-            .stop_gate_job(&one.request(shared, desired))
+            .stop_gate_job(&entry.request(shared, desired))
             .await;
         if let Err(error) = stopped {
             // Its own deadline ends it.
-            tracing::warn!(gate = %one.job.gate, %error, "cannot delete a gate's Job that nobody asks for");
+            tracing::warn!(gate = %entry.job.gate, %error, "cannot delete a gate's Job that nobody asks for");
         }
     }
 }
@@ -180,15 +180,15 @@ fn next<'k>(
     known: &'k mut BTreeMap<Digest, Known>,
     now: Instant,
 ) -> Option<&'k mut Known> {
-    let state = |id: &Digest| known.get(id).map(|one| one.verdict.state);
+    let state = |id: &Digest| known.get(id).map(|entry| entry.verdict.state);
     let ids: Vec<Digest> = jobs.iter().map(GateJob::id).collect();
     let runs = ids
         .iter()
         .find(|id| state(id) == Some(GateJobState::Running));
     let is_due = |id: &&Digest| {
-        known.get(*id).is_some_and(|one| {
-            let waits = one.retry.as_ref().is_some_and(|(until, _)| *until > now);
-            !one.verdict.state.is_over() && !waits
+        known.get(*id).is_some_and(|entry| {
+            let waits = entry.retry.as_ref().is_some_and(|(until, _)| *until > now);
+            !entry.verdict.state.is_over() && !waits
         })
     };
     let id = *runs.or_else(|| ids.iter().find(is_due))?;
@@ -198,7 +198,7 @@ fn next<'k>(
 fn reports(jobs: &[GateJob], known: &BTreeMap<Digest, Known>) -> Vec<GateJobReport> {
     let runs = known
         .values()
-        .find(|one| one.verdict.state == GateJobState::Running);
+        .find(|entry| entry.verdict.state == GateJobState::Running);
     let reports = jobs.iter().filter_map(|job| {
         let id = job.id();
         let mut verdict = known.get(&id)?.verdict.clone();
@@ -368,7 +368,7 @@ mod tests {
         let mut all = known(&jobs);
         let now = Instant::now();
         let whose = |all: &mut BTreeMap<Digest, Known>| {
-            next(&jobs, all, now).map(|one| one.job.gate.to_string())
+            next(&jobs, all, now).map(|entry| entry.job.gate.to_string())
         };
         assert_eq!(whose(&mut all).as_deref(), Some("a"));
         // What is refused holds up nobody.
@@ -381,7 +381,7 @@ mod tests {
         all.get_mut(&jobs[0].id()).unwrap().retry = None;
         assert_eq!(whose(&mut all).as_deref(), Some("b"), "it runs");
         let told = reports(&jobs, &all);
-        let states: Vec<GateJobState> = told.iter().map(|one| one.state).collect();
+        let states: Vec<GateJobState> = told.iter().map(|report| report.state).collect();
         assert_eq!(
             states,
             [

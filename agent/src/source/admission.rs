@@ -348,20 +348,20 @@ impl Admission {
         seen: Timestamp,
     ) -> Result<(), Refusal> {
         let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
-        let check = |one: &Commit| {
-            let raw = remote.raw_commit(one).map_err(git)?;
+        let check = |checked: &Commit| {
+            let raw = remote.raw_commit(checked).map_err(git)?;
             match self.keyring.commit(&raw, &rule.keys, seen) {
                 Ok(key) => {
-                    tracing::debug!(commit = %one, key, "signature verified");
+                    tracing::debug!(commit = %checked, key, "signature verified");
                     Ok(())
                 }
                 Err(fault) => {
-                    let on_the_way = if one == commit {
+                    let on_the_way = if checked == commit {
                         String::new()
                     } else {
                         format!(", which {} builds on", commit.short())
                     };
-                    let message = format!("commit {one}{on_the_way}: {fault}");
+                    let message = format!("commit {checked}{on_the_way}: {fault}");
                     Err(Refusal::new(fault.reason(), message))
                 }
             }
@@ -432,12 +432,12 @@ fn step(
     if before.iter().all(|accepted| is_at(accepted, desired)) {
         return Step::Same;
     }
-    let is_left = |one: &&&Accepted| {
-        let is_here = one.url == desired.application.url;
-        !is_here || !remote.is_ancestor(&one.commit, commit)
+    let is_left = |accepted: &&&Accepted| {
+        let is_here = accepted.url == desired.application.url;
+        !is_here || !remote.is_ancestor(&accepted.commit, commit)
     };
     match before.iter().find(is_left) {
         None => Step::Forward,
-        Some(one) => Step::Back(one.commit.clone()),
+        Some(accepted) => Step::Back(accepted.commit.clone()),
     }
 }

@@ -154,7 +154,7 @@ impl Record {
         }
         self.applications.insert(name.clone(), accepted);
         while self.applications.len() > MAX_APPLICATIONS {
-            let others = self.applications.iter().filter(|(one, _)| *one != name);
+            let others = self.applications.iter().filter(|(other, _)| *other != name);
             let oldest = others.min_by_key(|(_, accepted)| accepted.seen);
             let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
                 break;
@@ -325,23 +325,25 @@ mod tests {
 
     #[test]
     fn what_was_accepted_comes_back_whole_and_without_what_was_used_up() {
-        let mut one = desired("web", 10);
-        one.application.rollout = "r1".to_owned();
-        let mut known = record(&[&one]);
-        assert!(!known.keeps(&one));
-        known.keep(&one);
-        assert!(known.keeps(&one));
+        let mut desired = desired("web", 10);
+        desired.application.rollout = "r1".to_owned();
+        let mut known = record(&[&desired]);
+        assert!(!known.keeps(&desired));
+        known.keep(&desired);
+        assert!(known.keeps(&desired));
         let known: Record = serde_json::from_slice(&known.encode()).unwrap();
-        let before = known.kept[&one.name].before(&one.name);
-        one.application.rollout = String::new();
-        assert_eq!(before.desired, Some(Box::new(one.clone())));
+        let before = known.kept[&desired.name].before(&desired.name);
+        desired.application.rollout = String::new();
+        assert_eq!(before.desired, Some(Box::new(desired.clone())));
         assert_eq!(before.ran, None);
         for change in [
-            |one: &mut DesiredApplication| one.application.path = "apps/other".parse().unwrap(),
-            |one: &mut DesiredApplication| one.application.substitute = true,
-            |one: &mut DesiredApplication| one.facts = None,
+            |desired: &mut DesiredApplication| {
+                desired.application.path = "apps/other".parse().unwrap();
+            },
+            |desired: &mut DesiredApplication| desired.application.substitute = true,
+            |desired: &mut DesiredApplication| desired.facts = None,
         ] {
-            let mut other = one.clone();
+            let mut other = desired.clone();
             change(&mut other);
             assert!(!known.keeps(&other), "{other:?}");
         }
@@ -349,14 +351,17 @@ mod tests {
 
     #[test]
     fn what_ran_is_known_after_something_else_was_accepted() {
-        let mut one = desired("web", 10);
-        let mut known = record(&[&one]);
-        known.keep(&one);
-        let ran = one.application.revision.clone();
-        known.kept.get_mut(&one.name).unwrap().ran = Some(ran.clone());
-        one.application.path = "apps/other".parse().unwrap();
-        known.keep(&one);
-        assert_eq!(known.kept[&one.name].before(&one.name).ran, Some(ran));
+        let mut desired = desired("web", 10);
+        let mut known = record(&[&desired]);
+        known.keep(&desired);
+        let ran = desired.application.revision.clone();
+        known.kept.get_mut(&desired.name).unwrap().ran = Some(ran.clone());
+        desired.application.path = "apps/other".parse().unwrap();
+        known.keep(&desired);
+        assert_eq!(
+            known.kept[&desired.name].before(&desired.name).ran,
+            Some(ran)
+        );
     }
 
     #[test]
@@ -371,11 +376,15 @@ mod tests {
         assert_eq!(known.kept[&large.name].before(&large.name).desired, None);
         assert!(known.keeps(&large), "and is not written at each render");
         known.keep(&small);
-        for one in &many {
-            known.keep(one);
+        for desired in &many {
+            known.keep(desired);
         }
-        let is_there =
-            |one: &&DesiredApplication| known.kept[&one.name].before(&one.name).desired.is_some();
+        let is_there = |desired: &&DesiredApplication| {
+            known.kept[&desired.name]
+                .before(&desired.name)
+                .desired
+                .is_some()
+        };
         assert_eq!(many.iter().filter(is_there).count(), 6);
         assert!(is_there(&&small));
         // Who was forgotten has nothing.

@@ -73,13 +73,13 @@ pub(super) fn key(
 ) -> Digest {
     let application = &desired.application;
     let default = ChartOptions::default();
-    let said = application.helm.as_deref().unwrap_or(&default);
-    let crds = match said.crds {
+    let options = application.helm.as_deref().unwrap_or(&default);
+    let crds = match options.crds {
         Crds::Apply => "apply",
         Crds::Create => "create",
         Crds::Skip => "skip",
     };
-    let generated = match said.generated {
+    let generated = match options.generated {
         Generated::Refuse => "refuse",
         Generated::Derived => "derived",
     };
@@ -89,13 +89,13 @@ pub(super) fn key(
         application.path.as_str(),
         release_name(desired),
         namespace(desired),
-        &said.values,
+        &options.values,
         crds,
         generated,
-        word(said.strict),
-        word(said.skip_schema),
+        word(options.strict),
+        word(options.skip_schema),
     ];
-    parts.extend(said.values_files.iter().map(|file| file.path.as_str()));
+    parts.extend(options.values_files.iter().map(|file| file.path.as_str()));
     parts.push("files");
     for file in files {
         let id = ids.get(file).map(String::as_str).unwrap_or_default();
@@ -122,8 +122,8 @@ pub(super) fn source_digest(standing: &Standing, answers: &Answers) -> Digest {
 
 /// The release's name: the application's own word, or the application.
 pub(crate) fn release_name(desired: &DesiredApplication) -> &str {
-    let said = desired.application.helm.as_deref();
-    match said.map_or("", |said| said.release_name.as_str()) {
+    let options = desired.application.helm.as_deref();
+    match options.map_or("", |options| options.release_name.as_str()) {
         "" => desired.name.as_str(),
         name => name,
     }
@@ -140,10 +140,10 @@ pub(crate) fn namespace(desired: &DesiredApplication) -> &str {
 /// What the application says of its chart; the cluster's part is filled in by [`on`].
 pub(super) fn declared(desired: &DesiredApplication, sealed: &BTreeSet<String>) -> Release {
     let default = ChartOptions::default();
-    let said = desired.application.helm.as_deref().unwrap_or(&default);
+    let options = desired.application.helm.as_deref().unwrap_or(&default);
     Release {
         sealed: sealed.clone(),
-        ..Release::declared(release_name(desired), namespace(desired), said)
+        ..Release::declared(release_name(desired), namespace(desired), options)
     }
 }
 
@@ -164,8 +164,8 @@ pub(super) fn on(
     release.capabilities = noting;
     release.revision = i64::try_from(standing.revision).unwrap_or(i64::MAX);
     release.is_upgrade = standing.is_upgrade;
-    let said = desired.application.helm.as_deref();
-    if said.is_some_and(|said| said.generated == Generated::Derived) {
+    let options = desired.application.helm.as_deref();
+    if options.is_some_and(|options| options.generated == Generated::Derived) {
         let seed = ground.seed.clone();
         let why =
             "the agent's own secret, which generated values are derived from, is not there yet";

@@ -152,28 +152,28 @@ async fn g01_going_back_is_told_where_it_is_allowed_whatever_the_cache_has() {
         panic!("{commits:?}");
     };
     // As a pin does; the branch stays where it is.
-    let said = told(&agent, one).await;
+    let notes = told(&agent, one).await;
     assert!(
-        said.starts_with("WentBack: went back in history: "),
-        "{said}"
+        notes.starts_with("WentBack: went back in history: "),
+        "{notes}"
     );
-    assert!(said.contains(four.as_str()), "{said}");
+    assert!(notes.contains(four.as_str()), "{notes}");
     assert_eq!(told(&agent, one).await, "");
     assert_eq!(told(&agent, four).await, "");
     // By a forced push.
     world.git(&["reset", "-q", "--hard", two.as_str()]);
-    let said = told(&agent, two).await;
+    let notes = told(&agent, two).await;
     assert!(
-        said.starts_with("WentBack: went back in history: "),
-        "{said}"
+        notes.starts_with("WentBack: went back in history: "),
+        "{notes}"
     );
     let rewritten = world.commit("rewritten", None);
     assert_eq!(told(&agent, &rewritten).await, "");
     world.git(&["reset", "-q", "--hard", one.as_str()]);
     let amended = world.commit("amended", None);
-    let said = told(&agent, &amended).await;
-    assert!(said.contains("does not descend from"), "{said}");
-    assert!(said.contains(rewritten.as_str()), "{said}");
+    let notes = told(&agent, &amended).await;
+    assert!(notes.contains("does not descend from"), "{notes}");
+    assert!(notes.contains(rewritten.as_str()), "{notes}");
 }
 
 #[tokio::test]
@@ -189,10 +189,10 @@ async fn g01_what_cannot_be_found_out_is_told_and_holds_nothing_up() {
     }
     world.git(&["branch", "-q", "-f", "prod"]);
     let new = world.head();
-    let said = told(&agent, &new).await;
+    let notes = told(&agent, &new).await;
     assert!(
-        said.starts_with("WentBack: it could not be found out"),
-        "{said}"
+        notes.starts_with("WentBack: it could not be found out"),
+        "{notes}"
     );
     assert_eq!(told(&agent, &new).await, "");
 }

@@ -104,12 +104,12 @@ impl Token {
         }
     }
 
-    /// A signature by the token, in which `said` is what it says of flags and counter.
-    fn touch(&self, asked_for: &str, made: (u8, u32), said: (u8, u32)) -> String {
+    /// A signature by the token, in which `stated` is what it says of flags and counter.
+    fn touch(&self, asked_for: &str, made: (u8, u32), stated: (u8, u32)) -> String {
         let mut inner = string(self.kind().as_bytes());
         inner.extend(self.sign(asked_for, made.0, made.1, &signed()));
-        inner.push(said.0);
-        inner.extend(said.1.to_be_bytes());
+        inner.push(stated.0);
+        inner.extend(stated.1.to_be_bytes());
         armoured(&self.public(Some(APPLICATION)), &inner)
     }
 }
@@ -200,12 +200,12 @@ fn g14_what_a_token_signed_counts_as_ssh_keygen_says() {
             assert!(ssh_keygen(&key, &good), "{kind} {made:?}");
         }
         let made = (TOUCHED, 9);
-        for (asked_for, said, what) in [
+        for (asked_for, stated, what) in [
             ("ssh:", made, "for another application"),
             (APPLICATION, (TOUCHED, 10), "with another counter"),
             (APPLICATION, (TOUCHED | PIN_GIVEN, 9), "with other flags"),
         ] {
-            let bad = token.touch(asked_for, made, said);
+            let bad = token.touch(asked_for, made, stated);
             assert!(
                 matches!(judge(&key, &bad), Err(Fault::Mismatch { .. })),
                 "{kind} {what}"

@@ -54,7 +54,7 @@ fn helpers_come_with_their_hooks_and_go_with_them() {
     let pruned = |world: &World| -> Vec<String> {
         let names = world.pruned().into_iter();
         names
-            .filter_map(|one| Some(one.split_once(' ')?.0.to_owned()))
+            .filter_map(|step| Some(step.split_once(' ')?.0.to_owned()))
             .collect()
     };
     assert_eq!(pruned(&world), ["account", "migrate"]);

@@ -40,18 +40,18 @@ fn p21_no_plan_deletes_without_proof() {
                 world.inventory.insert(entry(kind, &name, uid));
             }
             if rng.random_bool(0.7) {
-                let mut one = live(["1", "2"].choose(&mut rng).unwrap());
+                let mut live = live(["1", "2"].choose(&mut rng).unwrap());
                 if rng.random_bool(0.5) {
-                    one.fit = Fit::Unknown;
+                    live.fit = Fit::Unknown;
                 }
-                one.terminating = rng.random_bool(0.1);
-                one.application = (*["app", "other", ""].choose(&mut rng).unwrap()).to_owned();
-                one.health = *[Health::Current, Health::Failed].choose(&mut rng).unwrap();
-                one.prune = (*["", "", "disabled", "confirm", "confirmed"]
+                live.terminating = rng.random_bool(0.1);
+                live.application = (*["app", "other", ""].choose(&mut rng).unwrap()).to_owned();
+                live.health = *[Health::Current, Health::Failed].choose(&mut rng).unwrap();
+                live.prune = (*["", "", "disabled", "confirm", "confirmed"]
                     .choose(&mut rng)
                     .unwrap())
                 .to_owned();
-                world.observed.live.insert(id.clone(), one);
+                world.observed.live.insert(id.clone(), live);
             }
             if rng.random_bool(0.1) {
                 world.claims.owners.insert(id, vec!["other".into()]);
@@ -74,17 +74,17 @@ fn p21_no_plan_deletes_without_proof() {
                 "{at}"
             );
             let entry = world.inventory.get(id).expect(&at);
-            let one = &world.observed.live[id];
-            assert_eq!(*uid, one.uid, "{at}");
+            let live = &world.observed.live[id];
+            assert_eq!(*uid, live.uid, "{at}");
             assert!(
-                entry.uid == one.uid || (entry.uid.is_empty() && one.application == "app"),
+                entry.uid == live.uid || (entry.uid.is_empty() && live.application == "app"),
                 "{at}"
             );
-            assert!(one.application != "other" && !one.terminating, "{at}");
+            assert!(live.application != "other" && !live.terminating, "{at}");
             assert!(!world.desired.iter().any(|d| d.object == *id), "{at}");
             assert!(!world.claims.owners.contains_key(id), "{at}");
             assert!(
-                one.prune == "confirmed" || !world.policy.is_protected(id),
+                live.prune == "confirmed" || !world.policy.is_protected(id),
                 "{at}"
             );
         }

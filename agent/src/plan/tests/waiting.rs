@@ -290,7 +290,7 @@ fn drift_names_who_and_where_and_never_what() {
 #[test]
 fn what_is_applied_is_what_the_commit_says() {
     let value = json!({"metadata": {"name": "a"}, "data": {"x": "1"}});
-    let one = Desired::new(object("ConfigMap", "a"), "v1".to_owned(), &value);
-    assert_eq!(one.value(), value);
-    assert_eq!(one.short_digest().len(), 16);
+    let desired = Desired::new(object("ConfigMap", "a"), "v1".to_owned(), &value);
+    assert_eq!(desired.value(), value);
+    assert_eq!(desired.short_digest().len(), 16);
 }

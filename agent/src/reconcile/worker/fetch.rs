@@ -27,10 +27,10 @@ pub(in crate::reconcile) async fn ground(
     if !application.renderer.may_be(Renderer::Helm) {
         return Ground::default();
     }
-    let said = application.helm.as_deref();
-    let derives = said.is_some_and(|said| said.generated == Generated::Derived);
+    let options = application.helm.as_deref();
+    let derives = options.is_some_and(|options| options.generated == Generated::Derived);
     // Nobody's Secrets are listed for what may be no chart at all.
-    let is_chart = application.renderer == Renderer::Helm || said.is_some();
+    let is_chart = application.renderer == Renderer::Helm || options.is_some();
     let release = is_chart.then(|| (source::release_name(desired), source::namespace(desired)));
     let ran_before = match shared.source.has_release(&desired.name) {
         true => RanBefore::Recorded,

@@ -98,7 +98,7 @@ impl Worker {
             .set
             .rendered
             .as_ref()
-            .map(|one| one.warnings.as_slice());
+            .map(|rendered| rendered.warnings.as_slice());
         if let (None, Some([first, more @ ..])) = (outcome.reason, warnings) {
             outcome.reason = Some(first.reason);
             outcome.message = match more.len() {

@@ -117,9 +117,9 @@ impl Admission {
         let mut why = String::new();
         for approval in &desired.approvals {
             match self.approved(record, desired, approval, from, now) {
-                Ok((said, key)) => {
+                Ok((content, key)) => {
                     let note = format!("{what}; {key} approved it");
-                    return Ok((Some(said), Some(note)));
+                    return Ok((Some(content), Some(note)));
                 }
                 Err(refused) => why = refused.to_string(),
             }
@@ -152,25 +152,25 @@ impl Admission {
                 now,
             )?
             .to_owned();
-        let said = RollbackApproval::parse(&approval.content)?;
+        let content = RollbackApproval::parse(&approval.content)?;
         let application = &desired.application;
-        if said.repository != application.url {
-            return Err(NotApproved::OfRepository(said.repository));
+        if content.repository != application.url {
+            return Err(NotApproved::OfRepository(content.repository));
         }
-        if said.to != application.revision.commit {
-            return Err(NotApproved::ToCommit(said.to));
+        if content.to != application.revision.commit {
+            return Err(NotApproved::ToCommit(content.to));
         }
-        match said.from.get(&desired.cluster) {
+        match content.from.get(&desired.cluster) {
             None => return Err(NotApproved::Unnamed(desired.cluster.clone())),
             Some(named) if named != from => return Err(NotApproved::FromCommit(named.clone())),
             Some(_) => {}
         }
-        if said.expires_at <= now {
-            return Err(NotApproved::Expired(said.expires_at));
+        if content.expires_at <= now {
+            return Err(NotApproved::Expired(content.expires_at));
         }
-        if record.used.contains_key(&said.nonce) {
+        if record.used.contains_key(&content.nonce) {
             return Err(NotApproved::Used);
         }
-        Ok((said, key))
+        Ok((content, key))
     }
 }

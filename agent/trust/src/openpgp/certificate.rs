@@ -72,7 +72,7 @@ impl From<bool> for Purpose {
 #[derive(Debug, Clone, Copy)]
 struct Terms {
     /// Seconds since 1970; 0: no signature was seen.
-    said: u32,
+    signed_at: u32,
     purpose: Purpose,
     /// Seconds since 1970.
     until: Option<i64>,
@@ -101,8 +101,8 @@ pub(crate) fn keyring(file: &[u8]) -> Result<Vec<Certificate>, NotTaken> {
     let mut refused = NotTaken::from("it holds no certificate");
     for block in &blocks {
         let packets = packets(block)?;
-        for one in packets.chunk_by(|_, next| next.tag != PUBLIC_KEY) {
-            match Certificate::of(one) {
+        for chunk in packets.chunk_by(|_, next| next.tag != PUBLIC_KEY) {
+            match Certificate::of(chunk) {
                 Ok(certificate) => certificates.push(certificate),
                 Err(why) => refused = why,
             }
@@ -318,7 +318,7 @@ impl Key {
 impl Terms {
     /// Of a primary key before any signature is seen.
     const MAY_SIGN: Self = Self {
-        said: 0,
+        signed_at: 0,
         purpose: Purpose::Signing,
         until: None,
     };
@@ -331,10 +331,10 @@ impl Terms {
 
     /// The newest signature counts, with all that it says and leaves out.
     fn learn(&mut self, created: u32, signature: &PgpSignature, purpose: Purpose) {
-        if signature.created >= self.said {
+        if signature.created >= self.signed_at {
             let key = ends(created, signature.key_expires_after);
             *self = Self {
-                said: signature.created,
+                signed_at: signature.created,
                 purpose,
                 until: [key, signature.until()].into_iter().flatten().min(),
             };

@@ -132,7 +132,7 @@ fn g14_clear_signed_texts_of_gpg_with_its_keyrings() {
     };
     let all = export(&[], &["ed@", "rsa@"]);
     let armoured = export(&["--armor"], &["ed@", "rsa@"]);
-    let one = export(&[], &["other@"]);
+    let stranger = export(&[], &["other@"]);
     let now = Timestamp::now();
     for name in ["ed", "rsa"] {
         let signed = run(
@@ -159,7 +159,7 @@ fn g14_clear_signed_texts_of_gpg_with_its_keyrings() {
         );
         assert_eq!(armoured.clear_signed(&signed, now).unwrap().1, key);
         assert!(matches!(
-            one.clear_signed(&signed, now),
+            stranger.clear_signed(&signed, now),
             Err(Fault::Unknown { .. })
         ));
         let changed = String::from_utf8(signed)

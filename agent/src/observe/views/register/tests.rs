@@ -55,36 +55,36 @@ impl Thing {
 #[test]
 fn what_one_tenure_compared_is_no_other_ones() {
     let mut register = Register::new("flotilla".to_owned(), Arc::default(), Arc::default());
-    let one = |content| BTreeMap::from([(object(0), Some(baseline(0, content)))]);
+    let desired = |content| BTreeMap::from([(object(0), Some(baseline(0, content)))]);
     let thing = Thing {
         uid: 1,
         version: 5,
         content: 1,
     };
     let (old, _) = register.enter();
-    register.follow(old, one(1), [key()].into());
+    register.follow(old, desired(1), [key()].into());
     let applied = Some(baseline(0, 1).key);
     let asked = register.moment();
     register.learn(old, &object(0), &thing.live(0), asked, applied);
     // The application has another name by now, and then another content; the old worker comes late.
     let (new, _) = register.enter();
-    register.follow(new, one(1), [key()].into());
-    register.follow(old, one(1), [key()].into());
+    register.follow(new, desired(1), [key()].into());
+    register.follow(old, desired(1), [key()].into());
     register.put(&object(0), &thing.live(0), Read::Event);
-    register.follow(new, one(2), [key()].into());
+    register.follow(new, desired(2), [key()].into());
     assert_ne!(
         register.snapshot(new).unwrap().facts[&object(0)].fit,
         Fit::Equal
     );
     register.leave(old);
-    assert!(!register.follow(old, one(1), [key()].into()));
+    assert!(!register.follow(old, desired(1), [key()].into()));
     assert!(register.snapshot(old).is_none());
 }
 
 #[test]
 fn p03_an_apply_proves_nothing_about_what_is_desired_by_the_time_it_is_answered() {
     let mut register = Register::new("flotilla".to_owned(), Arc::default(), Arc::default());
-    let one = |content| BTreeMap::from([(object(0), Some(baseline(0, content)))]);
+    let desired = |content| BTreeMap::from([(object(0), Some(baseline(0, content)))]);
     // As the server keeps it, the applied object looks different from what was applied.
     let thing = Thing {
         uid: 1,
@@ -92,10 +92,10 @@ fn p03_an_apply_proves_nothing_about_what_is_desired_by_the_time_it_is_answered(
         content: 7,
     };
     let (tenure, changed) = register.enter();
-    register.follow(tenure, one(1), [key()].into());
+    register.follow(tenure, desired(1), [key()].into());
     let applied = Some(baseline(0, 1).key);
     let asked = register.moment();
-    register.follow(tenure, one(2), [key()].into());
+    register.follow(tenure, desired(2), [key()].into());
     register.learn(tenure, &object(0), &thing.live(0), asked, applied);
     let fit = |register: &Register| {
         register.snapshot(tenure).unwrap().facts[&object(0)]
@@ -108,7 +108,7 @@ fn p03_an_apply_proves_nothing_about_what_is_desired_by_the_time_it_is_answered(
         "its next pass has to see it"
     );
     // The same answer to what is desired is as near as it gets.
-    register.follow(tenure, one(1), [key()].into());
+    register.follow(tenure, desired(1), [key()].into());
     register.learn(tenure, &object(0), &thing.live(0), asked, applied);
     assert_eq!(fit(&register), Fit::Equal);
 }
@@ -116,11 +116,11 @@ fn p03_an_apply_proves_nothing_about_what_is_desired_by_the_time_it_is_answered(
 #[test]
 fn a_look_that_was_cancelled_leaves_an_object_unseen_and_not_gone() {
     let mut register = Register::new("flotilla".to_owned(), Arc::default(), Arc::default());
-    let one = || BTreeMap::from([(object(0), None)]);
+    let desired = || BTreeMap::from([(object(0), None)]);
     let (tenure, _) = register.enter();
-    register.follow(tenure, one(), [key()].into());
+    register.follow(tenure, desired(), [key()].into());
     // Its answer never comes; the next pass follows the same.
-    register.follow(tenure, one(), [key()].into());
+    register.follow(tenure, desired(), [key()].into());
     let unseen = |register: &Register| register.snapshot(tenure).unwrap().unseen;
     assert_eq!(unseen(&register), BTreeSet::from([object(0)]));
     let asked = register.moment();
@@ -134,10 +134,10 @@ fn a_look_that_was_cancelled_leaves_an_object_unseen_and_not_gone() {
 #[test]
 fn a_list_that_began_before_somebody_came_has_him_look_anew() {
     let mut register = Register::new("flotilla".to_owned(), Arc::default(), Arc::default());
-    let one = || BTreeMap::from([(object(0), Some(baseline(0, 1)))]);
+    let desired = || BTreeMap::from([(object(0), Some(baseline(0, 1)))]);
     let list = register.moment();
     let (tenure, changed) = register.enter();
-    register.follow(tenure, one(), [key()].into());
+    register.follow(tenure, desired(), [key()].into());
     // It was made after it was asked for, and before the version from which the watch goes on.
     let asked = register.moment();
     register.absent(&object(0), asked);

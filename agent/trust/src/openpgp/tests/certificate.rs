@@ -230,8 +230,8 @@ fn g14_a_certificate_is_one_and_has_a_key_that_can_sign() {
     let error = |packets: &[Vec<u8>]| certificate(packets).unwrap_err().to_string();
     assert_eq!(error(&[]), "it is empty");
     assert!(error(&[packet(13, USER_ID)]).contains("does not begin with a public key"));
-    let one = packet(6, &key.body());
-    assert!(error(&[one.clone(), one.clone()]).contains("more than one certificate"));
+    let primary = packet(6, &key.body());
+    assert!(error(&[primary.clone(), primary.clone()]).contains("more than one certificate"));
     for version in [3, 5, 6] {
         let mut body = key.body();
         body[0] = version;
@@ -248,7 +248,7 @@ fn g14_a_certificate_is_one_and_has_a_key_that_can_sign() {
     assert!(error(&[packet(6, &body(65535))]).contains("none of its keys can sign"));
     assert!(error(&[packet(6, &body(65536))]).contains("too long"));
     // A subkey that cannot be used takes nothing from the others.
-    let certificate = certificate(&[one, packet(14, &body(100))]).unwrap();
+    let certificate = certificate(&[primary, packet(14, &body(100))]).unwrap();
     assert_eq!(verdict(&certificate, &key, 0), Issued::Good);
 }
 

@@ -135,7 +135,7 @@ impl World {
         worker.changed.mark_unchanged();
         let known = self.register.snapshot(tenure).unwrap();
         if known.unseen.is_empty() {
-            let seen = worker.follows.keys().map(|n| (*n, said(&known, *n)));
+            let seen = worker.follows.keys().map(|n| (*n, fact_of(&known, *n)));
             worker.seen = Some(seen.collect());
             return true;
         }
@@ -217,7 +217,7 @@ impl World {
             && let Some(seen) = &mut worker.seen
             && let Some(before) = seen.get_mut(&number)
         {
-            *before = said(&self.register.snapshot(tenure).unwrap(), number);
+            *before = fact_of(&self.register.snapshot(tenure).unwrap(), number);
         }
     }
 
@@ -415,7 +415,7 @@ impl World {
 }
 
 /// What a tenure knows of an object.
-fn said(known: &Known, number: u8) -> Option<String> {
+fn fact_of(known: &Known, number: u8) -> Option<String> {
     let fact = known.facts.get(&object(number))?;
     Some(format!("{} {:?}", fact.uid, fact.fit))
 }
