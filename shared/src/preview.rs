@@ -18,7 +18,7 @@ pub struct ApplicationPlan {
     pub revision: Option<Revision>,
     /// What differs, is made, deleted, or not touched on purpose; at most [`crate::plan::MAX_CHANGES`].
     pub changes: Vec<ObjectChange>,
-    /// Objects that are as they should be.
+    /// Objects that are unchanged.
     pub unchanged: u32,
     /// There are more changes than are shown.
     pub truncated: bool,

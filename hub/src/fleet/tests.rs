@@ -142,7 +142,7 @@ fn sent(effects: &[Effect]) -> Vec<(u64, Vec<String>)> {
         .collect()
 }
 
-/// Everything is as assigned.
+/// What tells this report from others.
 fn digest_of(report: &Report) -> Digest {
     Digest::of(format!("{report:?}").as_bytes())
 }
@@ -161,6 +161,7 @@ fn taken(cluster: &str, session: SessionId, assigned: AssignmentRef, report: Rep
     [acked, reported]
 }
 
+/// Everything is as assigned.
 fn current(assigned: &DecodedAssignment) -> Report {
     let applications = assigned.assignment.applications.iter().map(|(name, app)| {
         let report = ApplicationReport {

@@ -59,14 +59,14 @@ fn unpromotable(why: Unpromotable) -> Status {
 /// Which clusters are asked for.
 fn filter(wire: Option<v1::ClusterFilter>) -> Result<Filter, Status> {
     let wire = wire.unwrap_or_default();
-    let wanted = Requested {
+    let requested = Requested {
         environments: wire.environments,
         clusters: wire.clusters,
         applications: wire.applications,
         selector: wire.selector,
         not_ready: wire.not_ready,
     };
-    Filter::parse(wanted).map_err(|error| Status::invalid_argument(error.to_string()))
+    Filter::parse(requested).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 fn entry(operator: &Principal, action: &str) -> AuditEntry {

@@ -16,7 +16,7 @@ pub struct Overview {
     pub more_needs: usize,
     /// One for each environment, in the order of promotion.
     pub lanes: Vec<Lane>,
-    /// Clusters that are not as they should be, by what they have in common.
+    /// Clusters that are not ready, by what they have in common.
     pub groups: Vec<Group>,
     /// All clusters of the fleet, however they stand.
     pub total: usize,

@@ -202,7 +202,7 @@ async fn asked(client: &Client, facts: &CheckFacts, args: &BundleArgs, parts: &m
     }
 }
 
-/// Environments, and clusters that are not as they should be.
+/// Environments, and clusters that are not ready.
 fn not_well(facts: &CheckFacts) -> Vec<String> {
     let environments = facts.environments.iter().flatten().flatten();
     let clusters = facts.clusters.iter().flatten().flatten();

@@ -327,7 +327,7 @@ fn phase(rollout: &Rollout, progress: &Progress) -> String {
     text
 }
 
-/// An environment's clusters, those that are not as they should be first.
+/// An environment's clusters, those that are not ready first.
 pub(super) fn clusters(
     fleet: &Fleet,
     environment: &Environment,
@@ -376,8 +376,7 @@ pub(super) fn clusters(
         steps.add(step.at(cluster.reported_at));
     }
     if left > 0 {
-        let text =
-            format!("{left} more are not as they should be; see flotilla status --not-ready");
+        let text = format!("{left} more are not ready; see flotilla status --not-ready");
         steps.add(Step::new(StepKind::Cluster, StepState::Waiting, text));
     }
     if well.len() > MAX_CLUSTERS {

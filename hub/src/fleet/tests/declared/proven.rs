@@ -22,7 +22,7 @@ fn answers(world: &World) -> Vec<(Open, String)> {
 /// How often it is kept that this revision is proven.
 fn kept(world: &World, revision: &Commit) -> usize {
     let all = world.state().proven.iter();
-    all.filter(|quarantine| quarantine.commits.get(RepositoryName::fleet_file()) == Some(revision))
+    all.filter(|proven| proven.commits.get(RepositoryName::fleet_file()) == Some(revision))
         .count()
 }
 
