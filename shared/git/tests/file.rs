@@ -20,7 +20,8 @@ use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 
 fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
+    let mut command = Command::new("git");
+    command
         .current_dir(directory)
         .args([
             "-c",
@@ -31,15 +32,8 @@ fn git(directory: &Path, arguments: &[&str]) -> String {
             "init.defaultBranch=main",
         ])
         .args(arguments)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .output()
-        .expect("git runs");
-    assert!(
-        output.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout)
+        .env("GIT_CONFIG_NOSYSTEM", "1");
+    String::from_utf8(flotilla_needs::output(&mut command))
         .expect("text")
         .trim()
         .to_owned()

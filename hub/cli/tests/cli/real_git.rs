@@ -5,13 +5,9 @@ use std::process::Command;
 
 /// What it says; it has to go well.
 pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(directory)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "git {arguments:?}: {message}");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    let mut command = Command::new("git");
+    command.arg("-C").arg(directory).args(arguments);
+    String::from_utf8_lossy(&flotilla_needs::output(&mut command))
+        .trim()
+        .to_owned()
 }
