@@ -59,12 +59,8 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use flotilla_shared::id::{Epoch, Generation};
-
     use super::*;
-    use crate::policy::samples::application;
+    use crate::policy::samples::{application, assignment};
 
     fn policy(text: &str) -> Policy {
         flotilla_yaml::config::from_str("p", text).unwrap()
@@ -82,21 +78,12 @@ mod tests {
 
     fn runs(url: &str) -> Assignment {
         Assignment {
-            epoch: Epoch(1),
-            generation: Generation(1),
-            cluster: "c".parse().unwrap(),
-            environment: "prod".parse().unwrap(),
-            issued_at: jiff::Timestamp::UNIX_EPOCH,
             applications: [(
                 "shop".parse().unwrap(),
                 Box::new(application(url, "prod", "apps/shop")),
             )]
             .into(),
-            tombstones: BTreeMap::new(),
-            required_features: Vec::new(),
-            labels: BTreeMap::new(),
-            suspended: false,
-            approvals: Vec::new(),
+            ..assignment(1, 1)
         }
     }
 

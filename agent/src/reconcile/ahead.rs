@@ -238,12 +238,10 @@ fn input(
 #[cfg(test)]
 mod tests {
     use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Tombstone};
-    use flotilla_shared::id::{Epoch, Generation};
     use flotilla_shared::reason::Reason;
-    use jiff::Timestamp;
 
     use super::*;
-    use crate::policy::samples::application;
+    use crate::policy::samples::{self, application};
 
     fn sample(repository: &str) -> Box<ApplicationAssignment> {
         let mut application = application(&format!("https://h/{repository}"), "prod", "apps");
@@ -256,11 +254,6 @@ mod tests {
             delete_objects: true,
         };
         let assignment = Assignment {
-            epoch: Epoch(1),
-            generation: Generation(1),
-            cluster: "c".parse().unwrap(),
-            environment: "prod".parse().unwrap(),
-            issued_at: Timestamp::UNIX_EPOCH,
             applications: [
                 ("api".parse().unwrap(), sample("fleet")),
                 ("base".parse().unwrap(), sample("platform")),
@@ -268,10 +261,7 @@ mod tests {
             ]
             .into(),
             tombstones: [("old".parse().unwrap(), gone)].into(),
-            required_features: Vec::new(),
-            labels: BTreeMap::new(),
-            suspended: false,
-            approvals: Vec::new(),
+            ..samples::assignment(1, 1)
         };
         DecodedAssignment::of(assignment).unwrap()
     }
