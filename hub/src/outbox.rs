@@ -195,7 +195,7 @@ impl Stream for Messages {
 #[cfg(test)]
 mod tests {
     use flotilla_shared::assignment::Assignment;
-    use flotilla_shared::id::{Epoch, Generation};
+    use flotilla_shared::id::Generation;
     use futures::StreamExt as _;
     use jiff::Timestamp;
 
@@ -203,17 +203,12 @@ mod tests {
 
     fn assignment(generation: u64) -> Arc<DecodedAssignment> {
         let assignment = Assignment {
-            epoch: Epoch(1),
             generation: Generation(generation),
-            cluster: "c".parse().unwrap(),
-            environment: "e".parse().unwrap(),
-            issued_at: Timestamp::UNIX_EPOCH,
-            applications: Default::default(),
-            tombstones: Default::default(),
-            required_features: Vec::new(),
-            labels: Default::default(),
-            suspended: false,
-            approvals: Vec::new(),
+            ..Assignment::empty(
+                "c".parse().unwrap(),
+                "e".parse().unwrap(),
+                Timestamp::UNIX_EPOCH,
+            )
         };
         Arc::new(DecodedAssignment::of(assignment).unwrap())
     }

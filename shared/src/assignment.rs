@@ -133,6 +133,24 @@ impl ApplicationAssignment {
 }
 
 impl Assignment {
+    /// The first generation of epoch 1, of no application: all other fields at their defaults.
+    #[must_use]
+    pub fn empty(cluster: ClusterName, environment: EnvironmentName, issued_at: Timestamp) -> Self {
+        Self {
+            epoch: Epoch(1),
+            generation: Generation(1),
+            cluster,
+            environment,
+            issued_at,
+            applications: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            required_features: Vec::new(),
+            labels: BTreeMap::new(),
+            suspended: false,
+            approvals: Vec::new(),
+        }
+    }
+
     /// Whether an application means the same work under both: all of it but the rollout that approved it, and the
     /// labels where its texts take these.
     #[must_use]

@@ -23,7 +23,7 @@ use flotilla_agent::source::{Admission, Source};
 use flotilla_apiserver::{Config, Fault, FaultKind};
 use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Tombstone};
 use flotilla_shared::health::SyncState;
-use flotilla_shared::id::{ApplicationName, Epoch, Generation};
+use flotilla_shared::id::{ApplicationName, Generation};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::Revision;
@@ -214,11 +214,7 @@ impl World {
             )
         };
         DecodedAssignment::of(Assignment {
-            epoch: Epoch(1),
             generation: Generation(self.generation),
-            cluster: "one".parse().unwrap(),
-            environment: "dev".parse().unwrap(),
-            issued_at: jiff::Timestamp::UNIX_EPOCH,
             applications: self
                 .assigned
                 .iter()
@@ -232,10 +228,12 @@ impl World {
                     (name.parse().unwrap(), Tombstone { delete_objects })
                 })
                 .collect(),
-            required_features: Vec::new(),
-            labels: BTreeMap::new(),
             suspended: self.suspended,
-            approvals: Vec::new(),
+            ..Assignment::empty(
+                "one".parse().unwrap(),
+                "dev".parse().unwrap(),
+                jiff::Timestamp::UNIX_EPOCH,
+            )
         })
         .unwrap()
     }

@@ -1,7 +1,5 @@
 //! What tests of the agent's decisions are given.
 
-use std::collections::BTreeMap;
-
 use flotilla_shared::assignment::{ApplicationAssignment, Assignment};
 use flotilla_shared::id::{Epoch, Generation};
 use flotilla_shared::revision::Revision;
@@ -24,14 +22,10 @@ pub(crate) fn assignment(epoch: u64, generation: u64) -> Assignment {
     Assignment {
         epoch: Epoch(epoch),
         generation: Generation(generation),
-        cluster: "a".parse().unwrap(),
-        environment: "prod".parse().unwrap(),
-        issued_at: jiff::Timestamp::UNIX_EPOCH,
-        applications: BTreeMap::new(),
-        tombstones: BTreeMap::new(),
-        required_features: Vec::new(),
-        labels: BTreeMap::new(),
-        suspended: false,
-        approvals: Vec::new(),
+        ..Assignment::empty(
+            "a".parse().unwrap(),
+            "prod".parse().unwrap(),
+            jiff::Timestamp::UNIX_EPOCH,
+        )
     }
 }

@@ -151,6 +151,24 @@ async fn succeed(what: &str, command: Command) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The head of a branch as the server says it; none where there is no such branch.
+async fn head(
+    mut git: Command,
+    url: &RepositoryUrl,
+    branch: &BranchName,
+) -> Result<Option<Commit>, Error> {
+    let full = branch.full_ref();
+    git.args(["ls-remote", "--quiet", "--"])
+        .arg(url.as_str())
+        .arg(&full);
+    let text = succeed("ls-remote", git).await?;
+    text.lines()
+        .filter_map(|line| line.split_once('\t'))
+        .find(|(_, name)| *name == full)
+        .map(|(commit, _)| Ok(commit.parse()?))
+        .transpose()
+}
+
 impl Workspace {
     /// Makes one; `lender` is a clone whose objects are used and not changed.
     pub(crate) async fn new(lender: Option<&Path>) -> Result<Self, Error> {
@@ -219,17 +237,24 @@ impl Workspace {
         url: &RepositoryUrl,
         branch: &BranchName,
     ) -> Result<Option<Commit>, Error> {
-        let mut list = self.git();
-        list.args(["ls-remote", "--quiet", "--"])
-            .arg(url.as_str())
-            .arg(branch.full_ref());
-        let text = succeed("ls-remote", list).await?;
-        let full = branch.full_ref();
-        text.lines()
-            .filter_map(|line| line.split_once('\t'))
-            .find(|(_, name)| *name == full)
-            .map(|(commit, _)| Ok(commit.parse()?))
-            .transpose()
+        head(self.git(), url, branch).await
+    }
+
+    /// Likewise, where git and ssh can tell it without asking a person for a password.
+    ///
+    /// # Errors
+    /// Also where they would have to.
+    pub(crate) async fn remote_head_unprompted(
+        &self,
+        url: &RepositoryUrl,
+        branch: &BranchName,
+    ) -> Result<Option<Commit>, Error> {
+        let ssh = std::env::var("GIT_SSH_COMMAND").unwrap_or_else(|_| "ssh".to_owned());
+        let mut git = self.git();
+        git.env("GIT_TERMINAL_PROMPT", "0")
+            .env("GCM_INTERACTIVE", "never")
+            .env("GIT_SSH_COMMAND", format!("{ssh} -o BatchMode=yes"));
+        head(git, url, branch).await
     }
 
     /// The commits of a history whose id begins so.

@@ -1,5 +1,6 @@
 //! `promote`: look, show, ask, wait for gates, fast-forward, follow.
 
+mod behind;
 mod follow;
 mod gates;
 mod unread;
@@ -38,6 +39,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
     let file = args.forge_token_file.as_deref();
     let token = file.filter(|_| args.pull_request).map(pulls::token);
     let token = token.transpose()?;
+    behind::catch_up(client, &args, printer).await?;
     // A hotfix that is on the branch already has nothing to move.
     if args.force && overriding::is_there(client, &args).await? {
         return overriding::run(client, &args, printer).await;

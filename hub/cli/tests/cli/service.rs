@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_server::{FleetService, FleetServiceServer};
@@ -34,6 +35,10 @@ pub(crate) struct Fake {
     pub(crate) repositories: Vec<v1::RepositoryStatus>,
     /// Its environments; none: those of the fixture.
     pub(crate) environments: Vec<v1::EnvironmentStatus>,
+    /// What they are once it was asked to read branches again; none: nothing else.
+    pub(crate) read_again: Vec<v1::EnvironmentStatus>,
+    /// How often it was asked to.
+    pub(crate) refreshes: Arc<AtomicUsize>,
     pub(crate) rollout: v1::GetRolloutResponse,
     /// Answers about rollouts before that one, one for each call.
     pub(crate) rollouts: Arc<Mutex<VecDeque<Result<v1::GetRolloutResponse, Status>>>>,
@@ -62,9 +67,11 @@ impl FleetService for Fake {
         &self,
         _: Request<v1::ListEnvironmentsRequest>,
     ) -> Answer<v1::ListEnvironmentsResponse> {
-        let environments = match self.environments.as_slice() {
-            [] => fixture::environments(),
-            some => some.to_vec(),
+        let was_asked = self.refreshes.load(Ordering::SeqCst) > 0;
+        let environments = match (self.environments.as_slice(), self.read_again.as_slice()) {
+            (_, [_, ..]) if was_asked => self.read_again.clone(),
+            ([], _) => fixture::environments(),
+            (some, _) => some.to_vec(),
         };
         Ok(Response::new(v1::ListEnvironmentsResponse { environments }))
     }
@@ -200,6 +207,7 @@ impl FleetService for Fake {
     }
 
     async fn refresh(&self, _: Request<v1::RefreshRequest>) -> Answer<v1::RefreshResponse> {
+        self.refreshes.fetch_add(1, Ordering::SeqCst);
         Ok(Response::new(v1::RefreshResponse {}))
     }
 

@@ -1,7 +1,6 @@
 //! Copies that are taken while a batch is being written: a volume's snapshot, and `flotilla-hub backup`. Each is the
 //! store as of some commit, with all that was acknowledged before, and with nothing of what was not committed.
 
-use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::process::{Child, Command, Stdio};
@@ -51,17 +50,8 @@ fn batch(number: u64) -> Vec<Effect> {
 
 fn assignment(cluster: &ClusterName, number: u64) -> StoredAssignment {
     let assignment = Assignment {
-        epoch: Epoch(1),
         generation: Generation(number),
-        cluster: cluster.clone(),
-        environment: "prod".parse().unwrap(),
-        issued_at: now(),
-        applications: BTreeMap::new(),
-        tombstones: BTreeMap::new(),
-        required_features: Vec::new(),
-        labels: BTreeMap::new(),
-        suspended: false,
-        approvals: Vec::new(),
+        ..Assignment::empty(cluster.clone(), "prod".parse().unwrap(), now())
     };
     StoredAssignment {
         decoded: Arc::new(DecodedAssignment::of(assignment).unwrap()),

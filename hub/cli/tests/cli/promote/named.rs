@@ -4,7 +4,11 @@ use super::*;
 
 /// A hub that knows where the repository is, and none of its commits.
 fn far(repository: &Repository, promotion: v1::PreviewPromotionResponse) -> Fake {
+    let mut environments = fixture::environments();
+    let dev = environments[0].branches[0].revision.as_mut().unwrap();
+    dev.commit = repository.head("dev");
     Fake {
+        environments,
         promotion,
         repositories: vec![v1::RepositoryStatus {
             name: "fleet".to_owned(),

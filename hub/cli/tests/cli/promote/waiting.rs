@@ -1,5 +1,7 @@
 //! What is waited for, for how long, and what is not.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::schema;
 
@@ -212,4 +214,55 @@ fn somebody_else_may_move_the_branch_while_gates_are_waited_for() {
         "{message}"
     );
     assert!(!message.contains("moved prod of"), "{message}");
+}
+
+/// Pipelines push and promote in one breath, and the hub reads branches every half minute.
+#[test]
+fn what_was_pushed_a_moment_ago_is_read_before_anything_is_said_of_it() {
+    let repository = Repository::new();
+    let url = format!("file://{}", repository.bare.display());
+    let environments = |dev: &str| {
+        let mut environments = fixture::read_environments();
+        for environment in &mut environments {
+            let head = environment.branches[0].revision.as_mut().unwrap();
+            head.commit = match environment.name.as_str() {
+                "dev" => dev.to_owned(),
+                other => repository.head(other),
+            };
+        }
+        environments
+    };
+    let hub = |dev: &str| Fake {
+        promotion: repository.promotion(v1::StepState::Ok),
+        environments: environments(dev),
+        read_again: environments(&repository.head("dev")),
+        repositories: vec![v1::RepositoryStatus {
+            name: "fleet".to_owned(),
+            url: url.clone(),
+        }],
+        ..Fake::default()
+    };
+    let promote = ["promote", "prod", "--dry-run"];
+    let behind = hub(fixture::OLD);
+    let refreshes = behind.refreshes.clone();
+    let output = Hub::start(behind).run(&promote);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    let seen = "in Git, and the hub has read 1111111 there; asking it to read again";
+    assert!(message.contains(seen), "{message}");
+    assert_eq!(refreshes.load(Ordering::SeqCst), 1);
+    // What it has read already is not asked for.
+    let ahead = hub(&repository.head("dev"));
+    let refreshes = ahead.refreshes.clone();
+    let output = Hub::start(ahead).run(&promote);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(refreshes.load(Ordering::SeqCst), 0);
+    // Nor does it hold anything up for long that a hub does not come to read it.
+    let mut stuck = hub(fixture::OLD);
+    stuck.read_again = Vec::new();
+    let output = Hub::start(stuck).run(&["promote", "prod", "--dry-run", "--wait-timeout", "1s"]);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    let warned = "the hub still knows 1111111 as the head of dev of fleet";
+    assert!(message.contains(warned), "{message}");
 }

@@ -1,0 +1,185 @@
+//! What was pushed a moment ago: the hub reads branches now and then, and would answer for what they held before.
+
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_shared::revision::{BranchName, Commit};
+use flotilla_status::{digits, text};
+use futures::{StreamExt as _, stream};
+use tokio::time::{Instant, timeout};
+
+use super::super::repository;
+use super::refresh;
+use crate::args::Promote;
+use crate::client::Client;
+use crate::error::Error;
+use crate::git::Workspace;
+use crate::printer::Printer;
+use crate::reader;
+
+/// Longest that Git is asked for the head of one branch.
+const ASK: Duration = Duration::from_secs(10);
+/// Branches that are asked for at once.
+const AT_ONCE: usize = 4;
+/// Longest that the hub is given to read branches.
+const READ: Duration = Duration::from_secs(15);
+/// Between two looks at what it has read.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A branch as the hub has read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Head {
+    repository: String,
+    branch: String,
+    commit: String,
+}
+
+/// Has the hub read the branches of a promotion's two environments where Git has another commit on them than it
+/// knows of. What Git does not tell without a password is left as the hub has it: what moves is checked later anyhow.
+pub(super) async fn catch_up(
+    client: &Client,
+    args: &Promote,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let known = heads(&client.environments().await?, args);
+    let mut behind: Vec<(Head, Commit)> = stream::iter(known)
+        .map(|head| async move {
+            let now = in_git(client, &head, args).await?;
+            (now.as_str() != head.commit).then_some((head, now))
+        })
+        .buffered(AT_ONCE)
+        .filter_map(|head| async move { head })
+        .collect()
+        .await;
+    if behind.is_empty() {
+        return Ok(());
+    }
+    for (head, now) in &behind {
+        printer.say(&format!(
+            "{} of {} is at {} in Git, and the hub has read {} there; asking it to read again",
+            head.branch,
+            head.repository,
+            now.short(),
+            digits(&head.commit)
+        ));
+    }
+    refresh(client, args.environment.as_str(), printer).await;
+    let deadline = Instant::now() + READ.min(args.wait_timeout);
+    loop {
+        let known = heads(&client.environments().await?, args);
+        behind.retain(|(head, _)| known.contains(head));
+        if behind.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            break;
+        }
+        reader::pause(LOOK).await?;
+    }
+    for (head, now) in &behind {
+        printer.warn(&format!(
+            "the hub still knows {} as the head of {} of {}, not {}: `flotilla get environments` shows when it reads it",
+            digits(&head.commit),
+            head.branch,
+            head.repository,
+            now.short()
+        ));
+    }
+    Ok(())
+}
+
+/// Branches of both environments that the hub can read and that something is sent from.
+fn heads(environments: &[v1::EnvironmentStatus], args: &Promote) -> Vec<Head> {
+    let name = args.environment.as_str();
+    let target = environments
+        .iter()
+        .find(|environment| environment.name == name);
+    let source = target.map_or("", |target| target.promotes_from.as_str());
+    let both = environments
+        .iter()
+        .filter(|environment| environment.name == name || environment.name == source);
+    let read = both
+        .flat_map(|environment| &environment.branches)
+        .filter(|branch| branch.reason.is_empty() && !branch.approved.is_empty());
+    let heads = read.filter_map(|branch| branch.revision.as_ref());
+    let only = args.repository.as_ref();
+    heads
+        .filter(|head| only.is_none_or(|only| *only == head.repository))
+        .map(|head| Head {
+            repository: text(&head.repository),
+            branch: text(&head.branch),
+            commit: text(&head.commit),
+        })
+        .collect()
+}
+
+/// The head of a branch as Git has it now; none where it does not tell.
+async fn in_git(client: &Client, head: &Head, args: &Promote) -> Option<Commit> {
+    let url = repository::url(client, &head.repository).await.ok()?;
+    let branch: BranchName = head.branch.parse().ok()?;
+    let workspace = Workspace::new(args.branch.repo_dir.as_deref()).await.ok()?;
+    let asked = timeout(ASK, workspace.remote_head_unprompted(&url, &branch)).await;
+    asked.ok()?.ok()?
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Args, Command};
+
+    fn branch(repository: &str, branch: &str, reason: &str, approved: &str) -> v1::BranchStatus {
+        v1::BranchStatus {
+            revision: Some(v1::Revision {
+                repository: repository.to_owned(),
+                branch: branch.to_owned(),
+                commit: "2".repeat(40),
+            }),
+            reason: reason.to_owned(),
+            approved: approved.to_owned(),
+            ..v1::BranchStatus::default()
+        }
+    }
+
+    fn environment(
+        name: &str,
+        from: &str,
+        branches: Vec<v1::BranchStatus>,
+    ) -> v1::EnvironmentStatus {
+        v1::EnvironmentStatus {
+            name: name.to_owned(),
+            promotes_from: from.to_owned(),
+            branches,
+            ..v1::EnvironmentStatus::default()
+        }
+    }
+
+    #[test]
+    fn what_is_read_and_used_in_both_environments_counts() {
+        let all = [
+            environment(
+                "dev",
+                "",
+                vec![
+                    branch("fleet", "dev", "", "1"),
+                    branch("base", "dev", "RepositoryUnavailable", "1"),
+                    branch("unused", "dev", "", ""),
+                ],
+            ),
+            environment("stage", "dev", vec![branch("fleet", "stage", "", "1")]),
+            environment("prod", "stage", vec![branch("fleet", "prod", "", "1")]),
+        ];
+        let named = |arguments: &[&str]| -> Vec<String> {
+            let words = ["flotilla", "promote", "stage"].iter().chain(arguments);
+            let Command::Promote(args) = Args::parse_from(words).command else {
+                panic!("another command");
+            };
+            let heads = heads(&all, &args);
+            let names = heads.iter().map(|head| (&head.repository, &head.branch));
+            names.map(|(of, branch)| format!("{of}/{branch}")).collect()
+        };
+        assert_eq!(named(&[]), ["fleet/dev", "fleet/stage"]);
+        assert!(named(&["--repository", "base"]).is_empty());
+    }
+}
