@@ -20,7 +20,7 @@ use flotilla_shared::assignment::{ApplicationAssignment, Assignment};
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::preview::ApplicationPlan;
-use flotilla_shared::report::Report;
+use flotilla_shared::report::{Report, SUSPENDED_BY_HUB};
 use flotilla_shared::wire::{DecodedAssignment, specified};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -148,7 +148,7 @@ impl Reconciler {
         let gate_jobs = tokio::spawn(gate_jobs.run(stop.clone()));
         let (ended, mut endings) = mpsc::unbounded_channel();
         let mut records = tokio::spawn(find_records(shared.cluster.clone()));
-        let mut is_searching = true;
+        let mut known = Records::Listed;
         let mut workers = Workers {
             shared: Arc::clone(&shared),
             stop: stop.clone(),
@@ -167,12 +167,12 @@ impl Reconciler {
             tokio::select! {
                 changed = accepted.changed() => if changed.is_err() { break },
                 Some((name, number)) = endings.recv() => workers.ended(&name, number),
-                found = &mut records, if is_searching => {
-                    is_searching = false;
+                found = &mut records, if known == Records::Listed => {
+                    known = Records::Known;
                     workers.recorded.extend(found.unwrap_or_default());
                 }
                 Some(question) = questions.recv() => match question {
-                    Question::Now(request) => ask(&workers.running, request),
+                    Question::Now(request) => ask(&workers.running, known, request),
                     Question::Ahead(request) => {
                         let assigned = accepted.borrow().clone();
                         planner.begin(assigned, request);
@@ -209,26 +209,79 @@ async fn find_records(cluster: Cluster) -> BTreeSet<ApplicationName> {
     }
 }
 
-/// Passes a question on to those it is for, and their answers back.
-fn ask(workers: &BTreeMap<ApplicationName, Running>, request: PreviewRequest) {
-    let is_for_all = request.application.is_empty() && !request.removal;
-    let asked: Vec<oneshot::Receiver<ApplicationPlan>> = workers
+/// Whether it is known of which applications the cluster has a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Records {
+    /// They are being listed, since the agent has just started.
+    Listed,
+    /// Each has a worker, unless nothing is left of it.
+    Known,
+}
+
+/// What one application answers, or why it does not.
+enum Answer {
+    Coming(ApplicationName, oneshot::Receiver<ApplicationPlan>),
+    Here(ApplicationPlan),
+}
+
+impl Answer {
+    fn none(name: ApplicationName, why: &str) -> Self {
+        Self::Here(unanswered(name, why))
+    }
+}
+
+/// That nothing is known of an application, and why.
+fn unanswered(name: ApplicationName, why: &str) -> ApplicationPlan {
+    ApplicationPlan {
+        error: why.to_owned(),
+        ..ApplicationPlan::of(name)
+    }
+}
+
+/// Passes a question on to those it is for, and their answers back. Whom nothing was heard of is named with the
+/// reason: silence would be read as "nothing changes".
+fn ask(workers: &BTreeMap<ApplicationName, Running>, records: Records, request: PreviewRequest) {
+    let PreviewRequest {
+        application,
+        removal,
+        reply,
+    } = request;
+    let is_for_all = application.is_empty() && !removal;
+    let mut answers: Vec<Answer> = workers
         .iter()
-        .filter(|(name, _)| is_for_all || name.as_str() == request.application)
-        .filter_map(|(_, worker)| {
+        .filter(|(name, _)| is_for_all || name.as_str() == application)
+        .map(|(name, worker)| {
             let (reply, answer) = oneshot::channel();
-            let removal = request.removal;
-            worker.previews.try_send(Preview { removal, reply }).ok()?;
-            Some(answer)
+            match worker.previews.try_send(Preview { removal, reply }) {
+                Ok(()) => Answer::Coming(name.clone(), answer),
+                Err(_) => Answer::none(
+                    name.clone(),
+                    "the agent has not answered a question about it yet: ask again",
+                ),
+            }
         })
         .collect();
+    if removal
+        && answers.is_empty()
+        && let Ok(name) = application.parse()
+    {
+        answers.push(match records {
+            Records::Listed => Answer::none(name, "the agent has just started: ask again"),
+            Records::Known => Answer::Here(ApplicationPlan::of(name)),
+        });
+    }
     tokio::spawn(async move {
-        let mut plans = Vec::with_capacity(asked.len());
-        for answer in asked {
-            plans.extend(answer.await.ok());
+        let mut plans = Vec::with_capacity(answers.len());
+        for answer in answers {
+            plans.push(match answer {
+                Answer::Here(plan) => plan,
+                Answer::Coming(name, answer) => answer.await.unwrap_or_else(|_| {
+                    unanswered(name, "its assignment changed meanwhile: ask again")
+                }),
+            });
         }
         // Who asked may have gone.
-        let _ = request.reply.send(plans);
+        let _ = reply.send(plans);
     });
 }
 
@@ -341,9 +394,10 @@ impl Workers {
             assignment.reference,
             specified(&content.applications, &content.labels),
         );
+        let suspended = content.suspended.then_some(SUSPENDED_BY_HUB);
         self.shared
             .registry
-            .assign(assigned, &names, &moved, &removes);
+            .assign(assigned, suspended, &names, &moved, &removes);
         for (name, task) in changed {
             match self.running.get(&name) {
                 Some(worker) => {

@@ -72,10 +72,12 @@ impl Registry {
     /// An assignment is in force: these applications, and no others, have a worker. What those that
     /// `changed` want is not known from this moment on, before any of them takes a pass: an object may
     /// be on its way from one to another (P3). What they desired stays theirs until their own worker says
-    /// what they want now: it hands over, nobody takes.
+    /// what they want now: it hands over, nobody takes. `suspended` is the hub's word, which workers report once they
+    /// stopped writing; without any worker it holds at once.
     pub(super) fn assign(
         &self,
         (reference, specified): (AssignmentRef, Digest),
+        suspended: Option<&str>,
         names: &BTreeSet<ApplicationName>,
         changed: &BTreeSet<ApplicationName>,
         removes: &BTreeSet<ApplicationName>,
@@ -103,11 +105,17 @@ impl Registry {
         inner
             .usable
             .retain(|name| names.contains(name) && !changed.contains(name));
+        if names.is_empty() {
+            suspended
+                .unwrap_or_default()
+                .clone_into(&mut inner.suspended);
+        }
         self.publish_claims(&inner);
         self.publish(&mut inner);
     }
 
-    /// Nothing is left of an application: it has no objects, and its worker ends.
+    /// Nothing is left of an application: it has no objects, and its worker ends. That came of a pass that may write,
+    /// so with the last worker no suspension is left, and no other would say so.
     pub(super) fn remove(
         &self,
         name: &ApplicationName,
@@ -124,6 +132,9 @@ impl Registry {
         inner.reports.remove(name);
         inner.usable.remove(name);
         inner.desired_states.remove(name);
+        if inner.desired_states.is_empty() {
+            inner.suspended.clear();
+        }
         self.publish_claims(&inner);
         self.publish(&mut inner);
     }
@@ -285,5 +296,65 @@ impl Registry {
             }));
             true
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_shared::report::SUSPENDED_BY_HUB;
+
+    use super::*;
+
+    type Reports = watch::Receiver<Option<Arc<Report>>>;
+
+    fn registry() -> (Registry, Reports) {
+        let (reports, read) = watch::channel(None);
+        (Registry::new(reports, Metrics::default()), read)
+    }
+
+    fn assigned() -> (AssignmentRef, Digest) {
+        (AssignmentRef::default(), Digest::default())
+    }
+
+    fn names(all: &[&str]) -> BTreeSet<ApplicationName> {
+        all.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn suspended(reports: &Reports) -> String {
+        let report = reports.borrow();
+        report.as_ref().unwrap().suspended.clone()
+    }
+
+    #[test]
+    fn a_removal_that_ends_the_last_worker_ends_its_suspension_too() {
+        let (registry, reports) = registry();
+        let standing = CancellationToken::new();
+        let both = names(&["api", "web"]);
+        let by_hub = Some(SUSPENDED_BY_HUB);
+        registry.assign(assigned(), by_hub, &both, &both, &both);
+        assert_eq!(suspended(&reports), "", "no worker has stopped yet");
+        let report = ApplicationReport::default();
+        for name in &both {
+            registry.report(name, &report, Some(false), by_hub, &standing);
+        }
+        assert_eq!(suspended(&reports), SUSPENDED_BY_HUB);
+        // Resumed: both have a pass that removes all they had, and neither reports after it.
+        registry.assign(assigned(), None, &both, &both, &both);
+        let (api, web) = ("api".parse().unwrap(), "web".parse().unwrap());
+        registry.remove(&api, Intent::Remove, &standing);
+        assert_eq!(suspended(&reports), SUSPENDED_BY_HUB, "web has not resumed");
+        registry.remove(&web, Intent::Remove, &standing);
+        assert_eq!(suspended(&reports), "");
+    }
+
+    #[test]
+    fn without_any_application_the_suspension_is_known_at_once() {
+        let (registry, reports) = registry();
+        let none = BTreeSet::new();
+        let by_hub = Some(SUSPENDED_BY_HUB);
+        registry.assign(assigned(), by_hub, &none, &none, &none);
+        assert_eq!(suspended(&reports), SUSPENDED_BY_HUB);
+        registry.assign(assigned(), None, &none, &none, &none);
+        assert_eq!(suspended(&reports), "");
     }
 }

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::rate::{Bucket, Rate};
+use super::relay::Understands;
 use super::{Context, HEARTBEAT_SECONDS, peer};
 use crate::driver::Stopped;
 use crate::fleet::{ClusterRecord, Event, Hello, SessionId, former_message};
@@ -100,6 +101,7 @@ impl AgentService for Agents {
                  {cluster}, or flotilla token create --cluster {cluster})"
             )));
         }
+        let understands = Understands::of(&hello.features);
         let mut hello = hello_from_wire(&hello).map_err(|error| invalid(&error))?;
         hello.counter = counter;
         let welcome = v1::Welcome {
@@ -123,7 +125,8 @@ impl AgentService for Agents {
             .event(Event::Connected(cluster.clone(), session, hello))
             .await?;
         let context = Arc::clone(&self.0);
-        let asked = self.0.relay.open(&cluster, Arc::clone(&outbox));
+        let relay = &self.0.relay;
+        let asked = relay.open(&cluster, Arc::clone(&outbox), understands);
         let messages = Messages::of(&outbox);
         tokio::spawn(async move {
             let ended = read(&context, &cluster, session, &mut inbound, &outbox).await;

@@ -183,7 +183,13 @@ async fn ask_one(context: &Context, running: &Running, cluster: &ClusterName) ->
         Err(Unanswered::Full) => Heard::Busy(BUSY),
         // Its stream ended: it comes back, or counts as away when it is asked again.
         Err(Unanswered::Lost | Unanswered::Late) => Heard::Busy(BUSY),
+        Err(Unanswered::Older) => older(),
     }
+}
+
+fn older() -> Heard {
+    let words = "the agent is older than this question: upgrade it";
+    Heard::Failed(Some(Reason::UpgradeRequired), words.to_owned())
 }
 
 /// What an answer says. What the agent should have spoken of and did not is not assigned to it yet.
@@ -193,8 +199,7 @@ fn heard<'a>(
     concerned: impl Iterator<Item = &'a ApplicationName>,
 ) -> Heard {
     if result.of.as_ref() != Some(of) {
-        let words = "the agent is older than this question: upgrade it";
-        return Heard::Failed(Some(Reason::UpgradeRequired), words.to_owned());
+        return older();
     }
     if result.retry_after_seconds > 0 {
         return Heard::Busy(Duration::from_secs(result.retry_after_seconds.into()));

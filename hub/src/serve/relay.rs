@@ -27,6 +27,8 @@ pub(super) enum Unanswered {
     Lost,
     /// It took too long.
     Late,
+    /// The agent is older than the question.
+    Older,
 }
 
 /// What an agent is asked about.
@@ -38,9 +40,32 @@ pub(super) enum Preview {
     Removal,
 }
 
+/// Which questions an agent understands; an older one would answer another question than the one that was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Understands {
+    /// What the removal of an application would do.
+    pub(super) removal: bool,
+}
+
+impl Understands {
+    /// By the features of its hello.
+    pub(super) fn of(features: &[String]) -> Self {
+        Self {
+            removal: features.iter().any(|feature| feature == "plan-removal"),
+        }
+    }
+}
+
+/// The stream that questions to a cluster go to.
+struct Stream {
+    id: u64,
+    outbox: Arc<Outbox>,
+    understands: Understands,
+}
+
 #[derive(Default)]
 struct Inner {
-    streams: HashMap<ClusterName, (u64, Arc<Outbox>)>,
+    streams: HashMap<ClusterName, Stream>,
     waiting: HashMap<u64, Waiting>,
 }
 
@@ -60,10 +85,19 @@ pub struct Relay {
 
 impl Relay {
     /// A stream is open; the one before it gets no more questions.
-    pub(super) fn open(&self, cluster: &ClusterName, outbox: Arc<Outbox>) -> u64 {
+    pub(super) fn open(
+        &self,
+        cluster: &ClusterName,
+        outbox: Arc<Outbox>,
+        understands: Understands,
+    ) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut inner = self.inner.lock();
-        inner.streams.insert(cluster.clone(), (id, outbox));
+        let stream = Stream {
+            id,
+            outbox,
+            understands,
+        };
+        self.inner.lock().streams.insert(cluster.clone(), stream);
         id
     }
 
@@ -73,7 +107,7 @@ impl Relay {
         if inner
             .streams
             .get(cluster)
-            .is_some_and(|(own, _)| *own == id)
+            .is_some_and(|stream| stream.id == id)
         {
             inner.streams.remove(cluster);
         }
@@ -121,6 +155,9 @@ impl Relay {
                 "the agent of {cluster} did not answer within 30 seconds (an older one may not know the \
                  question)"
             ))),
+            Err(Unanswered::Older) => Err(Status::failed_precondition(format!(
+                "the agent of {cluster} is older and cannot tell what a removal would delete; upgrade it"
+            ))),
         }
     }
 
@@ -135,10 +172,13 @@ impl Relay {
         let (reply, answer) = oneshot::channel();
         {
             let mut inner = self.inner.lock();
-            let Some((stream, outbox)) = inner.streams.get(cluster) else {
+            let Some(stream) = inner.streams.get(cluster) else {
                 return Err(Unanswered::Away);
             };
-            let stream = *stream;
+            if question.removal && !stream.understands.removal {
+                return Err(Unanswered::Older);
+            }
+            let (stream, outbox) = (stream.id, Arc::clone(&stream.outbox));
             let question = v1::PlanRequest {
                 request,
                 ..question

@@ -99,10 +99,24 @@ impl Admission {
         now: Timestamp,
     ) -> Result<(Option<RollbackApproval>, Option<String>), Refusal> {
         let commit = &desired.application.revision.commit;
-        let what =
-            format!("commit {commit} does not descend from {from}, which was accepted before");
+        let (own, _) = places(record, desired);
+        let left = own.filter(|own| own.url != desired.application.url && own.commit == *from);
+        let what = match left {
+            None => {
+                format!("commit {commit} does not descend from {from}, which was accepted before")
+            }
+            Some(own) => format!(
+                "the application came from repository {}, and nothing shows whether commit {commit} is newer \
+                 than {from}, which was accepted there",
+                own.url
+            ),
+        };
         if self.policy.rollback.mode == RollbackMode::Refuse {
-            let message = format!("{what}; the agent's policy never goes back: commit forward");
+            let way = match left {
+                None => "commit forward",
+                Some(_) => "declare it under a new name, to which its objects are handed over",
+            };
+            let message = format!("{what}; the agent's policy never goes back: {way}");
             return Err(Refusal::new(Reason::NotADescendant, message));
         }
         // The branch went back already, by an approval that another application used.

@@ -55,10 +55,13 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
             "`flotilla get applications` lists what is declared, `flotilla status` what is left",
         ));
     }
+    let requested: Vec<String> = args.environments.iter().map(ToString::to_string).collect();
+    if here.is_empty() && !requested.is_empty() {
+        nowhere(&name, &requested, declared.as_deref().unwrap_or_default())?;
+    }
     let objects = Objects::from(args.keep_objects);
     let places = ask(client, &name, here, objects).await;
     printer.say(&render::removal(&name, &places, printer.paint));
-    let requested: Vec<String> = args.environments.iter().map(ToString::to_string).collect();
     let lines = lines(&name, &requested, objects);
     let hint = leaves(&name, &requested, declared.as_ref());
     let change = match &args.push {
@@ -83,8 +86,19 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
         ),
         Objects::Delete => {
             let deleted: usize = places.iter().map(|place| place.outcome.deletes()).sum();
+            let unknown = places
+                .iter()
+                .filter(|place| matches!(place.outcome, Outcome::Unknown(_)))
+                .count();
+            let more = match unknown {
+                0 => String::new(),
+                some => format!(
+                    ", and all its objects in {} that could not be asked",
+                    flotilla_shared::words::counted(some, "cluster")
+                ),
+            };
             format!(
-                "\nRemove {name} from {}, with the {} above?",
+                "\nRemove {name} from {}, with the {} above{more}?",
                 flotilla_shared::words::counted(places.len(), "cluster"),
                 flotilla_shared::words::counted(deleted, "object")
             )
@@ -122,6 +136,25 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
     }
     printer.say(&hint);
     printer.out(&lines)
+}
+
+/// Refuses where an application is neither declared in any of the environments that were asked for nor known to one of
+/// their clusters: there would be nothing to remove.
+fn nowhere(name: &str, requested: &[String], declared: &[String]) -> Result<(), Error> {
+    if requested
+        .iter()
+        .any(|environment| declared.contains(environment))
+    {
+        return Ok(());
+    }
+    let hint = match declared {
+        [] => "`flotilla status` shows where clusters still have its objects".to_owned(),
+        some => format!("the fleet file declares it in {}", some.join(", ")),
+    };
+    Err(Error::refused(
+        format!("there is nothing of {name} in {}", requested.join(", ")),
+        hint,
+    ))
 }
 
 /// The environments in which the fleet file declares an application; none: it does not.
@@ -204,7 +237,9 @@ async fn plan(client: &Client, cluster: &str, name: &str) -> Outcome {
     };
     let plans: Vec<ApplicationPlan> = answer.applications.iter().map(Into::into).collect();
     match plans.iter().find(|plan| plan.application == name) {
-        None => Outcome::Planned(Vec::new(), 0),
+        None => {
+            Outcome::Unknown("its agent did not say; ask again, or upgrade the agent".to_owned())
+        }
         Some(plan) if !plan.error.is_empty() => Outcome::Unknown(plan.error.clone()),
         Some(plan) => Outcome::of(plan),
     }
@@ -274,6 +309,17 @@ mod tests {
             assert_eq!(removal.environments.len(), environments.len());
             assert_eq!(removal.objects, objects);
         }
+    }
+
+    #[test]
+    fn an_environment_that_has_nothing_of_it_is_refused() {
+        let (stage, prod) = (["stage".to_owned()], ["prod".to_owned()]);
+        let refused = nowhere("web", &stage, &prod).unwrap_err();
+        assert_eq!(refused.to_string(), "there is nothing of web in stage");
+        let hint = refused.hint();
+        assert_eq!(hint.unwrap(), "the fleet file declares it in prod");
+        assert!(nowhere("web", &prod, &prod).is_ok());
+        assert!(nowhere("web", &stage, &[]).is_err());
     }
 
     #[test]

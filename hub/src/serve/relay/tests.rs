@@ -2,9 +2,13 @@ use std::time::Duration;
 
 use super::*;
 
+fn open(relay: &Relay, cluster: &ClusterName, understands: Understands) -> u64 {
+    relay.open(cluster, Outbox::new(v1::Welcome::default()), understands)
+}
+
 fn connected(cluster: &ClusterName) -> (Arc<Relay>, u64) {
     let relay = Arc::new(Relay::default());
-    let stream = relay.open(cluster, Outbox::new(v1::Welcome::default()));
+    let stream = open(&relay, cluster, Understands::default());
     (relay, stream)
 }
 
@@ -29,7 +33,7 @@ async fn a_question_ends_with_the_stream_that_it_went_to() {
     let (relay, stream) = connected(&cluster);
     let question = asked(&relay, &cluster).await;
     // Another stream came first, which is how an agent comes back.
-    relay.open(&cluster, Outbox::new(v1::Welcome::default()));
+    open(&relay, &cluster, Understands::default());
     relay.close(&cluster, stream);
     assert_eq!(question.await.unwrap(), Err(Unanswered::Lost));
     assert!(relay.inner.lock().waiting.is_empty());
@@ -63,4 +67,23 @@ async fn who_stops_waiting_leaves_nothing_behind() {
     question.abort();
     assert!(question.await.unwrap_err().is_cancelled());
     assert!(relay.inner.lock().waiting.is_empty());
+}
+
+/// It would answer with an ordinary plan, which for what is in sync says that nothing changes.
+#[tokio::test]
+async fn an_older_agent_is_not_asked_what_a_removal_would_delete() {
+    let cluster: ClusterName = "eu-1".parse().unwrap();
+    let (relay, _) = connected(&cluster);
+    let answer = relay.ask(&cluster, "web".to_owned(), Preview::Removal);
+    let refused = answer.await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    assert!(refused.message().contains("upgrade it"), "{refused}");
+    let features = ["tombstones".to_owned(), "plan-removal".to_owned()];
+    open(&relay, &cluster, Understands::of(&features));
+    let question = v1::PlanRequest {
+        removal: true,
+        ..v1::PlanRequest::default()
+    };
+    let asked = relay.question(&cluster, question, Duration::from_millis(1));
+    assert_eq!(asked.await, Err(Unanswered::Late));
 }
