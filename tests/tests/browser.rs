@@ -140,7 +140,7 @@ impl World {
         eventually("somebody is in", LIMIT, || async {
             browser.go(&self.url("/")).await.ok()?;
             let text = browser.text().await.ok()?;
-            text.contains("Waits for a person").then_some(())
+            text.contains("Needs attention").then_some(())
         })
         .await
         .unwrap();

@@ -43,10 +43,10 @@ pub(crate) use steer::{
     version,
     about,
     max_term_width = 100,
-    after_help = "Exit codes: 0 as asked, 1 it differs or is not done yet, 2 an error."
+    after_help = "Exit codes: 0 success; 1 something differs, or is not done yet; 2 error."
 )]
 pub(crate) struct Args {
-    /// Which hub, and as whom [default: ~/.config/flotilla/config.yaml].
+    /// The context file: hubs and your credentials [default: ~/.config/flotilla/config.yaml].
     #[arg(
         long,
         global = true,
@@ -55,13 +55,13 @@ pub(crate) struct Args {
         hide_env_values = true
     )]
     pub(crate) context_file: Option<PathBuf>,
-    /// Which of the file's contexts [default: the current one].
+    /// The context to use [default: the current one].
     #[arg(long, global = true, value_name = "NAME", env = "FLOTILLA_CONTEXT")]
     pub(crate) context: Option<String>,
     /// When to use colours; NO_COLOR is honoured.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: ColorChoice,
-    /// How long the hub may take to answer, such as 10s or 1m.
+    /// Longest time to wait for an answer of the hub, such as 10s or 1m.
     #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
     /// What to do.
@@ -161,7 +161,7 @@ pub(crate) struct FilterArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show environments and clusters: what runs where, and how it is.
+    /// Show environments and clusters: what runs where, and its health.
     Status {
         #[command(flatten)]
         filter: FilterArgs,
@@ -171,9 +171,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Log in to a hub as a person, with a browser somewhere.
+    /// Log in to a hub through your identity provider, with a browser on any machine.
     Login(LoginArgs),
-    /// Which hubs there are, and which one is the current one.
+    /// Manage contexts: the hubs that you work with, and which one is current.
     Context {
         #[command(subcommand)]
         command: ContextCommand,
@@ -188,36 +188,35 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Describe,
     },
-    /// Say why a cluster or environment is on the commit it is on.
+    /// Explain why a cluster or an environment is on its current commit.
     Explain {
         /// A cluster or an environment.
         subject: String,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Show what a cluster's agent would change now: its pending plan and its drift; with --base, what a
+    /// Show what a cluster's agent would change now: pending changes and drift. With --base, show what a
     /// change of the repository does to the whole fleet. Values of Secrets are masked. Exit code 1:
     /// something differs.
     Diff(DiffArgs),
-    /// Ask an environment's agents what a commit would change on their clusters, by their API servers' own
-    /// dry run, and put equal answers together. Changes nothing, and shows no value of any field. Exit code
-    /// 1: something would change, and every cluster would take it; 2: of some cluster nobody can say, or it
-    /// would not take it.
+    /// Ask the agents of an environment what a commit would change in their clusters, by a dry run at their
+    /// API servers, and group equal answers. Changes nothing and shows no values. Exit code 1: something
+    /// would change, and every cluster would accept it; 2: a cluster did not answer, or would refuse it.
     Plan(PlanArgs),
-    /// Promote into an environment: show what moves, ask, fast-forward its branch with your own git.
+    /// Promote into an environment: show what moves, ask, and fast-forward its branch with your own git.
     Promote(Promote),
-    /// Go back: commit the content of the last good commit on top of the branch with your own git.
+    /// Roll back: commit the content of the last good commit on top of the branch, with your own git.
     Rollback(RollbackArgs),
-    /// Look at rollouts.
+    /// Show rollouts.
     Rollout {
         #[command(subcommand)]
         command: RolloutCommand,
     },
-    /// List what came into environments, newest first.
+    /// List the commits that came into environments, newest first.
     History {
         /// Only this environment.
         environment: Option<EnvironmentName>,
-        /// The same, as other lists take it.
+        /// Same as ENVIRONMENT.
         #[arg(
             short,
             long = "env",
@@ -225,45 +224,45 @@ pub(crate) enum Command {
             conflicts_with = "environment"
         )]
         env: Option<EnvironmentName>,
-        /// At most so many.
+        /// Maximum number of entries.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Start no further cluster in an environment.
+    /// Pause an environment: start no further cluster.
     Pause(Reasoned),
-    /// Let a paused environment go on, and automatic promotions in again; or let a suspended cluster write.
+    /// Resume a paused environment and its automatic promotions, or a suspended cluster.
     Resume {
-        /// The environment or the cluster.
+        /// The environment or cluster.
         subject: String,
     },
-    /// Ask a cluster's agent to write nothing until it is resumed. It keeps what it has, and rollouts leave it
-    /// out by name.
+    /// Suspend a cluster: its agent writes nothing until it is resumed. The cluster keeps what it runs, and
+    /// rollouts leave it out by name.
     Suspend(SuspendArgs),
-    /// Take applications away on purpose.
+    /// Remove applications.
     Application {
         #[command(subcommand)]
         command: ApplicationCommand,
     },
-    /// Give the failed clusters of a rollout another chance.
+    /// Retry the failed clusters of a rollout.
     Retry {
         /// The environment.
         environment: EnvironmentName,
     },
-    /// End a rollout; the clusters it touched go back to the last good commit.
+    /// Abort a rollout; its clusters go back to the last good commit.
     Abort(Reasoned),
-    /// Keep a cluster or an environment on a commit.
+    /// Pin a cluster or an environment to a commit.
     Pin(PinArgs),
-    /// Let a pinned cluster or environment follow its rollouts again.
+    /// Unpin a cluster or an environment: it follows its rollouts again.
     Unpin(SubjectArgs),
-    /// Approve a commit, where a gate or a wave asks for it.
+    /// Approve a commit where a gate or a wave asks for it.
     Approve(ApproveArgs),
-    /// Show who did what to which clusters, why and with which commit.
+    /// Show the audit log: who did what to which clusters, why and with which commit.
     Audit(AuditArgs),
-    /// Show what happens, as it happens.
+    /// Show events as they happen.
     Events(EventsArgs),
-    /// Say what operators may do, and let new ones in.
+    /// Manage operators and their roles.
     Operator {
         #[command(subcommand)]
         command: OperatorCommand,
@@ -273,26 +272,27 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
-    /// Let clusters join and leave.
+    /// Manage the clusters of the fleet.
     Cluster {
         #[command(subcommand)]
         command: ClusterCommand,
     },
-    /// Show the hub: its version, its fleet file, and who you are to it.
+    /// Show the hub: its version, its fleet file and your role.
     Hub {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Look over the whole way to the fleet: context, clock, certificates, versions, hub, rights, clusters.
+    /// Check everything between you and the fleet: context, clock, certificates, versions, hub, rights,
+    /// clusters.
     ///
-    /// Marks: what is well, what somebody should look at (!), what is wrong, and what could not be found out
-    /// (?). Exit code 1: something is wrong; 2: nothing that was seen is, and not all could be seen.
+    /// Each check is ok, a warning (!), failed, or unknown (?). Exit code 1: a check failed; 2: none failed,
+    /// but some are unknown.
     Check(CheckArgs),
-    /// Write what somebody who helps wants to see to a file, without secrets; says first what is in it.
+    /// Collect diagnostics into a file, without secrets; lists its contents first.
     SupportBundle(BundleArgs),
-    /// Serve the fleet's pages to this machine's browser, with your own context.
+    /// Serve the fleet's pages to a browser on this machine, with your own context.
     ///
-    /// The link that is printed lets one browser in, once. Nothing but loopback can reach the pages.
+    /// The printed link works once, for one browser. Only this machine can reach the pages.
     Web {
         /// Where to listen: a loopback address; port 0 takes a free one.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
@@ -303,7 +303,7 @@ pub(crate) enum Command {
     },
     /// Print what an agent would apply if the work tree were committed; asks no hub.
     Render(RenderArgs),
-    /// Bring a chart's dependencies into its folder, ready to commit; asks no hub.
+    /// Vendor the dependencies of a chart into its folder, ready to commit; asks no hub.
     Chart {
         #[command(subcommand)]
         command: ChartCommand,
@@ -329,7 +329,7 @@ pub(crate) enum Command {
 /// What to list.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Get {
-    /// Clusters.
+    /// List clusters.
     #[command(alias = "cluster")]
     Clusters {
         #[command(flatten)]
@@ -337,15 +337,15 @@ pub(crate) enum Get {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Applications.
+    /// List applications.
     #[command(alias = "application", alias = "apps")]
     Applications {
-        /// Only this one.
+        /// Only this application.
         name: Option<ApplicationName>,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Environments.
+    /// List environments.
     #[command(alias = "environment", alias = "envs")]
     Environments {
         #[command(flatten)]

@@ -47,7 +47,7 @@ pub(crate) fn contents(parts: &[Part]) -> String {
     for part in parts {
         let state = match &part.text {
             Ok(text) => flotilla_shared::words::counted(text.len(), "byte"),
-            Err(why) => format!("not there: {why}"),
+            Err(why) => format!("not collected: {why}"),
         };
         let secrets = match part.redacted {
             0 => String::new(),
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(
             contents(&parts),
             "hub.json        the hub; 16 bytes, 1 redacted\n\
-             operators.json  who may what; not there: refused\n"
+             operators.json  who may what; not collected: refused\n"
         );
     }
 }

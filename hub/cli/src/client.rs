@@ -88,7 +88,7 @@ impl Client {
             Some(login) => {
                 let value: MetadataValue<_> = format!("Bearer {}", login.id_token)
                     .parse()
-                    .map_err(|_| Error::Context("the login is no token".to_owned()))?;
+                    .map_err(|_| Error::Context("the login is not a token".to_owned()))?;
                 Some(value)
             }
             None => None,

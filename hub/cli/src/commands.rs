@@ -249,7 +249,7 @@ async fn retry(
     let name = environment.as_str();
     let (action, done) = (
         v1::SteerAction::Retry,
-        "what failed is tried again, clusters and Jobs of gates",
+        "failed clusters and gate Jobs are retried",
     );
     steer::environment(client, action, name, "", done, printer).await
 }
@@ -257,7 +257,7 @@ async fn retry(
 /// Steers an environment to end its rollout, with the reason that was given.
 async fn abort(client: &Client, args: &Reasoned, printer: &Printer) -> Result<(), Error> {
     let name = args.environment.as_str();
-    let done = "the rollout is over, its clusters go back to the last good commit";
+    let done = "the rollout was aborted; its clusters go back to the last good commit";
     let action = v1::SteerAction::Abort;
     steer::environment(client, action, name, &args.reason, done, printer).await
 }

@@ -177,7 +177,8 @@ impl Contexts {
         let metadata = file.metadata().map_err(error)?;
         if !metadata.is_file() {
             return Err(Error::Context(format!(
-                "{} is no file; a context file is what `flotilla login` or `flotilla-hub init` wrote",
+                "{} is not a file; a context file is written by `flotilla login` or \
+                 `flotilla-hub init`",
                 path.display()
             )));
         }
@@ -244,21 +245,26 @@ impl Contexts {
         let name = named.unwrap_or(&self.current);
         match self.all.as_slice() {
             [only] if name.is_empty() => Ok(only),
-            all => all.iter().find(|context| context.name == name).ok_or_else(|| {
-                let names: Vec<&str> = all.iter().map(|context| context.name.as_str()).collect();
-                let message = if name.is_empty() {
-                    "no context is chosen".to_owned()
-                } else {
-                    format!("there is no context {name:?}")
-                };
-                Error::refused(
-                    message,
-                    format!(
-                        "there are: {}; choose with flotilla context use NAME, or give --context NAME",
-                        names.join(", ")
-                    ),
-                )
-            }),
+            all => all
+                .iter()
+                .find(|context| context.name == name)
+                .ok_or_else(|| {
+                    let names: Vec<&str> =
+                        all.iter().map(|context| context.name.as_str()).collect();
+                    let message = if name.is_empty() {
+                        "no current context".to_owned()
+                    } else {
+                        format!("there is no context {name:?}")
+                    };
+                    Error::refused(
+                        message,
+                        format!(
+                            "contexts: {}; choose one with flotilla context use NAME, or give \
+                         --context NAME",
+                            names.join(", ")
+                        ),
+                    )
+                }),
         }
     }
 
@@ -378,7 +384,7 @@ mod tests {
             ..again
         };
         let error = nobody.choose(None).err().unwrap().to_string();
-        assert!(error.contains("no context is chosen"), "{error}");
+        assert!(error.contains("no current context"), "{error}");
     }
 
     #[test]

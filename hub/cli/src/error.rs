@@ -47,10 +47,10 @@ pub(crate) enum Error {
     #[error("the hub ended the connection ({0})")]
     Ended(String),
     /// The hub told so.
-    #[error("the hub does not take this context's certificate ({0})")]
+    #[error("the hub rejects this context's certificate ({0})")]
     NotTaken(String),
     /// Our own certificate is over.
-    #[error("the certificate of context {context} ended on {end}")]
+    #[error("the certificate of context {context} expired on {end}")]
     Expired { context: String, end: String },
     /// The hub sent what this version cannot use.
     #[error("the hub's answer lacks {0}")]
@@ -85,7 +85,7 @@ pub(crate) enum Error {
     #[error("something differs")]
     Differs,
     /// Not all that should be looked at could be; it was shown.
-    #[error("not everything could be found out")]
+    #[error("some results are unknown")]
     Unseen,
     /// A result cannot be written as JSON or YAML.
     #[error("cannot write the result: {0}")]
@@ -150,8 +150,9 @@ impl Error {
         match self {
             Self::NotYet { hint, .. } => Some(hint.clone()),
             Self::NoContext(_) | Self::NoHome => Some(
-                "`flotilla login` makes one; so does `flotilla-hub init` in its data directory under \
-                 operator/: name it with --context-file, or take it in with flotilla context import FILE"
+                "`flotilla login` creates one; so does `flotilla-hub init` in its data \
+                 directory under operator/: name it with --context-file, or import it with \
+                 flotilla context import FILE"
                     .to_owned(),
             ),
             Self::Readable(path) => Some(format!("run: chmod 600 '{}'", path.display())),
@@ -167,7 +168,7 @@ impl Error {
                 )
             }
             Self::Dial(DialError::Connect { .. }) => Some(
-                "see that the hub runs, and that `hub:` in the context file is its address".to_owned(),
+                "check that the hub runs, and that `hub:` in the context file is its address".to_owned(),
             ),
             Self::Hub { code, .. } => match code {
                 Code::Unauthenticated => Some(
@@ -176,11 +177,11 @@ impl Error {
                         .to_owned(),
                 ),
                 Code::Unimplemented => {
-                    Some("the hub is of another version; see `flotilla hub`".to_owned())
+                    Some("the hub has another version; see `flotilla hub`".to_owned())
                 }
-                Code::DeadlineExceeded => Some("give more time with --timeout".to_owned()),
+                Code::DeadlineExceeded => Some("give it more time with --timeout".to_owned()),
                 Code::Unavailable | Code::Cancelled | Code::Unknown => {
-                    Some("the hub may be starting anew; try again".to_owned())
+                    Some("the hub may be restarting; try again".to_owned())
                 }
                 _ => None,
             },
@@ -202,7 +203,7 @@ impl Error {
                  --write-context FILE; on the hub's own host flotilla-hub init --operator NAME makes one"
                     .to_owned(),
             ),
-            Self::NoGit(_) => Some("install git, and have it in PATH".to_owned()),
+            Self::NoGit(_) => Some("install git, and put it on the PATH".to_owned()),
             Self::Refused { hint, .. } => hint.clone(),
             _ => None,
         }

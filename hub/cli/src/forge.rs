@@ -74,8 +74,8 @@ pub(crate) fn no_place(error: &PlaceError, without: &str) -> Error {
         }
         PlaceError::NoForge(_) | PlaceError::NoOwner(_) | PlaceError::Folders(_) => {
             format!(
-                "where it is on a forge after all, name it in the fleet file by the URL that the forge shows; \
-                 else {without}"
+                "if it is on a forge, name it in the fleet file by the URL that the forge \
+                 shows; otherwise {without}"
             )
         }
     };

@@ -106,7 +106,7 @@ pub(crate) async fn work_tree(folder: &Path) -> Result<Option<(PathBuf, Vec<Stri
                 "{} is a submodule of {above}, and agents read no submodules",
                 root.display()
             ),
-            "copy what is to be rendered into the repository, or name the submodule's own repository in \
+            "copy its content into the repository, or name the submodule's own repository in \
              the fleet file",
         ));
     }

@@ -70,8 +70,8 @@ pub(crate) fn commit(root: &Path, name: &str) -> Result<String, Error> {
     let found = found.map_err(|error| match error {
         Error::Git { .. } => Error::refused(
             format!("there is no commit {}", plain_line(name, 100)),
-            "a branch that is on the server alone is called origin/NAME here; in CI, fetch it first: a \
-             shallow clone holds one commit only",
+            "a branch that only the server has is called origin/NAME here; in CI, fetch it \
+             first: a shallow clone has one commit only",
         ),
         other => other,
     })?;

@@ -64,7 +64,7 @@ pub(crate) struct Client(reqwest::Client);
 fn failed(error: &reqwest::Error) -> Error {
     Error::refused(
         format!("the issuer cannot be asked: {}", with_causes(error)),
-        "see that it can be reached from here",
+        "check that it can be reached from here",
     )
 }
 
@@ -82,7 +82,7 @@ fn secure(url: &str) -> Result<&str, Error> {
     }
     Err(Error::refused(
         format!("{url:?} is not an https URL"),
-        "an issuer without TLS is no issuer",
+        "an issuer needs TLS",
     ))
 }
 
@@ -110,10 +110,10 @@ impl Client {
         serde_json::from_slice(&body).map_err(|_| {
             Error::refused(
                 format!(
-                    "the issuer answers with HTTP {} and no JSON that is understood",
+                    "the issuer answered HTTP {} without the expected JSON",
                     answer.status().as_u16()
                 ),
-                "see that the hub names the right issuer",
+                "check that the hub names the right issuer",
             )
         })
     }
@@ -134,7 +134,7 @@ impl Client {
         if found.device_authorization_endpoint.is_empty() {
             return Err(Error::refused(
                 format!("{issuer} offers no login from a terminal (RFC 8628)"),
-                "switch the device flow on for this client, or use a certificate",
+                "enable the device flow for this client, or use a certificate",
             ));
         }
         secure(&found.device_authorization_endpoint)?;
@@ -186,7 +186,7 @@ impl Client {
                 "authorization_pending" => {}
                 "slow_down" => wait += 5,
                 "access_denied" => {
-                    return Err(Error::refused("you were not let in", "try again"));
+                    return Err(Error::refused("the login was denied", "try again"));
                 }
                 "expired_token" => break,
                 _ => return Err(refused(&tokens)),
@@ -242,8 +242,8 @@ fn refused(tokens: &Tokens) -> Error {
     let text = format!("{} {}", tokens.error, tokens.error_description);
     let text = flotilla_shared::report::plain_line(text.trim(), 500);
     Error::refused(
-        format!("the issuer says no: {text}"),
-        "run flotilla login again, or ask who runs the issuer",
+        format!("the issuer refused: {text}"),
+        "run flotilla login again, or ask the issuer's administrators",
     )
 }
 

@@ -170,7 +170,7 @@ impl Printer {
         if !std::io::stdin().is_terminal() {
             return Err(Error::refused(
                 "this needs an answer, and standard input is not a terminal",
-                "give --yes to go on without being asked",
+                "give --yes to continue without a question",
             ));
         }
         let mut err = std::io::stderr().lock();

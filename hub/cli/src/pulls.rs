@@ -97,8 +97,8 @@ impl Forge {
                     Some("the token needs to write pull requests of this repository".to_owned())
                 }
                 flotilla_forge::Error::NotFound(_) => Some(format!(
-                    "see that the repository is called {} there, as its URL in the fleet file says, and that \
-                     the token has a right to see it",
+                    "check that the repository is called {} there, as in its URL in the fleet \
+                     file, and that the token may read it",
                     self.at.full_name()
                 )),
                 flotilla_forge::Error::Redirected(_) => Some(

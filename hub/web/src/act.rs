@@ -233,7 +233,7 @@ pub enum FormError {
     #[error("{0:?} is not a repository and a whole commit id")]
     Commit(String),
     /// Not a number with a unit.
-    #[error("{0:?} is no time: write hours or days, such as 2h or 3d")]
+    #[error("{0:?} is not a duration: write hours or days, such as 2h or 3d")]
     Expiry(String),
 }
 
@@ -294,7 +294,7 @@ fn commits(text: &str) -> Result<Vec<(String, String)>, FormError> {
     parts.collect()
 }
 
-/// Hours or days, such as `2h` or `3d`; empty: until it is taken away.
+/// Hours or days, such as `2h` or `3d`; empty: no expiry.
 fn expiry(text: &str) -> Result<u32, FormError> {
     if text.is_empty() {
         return Ok(0);

@@ -141,7 +141,7 @@ impl Asking<'_> {
                     note()
                 ),
                 format!("flotilla retry {name}"),
-                Some(Offer::environment(Action::Retry, "Try again", name)),
+                Some(Offer::environment(Action::Retry, "Retry", name)),
             )),
             RolloutState::Pending => {
                 let by_people = rollout.wants_commits_approved();
@@ -176,7 +176,7 @@ impl Asking<'_> {
             self.need(
                 "gate",
                 None,
-                format!("{short} of {repository} waits by itself: {}", waiting.text),
+                format!("{short} of {repository} waits separately: {}", waiting.text),
                 match waiting.wants_approval() {
                     true => format!("flotilla approve {name} --commit {short}"),
                     false => format!("flotilla explain {name}"),
@@ -212,7 +212,7 @@ impl Asking<'_> {
                     self.0.branch, branch.repository, branch.message
                 ),
                 format!("flotilla explain {name}"),
-                Some(Offer::environment(Action::Refresh, "Read it again", name)),
+                Some(Offer::environment(Action::Refresh, "Refresh", name)),
             )
         })
     }

@@ -55,7 +55,7 @@ pub async fn follow(api: Api, seen: watch::Sender<Arc<Seen>>) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
         loop {
             if let Err(error) = listen(&api, &current, &mut backoff).await {
-                tracing::info!(error = %error.message(), "the hub is not heard; trying again");
+                tracing::info!(error = %error.message(), "no answer from the hub; trying again");
             }
             current.lock().apply(Change::Lost, Timestamp::now());
             let delay = backoff.next_delay(&mut rand::rng());

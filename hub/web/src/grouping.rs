@@ -176,7 +176,7 @@ fn of(environment: &str, label: &str, value: Option<&str>, gathered: Gathered) -
         bar: Bar {
             name: match (value, label) {
                 (Some(value), _) => value.to_owned(),
-                (None, WAVE) => "in no wave".to_owned(),
+                (None, WAVE) => "not in a wave".to_owned(),
                 (None, label) => format!("without {label}"),
             },
             present: false,
@@ -264,7 +264,7 @@ mod tests {
             .map(|group| group.bar.name.as_str())
             .collect();
         names.sort_unstable();
-        assert_eq!(names, ["canary", "in no wave", "rest"]);
+        assert_eq!(names, ["canary", "not in a wave", "rest"]);
         assert!(found.groups.iter().all(|group| group.link.is_empty()));
     }
 

@@ -119,7 +119,7 @@ fn offers(environment: &Environment) -> Vec<Offer> {
     let name = environment.name.as_str();
     let mut all = vec![Offer::environment(
         Action::Refresh,
-        "Read branches now",
+        "Refresh branches",
         name,
     )];
     match &environment.paused {

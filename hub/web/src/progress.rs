@@ -128,7 +128,7 @@ fn bar(wave: &Wave, now: Timestamp) -> Bar {
         .collect();
     let to_come = wave.unchanged.saturating_sub(wave.done_unchanged);
     if to_come > 0 {
-        summary.push(format!("{to_come} of them with nothing to change"));
+        summary.push(format!("{to_come} of them without a change"));
     }
     if let Some(end) = wave.soak_ends_at {
         let left = text::span(end.as_second().saturating_sub(now.as_second()).max(0));

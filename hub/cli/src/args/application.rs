@@ -10,13 +10,13 @@ use super::steer::OptionalReason;
 /// Work with applications.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApplicationCommand {
-    /// Take an application away on purpose: show what each cluster would delete, ask, note it in the audit
-    /// log, and print the lines for the fleet file.
+    /// Remove an application: show what each cluster would delete, ask, note it in the audit log, and print
+    /// the lines for the fleet file.
     ///
-    /// The fleet file alone removes, once it is committed: it comes by the environment's waves and gates, and
-    /// each agent deletes as far as its own policy lets it. The preview goes to the terminal, the lines to
-    /// standard output. With --push the change is made to the fleet file itself, shown, and pushed to its
-    /// branch, with your own git and by fast-forward only.
+    /// Nothing is deleted before these lines are committed to the fleet file. The removal then goes through
+    /// the environment's waves and gates, and each agent deletes what its own policy permits. The preview
+    /// goes to the terminal, the lines to standard output. With --push the fleet file itself is changed,
+    /// shown, and pushed to its branch, with your own git and by fast-forward only.
     Remove(RemoveArgs),
 }
 
@@ -28,19 +28,19 @@ pub(crate) struct RemoveArgs {
     /// Only in this environment; may be repeated [default: everywhere].
     #[arg(short, long = "env", visible_alias = "environment", value_name = "ENV")]
     pub(crate) environments: Vec<EnvironmentName>,
-    /// Let its objects stay; nobody manages them any more.
+    /// Keep its objects in the clusters, unmanaged.
     #[arg(long)]
     pub(crate) keep_objects: bool,
     #[command(flatten)]
     pub(crate) why: OptionalReason,
-    /// Change the fleet file, which lies here in a clone of its repository, and push it to the branch that
-    /// the clone's branch follows. Its comments and its layout stay, and so does all else in the clone.
+    /// Path of the fleet file in a clone of its repository: change it and push the change to the branch that
+    /// the clone tracks. Comments and layout are kept, and nothing else in the clone changes.
     #[arg(long, value_name = "FLEET-FILE")]
     pub(crate) push: Option<PathBuf>,
-    /// Show what would be deleted and the lines, and stop.
+    /// Only show what would be deleted, and the lines.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     pub(crate) yes: bool,
 }
@@ -50,7 +50,7 @@ pub(crate) struct RemoveArgs {
 pub(crate) struct SuspendArgs {
     /// The cluster.
     pub(crate) cluster: ClusterName,
-    /// Why.
+    /// Reason, for the audit log.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
 }

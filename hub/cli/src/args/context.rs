@@ -13,10 +13,10 @@ pub(crate) struct LoginArgs {
     /// The hub [default: the one of the context].
     #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]
     pub(crate) hub: Option<String>,
-    /// The roots that the hub's certificate must come from [default: those of a context of that hub].
+    /// Roots that the hub's certificate must chain to [default: those of a context of that hub].
     #[arg(long, value_name = "FILE")]
     pub(crate) trust_bundle: Option<PathBuf>,
-    /// What to call the context [default: the first part of the hub's name].
+    /// Name of the context [default: the first part of the hub's name].
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// Roots to trust for the issuer, instead of the system's.
@@ -27,29 +27,29 @@ pub(crate) struct LoginArgs {
 /// What to do with contexts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContextCommand {
-    /// List them.
+    /// List contexts.
     List {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Choose the one that is meant where none is named.
+    /// Set the current context.
     Use {
-        /// Its name.
+        /// The context.
         name: String,
     },
-    /// Forget one, with its key or login.
+    /// Delete a context with its key or login.
     Remove {
-        /// Its name.
+        /// The context.
         name: String,
     },
-    /// Take in a context from a file that an admin made.
+    /// Import a context from a file that an admin made.
     Import {
         /// The file.
         from: PathBuf,
-        /// What to call it.
+        /// Name of the context [default: as in the file].
         #[arg(long)]
         name: Option<String>,
     },
-    /// Get a new certificate with a new key, before the old one ends or its authority does.
+    /// Renew your certificate, with a new key, before it or its authority expires.
     Renew,
 }

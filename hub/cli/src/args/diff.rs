@@ -12,22 +12,22 @@ pub(crate) struct DiffArgs {
     /// The cluster whose agent is asked.
     #[arg(required_unless_present = "base")]
     pub(crate) cluster: Option<ClusterName>,
-    /// Of this application only.
+    /// Only this application.
     pub(crate) application: Option<ApplicationName>,
-    /// Ask nobody: render the work tree and this commit or branch for every application, environment and
-    /// cluster of the fleet file, and show what differs. Compared is with where the two parted.
+    /// Work offline: render the work tree and this commit or branch for every application, environment and
+    /// cluster of the fleet file, and show what differs. The comparison starts at their merge base.
     #[arg(long, value_name = "REF", conflicts_with_all = ["cluster", "application"])]
     pub(crate) base: Option<String>,
-    /// Compare this commit or branch in place of the work tree.
+    /// Compare this commit or branch instead of the work tree.
     #[arg(long, value_name = "REF", requires = "base")]
     pub(crate) head: Option<String>,
-    /// The fleet file; in the same repository it is compared, too [default: fleet.yaml at the root].
+    /// The fleet file; it is compared too if it is in the same repository [default: fleet.yaml at the root].
     #[arg(long, value_name = "FILE", requires = "base")]
     pub(crate) fleet: Option<PathBuf>,
-    /// Which of the fleet file's repositories this is [default: by the URLs of its remotes].
+    /// The name of this repository in the fleet file [default: found by the URLs of its remotes].
     #[arg(long, value_name = "NAME", requires = "base")]
     pub(crate) repository: Option<RepositoryName>,
-    /// How to show the result; markdown is for --base, and fits into a comment of a forge.
+    /// Output format; markdown needs --base and fits into a comment of a forge.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: DiffOutput,
 }

@@ -15,7 +15,7 @@ pub(crate) struct PlaceArgs {
     /// The environment it will belong to.
     #[arg(short, long = "env", value_name = "ENV")]
     pub(crate) environment: Option<EnvironmentName>,
-    /// A label to give it; may be repeated.
+    /// A label of the cluster; may be repeated.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub(crate) labels: Vec<(String, String)>,
 }
@@ -23,40 +23,40 @@ pub(crate) struct PlaceArgs {
 /// Work with join tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Create a join token; it is shown once, and can be used once.
+    /// Create a single-use join token; it is shown only once.
     Create {
-        /// The only cluster name it can be used for.
+        /// Restrict the token to this cluster name.
         #[arg(short, long)]
         cluster: Option<ClusterName>,
         #[command(flatten)]
         place: PlaceArgs,
-        /// How long it can be used.
+        /// How long the token is valid.
         #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
         lifetime: Duration,
-        /// Accept the cluster that uses it without a second step.
+        /// Accept the cluster that uses it automatically.
         #[arg(long)]
         auto_accept: bool,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// List join tokens; the tokens themselves are not kept.
+    /// List join tokens; their secrets are not stored.
     List {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Make a join token unusable.
+    /// Revoke a join token.
     Revoke {
-        /// Its id.
+        /// The token's id.
         id: String,
     },
 }
 
-/// Let clusters join and leave.
+/// Manage the clusters of the fleet.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
     /// List clusters.
     List {
-        /// Only those that wait to be accepted.
+        /// Only clusters that wait to be accepted.
         #[arg(long)]
         pending: bool,
         #[command(flatten)]
@@ -64,23 +64,23 @@ pub(crate) enum ClusterCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Accept a cluster that has enrolled.
+    /// Accept a cluster that enrolled.
     Accept {
         /// The cluster.
         name: ClusterName,
         #[command(flatten)]
         place: PlaceArgs,
-        /// The fingerprint its agent logged; it is refused if another key waits.
+        /// The fingerprint that the agent logged; refused if a different key is waiting.
         #[arg(long, value_name = "SHA256")]
         fingerprint: Option<String>,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Remove a cluster from the fleet; what runs in it stays.
+    /// Remove a cluster from the fleet; what runs in it is kept.
     Remove {
         /// The cluster.
         name: ClusterName,
-        /// Why, for the hub's log.
+        /// Reason, for the audit log.
         #[arg(
             long,
             value_name = "TEXT",
@@ -88,19 +88,19 @@ pub(crate) enum ClusterCommand {
             hide_default_value = true
         )]
         reason: String,
-        /// Do not ask.
+        /// Do not ask for confirmation.
         #[arg(short, long)]
         yes: bool,
     },
-    /// Let a cluster have new assignments again that was locked since two agents used its identity.
+    /// Unlock a cluster that was locked because two agents used its identity.
     Unlock {
         /// The cluster.
         name: ClusterName,
-        /// Why, for the audit log.
+        /// Reason, for the audit log.
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Print what to `kubectl apply` in a cluster, so that it joins.
+    /// Print the manifests that join a cluster to the fleet, for `kubectl apply`.
     JoinManifest(JoinManifest),
 }
 
@@ -114,23 +114,23 @@ pub(crate) struct JoinManifest {
     /// The agent's image.
     #[arg(long, default_value = concat!("ghcr.io/flotilla-dev/flotilla-agent:v", env!("CARGO_PKG_VERSION")))]
     pub(crate) image: String,
-    /// A file with a join token [default: create one for this cluster].
+    /// A file with a join token [default: creates one for this cluster].
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Accept the cluster without a second step.
+    /// Accept the cluster automatically.
     #[arg(long, conflicts_with = "token_file")]
     pub(crate) auto_accept: bool,
-    /// How long the token can be used.
+    /// How long the token is valid.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     pub(crate) lifetime: Duration,
-    /// Which address the agent dials [default: what the hub says].
+    /// The address that the agent dials [default: as the hub says].
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     pub(crate) hub: Option<String>,
     /// How the agent runs.
     #[arg(long, default_value = "daemon-set")]
     pub(crate) workload: Workload,
-    /// A service account, `namespace/name`, that the agent's policy names to write as; may be repeated.
-    /// The agent gets the right to impersonate it, and no other.
+    /// A service account, `namespace/name`, that the agent's policy writes as; may be repeated. The agent
+    /// may impersonate only these.
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     pub(crate) impersonate: Vec<(String, String)>,
     /// What to print: manifests for `kubectl apply`, or values for the chart flotilla-agent.
@@ -141,9 +141,9 @@ pub(crate) struct JoinManifest {
 /// What `join-manifest` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum JoinOutput {
-    /// Everything that the agent needs.
+    /// All manifests of the agent.
     Manifests,
-    /// What the chart flotilla-agent wants to know; the chart has the rest.
+    /// Values for the chart flotilla-agent, which has the rest.
     HelmValues,
 }
 

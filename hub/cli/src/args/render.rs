@@ -8,10 +8,10 @@ use flotilla_shared::id::{ClusterName, EnvironmentName};
 /// What to render.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RenderArgs {
-    /// The directory, or the single file.
+    /// The directory or file.
     #[arg(default_value = ".")]
     pub(crate) directory: PathBuf,
-    /// How the directory becomes manifests; its help names all ways.
+    /// The renderer.
     #[arg(
         long,
         value_name = "RENDERER",
@@ -19,10 +19,10 @@ pub(crate) struct RenderArgs {
         help = format!("How: {}", flotilla_render::Renderer::listed("or"))
     )]
     pub(crate) renderer: Renderer,
-    /// How to show the result: yaml, json, or files-read for the files it depends on.
+    /// Output format: yaml, json, or files-read for the files that it depends on.
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     pub(crate) output: flotilla_render::Output,
-    /// Put facts of this cluster into the texts, as for an application with `substitute: true`.
+    /// Substitute facts of this cluster, as for an application with `substitute: true`.
     #[arg(long, value_name = "CLUSTER", requires = "environment")]
     pub(crate) cluster: Option<ClusterName>,
     /// The cluster's environment.
@@ -31,7 +31,7 @@ pub(crate) struct RenderArgs {
     /// A label of the cluster, `name=value`; may be repeated.
     #[arg(long = "label", value_name = "LABEL", requires = "cluster", value_parser = fact)]
     pub(crate) labels: Vec<(String, String)>,
-    /// Leave facts that the cluster does not have as they are written.
+    /// Keep references to facts that the cluster does not have.
     #[arg(long, requires = "cluster")]
     pub(crate) lenient: bool,
     /// For a chart.
@@ -72,49 +72,49 @@ pub(crate) struct ChartArgs {
     /// A file of values, `-` for standard input; may be repeated, the last wins.
     #[arg(short = 'f', long, value_name = "FILE")]
     pub(crate) values: Vec<PathBuf>,
-    /// `key=value`, the value read as a number or a word where it is one; may be repeated.
+    /// `key=value`, with Helm's typing of numbers, booleans and null; may be repeated.
     #[arg(long, value_name = "EXPRESSION")]
     pub(crate) set: Vec<String>,
-    /// `key=value`, the value always text; may be repeated.
+    /// `key=value`, the value is always text; may be repeated.
     #[arg(long, value_name = "EXPRESSION")]
     pub(crate) set_string: Vec<String>,
-    /// `key=file`, the value being the file's content; may be repeated.
+    /// `key=file`, the value is the content of the file; may be repeated.
     #[arg(long, value_name = "EXPRESSION")]
     pub(crate) set_file: Vec<String>,
     /// `key=JSON`, or a whole JSON object; may be repeated.
     #[arg(long, value_name = "EXPRESSION")]
     pub(crate) set_json: Vec<String>,
-    /// `key=value`, the value all that follows, as it is; may be repeated.
+    /// `key=value`, everything after `=` taken literally; may be repeated.
     #[arg(long, value_name = "EXPRESSION")]
     pub(crate) set_literal: Vec<String>,
-    /// The version of Kubernetes that the chart is told.
+    /// The Kubernetes version that the chart sees.
     #[arg(long, value_name = "VERSION")]
     pub(crate) kube_version: Option<String>,
-    /// API versions that the chart is told besides Helm's own; may be repeated.
+    /// API versions that the chart sees besides Helm's own; may be repeated.
     #[arg(short, long, value_name = "VERSION", value_delimiter = ',')]
     pub(crate) api_versions: Vec<String>,
-    /// Print `crds/`, too.
+    /// Include `crds/`.
     #[arg(long)]
     pub(crate) include_crds: bool,
-    /// Leave hooks out.
+    /// Omit hooks.
     #[arg(long)]
     pub(crate) no_hooks: bool,
-    /// Leave hooks of `helm test` out.
+    /// Omit hooks of `helm test`.
     #[arg(long)]
     pub(crate) skip_tests: bool,
-    /// Say that it is an upgrade, not an installation.
+    /// Render as an upgrade instead of an installation.
     #[arg(long)]
     pub(crate) is_upgrade: bool,
-    /// Show only what comes of this template of the chart; may be repeated.
+    /// Show only the output of this template; may be repeated.
     #[arg(short, long, value_name = "TEMPLATE")]
     pub(crate) show_only: Vec<String>,
-    /// Leave `values.schema.json` aside.
+    /// Ignore `values.schema.json`.
     #[arg(long)]
     pub(crate) skip_schema_validation: bool,
-    /// Functions of chance and time: `refuse`, or `allow-for-display` for placeholders that never change.
+    /// Random and time functions: `refuse`, or `allow-for-display` for constant placeholders.
     #[arg(long, value_name = "HOW", default_value = "refuse")]
     pub(crate) generated: GeneratedChoice,
-    /// `lookup` is an error instead of empty.
+    /// Treat `lookup` as an error instead of an empty result.
     #[arg(long)]
     pub(crate) strict: bool,
 }
@@ -153,7 +153,7 @@ impl ChartArgs {
 pub(crate) enum GeneratedChoice {
     /// They are errors.
     Refuse,
-    /// They give something, which is good for looking at only.
+    /// They give constant placeholders, for display only.
     AllowForDisplay,
 }
 

@@ -10,7 +10,7 @@ use flotilla_shared::role::Role;
 
 use super::{CommitPrefix, OutputArgs, duration};
 
-/// Look at rollouts.
+/// Show rollouts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RolloutCommand {
     /// List rollouts, newest first.
@@ -18,22 +18,22 @@ pub(crate) enum RolloutCommand {
         /// Only this environment.
         #[arg(short, long = "env", value_name = "ENV")]
         environment: Option<EnvironmentName>,
-        /// At most so many.
+        /// Maximum number of entries.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Show one rollout: its waves, its clusters, and what was decided about its environment.
+    /// Show one rollout: its waves, its clusters, and decisions about its environment.
     Show {
-        /// A rollout, or an environment for its last one.
+        /// A rollout, or an environment (its latest rollout).
         subject: String,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Follow a rollout until it is over, or needs a person.
+    /// Follow a rollout until it ends or needs a person.
     Watch {
-        /// A rollout, or an environment for its last one.
+        /// A rollout, or an environment (its latest rollout).
         subject: String,
         #[command(flatten)]
         output: OutputArgs,
@@ -43,7 +43,7 @@ pub(crate) enum RolloutCommand {
 /// Why, where that may be left out.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OptionalReason {
-    /// Why.
+    /// Reason, for the audit log.
     #[arg(
         long,
         value_name = "TEXT",
@@ -56,10 +56,10 @@ pub(crate) struct OptionalReason {
 /// How a branch is brought to move: whether it is asked about first, and where Git's objects are.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BranchArgs {
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     pub(crate) yes: bool,
-    /// A clone of the repository, to spare fetching what it has; it is not changed.
+    /// A local clone whose objects need not be fetched again; it is not changed.
     #[arg(long, value_name = "DIR")]
     pub(crate) repo_dir: Option<PathBuf>,
 }
@@ -69,7 +69,7 @@ pub(crate) struct BranchArgs {
 pub(crate) struct Reasoned {
     /// The environment.
     pub(crate) environment: EnvironmentName,
-    /// Why.
+    /// Reason, for the audit log.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
 }
@@ -79,16 +79,16 @@ pub(crate) struct Reasoned {
 pub(crate) struct PinArgs {
     #[command(flatten)]
     pub(crate) subject: SubjectArgs,
-    /// The commit to keep it on [default: the one it is on].
+    /// The commit to pin to [default: the current one].
     #[arg(long, value_name = "COMMIT")]
     pub(crate) commit: Option<CommitPrefix>,
-    /// Only this repository, where the fleet has several.
+    /// Only this repository, if the fleet has several.
     #[arg(long, value_name = "REPOSITORY")]
     pub(crate) repository: Option<String>,
-    /// Why.
+    /// Reason, for the audit log.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// End by itself after this time.
+    /// End the pin after this time.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) expires: Option<Duration>,
     #[command(flatten)]
@@ -98,11 +98,11 @@ pub(crate) struct PinArgs {
 /// An approval to go back in history, for agents whose policy wants one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SigningArgs {
-    /// Sign an approval to go back with this SSH key (`ssh-keygen -Y sign`); agents that know the key
-    /// go back for it, and the hub cannot make one.
+    /// Sign an approval to go back with this SSH key (`ssh-keygen -Y sign`). Agents whose policy names the key
+    /// accept it; the hub cannot make one.
     #[arg(long, value_name = "KEY")]
     pub(crate) sign: Option<PathBuf>,
-    /// How long the approval may be used.
+    /// How long the approval is valid.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "24h", requires = "sign")]
     pub(crate) approval_expires: Duration,
 }
@@ -114,7 +114,7 @@ pub(crate) struct SubjectArgs {
     /// One cluster.
     #[arg(short, long)]
     pub(crate) cluster: Option<ClusterName>,
-    /// All of an environment.
+    /// A whole environment.
     #[arg(short, long = "env", value_name = "ENV")]
     pub(crate) environment: Option<EnvironmentName>,
 }
@@ -122,12 +122,12 @@ pub(crate) struct SubjectArgs {
 /// An approval.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ApproveArgs {
-    /// The environment that the commit should come into.
+    /// The environment.
     pub(crate) environment: EnvironmentName,
-    /// Which commit [default: that of the rollout which waits, and the wave that waits].
+    /// The commit [default: that of the waiting rollout, and its waiting wave].
     #[arg(long, value_name = "COMMIT")]
     pub(crate) commit: Option<CommitPrefix>,
-    /// Only of this repository.
+    /// Only this repository.
     #[arg(long, value_name = "NAME")]
     pub(crate) repository: Option<String>,
     /// Only this wave of its rollout.
@@ -142,19 +142,19 @@ pub(crate) struct ApproveArgs {
 pub(crate) struct RollbackArgs {
     /// The environment.
     pub(crate) environment: EnvironmentName,
-    /// The good commit whose content to go back to [default: the last good one before the head].
+    /// The commit to go back to [default: the last good one before the head].
     #[arg(long, value_name = "COMMIT")]
     pub(crate) to: Option<CommitPrefix>,
-    /// Which repository, where the fleet has several.
+    /// The repository, if the fleet has several.
     #[arg(long, value_name = "REPOSITORY")]
     pub(crate) repository: Option<String>,
-    /// Why.
+    /// Reason, for the audit log.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// Go back to a commit that was never good there, past all gates: it takes an admin.
+    /// Go back to a commit that was never good there, bypassing all gates (admin only).
     #[arg(long, requires = "to")]
     pub(crate) force: bool,
-    /// Show what would be committed, and stop.
+    /// Only show what would be committed.
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -173,7 +173,7 @@ pub(crate) struct AuditArgs {
     /// Only this environment.
     #[arg(short, long = "env", value_name = "ENV")]
     pub(crate) environment: Option<EnvironmentName>,
-    /// At most so many.
+    /// Maximum number of entries.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
     #[command(flatten)]
@@ -183,11 +183,11 @@ pub(crate) struct AuditArgs {
 /// More about the log.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Check that no entry was changed, taken out or put elsewhere.
+    /// Verify that no entry was changed, removed or moved.
     ///
-    /// Nor the end cut off since you looked last: the place is remembered beside the context file.
+    /// The last verified entry is remembered beside the context file, so that a log that lost its end is noticed.
     Verify {
-        /// Begin anew from what is there, where a restore explains what is gone.
+        /// Accept the current log as the new baseline, after a restore that explains missing entries.
         #[arg(long)]
         accept: bool,
         #[command(flatten)]
@@ -201,10 +201,10 @@ pub(crate) struct EventsArgs {
     /// Only this environment.
     #[arg(short, long = "env", value_name = "ENV")]
     pub(crate) environment: Option<EnvironmentName>,
-    /// Keep showing.
+    /// Continue to show new events.
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// The newest so many first.
+    /// Start with this many recent events.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
     #[command(flatten)]
@@ -214,31 +214,31 @@ pub(crate) struct EventsArgs {
 /// Work with operators.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OperatorCommand {
-    /// List operators and what they may do.
+    /// List operators and their roles.
     List {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Set what an operator may do; it holds at once.
+    /// Set the role of an operator; takes effect immediately.
     Set {
         /// The operator.
         name: OperatorName,
-        /// What they may do.
+        /// The role.
         #[arg(long)]
         role: RoleArg,
         /// Only in this environment; may be repeated [default: everywhere].
         #[arg(short, long = "env", value_name = "ENV")]
         environments: Vec<EnvironmentName>,
-        /// Make a key here and a certificate for it, and write a context file with both.
+        /// Create a key and a certificate, and write a context file with both.
         #[arg(long, value_name = "FILE")]
         write_context: Option<PathBuf>,
     },
-    /// Take everything from an operator, at once: the certificate is of no use any more, and what was approved
-    /// with it and waits does not count.
+    /// Remove an operator, effective immediately: the certificate stops working, and pending approvals given
+    /// with it are void.
     Remove {
         /// The operator.
         name: OperatorName,
-        /// Why, for the audit log.
+        /// Reason, for the audit log.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
@@ -262,9 +262,9 @@ impl ValueEnum for RoleArg {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self.0 {
             Role::None => "Nothing",
-            Role::Viewer => "See",
-            Role::Approver => "Approve commits and waves that others bring",
-            Role::Promoter => "Bring commits; stop, resume, pin and roll back",
+            Role::Viewer => "Read",
+            Role::Approver => "Approve commits and waves of others",
+            Role::Promoter => "Promote commits; pause, resume, pin and roll back",
             Role::Admin => "Everything",
         };
         Some(PossibleValue::new(self.0.as_str()).help(help))

@@ -112,7 +112,7 @@ fn context(fact: &Fact<ContextFacts>, now: Timestamp) -> Group {
                         with flotilla operator set NAME --role ROLE --write-context FILE";
             life(&mut group, "your certificate", validity, now, hint);
         }
-        None => group.well("you are logged in at an issuer"),
+        None => group.well("you are logged in through an identity provider"),
     }
     group
 }
@@ -120,7 +120,7 @@ fn context(fact: &Fact<ContextFacts>, now: Timestamp) -> Group {
 fn clock(facts: &HubFacts) -> Group {
     let mut group = Group::new("clock");
     let Some(theirs) = facts.hub.now else {
-        let text = "the hub does not say what time it has: it is older than this program";
+        let text = "the hub does not tell its time: it is older than this program";
         group.unknown(text, "");
         return group;
     };
@@ -141,12 +141,18 @@ fn clock(facts: &HubFacts) -> Group {
     };
     let hint = let_run_ntp("both");
     match off {
-        0 => group.well("this machine's and the hub's agree"),
-        1..=CLOCK_LOOK => group.well(format!("the hub's is {off}s {which} this machine's")),
+        0 => group.well("this machine's clock and the hub's agree"),
+        1..=CLOCK_LOOK => group.well(format!("the hub's clock is {off}s {which} this machine's")),
         _ if off <= CLOCK_WRONG => {
-            group.look(format!("the hub's is {off}s {which} this machine's"), hint);
+            group.look(
+                format!("the hub's clock is {off}s {which} this machine's"),
+                hint,
+            );
         }
-        _ => group.wrong(format!("the hub's is {off}s {which} this machine's"), hint),
+        _ => group.wrong(
+            format!("the hub's clock is {off}s {which} this machine's"),
+            hint,
+        ),
     }
     group
 }
@@ -154,38 +160,38 @@ fn clock(facts: &HubFacts) -> Group {
 fn about_hub(facts: &HubFacts, version: &str) -> Group {
     let mut group = Group::new("hub");
     let hub = &facts.hub;
-    let upgrade = "the hub comes first, then agents, the command line at any time";
+    let upgrade = "upgrade the hub first, then agents; the command line at any time";
     let text = format!("it runs {}, this program is {version}", hub.version);
     match skew(&hub.version, version) {
         Skew::Same => group.well(text),
         Skew::Older => group.look(format!("{text}: the hub is older"), upgrade),
         Skew::Newer => group.look(
             format!("{text}: this program is older"),
-            "take the command line of the hub's version",
+            "use the command line of the hub's version",
         ),
         Skew::Unreadable => group.unknown(text, ""),
     }
     match (hub.store.as_str(), hub.store_failing) {
-        ("", _) => group.unknown("it does not say how it keeps its store: it is older", ""),
+        ("", _) => group.unknown("it does not tell how its store works: it is older", ""),
         (store, true) => group.wrong(
-            format!("its store ({store}) does not take what is decided"),
+            format!("its store ({store}) is not writable"),
             "the hub's log says why: a full disk, a database that is away, a lost lease",
         ),
-        (store, false) => group.well(format!("its store ({store}) takes what is decided")),
+        (store, false) => group.well(format!("its store ({store}) is writable")),
     }
     if hub.store == "postgresql" {
         match hub.decider.as_str() {
             "" => group.look(
-                "no replica is written down as the one that decides",
-                "wait for a takeover (six seconds); then look into the replicas' logs",
+                "no replica is recorded as the leader",
+                "wait for a takeover (six seconds); then read the replicas' logs",
             ),
             decider => group.well(format!(
-                "the replica at {decider} decides, for the {} time the right changed hands",
+                "the replica at {decider} leads; leadership changed {} times",
                 ordinal(hub.term)
             )),
         }
     } else if hub.store == "sqlite" {
-        group.well("one process decides, without replicas");
+        group.well("a single process, without replicas");
     }
     match hub.fleet_errors.first() {
         None => group.well(format!(
@@ -194,7 +200,7 @@ fn about_hub(facts: &HubFacts, version: &str) -> Group {
         )),
         Some(first) => group.wrong(
             format!("the fleet file on its disk is not in force: {first}"),
-            "fix it; flotilla-hub check FILE says everything that is wrong with it",
+            "fix it; flotilla-hub check FILE lists every mistake",
         ),
     }
     group
@@ -212,9 +218,9 @@ fn ordinal(number: u64) -> String {
 
 fn authority(facts: &HubFacts, context: Option<&ContextFacts>, now: Timestamp) -> Group {
     let mut group = Group::new("authority");
-    let hint = "change it while it is good: flotilla-hub ca rotate, and later --finish";
+    let hint = "rotate it while it is valid: flotilla-hub ca rotate, and later --finish";
     if facts.roots.is_empty() {
-        group.unknown("the hub hands out no roots that can be read", "");
+        group.unknown("the hub hands out no readable root certificates", "");
     }
     for root in &facts.roots {
         let short = root.fingerprint.get(..12).unwrap_or(&root.fingerprint);
@@ -226,7 +232,7 @@ fn authority(facts: &HubFacts, context: Option<&ContextFacts>, now: Timestamp) -
     if facts.roots.len() > 1 {
         group.look(
             format!(
-                "{} roots are trusted: a change is under way",
+                "{} roots are trusted: a rotation is under way",
                 facts.roots.len()
             ),
             "finish it once every agent has a certificate of the new one: flotilla-hub ca status",
@@ -246,7 +252,8 @@ fn authority(facts: &HubFacts, context: Option<&ContextFacts>, now: Timestamp) -
             group.well("this context trusts the same");
         } else {
             group.look(
-                "this context does not have all of them, and loses the hub when the old one goes",
+                "this context lacks some of them, and will not trust the hub once the old root \
+                 is gone",
                 "flotilla context renew",
             );
         }
@@ -267,7 +274,7 @@ fn rights(hub: &Hub) -> Group {
     }
     if !any {
         group.wrong(
-            format!("{} may do nothing here", hub.operator),
+            format!("{} has no role here", hub.operator),
             "an admin gives a role: flotilla operator set NAME --role viewer",
         );
     }
@@ -287,12 +294,12 @@ fn fleet_file(hub: Option<&HubFacts>, file: Option<&Fact<FleetFile>>) -> Group {
     match hub {
         None => group.unknown(format!("{} cannot be compared", file.path), ""),
         Some(hub) if hub.hub.fleet_digest == file.digest => {
-            group.well(format!("{} is what the hub has in force", file.path));
+            group.well(format!("{} is in force at the hub", file.path));
         }
         Some(_) => group.wrong(
-            format!("{} is not what the hub has in force", file.path),
-            "bring it to the hub (it reads the file again by itself), or take the newer one; a ConfigMap \
-             takes up to a minute to arrive",
+            format!("{} is not in force at the hub", file.path),
+            "deploy it to the hub (which reads the file again by itself), or get the newer one; \
+             a ConfigMap takes up to a minute to arrive",
         ),
     }
     group
@@ -323,8 +330,8 @@ fn about_environments(group: &mut Group, all: &[Environment], now: Timestamp) {
                 );
                 group.wrong(text, "the hub's credentials, the URL, or the Git server");
             } else if unread {
-                let text = format!("{what} was not read for ten minutes");
-                group.wrong(text, "look into the hub's log");
+                let text = format!("{what} has not been read for ten minutes");
+                group.wrong(text, "read the hub's log");
             }
         }
         let says = |text: String| (text, format!("flotilla explain {name}"));
@@ -342,7 +349,7 @@ fn about_environments(group: &mut Group, all: &[Environment], now: Timestamp) {
             look(format!("{name} is pinned"));
         }
         if !environment.quarantined.is_empty() {
-            look(format!("{name} has a head in quarantine"));
+            look(format!("{name} has a quarantined head"));
         }
         if let Some(rollout) = &environment.rollout
             && rollout.state == RolloutState::Halted
@@ -377,17 +384,17 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
     group.well(format!("{count} in the fleet, {online} online"));
     if let Some((_, who)) = of(&|cluster| cluster.connection == Connectivity::Pending) {
         let hint =
-            "compare its key and let it in: flotilla cluster accept NAME --fingerprint SHA256";
+            "compare its key and accept it: flotilla cluster accept NAME --fingerprint SHA256";
         group.look(format!("waiting to be accepted: {who}"), hint);
     }
     if let Some((_, who)) = of(&|cluster| !cluster.locked.is_empty()) {
-        let hint = "two agents use one identity: find out which, then flotilla cluster unlock NAME \
-                    --reason TEXT";
+        let hint = "two agents use one identity: find out which ones, then flotilla cluster \
+             unlock NAME --reason TEXT";
         group.wrong(format!("locked: {who}"), hint);
     }
     if let Some((_, who)) = of(&|cluster| matches!(cluster.connection, Connectivity::Offline)) {
-        let hint =
-            "what runs there goes on; look at the agent's log, or flotilla-agent check there";
+        let hint = "what runs there keeps running; read the agent's log, or run flotilla-agent check \
+             there";
         group.look(format!("offline: {who}"), hint);
     }
     if let Some((_, who)) = of(&|cluster| cluster.connection == Connectivity::NeverSeen) {
@@ -395,16 +402,16 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
     }
     if let Some((_, who)) = of(&|cluster| cluster.refused) {
         let hint = "flotilla explain NAME says why";
-        group.wrong(format!("refuse what they are assigned: {who}"), hint);
+        group.wrong(format!("refuse their assignment: {who}"), hint);
     }
     if let Some((_, who)) = of(&|cluster| cluster.suspension.is_some()) {
-        let hint = "flotilla resume NAME lets one write again";
+        let hint = "flotilla resume NAME lets its agent write again";
         group.look(format!("suspended: {who}"), hint);
     }
     if let Some((_, who)) =
         of(&|cluster| !cluster.suspended.is_empty() && cluster.suspension.is_none())
     {
-        group.look(format!("frozen by their own people: {who}"), "");
+        group.look(format!("frozen by their owners: {who}"), "");
     }
     let off: Vec<String> = all
         .iter()
@@ -426,8 +433,8 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
         accepted(cluster) && cluster.certificate_expires_at.is_some_and(|end| end <= now)
     };
     if let Some((_, who)) = of(&ended) {
-        let hint = "they come back by their key when they connect; look at their agents' logs";
-        group.wrong(format!("the agent's certificate ended: {who}"), hint);
+        let hint = "they renew by their key when they connect; read their agents' logs";
+        group.wrong(format!("the agent's certificate has expired: {who}"), hint);
     }
     versions(group, all, hub);
 }
@@ -455,8 +462,8 @@ fn versions(group: &mut Group, all: &[Cluster], hub: Option<&str>) {
                 );
             }
             Skew::Newer => group.look(
-                format!("{text}; the hub is only {hub}"),
-                "upgrade the hub: it comes first",
+                format!("{text}; the hub is at {hub}"),
+                "upgrade the hub first",
             ),
             Skew::Unreadable => group.unknown(text, ""),
         }

@@ -201,17 +201,17 @@ const CASES: &[Case] = &[
     ),
     (
         |f| hub(f).hub.now = Some(now() + SignedDuration::from_secs(30)),
-        "Look clock: the hub's is 30s ahead of this machine's",
+        "Look clock: the hub's clock is 30s ahead of this machine's",
         0,
     ),
     (
         |f| hub(f).hub.now = Some(now() - SignedDuration::from_secs(600)),
-        "Wrong clock: the hub's is 600s behind this machine's",
+        "Wrong clock: the hub's clock is 600s behind this machine's",
         1,
     ),
     (
         |f| hub(f).hub.now = None,
-        "Unknown clock: the hub does not say what time it has: it is older than this program",
+        "Unknown clock: the hub does not tell its time: it is older than this program",
         2,
     ),
     (
@@ -221,12 +221,12 @@ const CASES: &[Case] = &[
     ),
     (
         |f| hub(f).hub.store_failing = true,
-        "Wrong hub: its store (postgresql) does not take what is decided",
+        "Wrong hub: its store (postgresql) is not writable",
         1,
     ),
     (
         |f| hub(f).hub.decider = String::new(),
-        "Look hub: no replica is written down as the one that decides",
+        "Look hub: no replica is recorded as the leader",
         0,
     ),
     (
@@ -239,7 +239,7 @@ const CASES: &[Case] = &[
             let new = validity("bb", "2029-12-01T00:00:00Z", "2039-12-01T00:00:00Z");
             hub(f).roots.push(new);
         },
-        "Look authority: this context does not have all of them, and loses the hub when the old one goes",
+        "Look authority: this context lacks some of them, and will not trust the hub once the old root is gone",
         0,
     ),
     (
@@ -250,12 +250,12 @@ const CASES: &[Case] = &[
     ),
     (
         |f| hub(f).hub.rights.clear(),
-        "Wrong rights: ada may do nothing here",
+        "Wrong rights: ada has no role here",
         1,
     ),
     (
         |f| hub(f).hub.fleet_digest = "e".repeat(64),
-        "Wrong fleet file: fleet.yaml is not what the hub has in force",
+        "Wrong fleet file: fleet.yaml is not in force at the hub",
         1,
     ),
     (
@@ -275,7 +275,7 @@ const CASES: &[Case] = &[
     ),
     (
         |f| environment(f).branches[0].checked_at = Some(now() - SignedDuration::from_secs(601)),
-        "Wrong environments: prod: branch prod of fleet was not read for ten minutes",
+        "Wrong environments: prod: branch prod of fleet has not been read for ten minutes",
         1,
     ),
     (
@@ -318,17 +318,17 @@ const CASES: &[Case] = &[
     ),
     (
         |f| cluster(f).refused = true,
-        "Wrong clusters: refuse what they are assigned: prod-1",
+        "Wrong clusters: refuse their assignment: prod-1",
         1,
     ),
     (
         |f| cluster(f).certificate_expires_at = Some(now()),
-        "Wrong clusters: the agent's certificate ended: prod-1",
+        "Wrong clusters: the agent's certificate has expired: prod-1",
         1,
     ),
     (
         |f| cluster(f).agent_version = "0.2.0".to_owned(),
-        "Look clusters: agents run 0.2.0: prod-1; the hub is only 0.1.0",
+        "Look clusters: agents run 0.2.0: prod-1; the hub is at 0.1.0",
         0,
     ),
 ];

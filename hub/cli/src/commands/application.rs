@@ -52,7 +52,8 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
     if here.is_empty() && declared.is_none() {
         return Err(Error::refused(
             format!("no cluster knows an application {name}, and the fleet file declares none"),
-            "`flotilla get applications` lists what is declared, `flotilla status` what is left",
+            "`flotilla get applications` lists declared applications, `flotilla status` shows \
+             what clusters still have",
         ));
     }
     let requested: Vec<String> = args.environments.iter().map(ToString::to_string).collect();
@@ -81,7 +82,7 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
     }
     let question = match objects {
         Objects::Keep => format!(
-            "\nLet {name} go in {}, and keep its objects?",
+            "\nStop managing {name} in {}, and keep its objects?",
             flotilla_shared::words::counted(places.len(), "cluster")
         ),
         Objects::Delete => {
@@ -197,9 +198,9 @@ async fn ask(client: &Client, name: &str, here: Vec<&Cluster>, objects: Objects)
                 });
                 Outcome::Unknown("its agent did not answer".to_owned())
             }
-            (Objects::Delete, _) => {
-                Outcome::Unknown("it is not online, so nobody could look".to_owned())
-            }
+            (Objects::Delete, _) => Outcome::Unknown(
+                "the cluster is not online, so its agent could not be asked".to_owned(),
+            ),
         };
         let place = Place {
             cluster: cluster.name.clone(),
@@ -282,9 +283,9 @@ fn leaves(name: &str, environments: &[String], declared: Option<&Vec<String>>) -
         }
     };
     format!(
-        "\n{taken} (an entry among others, where it has `removed` already). From there it comes by waves and \
-         gates, and `flotilla status` shows what an agent holds back. Once it is carried out everywhere the \
-         entry may go:\n"
+        "\n{taken} (add the entry to `removed` if the file has that list). The removal then \
+         goes through waves and gates, and `flotilla status` shows what an agent holds back. \
+         Once it is carried out everywhere you can delete the entry:\n"
     )
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn audit(
     entries.drain(..older);
     if entries.len() >= MOST && limit >= entries.len() {
         printer.warn(&format!(
-            "these are the newest {}, which is all that the hub gives at once; what is older is left out",
+            "only the newest {} are shown, the most that the hub returns at once",
             entries.len()
         ));
     }
@@ -63,7 +63,7 @@ pub(super) async fn audit(
     printer.out(&render::entries(&entries, printer.paint, printer.columns()))?;
     if older > 0 {
         printer.say(&format!(
-            "these are the newest {}; --limit NUMBER shows older ones, too",
+            "only the newest {} are shown; --limit NUMBER shows more",
             entries.len()
         ));
     }
@@ -94,7 +94,7 @@ async fn verify(
         return Err(Error::refused(
             format!("the audit log was tampered with: {}", plain(&answer.broken)),
             format!(
-                "entries before it that hold: {}; compare with a backup",
+                "valid entries before it: {}; compare with a backup",
                 answer.entries
             ),
         ));
@@ -104,7 +104,7 @@ async fn verify(
         if let Some(fault) = checkpoint::compare(known, answer.entries, there.as_deref()) {
             let what = match fault {
                 Fault::Cut => format!("its end was cut off, {} are left", answer.entries),
-                Fault::Rewritten => "another entry is there now".to_owned(),
+                Fault::Rewritten => "it has another entry in that place".to_owned(),
             };
             return Err(Error::refused(
                 format!(
@@ -144,15 +144,15 @@ async fn verify(
         return printer.value(output, &verified);
     }
     let compared = match since {
-        Some(_) if before == Before::Forgotten => "; what you saw before is forgotten".to_owned(),
+        Some(_) if before == Before::Forgotten => "; the earlier baseline is discarded".to_owned(),
         Some(since) => format!(
-            "; the {} that you saw on {} are there",
+            "; the {} that you verified on {} are unchanged",
             since.entries, since.seen_at
         ),
         None => String::new(),
     };
     printer.out(&format!(
-        "{} checked, all hold; the last hash is {}{compared}\n",
+        "{} verified; the last hash is {}{compared}\n",
         entries(answer.entries),
         plain(&answer.last_hash)
     ))

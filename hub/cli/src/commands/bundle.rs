@@ -42,7 +42,8 @@ pub(super) async fn run(reach: &Reach, args: BundleArgs, printer: &Printer) -> R
     }
     write(file, &parts, &list)?;
     printer.say(&format!(
-        "wrote {}; names of clusters, repositories and people are in it: look before you pass it on",
+        "wrote {}; it contains names of clusters, repositories and people: read it before you \
+         share it",
         file.display()
     ));
     Ok(())
@@ -96,11 +97,7 @@ async fn gather(reach: &Reach, args: &BundleArgs) -> Vec<Part> {
         parts.push(part("fleet/environments.json", what, Ok(environments)));
     }
     if let Some(Ok(hub)) = &facts.hub {
-        parts.push(part(
-            "hub.json",
-            "what the hub says of itself",
-            Ok(&hub.hub),
-        ));
+        parts.push(part("hub.json", "the hub's own state", Ok(&hub.hub)));
     }
     if matches!(facts.hub, Some(Ok(_))) {
         match reach.connect().await {
@@ -152,7 +149,7 @@ async fn asked(client: &Client, facts: &CheckFacts, args: &BundleArgs, parts: &m
         let all = answer.into_inner().operators;
         all.iter().map(Operator::from).collect::<Vec<_>>()
     });
-    let what = "who may do what";
+    let what = "operators and their roles";
     parts.push(part("operators.json", what, operators.map_err(Error::from)));
     let request = client.request(v1::ListRolloutsRequest {
         environment: String::new(),
@@ -194,11 +191,7 @@ async fn asked(client: &Client, facts: &CheckFacts, args: &BundleArgs, parts: &m
             all.iter().map(Step::from).collect::<Vec<_>>()
         });
         let name = format!("explain/{subject}.json");
-        parts.push(part(
-            &name,
-            "why it is as it is",
-            steps.map_err(Error::from),
-        ));
+        parts.push(part(&name, "explanation", steps.map_err(Error::from)));
     }
 }
 

@@ -56,7 +56,7 @@ async fn vendor(args: VendorArgs, printer: &Printer) -> Result<(), Error> {
             let bytes = std::fs::read(path).map_err(file)?;
             Certificates::parse(&bytes).map_err(|why| {
                 Error::refused(
-                    format!("{} is no keyring: {why}", path.display()),
+                    format!("{} is not a keyring: {why}", path.display()),
                     "gpg --export KEY... > FILE writes one",
                 )
             })

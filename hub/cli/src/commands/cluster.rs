@@ -55,7 +55,7 @@ pub(super) async fn run(
                 "" => String::new(),
                 name => format!(" in environment {name}"),
             };
-            printer.say(&format!("cluster {name} is accepted{environment}{detail}"));
+            printer.say(&format!("cluster {name} was accepted{environment}{detail}"));
             Ok(())
         }
         ClusterCommand::Remove { name, reason, yes } => {
@@ -66,8 +66,8 @@ pub(super) async fn run(
                 });
                 client.api().get_cluster(request).await?;
                 let question = format!(
-                    "Remove {name} from the fleet? What runs there stays, and its agent must enrol \
-                     anew to come back."
+                    "Remove {name} from the fleet? What runs there is kept; to come back, its \
+                     agent must enrol again."
                 );
                 printer.consent(&question, &format!("{name} was not removed"))?;
             }
@@ -76,7 +76,7 @@ pub(super) async fn run(
                 reason,
             });
             client.api().remove_cluster(request).await?;
-            printer.say(&format!("cluster {name} is removed"));
+            printer.say(&format!("cluster {name} was removed"));
             Ok(())
         }
         ClusterCommand::Unlock { name, reason } => {
@@ -86,8 +86,8 @@ pub(super) async fn run(
             });
             client.api().unlock_cluster(request).await?;
             printer.say(&format!(
-                "cluster {name} is unlocked; if its identity is in use twice still, it is locked again: \
-                 then remove it and enrol it anew"
+                "cluster {name} was unlocked; if two agents still use its identity it is locked \
+                 again: then remove it and enrol it again"
             ));
             Ok(())
         }

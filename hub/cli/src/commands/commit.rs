@@ -63,7 +63,7 @@ pub(super) async fn on_branch(
         Ok(read) => read,
         Err(error) => {
             printer.warn(&format!(
-                "whether {} is on the branch is not known ({error}); agents refuse it where it is not",
+                "cannot tell whether {} is on the branch ({error}); agents refuse it if it is not",
                 commit.short()
             ));
             return Ok(());
@@ -85,7 +85,7 @@ pub(super) async fn on_branch(
             commit.short(),
             place.environment
         ),
-        "agents only take what is on their branch; `flotilla history` lists what was there",
+        "agents accept only commits of their branch; `flotilla history` lists earlier ones",
     ))
 }
 

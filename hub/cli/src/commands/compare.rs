@@ -24,7 +24,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     };
     let bytes = read_fleet_file(path).map_err(|missing| refused(missing.why))?;
     let text =
-        std::str::from_utf8(&bytes).map_err(|_| refused(format!("{name}: no text in UTF-8")))?;
+        std::str::from_utf8(&bytes).map_err(|_| refused(format!("{name}: not UTF-8 text")))?;
     let spec = flotilla_spec::parse(&name, text).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         refused(lines.join("\n"))

@@ -40,8 +40,8 @@ pub(super) async fn login(
         (_, None, Some(known)) => (known.hub.clone(), known.trust_bundle.clone()),
         _ => {
             return Err(Error::refused(
-                "which hub, and whose certificate it has to show, is not known",
-                "give HOST:PORT and --trust-bundle FILE; who runs the hub has that file",
+                "the hub's address and trust bundle are not known",
+                "give HOST:PORT and --trust-bundle FILE; the hub's administrators have that file",
             ));
         }
     };
@@ -57,9 +57,9 @@ pub(super) async fn login(
     let way = asked.into_inner();
     if way.issuer.is_empty() {
         return Err(Error::refused(
-            "this hub lets nobody log in: its operators have certificates",
-            "ask an admin for a file made by flotilla operator set NAME --role ROLE --write-context FILE, and take \
-             it in with flotilla context import FILE",
+            "this hub has no logins: its operators use certificates",
+            "ask an admin for a file made by flotilla operator set NAME --role ROLE \
+             --write-context FILE, and import it with flotilla context import FILE",
         ));
     }
     let roots = args.issuer_trust_bundle.as_deref().map(read).transpose()?;
@@ -69,7 +69,7 @@ pub(super) async fn login(
     let plain = |text: &str| flotilla_shared::report::plain_line(text, 500);
     match &device.verification_uri_complete {
         Some(place) => printer.say(&format!(
-            "open {} and see that it shows {}",
+            "open {} and check that it shows {}",
             plain(place),
             plain(&device.user_code)
         )),
@@ -102,10 +102,10 @@ pub(super) async fn login(
         }) => {
             return Err(Error::refused(
                 format!(
-                    "you are logged in at {}, and the hub does not take it: {message}",
+                    "the login at {} succeeded, but the hub rejected it: {message}",
                     way.issuer
                 ),
-                "who runs the hub sees in its log why, and which issuer, client and claims it takes",
+                "the hub's log says why, and which issuer, client and claims it accepts",
             ));
         }
         Err(other) => return Err(other),
@@ -148,8 +148,8 @@ fn list(
     }
     if shown.is_empty() {
         return printer.out(
-            "no contexts; `flotilla login` makes one, and `flotilla context import FILE` takes one \
-             in\n",
+            "no contexts; `flotilla login` creates one, `flotilla context import FILE` imports \
+             one\n",
         );
     }
     let mut table = Table::new(["", "NAME", "HUB", "BY"]);
@@ -174,7 +174,7 @@ pub(super) async fn run(
             contexts.choose(Some(&name))?;
             contexts.current.clone_from(&name);
             contexts.save()?;
-            printer.say(&format!("{name} is the current context now"));
+            printer.say(&format!("switched to context {name}"));
             Ok(())
         }
         ContextCommand::Remove { name } => {
@@ -185,7 +185,7 @@ pub(super) async fn run(
                 contexts.current.clear();
             }
             contexts.save()?;
-            printer.say(&format!("{name} is removed"));
+            printer.say(&format!("removed context {name}"));
             Ok(())
         }
         ContextCommand::Import { from, name } => {
@@ -201,7 +201,7 @@ pub(super) async fn run(
                 contexts.current.clone_from(&name);
             }
             contexts.save()?;
-            printer.say(&format!("{name} is imported"));
+            printer.say(&format!("imported context {name}"));
             Ok(())
         }
         ContextCommand::Renew => {
@@ -209,7 +209,7 @@ pub(super) async fn run(
             let mut context = contexts.choose(named)?.clone();
             if context.login.is_some() {
                 return Err(Error::refused(
-                    "who logs in has no certificate to renew",
+                    "this context has a login, not a certificate to renew",
                     "run flotilla login again",
                 ));
             }
@@ -229,7 +229,7 @@ pub(super) async fn run(
             let until = until.map_or(String::new(), |end| {
                 end.strftime(" until %Y-%m-%dT%H:%M:%SZ").to_string()
             });
-            printer.say(&format!("{name} has a new certificate{until}"));
+            printer.say(&format!("renewed the certificate of {name}{until}"));
             Ok(())
         }
     }

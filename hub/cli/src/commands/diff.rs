@@ -30,8 +30,8 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let output = output.plain().ok_or_else(|| {
         Error::refused(
-            "what an agent would change is not shown as Markdown",
-            "markdown goes with --base",
+            "Markdown is not available for what an agent would change",
+            "use -o markdown with --base",
         )
     })?;
     let request = client.request(v1::DiffRequest {
@@ -61,8 +61,8 @@ pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> R
     let here = std::env::current_dir().map_err(Error::Local)?;
     let Some((root, paths)) = git::work_tree(&here).await? else {
         return Err(Error::refused(
-            "this folder is in no Git work tree",
-            "run it in a clone of the repository that is to be compared",
+            "this folder is not in a Git work tree",
+            "run it in a clone of the repository to compare",
         ));
     };
     let name = args.head.as_deref().unwrap_or("HEAD");
@@ -71,8 +71,7 @@ pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> R
     let base = match objects::parted(&root, &base, &head) {
         Some(parted) => parted,
         None => {
-            printer
-                .warn("the two have no history in common here, so they are compared as they are");
+            printer.warn("the two have no common history here; comparing them directly");
             base
         }
     };
@@ -111,7 +110,7 @@ pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> R
     }
     if all.fails() {
         return Err(Error::Refused {
-            message: "some of it does not render".to_owned(),
+            message: "parts of it do not render".to_owned(),
             hint: None,
         });
     }
@@ -161,7 +160,7 @@ fn specs(
     let text = of(new).ok_or_else(|| {
         file(std::io::Error::new(
             std::io::ErrorKind::NotFound,
-            "it is not in the tree that is compared",
+            "it is not in the compared tree",
         ))
     })?;
     let new_spec = parse(&inside, &text)?;
@@ -198,7 +197,7 @@ fn repository(root: &Path, spec: &Spec) -> Result<RepositoryName, Error> {
         return Ok(only.clone());
     }
     Err(Error::refused(
-        "which of the fleet file's repositories this is cannot be told by its remotes",
+        "cannot tell by its remotes which of the fleet file's repositories this is",
         "name it with --repository",
     ))
 }

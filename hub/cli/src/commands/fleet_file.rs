@@ -31,7 +31,7 @@ impl Change {
         let content = edit(&before).map_err(|error| refused(&upstream, &error))?;
         if upstream.local().is_some_and(|local| local != before) {
             printer.warn(&format!(
-                "{} differs here from what is on {} of {}; the change is made of what is there",
+                "{} differs from the file on {} of {}; the change is based on the latter",
                 upstream.path, upstream.branch, upstream.url
             ));
         }
@@ -79,15 +79,15 @@ impl Change {
         if let Err(error) = pushed {
             return Err(Error::refused(
                 format!(
-                    "{error}\nnothing was changed: {} is as it was",
+                    "{error}\nnothing was changed: {} is unchanged",
                     upstream.branch
                 ),
-                "run the command again: it begins from what is there then. Where the branch takes no pushes, \
-                 leave --push out, and commit the lines that are printed by way of a pull request",
+                "run the command again: it starts from the current branch. If the branch does \
+                 not accept pushes, omit --push and commit the printed lines in a pull request",
             ));
         }
         printer.say(&format!(
-            "pushed {} to {} of {}; `git pull` brings it into {}",
+            "pushed {} to {} of {}; run `git pull` in {} to get it",
             commit.short(),
             upstream.branch,
             upstream.url,
@@ -104,17 +104,17 @@ fn refused(upstream: &Upstream, error: &EditError) -> Error {
             return Error::refused(
                 message,
                 format!(
-                    "where what is there was carried out everywhere, take it out, and run the command again; \
-                     else leave --push out, and put this in its place by hand: {instead}"
+                    "if the existing entry was carried out everywhere, delete it and run the \
+                     command again; otherwise omit --push and replace it by hand with: {instead}"
                 ),
             );
         }
         EditError::Nothing => {
-            "what it says comes by waves and gates; `flotilla status` shows how far"
+            "the change goes through waves and gates; `flotilla status` shows the progress"
         }
         EditError::Refused(_) => "change what depends on it first",
         EditError::Invalid(_) => "fix it first; `flotilla-hub check FILE` says where",
-        EditError::Unusual(_) => "leave --push out, and change the file by hand",
+        EditError::Unusual(_) => "omit --push and change the file by hand",
     };
     Error::refused(message, hint)
 }

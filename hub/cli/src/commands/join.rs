@@ -88,7 +88,7 @@ pub(super) async fn run(
                 .expires_at
                 .map_or("unknown".to_owned(), |end| end.to_string());
             printer.say(&format!(
-                "made token {}, good until {ends}",
+                "created token {}, valid until {ends}",
                 created.status.id
             ));
             (created.token, created.trust_bundle, created.hub_address)
@@ -96,8 +96,8 @@ pub(super) async fn run(
     };
     if join.output == JoinOutput::HelmValues && !join.impersonate.is_empty() {
         return Err(Error::refused(
-            "the chart has no place for --impersonate",
-            "print manifests, and take the Roles and RoleBindings at their end beside the chart",
+            "the chart has no value for --impersonate",
+            "print manifests, and apply the Roles and RoleBindings at their end beside the chart",
         ));
     }
     let values = Values {
@@ -113,7 +113,7 @@ pub(super) async fn run(
         || values.hub.starts_with("0.0.0.0:")
     {
         printer.warn(&format!(
-            "{} cannot be reached from a cluster; name the hub's address with --hub",
+            "clusters cannot reach {}; name the hub's address with --hub",
             values.hub
         ));
     }
@@ -124,8 +124,9 @@ pub(super) async fn run(
         }
         JoinOutput::HelmValues => {
             printer.out(&helm_values(&values, join.workload)?)?;
-            "it holds a token: keep it as a secret; install with helm install flotilla-agent \
-             deploy/charts/flotilla-agent --namespace flotilla-system --create-namespace --values FILE"
+            "it contains a token: keep it secret; install with helm install flotilla-agent \
+             deploy/charts/flotilla-agent --namespace flotilla-system --create-namespace \
+             --values FILE"
         }
     };
     printer.say(&format!(

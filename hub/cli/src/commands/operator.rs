@@ -37,7 +37,7 @@ pub(super) async fn run(
                 reason: reason.unwrap_or_default(),
             });
             client.api().remove_operator(request).await?;
-            printer.say(&format!("{name} may do nothing any more"));
+            printer.say(&format!("operator {name} was removed"));
             Ok(())
         }
         OperatorCommand::Set {
@@ -54,7 +54,7 @@ pub(super) async fn run(
                 })?
             {
                 return Err(Error::refused(
-                    format!("{} is there already", path.display()),
+                    format!("{} already exists", path.display()),
                     "name a new file",
                 ));
             }

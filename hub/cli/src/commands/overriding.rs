@@ -67,8 +67,8 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
     });
     if held.is_empty() {
         return Err(Error::not_yet(
-            format!("nothing in {name} is held back now, so there is nothing to override"),
-            format!("`flotilla explain {name}` says why it is where it is"),
+            format!("nothing is held back in {name}, so there is nothing to override"),
+            format!("`flotilla explain {name}` shows the reasons"),
         ));
     }
     let is_declared = |repository: &str| repository == RepositoryName::fleet_file().as_str();
@@ -185,7 +185,7 @@ fn held(
         for waiting in &rollout.apart {
             hold(
                 &waiting.commit,
-                format!("which waits by itself beside {}", rollout.id),
+                format!("which waits separately beside {}", rollout.id),
             );
         }
     }

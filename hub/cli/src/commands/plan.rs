@@ -92,8 +92,8 @@ pub(super) async fn ask(
             }
             Err(status) if status.code() == Code::NotFound => {
                 return Err(Error::refused(
-                    "the hub was started anew while the plan was made, or another replica decides by now, \
-                     and plans are kept in memory only; no cluster was changed",
+                    "the hub restarted while the plan was made, or another replica leads now; \
+                     plans are kept in memory only. No cluster was changed",
                     "run the same command again",
                 ));
             }
@@ -115,7 +115,7 @@ async fn commit(client: &Client, args: &PlanArgs) -> Result<Commit, Error> {
     let branch = args
         .branch
         .as_ref()
-        .ok_or_else(|| Error::refused("there is nothing to plan", "name --commit or --branch"))?;
+        .ok_or_else(|| Error::refused("no commit to plan", "name --commit or --branch"))?;
     head(client, args.repository.as_deref(), branch).await
 }
 
@@ -183,7 +183,7 @@ async fn tell(
     let written = forge.comment(number, &mark, &body).await?;
     let word = match written {
         pulls::Written::First => "wrote",
-        pulls::Written::Anew => "wrote anew",
+        pulls::Written::Anew => "updated",
     };
     printer.say(&format!("{word} the comment of pull request {number}"));
     Ok(())

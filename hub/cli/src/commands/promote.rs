@@ -77,7 +77,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         let opened = gates::wait(client, &promotion, &args, deadline, printer).await?;
         checked.clear();
         if opened == Opened::Moved {
-            printer.say("somebody else moved it there meanwhile");
+            printer.say("it was moved there by someone else meanwhile");
         } else {
             // What Git has may be something else by now.
             for moved in &mut promotion.moves {
@@ -93,8 +93,8 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
             .await;
         pushed.map_err(|error| {
             let hint = format!(
-                "`flotilla promote {}` begins from what is there then; where the branch takes no pushes, \
-                 --pull-request pushes a branch of its own",
+                "`flotilla promote {}` starts from the new state; if the branch does not accept \
+                 pushes, --pull-request pushes a branch of its own",
                 args.environment
             );
             unpushed::refused(&error, &ready.target, &hint)
@@ -154,8 +154,8 @@ async fn nothing_to_move(
     Err(Error::refused(
         format!("there is nothing to promote: {is_there}"),
         format!(
-            "`flotilla explain {}` says why it is where it is; --force --reason TEXT overrides the \
-             gates that hold it back there, --wait waits for its clusters",
+            "`flotilla explain {}` shows why it is on its commit; --force --reason TEXT \
+             overrides gates that hold it back there, --wait waits for its clusters",
             args.environment
         ),
     ))
@@ -185,7 +185,9 @@ pub(super) async fn refresh(client: &Client, environment: &str, printer: &Printe
     });
     if let Err(status) = client.api().refresh(request).await {
         let error = Error::from(status);
-        printer.warn(&format!("the hub will see it at its next poll ({error})"));
+        printer.warn(&format!(
+            "the hub will read the branch at its next poll ({error})"
+        ));
     }
 }
 
@@ -217,7 +219,7 @@ async fn propose(
         printer.out(&format!("{page}\n"))?;
     }
     printer.warn(
-        "merge it by fast-forward where the forge can: another commit counts as proven only where it holds \
+        "merge it by fast-forward if the forge can: another commit counts as proven only with \
          exactly the same files",
     );
     Ok(())
@@ -304,7 +306,7 @@ async fn announce(
                 Err(Error::Hub {
                     code: tonic::Code::Unimplemented,
                     ..
-                }) => printer.warn("the hub is older and keeps no record of this"),
+                }) => printer.warn("the hub is older and does not record this"),
                 other => {
                     other?;
                 }
@@ -356,9 +358,9 @@ async fn preview(client: &Client, args: &Promote) -> Result<Promotion, Error> {
 /// How a branch that went back, or was repaired by itself, comes to be fast-forwarded again.
 pub(super) fn forward(target: &BranchName, source: &BranchName) -> String {
     format!(
-        "take its history in where changes begin, and promote that: `git fetch && git merge -s ours \
-         origin/{target}` keeps the content as it is on {source}, plain `git merge origin/{target}` takes \
-         its content in, too"
+        "merge it into the branch where your changes begin, and promote that: `git fetch && git \
+         merge -s ours origin/{target}` keeps the content of {source}, plain `git merge \
+         origin/{target}` merges its content too"
     )
 }
 
@@ -377,7 +379,7 @@ async fn check(moved: &mut Move, args: &Promote) -> Result<Checked, Error> {
                 to.short(),
                 moved.repository
             ),
-            "a promotion only moves what is on the branch of the environment before",
+            "only commits on the branch of the environment before can be promoted",
         ));
     }
     let from = workspace.remote_head(&url, &target).await?;
@@ -409,8 +411,8 @@ async fn check(moved: &mut Move, args: &Promote) -> Result<Checked, Error> {
                 ),
                 match (args.force, &args.commit) {
                     (true, None) => format!(
-                        "to let in what is on {target} already: flotilla promote {} --force --commit {} \
-                         --reason TEXT; otherwise {}",
+                        "to let in what is already on {target}: flotilla promote {} --force \
+                         --commit {} --reason TEXT; otherwise {}",
                         args.environment,
                         from.short(),
                         forward(&target, &source)

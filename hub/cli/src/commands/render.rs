@@ -17,8 +17,7 @@ pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error
     };
     if args.chart.given() {
         return Err(Error::Refused {
-            message: "release, values and the other arguments of charts mean nothing here"
-                .to_owned(),
+            message: "options of charts have no effect here".to_owned(),
             hint: Some("render a chart with --renderer helm".to_owned()),
         });
     }
@@ -42,7 +41,7 @@ pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error
             (root, tree, is_left_out)
         }
         None => {
-            printer.say("not in a Git work tree: files above this directory cannot be used");
+            printer.say("not in a Git work tree: files above this directory are not available");
             let tree = WorkTree::of_folder(&folder).map_err(file)?;
             (folder, tree, false)
         }
@@ -59,7 +58,9 @@ pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error
     let rendered = render(&tree, &path, &options).map_err(|error| Error::Refused {
         message: format!("refused ({}): {error}", error.reason()),
         hint: is_left_out.then(|| {
-            "a commit would hold nothing of it: it is empty, or .gitignore leaves out what is in it".to_owned()
+            "a commit would contain nothing of it: it is empty, or .gitignore excludes its \
+             content"
+                .to_owned()
         }),
     })?;
     for note in &rendered.notes {

@@ -90,7 +90,7 @@ fn meant<'e>(
     }
     let [revision] = revisions.as_slice() else {
         return Err(Error::refused(
-            format!("{} repositories could be meant", revisions.len()),
+            format!("{} repositories match", revisions.len()),
             "name one with --repository",
         ));
     };
@@ -177,15 +177,15 @@ async fn never_good(
     let mut failed = decisions.quarantined.iter();
     let failed = failed.find(|failed| failed.commits.iter().any(is_it));
     let why = failed.map_or_else(String::new, |failed| {
-        format!(", and did not come through in {}", failed.rollout)
+        format!(", and failed in {}", failed.rollout)
     });
     Err(Error::refused(
         format!(
-            "{} was not good in {environment}, as far back as the hub remembers{why}",
+            "{} was never good in {environment} as far back as the hub remembers{why}",
             to.short()
         ),
-        "`flotilla rollback ENVIRONMENT --reason TEXT` finds the last good one; --force goes back to this one, past \
-         all gates, which takes an admin",
+        "`flotilla rollback ENVIRONMENT --reason TEXT` finds the last good one; --force goes \
+         back to this one, bypassing all gates (admin only)",
     ))
 }
 
@@ -209,12 +209,12 @@ async fn last_good(
     let chosen = choose(&decisions.good, repository, (head.as_str(), twin));
     for (commit, doubt) in &chosen.passed_over {
         let short = digits(commit);
-        printer.say(&format!("{short} is passed over: {doubt}"));
+        printer.say(&format!("skipping {short}: {doubt}"));
     }
     let Some(found) = chosen.found else {
         let other = match chosen.passed_over.is_empty() {
             true => "no other good commit",
-            false => "no commit before that was seen to be good",
+            false => "no earlier commit is known to be good",
         };
         return Err(Error::refused(
             format!("the hub knows {other} of {environment}"),
@@ -223,8 +223,8 @@ async fn last_good(
     };
     if !found.is_seen {
         printer.warn(&format!(
-            "{environment} has no rollouts, and nobody noted whether {} was good there; --to names another \
-             than the one before",
+            "{environment} has no rollouts, so whether {} was good there is not recorded; --to \
+             names another commit",
             digits(&found.commit)
         ));
     }
@@ -280,7 +280,7 @@ fn choose(good: &[Good], repository: &str, (head, twin): (&str, Option<&str>)) -
         }
         let seen = state.seen.iter().find(|seen| seen.repository == repository);
         if let Some(seen) = seen.filter(|seen| !seen.doubt.is_empty()) {
-            let doubt = format!("it was not seen to be good: {}", seen.doubt);
+            let doubt = format!("it is not known to be good: {}", seen.doubt);
             passed_over.push((commit, doubt));
             continue;
         }
@@ -335,7 +335,7 @@ mod tests {
         ];
         let chosen = choose(&all, "fleet", ("d", None));
         assert_eq!(chosen.found, found("b", true));
-        let doubt = "it was not seen to be good: c1: web was Failed";
+        let doubt = "it is not known to be good: c1: web was Failed";
         let over = [("c".to_owned(), doubt.to_owned())];
         assert_eq!(chosen.passed_over, over, "its last word");
         assert_eq!(

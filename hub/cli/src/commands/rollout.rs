@@ -53,7 +53,7 @@ pub(super) async fn run(
                     printer.columns(),
                 )),
                 None => {
-                    printer.say(&format!("{subject} has had no rollout"));
+                    printer.say(&format!("{subject} has no rollouts"));
                     printer.out(&render::decisions(&decisions, now))
                 }
             }
@@ -94,11 +94,11 @@ pub(super) async fn list(
     let shown = rollouts.len();
     if is_cut && shown < MOST {
         printer.say(&format!(
-            "these are the newest {shown}; --limit NUMBER shows older ones, too"
+            "only the newest {shown} are shown; --limit NUMBER shows more"
         ));
     } else if shown >= MOST {
         printer.say(&format!(
-            "these are the newest {shown}, which is all that the hub gives at once; what is older is left out"
+            "only the newest {shown} are shown, the most that the hub returns at once"
         ));
     }
     Ok(())
@@ -154,7 +154,7 @@ pub(super) async fn watch(
         patience.answered(printer);
         let Some(rollout) = rollout else {
             return Err(Error::refused(
-                format!("{subject} has had no rollout"),
+                format!("{subject} has no rollouts"),
                 "an environment has rollouts once it has a strategy in the fleet file",
             ));
         };
@@ -202,8 +202,8 @@ fn end(rollout: &Rollout) -> Option<Result<(), Error>> {
         RolloutState::Halted => (
             format!("{id} is halted"),
             format!(
-                "`flotilla retry {environment}` tries the failed clusters again, `flotilla abort \
-                 {environment} --reason TEXT` returns them; a newer commit takes over"
+                "`flotilla retry {environment}` retries the failed clusters, `flotilla abort \
+                 {environment} --reason TEXT` takes them back; a newer commit supersedes it"
             ),
         ),
         RolloutState::RolledBack => (
@@ -212,7 +212,7 @@ fn end(rollout: &Rollout) -> Option<Result<(), Error>> {
         ),
         RolloutState::Superseded => (
             format!("{id} was superseded"),
-            format!("`flotilla rollout watch {environment}` shows the one that took over"),
+            format!("`flotilla rollout watch {environment}` shows its successor"),
         ),
         RolloutState::Pending
         | RolloutState::Running
@@ -226,9 +226,9 @@ fn end(rollout: &Rollout) -> Option<Result<(), Error>> {
 /// The end of the patience with a rollout that goes on.
 fn takes_longer(rollout: &Rollout) -> Error {
     Error::not_yet(
-        format!("this takes longer than was to be waited: {}", line(rollout)),
+        format!("timed out waiting: {}", line(rollout)),
         format!(
-            "it goes on; `flotilla rollout watch {}` shows it",
+            "the rollout continues; `flotilla rollout watch {}` shows it",
             rollout.id
         ),
     )

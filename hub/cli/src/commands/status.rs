@@ -82,8 +82,8 @@ pub(super) async fn once(
         && let Some(first) = Hub::from(&answer.into_inner()).fleet_errors.first()
     {
         printer.warn(&format!(
-            "the fleet file on the hub's disk is not in force: {first}; `flotilla hub` says all that is \
-             wrong with it"
+            "the fleet file on the hub's disk is not in force: {first}; `flotilla hub` lists \
+             every mistake"
         ));
     }
     Ok(())
@@ -281,7 +281,7 @@ fn removed(name: &str, show: &Show, seen: &mut Seen, printer: &Printer) -> Resul
         Show::Screen => Ok(()),
         Show::Lines => {
             let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-            printer.out(&format!("{now} {name} is gone, or no longer asked for\n"))
+            printer.out(&format!("{now} {name} was removed, or no longer matches\n"))
         }
         Show::Json => line(printer, &StatusChange::ClusterRemoved { name }),
     }

@@ -51,7 +51,9 @@ pub(super) async fn pause(client: &Client, args: Reasoned, printer: &Printer) ->
         "" => String::new(),
         before => format!("; {before}"),
     };
-    printer.say(&format!("{name}: no further cluster is started{before}"));
+    printer.say(&format!(
+        "{name} is paused: no further cluster is started{before}"
+    ));
     Ok(())
 }
 
@@ -106,7 +108,7 @@ pub(super) async fn pin(client: &Client, args: PinArgs, printer: &Printer) -> Re
             .map_or(String::new(), |end| {
                 format!(" until {}", end.strftime("%Y-%m-%d %H:%M UTC"))
             }),
-        _ => ", until somebody unpins it".to_owned(),
+        _ => ", until it is unpinned".to_owned(),
     };
     printer.say(&format!("{name} is pinned{to}{end}"));
     Ok(())
@@ -186,7 +188,7 @@ pub(super) async fn resume(
         }
     };
     if !cluster {
-        let (action, done) = (v1::SteerAction::Resume, "goes on");
+        let (action, done) = (v1::SteerAction::Resume, "resumed");
         return self::environment(client, action, &subject, "", done, printer).await;
     }
     let request = v1::SteerRequest {
@@ -195,7 +197,9 @@ pub(super) async fn resume(
         ..v1::SteerRequest::default()
     };
     send(client, request).await?;
-    printer.say(&format!("{subject} writes again, what is right for it now"));
+    printer.say(&format!(
+        "resumed {subject}: its agent writes again, what is assigned now"
+    ));
     Ok(())
 }
 
@@ -213,8 +217,8 @@ pub(super) async fn suspend(
     send(client, request).await?;
     let name = args.cluster;
     printer.say(&format!(
-        "{name} is suspended: its agent writes nothing once it has heard of it, and rollouts leave it out; \
-         flotilla resume {name} ends it"
+        "suspended {name}: its agent stops writing as soon as it knows, and rollouts leave it \
+         out; flotilla resume {name} ends it"
     ));
     Ok(())
 }
@@ -242,7 +246,7 @@ pub(super) async fn approve(
                 .filter(|rollout| !rollout.is_over())
                 .ok_or_else(|| {
                     Error::refused(
-                        format!("no rollout of {environment} waits"),
+                        format!("no rollout of {environment} is waiting"),
                         "name the commit with --commit",
                     )
                 })?;
@@ -252,8 +256,8 @@ pub(super) async fn approve(
             let mut all = asked(&rollout, wave.as_deref());
             if all.is_empty() && rollout.started_at.is_some() {
                 return Err(Error::refused(
-                    format!("nothing of {} waits for an approval now", rollout.id),
-                    "name a wave to come with --wave",
+                    format!("nothing of {} is waiting for an approval", rollout.id),
+                    "name a coming wave with --wave",
                 ));
             }
             all.retain(|commit| {
@@ -264,9 +268,9 @@ pub(super) async fn approve(
             if all.is_empty() {
                 return Err(Error::refused(
                     format!(
-                        "nothing of that repository waits for an approval in {environment} now"
+                        "nothing of that repository is waiting for an approval in {environment}"
                     ),
-                    format!("`flotilla explain {environment}` says what waits"),
+                    format!("`flotilla explain {environment}` shows what is waiting"),
                 ));
             }
             all.into_iter()

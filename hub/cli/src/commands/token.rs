@@ -55,7 +55,7 @@ pub(super) async fn run(
         TokenCommand::Revoke { id } => {
             let request = client.request(v1::RevokeTokenRequest { id: id.clone() });
             client.api().revoke_token(request).await?;
-            printer.say(&format!("token {id} cannot be used any more"));
+            printer.say(&format!("token {id} was revoked"));
             Ok(())
         }
     }

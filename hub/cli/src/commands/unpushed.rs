@@ -12,7 +12,7 @@ pub(super) fn refused(error: &Error, branch: &BranchName, hint: &str) -> Error {
     // What the server itself refuses is a "remote rejected".
     let was_raced = matches!(error, Error::Git { detail, .. } if detail.contains("! [rejected]"));
     if was_raced {
-        return Error::refused(message, format!("somebody else moved it meanwhile: {hint}"));
+        return Error::refused(message, format!("someone else moved it meanwhile: {hint}"));
     }
     Error::refused(message, hint)
 }
@@ -25,10 +25,11 @@ pub(super) fn proposed_not(
     page: Option<String>,
 ) -> Error {
     let message = format!(
-        "{error}\n{branch} of {repository} is pushed, at {}; no pull request was opened or written anew",
+        "{error}\n{branch} of {repository} is pushed, at {}; no pull request was opened or \
+         updated",
         commit.short()
     );
-    let mut hint = "the same command again goes on from there".to_owned();
+    let mut hint = "the same command continues from there".to_owned();
     if let Some(page) = page {
         hint = format!("{hint}, or open the pull request by hand: {page}");
     }
@@ -60,7 +61,7 @@ mod tests {
         );
         let hint = told.hint().unwrap();
         assert!(
-            hint.starts_with("see the token; the same command again") && hint.ends_with(page),
+            hint.starts_with("see the token; the same command continues") && hint.ends_with(page),
             "{hint}"
         );
         let alone = Error::Refused {
@@ -68,7 +69,7 @@ mod tests {
             hint: None,
         };
         let hint = proposed_not(&alone, (&branch, &commit), "fleet", None).hint();
-        assert_eq!(hint.unwrap(), "the same command again goes on from there");
+        assert_eq!(hint.unwrap(), "the same command continues from there");
     }
 
     #[test]
@@ -82,7 +83,7 @@ mod tests {
         };
         let raced = ":\n  ! [rejected]        fe64566 -> prod (fetch first)";
         let raced = hint(raced);
-        assert_eq!(raced.unwrap(), "somebody else moved it meanwhile: again");
+        assert_eq!(raced.unwrap(), "someone else moved it meanwhile: again");
         let refused = hint(":\n  ! [remote rejected] fe64566 -> prod (pre-receive hook declined)");
         assert_eq!(refused.unwrap(), "again");
     }

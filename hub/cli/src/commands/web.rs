@@ -45,7 +45,7 @@ pub(super) async fn run(
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         Error::refused(
             format!("cannot listen on {listen}: {error}"),
-            "name another address with --listen; port 0 takes a free one",
+            "name another address with --listen; port 0 picks a free one",
         )
     })?;
     let site = Listening::new(client.pages(), listener).await?;
@@ -57,7 +57,7 @@ pub(super) async fn run(
             let page = browser(&site.link);
             let page = page.inspect_err(|error| {
                 printer.warn(&format!(
-                    "no browser could be started ({error}); open the link yourself"
+                    "cannot start a browser ({error}); open the link yourself"
                 ));
             });
             page.ok()

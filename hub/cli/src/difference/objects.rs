@@ -136,8 +136,8 @@ fn masked(old: Option<&Value>, new: Option<&Value>) -> (Option<Value>, Option<Va
                     None => {}
                 }
             };
-        mask(&mut was, &new, "(masked, as it was)");
-        mask(&mut is, &old, "(masked, as it will be)");
+        mask(&mut was, &new, "(masked, before)");
+        mask(&mut is, &old, "(masked, after)");
     }
     // kubectl puts the whole object there.
     for value in [&mut was, &mut is] {

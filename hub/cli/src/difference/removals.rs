@@ -38,7 +38,7 @@ impl Taken {
             some => format!(", from {}", some.join(", ")),
         };
         let objects = match self.keep_objects {
-            true => "its objects stay, and nobody manages them",
+            true => "its objects are kept, unmanaged",
             false => "its objects are deleted",
         };
         format!(

@@ -44,7 +44,7 @@ impl Upstream {
         let folder = found.parent().unwrap_or(&found).to_owned();
         let Some(root) = ask(&folder, &["rev-parse", "--show-toplevel"]).await? else {
             return Err(Error::refused(
-                format!("{} is in no Git work tree", file.display()),
+                format!("{} is not in a Git work tree", file.display()),
                 "clone the repository that holds the fleet file, and name the file there",
             ));
         };
@@ -54,7 +54,7 @@ impl Upstream {
         let Some(local) = ask(&root, &["symbolic-ref", "--quiet", "--short", "HEAD"]).await? else {
             return Err(Error::refused(
                 format!("{} has no branch checked out", root.display()),
-                "check out the branch that the hub's fleet file is kept on",
+                "check out the branch that holds the hub's fleet file",
             ));
         };
         let key = |name: &str| format!("branch.{local}.{name}");
@@ -63,12 +63,10 @@ impl Upstream {
         let (Some(remote), Some(merge)) = (remote, merge) else {
             return Err(Error::refused(
                 format!(
-                    "branch {local} of {} follows no other branch",
+                    "branch {local} of {} tracks no other branch",
                     root.display()
                 ),
-                format!(
-                    "`git branch --set-upstream-to REMOTE/{local}` says which one it is pushed to"
-                ),
+                format!("set it with `git branch --set-upstream-to REMOTE/{local}`"),
             ));
         };
         let branch = merge

@@ -47,8 +47,8 @@ pub(crate) fn vendored(vendored: &Vendored, paint: Paint) -> String {
         text.push_str(&format!("Removed charts/{name}.\n"));
     }
     text.push_str(match vendored.lock {
-        LockChange::Written => "The lock was written.\n",
-        LockChange::Unchanged | LockChange::None => "The lock is as it was.\n",
+        LockChange::Written => "Chart.lock was written.\n",
+        LockChange::Unchanged | LockChange::None => "Chart.lock is unchanged.\n",
     });
     text
 }

@@ -17,14 +17,14 @@ pub fn compared(all: &[EnvironmentDifference], paint: Paint) -> String {
         }
         let touched = environment.clusters.len() + environment.more_clusters as usize;
         let how = match (touched, environment.in_waves) {
-            (0, _) => "no cluster is touched".to_owned(),
+            (0, _) => "no cluster is affected".to_owned(),
             (_, true) => format!("{}, in waves", count(touched, "cluster")),
             (_, false) => format!("{}, all at once", count(touched, "cluster")),
         };
         let name = paint.paint(Tone::Head, &environment.environment);
         out.push_str(&format!("{name}: {how}\n"));
         if !environment.rollout.is_empty() {
-            let text = format!("rollout {} changes it just now", environment.rollout);
+            let text = format!("rollout {} is in progress", environment.rollout);
             out.push_str(&format!("  {}\n", paint.paint(Tone::Warn, &text)));
         }
         for line in &environment.changes {

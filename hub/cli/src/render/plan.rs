@@ -26,7 +26,7 @@ pub fn plan(plan: &FleetPlan, paint: Paint) -> String {
     if plan.unconcerned > 0 && plan.groups.is_empty() {
         let _ = writeln!(
             out,
-            "without anything of it: {}",
+            "not affected: {}",
             flotilla_shared::words::counted(plan.unconcerned as usize, "cluster")
         );
     }

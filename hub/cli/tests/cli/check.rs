@@ -39,7 +39,7 @@ fn a_check_says_what_is_wrong_by_words_json_and_exit_code() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let text = stdout(&output);
     for expected in [
-        "  ✓ its store (sqlite) takes what is decided\n",
+        "  ✓ its store (sqlite) is writable\n",
         "  ✗ the fleet file on its disk is not in force: fleet.yaml:3:",
         "  ✓ ada is viewer in prod\n",
         "  ! waiting to be accepted: prod-3\n",

@@ -101,7 +101,7 @@ fn a_context_of_another_authority_is_told_apart_from_a_hub_that_is_away() {
     }
     let message = refused(&mixed, "client.yaml");
     // Whether the reason arrives before the end of the connection is a race that TCP decides.
-    let told = message.contains("does not take this context's certificate (");
+    let told = message.contains("rejects this context's certificate (");
     assert!(
         told || message.contains("the hub ended the connection"),
         "{message}"

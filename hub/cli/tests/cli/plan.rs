@@ -108,7 +108,7 @@ fn a_hub_that_forgot_the_plan_is_told_of_with_what_to_do() {
     let output = hub.run(&ASK);
     assert_eq!(output.status.code(), Some(2));
     let message = stderr(&output);
-    assert!(message.contains("the hub was started anew"), "{message}");
+    assert!(message.contains("the hub restarted"), "{message}");
     assert!(message.contains("run the same command again"), "{message}");
 }
 

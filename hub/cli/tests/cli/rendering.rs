@@ -102,7 +102,7 @@ fn what_git_leaves_out_is_told_from_what_is_not_there() {
     let output = run(root, &["made"]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains(".gitignore leaves out"), "{message}");
+    assert!(message.contains(".gitignore excludes"), "{message}");
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn a_change_is_shown_for_the_whole_fleet_without_a_hub() {
     write(root, "base/x.yaml", "kind: [");
     let (code, out, errors) = diff(root, &["--base", "main"]);
     assert_eq!(code, Some(2), "{out}{errors}");
-    assert!(out.contains("does not render: ") && errors.contains("some of it does not render"));
+    assert!(out.contains("does not render: ") && errors.contains("parts of it do not render"));
     for (arguments, expected) in [
         (vec!["--base", "nowhere"], "there is no commit nowhere"),
         (vec!["--base=--output=x"], "there is no commit --output=x"),

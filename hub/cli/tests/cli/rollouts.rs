@@ -230,7 +230,7 @@ fn a_list_that_leaves_older_entries_out_says_so() {
         let message = stderr(&cut);
         assert_eq!(cut.status.code(), Some(0), "{message}");
         assert!(
-            message.contains(&format!("the newest {limit}; --limit")),
+            message.contains(&format!("the newest {limit} are shown; --limit")),
             "{message}"
         );
         let shown = stdout(&cut);
@@ -331,6 +331,6 @@ fn an_approval_is_for_what_waits() {
     let output = hub.run(&["approve", "prod"]);
     assert_eq!(output.status.code(), Some(2));
     let message = stderr(&output);
-    assert!(message.contains("nothing of prod-7 waits"), "{message}");
+    assert!(message.contains("nothing of prod-7 is waiting"), "{message}");
     assert_eq!(steered.lock().len(), 1);
 }

@@ -44,7 +44,7 @@ impl Apart {
     #[must_use]
     pub fn text(&self, why: &str) -> String {
         let (repository, commit) = (&self.repository, self.commit.short());
-        format!("{repository} {commit} waits by itself: {why}")
+        format!("{repository} {commit} waits separately: {why}")
     }
 }
 

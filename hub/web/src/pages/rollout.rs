@@ -76,7 +76,7 @@ impl RolloutView {
         }
         match &rollout.state {
             RolloutState::Halted => {
-                offers.push(Offer::environment(Action::Retry, "Try again", name));
+                offers.push(Offer::environment(Action::Retry, "Retry", name));
             }
             RolloutState::Running | RolloutState::Soaking => {
                 offers.push(Offer::environment(Action::Pause, "Pause", name));

@@ -243,7 +243,9 @@ impl Reader {
             Page::Rollouts => RolloutsPage::new(frame, self.rollouts("").await?).render(),
             Page::Audit => AuditPage::new(frame, self.audit("").await?).render(),
         };
-        html.map_err(|error| tonic::Status::internal(format!("the page cannot be drawn: {error}")))
+        html.map_err(|error| {
+            tonic::Status::internal(format!("the page cannot be rendered: {error}"))
+        })
     }
 
     async fn environment(
@@ -254,7 +256,7 @@ impl Reader {
     ) -> Result<EnvironmentView, tonic::Status> {
         if !mirror.known {
             return Err(tonic::Status::unavailable(
-                "the fleet is being read; reload in a moment",
+                "the fleet is still loading; reload in a moment",
             ));
         }
         let environment = mirror
@@ -290,7 +292,7 @@ impl Reader {
         .await?;
         let rollout = answer.rollout.as_ref().map(Rollout::from);
         let rollout = rollout
-            .ok_or_else(|| tonic::Status::not_found(format!("{id:?} has had no rollout")))?;
+            .ok_or_else(|| tonic::Status::not_found(format!("{id:?} has no rollout yet")))?;
         let decisions = answer
             .decisions
             .as_ref()

@@ -38,7 +38,7 @@ pub(super) async fn do_it(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
                 api.accept_cluster(request).await
             })
             .await?;
-            return Ok(Done::told(format!("{} is accepted", act.cluster)));
+            return Ok(Done::told(format!("{} was accepted", act.cluster)));
         }
         Action::Refresh => {
             let request = v1::RefreshRequest {
@@ -48,7 +48,7 @@ pub(super) async fn do_it(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
                 api.refresh(request).await
             })
             .await?;
-            return Ok(Done::told("the branches are being read".to_owned()));
+            return Ok(Done::told("reading the branches".to_owned()));
         }
         Action::Plan => return plan(api, act).await,
         Action::Promote => return promote(api, act).await,
@@ -106,7 +106,7 @@ async fn plan(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
     .await?;
     let id = answer.plan.map(|plan| plan.id).unwrap_or_default();
     Ok(Done {
-        told: "the environment's agents are being asked".to_owned(),
+        told: "asking the environment's agents".to_owned(),
         page: Some(format!(
             "/plan/{}",
             flotilla_shared::percent::encode(&id, b"")

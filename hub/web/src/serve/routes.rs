@@ -175,7 +175,7 @@ async fn show(
         .path_and_query()
         .map_or("/", axum::http::uri::PathAndQuery::as_str);
     let Some(page) = page_of(uri.path(), query) else {
-        return plain(StatusCode::BAD_REQUEST, "This is no page.\n");
+        return plain(StatusCode::BAD_REQUEST, "This page does not exist.\n");
     };
     let flash = site.flash(&reader.session);
     let drawn = site.draw(&reader, &page, path, flash, Age::New);
@@ -241,7 +241,7 @@ async fn events(State(site): Shared, headers: HeaderMap, uri: axum::http::Uri) -
     let path = security::way_back(&path).to_owned();
     let (plain_path, query) = path.split_once('?').unwrap_or((&path, ""));
     let Some(page) = page_of(plain_path, query) else {
-        return plain(StatusCode::BAD_REQUEST, "This is no page.\n");
+        return plain(StatusCode::BAD_REQUEST, "This page does not exist.\n");
     };
     let Ok(place) = Arc::clone(&site.streams).try_acquire_owned() else {
         return plain(
@@ -299,7 +299,7 @@ pub async fn form(
     if !security::equal(form.get("token").map_or("", String::as_str), form_token) {
         return refuse(
             StatusCode::FORBIDDEN,
-            "This form is of an older page; reload it.\n",
+            "This form belongs to an older page; reload it.\n",
         );
     }
     Ok(form)
@@ -319,7 +319,7 @@ async fn act(
     let told = match parse(&form) {
         Err(wrong) => format!("not done: {wrong}"),
         Ok(_) if !site.is_first(&reader.session, field("key")) => {
-            "this form was sent before; it was done once".to_owned()
+            "this form was already sent; it was carried out once".to_owned()
         }
         Ok(act) => match do_it(&reader.api, &act).await {
             Ok(Done { told, page }) => {

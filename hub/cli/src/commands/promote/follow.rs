@@ -84,8 +84,8 @@ impl Arrival<'_> {
                 return Ok(());
             }
             self.printer.say(&format!(
-                "{id} is through without {}: no cluster that runs something of it has proven the commit; waiting for \
-                 the rollout that brings it alone",
+                "{id} finished without {}: no cluster that runs it has proven the commit; \
+                 waiting for its own rollout",
                 left.join(", ")
             ));
             over = Some(id);
@@ -144,7 +144,7 @@ impl Arrival<'_> {
                     }) {
                         return Err(Error::not_yet(
                             format!(
-                                "the branch moved, and its commit is not tried again since {}: {}",
+                                "the branch moved, but its commit is quarantined since {}: {}",
                                 failure.rollout, failure.reason
                             ),
                             "push and promote a newer commit",
@@ -160,7 +160,7 @@ impl Arrival<'_> {
             }
             if Instant::now() >= self.deadline {
                 return Err(Error::not_yet(
-                    "the branch moved, and its rollout has not begun",
+                    "the branch moved, but its rollout has not begun",
                     format!("`flotilla explain {}` says why", self.args.environment),
                 ));
             }
@@ -218,7 +218,7 @@ impl Arrival<'_> {
                             .collect();
                         return Err(Error::not_yet(
                             format!(
-                                "the branch moved, and these clusters do not run it yet: {}",
+                                "the branch moved, but these clusters do not run it yet: {}",
                                 names.join(", ")
                             ),
                             format!(

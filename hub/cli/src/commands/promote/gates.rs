@@ -54,10 +54,7 @@ pub(super) fn judge(promotion: &Promotion, args: &Promote, printer: &Printer) ->
     let way = approving(promotion, args).map_or(String::new(), |way| format!("{way}; "));
     Err(Error::not_yet(
         format!("the promotion is held back by {}", names(&held)),
-        format!(
-            "{way}wait until they are open, as --wait does, or override them with --force --reason \
-             TEXT"
-        ),
+        format!("{way}wait until they open (--wait), or override them with --force --reason TEXT"),
     ))
 }
 
@@ -98,8 +95,8 @@ pub(super) async fn wait(
         }
         if reader::pause(LOOK).await.is_err() {
             return Err(Error::refused(
-                "nothing was moved: nobody reads the output any more",
-                "run it again without the pipe, or with one whose reader stays",
+                "nothing was moved: the output was closed",
+                "run it again without the pipe, or keep its reader open",
             ));
         }
         // A hub that restarts meanwhile does not end the wait.
@@ -150,7 +147,7 @@ fn refuse_lasting(held: &[&Step]) -> Result<(), Error> {
     }
     Err(Error::not_yet(
         format!(
-            "the promotion is held back by what waiting does not open: {}",
+            "the promotion is held back by gates that waiting does not open: {}",
             with_evidence(&lasting)
         ),
         "promote another commit, or override the gates with --force --reason TEXT",
@@ -167,13 +164,13 @@ fn refuse_other(promotion: &Promotion, next: &Promotion) -> Result<(), Error> {
         if let Some(now) = now.filter(|now| now.to_commit != moved.to_commit) {
             return Err(Error::refused(
                 format!(
-                    "nothing was moved: {} of {} went from {} to {} meanwhile",
+                    "nothing was moved: {} of {} moved from {} to {} meanwhile",
                     moved.source_branch,
                     moved.repository,
                     digits(&moved.to_commit),
                     digits(&now.to_commit)
                 ),
-                "promote again; with --repository one at a time, each stays with its commit",
+                "promote again; with --repository, one at a time, each keeps its commit",
             ));
         }
     }
@@ -204,7 +201,7 @@ fn approving(promotion: &Promotion, args: &Promote) -> Option<String> {
     gates.find(|gate| gate.step == StepKind::Approval && gate.state == StepState::Waiting)?;
     let moved = promotion.moves.first()?;
     Some(format!(
-        "somebody else approves with flotilla approve {} --commit {}",
+        "someone else can approve with flotilla approve {} --commit {}",
         args.environment,
         digits(&moved.to_commit)
     ))

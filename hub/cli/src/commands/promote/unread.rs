@@ -105,7 +105,7 @@ pub(super) async fn refused(client: &Client, promotion: &Promotion, unread: &[Un
     }
     Error::refused(
         format!(
-            "whether there is something to promote from {} to {} cannot be said: {}",
+            "cannot tell whether there is something to promote from {} to {}: {}",
             promotion.promotes_from,
             promotion.environment,
             named(unread)
@@ -127,7 +127,7 @@ impl Unread {
             last => last,
         };
         format!(
-            "make {} anew: git push {url} {commit}:refs/heads/{}",
+            "create {} again: git push {url} {commit}:refs/heads/{}",
             self.branch, self.branch
         )
     }
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(
             gone.made("https://git.example.org/fleet"),
             format!(
-                "make prod anew: git push https://git.example.org/fleet {good}:refs/heads/prod"
+                "create prod again: git push https://git.example.org/fleet {good}:refs/heads/prod"
             )
         );
     }

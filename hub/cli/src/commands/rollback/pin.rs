@@ -24,7 +24,7 @@ impl Reversion<'_> {
         if self.args.dry_run {
             return Ok(());
         }
-        self.consent(&format!("\nSign this, and pin {name} on it?"))?;
+        self.consent(&format!("\nSign this, and pin {name} to it?"))?;
         let request = v1::SteerRequest {
             action: v1::SteerAction::Pin.into(),
             environment: name.to_owned(),
@@ -36,7 +36,7 @@ impl Reversion<'_> {
         };
         steer::send(self.client, request).await?;
         self.printer.say(&format!(
-            "{name} is pinned on {}; `flotilla unpin --env {name}` goes forward again",
+            "pinned {name} to {}; `flotilla unpin --env {name}` lets it go forward again",
             to.short()
         ));
         Ok(())

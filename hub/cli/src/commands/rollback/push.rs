@@ -77,8 +77,9 @@ impl Reversion<'_> {
         let pushed = self.workspace.push(&self.url, commit, branch).await;
         pushed.map_err(|error| {
             let hint = format!(
-                "run the command again, it begins from what is there then. The hub was told beforehand, and \
-                 lets no automatic promotion of {} into {name} until `flotilla resume {name}`",
+                "run the command again: it starts from the new state. The hub was told \
+                 beforehand, and admits no automatic promotion of {} into {name} until \
+                 `flotilla resume {name}`",
                 self.repository
             );
             unpushed::refused(&error, branch, &hint)

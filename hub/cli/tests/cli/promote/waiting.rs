@@ -119,7 +119,7 @@ fn promote_waits_for_gates_that_time_or_people_open() {
     let refused = hub.run(&["promote", "prod", "--yes"]);
     let message = stderr(&refused);
     assert_eq!(refused.status.code(), Some(1), "{message}");
-    assert!(message.contains("as --wait does"), "{message}");
+    assert!(message.contains("wait until they open (--wait)"), "{message}");
     assert_eq!(repository.head("prod"), before);
     let output = hub.run(&["promote", "prod", "--yes", "--wait", "-o", "json"]);
     let message = stderr(&output);
@@ -172,7 +172,7 @@ fn promote_does_not_wait_for_what_waiting_does_not_open() {
         let message = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{message}");
         assert!(
-            message.contains("what waiting does not open: quarantine prod-6 (it crashed)"),
+            message.contains("gates that waiting does not open: quarantine prod-6 (it crashed)"),
             "{message}"
         );
         assert!(began.elapsed().as_secs() < 30, "{message}");
@@ -210,7 +210,7 @@ fn somebody_else_may_move_the_branch_while_gates_are_waited_for() {
     let message = stderr(&output);
     assert_eq!(output.status.code(), Some(0), "{message}");
     assert!(
-        message.contains("somebody else moved it there meanwhile"),
+        message.contains("it was moved there by someone else meanwhile"),
         "{message}"
     );
     assert!(!message.contains("moved prod of"), "{message}");
