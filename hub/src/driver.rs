@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::ClusterName;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -259,7 +260,7 @@ impl Driver {
     ) -> bool {
         self.batches += 1;
         let batch = format!("{}-{}", self.name, self.batches);
-        let mut wait = Duration::from_millis(100);
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
         loop {
             let began = tokio::time::Instant::now();
             match self.store.apply(&batch, effects, now).await {
@@ -287,8 +288,8 @@ impl Driver {
             for query in std::mem::take(&mut self.queries) {
                 query(self.last_stored());
             }
-            let until = tokio::time::Instant::now() + wait;
-            wait = (wait * 2).min(Duration::from_secs(10));
+            let delay = backoff.next_delay(&mut rand::rng());
+            let until = tokio::time::Instant::now() + delay;
             loop {
                 tokio::select! {
                     () = tokio::time::sleep_until(until) => break,

@@ -70,7 +70,7 @@ use jiff::Timestamp;
 
 pub use action::{Action, ActionError, Overriding, Subject, Taken};
 pub use compare::{ClusterChange, EnvironmentChange, InForce};
-pub use credential::{Credential, IssuedCertificate, Lock};
+pub use credential::{Credential, IssuedCertificate, Lock, UsedTwice};
 pub use enrol::NoCertificate;
 pub use environment::{
     Approval, CheckResult, EnvironmentState, Good, Hold, Mark, Pin, Quarantine, Scope,

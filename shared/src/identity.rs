@@ -8,6 +8,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::digest::Digest;
+use crate::hex;
 use crate::id::{ClusterName, NameError, OperatorName};
 
 /// The trust domain. One hub is one authority, so there is no need for another.
@@ -149,11 +150,7 @@ impl PeerCertificate {
         };
         Ok(Self {
             identity: uri.parse()?,
-            serial: certificate
-                .raw_serial()
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect(),
+            serial: hex::encode(certificate.raw_serial()),
             key: Digest::of(certificate.public_key().raw).to_string(),
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),

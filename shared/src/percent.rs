@@ -1,5 +1,7 @@
 //! Percent-encoding of what stands in URLs and forms.
 
+use crate::hex;
+
 /// Encodes a text byte by byte; the unreserved characters of RFC 3986, section 2.3, stay, and those of
 /// `keep`.
 #[must_use]
@@ -14,6 +16,20 @@ pub fn encode(text: &str, keep: &[u8]) -> String {
     })
 }
 
+/// The text of a part of a URL. None where two digits do not follow each `%`, or the bytes are no UTF-8.
+#[must_use]
+pub fn decode(part: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => hex::byte(rest.next()?, rest.next()?)?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// The body of a form, or a query string, of fields whose names need no encoding.
 #[must_use]
 pub fn form(fields: &[(&str, &str)]) -> String {
@@ -26,7 +42,7 @@ pub fn form(fields: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{encode, form};
+    use super::{decode, encode, form};
 
     #[test]
     fn only_what_is_unreserved_or_kept_stays() {
@@ -39,5 +55,16 @@ mod tests {
         assert_eq!(encode("ü", b""), "%C3%BC");
         assert_eq!(form(&[("a", "1 2"), ("b", "x&y")]), "a=1%202&b=x%26y");
         assert_eq!(form(&[]), "");
+    }
+
+    #[test]
+    fn a_part_of_a_url_is_text() {
+        for text in ["", "a/b:c?d=e&f g%", "ü", "+"] {
+            assert_eq!(decode(&encode(text, b"")).as_deref(), Some(text));
+        }
+        assert_eq!(decode("a+b%2fc%2Bd").as_deref(), Some("a+b/c+d"));
+        for wrong in ["%", "%2", "a%2", "%zz", "%+5", "%é0", "%ff"] {
+            assert_eq!(decode(wrong), None, "{wrong}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{NameError, RepositoryName};
+use crate::loopback::is_loopback;
 
 macro_rules! text {
     ($type:ident) => {
@@ -156,9 +157,7 @@ impl RepositoryUrl {
     /// Whether plain http stays on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        let host = self.authority();
-        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-        host == "localhost" || host == "127.0.0.1" || host == "[::1]"
+        is_loopback(self.authority())
     }
 }
 

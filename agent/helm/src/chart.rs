@@ -18,6 +18,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::message::Message;
 use crate::value::{Map, Value};
 
 pub(crate) use dependencies::{compatible, process as process_dependencies};
@@ -141,7 +142,7 @@ impl Chart {
     /// # Errors
     ///
     /// Their names, and the command that brings them.
-    pub fn check_dependencies(&self) -> Result<(), String> {
+    pub fn check_dependencies(&self) -> Result<(), Message> {
         let missing: Vec<&str> = self
             .metadata
             .dependencies
@@ -152,11 +153,11 @@ impl Chart {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(format!(
+        Err(Message::from(format!(
             "an error occurred while checking for chart dependencies. You may need to run `helm dependency \
              build` to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: {}",
             missing.join(", ")
-        ))
+        )))
     }
 
     /// What `Chart.lock` says otherwise than `Chart.yaml` and `charts/`. `helm template` looks at none of

@@ -12,6 +12,7 @@ pub mod capabilities;
 pub mod chart;
 pub mod fmt;
 pub mod functions;
+mod message;
 pub mod release;
 mod schema;
 pub mod template;
@@ -20,5 +21,6 @@ pub mod values;
 pub mod yaml;
 
 pub use functions::semver;
+pub use message::Message;
 pub use template::{Cache, Engine, Error, Generated, Limits, Options, Templates, Warning};
 pub use value::{Host, IntKind, List, ListKind, Map, MapKind, Str, UintKind, Value};

@@ -92,7 +92,7 @@ fn read(text: &[u8]) -> Result<Json, Finding> {
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
     let schema = json::parse(text).map_err(|error| match error.as_str() {
         "unexpected end of JSON input" => Finding::Unreadable("unexpected EOF".to_owned()),
-        _ => Finding::Unreadable(error),
+        _ => Finding::Unreadable(error.into()),
     })?;
     Ok(as_json(&schema))
 }

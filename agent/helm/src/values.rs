@@ -55,7 +55,8 @@ pub(crate) fn merge_tables(into: &Map, from: &Map) {
 pub fn load(text: &[u8]) -> Result<Map, ValuesError> {
     let mut values = Map::new();
     for document in documents(text) {
-        let value = yaml::parse(&document).map_err(ValuesError::Document)?;
+        let value = yaml::parse(&document);
+        let value = value.map_err(|message| ValuesError::Document(message.into()))?;
         let map = match value {
             Value::Nil => continue,
             Value::Map(map) => map,

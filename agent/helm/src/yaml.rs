@@ -19,6 +19,7 @@ mod scan;
 mod tests;
 pub mod toml;
 
+use crate::message::Message;
 use crate::value::{Str, Value};
 use emit::Dialect;
 
@@ -27,8 +28,8 @@ use emit::Dialect;
 /// # Errors
 ///
 /// What cannot be written: an infinite number, a map that holds itself.
-pub fn emit(value: &Value) -> Result<Str, String> {
-    emit::emit(value, Dialect::Compact).map(Str::from)
+pub fn emit(value: &Value) -> Result<Str, Message> {
+    Ok(Str::from(emit::emit(value, Dialect::Compact)?))
 }
 
 /// What `toYamlPretty` writes: sequences indented by two.
@@ -36,8 +37,8 @@ pub fn emit(value: &Value) -> Result<Str, String> {
 /// # Errors
 ///
 /// As [`emit`].
-pub fn emit_pretty(value: &Value) -> Result<Str, String> {
-    emit::emit(value, Dialect::Pretty).map(Str::from)
+pub fn emit_pretty(value: &Value) -> Result<Str, Message> {
+    Ok(Str::from(emit::emit(value, Dialect::Pretty)?))
 }
 
 /// `sigs.k8s.io/yaml.Unmarshal` into an empty interface: one document, numbers as `float64`.
@@ -45,8 +46,8 @@ pub fn emit_pretty(value: &Value) -> Result<Str, String> {
 /// # Errors
 ///
 /// The library's message.
-pub fn parse(text: &[u8]) -> Result<Value, String> {
-    decode::decode(text, decode::Numbers::Floats)
+pub fn parse(text: &[u8]) -> Result<Value, Message> {
+    decode::decode(text, decode::Numbers::Floats).map_err(Message::from)
 }
 
 /// As [`parse`], but whole numbers stay integers: where Helm wants text, it writes the number that stood

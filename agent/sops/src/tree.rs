@@ -165,7 +165,7 @@ fn resolve(text: &str, scalars: Scalars) -> Result<Value, &'static str> {
             return Ok(Value::String(time));
         }
     }
-    let value = resolve_plain(text)?;
+    let value = resolve_plain(text).map_err(|error| error.as_str())?;
     match (scalars, value.as_f64()) {
         (Scalars::Json, Some(float)) => number::number(float).ok_or("a number is too large"),
         _ => Ok(value),

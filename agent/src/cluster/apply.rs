@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_shared::assignment::Drift;
+use flotilla_shared::backoff::Backoff;
 use flotilla_shared::reason::Reason;
 use http::Method;
 use serde_json::Value;
@@ -173,7 +174,7 @@ impl Cluster {
         tracing::info!(object = %request.desired.object, "made anew, as its annotation asks");
         delete(api, path, &uid, "Background").await?;
         let deadline = tokio::time::Instant::now() + RECREATE_TIMEOUT;
-        let mut wait = Duration::from_millis(20);
+        let mut backoff = looks();
         loop {
             match api.find(path).await? {
                 Some(live)
@@ -190,8 +191,8 @@ impl Cluster {
                     ),
                 ));
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(Duration::from_secs(1));
+            let delay = backoff.next_delay(&mut rand::rng());
+            tokio::time::sleep(delay).await;
         }
     }
 
@@ -200,7 +201,7 @@ impl Cluster {
         let deadline = tokio::time::Instant::now() + ESTABLISH_TIMEOUT;
         for name in names {
             let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
-            let mut wait = Duration::from_millis(20);
+            let mut backoff = looks();
             loop {
                 let live = self.api.get(&path).await?;
                 let health = self.rules.compute(&live);
@@ -214,12 +215,17 @@ impl Cluster {
                         format!("{name} is not established: {}", health.message),
                     ));
                 }
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(Duration::from_secs(1));
+                let delay = backoff.next_delay(&mut rand::rng());
+                tokio::time::sleep(delay).await;
             }
         }
         self.discovery.lock().await.read(&self.api).await
     }
+}
+
+/// How often an object is looked at that is to change soon.
+fn looks() -> Backoff {
+    Backoff::new(Duration::from_millis(20), Duration::from_secs(1))
 }
 
 /// A fact as a plan sees it: of what is no hook, or of a hook in its time.

@@ -260,6 +260,8 @@ mod tests {
         for (url, allowed) in [
             ("https://h/r", true),
             ("http://127.0.0.1:80/r", true),
+            ("http://[::1]/r", true),
+            ("http://127.0.0.1.h/r", false),
             ("http://h/r", false),
             ("file:///r", false),
         ] {

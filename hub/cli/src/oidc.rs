@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use flotilla_http::BodyError;
+use flotilla_shared::loopback::is_private;
 use flotilla_shared::percent;
 use flotilla_shared::words::with_causes;
 
@@ -68,16 +69,8 @@ fn failed(error: &reqwest::Error) -> Error {
     )
 }
 
-/// Encrypted, or not leaving this machine.
-fn is_secure(url: &str) -> bool {
-    let host = url
-        .strip_prefix("http://")
-        .and_then(|rest| rest.split(['/', ':']).next());
-    url.starts_with("https://") || matches!(host, Some("127.0.0.1" | "localhost"))
-}
-
 fn secure(url: &str) -> Result<&str, Error> {
-    if is_secure(url) {
+    if is_private(url) {
         return Ok(url);
     }
     Err(Error::refused(

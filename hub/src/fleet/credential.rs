@@ -46,6 +46,31 @@ impl Lock {
     }
 }
 
+/// How an identity shows that more than one use it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UsedTwice {
+    #[error(
+        "its identity is used in another Kubernetes cluster: it was enrolled for kube-system {enrolled}, and \
+         is shown by {shown}"
+    )]
+    Elsewhere {
+        /// The UID of kube-system with which it enrolled.
+        enrolled: String,
+        /// That of the cluster it is in.
+        shown: String,
+    },
+    #[error(
+        "its identity is used twice: certificate number {counter} is shown after number {newest} was; two \
+         hold a copy of the key"
+    )]
+    OldCertificate {
+        /// The number of the one that is shown.
+        counter: u64,
+        /// The highest that was shown before.
+        newest: u64,
+    },
+}
+
 /// A certificate was issued to a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedCertificate {
@@ -76,20 +101,17 @@ impl Credential {
     /// UID say nothing.
     ///
     /// # Errors
-    /// With a text for a person, when the identity is in use twice.
-    pub fn judge(&self, counter: u64, enrolled_uid: &str, uid: &str) -> Result<(), String> {
+    /// When the identity is in use twice.
+    pub fn judge(&self, counter: u64, enrolled_uid: &str, uid: &str) -> Result<(), UsedTwice> {
         if !uid.is_empty() && !enrolled_uid.is_empty() && uid != enrolled_uid {
-            return Err(format!(
-                "its identity is used in another Kubernetes cluster: it was enrolled for kube-system \
-                 {enrolled_uid}, and is shown by {uid}"
-            ));
+            return Err(UsedTwice::Elsewhere {
+                enrolled: enrolled_uid.to_owned(),
+                shown: uid.to_owned(),
+            });
         }
         if counter != 0 && counter < self.shown {
-            return Err(format!(
-                "its identity is used twice: certificate number {counter} is shown after number {} \
-                 was; two hold a copy of the key",
-                self.shown
-            ));
+            let newest = self.shown;
+            return Err(UsedTwice::OldCertificate { counter, newest });
         }
         Ok(())
     }
@@ -116,8 +138,13 @@ mod tests {
         for counter in [0, 7, 8, 9, 10] {
             assert_eq!(credential.judge(counter, "u", "u"), Ok(()), "{counter}");
         }
-        assert!(credential.judge(6, "u", "u").is_err());
-        assert!(credential.judge(9, "u", "other").is_err());
+        let old = UsedTwice::OldCertificate {
+            counter: 6,
+            newest: 7,
+        };
+        assert_eq!(credential.judge(6, "u", "u"), Err(old));
+        let elsewhere = credential.judge(9, "u", "other");
+        assert!(matches!(elsewhere, Err(UsedTwice::Elsewhere { .. })));
         for (enrolled, uid) in [("", "u"), ("u", ""), ("", "")] {
             assert_eq!(credential.judge(9, enrolled, uid), Ok(()));
         }

@@ -70,7 +70,7 @@ impl Fleet {
         };
         let judged = record.credential.judge(counter, &record.cluster_uid, uid);
         if let Err(why) = judged {
-            self.lock(name, why, now, effects);
+            self.lock(name, why.to_string(), now, effects);
             return false;
         }
         let is_newer = counter > record.credential.shown;

@@ -10,8 +10,8 @@ use flotilla_forge::{Kind, PullRequest, Right, comment, marker};
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::revision::{BranchName, Revision};
-use flotilla_status::FleetPlan;
 use flotilla_status::markdown::plain;
+use flotilla_status::{FleetPlan, digits};
 use futures::future::BoxFuture;
 
 use crate::spec::{Preview, Role};
@@ -153,11 +153,10 @@ impl Denied {
 
 /// A comment that says why there is no plan.
 fn refusal(environment: &EnvironmentName, head: &str, why: &str, kind: Kind) -> String {
-    let head = head.get(..7).unwrap_or(head);
     let text = format!(
         "**Flotilla plan for {} {}**\n\n- ⚠ no plan: {}",
         plain(environment.as_str(), MAX_MESSAGE_BYTES),
-        plain(head, MAX_MESSAGE_BYTES),
+        plain(digits(head), MAX_MESSAGE_BYTES),
         plain(&plain_line(why, MAX_MESSAGE_BYTES), MAX_MESSAGE_BYTES)
     );
     comment(kind.into(), &purpose(environment), &text, &[])

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flotilla_http::{BodyError, body};
 use flotilla_notify::{Format, Known, Post, Sign, Target, resolved};
+use flotilla_shared::{hex, loopback};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
@@ -98,8 +99,7 @@ fn signature(key: &str, body: &str) -> Result<String, Fault> {
         .map_err(|_| ("the secret cannot sign".to_owned(), false))?;
     mac.update(body.as_bytes());
     let sum = mac.finalize().into_bytes();
-    let hex: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("sha256={hex}"))
+    Ok(format!("sha256={}", hex::encode(&sum)))
 }
 
 /// Where a target is.
@@ -112,8 +112,7 @@ async fn base(target: &Target) -> Result<String, Fault> {
         }
         (None, _) => target.url.clone(),
     };
-    let here = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
-    if url.starts_with("https://") || here.iter().any(|start| url.starts_with(start)) {
+    if loopback::is_private(&url) {
         return Ok(url);
     }
     Err(("its URL does not begin with https://".to_owned(), true))

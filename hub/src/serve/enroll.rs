@@ -210,6 +210,7 @@ impl EnrollmentService for Enrollment {
             return Err(Status::permission_denied(message));
         }
         if let Err(why) = record.credential.judge(counter, "", "") {
+            let why = why.to_string();
             let event = Event::Cloned(name.clone(), why.clone());
             self.context.handle.event(event).await?;
             return Err(Status::permission_denied(why));

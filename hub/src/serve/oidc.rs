@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::loopback::is_private;
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::Notify;
@@ -112,7 +113,7 @@ impl Config {
     /// `path` is where it was read from.
     fn check(&self, path: &Path) -> Result<(), IssuerFileError> {
         let path = || path.to_owned();
-        if !is_secure(&self.issuer) {
+        if !is_private(&self.issuer) {
             return Err(IssuerFileError::OpenIssuer(path(), self.issuer.clone()));
         }
         if self.client_id.is_empty() {
@@ -159,16 +160,6 @@ impl Config {
             })
             .map(|grant| (grant.role, &grant.environments))
     }
-}
-
-/// Encrypted, or not leaving this machine.
-fn is_secure(url: &str) -> bool {
-    let host = |rest: &str| rest.split(['/', ':']).next().map(str::to_owned);
-    url.starts_with("https://")
-        || url
-            .strip_prefix("http://")
-            .and_then(host)
-            .is_some_and(|host| host == "127.0.0.1" || host == "localhost")
 }
 
 /// The issuer as the hub knows it.
@@ -332,12 +323,12 @@ impl Oidc {
             return Err(IssuerError::AnotherIssuer { place, issuer });
         }
         let keys = discovery.jwks_uri;
-        if !is_secure(&keys) {
+        if !is_private(&keys) {
             return Err(IssuerError::OpenKeys { place, keys });
         }
         let body = get(&client, &keys).await?;
         let keys = Keys::from_json(&body).ok_or(IssuerError::NoKeys(keys))?;
-        if is_secure(&discovery.authorization_endpoint) && is_secure(&discovery.token_endpoint) {
+        if is_private(&discovery.authorization_endpoint) && is_private(&discovery.token_endpoint) {
             self.endpoints.store(Arc::new(Endpoints {
                 authorization: discovery.authorization_endpoint,
                 token: discovery.token_endpoint,
@@ -375,6 +366,23 @@ clientId: flotilla
 grants:
 - {user: ada, role: admin}
 ";
+
+    #[test]
+    fn an_issuer_is_asked_by_tls_or_on_this_machine() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("oidc.yaml");
+        for (issuer, is_taken) in [
+            ("https://id.example.org", true),
+            ("http://localhost:8080", true),
+            ("http://id.example.org", false),
+            ("http://localhost:x@id.example.org", false),
+            ("http://127.0.0.1.example.org", false),
+        ] {
+            let text = FILE.replace("https://id.example.org", issuer);
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(Config::read(&path).is_ok(), is_taken, "{issuer}");
+        }
+    }
 
     #[tokio::test]
     async fn who_is_taken_out_of_the_file_may_do_nothing_from_then_on() {

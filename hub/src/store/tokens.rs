@@ -1,6 +1,7 @@
 //! Join tokens: single-use, expiring, kept as hashes.
 
 use flotilla_shared::digest::Digest;
+use flotilla_shared::hex;
 use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -120,5 +121,5 @@ impl Store {
 pub(super) fn random_hex(bytes: usize) -> String {
     let mut buffer = vec![0u8; bytes];
     rand::Rng::fill(&mut rand::rng(), buffer.as_mut_slice());
-    buffer.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&buffer)
 }

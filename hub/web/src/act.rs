@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_shared::duration;
 use flotilla_shared::revision::Commit;
 use flotilla_shared::role::{Need, Role};
 use flotilla_status::{Hub, Rollout};
@@ -294,24 +295,16 @@ fn commits(text: &str) -> Result<Vec<(String, String)>, FormError> {
     parts.collect()
 }
 
-/// Hours or days, such as `2h` or `3d`; empty: no expiry.
+/// A time with its unit, such as `2h` or `3d`; empty: no expiry.
 fn expiry(text: &str) -> Result<u32, FormError> {
     if text.is_empty() {
         return Ok(0);
     }
-    let wrong = || FormError::Expiry(text.to_owned());
-    let unit = match text.chars().last() {
-        Some('m') => 60,
-        Some('h') => 3600,
-        Some('d') => 86400,
-        _ => return Err(wrong()),
-    };
-    let number = text.get(..text.len() - 1).unwrap_or_default();
-    let number: u32 = number.trim().parse().map_err(|_| wrong())?;
-    match number.checked_mul(unit) {
-        Some(seconds) if seconds > 0 => Ok(seconds),
-        _ => Err(wrong()),
-    }
+    let time = duration::read(text).ok();
+    let seconds = time.and_then(|time| u32::try_from(time.as_secs()).ok());
+    seconds
+        .filter(|seconds| *seconds > 0)
+        .ok_or_else(|| FormError::Expiry(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -391,8 +384,9 @@ mod tests {
             parse(&form(&fields)).map(|act| act.expires)
         };
         assert_eq!(ends("2h"), Ok(7200));
+        assert_eq!(ends("1h30m"), Ok(5400));
         assert_eq!(ends(""), Ok(0));
-        for text in ["h", "2", "-1h", "0d", "99999999d", "2é"] {
+        for text in ["h", "2", "-1h", "0d", "300ms", "99999999d", "2é"] {
             assert!(ends(text).is_err(), "{text}");
         }
     }

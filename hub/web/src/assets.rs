@@ -3,7 +3,8 @@
 
 use std::sync::LazyLock;
 
-use sha2::{Digest as _, Sha256};
+use flotilla_shared::digest::Digest;
+use flotilla_shared::hex;
 
 const CSS: &str = include_str!("../assets/flotilla.css");
 const JS: &str = include_str!("../assets/flotilla.js");
@@ -21,12 +22,7 @@ pub struct Asset {
 }
 
 fn named(stem: &str, end: &str, kind: &'static str, content: String) -> Asset {
-    let hash = Sha256::digest(content.as_bytes());
-    let hash: String = hash
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = hex::encode(&Digest::of(content.as_bytes()).as_bytes()[..6]);
     Asset {
         name: format!("{stem}-{hash}.{end}"),
         kind,

@@ -1,7 +1,6 @@
 //! What keeps a page that is open from doing what its reader did not mean.
 
-use std::net::IpAddr;
-
+use flotilla_shared::loopback::is_loopback;
 use http::HeaderMap;
 use http::header::COOKIE;
 
@@ -64,13 +63,8 @@ pub fn is_same_origin(
 /// reads our pages.
 #[must_use]
 pub fn is_loopback_host(host: &str, port: u16) -> bool {
-    let Some((name, given)) = host.rsplit_once(':') else {
-        return false;
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    let loopback =
-        address == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    loopback && given.parse() == Ok(port)
+    let given = host.rsplit_once(':').map(|(_, given)| given);
+    is_loopback(host) && given.is_some_and(|given| given.parse() == Ok(port))
 }
 
 /// Compares without telling by its time where two secrets differ.
@@ -147,6 +141,8 @@ mod tests {
             "127.0.0.1",
             "127.0.0.1:81",
             "localhost.evil:80",
+            "[127.0.0.1]:80",
+            "localhost:80@evil:80",
             "",
         ] {
             assert!(!is_loopback_host(host, 80), "{host}");

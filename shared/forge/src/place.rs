@@ -1,5 +1,6 @@
 //! Which forge a repository is on, where its API is, and what the repository is called there.
 
+use flotilla_shared::loopback;
 use flotilla_shared::percent;
 use flotilla_shared::revision::RepositoryUrl;
 use serde::Deserialize;
@@ -205,24 +206,11 @@ impl Repository {
     }
 }
 
-/// Whether nobody on the way can read along.
+/// Whether nobody on the way can read along. No login stands in an API's address, which is shown to people.
 fn is_private(api: &str) -> bool {
-    let Some((scheme, rest)) = api.split_once("://") else {
-        return false;
-    };
+    let rest = api.split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
-    if authority.is_empty() || authority.contains('@') {
-        return false;
-    }
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    match scheme {
-        "https" => true,
-        "http" => matches!(host, "localhost" | "127.0.0.1" | "::1"),
-        _ => false,
-    }
+    loopback::is_private(api) && !authority.contains('@')
 }
 
 /// As one part of a path or as a value of a query; a slash does not stay.
@@ -319,7 +307,14 @@ mod tests {
         assert!(matches!(none, PlaceError::Folders(_)), "{none}");
         let plain = at("http://gitlab.example.org/acme/fleet", None).unwrap_err();
         assert!(matches!(plain, PlaceError::Plain(_)), "{plain}");
-        for api in ["http://h/api", "ftp://h/x", "https://", "https://u:p@h/x"] {
+        for api in [
+            "http://h/api",
+            "http://localhost.h/api",
+            "http://localhost:x@h/api",
+            "ftp://h/x",
+            "https://",
+            "https://u:p@h/x",
+        ] {
             let url = "https://github.com/acme/fleet".parse().unwrap();
             assert!(Repository::at(&url, None, Some(api)).is_err(), "{api}");
         }

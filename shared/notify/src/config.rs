@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::loopback;
 use flotilla_yaml::config::{ConfigError, Located, mapping};
 use serde::Deserialize;
 
@@ -250,7 +251,7 @@ fn check(located: &Located<File>, path: &str, entry: &Entry, errors: &mut Vec<Co
                 "whoever knows this URL can write there: put it into a file, and name that by urlFile",
             );
         }
-        (Some(url), None) if !url.starts_with("https://") && !on_this_machine(url) => {
+        (Some(url), None) if !loopback::is_private(url) => {
             wrong(".url", "it must begin with https://");
         }
         _ => {}
@@ -285,12 +286,6 @@ fn check(located: &Located<File>, path: &str, entry: &Entry, errors: &mut Vec<Co
     }
 }
 
-fn on_this_machine(url: &str) -> bool {
-    ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"]
-        .iter()
-        .any(|start| url.starts_with(start))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,6 +304,10 @@ mod tests {
             ("- {name: a, type: webhook}\n", "needs a url"),
             (
                 "- {name: a, type: webhook, url: 'http://h/x'}\n",
+                "https://",
+            ),
+            (
+                "- {name: a, type: webhook, url: 'http://localhost:x@h/x'}\n",
                 "https://",
             ),
             (

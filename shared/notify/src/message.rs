@@ -1,7 +1,8 @@
 //! An email as it goes over the wire (RFC 5322, 2045, 2047): one part of plain text. Pure.
 
+use flotilla_shared::digest::Digest;
+use flotilla_shared::hex;
 use jiff::Timestamp;
-use ring::digest;
 
 use crate::compose::Post;
 use crate::config::Mail;
@@ -43,9 +44,7 @@ pub fn message(mail: &Mail, post: &Post, now: Timestamp) -> String {
 }
 
 fn short_digest(text: &str) -> String {
-    let digest = digest::digest(&digest::SHA256, text.as_bytes());
-    let bytes = digest.as_ref().iter().take(8);
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Digest::of(text.as_bytes()).as_bytes()[..8])
 }
 
 /// A text in a header: as encoded words, so that nothing in it is a sign.

@@ -24,6 +24,18 @@ use jiff::Timestamp;
 
 use crate::{Revision, text};
 
+/// Most of what a fleet has one of for each cluster, application, repository or environment: ten times the largest
+/// fleet that was measured.
+const MAX_OF_FLEET: usize = 100_000;
+/// Most of what is bounded where it is made, or given by hand: decisions that are remembered (128), labels (64, and
+/// those of a token), different answers to a plan (64, and one for each reason).
+const MAX_SHORT: usize = 1_000;
+
+/// A list of the wire, cut.
+fn list<'w, W, T: From<&'w W>>(wire: &'w [W], most: usize) -> Vec<T> {
+    wire.iter().take(most).map(T::from).collect()
+}
+
 /// A moment of the wire; none where it names none.
 #[must_use]
 pub fn moment(timestamp: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
@@ -36,12 +48,14 @@ fn sent(moment: Option<Timestamp>) -> Option<prost_types::Timestamp> {
 }
 
 fn texts(all: &[String]) -> Vec<String> {
-    all.iter().map(|entry| text(entry)).collect()
+    let all = all.iter().take(MAX_OF_FLEET);
+    all.map(|entry| text(entry)).collect()
 }
 
 fn labels(labels: &[v1::Label]) -> BTreeMap<String, String> {
     labels
         .iter()
+        .take(MAX_SHORT)
         .map(|label| (text(&label.key), text(&label.value)))
         .collect()
 }

@@ -170,7 +170,7 @@ fn is_plain(text: &str) -> bool {
     let Some(first) = text.chars().next() else {
         return false;
     };
-    if !matches!(scalar::resolve(text), Ok(Value::String(_))) || text == "<<" || text == "=" {
+    if !matches!(scalar::resolve_plain(text), Ok(Value::String(_))) || text == "<<" || text == "=" {
         return false;
     }
     let indicator = "-?:,[]{}#&*!|>'\"%@`".contains(first);

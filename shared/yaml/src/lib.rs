@@ -24,4 +24,4 @@ pub use load::{
     Document, DuplicateKeys, Limits, Positions, YamlError, parse_documents, parse_documents_bytes,
     parse_manifests, parse_spanned,
 };
-pub use scalar::resolve_plain;
+pub use scalar::{NotJson, resolve_plain};

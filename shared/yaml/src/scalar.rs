@@ -15,19 +15,23 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Why a scalar has no JSON value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NotJson(pub(crate) &'static str);
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotJson(pub(crate) &'static str);
+
+impl NotJson {
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        self.0
+    }
+}
 
 /// What an untagged plain scalar means.
 ///
 /// # Errors
-/// When it has no JSON value; the text says why.
-pub fn resolve_plain(text: &str) -> Result<Value, &'static str> {
-    resolve(text).map_err(|error| error.0)
-}
-
-/// Resolves an untagged plain scalar.
-pub(crate) fn resolve(text: &str) -> Result<Value, NotJson> {
+/// When it has no JSON value.
+pub fn resolve_plain(text: &str) -> Result<Value, NotJson> {
     let Some(first) = text.bytes().next() else {
         return Ok(Value::Null);
     };
@@ -171,7 +175,7 @@ pub(crate) fn number_as_key(number: &Number) -> String {
 
 /// Resolves a scalar with an explicit tag; a tag that is not YAML's own says nothing and leaves text.
 pub(crate) fn tagged(tag: &str, text: &str) -> Result<Value, NotJson> {
-    let resolved = || resolve(text);
+    let resolved = || resolve_plain(text);
     match tag.strip_prefix(CORE_TAG) {
         Some("null") => match resolved()? {
             Value::Null => Ok(Value::Null),
@@ -251,8 +255,10 @@ mod tests {
             ("0x", json!("0x")),
             ("100m", json!("100m")),
         ] {
-            assert_eq!(resolve(text), Ok(expected), "{text}");
+            assert_eq!(resolve_plain(text), Ok(expected), "{text}");
         }
-        assert!(resolve(".inf").is_err() && resolve("-.Inf").is_err() && resolve(".nan").is_err());
+        for text in [".inf", "-.Inf", ".nan"] {
+            assert!(resolve_plain(text).is_err(), "{text}");
+        }
     }
 }

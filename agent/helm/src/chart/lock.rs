@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use ring::digest::{SHA256, digest as hash};
 
 use super::{Dependency, Fields, LoadError, Metadata, compatible};
+use crate::message::Message;
 use crate::value::{Map, Str, Value};
 use crate::yaml::{self, json};
 
@@ -45,7 +46,7 @@ impl Lock {
     /// # Errors
     ///
     /// As [`yaml::emit`].
-    pub fn to_yaml(&self) -> Result<Str, String> {
+    pub fn to_yaml(&self) -> Result<Str, Message> {
         let text = |text: &str| Value::from(text);
         let dependencies = self.dependencies.iter().map(|dependency| {
             let map = Map::new();

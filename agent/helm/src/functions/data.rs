@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Function, Type, bytes, pure};
+use crate::message::Message;
 use crate::value::{Map, Str, Value};
 use crate::yaml::{self, json, toml};
 
@@ -12,7 +13,7 @@ use Type::{Any, Str as S};
 pub(super) const FUNCTIONS: &[Function] = &[
     pure("toYaml", &[Any], |a| quiet(yaml::emit(&a[0]))),
     pure("mustToYaml", &[Any], |a| {
-        yaml::emit(&a[0]).map(without_newline)
+        Ok(without_newline(yaml::emit(&a[0])?))
     }),
     pure("toYamlPretty", &[Any], |a| quiet(yaml::emit_pretty(&a[0]))),
     pure("fromYaml", &[S], |a| {
@@ -22,31 +23,30 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(listed(yaml::parse(bytes(a, 0)), YAML))
     }),
     pure("toJson", &[Any], |a| quiet(json::emit(&a[0]))),
-    pure("mustToJson", &[Any], |a| json::emit(&a[0]).map(Value::Str)),
+    pure("mustToJson", &[Any], |a| Ok(json::emit(&a[0])?.into())),
     pure("toPrettyJson", &[Any], |a| quiet(json::emit_pretty(&a[0]))),
     pure("mustToPrettyJson", &[Any], |a| {
-        json::emit_pretty(&a[0]).map(Value::Str)
+        Ok(json::emit_pretty(&a[0])?.into())
     }),
-    pure("toRawJson", &[Any], |a| {
-        json::emit_raw(&a[0]).map(Value::Str)
-    }),
+    pure("toRawJson", &[Any], |a| Ok(json::emit_raw(&a[0])?.into())),
     pure("mustToRawJson", &[Any], |a| {
-        json::emit_raw(&a[0]).map(Value::Str)
+        Ok(json::emit_raw(&a[0])?.into())
     }),
     pure("fromJson", &[S], |a| {
         Ok(mapped(json::parse(bytes(a, 0)), "json"))
     }),
-    pure("mustFromJson", &[S], |a| json::parse(bytes(a, 0))),
+    pure("mustFromJson", &[S], |a| Ok(json::parse(bytes(a, 0))?)),
     pure("fromJsonArray", &[S], |a| {
         Ok(listed(json::parse(bytes(a, 0)), "json"))
     }),
     pure("toToml", &[Any], |a| {
         present(&a[0])?;
-        Ok(Value::Str(toml::emit(&a[0]).unwrap_or_else(Str::from)))
+        let text = toml::emit(&a[0]).unwrap_or_else(|message| Str::from(message.as_str()));
+        Ok(Value::Str(text))
     }),
     pure("mustToToml", &[Any], |a| {
         present(&a[0])?;
-        toml::emit(&a[0]).map(Value::Str)
+        Ok(toml::emit(&a[0])?.into())
     }),
     pure("fromToml", &[S], |a| {
         Ok(mapped(toml::parse(bytes(a, 0)), "toml"))
@@ -88,11 +88,11 @@ fn without_newline(text: Str) -> Value {
 }
 
 /// An error inside a template is swallowed: the text is empty.
-fn quiet(text: Result<Str, String>) -> Result<Value, String> {
+fn quiet(text: Result<Str, Message>) -> Result<Value, String> {
     match text {
         Ok(text) => Ok(without_newline(text)),
         // Helm has no such bound, and no chart should see it as an empty text.
-        Err(message) if message.starts_with(json::TOO_LARGE) => Err(message),
+        Err(message) if message.as_str().starts_with(json::TOO_LARGE) => Err(message.into()),
         Err(_) => Ok(Value::from("")),
     }
 }
@@ -114,7 +114,7 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// A document that must be a map, else a map that says why it is none.
-fn mapped(parsed: Result<Value, String>, format: &str) -> Value {
+fn mapped(parsed: Result<Value, Message>, format: &str) -> Value {
     match parsed {
         Ok(Value::Nil) => Value::Map(Map::new()),
         Ok(map @ Value::Map(_)) => map,
@@ -124,12 +124,12 @@ fn mapped(parsed: Result<Value, String>, format: &str) -> Value {
                 "{format}: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
             ))
         }
-        Err(message) => failed(message),
+        Err(message) => failed(message.into()),
     }
 }
 
 /// A document that must be a list, else a list that says why it is none.
-fn listed(parsed: Result<Value, String>, format: &str) -> Value {
+fn listed(parsed: Result<Value, Message>, format: &str) -> Value {
     match parsed {
         Ok(Value::Nil) => Value::list(Vec::new()),
         Ok(list @ Value::List(_)) => list,
@@ -139,7 +139,7 @@ fn listed(parsed: Result<Value, String>, format: &str) -> Value {
                 "{format}: cannot unmarshal {kind} into Go value of type []interface {{}}"
             ))])
         }
-        Err(message) => Value::list(vec![Value::from(message)]),
+        Err(message) => Value::list(vec![Value::from(message.as_str())]),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::value::Value;
 pub(super) fn find(name: &str) -> Option<Pure> {
     match name {
         "AsMap" => Some(|arguments| Ok(arguments[0].clone())),
-        "YAML" => Some(|arguments| crate::yaml::emit(&arguments[0]).map(Value::Str)),
+        "YAML" => Some(|arguments| Ok(crate::yaml::emit(&arguments[0])?.into())),
         "Table" => Some(|arguments| {
             let path = match arguments.get(1) {
                 Some(Value::Str(path)) => path.lossy().into_owned(),

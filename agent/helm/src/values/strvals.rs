@@ -1,5 +1,6 @@
 //! The little language of `--set` and its sisters.
 
+use crate::message::Message;
 use crate::value::{Map, Value};
 use crate::yaml::json;
 
@@ -39,7 +40,7 @@ type Reader<'a> = dyn FnMut(&str) -> Result<Value, String> + 'a;
 /// # Errors
 ///
 /// Helm's words for what is wrong with the expression.
-pub fn parse_into(expression: &str, kind: Kind, values: &Map) -> Result<(), String> {
+pub fn parse_into(expression: &str, kind: Kind, values: &Map) -> Result<(), Message> {
     let whole = expression.trim();
     if kind == Kind::Json && whole.starts_with('{') {
         let parsed = json::parse(whole.as_bytes())?;
@@ -67,14 +68,14 @@ pub fn parse_into(expression: &str, kind: Kind, values: &Map) -> Result<(), Stri
 /// # Errors
 ///
 /// As [`parse_into`], and what `read` says.
-pub fn parse_files_into<F>(expression: &str, values: &Map, mut read: F) -> Result<(), String>
+pub fn parse_files_into<F>(expression: &str, values: &Map, mut read: F) -> Result<(), Message>
 where
     F: FnMut(&str) -> Result<Value, String>,
 {
     run(expression, Kind::Text, values, &mut read)
 }
 
-fn run(expression: &str, kind: Kind, values: &Map, reader: &mut Reader<'_>) -> Result<(), String> {
+fn run(expression: &str, kind: Kind, values: &Map, reader: &mut Reader<'_>) -> Result<(), Message> {
     let mut parser = Parser {
         rest: expression,
         kind,
@@ -84,7 +85,7 @@ fn run(expression: &str, kind: Kind, values: &Map, reader: &mut Reader<'_>) -> R
         match parser.key(values, 0) {
             Ok(()) => {}
             Err(Stop::End) => return Ok(()),
-            Err(Stop::Wrong(message)) => return Err(message),
+            Err(Stop::Wrong(message)) => return Err(message.into()),
         }
     }
 }

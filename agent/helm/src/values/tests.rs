@@ -6,7 +6,8 @@ use crate::value::{Map, Value};
 use crate::yaml::json;
 
 fn text(map: &Map) -> String {
-    json::emit_raw(&Value::Map(map.clone())).map_or_else(|error| error, |text| text.to_string())
+    let text = json::emit_raw(&Value::Map(map.clone()));
+    text.map_or_else(|error| error.to_string(), |text| text.to_string())
 }
 
 #[test]

@@ -3,14 +3,19 @@
 use proptest::prelude::*;
 
 use super::{emit, emit_pretty, json, parse};
+use crate::message::Message;
 use crate::value::{Map, Str, Value};
 
 fn yaml(text: &str) -> Result<Value, String> {
-    parse(text.as_bytes())
+    Ok(parse(text.as_bytes())?)
+}
+
+fn failed(message: Message) -> TestCaseError {
+    TestCaseError::fail(String::from(message))
 }
 
 fn as_json(value: &Value) -> String {
-    json::emit_raw(value).map_or_else(|error| error, |text| text.to_string())
+    json::emit_raw(value).map_or_else(|error| error.to_string(), |text| text.to_string())
 }
 
 #[test]
@@ -117,14 +122,14 @@ fn value() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn what_is_written_reads_back(value in value()) {
-        let compact = emit(&value).map_err(TestCaseError::fail)?;
-        let again = parse(compact.as_bytes()).map_err(TestCaseError::fail)?;
+        let compact = emit(&value).map_err(failed)?;
+        let again = parse(compact.as_bytes()).map_err(failed)?;
         prop_assert_eq!(as_json(&again), as_json(&value), "{}", compact);
-        let pretty = emit_pretty(&value).map_err(TestCaseError::fail)?;
-        let again = parse(pretty.as_bytes()).map_err(TestCaseError::fail)?;
+        let pretty = emit_pretty(&value).map_err(failed)?;
+        let again = parse(pretty.as_bytes()).map_err(failed)?;
         prop_assert_eq!(as_json(&again), as_json(&value), "{}", pretty);
-        let json = json::emit(&value).map_err(TestCaseError::fail)?;
-        let again = json::parse(json.as_bytes()).map_err(TestCaseError::fail)?;
+        let json = json::emit(&value).map_err(failed)?;
+        let again = json::parse(json.as_bytes()).map_err(failed)?;
         prop_assert_eq!(as_json(&again), as_json(&value), "{}", json);
     }
 

@@ -4,6 +4,7 @@ mod parse;
 
 use super::bounds::{MAX_NESTING, MAX_SIZE};
 use super::number::float_text;
+use crate::message::Message;
 use crate::value::{List, Map, Str, Value};
 
 pub use parse::parse;
@@ -13,11 +14,14 @@ pub use parse::parse;
 /// # Errors
 ///
 /// The library's message.
-pub fn emit(value: &Value) -> Result<Str, String> {
+pub fn emit(value: &Value) -> Result<Str, Message> {
     let mut writer = Writer { out: String::new() };
     match value {
         // The library falls over Go's nil.
-        Value::Nil => return Err("toml: top-level values must be Go maps or structs".to_owned()),
+        Value::Nil => {
+            let message = "toml: top-level values must be Go maps or structs";
+            return Err(message.to_owned().into());
+        }
         other => writer.entry(&[], other)?,
     }
     Ok(Str::from(writer.out))

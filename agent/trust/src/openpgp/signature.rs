@@ -246,5 +246,5 @@ pub(super) fn claims_revocation(body: &[u8]) -> bool {
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    flotilla_shared::hex::encode(bytes).to_ascii_uppercase()
 }

@@ -3,6 +3,7 @@
 //! The manifests are the files of `deploy/agent`, so that what a person reads there is what is printed.
 
 use flotilla_proto::v1;
+use flotilla_shared::loopback::is_loopback;
 use flotilla_status::Hub;
 use serde_json::json;
 
@@ -108,10 +109,7 @@ pub(super) async fn run(
         image: join.image,
         impersonate: join.impersonate,
     };
-    if values.hub.starts_with("127.")
-        || values.hub.starts_with("localhost:")
-        || values.hub.starts_with("0.0.0.0:")
-    {
+    if is_loopback(&values.hub) || values.hub.starts_with("0.0.0.0:") {
         printer.warn(&format!(
             "clusters cannot reach {}; name the hub's address with --hub",
             values.hub

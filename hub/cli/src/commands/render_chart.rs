@@ -8,7 +8,7 @@ use flotilla_helm::capabilities::{Capabilities, KubeVersion};
 use flotilla_helm::chart::Chart;
 use flotilla_helm::release::{Print, Release, Rendered, render};
 use flotilla_helm::values::{self, strvals};
-use flotilla_helm::{Generated, Map, Options, Value};
+use flotilla_helm::{Generated, Map, Message, Options, Value};
 use flotilla_render::Output;
 
 use crate::args::{ChartArgs, GeneratedChoice, RenderArgs};
@@ -120,7 +120,8 @@ fn given(args: &ChartArgs, read: &mut BTreeSet<PathBuf>) -> Result<Map, Error> {
             .map_err(|error| refused(format!("failed to parse {}: {error}", path.display())))?;
         given = values::merge(&given, &file);
     }
-    let failed = |flag: &str, error: &str| refused(format!("failed parsing {flag} data: {error}"));
+    let failed =
+        |flag: &str, error: &Message| refused(format!("failed parsing {flag} data: {error}"));
     let expressions = [
         (&args.set_json, strvals::Kind::Json, "--set-json"),
         (&args.set, strvals::Kind::Typed, "--set"),

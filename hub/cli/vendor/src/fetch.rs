@@ -1,9 +1,9 @@
 //! One question to a server: bounded, and with a credential for the server that was named and no other.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use flotilla_http::{BodyError, why};
+use flotilla_shared::loopback;
 use reqwest::header::{ACCEPT, HeaderMap, LOCATION};
 use reqwest::{StatusCode, Url};
 
@@ -191,12 +191,7 @@ fn onward(from: &Url, mut to: Url) -> Result<Url, Error> {
 
 /// Whether it is this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    url.host_str().is_some_and(loopback::is_loopback)
 }
 
 /// A URL that was asked for, for people. Queries hold tokens.
@@ -252,6 +247,7 @@ mod tests {
             ("http://[::1]:5000/", true),
             ("http://localhost/", true),
             ("http://localhost.example/", false),
+            ("http://localhost:x@a.example/", false),
             ("http://10.0.0.1/", false),
         ] {
             assert_eq!(is_loopback(&url(text)), is, "{text}");

@@ -1,8 +1,6 @@
 //! What comes back from a repository or a registry, and how much of it may.
 
-use std::fmt::Write as _;
-
-use sha2::{Digest as _, Sha256};
+use flotilla_shared::digest::Digest;
 
 /// Helm unpacks at most 100 MiB, and charts are texts.
 pub(crate) const MAX_ARCHIVE: usize = 64 << 20;
@@ -25,9 +23,5 @@ pub(crate) struct Pulled {
 
 /// In lower-case hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    Digest::of(bytes).to_string()
 }

@@ -1,5 +1,6 @@
 //! Versions and archives, wherever they are.
 
+use flotilla_shared::percent;
 use reqwest::Url;
 
 use crate::choose;
@@ -202,7 +203,7 @@ fn in_registry(url: &Url) -> Result<(Reference, String), Error> {
 
 /// The last part of a URL's path, where it can be the name of an archive.
 fn file_name(url: &Url) -> Option<String> {
-    let last = decoded(url.path())?;
+    let last = percent::decode(url.path())?;
     let last = last.rsplit('/').next()?;
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+');
@@ -212,25 +213,6 @@ fn file_name(url: &Url) -> Option<String> {
         && last.len() > ".tgz".len()
         && last.ends_with(".tgz");
     is_name.then(|| last.to_owned())
-}
-
-/// A part of a URL with its percent-encoded bytes decoded; none where they are no UTF-8.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        if *first == b'%'
-            && let Some((digits, after)) = after.split_at_checked(2)
-        {
-            let digits = std::str::from_utf8(digits).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = after;
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ struct Found {
     line: String,
 }
 
+/// More digits than [`Commit::short`] has: they stand in the markers of open pull requests, and each of those would be
+/// written anew if their number changed.
 fn short(commit: &Commit) -> &str {
     commit.as_str().get(..12).unwrap_or_default()
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
+use flotilla_shared::digest::Digest;
+use flotilla_shared::hex;
 use flotilla_status::Hub;
 use futures::Stream;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
@@ -49,12 +50,10 @@ pub(super) struct Picture {
 }
 
 /// What changes with each drawing and is no change of the fleet.
-fn without_keys(html: &str) -> Vec<u8> {
-    let mut hasher = Sha256::new();
-    for line in html.lines().filter(|line| !line.contains("name=\"key\"")) {
-        hasher.update(line.as_bytes());
-    }
-    hasher.finalize().to_vec()
+fn without_keys(html: &str) -> Digest {
+    let lines = html.lines();
+    let lines = lines.filter(|line| !line.contains("name=\"key\""));
+    Digest::of_parts(lines.map(str::as_bytes))
 }
 
 /// What a stream goes on with.
@@ -90,11 +89,7 @@ impl Site {
         }
         let drawn = self.draw(reader, page, path, None, Age::Recent);
         let html = drawn.await.html;
-        let hash = without_keys(&html)
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hash = hex::encode(&without_keys(&html).as_bytes()[..8]);
         let picture = Arc::new(Picture { html, hash });
         let mut cache = self.cache.lock();
         if cache.pages.len() >= MOST {

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use flotilla_shared::percent;
 
 use super::answer::{Drawn, Page};
 use super::doing::{Done, do_it};
@@ -113,7 +114,8 @@ pub(super) fn field(uri: &axum::http::Uri, name: &str) -> Option<String> {
 
 /// Which page a path and its query are.
 fn page_of(path: &str, query: &str) -> Option<Page> {
-    let parts: Vec<String> = path.split('/').skip(1).map(decode).collect::<Option<_>>()?;
+    let parts = path.split('/').skip(1).map(percent::decode);
+    let parts: Vec<String> = parts.collect::<Option<_>>()?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let fields = Query::<BTreeMap<String, String>>::try_from_uri(&uri(query)).ok();
     let field = |name: &str| {
@@ -145,22 +147,6 @@ fn page_of(path: &str, query: &str) -> Option<Page> {
 
 fn uri(query: &str) -> axum::http::Uri {
     format!("/?{query}").parse().unwrap_or_default()
-}
-
-/// A part of a path without its percent signs.
-fn decode(part: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digits = [rest.next()?, rest.next()?];
-            let digits = std::str::from_utf8(&digits).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 async fn show(
@@ -338,7 +324,7 @@ async fn act(
 
 #[cfg(test)]
 mod tests {
-    use super::{Page, decode, page_of};
+    use super::{Page, page_of};
     use crate::filter::Filter;
 
     #[test]
@@ -368,6 +354,7 @@ mod tests {
         for path in ["/x", "/env", "/env/a/b", "//", "/env/%zz"] {
             assert_eq!(page_of(path, ""), None, "{path}");
         }
-        assert_eq!(decode("a%2Fb").as_deref(), Some("a/b"));
+        let plan = Page::Plan("a/b".to_owned());
+        assert_eq!(page_of("/plan/a%2Fb", ""), Some(plan));
     }
 }

@@ -2,9 +2,10 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::clock::far_apart;
+use flotilla_shared::report::MAX_OBJECTS_SHOWN;
 use flotilla_shared::wire::{health_from_wire, health_to_wire, sync_from_wire, sync_to_wire};
 
-use super::{labels, moment, revision, sent, sent_labels};
+use super::{MAX_OF_FLEET, labels, list, moment, revision, sent, sent_labels};
 use crate::{Application, Cluster, Connectivity, Mark, Object, ObjectAction, Pin, Placement, text};
 
 /// What the hub's word for a renderer begins with on the wire.
@@ -60,7 +61,7 @@ impl From<&v1::ClusterStatus> for Cluster {
             message: text(&wire.message),
             sync: sync_from_wire(wire.sync()),
             health: health_from_wire(wire.health()),
-            applications: wire.applications.iter().map(Placement::from).collect(),
+            applications: list(&wire.applications, MAX_OF_FLEET),
             reported_at: moment(wire.reported_at.as_ref()),
             suspended: text(&wire.suspended),
             created_at: moment(wire.created_at.as_ref()),
@@ -145,7 +146,7 @@ impl From<&v1::ApplicationInCluster> for Placement {
             reason: text(&report.reason),
             message: text(&report.message),
             counts: report.counts.unwrap_or_default().into(),
-            objects: report.objects.iter().map(Object::from).collect(),
+            objects: list(&report.objects, MAX_OBJECTS_SHOWN),
             applied_at: moment(report.applied_at.as_ref()),
             changed_at: moment(report.changed_at.as_ref()),
             written: report.written,
@@ -258,7 +259,7 @@ impl From<&v1::ApplicationStatus> for Application {
             current: wire.current,
             failed: wire.failed,
             health: health_from_wire(wire.health()),
-            placements: wire.placements.iter().map(Placement::from).collect(),
+            placements: list(&wire.placements, MAX_OF_FLEET),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use flotilla_proto::v1;
 
-use super::texts;
+use super::{MAX_OF_FLEET, list, texts};
 use crate::{ClusterDifference, EnvironmentDifference, text};
 
 impl From<&v1::EnvironmentDifference> for EnvironmentDifference {
@@ -10,7 +10,7 @@ impl From<&v1::EnvironmentDifference> for EnvironmentDifference {
         Self {
             environment: text(&wire.environment),
             changes: texts(&wire.changes),
-            clusters: wire.clusters.iter().map(ClusterDifference::from).collect(),
+            clusters: list(&wire.clusters, MAX_OF_FLEET),
             more_clusters: wire.more_clusters,
             in_waves: wire.in_waves,
             rollout: text(&wire.rollout),

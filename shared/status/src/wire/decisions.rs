@@ -3,7 +3,7 @@
 use flotilla_proto::v1;
 
 use super::rollout::{commits, sent_commits};
-use super::{moment, sent, texts};
+use super::{MAX_OF_FLEET, MAX_SHORT, list, moment, sent, texts};
 use crate::{Approval, Decisions, Good, Mark, Pin, Quarantine, Seen, text};
 
 impl From<&v1::Mark> for Mark {
@@ -36,7 +36,7 @@ impl From<&v1::GoodCommits> for Good {
             commits: commits(&wire.commits),
             rollout: text(&wire.rollout),
             at: moment(wire.at.as_ref()),
-            seen: wire.seen.iter().map(Seen::from).collect(),
+            seen: list(&wire.seen, MAX_OF_FLEET),
         }
     }
 }
@@ -146,10 +146,10 @@ impl From<&v1::EnvironmentDecisions> for Decisions {
         Self {
             paused: wire.paused.as_ref().map(Mark::from),
             hold: wire.hold.as_ref().map(Mark::from),
-            pins: pins.map(Pin::from).collect(),
-            quarantined: wire.quarantined.iter().map(Quarantine::from).collect(),
-            approvals: wire.approvals.iter().map(Approval::from).collect(),
-            good: wire.good.iter().map(Good::from).collect(),
+            pins: pins.take(MAX_OF_FLEET).map(Pin::from).collect(),
+            quarantined: list(&wire.quarantined, MAX_SHORT),
+            approvals: list(&wire.approvals, MAX_SHORT),
+            good: list(&wire.good, MAX_SHORT),
             environment: text(&wire.environment),
         }
     }

@@ -3,8 +3,8 @@
 use flotilla_proto::v1;
 use flotilla_shared::wire::{health_from_wire, health_to_wire};
 
-use super::{moment, revision, sent};
-use crate::{Branch, Environment, Heading, Mark, Pin, Quarantine, Rollout, text};
+use super::{MAX_OF_FLEET, MAX_SHORT, list, moment, revision, sent};
+use crate::{Branch, Environment, Heading, Mark, Pin, Rollout, text};
 
 /// Most characters of a line of a heading.
 const MAX_HEADING: usize = 200;
@@ -36,7 +36,7 @@ impl From<&v1::EnvironmentStatus> for Environment {
             name: text(&wire.name),
             branch: text(&wire.branch),
             promotes_from: text(&wire.promotes_from),
-            branches: wire.branches.iter().map(Branch::from).collect(),
+            branches: list(&wire.branches, MAX_OF_FLEET),
             clusters: wire.clusters,
             online: wire.online,
             current: wire.current,
@@ -46,7 +46,7 @@ impl From<&v1::EnvironmentStatus> for Environment {
             paused: wire.paused.as_ref().map(Mark::from),
             hold: wire.hold.as_ref().map(Mark::from),
             pin: wire.pin.as_ref().map(Pin::from),
-            quarantined: wire.quarantined.iter().map(Quarantine::from).collect(),
+            quarantined: list(&wire.quarantined, MAX_SHORT),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use flotilla_proto::v1;
 
-use super::{labels, moment, sent, sent_labels, texts};
+use super::{MAX_OF_FLEET, MAX_SHORT, labels, list, moment, sent, sent_labels, texts};
 use crate::{
     GivenUp, Hub, Move, NewToken, Promotion, Right, Step, StepKind, StepState, Token, text,
 };
@@ -16,7 +16,7 @@ impl From<&v1::GetHubResponse> for Hub {
             version: text(&wire.version),
             epoch: wire.epoch,
             operator: text(&wire.operator),
-            rights: wire.rights.iter().map(Right::from).collect(),
+            rights: list(&wire.rights, MAX_SHORT),
             address: text(&wire.address),
             trust_bundle: wire.trust_bundle.clone(),
             started_at: moment(wire.started_at.as_ref()),
@@ -29,12 +29,7 @@ impl From<&v1::GetHubResponse> for Hub {
             decider: text(&wire.decider),
             term: wire.term,
             moves_branches: wire.moves_branches,
-            given_up: wire
-                .given_up
-                .iter()
-                .take(MAX_LINES)
-                .map(GivenUp::from)
-                .collect(),
+            given_up: list(&wire.given_up, MAX_LINES),
             given_up_total: wire.given_up_total,
         }
     }
@@ -222,11 +217,13 @@ impl From<&v1::PreviewPromotionResponse> for Promotion {
         Self {
             environment: text(&wire.environment),
             promotes_from: text(&wire.promotes_from),
-            moves: wire.moves.iter().map(Move::from).collect(),
+            moves: list(&wire.moves, MAX_OF_FLEET),
             clusters: texts(&wire.clusters),
+            // Evidence is a gate for each cluster of the environment before, and what is closed may stand last.
             gates: wire
                 .gates
                 .iter()
+                .take(MAX_OF_FLEET)
                 .map(|gate| {
                     let step = Step::from(gate);
                     // An older hub says so by the state alone.

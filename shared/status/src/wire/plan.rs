@@ -2,9 +2,10 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::object::{Action, ObjectNames, ObjectRef};
-use flotilla_shared::wire::{object_from_wire, object_to_wire};
+use flotilla_shared::plan::{MAX_CHANGES, MAX_FIELDS};
+use flotilla_shared::wire::{MAX_APPLICATIONS, object_from_wire, object_to_wire};
 
-use super::{moment, revision, sent, texts};
+use super::{MAX_SHORT, list, moment, revision, sent, texts};
 use crate::{
     ApplicationPlan, Change, Field, FleetPlan, PlanGroup, PlanVerdict, PlannedAction,
     PlannedApplication, PlannedChange, text,
@@ -59,9 +60,9 @@ impl From<&v1::ApplicationPlan> for ApplicationPlan {
         Self {
             application: text(&wire.application),
             revision: revision(wire.revision.as_ref()),
-            changes: wire.changes.iter().map(Change::from).collect(),
+            changes: list(&wire.changes, MAX_CHANGES),
             unchanged: wire.unchanged,
-            truncated: wire.truncated,
+            truncated: wire.truncated || wire.changes.len() > MAX_CHANGES,
             error: text(&wire.error),
         }
     }
@@ -77,6 +78,7 @@ impl From<&v1::ObjectChange> for Change {
             fields: wire
                 .fields
                 .iter()
+                .take(MAX_FIELDS)
                 .map(|field| Field {
                     path: text(&field.path),
                     live: text(&field.live),
@@ -119,7 +121,7 @@ impl From<PlanVerdict> for v1::PlanVerdict {
 
 impl From<&v1::FleetPlan> for FleetPlan {
     fn from(wire: &v1::FleetPlan) -> Self {
-        let groups = wire.groups.iter().map(PlanGroup::from).collect();
+        let groups = list(&wire.groups, MAX_SHORT);
         Self {
             id: text(&wire.id),
             environment: text(&wire.environment),
@@ -155,7 +157,7 @@ impl From<&v1::PlanGroup> for PlanGroup {
         Self {
             verdict: wire.verdict().into(),
             clusters: texts(&wire.clusters),
-            applications: wire.applications.iter().map(Into::into).collect(),
+            applications: list(&wire.applications, MAX_APPLICATIONS),
             reason: text(&wire.reason),
             message: text(&wire.message),
             folded: wire.folded,
@@ -180,9 +182,9 @@ impl From<&v1::ApplicationPlan> for PlannedApplication {
     fn from(wire: &v1::ApplicationPlan) -> Self {
         Self {
             application: text(&wire.application),
-            changes: wire.changes.iter().map(Into::into).collect(),
+            changes: list(&wire.changes, MAX_CHANGES),
             unchanged: wire.unchanged,
-            truncated: wire.truncated,
+            truncated: wire.truncated || wire.changes.len() > MAX_CHANGES,
             reason: text(&wire.reason),
             message: text(&wire.error),
         }
@@ -210,7 +212,12 @@ impl From<&v1::ObjectChange> for PlannedChange {
             action: wire.action().into(),
             reason: text(&wire.reason),
             managers: texts(&wire.managers),
-            fields: wire.fields.iter().map(|field| text(&field.path)).collect(),
+            fields: wire
+                .fields
+                .iter()
+                .take(MAX_FIELDS)
+                .map(|field| text(&field.path))
+                .collect(),
             message: text(&wire.message),
         }
     }

@@ -2,12 +2,14 @@
 
 use flotilla_proto::v1;
 
-use super::{moment, sent, texts};
+use super::{MAX_OF_FLEET, list, moment, sent, texts};
 use crate::{
     Apart, Budget, BudgetKind, Phase, Progress, RepositoryCommit, Rollout, RolloutState, Step,
     Wave, text,
 };
 
+/// Most waves; a fleet file may have as many.
+const MAX_WAVES: usize = 64;
 /// Most budgets that are taken in.
 const MAX_BUDGETS: usize = 8;
 /// Most gates.
@@ -34,7 +36,7 @@ impl From<RepositoryCommit> for v1::RepositoryCommit {
 }
 
 pub(super) fn commits(wire: &[v1::RepositoryCommit]) -> Vec<RepositoryCommit> {
-    wire.iter().map(RepositoryCommit::from).collect()
+    list(wire, MAX_OF_FLEET)
 }
 
 pub(super) fn sent_commits(commits: Vec<RepositoryCommit>) -> Vec<v1::RepositoryCommit> {
@@ -42,7 +44,7 @@ pub(super) fn sent_commits(commits: Vec<RepositoryCommit>) -> Vec<v1::Repository
 }
 
 fn gates(wire: &[v1::ExplainStep]) -> Vec<Step> {
-    wire.iter().take(MAX_GATES).map(Step::from).collect()
+    list(wire, MAX_GATES)
 }
 
 fn sent_gates(gates: Vec<Step>) -> Vec<v1::ExplainStep> {
@@ -174,22 +176,17 @@ impl From<&v1::RolloutStatus> for Rollout {
             state: RolloutState::from(wire.state.as_str()),
             target: commits(&wire.target),
             from: commits(&wire.from),
-            waves: wire.waves.iter().map(Wave::from).collect(),
+            waves: list(&wire.waves, MAX_WAVES),
             wave: wire.wave as usize,
             created_at: moment(wire.created_at.as_ref()),
             started_at: moment(wire.started_at.as_ref()),
             ended_at: moment(wire.ended_at.as_ref()),
             note: text(&wire.note),
-            clusters: wire.clusters.iter().map(Progress::from).collect(),
-            budgets: wire
-                .budgets
-                .iter()
-                .take(MAX_BUDGETS)
-                .map(Budget::from)
-                .collect(),
+            clusters: list(&wire.clusters, MAX_OF_FLEET),
+            budgets: list(&wire.budgets, MAX_BUDGETS),
             gates: gates(&wire.gates),
             more_gates: wire.more_gates,
-            apart: wire.apart.iter().take(MAX_APART).map(Apart::from).collect(),
+            apart: list(&wire.apart, MAX_APART),
             unread: text(&wire.unread),
             changes: texts(&wire.changes),
             next: text(&wire.next),

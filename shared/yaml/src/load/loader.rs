@@ -234,7 +234,7 @@ fn is_merge_key(event: &Event<'_>) -> bool {
 fn meaning(scalar: Scalar<'_>) -> Result<Value, scalar::NotJson> {
     match scalar.properties.tag {
         Some(tag) => scalar::tagged(&tag, &scalar.text),
-        None if scalar.style == ScalarStyle::Plain => scalar::resolve(&scalar.text),
+        None if scalar.style == ScalarStyle::Plain => scalar::resolve_plain(&scalar.text),
         None => Ok(Value::String(scalar.text.into_owned())),
     }
 }

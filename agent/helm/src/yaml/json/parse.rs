@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::message::Message;
 use crate::value::{Map, MapKind, Str, Value};
 
 /// Nothing meant for people nests deeper; Go's own bound is 10000.
@@ -12,7 +13,7 @@ const MAX_DEPTH: usize = 200;
 /// # Errors
 ///
 /// The library's message.
-pub fn parse(text: &[u8]) -> Result<Value, String> {
+pub fn parse(text: &[u8]) -> Result<Value, Message> {
     let mut parser = Parser {
         text,
         at: 0,
@@ -21,13 +22,13 @@ pub fn parse(text: &[u8]) -> Result<Value, String> {
     let value = parser.value("looking for beginning of value", 0)?;
     parser.blanks();
     if parser.at < text.len() {
-        return Err(parser.unexpected("after top-level value"));
+        return Err(parser.unexpected("after top-level value").into());
     }
     // Go looks at the whole text before it decodes any of it.
     match parser.out_of_range {
-        Some(number) => Err(format!(
+        Some(number) => Err(Message::from(format!(
             "json: cannot unmarshal number {number} into Go value of type float64"
-        )),
+        ))),
         None => Ok(value),
     }
 }

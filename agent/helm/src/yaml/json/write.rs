@@ -4,6 +4,7 @@ use base64::Engine as _;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::message::Message;
 use crate::value::{ListKind, Str, Value, bytes_of};
 use crate::yaml::bounds::{MAX_NESTING, MAX_SIZE};
 use crate::yaml::node::{Node, first_document};
@@ -21,7 +22,7 @@ enum Html {
 /// # Errors
 ///
 /// What cannot be written: an infinite number, a map that holds itself.
-pub fn emit(value: &Value) -> Result<Str, String> {
+pub fn emit(value: &Value) -> Result<Str, Message> {
     compact(value, Html::Escaped)
 }
 
@@ -30,11 +31,11 @@ pub fn emit(value: &Value) -> Result<Str, String> {
 /// # Errors
 ///
 /// As [`emit`].
-pub fn emit_raw(value: &Value) -> Result<Str, String> {
+pub fn emit_raw(value: &Value) -> Result<Str, Message> {
     compact(value, Html::Raw)
 }
 
-fn compact(value: &Value, html: Html) -> Result<Str, String> {
+fn compact(value: &Value, html: Html) -> Result<Str, Message> {
     let mut writer = Writer {
         out: String::new(),
         html,
@@ -49,7 +50,7 @@ fn compact(value: &Value, html: Html) -> Result<Str, String> {
 /// # Errors
 ///
 /// As [`emit`].
-pub fn emit_pretty(value: &Value) -> Result<Str, String> {
+pub fn emit_pretty(value: &Value) -> Result<Str, Message> {
     let mut writer = Writer {
         out: String::new(),
         html: Html::Escaped,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::message::Message;
 use crate::value::{Map, MapKind, Str, Value};
 
 /// Nothing meant for people nests deeper.
@@ -12,7 +13,7 @@ const MAX_DEPTH: usize = 100;
 /// # Errors
 ///
 /// What is wrong, and in which line.
-pub fn parse(text: &[u8]) -> Result<Value, String> {
+pub fn parse(text: &[u8]) -> Result<Value, Message> {
     let text =
         std::str::from_utf8(text).map_err(|_| "toml: line 1: invalid UTF-8 byte".to_owned())?;
     let mut parser = Parser {
@@ -23,7 +24,7 @@ pub fn parse(text: &[u8]) -> Result<Value, String> {
     parser
         .document()
         .map(Table::into_value)
-        .map_err(|message| parser.failure(&message))
+        .map_err(|message| Message::from(parser.failure(&message)))
 }
 
 /// How far a text in quotes may go.
