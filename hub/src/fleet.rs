@@ -27,6 +27,7 @@ mod head;
 mod headings;
 mod heads;
 mod heard;
+mod held_back;
 mod holding;
 pub(crate) mod identity;
 mod job_note;

@@ -138,6 +138,7 @@ pub fn cluster(
         assigned_epoch: assigned.map_or(0, |reference| reference.epoch.0),
         accepted_epoch: accepted.epoch.0,
         current_since: cluster.current_since,
+        current: Some(summary.current),
     })
 }
 
@@ -317,6 +318,7 @@ fn branches(fleet: &Fleet, environment: &Environment) -> Vec<flotilla_status::Br
                 .map(|problem| problem.message.clone())
                 .unwrap_or_default(),
             good: good.map(ToString::to_string),
+            used: Some(fleet.uses(environment, repository)),
         }
     };
     fleet.spec().repositories.keys().map(of).collect()

@@ -304,6 +304,15 @@ impl Reason {
                 | Self::Cycle
         )
     }
+
+    /// Whether an agent holds a delete for it until a person decides: on more than the budget, or by confirming it.
+    #[must_use]
+    pub fn holds_a_delete(self) -> bool {
+        matches!(
+            self,
+            Self::DeleteBudget | Self::ConfirmationRequired | Self::ProtectedKind
+        )
+    }
 }
 
 impl fmt::Display for Reason {
@@ -322,5 +331,16 @@ mod tests {
             assert_eq!(reason.as_str().parse::<Reason>(), Ok(*reason));
         }
         assert_eq!("FromTheFuture".parse::<Reason>(), Ok(Reason::Other));
+    }
+
+    #[test]
+    fn a_delete_is_held_where_a_person_has_to_decide() {
+        let held = Reason::ALL.iter().filter(|reason| reason.holds_a_delete());
+        let held: Vec<&str> = held.map(|reason| reason.as_str()).collect();
+        // Pages and people's scripts know them by these words.
+        assert_eq!(
+            held,
+            ["DeleteBudget", "ProtectedKind", "ConfirmationRequired"]
+        );
     }
 }

@@ -7,6 +7,7 @@ use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_shared::tls::TlsIdentity;
 use flotilla_shared::{dial, tls};
+use flotilla_status::{Cluster, Environment};
 use jiff::Timestamp;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -123,14 +124,11 @@ impl Client {
         self.api.clone()
     }
 
-    pub(crate) async fn environments(&self) -> Result<Vec<v1::EnvironmentStatus>, Error> {
+    /// All environments, in the fleet file's order.
+    pub(crate) async fn environments(&self) -> Result<Vec<Environment>, Error> {
         let request = self.request(v1::ListEnvironmentsRequest {});
-        Ok(self
-            .api()
-            .list_environments(request)
-            .await?
-            .into_inner()
-            .environments)
+        let answer = self.api().list_environments(request).await?.into_inner();
+        Ok(answer.environments.iter().map(Environment::from).collect())
     }
 
     /// All clusters of a filter, page by page.
@@ -138,7 +136,7 @@ impl Client {
         &self,
         filter: &v1::ClusterFilter,
         detail: Detail,
-    ) -> Result<Vec<v1::ClusterStatus>, Error> {
+    ) -> Result<Vec<Cluster>, Error> {
         let mut clusters = Vec::new();
         let mut page_token = String::new();
         for _ in 0..MAX_PAGES {
@@ -149,7 +147,7 @@ impl Client {
                 summary: detail == Detail::Summary,
             });
             let page = self.api().list_clusters(request).await?.into_inner();
-            clusters.extend(page.clusters);
+            clusters.extend(page.clusters.iter().map(Cluster::from));
             page_token = page.next_page_token;
             if page_token.is_empty() {
                 return Ok(clusters);

@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use comparison::Comparison;
-pub(crate) use objects::ObjectChange;
+pub(crate) use objects::{Action, ObjectChange};
 pub(crate) use removals::Taken;
 
 /// Everything that differs.

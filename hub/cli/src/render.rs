@@ -92,11 +92,16 @@ pub fn age(then: Option<Timestamp>, now: Timestamp) -> String {
 
 /// How long until: `in 5m`, or `expired`.
 fn until(then: Option<Timestamp>, now: Timestamp) -> String {
-    match then.map(|then| then.duration_since(now).as_secs()) {
+    match then {
         None => "-".to_owned(),
-        Some(seconds) if seconds <= 0 => "expired".to_owned(),
-        Some(seconds) => format!("in {}", span(seconds)),
+        Some(_) if is_over(then, now) => "expired".to_owned(),
+        Some(then) => format!("in {}", span(then.duration_since(now).as_secs())),
     }
+}
+
+/// Whether a moment has come, in whole seconds; one that there is not never comes.
+fn is_over(then: Option<Timestamp>, now: Timestamp) -> bool {
+    then.is_some_and(|then| then.duration_since(now).as_secs() <= 0)
 }
 
 fn span(seconds: i64) -> String {

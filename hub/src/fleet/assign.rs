@@ -53,7 +53,8 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let Some(cluster) = self.clusters.no_longer_due(name) else {
+        let versions = &mut self.versions;
+        let Some(cluster) = self.clusters.no_longer_due(name, versions) else {
             return false;
         };
         if cluster.record.pending.is_some() || cluster.record.credential.locked.is_some() {

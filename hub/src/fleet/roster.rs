@@ -283,12 +283,21 @@ impl Roster {
         self.due.next()
     }
 
-    /// A cluster whose assignment is worked out now.
-    pub(super) fn no_longer_due(&mut self, name: &ClusterName) -> Option<&Cluster> {
+    /// A cluster whose assignment is worked out now. Where it is current after all, people are shown that: meanwhile
+    /// they may have been shown that it is not.
+    pub(super) fn no_longer_due(
+        &mut self,
+        name: &ClusterName,
+        versions: &mut Versions,
+    ) -> Option<&Cluster> {
         self.due.forget(name);
         let cluster = self.all.get_mut(name)?;
         if cluster.due {
             cluster.due = false;
+            if cluster.is_current() {
+                cluster.version = versions.of_cluster();
+                versions.raise_environments();
+            }
         }
         Some(cluster)
     }

@@ -249,7 +249,7 @@ pub(super) fn quarantine(from: &Quarantine) -> flotilla_status::Quarantine {
 
 /// What was decided about an environment.
 #[must_use]
-pub fn decisions(fleet: &Fleet, environment: &Environment) -> Decisions {
+pub fn decisions(fleet: &Fleet, environment: &Environment, now: Timestamp) -> Decisions {
     let empty = EnvironmentState::default();
     let state = fleet
         .environments()
@@ -270,7 +270,22 @@ pub fn decisions(fleet: &Fleet, environment: &Environment) -> Decisions {
         good: good(fleet, environment, state),
         approvals: state.approvals.iter().map(approval).collect(),
         environment: environment.name.to_string(),
+        held: Some(held(fleet, environment, now)),
     }
+}
+
+/// What an override lets in.
+fn held(fleet: &Fleet, environment: &Environment, now: Timestamp) -> Vec<flotilla_status::Held> {
+    let all = fleet.held_back(environment, now).into_iter();
+    all.map(|held| flotilla_status::Held {
+        commit: RepositoryCommit {
+            repository: held.repository.to_string(),
+            commit: held.commit.to_string(),
+        },
+        why: held.why,
+        given_up: held.given_up,
+    })
+    .collect()
 }
 
 /// Commits that were good, with what clusters said of them where there are no rollouts.

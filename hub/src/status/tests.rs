@@ -1,4 +1,5 @@
 mod going_on;
+mod kept_out;
 
 use std::sync::Arc;
 

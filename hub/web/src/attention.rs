@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_shared::reason::Reason;
 use flotilla_status::{Cluster, Connectivity, Environment, Rollout, RolloutState, digits};
 use jiff::Timestamp;
 
@@ -310,9 +311,6 @@ fn of_cluster(cluster: &Cluster, all: &mut Vec<Need>) {
     }
 }
 
-/// Reasons for which an agent holds a delete until somebody decides.
-const HELD: [&str; 3] = ["DeleteBudget", "ConfirmationRequired", "ProtectedKind"];
-
 /// Deletes that agents hold, gathered by environment and application.
 fn held(mirror: &Mirror, all: &mut Vec<Need>) {
     /// How many clusters, the first of them, since when.
@@ -320,7 +318,8 @@ fn held(mirror: &Mirror, all: &mut Vec<Need>) {
     let mut groups: BTreeMap<(&str, &str, &str), Group<'_>> = BTreeMap::new();
     for cluster in mirror.clusters.values() {
         for placement in &cluster.applications {
-            if HELD.contains(&placement.reason.as_str()) {
+            let reason = placement.reason.parse::<Reason>();
+            if reason.is_ok_and(Reason::holds_a_delete) {
                 let key = (
                     cluster.environment.as_str(),
                     placement.application.as_str(),
@@ -352,7 +351,7 @@ fn held(mirror: &Mirror, all: &mut Vec<Need>) {
 
 #[cfg(test)]
 mod tests {
-    use flotilla_status::{Mark, Rollout};
+    use flotilla_status::{Mark, Placement, Rollout};
 
     use super::needs;
     use crate::mirror::{Change, Mirror};
@@ -398,6 +397,36 @@ mod tests {
             .map(|need| (need.kind, need.command.as_str()))
             .collect();
         assert_eq!(told, [("approval", "flotilla approve prod --wave canary")]);
+    }
+
+    #[test]
+    fn deletes_that_wait_for_a_person_are_told_once_for_an_application() {
+        use flotilla_proto::v1;
+        let holding = |name: &str, reason: &str| {
+            let report = v1::ApplicationReport {
+                application: "web".to_owned(),
+                reason: reason.to_owned(),
+                ..v1::ApplicationReport::default()
+            };
+            let placement = v1::ApplicationInCluster {
+                report: Some(report),
+                ..v1::ApplicationInCluster::default()
+            };
+            let mut holding = cluster(name, "prod");
+            holding.applications.push(Placement::from(&placement));
+            Change::Cluster(Box::new(holding))
+        };
+        let all = needs(&mirror(vec![
+            holding("a", "ProtectedKind"),
+            holding("b", "ProtectedKind"),
+            // Nobody is asked: it stays.
+            holding("c", "PruneDisabled"),
+        ]));
+        let told: Vec<(&str, &str)> = all
+            .iter()
+            .map(|need| (need.kind, need.command.as_str()))
+            .collect();
+        assert_eq!(told, [("held", "flotilla diff a web")]);
     }
 
     #[test]

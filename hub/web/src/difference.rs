@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::lane::state;
+use crate::lane::{State, state};
 use crate::mirror::Mirror;
 
 /// Clusters of one environment that differ for one reason.
@@ -11,8 +11,8 @@ use crate::mirror::Mirror;
 pub struct Group {
     /// Where; empty: in no environment.
     pub environment: String,
-    /// As [`state`]'s class.
-    pub state: &'static str,
+    /// How they stand.
+    pub state: State,
     /// For a person.
     pub words: String,
     /// How many clusters, at least 1.
@@ -26,10 +26,10 @@ pub struct Group {
 /// All groups, the largest trouble first.
 #[must_use]
 pub fn groups(mirror: &Mirror) -> Vec<Group> {
-    let mut groups: BTreeMap<(&str, &'static str, String), (usize, &str)> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, State, String), (usize, &str)> = BTreeMap::new();
     for cluster in mirror.clusters.values() {
         let (state, _, words) = state(cluster);
-        if state != "ok" {
+        if state != State::Ok {
             let key = (cluster.environment.as_str(), state, words);
             groups.entry(key).or_insert((0, &cluster.name)).0 += 1;
         }
@@ -49,14 +49,14 @@ pub fn groups(mirror: &Mirror) -> Vec<Group> {
     all
 }
 
-fn severity(state: &str) -> u8 {
+fn severity(state: State) -> u8 {
     match state {
-        "failed" => 0,
-        "locked" => 1,
-        "offline" => 2,
-        "pending" => 3,
-        "busy" => 4,
-        _ => 5,
+        State::Failed => 0,
+        State::Locked => 1,
+        State::Offline => 2,
+        State::Pending => 3,
+        State::Busy => 4,
+        State::Pinned | State::Suspended | State::Ok => 5,
     }
 }
 

@@ -33,7 +33,7 @@ impl Filter {
                 || applications
                     .iter()
                     .any(|placement| placement.application == self.app))
-            && (self.state.is_empty() || state(cluster).0 == self.state)
+            && (self.state.is_empty() || state(cluster).0.as_str() == self.state)
             && (self.reason.is_empty()
                 || cluster.reason == self.reason
                 || applications

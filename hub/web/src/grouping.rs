@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use flotilla_shared::percent;
 
 use crate::filter::Filter;
-use crate::lane::{Applications, CELLS, Cell, cell, state};
+use crate::lane::{Applications, CELLS, Cell, State, cell, state};
 use crate::mirror::Mirror;
 use crate::progress::{Bar, Part};
 
@@ -17,18 +17,6 @@ const MOST_LABELS: usize = 30;
 
 /// What stands for the wave of a rollout where labels are named: no label is written so.
 pub const WAVE: &str = ":wave";
-
-/// States in the order of a bar.
-const STATES: [&str; 8] = [
-    "ok",
-    "busy",
-    "failed",
-    "locked",
-    "offline",
-    "pending",
-    "pinned",
-    "suspended",
-];
 
 /// Clusters by one label.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -134,26 +122,28 @@ pub fn group(mirror: &Mirror, environment: &str, by: By<'_>) -> Grouping {
 /// Clusters with one value.
 #[derive(Default)]
 struct Gathered {
-    counts: BTreeMap<&'static str, u32>,
+    counts: BTreeMap<State, u32>,
     cells: Vec<Cell>,
     more: usize,
 }
 
 fn of(environment: &str, label: &str, value: Option<&str>, gathered: Gathered) -> Group {
-    let parts: Vec<Part> = STATES
+    let counted = State::ALL.into_iter();
+    let counted: Vec<(State, u32)> = counted
+        .filter_map(|state| Some((state, *gathered.counts.get(&state)?)))
+        .collect();
+    let summary: Vec<String> = counted
         .iter()
-        .filter_map(|word| {
-            let count = *gathered.counts.get(word)?;
-            Some(Part { word, count })
+        .map(|(state, count)| match state {
+            State::Ok => format!("{count} current"),
+            state => format!("{count} {state}"),
         })
         .collect();
-    let summary: Vec<String> = parts
-        .iter()
-        .map(|part| match part.word {
-            "ok" => format!("{} current", part.count),
-            word => format!("{} {word}", part.count),
-        })
-        .collect();
+    let parts = counted.into_iter().map(|(state, count)| Part {
+        word: state.as_str(),
+        count,
+    });
+    let parts: Vec<Part> = parts.collect();
     let of_label = value.filter(|_| label != WAVE);
     let filter = Filter {
         env: environment.to_owned(),

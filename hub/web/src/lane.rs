@@ -1,5 +1,6 @@
 //! One lane for each environment: what its branch has, how far its rollout is, what its gates say.
 
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_status::{Cluster, Connectivity, Environment, Heading, digits};
 use jiff::Timestamp;
 
@@ -56,13 +57,84 @@ pub struct Headline {
     pub problem: String,
 }
 
+/// How a cluster stands, in a word: the class of its mark, and what lists are asked for by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Runs exactly what it is to run, healthy.
+    Ok,
+    /// On its way there.
+    Busy,
+    /// Refused what is assigned, or fails on it.
+    Failed,
+    /// Gets nothing new until a person unlocks it.
+    Locked,
+    /// Its agent is not there.
+    Offline,
+    /// Waits to be accepted.
+    Pending,
+    /// Kept on commits.
+    Pinned,
+    /// Its agent writes nothing.
+    Suspended,
+}
+
+impl State {
+    /// All of them, in the order of a bar.
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Busy,
+        Self::Failed,
+        Self::Locked,
+        Self::Offline,
+        Self::Pending,
+        Self::Pinned,
+        Self::Suspended,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+            Self::Locked => "locked",
+            Self::Offline => "offline",
+            Self::Pending => "pending",
+            Self::Pinned => "pinned",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// The letter in its mark, which tells it without colours.
+    #[must_use]
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Ok => '✓',
+            Self::Busy => '…',
+            Self::Failed => 'F',
+            Self::Locked => 'L',
+            Self::Offline => 'O',
+            Self::Pending => 'P',
+            Self::Pinned => 'H',
+            Self::Suspended => 'S',
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// One cluster in a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
     /// The cluster's; its page is `/cluster/NAME`.
     pub name: String,
-    /// `ok`, `busy`, `failed`, `offline`, `pending`, `locked`, `pinned`.
-    pub state: &'static str,
+    /// How it stands.
+    pub state: State,
     /// The letter in its cell.
     pub letter: char,
     /// For a person.
@@ -172,41 +244,50 @@ pub fn says(heading: Option<&Heading>) -> String {
     }
 }
 
-/// How a cluster stands: its class, its letter and its words.
+/// How a cluster stands, with the letter of its mark and its words.
 #[must_use]
-pub fn state(cluster: &Cluster) -> (&'static str, char, String) {
+pub fn state(cluster: &Cluster) -> (State, char, String) {
+    let (state, words) = standing(cluster);
+    let letter = match cluster.connection {
+        Connectivity::NeverSeen if state == State::Offline => 'N',
+        Connectivity::Unknown if state == State::Offline => '?',
+        _ => state.letter(),
+    };
+    (state, letter, words)
+}
+
+fn standing(cluster: &Cluster) -> (State, String) {
     let told = |fallback: &str| match cluster.reason.as_str() {
         "" => fallback.to_owned(),
         reason => format!("{fallback}: {reason}"),
     };
     if !cluster.locked.is_empty() {
-        return ("locked", 'L', "locked".to_owned());
+        return (State::Locked, "locked".to_owned());
     }
     match cluster.connection {
-        Connectivity::Pending => return ("pending", 'P', "waits to be accepted".to_owned()),
-        Connectivity::NeverSeen => return ("offline", 'N', "never connected".to_owned()),
-        Connectivity::Offline => return ("offline", 'O', "offline".to_owned()),
-        Connectivity::Unknown => return ("offline", '?', "unknown".to_owned()),
+        Connectivity::Pending => return (State::Pending, "waits to be accepted".to_owned()),
+        Connectivity::NeverSeen => return (State::Offline, "never connected".to_owned()),
+        Connectivity::Offline => return (State::Offline, "offline".to_owned()),
+        Connectivity::Unknown => return (State::Offline, "unknown".to_owned()),
         Connectivity::Online => {}
     }
-    let health = cluster.health.as_str();
-    let sync = cluster.sync.to_string();
-    if cluster.refused || health == "Failed" || sync == "Refused" {
-        return ("failed", 'F', told("failed"));
+    let (sync, health) = (cluster.sync, cluster.health);
+    if cluster.refused || health == Health::Failed || sync == SyncState::Refused {
+        return (State::Failed, told("failed"));
     }
     if cluster.pin.is_some() {
-        return ("pinned", 'H', "pinned".to_owned());
+        return (State::Pinned, "pinned".to_owned());
     }
     if !cluster.suspended.is_empty() {
-        return ("suspended", 'S', "suspended".to_owned());
+        return (State::Suspended, "suspended".to_owned());
     }
     if cluster.assigned_generation.is_none() {
-        return ("busy", '…', "nothing assigned yet".to_owned());
+        return (State::Busy, "nothing assigned yet".to_owned());
     }
     if cluster.is_current() {
-        return ("ok", '✓', "current".to_owned());
+        return (State::Ok, "current".to_owned());
     }
-    ("busy", '…', told(&format!("{sync}, {health}")))
+    (State::Busy, told(&format!("{sync}, {health}")))
 }
 
 /// Whether a cluster is drawn with its applications.
@@ -244,7 +325,7 @@ mod tests {
     use flotilla_proto::v1;
     use flotilla_status::Cluster;
 
-    use super::state;
+    use super::{State, state};
     use crate::samples::cluster;
 
     #[test]
@@ -265,5 +346,17 @@ mod tests {
                 "{letter} stands for two"
             );
         }
+        let letters: std::collections::BTreeSet<char> = State::ALL.map(State::letter).into();
+        assert_eq!(letters.len(), State::ALL.len());
+    }
+
+    #[test]
+    fn who_is_about_to_get_something_else_is_not_current() {
+        let mut due = cluster("a", "dev");
+        assert_eq!(state(&due).0, State::Ok);
+        due.current = Some(false);
+        assert_eq!(state(&due).0, State::Busy);
+        due.health = super::Health::Failed;
+        assert_eq!(state(&due).0, State::Failed);
     }
 }

@@ -15,7 +15,7 @@ use crate::act::{Action, Offer};
 use crate::attention::Need;
 use crate::difference::Group;
 use crate::filter::Filter;
-use crate::lane::{Lane, state};
+use crate::lane::{Lane, State, state};
 use crate::mirror::Mirror;
 use crate::overview::Overview;
 use crate::text;
@@ -168,7 +168,7 @@ pub struct Asked {
 pub struct ClusterPage {
     frame: Frame,
     cluster: Cluster,
-    class: &'static str,
+    class: State,
     letter: char,
     words: String,
     steps: Vec<Step>,
@@ -273,7 +273,7 @@ pub struct ClustersPage {
 pub struct Row {
     name: String,
     environment: String,
-    class: &'static str,
+    class: State,
     letter: char,
     words: String,
     applications: String,

@@ -1880,6 +1880,9 @@ pub struct BranchStatus {
     /// Likewise of `approved`.
     #[prost(message, optional, tag = "8")]
     pub approved_heading: ::core::option::Option<CommitHeading>,
+    /// Whether the environment runs something of the repository; none: an older hub does not say.
+    #[prost(bool, optional, tag = "9")]
+    pub used: ::core::option::Option<bool>,
 }
 /// What a commit says of itself. Whoever wrote it chose every word.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1996,6 +1999,9 @@ pub struct ClusterStatus {
     /// minutes. 0: it is not, or nobody says so: the agent is away, or older.
     #[prost(int64, tag = "27")]
     pub clock_ahead_seconds: i64,
+    /// Whether it is online and runs, healthy, exactly what it is to run; none: an older hub does not say.
+    #[prost(bool, optional, tag = "28")]
+    pub current: ::core::option::Option<bool>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEnvironmentsRequest {}
@@ -2606,6 +2612,26 @@ pub struct EnvironmentDecisions {
     pub approvals: ::prost::alloc::vec::Vec<Approval>,
     #[prost(message, repeated, tag = "8")]
     pub cluster_pins: ::prost::alloc::vec::Vec<Pin>,
+    /// What an override lets in; none: an older hub does not say.
+    #[prost(message, optional, tag = "9")]
+    pub held: ::core::option::Option<HeldCommits>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HeldCommits {
+    #[prost(message, repeated, tag = "1")]
+    pub commits: ::prost::alloc::vec::Vec<HeldCommit>,
+}
+/// A commit that is kept out of an environment now.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeldCommit {
+    #[prost(message, optional, tag = "1")]
+    pub commit: ::core::option::Option<RepositoryCommit>,
+    /// By what, in words that follow the commit: `which prod-3 brings`.
+    #[prost(string, tag = "2")]
+    pub why: ::prost::alloc::string::String,
+    /// Nothing asks for it any more: who overrides all that is held back does not mean it.
+    #[prost(bool, tag = "3")]
+    pub given_up: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Pin {

@@ -118,6 +118,10 @@ pub struct Cluster {
     /// When it came to run, healthy, all that is assigned; none: it does not.
     #[serde(skip)]
     pub current_since: Option<Timestamp>,
+    /// Whether it is online and runs, healthy, exactly what it is to run; none: an older hub does not say, or only
+    /// some of its applications are meant. Who wants to know asks [`Cluster::is_current`].
+    #[serde(skip)]
+    pub current: Option<bool>,
 }
 
 /// One application in one cluster.
@@ -245,6 +249,8 @@ impl Cluster {
         }
         self.applications
             .retain(|placement| applications.contains(&placement.application));
+        // What the hub says of all of it says nothing of some.
+        self.current = None;
         let worst = self.applications.iter();
         // The agent's refusal of the whole assignment is every application's.
         if !self.refused {
@@ -261,9 +267,14 @@ impl Cluster {
         self
     }
 
-    /// Whether it is online and runs exactly what is assigned, synced and healthy.
+    /// Whether it is online and runs exactly what is assigned, synced and healthy: the hub's word, which knows what is
+    /// about to be assigned, too. Where it says nothing, by what is shown here.
     #[must_use]
     pub fn is_current(&self) -> bool {
+        self.current.unwrap_or_else(|| self.looks_current())
+    }
+
+    fn looks_current(&self) -> bool {
         self.connection == Connectivity::Online
             && !self.refused
             && self.assigned_generation.is_some()

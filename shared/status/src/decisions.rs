@@ -1,5 +1,9 @@
 //! What people and rollouts decided about an environment.
 
+mod way_back;
+
+pub use self::way_back::{GoodCommit, WayBack};
+
 use flotilla_shared::words;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -27,6 +31,9 @@ pub struct Decisions {
     /// Where all of this holds.
     #[serde(skip)]
     pub environment: String,
+    /// What an override lets in; none: an older hub does not say.
+    #[serde(skip)]
+    pub held: Option<Vec<Held>>,
 }
 
 impl Decisions {
@@ -49,6 +56,18 @@ impl Decisions {
             && commits
                 .all(|entry| good_since(&entry.repository).is_some_and(|at| Some(at) >= failed.at))
     }
+}
+
+/// A commit that is kept out of an environment now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Of the fleet file, the digest of what is declared.
+    pub commit: RepositoryCommit,
+    /// By what, in words that follow the commit: `which prod-3 brings`.
+    pub why: String,
+    /// Nothing asks for it any more: who overrides all that is held back does not mean it, since it would come in at
+    /// once if it ever came back.
+    pub given_up: bool,
 }
 
 /// Somebody's word for a commit.

@@ -53,6 +53,23 @@ pub struct Environment {
     pub quarantined: Vec<Quarantine>,
 }
 
+impl Environment {
+    /// Whether it runs something of a repository: what nobody there uses keeps nothing back and has nothing to
+    /// promote. An older hub does not say so; then what its clusters are sent to tells, and where that is nothing
+    /// yet, every repository counts.
+    #[must_use]
+    pub fn uses(&self, repository: &str) -> bool {
+        let own = |branch: &&Branch| branch.repository == repository;
+        let Some(branch) = self.branches.iter().find(own) else {
+            return false;
+        };
+        branch.used.unwrap_or_else(|| {
+            let mut all = self.branches.iter();
+            branch.good.is_some() || all.all(|other| other.good.is_none())
+        })
+    }
+}
+
 /// A branch as the hub last read it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -82,6 +99,10 @@ pub struct Branch {
     /// The commit clusters are sent to, whether or not it is the head; none: there is none yet.
     #[serde(skip)]
     pub good: Option<String>,
+    /// Whether the environment runs something of the repository; none: an older hub does not say. Who wants to know
+    /// asks [`Environment::uses`].
+    #[serde(skip)]
+    pub used: Option<bool>,
 }
 
 /// What a commit says of itself. Whoever wrote it chose every word.
@@ -94,4 +115,68 @@ pub struct Heading {
     pub author: String,
     /// When it was written, by the author's clock.
     pub authored_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn branch(repository: &str, good: &str, used: Option<bool>) -> Branch {
+        Branch {
+            repository: repository.to_owned(),
+            head: None,
+            approved: None,
+            heading: None,
+            approved_heading: None,
+            seen_at: None,
+            checked_at: None,
+            reason: String::new(),
+            message: String::new(),
+            good: Some(good.to_owned()).filter(|good| !good.is_empty()),
+            used,
+        }
+    }
+
+    fn used(branches: Vec<Branch>) -> Vec<String> {
+        let names: Vec<String> = branches
+            .iter()
+            .map(|branch| branch.repository.clone())
+            .collect();
+        let environment = Environment {
+            name: "prod".to_owned(),
+            branch: "prod".to_owned(),
+            promotes_from: String::new(),
+            branches,
+            clusters: 0,
+            online: 0,
+            current: 0,
+            failed: 0,
+            health: Health::Current,
+            rollout: None,
+            paused: None,
+            hold: None,
+            pin: None,
+            quarantined: Vec::new(),
+        };
+        assert!(!environment.uses("missing"));
+        let all = names.into_iter();
+        all.filter(|name| environment.uses(name)).collect()
+    }
+
+    #[test]
+    fn the_hub_says_which_repositories_are_used() {
+        // What was sent once, or not yet, says nothing where the hub does.
+        let said = [branch("a", "", Some(true)), branch("b", "1", Some(false))];
+        assert_eq!(used(said.into()), ["a"]);
+        let nothing = [branch("a", "", Some(false)), branch("b", "", Some(false))];
+        assert!(used(nothing.into()).is_empty());
+    }
+
+    #[test]
+    fn of_an_older_hub_what_clusters_are_sent_to_tells() {
+        let sent = [branch("a", "1", None), branch("b", "", None)];
+        assert_eq!(used(sent.into()), ["a"]);
+        let new = [branch("a", "", None), branch("b", "", None)];
+        assert_eq!(used(new.into()), ["a", "b"]);
+    }
 }

@@ -26,7 +26,9 @@ mod words;
 
 pub use cluster::{Application, Cluster, Connectivity, Object, ObjectAction, Placement};
 pub use compared::{ClusterDifference, EnvironmentDifference};
-pub use decisions::{Approval, Decisions, Good, Mark, Pin, Quarantine, Seen};
+pub use decisions::{
+    Approval, Decisions, Good, GoodCommit, Held, Mark, Pin, Quarantine, Seen, WayBack,
+};
 pub use environment::{Branch, Environment, Fleet, Heading};
 pub use fleet_plan::{
     Answer, FleetPlan, PlanGroup, PlanVerdict, PlannedApplication, PlannedChange,

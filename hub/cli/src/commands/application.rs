@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
+use flotilla_shared::words::counted;
 use flotilla_spec::{Objects, remove_application};
-use flotilla_status::{ApplicationPlan, Cluster, Connectivity};
+use flotilla_status::{Application, ApplicationPlan, Cluster, Connectivity};
 use tokio::task::JoinSet;
 
 use super::fleet_file::Change;
@@ -38,7 +39,6 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
         ..v1::ClusterFilter::default()
     };
     let clusters = client.clusters(&filter, Detail::Summary).await?;
-    let clusters: Vec<Cluster> = clusters.iter().map(Cluster::from).collect();
     let declared = declared(client, &name).await?;
     let here: Vec<&Cluster> = clusters
         .iter()
@@ -80,31 +80,7 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
         printer.say(&hint);
         return printer.out(&lines);
     }
-    let question = match objects {
-        Objects::Keep => format!(
-            "\nStop managing {name} in {}, and keep its objects?",
-            flotilla_shared::words::counted(places.len(), "cluster")
-        ),
-        Objects::Delete => {
-            let deleted: usize = places.iter().map(|place| place.outcome.deletes()).sum();
-            let unknown = places
-                .iter()
-                .filter(|place| matches!(place.outcome, Outcome::Unknown(_)))
-                .count();
-            let more = match unknown {
-                0 => String::new(),
-                some => format!(
-                    ", and all its objects in {} that could not be asked",
-                    flotilla_shared::words::counted(some, "cluster")
-                ),
-            };
-            format!(
-                "\nRemove {name} from {}, with the {} above{more}?",
-                flotilla_shared::words::counted(places.len(), "cluster"),
-                flotilla_shared::words::counted(deleted, "object")
-            )
-        }
-    };
+    let question = question(&name, &places, objects);
     if !args.yes {
         printer.consent(&question, "nothing was changed")?;
     }
@@ -139,6 +115,27 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
     printer.out(&lines)
 }
 
+/// What is asked before a removal, with all that is known of it.
+fn question(name: &str, places: &[Place], objects: Objects) -> String {
+    let clusters = counted(places.len(), "cluster");
+    if objects == Objects::Keep {
+        return format!("\nStop managing {name} in {clusters}, and keep its objects?");
+    }
+    let deleted: usize = places.iter().map(|place| place.outcome.deletes()).sum();
+    let unknown = places
+        .iter()
+        .filter(|place| matches!(place.outcome, Outcome::Unknown(_)));
+    let more = match unknown.count() {
+        0 => String::new(),
+        some => format!(
+            ", and all its objects in {} that could not be asked",
+            counted(some, "cluster")
+        ),
+    };
+    let deleted = counted(deleted, "object");
+    format!("\nRemove {name} from {clusters}, with the {deleted} above{more}?")
+}
+
 /// Refuses where an application is neither declared in any of the environments that were asked for nor known to one of
 /// their clusters: there would be nothing to remove.
 fn nowhere(name: &str, requested: &[String], declared: &[String]) -> Result<(), Error> {
@@ -163,11 +160,9 @@ async fn declared(client: &Client, name: &str) -> Result<Option<Vec<String>>, Er
     let request = client.request(v1::ListApplicationsRequest {
         name: String::new(),
     });
-    let all = client.api().list_applications(request).await?.into_inner();
-    let found = all
-        .applications
-        .iter()
-        .find(|application| application.name == name);
+    let answer = client.api().list_applications(request).await?.into_inner();
+    let mut all = answer.applications.iter().map(Application::from);
+    let found = all.find(|application| application.name == name);
     Ok(found.map(|found| {
         let places = found.placements.iter();
         let mut environments: Vec<String> = places

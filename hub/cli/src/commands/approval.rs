@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_shared::approval::{NAMESPACE, RollbackApproval};
+use flotilla_shared::health::SyncState;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::report::plain_line;
 use flotilla_shared::revision::{Commit, RepositoryUrl};
+use flotilla_status::Placement;
 use jiff::Timestamp;
 use tokio::io::AsyncWriteExt as _;
 
@@ -58,7 +60,7 @@ pub(super) async fn make(
         let running = cluster
             .applications
             .iter()
-            .find_map(|application| running(application, terms.repository));
+            .find_map(|placement| running(placement, terms.repository));
         if let (true, Some(commit)) = (is_meant, running)
             && commit != terms.to.as_str()
         {
@@ -88,19 +90,13 @@ pub(super) async fn make(
 }
 
 /// The commit of a repository that an application's agent accepted last, as far as the hub knows.
-fn running<'a>(application: &'a v1::ApplicationInCluster, repository: &str) -> Option<&'a str> {
-    let assigned = application.assigned.as_ref()?;
+fn running<'a>(placement: &'a Placement, repository: &str) -> Option<&'a str> {
+    let assigned = placement.assigned.as_ref()?;
     if assigned.repository != repository {
         return None;
     }
-    let report = application.report.as_ref();
-    let applied = report
-        .and_then(|report| report.revision.as_ref())
-        .map(|revision| revision.commit.as_str())
-        .filter(|commit| !commit.is_empty());
-    let is_refused = report.is_some_and(|report| report.sync() == v1::Sync::Refused);
-    match applied {
-        Some(applied) if is_refused => Some(applied),
+    match &placement.revision {
+        Some(applied) if placement.sync == SyncState::Refused => Some(&applied.commit),
         _ => Some(&assigned.commit),
     }
 }

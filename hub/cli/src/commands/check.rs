@@ -7,7 +7,7 @@ use flotilla_proto::v1;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::findings::{Findings, Outcome};
 use flotilla_spec::MAX_FILE_BYTES;
-use flotilla_status::{Cluster, Environment, Hub};
+use flotilla_status::Hub;
 use jiff::Timestamp;
 
 use super::Reach;
@@ -83,19 +83,11 @@ pub(super) async fn gather(reach: &Reach, fleet: Option<&Path>) -> CheckFacts {
     facts.hub = Some(hub.map_err(|error| missing(&error)));
     if answers {
         let environments = client.environments().await;
-        facts.environments = Some(
-            environments
-                .map(|all| all.iter().map(Environment::from).collect())
-                .map_err(|error| missing(&error)),
-        );
+        facts.environments = Some(environments.map_err(|error| missing(&error)));
         let clusters = client
             .clusters(&v1::ClusterFilter::default(), Detail::Summary)
             .await;
-        facts.clusters = Some(
-            clusters
-                .map(|all| all.iter().map(Cluster::from).collect())
-                .map_err(|error| missing(&error)),
-        );
+        facts.clusters = Some(clusters.map_err(|error| missing(&error)));
     }
     facts
 }

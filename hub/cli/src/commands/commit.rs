@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use flotilla_proto::v1;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use flotilla_status::RepositoryCommit;
 
+use super::rollout;
 use crate::args::CommitPrefix;
 use crate::client::Client;
 use crate::error::Error;
@@ -127,21 +129,17 @@ async fn known(client: &Client, place: &Place<'_>) -> Result<BTreeSet<Commit>, E
     let own = environments.filter(|environment| environment.name == place.environment);
     let heads = own
         .flat_map(|environment| environment.branches)
-        .filter_map(|branch| branch.revision);
-    all.extend(heads.map(|head| v1::RepositoryCommit {
+        .filter_map(|branch| branch.head);
+    all.extend(heads.map(|head| RepositoryCommit {
         repository: head.repository,
         commit: head.commit,
     }));
-    let request = client.request(v1::GetRolloutRequest {
-        subject: place.environment.to_owned(),
-    });
-    let answer = client.api().get_rollout(request).await?.into_inner();
-    if let Some(rollout) = answer.rollout {
+    let (rollout, decisions) = rollout::get(client, place.environment).await?;
+    if let Some(rollout) = rollout {
         all.extend(rollout.target.into_iter().chain(rollout.from));
         let apart = rollout.apart.into_iter();
-        all.extend(apart.filter_map(|waiting| waiting.commit));
+        all.extend(apart.map(|waiting| waiting.commit));
     }
-    let decisions = answer.decisions.unwrap_or_default();
     all.extend(decisions.good.into_iter().flat_map(|good| good.commits));
     let quarantined = decisions.quarantined.into_iter();
     all.extend(quarantined.flat_map(|failure| failure.commits));
@@ -152,7 +150,7 @@ async fn known(client: &Client, place: &Place<'_>) -> Result<BTreeSet<Commit>, E
                 .repository
                 .is_none_or(|only| commit.repository == only)
         })
-        // A branch that was not read yet has none.
+        // A hub may call anything a commit.
         .filter_map(|commit| commit.commit.parse().ok())
         .collect())
 }

@@ -1,6 +1,7 @@
 //! `promote`: look, show, ask, wait for gates, fast-forward, follow.
 
 mod behind;
+mod branches;
 mod follow;
 mod gates;
 mod unread;

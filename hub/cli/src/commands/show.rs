@@ -2,7 +2,7 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::id::{ApplicationName, ClusterName};
-use flotilla_status::{Application, Cluster, Connectivity, Environment, Hub, Step};
+use flotilla_status::{Application, Cluster, Connectivity, Hub, Step};
 use jiff::Timestamp;
 
 use super::{filter, names};
@@ -31,8 +31,8 @@ pub(super) async fn clusters(
     let clusters: Vec<Cluster> = client
         .clusters(&filter(args), Detail::Summary)
         .await?
-        .iter()
-        .map(|wire| Cluster::from(wire).only(&only))
+        .into_iter()
+        .map(|cluster| cluster.only(&only))
         .filter(|cluster| match selection {
             Selection::All => true,
             Selection::Pending => cluster.connection == Connectivity::Pending,
@@ -76,8 +76,7 @@ pub(super) async fn environments(
     output: Output,
     printer: &Printer,
 ) -> Result<(), Error> {
-    let wire = client.environments().await?;
-    let environments: Vec<Environment> = wire.iter().map(Environment::from).collect();
+    let environments = client.environments().await?;
     if output.is_structured() {
         return printer.value(output, &environments);
     }

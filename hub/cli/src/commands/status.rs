@@ -49,17 +49,6 @@ pub(super) async fn once(
     let only = names(&args.applications);
     let environments = client.environments().await?;
     let clusters = client.clusters(&filter(args), Detail::Summary).await?;
-    let fleet = Fleet {
-        environments: environments
-            .iter()
-            .map(Environment::from)
-            .filter(|environment| asked(environment, args))
-            .collect(),
-        clusters: clusters
-            .iter()
-            .map(|wire| Cluster::from(wire).only(&only))
-            .collect(),
-    };
     for name in &args.environments {
         if !environments
             .iter()
@@ -71,6 +60,16 @@ pub(super) async fn once(
             ));
         }
     }
+    let fleet = Fleet {
+        environments: environments
+            .into_iter()
+            .filter(|environment| asked(environment, args))
+            .collect(),
+        clusters: clusters
+            .into_iter()
+            .map(|cluster| cluster.only(&only))
+            .collect(),
+    };
     if output.is_structured() {
         return printer.value(output, &fleet);
     }

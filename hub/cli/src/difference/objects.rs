@@ -11,6 +11,35 @@ use similar::{Algorithm, TextDiff};
 /// Longest difference of one object that is shown.
 const MAX_LINES: usize = 400;
 
+/// What a change does to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Action {
+    /// It comes.
+    Create,
+    /// It is otherwise.
+    Update,
+    /// It goes.
+    Delete,
+}
+
+impl Action {
+    /// The word.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// One object that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -19,7 +48,8 @@ pub(crate) struct ObjectChange {
     /// `Deployment.apps web/frontend`.
     pub(crate) object: String,
     /// create, update or delete.
-    pub(crate) action: &'static str,
+    #[schemars(with = "String")]
+    pub(crate) action: Action,
     /// Lines that differ, with some around them; folded for what is long and hardly read.
     pub(crate) lines: Vec<String>,
 }
@@ -36,16 +66,16 @@ pub(super) fn changes(was: &[Manifest], is: &[Manifest]) -> Vec<ObjectChange> {
     let mut all = Vec::new();
     for (object, value) in &is {
         match was.get(object) {
-            None => all.push(change(object, "create", None, Some(value))),
+            None => all.push(change(object, Action::Create, None, Some(value))),
             Some(old) if old != value => {
-                all.push(change(object, "update", Some(old), Some(value)));
+                all.push(change(object, Action::Update, Some(old), Some(value)));
             }
             Some(_) => {}
         }
     }
     for (object, value) in &was {
         if !is.contains_key(object) {
-            all.push(change(object, "delete", Some(value), None));
+            all.push(change(object, Action::Delete, Some(value), None));
         }
     }
     all.sort_by(|left, other| left.object.cmp(&other.object));
@@ -69,12 +99,7 @@ fn name(value: &Value) -> String {
     format!("{kind}{dot}{group} {namespace}{slash}{name}")
 }
 
-fn change(
-    object: &str,
-    action: &'static str,
-    old: Option<&Value>,
-    new: Option<&Value>,
-) -> ObjectChange {
+fn change(object: &str, action: Action, old: Option<&Value>, new: Option<&Value>) -> ObjectChange {
     let lines = if object.starts_with("CustomResourceDefinition.") {
         folded(old, new)
     } else {

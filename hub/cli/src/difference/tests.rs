@@ -108,7 +108,7 @@ fn equal_differences_are_told_once_with_every_place() {
         panic!("{group:#?}");
     };
     assert_eq!(
-        (object.object.as_str(), object.action),
+        (object.object.as_str(), object.action.as_str()),
         ("ConfigMap web", "update")
     );
     assert!(
@@ -141,7 +141,7 @@ fn what_comes_and_goes_is_told_by_name() {
         .unwrap()
         .objects
         .iter()
-        .map(|object| (object.object.as_str(), object.action))
+        .map(|object| (object.object.as_str(), object.action.as_str()))
         .collect();
     assert_eq!(
         objects,

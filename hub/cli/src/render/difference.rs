@@ -6,7 +6,7 @@ use flotilla_forge::{Form, Section, comment};
 
 use super::markdown::plain;
 use super::{Paint, Tone};
-use crate::difference::{At, Difference, Group};
+use crate::difference::{Action, At, Difference, Group};
 
 /// Most bytes of one text of others.
 const MAX_TEXT: usize = 500;
@@ -99,11 +99,11 @@ fn summary(all: &Difference) -> String {
     )
 }
 
-fn sign(action: &str) -> (&'static str, Tone) {
+fn sign(action: Action) -> (&'static str, Tone) {
     match action {
-        "create" => ("+", Tone::Good),
-        "delete" => ("-", Tone::Bad),
-        _ => ("~", Tone::Warn),
+        Action::Create => ("+", Tone::Good),
+        Action::Delete => ("-", Tone::Bad),
+        Action::Update => ("~", Tone::Warn),
     }
 }
 

@@ -9,7 +9,9 @@ use flotilla_status::{
 use jiff::Timestamp;
 
 use super::status::revision;
-use super::{Cell, Paint, Table, Tone, age, connection_cell, dash, health_cell, sync_cell, until};
+use super::{
+    Cell, Paint, Table, Tone, age, connection_cell, dash, health_cell, is_over, sync_cell, until,
+};
 
 /// `a=b,c=d`.
 pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
@@ -184,11 +186,11 @@ pub fn tokens(tokens: &[Token], paint: Paint, now: Timestamp) -> String {
                 token.redeemed_by
             );
             Cell::new(Tone::Dim, text)
+        } else if is_over(token.expires_at, now) {
+            Cell::new(Tone::Dim, "expired")
         } else {
-            match until(token.expires_at, now).as_str() {
-                "expired" => Cell::new(Tone::Dim, "expired"),
-                ends => Cell::new(Tone::Good, format!("ends {ends}")),
-            }
+            let ends = until(token.expires_at, now);
+            Cell::new(Tone::Good, format!("ends {ends}"))
         };
         table.row([
             Cell::from(token.id.as_str()),

@@ -106,6 +106,7 @@ pub(crate) fn good(name: &str, environment: &str) -> v1::ClusterStatus {
         reported_at: ago(3),
         created_at: ago(1_000_000),
         certificate_expires_at: ago(-40_000),
+        current: Some(true),
         ..v1::ClusterStatus::default()
     }
 }
@@ -116,6 +117,7 @@ pub(crate) fn bad(name: &str, environment: &str) -> v1::ClusterStatus {
     cluster.sync = v1::Sync::OutOfSync.into();
     cluster.health = v1::Health::Failed.into();
     cluster.accepted = reference(3);
+    cluster.current = Some(false);
     let placement = &mut cluster.applications[0];
     let report = placement.report.as_mut().unwrap();
     report.revision = revision(environment, OLD);
@@ -144,6 +146,7 @@ pub(crate) fn pending(name: &str) -> v1::ClusterStatus {
         connection: v1::Connection::Pending.into(),
         pending_fingerprint: "ab".repeat(32),
         created_at: ago(60),
+        current: Some(false),
         ..v1::ClusterStatus::default()
     }
 }
@@ -180,6 +183,7 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
             seen_at: ago(310),
             checked_at: ago(2),
             approved: NEW.to_owned(),
+            used: Some(true),
             ..v1::BranchStatus::default()
         }],
         clusters,

@@ -189,7 +189,11 @@ fn what_others_pushed_meanwhile_is_kept_and_what_has_no_branch_is_told() {
     git(&other, &["push", "-q"]);
     let done = world.remove(&hub, &["--yes"]);
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
-    assert!(stderr(&done).contains("differs from the file on"), "{}", stderr(&done));
+    assert!(
+        stderr(&done).contains("differs from the file on"),
+        "{}",
+        stderr(&done)
+    );
     let text = git(&world.bare, &["show", "main:hub/fleet.yaml"]);
     assert!(
         text.starts_with("# Everybody's.") && !text.contains("name: guestbook"),

@@ -331,6 +331,9 @@ fn an_approval_is_for_what_waits() {
     let output = hub.run(&["approve", "prod"]);
     assert_eq!(output.status.code(), Some(2));
     let message = stderr(&output);
-    assert!(message.contains("nothing of prod-7 is waiting"), "{message}");
+    assert!(
+        message.contains("nothing of prod-7 is waiting"),
+        "{message}"
+    );
     assert_eq!(steered.lock().len(), 1);
 }

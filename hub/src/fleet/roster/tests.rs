@@ -174,7 +174,8 @@ fn who_is_gone_is_not_due() {
     assert_eq!(world.roster.next_due(), [name("a"), name("b")]);
     assert!(world.roster.get(&name("a")).unwrap().is_due());
     world.roster.remove(&name("a"));
-    world.roster.no_longer_due(&name("b"));
+    let versions = &mut world.versions;
+    world.roster.no_longer_due(&name("b"), versions);
     assert!(!world.roster.has_due());
     assert!(!world.roster.get(&name("b")).unwrap().is_due());
 }

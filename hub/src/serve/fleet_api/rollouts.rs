@@ -59,7 +59,7 @@ pub(super) async fn get_rollout(
             })?;
             Ok((
                 rollout.map(|rollout| status::rollout(fleet, rollout, Detail::Full, now)),
-                status::decisions(fleet, environment),
+                status::decisions(fleet, environment, now),
             ))
         })
         .await?;

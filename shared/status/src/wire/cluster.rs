@@ -76,6 +76,7 @@ impl From<&v1::ClusterStatus> for Cluster {
                 .map_or(0, |assignment| assignment.epoch),
             accepted_epoch: accepted.map_or(0, |assignment| assignment.epoch),
             current_since: moment(wire.current_since.as_ref()),
+            current: wire.current,
         }
     }
 }
@@ -127,6 +128,7 @@ impl From<Cluster> for v1::ClusterStatus {
             pin: cluster.pin.map(Into::into),
             suspension: cluster.suspension.map(Into::into),
             clock_ahead_seconds: cluster.clock_ahead_seconds.unwrap_or_default(),
+            current: cluster.current,
         }
     }
 }
@@ -279,5 +281,37 @@ impl From<Application> for v1::ApplicationStatus {
             health: health_to_wire(application.health).into(),
             placements: application.placements.into_iter().map(Into::into).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hubs_word_on_whether_a_cluster_is_current_counts() {
+        let place = v1::AssignmentRef {
+            epoch: 1,
+            generation: 4,
+            digest: Vec::new(),
+        };
+        let mut wire = v1::ClusterStatus {
+            connection: v1::Connection::Online.into(),
+            assigned: Some(place.clone()),
+            accepted: Some(place),
+            ..v1::ClusterStatus::default()
+        };
+        let is_current = |wire: &v1::ClusterStatus| Cluster::from(wire).is_current();
+        assert!(is_current(&wire), "as an older hub shows it");
+        wire.current = Some(false);
+        assert!(!is_current(&wire), "something else is about to be assigned");
+        // Of some of its applications the hub says nothing.
+        let some = Cluster::from(&wire).only(&["web".to_owned()]);
+        assert!(some.is_current());
+        wire.accepted = None;
+        wire.current = Some(true);
+        assert!(is_current(&wire));
+        wire.current = None;
+        assert!(!is_current(&wire));
     }
 }

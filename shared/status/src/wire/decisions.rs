@@ -4,7 +4,10 @@ use flotilla_proto::v1;
 
 use super::rollout::{commits, sent_commits};
 use super::{MAX_OF_FLEET, MAX_SHORT, list, moment, sent, texts};
-use crate::{Approval, Decisions, Good, Mark, Pin, Quarantine, Seen, text};
+use crate::{Approval, Decisions, Good, Held, Mark, Pin, Quarantine, RepositoryCommit, Seen, text};
+
+/// Most commits that are held back.
+const MAX_HELD: usize = 1000;
 
 impl From<&v1::Mark> for Mark {
     fn from(wire: &v1::Mark) -> Self {
@@ -140,6 +143,38 @@ impl From<Approval> for v1::Approval {
     }
 }
 
+impl From<&v1::HeldCommit> for Held {
+    fn from(wire: &v1::HeldCommit) -> Self {
+        let none = v1::RepositoryCommit::default();
+        Self {
+            commit: RepositoryCommit::from(wire.commit.as_ref().unwrap_or(&none)),
+            why: text(&wire.why),
+            given_up: wire.given_up,
+        }
+    }
+}
+
+impl From<Held> for v1::HeldCommit {
+    fn from(held: Held) -> Self {
+        Self {
+            commit: Some(held.commit.into()),
+            why: held.why,
+            given_up: held.given_up,
+        }
+    }
+}
+
+fn held(wire: &v1::HeldCommits) -> Vec<Held> {
+    let all = wire.commits.iter().take(MAX_HELD);
+    all.map(Held::from).collect()
+}
+
+fn sent_held(held: Vec<Held>) -> v1::HeldCommits {
+    v1::HeldCommits {
+        commits: held.into_iter().map(Into::into).collect(),
+    }
+}
+
 impl From<&v1::EnvironmentDecisions> for Decisions {
     fn from(wire: &v1::EnvironmentDecisions) -> Self {
         let pins = wire.pin.iter().chain(&wire.cluster_pins);
@@ -151,6 +186,7 @@ impl From<&v1::EnvironmentDecisions> for Decisions {
             approvals: list(&wire.approvals, MAX_SHORT),
             good: list(&wire.good, MAX_SHORT),
             environment: text(&wire.environment),
+            held: wire.held.as_ref().map(held),
         }
     }
 }
@@ -168,6 +204,29 @@ impl From<Decisions> for v1::EnvironmentDecisions {
             good: decisions.good.into_iter().map(Into::into).collect(),
             approvals: decisions.approvals.into_iter().map(Into::into).collect(),
             cluster_pins: of_clusters.into_iter().map(Into::into).collect(),
+            held: decisions.held.map(sent_held),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_that_holds_nothing_back_is_told_from_one_that_does_not_say() {
+        let of = |held: Option<v1::HeldCommits>| {
+            let wire = v1::EnvironmentDecisions {
+                held,
+                ..v1::EnvironmentDecisions::default()
+            };
+            Decisions::from(&wire).held
+        };
+        assert_eq!(of(None), None);
+        assert_eq!(of(Some(v1::HeldCommits::default())), Some(Vec::new()));
+        let many = v1::HeldCommits {
+            commits: vec![v1::HeldCommit::default(); MAX_HELD + 1],
+        };
+        assert_eq!(of(Some(many)).map(|held| held.len()), Some(MAX_HELD));
     }
 }

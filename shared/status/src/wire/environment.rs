@@ -102,6 +102,7 @@ impl From<&v1::BranchStatus> for Branch {
             reason: text(&wire.reason),
             message: text(&wire.message),
             good,
+            used: wire.used,
         }
     }
 }
@@ -127,5 +128,6 @@ fn sent_branch(branch: Branch, name: &str) -> v1::BranchStatus {
         approved: branch.good.unwrap_or_default(),
         heading: branch.heading.map(Into::into),
         approved_heading: approved_heading.map(Into::into),
+        used: branch.used,
     }
 }

@@ -194,6 +194,7 @@ fn cluster() -> v1::ClusterStatus {
         }),
         suspension: Some(mark()),
         clock_ahead_seconds: -3600,
+        current: Some(false),
     }
 }
 
@@ -220,6 +221,7 @@ fn environment(good: &str) -> v1::EnvironmentStatus {
             approved: good.repeat(40),
             heading: Some(heading("2")),
             approved_heading: Some(heading(good)),
+            used: Some(true),
         }],
         clusters: 4,
         online: 3,
@@ -276,6 +278,13 @@ fn what_is_read_is_sent_as_it_came() {
             repository: "fleet".to_owned(),
         }],
         cluster_pins: cluster().pin.into_iter().collect(),
+        held: Some(v1::HeldCommits {
+            commits: vec![v1::HeldCommit {
+                commit: Some(commit("fleet", "2")),
+                why: "which prod-4 brings".to_owned(),
+                given_up: true,
+            }],
+        }),
     };
     let read = Decisions::from(&decisions);
     assert_eq!(v1::EnvironmentDecisions::from(read), decisions);

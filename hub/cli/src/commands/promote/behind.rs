@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit};
-use flotilla_status::{digits, text};
+use flotilla_status::{Environment, Revision, digits};
 use futures::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout};
 
 use super::super::repository;
+use super::branches::concerned;
 use super::refresh;
 use crate::args::Promote;
 use crate::client::Client;
@@ -26,14 +26,6 @@ const READ: Duration = Duration::from_secs(15);
 /// Between two looks at what it has read.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A branch as the hub has read it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Head {
-    repository: String,
-    branch: String,
-    commit: String,
-}
-
 /// Has the hub read the branches of a promotion's two environments where Git has another commit on them than it
 /// knows of. What Git does not tell without a password is left as the hub has it: what moves is checked later anyhow.
 pub(super) async fn catch_up(
@@ -42,7 +34,7 @@ pub(super) async fn catch_up(
     printer: &Printer,
 ) -> Result<(), Error> {
     let known = heads(&client.environments().await?, args);
-    let mut behind: Vec<(Head, Commit)> = stream::iter(known)
+    let mut behind: Vec<(Revision, Commit)> = stream::iter(known)
         .map(|head| async move {
             let now = in_git(client, &head, args).await?;
             (now.as_str() != head.commit).then_some((head, now))
@@ -88,33 +80,16 @@ pub(super) async fn catch_up(
     Ok(())
 }
 
-/// Branches of both environments that the hub can read and that something is sent from.
-fn heads(environments: &[v1::EnvironmentStatus], args: &Promote) -> Vec<Head> {
-    let name = args.environment.as_str();
-    let target = environments
-        .iter()
-        .find(|environment| environment.name == name);
-    let source = target.map_or("", |target| target.promotes_from.as_str());
-    let both = environments
-        .iter()
-        .filter(|environment| environment.name == name || environment.name == source);
-    let read = both
-        .flat_map(|environment| &environment.branches)
-        .filter(|branch| branch.reason.is_empty() && !branch.approved.is_empty());
-    let heads = read.filter_map(|branch| branch.revision.as_ref());
-    let only = args.repository.as_ref();
-    heads
-        .filter(|head| only.is_none_or(|only| *only == head.repository))
-        .map(|head| Head {
-            repository: text(&head.repository),
-            branch: text(&head.branch),
-            commit: text(&head.commit),
-        })
-        .collect()
+/// Heads of the branches that a promotion reads, as the hub has read them; of those that it cannot read, none.
+fn heads(environments: &[Environment], args: &Promote) -> Vec<Revision> {
+    let (name, only) = (args.environment.as_str(), args.repository.as_deref());
+    let all = concerned(environments, name, only).into_iter();
+    let read = all.filter(|(_, branch)| branch.reason.is_empty());
+    read.filter_map(|(_, branch)| branch.head.clone()).collect()
 }
 
 /// The head of a branch as Git has it now; none where it does not tell.
-async fn in_git(client: &Client, head: &Head, args: &Promote) -> Option<Commit> {
+async fn in_git(client: &Client, head: &Revision, args: &Promote) -> Option<Commit> {
     let url = repository::url(client, &head.repository).await.ok()?;
     let branch: BranchName = head.branch.parse().ok()?;
     let workspace = Workspace::new(args.branch.repo_dir.as_deref()).await.ok()?;
@@ -125,6 +100,7 @@ async fn in_git(client: &Client, head: &Head, args: &Promote) -> Option<Commit> 
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use flotilla_proto::v1;
 
     use super::*;
     use crate::args::{Args, Command};
@@ -142,17 +118,13 @@ mod tests {
         }
     }
 
-    fn environment(
-        name: &str,
-        from: &str,
-        branches: Vec<v1::BranchStatus>,
-    ) -> v1::EnvironmentStatus {
-        v1::EnvironmentStatus {
+    fn environment(name: &str, from: &str, branches: Vec<v1::BranchStatus>) -> Environment {
+        Environment::from(&v1::EnvironmentStatus {
             name: name.to_owned(),
             promotes_from: from.to_owned(),
             branches,
             ..v1::EnvironmentStatus::default()
-        }
+        })
     }
 
     #[test]
@@ -167,7 +139,15 @@ mod tests {
                     branch("unused", "dev", "", ""),
                 ],
             ),
-            environment("stage", "dev", vec![branch("fleet", "stage", "", "1")]),
+            environment(
+                "stage",
+                "dev",
+                vec![
+                    branch("fleet", "stage", "", "1"),
+                    branch("base", "stage", "", "1"),
+                    branch("unused", "stage", "", ""),
+                ],
+            ),
             environment("prod", "stage", vec![branch("fleet", "prod", "", "1")]),
         ];
         let named = |arguments: &[&str]| -> Vec<String> {
@@ -179,7 +159,7 @@ mod tests {
             let names = heads.iter().map(|head| (&head.repository, &head.branch));
             names.map(|(of, branch)| format!("{of}/{branch}")).collect()
         };
-        assert_eq!(named(&[]), ["fleet/dev", "fleet/stage"]);
-        assert!(named(&["--repository", "base"]).is_empty());
+        assert_eq!(named(&[]), ["fleet/dev", "fleet/stage", "base/stage"]);
+        assert_eq!(named(&["--repository", "base"]), ["base/stage"]);
     }
 }

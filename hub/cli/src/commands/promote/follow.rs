@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
-use flotilla_status::{Cluster, Connectivity, Promotion, RepositoryCommit};
+use flotilla_status::{Cluster, Connectivity, Move, Promotion, RepositoryCommit};
 use tokio::time::Instant;
 
 use super::super::patience::{LOOK, Patience};
@@ -37,22 +37,27 @@ pub(super) async fn already_moved(
         .iter()
         .find(|environment| environment.name == nothing.environment)
         .ok_or(Error::Answer("the environment"))?;
-    // Where nothing was ever approved, it is a repository that nobody uses there.
     let used = environment.branches.iter();
-    let used = used.filter(|branch| !branch.approved.is_empty());
-    let moves = used.filter_map(|branch| branch.revision.as_ref());
-    let moves = moves.map(|revision| v1::PromotionMove {
-        repository: revision.repository.clone(),
-        target_branch: revision.branch.clone(),
-        to_commit: revision.commit.clone(),
-        ..v1::PromotionMove::default()
+    let used = used.filter(|branch| environment.uses(&branch.repository));
+    let moves = used.filter_map(|branch| branch.head.as_ref());
+    let moves = moves.map(|head| Move {
+        repository: head.repository.clone(),
+        url: String::new(),
+        source_branch: String::new(),
+        target_branch: head.branch.clone(),
+        from_commit: String::new(),
+        to_commit: head.commit.clone(),
+        applications: Vec::new(),
+        commits: Vec::new(),
+        commit_count: 0,
     });
-    Ok(Promotion::from(&v1::PreviewPromotionResponse {
+    Ok(Promotion {
         environment: nothing.environment.clone(),
         promotes_from: nothing.promotes_from.clone(),
         moves: moves.collect(),
-        ..v1::PreviewPromotionResponse::default()
-    }))
+        clusters: Vec::new(),
+        gates: Vec::new(),
+    })
 }
 
 /// Who waits for a promotion to arrive, and how long.
@@ -105,14 +110,15 @@ impl Arrival<'_> {
             .into_iter()
             .flat_map(|environment| &environment.branches);
         let stayed = branches.filter_map(|branch| {
-            let repository = &branch.revision.as_ref()?.repository;
+            let repository = &branch.repository;
             let before = rollout
                 .from
                 .iter()
                 .find(|commit| commit.repository == *repository)?;
             let mut moves = self.promotion.moves.iter();
             let moved = moves.find(|moved| moved.repository == *repository)?;
-            let stays = branch.approved == before.commit && before.commit != moved.to_commit;
+            let is_there = branch.good.as_ref() == Some(&before.commit);
+            let stays = is_there && before.commit != moved.to_commit;
             stays.then(|| repository.clone())
         });
         Ok(stayed.collect())
@@ -179,14 +185,10 @@ impl Arrival<'_> {
         loop {
             // A hub that restarts meanwhile does not end the wait.
             match self.client.clusters(&filter, Detail::Summary).await {
-                Ok(wire) => {
+                Ok(mut clusters) => {
                     patience.answered(self.printer);
-                    let clusters: Vec<Cluster> = wire
-                        .iter()
-                        .map(Cluster::from)
-                        // Nothing is sent to a cluster that nobody has accepted.
-                        .filter(|cluster| cluster.connection != Connectivity::Pending)
-                        .collect();
+                    // Nothing is sent to a cluster that nobody has accepted.
+                    clusters.retain(|cluster| cluster.connection != Connectivity::Pending);
                     let missing: Vec<&Cluster> = clusters
                         .iter()
                         .filter(|cluster| !arrived(cluster, self.promotion))

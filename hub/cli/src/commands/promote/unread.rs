@@ -1,10 +1,10 @@
 //! Branches that the hub cannot read: of what they hold now it only knows what they held before.
 
-use flotilla_proto::v1;
 use flotilla_shared::reason::Reason;
-use flotilla_status::{Promotion, text};
+use flotilla_status::{Environment, Promotion};
 
 use super::super::repository;
+use super::branches::concerned;
 use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;
@@ -28,44 +28,22 @@ pub(super) async fn branches(
     args: &Promote,
 ) -> Result<Vec<Unread>, Error> {
     let environments = client.environments().await?;
-    let names = [&promotion.environment, &promotion.promotes_from];
-    let found = unread(&environments, names.map(String::as_str));
-    let only = args.repository.as_ref();
-    let asked = found
-        .into_iter()
-        .filter(|branch| only.is_none_or(|only| *only == branch.repository));
-    Ok(asked.collect())
+    let only = args.repository.as_deref();
+    Ok(unread(&environments, &promotion.environment, only))
 }
 
-/// Branches of some environments that could not be read. What nobody uses there keeps nothing back, and that is
-/// seen by what clusters are sent to; where they are sent to nothing yet, all count.
-fn unread(environments: &[v1::EnvironmentStatus], names: [&str; 2]) -> Vec<Unread> {
-    let named = environments
-        .iter()
-        .filter(|environment| names.contains(&environment.name.as_str()));
-    let all: Vec<&v1::BranchStatus> = named
-        .flat_map(|environment| &environment.branches)
-        .collect();
-    let repository = |branch: &v1::BranchStatus| {
-        let revision = branch.revision.as_ref();
-        revision.map_or(String::new(), |revision| text(&revision.repository))
-    };
-    let sent = all.iter().filter(|branch| !branch.approved.is_empty());
-    let used: Vec<String> = sent.map(|branch| repository(branch)).collect();
-    let counts =
-        |branch: &&&v1::BranchStatus| used.is_empty() || used.contains(&repository(branch));
-    let failed = all.iter().filter(|branch| !branch.reason.is_empty());
-    let failed = failed.filter(counts).map(|branch| {
-        let revision = branch.revision.clone().unwrap_or_default();
+/// Branches that a promotion into an environment reads, and that could not be read.
+fn unread(environments: &[Environment], name: &str, only: Option<&str>) -> Vec<Unread> {
+    let all = concerned(environments, name, only).into_iter();
+    let failed = all.filter(|(_, branch)| !branch.reason.is_empty());
+    let failed = failed.map(|(environment, branch)| {
+        let head = branch.head.as_ref().map(|head| &head.commit);
         Unread {
-            repository: text(&revision.repository),
-            branch: text(&revision.branch),
-            reason: text(&branch.reason),
-            message: text(&branch.message),
-            last: match branch.approved.as_str() {
-                "" => text(&revision.commit),
-                approved => text(approved),
-            },
+            repository: branch.repository.clone(),
+            branch: environment.branch.clone(),
+            reason: branch.reason.clone(),
+            message: branch.message.clone(),
+            last: branch.good.as_ref().or(head).cloned().unwrap_or_default(),
         }
     });
     failed.collect()
@@ -135,6 +113,8 @@ impl Unread {
 
 #[cfg(test)]
 mod tests {
+    use flotilla_proto::v1;
+
     use super::*;
 
     fn branch(repository: &str, name: &str, reason: &str, approved: &str) -> v1::BranchStatus {
@@ -151,21 +131,24 @@ mod tests {
         }
     }
 
-    fn environment(name: &str, branches: Vec<v1::BranchStatus>) -> v1::EnvironmentStatus {
-        v1::EnvironmentStatus {
+    fn environment(name: &str, from: &str, branches: Vec<v1::BranchStatus>) -> Environment {
+        Environment::from(&v1::EnvironmentStatus {
             name: name.to_owned(),
+            branch: name.to_owned(),
+            promotes_from: from.to_owned(),
             branches,
             ..v1::EnvironmentStatus::default()
-        }
+        })
     }
 
     #[test]
     fn a_branch_that_is_gone_is_named_with_what_makes_it_anew() {
         let good = "1".repeat(40);
         let all = [
-            environment("dev", vec![branch("fleet", "dev", "", &good)]),
+            environment("dev", "", vec![branch("fleet", "dev", "", &good)]),
             environment(
                 "prod",
+                "dev",
                 vec![
                     branch("fleet", "prod", "BranchNotFound", &good),
                     branch("unused", "prod", "BranchNotFound", ""),
@@ -173,10 +156,11 @@ mod tests {
             ),
             environment(
                 "stage",
+                "dev",
                 vec![branch("fleet", "stage", "BranchNotFound", "")],
             ),
         ];
-        let found = unread(&all, ["prod", "dev"]);
+        let found = unread(&all, "prod", None);
         let [gone] = found.as_slice() else {
             panic!("{found:?}");
         };
@@ -198,13 +182,14 @@ mod tests {
         let source = branch("fleet", "dev", "RepositoryUnavailable", "");
         let target = branch("fleet", "prod", "", "");
         let all = [
-            environment("dev", vec![source]),
-            environment("prod", vec![target]),
+            environment("dev", "", vec![source]),
+            environment("prod", "dev", vec![target]),
+            environment("lab", "prod", vec![branch("fleet", "lab", "", "")]),
         ];
-        let found = unread(&all, ["prod", "dev"]);
+        let found = unread(&all, "prod", None);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(!found[0].is_gone());
-        let of_others = unread(&all, ["stage", "prod"]);
+        let of_others = unread(&all, "lab", None);
         assert!(of_others.is_empty(), "{of_others:?}");
     }
 }

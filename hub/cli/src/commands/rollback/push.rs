@@ -2,6 +2,7 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit};
+use flotilla_status::Environment;
 
 use super::super::{promote, steer, unpushed};
 use super::Reversion;
@@ -12,7 +13,7 @@ impl Reversion<'_> {
     pub(super) async fn commit(
         &self,
         to: &Commit,
-        environments: &[v1::EnvironmentStatus],
+        environments: &[Environment],
     ) -> Result<(), Error> {
         let name = self.environment.name.as_str();
         self.show(to).await?;
@@ -90,7 +91,7 @@ impl Reversion<'_> {
     }
 
     /// Says how the branch takes promotions again, where there is an environment before this one.
-    fn tell_how_to_go_forward(&self, environments: &[v1::EnvironmentStatus]) {
+    fn tell_how_to_go_forward(&self, environments: &[Environment]) {
         let branch = &self.branch;
         let before = environments
             .iter()

@@ -57,6 +57,11 @@ fn a_forced_promotion_is_told_to_the_hub_with_its_reason() {
 #[test]
 fn gates_before_a_branch_that_has_moved_are_overridden_with_a_reason() {
     let head = fixture::NEW.to_owned();
+    let held = v1::HeldCommit {
+        commit: fixture::commit(&head).pop(),
+        why: "which prod-8 brings".to_owned(),
+        given_up: false,
+    };
     let fake = Fake {
         promotion: v1::PreviewPromotionResponse {
             environment: "prod".to_owned(),
@@ -70,12 +75,19 @@ fn gates_before_a_branch_that_has_moved_are_overridden_with_a_reason() {
                 target: fixture::commit(&head),
                 ..v1::RolloutStatus::default()
             }),
-            decisions: None,
+            decisions: Some(v1::EnvironmentDecisions {
+                held: Some(v1::HeldCommits {
+                    commits: vec![held],
+                }),
+                ..v1::EnvironmentDecisions::default()
+            }),
         },
         environments: fixture::read_environments(),
         ..Fake::default()
     };
     let steered = fake.steered.clone();
+    let mut older = fake.clone();
+    older.rollout.decisions = Some(v1::EnvironmentDecisions::default());
     let hub = Hub::start(fake);
     let refused = hub.run(&["promote", "prod", "--yes"]);
     assert!(stderr(&refused).contains("--force"), "{}", stderr(&refused));
@@ -83,6 +95,17 @@ fn gates_before_a_branch_that_has_moved_are_overridden_with_a_reason() {
     let force = [
         "promote", "prod", "--yes", "--force", "--reason", "it burns",
     ];
+    let output = Hub::start(older).run(&force);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let says = "does not say what is held back in prod";
+    assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    assert!(steered.lock().is_empty());
+    let dry = [&force[..], &["--dry-run"][..]].concat();
+    let output = hub.run(&dry);
+    let told = "this would override the gates of prod for\n";
+    let told = format!("{told}  3f2a9c1 of fleet, which prod-8 brings\n");
+    assert_eq!(stderr(&output), told);
+    assert!(steered.lock().is_empty());
     let output = hub.run(&force);
     assert_eq!(stderr(&output), "overrode the gates of prod for 3f2a9c1\n");
     let steered = steered.lock();

@@ -119,7 +119,10 @@ fn promote_waits_for_gates_that_time_or_people_open() {
     let refused = hub.run(&["promote", "prod", "--yes"]);
     let message = stderr(&refused);
     assert_eq!(refused.status.code(), Some(1), "{message}");
-    assert!(message.contains("wait until they open (--wait)"), "{message}");
+    assert!(
+        message.contains("wait until they open (--wait)"),
+        "{message}"
+    );
     assert_eq!(repository.head("prod"), before);
     let output = hub.run(&["promote", "prod", "--yes", "--wait", "-o", "json"]);
     let message = stderr(&output);

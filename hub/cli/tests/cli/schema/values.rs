@@ -148,6 +148,7 @@ pub(super) fn decisions() -> v1::EnvironmentDecisions {
             ..v1::Approval::default()
         }],
         cluster_pins: vec![pin()],
+        held: Some(v1::HeldCommits::default()),
     }
 }
 

@@ -93,6 +93,12 @@ fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
     let apart = world.fleet.apart(prod.unwrap(), at(world.second));
     assert_eq!(apart.len(), 1);
     assert_eq!(apart[0].commit, commit(3));
+    let held = world.fleet.held_back(prod.unwrap(), at(world.second));
+    let [held] = held.as_slice() else {
+        panic!("{held:#?}");
+    };
+    let why = format!("which waits separately beside {id}");
+    assert_eq!((&held.commit, &held.why), (&commit(3), &why));
     world.pass(40);
     has(&world, "fleet", true);
     world.stands(State::Pending);

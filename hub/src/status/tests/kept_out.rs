@@ -1,0 +1,56 @@
+//! What clients would otherwise work out for themselves is said by the hub.
+
+use flotilla_status::{Held, digits};
+
+use super::*;
+
+/// What an override lets in of the repository.
+fn held(fleet: &Fleet, second: i64) -> Vec<String> {
+    let spec = Arc::clone(fleet.spec());
+    let prod = spec.environment(&"prod".parse().unwrap()).unwrap();
+    let mut held = decisions(fleet, prod, at(second)).held.unwrap();
+    held.retain(|held| held.commit.repository == "fleet");
+    let line = |held: &Held| format!("{} {}", digits(&held.commit.commit), held.why);
+    held.iter().map(line).collect()
+}
+
+#[test]
+fn what_an_override_lets_in_is_told_until_somebody_overrides() {
+    let mut fleet = waiting();
+    assert_eq!(held(&fleet, 3), ["aaaaaaa which prod-1 brings"]);
+    approve(&mut fleet, Scope::Override, 3).unwrap();
+    assert!(held(&fleet, 4).is_empty());
+    let abort = Action::Abort("prod".parse().unwrap());
+    fleet.act(&abort, "ada", "crashes", at(4)).unwrap();
+    fleet.advance(at(4));
+    let failed = "aaaaaaa which failed in prod-1: aborted by ada: crashes";
+    assert_eq!(held(&fleet, 5), [failed]);
+    approve(&mut fleet, Scope::Override, 6).unwrap();
+    assert!(held(&fleet, 7).is_empty());
+}
+
+#[test]
+fn a_repository_that_nobody_uses_there_is_told_apart() {
+    let spare = "[{name: spare, url: 'https://git.example.com/spare.git'}, ";
+    let text = FILE.replace("repositories: [", &format!("repositories: {spare}"));
+    let prod = environments(&connected(&text), at(3)).remove(0);
+    assert!(prod.branches.iter().all(|branch| branch.used.is_some()));
+    assert!(prod.uses("fleet") && !prod.uses("spare"));
+}
+
+/// What is shown of the cluster is all well, and the hub knows better.
+#[test]
+fn a_cluster_whose_assignment_is_worked_out_anew_is_current_to_nobody() {
+    let mut fleet = fleet("a");
+    let shown = |fleet: &Fleet| cluster(fleet, &name(), at(4), Detail::Summary).unwrap();
+    assert!(shown(&fleet).is_current());
+    let spec = Arc::new(spec::parse("f", FILE).unwrap());
+    fleet.absorb(Event::SpecChanged(spec), at(4));
+    assert!(!shown(&fleet).is_current());
+    let (clusters, all) = (fleet.version(), fleet.environments_version());
+    fleet.advance(at(4));
+    assert!(shown(&fleet).is_current());
+    // Nothing else came of it, and whoever watches is told all the same.
+    assert!(fleet.clusters()[&name()].version > clusters);
+    assert!(fleet.environments_version() > all);
+}
