@@ -7,7 +7,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked -p flotilla-agent --bin flotilla-agent \
  && cp target/release/flotilla-agent /flotilla-agent
 
-# C library and nothing else: no shell, no package manager.
+# Contains only the C library: no shell, no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /flotilla-agent /usr/local/bin/flotilla-agent
 USER 65532:65532

@@ -1,5 +1,5 @@
 # docker build -f deploy/images/hub-ssh.Dockerfile -t flotilla-hub:ssh .
-# For repositories at ssh:// URLs: with OpenSSH's client, and so with a Debian around it.
+# For repositories at ssh:// URLs: contains OpenSSH's client, and therefore is based on Debian.
 FROM docker.io/library/rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .

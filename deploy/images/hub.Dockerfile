@@ -7,7 +7,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked -p flotilla-hub --bin flotilla-hub \
  && cp target/release/flotilla-hub /flotilla-hub
 
-# C library and nothing else: no shell, no package manager.
+# Contains only the C library: no shell, no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /flotilla-hub /usr/local/bin/flotilla-hub
 USER 65532:65532

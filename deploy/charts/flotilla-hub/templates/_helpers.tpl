@@ -6,7 +6,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Not empty where the hub ends the TLS of the pages itself. */}}
+{{/* Not empty where the hub terminates the TLS of the pages itself. */}}
 {{- define "flotilla-hub.ends-tls" -}}
 {{- with .Values.web }}{{ if and .url (not .behindProxy) }}yes{{ end }}{{ end -}}
 {{- end -}}

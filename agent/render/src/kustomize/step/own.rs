@@ -63,7 +63,8 @@ impl Own {
         if kind == "HelmChartInflationGenerator" {
             return Err(Failure::new(
                 Reason::HelmRefused,
-                "Helm charts are not rendered; commit what `helm template` prints",
+                "HelmChartInflationGenerator is not supported under generators or transformers: \
+                 put the chart in the tree, and name it under helmCharts in the kustomization",
             ));
         }
         let mut node = resource.node.clone();
