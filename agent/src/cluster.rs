@@ -9,6 +9,7 @@
 mod apply;
 mod autoscalers;
 mod charts;
+mod custom_resources;
 mod desired;
 mod execute;
 mod foresee;

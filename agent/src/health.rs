@@ -77,13 +77,14 @@ fn before_all(object: &Value) -> Option<ObjectHealth> {
             .and_then(Value::as_array)
             .map(|list| list.iter().filter_map(Value::as_str).collect())
             .unwrap_or_default();
-        let message = if finalizers.is_empty() {
-            "being deleted".to_owned()
-        } else {
-            format!(
+        // A namespace waits for those of what is in it.
+        let message = match condition(object, "NamespaceFinalizersRemaining") {
+            _ if !finalizers.is_empty() => format!(
                 "being deleted; waiting for finalizer {}",
                 finalizers.join(", ")
-            )
+            ),
+            Some(within) if is_true(within) => format!("being deleted; {}", text(within)),
+            _ => "being deleted".to_owned(),
         };
         return Some(ObjectHealth::new(Health::Terminating, message));
     }

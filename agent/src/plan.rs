@@ -20,7 +20,7 @@ use std::sync::Arc;
 use flotilla_shared::assignment::Drift;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::Health;
-use flotilla_shared::object::ObjectRef;
+use flotilla_shared::object::{ObjectNames, ObjectRef};
 use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use serde_json::Value;
@@ -154,6 +154,8 @@ pub struct Observed {
     pub unknown_kinds: BTreeSet<ObjectRef>,
     /// Objects that could not be looked at: they may be there or not.
     pub unseen: BTreeSet<ObjectRef>,
+    /// How many custom resources definitions have that left the commit, where it is known.
+    pub custom_resources: BTreeMap<ObjectRef, usize>,
     pub problem: Option<Problem>,
 }
 
@@ -205,8 +207,9 @@ impl Claims {
     /// Whether another application than this one wants an object.
     #[must_use]
     pub fn desired_by_another(&self, object: &ObjectRef, application: &str) -> bool {
-        let claimants = self.owners.get(object).into_iter().flatten();
-        claimants.into_iter().any(|name| **name != *application)
+        let claims = [self.owners.get(object), self.owners.get(&unplaced(object))];
+        let mut claimants = claims.into_iter().flatten().flatten();
+        claimants.any(|name| **name != *application)
     }
 
     /// Who of several gets an object: whoever has it, else the first by name. So a newcomer never
@@ -217,6 +220,15 @@ impl Claims {
         let holder = claimants.iter().find(|claimant| ***claimant == *mark);
         holder.or_else(|| claimants.first()).map(AsRef::as_ref)
     }
+}
+
+/// An object as it is desired where nobody could say whether its kind has namespaces (the server of its API group
+/// was away): what Git leaves out is not filled in then, and it is the same object all the same (P14).
+fn unplaced(object: &ObjectRef) -> ObjectRef {
+    ObjectRef::from(ObjectNames {
+        namespace: String::new(),
+        ..object.clone().into()
+    })
 }
 
 /// What is meant by the desired state.

@@ -268,6 +268,25 @@ fn a_huge_status_is_read_in_time() {
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
 
+#[test]
+fn p18_a_namespace_that_is_stuck_names_the_finalizers_of_what_is_in_it() {
+    let words = "Some content in the namespace has finalizers remaining: example.com/slow in 1 resource instances";
+    let namespace = |status: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": "web", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Terminating", "conditions": [{"status": status, "message": words,
+                "type": "NamespaceFinalizersRemaining", "reason": "SomeFinalizersRemain"}]},
+        })
+    };
+    let rules = Rules::default();
+    let stuck = rules.compute(&namespace("True"));
+    assert_eq!(stuck.health, Health::Terminating);
+    assert!(stuck.message.ends_with(words), "{}", stuck.message);
+    assert_eq!(rules.compute(&namespace("False")).message, "being deleted");
+}
+
 /// Prints what a thousand objects cost.
 #[test]
 fn a_thousand_objects() {

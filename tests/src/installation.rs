@@ -243,6 +243,32 @@ impl Installation {
         more: &[&str],
         variables: &[(&str, &str)],
     ) -> anyhow::Result<Child> {
+        let mut arguments = self.agent_arguments(data);
+        arguments.extend(more);
+        self.spawn_with("flotilla-agent", &arguments, variables)
+    }
+
+    /// Likewise, from a shell that does something before it becomes the agent, such as setting limits. Its log goes
+    /// where the shell sends it; otherwise nowhere.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn agent_in_shell(&self, data: &str, shell: &str) -> anyhow::Result<Child> {
+        let script = format!("{shell}\nexec \"$0\" \"$@\"");
+        Command::new("sh")
+            .args(["-c", &script])
+            .arg(self.binaries.join("flotilla-agent"))
+            .args(self.agent_arguments(data))
+            .envs(self.clock())
+            .current_dir(self.root())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("flotilla-agent")
+    }
+
+    fn agent_arguments<'a>(&'a self, data: &'a str) -> Vec<&'a str> {
         let address = self.address.as_str();
         let mut arguments = vec![
             "run",
@@ -255,8 +281,7 @@ impl Installation {
         ];
         arguments.extend(["--data-dir", data, "--kubeconfig", "kubeconfig"]);
         arguments.extend(["--token-file", "token", "--trust-bundle", "ca.crt"]);
-        arguments.extend(more);
-        self.spawn_with("flotilla-agent", &arguments, variables)
+        arguments
     }
 
     /// An operator, as soon as the hub answers.

@@ -34,6 +34,8 @@ pub mod test_hub;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 /// Waits until `condition` gives a value.
 ///
 /// # Errors
@@ -56,6 +58,17 @@ where
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// The most memory that a process ever had, in KiB.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn most_memory(process: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    Ok(kib.context("the system tells no VmHWM")?.parse()?)
 }
 
 /// Writes what only we may read.

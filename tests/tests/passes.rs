@@ -13,6 +13,7 @@
 mod passes {
     pub(crate) mod adopt;
     pub(crate) mod apply;
+    pub(crate) mod away;
     pub(crate) mod drift;
     pub(crate) mod fault;
     pub(crate) mod lists;
@@ -70,6 +71,7 @@ scenarios! {
     apply::a08_one_bad_object_stops_no_other_and_is_not_tried_in_a_tight_loop,
     apply::a10_a_missing_namespace_is_named_and_made_by_the_next_commit,
     apply::a11_an_object_too_large_for_etcd_is_refused_by_name,
+    apply::a11_too_large_requests_and_annotations_are_refused_by_name,
     apply::a12_an_exceeded_quota_stops_what_is_too_many_until_there_is_room,
     apply::a12_values_that_the_server_writes_another_way_are_no_drift,
     apply::a13_what_only_a_server_may_set_is_left_out,
@@ -118,26 +120,33 @@ scenarios! {
 /// What needs faults on request, or the controllers of a cluster.
 mod embedded_only {
     macro_rules! scenarios {
-        ($($name:ident),* $(,)?) => {
+        ($($module:ident :: $name:ident),* $(,)?) => {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
                     let cluster = super::embedded().await;
                     let world = super::World::new(&cluster, stringify!($name)).await;
-                    super::passes::fault::$name(world).await;
+                    super::passes::$module::$name(world).await;
                 }
             )*
         }
     }
 
     scenarios! {
-        a06_what_passes_is_tried_again_and_takes_effect_once,
-        a06_a_server_that_asks_to_wait_is_waited_for,
-        a07_a_server_that_dies_at_any_request_of_a_pass_is_gone_on_with,
-        a18_a_watch_from_a_forgotten_version_looks_at_the_whole,
-        a19_a_restored_etcd_is_compared_anew_and_nothing_is_deleted,
-        a20_rotated_roots_of_the_api_server_are_taken_up_without_a_restart,
-        a21_a_slow_server_whose_pages_expire_is_read_to_the_end,
-        p20_objects_outlive_the_agents_namespace,
+        apply::a10_a_terminating_namespace_holds_up_its_own_objects_only,
+        fault::a06_what_passes_is_tried_again_and_takes_effect_once,
+        fault::a06_a_server_that_asks_to_wait_is_waited_for,
+        fault::a07_a_server_that_dies_at_any_request_of_a_pass_is_gone_on_with,
+        fault::a11_what_the_server_finds_too_large_stops_one_object_only,
+        fault::a18_a_watch_from_a_forgotten_version_looks_at_the_whole,
+        fault::a19_a_restored_etcd_is_compared_anew_and_nothing_is_deleted,
+        fault::a20_rotated_roots_of_the_api_server_are_taken_up_without_a_restart,
+        fault::a20_a_rotated_token_is_taken_up_without_a_restart,
+        fault::a21_a_slow_server_whose_pages_expire_is_read_to_the_end,
+        away::p14_an_aggregated_api_that_is_away_deletes_nothing,
+        away::p14_an_aggregated_api_that_comes_back_within_a_pass_deletes_nothing,
+        away::p14_a_list_that_expires_half_way_deletes_nothing,
+        prune::p18_a_namespace_that_never_goes_is_waited_for_by_name,
+        fault::p20_objects_outlive_the_agents_namespace,
     }
 }

@@ -65,6 +65,17 @@ async fn g03_a_provider_that_is_down_or_wants_less_is_not_pressed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p06_a_provider_that_lets_nobody_in_takes_nothing_away() {
+    let reasons = &["AuthenticationFailed", "RepositoryNotFound"];
+    for status in [401, 403, 404] {
+        let mut world = World::embedded().await;
+        std::fs::remove_file(world.repository.work.join("apps/web/extra-0.yaml")).unwrap();
+        lie(&mut world, Malice::Status(status, None), reasons).await;
+        world.stop_agent().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g05_a_redirect_is_not_followed_and_takes_no_credentials_along() {
     let mut world = World::embedded().await;
     let directory = tempfile::tempdir().unwrap();

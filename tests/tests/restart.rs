@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use flotilla_apiserver::{Fault, FaultKind};
 use flotilla_proto::v1;
-use flotilla_tests::eventually;
 use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::installation::Installation;
+use flotilla_tests::{eventually, most_memory};
 use serde_json::Value;
 use tokio::process::Child;
 
@@ -54,7 +54,11 @@ async fn count(world: &Installation, namespace: &str, plural: &str) -> usize {
 }
 
 async fn synced(operator: &Operator, commit: &str, objects: u32) {
-    eventually("the commit is applied whole", LIMIT, || {
+    synced_within(LIMIT, operator, commit, objects).await;
+}
+
+async fn synced_within(limit: Duration, operator: &Operator, commit: &str, objects: u32) {
+    eventually("the commit is applied whole", limit, || {
         let mut operator = operator.clone();
         async move {
             let status = operator.cluster("c1").await?;
@@ -169,6 +173,178 @@ async fn n07_many_restarts_in_a_row_leave_nothing_behind() {
     agent.kill().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a21_beside_a_slow_server_whose_pages_expire_an_agent_stays_within_its_memory() {
+    let (objects, slow, pages, limit) = flotilla_needs::size(
+        (600, Duration::from_secs(1), 2, LIMIT),
+        (
+            10_000,
+            Duration::from_secs(5),
+            40,
+            Duration::from_secs(3600),
+        ),
+    );
+    // The agent's own records are ConfigMaps, and are not to be slow.
+    let secret = |name: u32, value: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s-{name}}}\nstringData: {{value: '{value}'}}\n"
+        )
+    };
+    let files: Vec<(String, String)> = (0..objects)
+        .map(|number| (format!("app/{number}.yaml"), secret(number, "one")))
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, content)| (path.as_str(), content.as_str()))
+        .collect();
+    let world = Installation::new(&files).await.unwrap();
+    let _hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    let mut agent = world.agent("agent", &[]).unwrap();
+    let commit = world.repository.head("dev").unwrap();
+    synced_within(limit, &operator, &commit, objects).await;
+    let applied = most_memory(agent.id().unwrap()).unwrap();
+    agent.kill().await.unwrap();
+    let writes = world.cluster.audit().len();
+    for (kind, times) in [
+        (FaultKind::Hang(slow), pages / 2),
+        (FaultKind::Status(410), 1),
+        (FaultKind::Hang(slow), pages / 2),
+    ] {
+        world.cluster.inject(Fault {
+            verb: "list".to_owned(),
+            resource: "secrets".to_owned(),
+            kind,
+            times,
+        });
+    }
+    // It has to look at everything, and has one object to change.
+    let repository = &world.repository;
+    repository.write("app/0.yaml", &secret(0, "two")).unwrap();
+    let commit = repository.push("one object changes", &["dev"]).unwrap();
+    let mut agent = world.agent("agent", &[]).unwrap();
+    synced_within(limit, &operator, &commit, objects).await;
+    let listed = most_memory(agent.id().unwrap()).unwrap();
+    // What a pod of `deploy/agent` may have: 256 MiB.
+    assert!(applied < 256 * 1024, "{applied} KiB for new objects");
+    assert!(listed < 256 * 1024, "{listed} KiB for slow lists");
+    let audit = world.cluster.audit();
+    let changed = audit
+        .iter()
+        .skip(writes)
+        .filter(|event| event.changed && event.resource == "secrets");
+    assert_eq!(changed.count(), 1, "progress is kept");
+    agent.kill().await.unwrap();
+}
+
+/// N1 in part: a process that is killed is `kill.rs`'s (A16); with little processor time none is tested.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn n01_an_agent_with_few_files_converges() {
+    let world = world(40).await;
+    let _hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    let shell = "ulimit -n 64\nexec 2>>flotilla-agent.log";
+    let mut agent = world.agent_in_shell("agent", shell).unwrap();
+    let commit = world.repository.head("dev").unwrap();
+    synced(&operator, &commit, 40).await;
+    let limits = format!("/proc/{}/limits", agent.id().unwrap());
+    let limits = std::fs::read_to_string(limits).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    assert!(files.unwrap().contains(" 64 "), "{limits}");
+    let repository = &world.repository;
+    std::fs::remove_file(repository.work.join("app/0.yaml")).unwrap();
+    let changed = config_map("map-1", "two");
+    repository.write("app/1.yaml", &changed).unwrap();
+    let commit = repository.push("second", &["dev"]).unwrap();
+    synced(&operator, &commit, 39).await;
+    assert_eq!(world.deleted(), ["map-0"]);
+    agent.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn n01_an_agent_without_room_on_its_disk_says_so_and_goes_on() {
+    let world = world(3).await;
+    let _hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    // No file may grow: a write fails as on a full disk, where the signal for it is ignored.
+    let mut agent = world.agent_in_shell("agent", "trap '' XFSZ").unwrap();
+    let commit = world.repository.head("dev").unwrap();
+    synced(&operator, &commit, 3).await;
+    let pid = agent.id().unwrap().to_string();
+    let room = |bytes: &str| {
+        let size = format!("--fsize={bytes}:");
+        let set = std::process::Command::new("prlimit")
+            .args(["--pid", &pid, &size])
+            .status();
+        assert!(set.unwrap().success());
+    };
+    room("1");
+    let repository = &world.repository;
+    std::fs::remove_file(repository.work.join("app/0.yaml")).unwrap();
+    repository.push("one object leaves", &["dev"]).unwrap();
+    eventually("the hub is told", LIMIT, || {
+        let mut operator = operator.clone();
+        async move {
+            let status = operator.cluster("c1").await?;
+            (status.reason == "LedgerUnavailable" && !status.message.is_empty()).then_some(())
+        }
+    })
+    .await
+    .unwrap();
+    let events = "/apis/events.k8s.io/v1/namespaces/flotilla-system/events";
+    eventually("the cluster's own people are told", LIMIT, || async {
+        let events = get(&world, events).await?;
+        let mut events = events["items"].as_array()?.iter();
+        let told = events.any(|event| event["reason"] == "LedgerUnavailable");
+        told.then_some(())
+    })
+    .await
+    .unwrap();
+    // What it accepted last goes on.
+    edit(&world, "map-1").await;
+    assert_eq!(world.deleted(), Vec::<String>::new());
+    room("unlimited");
+    let changed = config_map("map-1", "two");
+    repository.write("app/1.yaml", &changed).unwrap();
+    let commit = repository.push("there is room", &["dev"]).unwrap();
+    synced(&operator, &commit, 2).await;
+    assert_eq!(world.deleted(), ["map-0"]);
+    agent.kill().await.unwrap();
+}
+
+/// On a read-only root file system every pod of `deploy/agent` runs, with a volume for its data.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn n01_a_data_directory_that_cannot_be_written_is_named() {
+    let world = world(1).await;
+    let mut agent = world.agent("/proc/flotilla", &[]).unwrap();
+    let ended = tokio::time::timeout(LIMIT, agent.wait()).await;
+    assert!(!ended.unwrap().unwrap().success());
+    let log = std::fs::read_to_string(world.root().join("flotilla-agent.log")).unwrap();
+    assert!(log.contains("/proc/flotilla"), "{log}");
+    assert_eq!(world.deleted(), Vec::<String>::new());
+}
+
+/// Somebody edits an object of the first commit, and it is set right.
+async fn edit(world: &Installation, name: &str) {
+    let path = format!("/api/v1/namespaces/default/configmaps/{name}");
+    let patch = axum::http::Request::patch(&path)
+        .header("content-type", "application/merge-patch+json")
+        .body(axum::body::Body::from(r#"{"data":{"value":"edited"}}"#))
+        .unwrap();
+    assert!(world.cluster.handle(patch).await.status().is_success());
+    eventually("drift is corrected", LIMIT, || async {
+        let live = get(world, &path).await?;
+        (live["data"]["value"] == "one").then_some(())
+    })
+    .await
+    .unwrap();
+}
+
 /// What people narrow holds without a restart, and a file that cannot be used changes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_that_is_edited_counts_from_then_on() {
@@ -241,18 +417,7 @@ async fn p07_a_hub_that_forgot_the_fleet_takes_nothing_away() {
         )
     });
     // It keeps what runs, and keeps correcting it.
-    let path = "/api/v1/namespaces/default/configmaps/map-0";
-    let patch = axum::http::Request::patch(path)
-        .header("content-type", "application/merge-patch+json")
-        .body(axum::body::Body::from(r#"{"data":{"value":"edited"}}"#))
-        .unwrap();
-    assert!(world.cluster.handle(patch).await.status().is_success());
-    eventually("drift is corrected", LIMIT, || async {
-        let live = get(&world, path).await?;
-        (live["data"]["value"] == "one").then_some(())
-    })
-    .await
-    .unwrap();
+    edit(&world, "map-0").await;
     assert_eq!(world.deleted(), Vec::<String>::new());
     agent.kill().await.unwrap();
     hub.kill().await.unwrap();

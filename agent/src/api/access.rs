@@ -1,5 +1,5 @@
-//! How the agent reaches its own API server: a kubeconfig, or the pod's account. Certificates that are
-//! rotated are picked up without a restart (A20); tokens the client reads anew by itself.
+//! How the agent reaches its own API server: a kubeconfig, or the pod's account. Certificates and tokens that
+//! are rotated are picked up without a restart (A20).
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -17,8 +17,11 @@ use parking_lot::RwLock;
 pub const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Without a word for so long, connections are doubted.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// The root certificates in a pod; its token is beside it.
-const POD_ROOTS: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
+/// The root certificates and the token in a pod.
+const POD_FILES: [&str; 2] = [
+    "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt",
+    "/var/run/secrets/kubernetes.io/serviceaccount/token",
+];
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -56,16 +59,18 @@ impl Origin {
 
     /// A digest of every file that the client was made of.
     fn content(&self) -> Digest {
-        let mut files = vec![match &self.kubeconfig {
-            Some(path) => path.clone(),
-            None => PathBuf::from(POD_ROOTS),
-        }];
+        let mut files = match &self.kubeconfig {
+            Some(path) => vec![path.clone()],
+            None => POD_FILES.map(PathBuf::from).to_vec(),
+        };
         if let Ok(Some(kubeconfig)) = self.read() {
             let clusters = kubeconfig.clusters.iter().flat_map(|c| &c.cluster);
             files.extend(clusters.flat_map(|c| c.certificate_authority.as_ref().map(Into::into)));
             for user in kubeconfig.auth_infos.iter().flat_map(|u| &u.auth_info) {
                 files.extend(user.client_certificate.as_ref().map(Into::into));
                 files.extend(user.client_key.as_ref().map(Into::into));
+                // The client reads it anew by itself, too, but a minute late.
+                files.extend(user.token_file.as_ref().map(Into::into));
             }
         }
         let parts: Vec<Vec<u8>> = files
@@ -77,7 +82,7 @@ impl Origin {
 }
 
 /// A client for the cluster: a kubeconfig's context, or the pod's own account. It goes on with rotated
-/// certificates within `check`.
+/// certificates and tokens within `check`.
 ///
 /// # Errors
 /// When there is no usable configuration.

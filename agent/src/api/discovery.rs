@@ -90,9 +90,20 @@ impl Discovery {
         }
     }
 
+    /// What serves the objects of a definition, whose name begins with their plural.
+    pub(crate) fn find_plural(&self, group: &str, plural: &str) -> Option<&Resource> {
+        let mut all = self.kinds.values().flatten();
+        all.find(|resource| resource.group == group && resource.plural == plural)
+    }
+
     /// Whether everything was read: no group was left out because its server is away.
     pub(crate) fn is_complete(&self) -> bool {
         self.read_at.is_some() && self.stale.is_empty()
+    }
+
+    /// Whether a group was left out, or is only remembered, because its server is away.
+    pub(crate) fn is_stale(&self, group: &str) -> bool {
+        self.stale.iter().any(|stale| stale == group)
     }
 
     /// Reads again where what is known is old, or something is missing and was not asked for just now.

@@ -18,8 +18,10 @@ use crate::observe::facts::Fact;
 use crate::observe::views::Tenure;
 use crate::plan::{Desired, FORCE_ANNOTATION, IMMUTABLE_ANNOTATION, Live};
 
-/// etcd refuses more; so do we, by name, before the object is sent (A11).
+/// etcd refuses more.
 const MAX_OBJECT_BYTES: usize = 1_500_000;
+/// The API server refuses more in an object's annotations, keys and values together.
+const MAX_ANNOTATION_BYTES: usize = 256 << 10;
 /// How long a new definition may take to be served.
 const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an object that is made anew may take to go.
@@ -59,16 +61,8 @@ impl Cluster {
     /// Server-side apply of one object (KEP-555).
     pub(super) async fn apply(&self, api: &Api, request: &Request) -> Result<Applied, Error> {
         let desired = &request.desired;
-        let size = desired.body.len();
-        if size > MAX_OBJECT_BYTES {
-            return Err(Error::new(
-                413,
-                Reason::ObjectTooLarge,
-                format!(
-                    "{} has {size} bytes, more than the {MAX_OBJECT_BYTES} the API server stores",
-                    desired.object
-                ),
-            ));
+        if let Some(error) = too_large(desired) {
+            return Err(error);
         }
         let resource = self.resource(&desired.object, &desired.version).await?;
         let path = resource.object(&desired.object.namespace, &desired.object.name);
@@ -226,6 +220,37 @@ impl Cluster {
 /// How often an object is looked at that is to change soon.
 fn looks() -> Backoff {
     Backoff::new(Duration::from_millis(20), Duration::from_secs(1))
+}
+
+/// Why an object is refused by name before it is sent (A11); none: the API server judges it.
+fn too_large(desired: &Desired) -> Option<Error> {
+    let object = &desired.object;
+    let size = desired.body.len();
+    let annotations = annotation_bytes(desired);
+    let text = if size > MAX_OBJECT_BYTES {
+        format!("{object} has {size} bytes, more than the {MAX_OBJECT_BYTES} the API server stores")
+    } else if annotations > MAX_ANNOTATION_BYTES {
+        format!(
+            "the annotations of {object} have {annotations} bytes, more than the \
+             {MAX_ANNOTATION_BYTES} the API server takes"
+        )
+    } else {
+        return None;
+    };
+    Some(Error::new(413, Reason::ObjectTooLarge, text))
+}
+
+/// The size of an object's annotations, where they can be too large at all.
+fn annotation_bytes(desired: &Desired) -> usize {
+    if desired.body.len() <= MAX_ANNOTATION_BYTES {
+        return 0;
+    }
+    let value = desired.value();
+    let annotations = value.pointer("/metadata/annotations");
+    let annotations = annotations.and_then(Value::as_object).into_iter().flatten();
+    annotations
+        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+        .sum()
 }
 
 /// A fact as a plan sees it: of what is no hook, or of a hook in its time.

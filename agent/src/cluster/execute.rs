@@ -72,11 +72,17 @@ impl Pass<'_> {
                 }
                 Step::Hold(object, reason, message) => {
                     let health = ObjectHealth::current();
+                    let waits = *reason == Reason::WaitingForFinalizer;
+                    // Its own words name the finalizers.
+                    let message = match self.facts.get(object).filter(|_| waits) {
+                        Some(fact) => fact.health.message.clone(),
+                        None => message.clone(),
+                    };
                     // What is kept because nobody assigns it is told of once, by the report.
                     if *reason != Reason::NotAssigned {
-                        self.tell(Event::refused(object, *reason, message));
+                        self.tell(Event::refused(object, *reason, &message));
                     }
-                    self.note(object, Action::Held, health, Some(*reason), message.clone());
+                    self.note(object, Action::Held, health, Some(*reason), message);
                 }
                 Step::Unchanged(_) | Step::Apply { .. } | Step::Prune(..) => {}
             }

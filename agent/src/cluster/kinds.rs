@@ -14,6 +14,18 @@ use crate::api::discovery::{Resource, Sought};
 use crate::inventory::Inventory;
 use crate::plan::Desired;
 
+/// What serves the objects of an application.
+#[derive(Default)]
+pub(super) struct Served {
+    pub(super) resources: BTreeMap<ObjectRef, Resource>,
+    /// What is not served at all.
+    pub(super) unknown: BTreeSet<ObjectRef>,
+    /// What may be served or not: the server of its API group is away, or was when its kind was looked for.
+    pub(super) away: BTreeSet<ObjectRef>,
+    /// Whether the API server told everything.
+    pub(super) complete: bool,
+}
+
 impl Cluster {
     /// What an application wants, as objects of this cluster: needs to know which kinds are
     /// namespaced.
@@ -69,12 +81,12 @@ impl Cluster {
         })
     }
 
-    /// What serves each object, what is not served at all, and whether the API server told everything.
+    /// What serves each object.
     pub(super) async fn resources(
         &self,
         desired: &[Arc<Desired>],
         inventory: &Inventory,
-    ) -> Result<(BTreeMap<ObjectRef, Resource>, BTreeSet<ObjectRef>, bool), Error> {
+    ) -> Result<Served, Error> {
         let mut discovery = self.discovery.lock().await;
         let sought = Sought::of(
             desired
@@ -82,16 +94,25 @@ impl Cluster {
                 .map(|d| discovery.find(&d.object.group, &d.version, &d.object.kind)),
         );
         discovery.refresh(&self.api, sought).await?;
-        let mut resources = BTreeMap::new();
-        let mut unknown = BTreeSet::new();
+        let mut served = Served {
+            complete: discovery.is_complete(),
+            ..Served::default()
+        };
         for entry in desired {
             let object = &entry.object;
             match discovery.find(&object.group, &entry.version, &object.kind) {
+                // It was prepared before its kind was known, and is prepared anew for the next pass.
+                Some(resource) if resource.namespaced && object.namespace.is_empty() => {
+                    served.away.insert(object.clone());
+                }
                 Some(resource) => {
-                    resources.insert(object.clone(), resource.clone());
+                    served.resources.insert(object.clone(), resource.clone());
+                }
+                None if discovery.is_stale(&object.group) => {
+                    served.away.insert(object.clone());
                 }
                 None => {
-                    unknown.insert(object.clone());
+                    served.unknown.insert(object.clone());
                 }
             }
         }
@@ -100,11 +121,12 @@ impl Cluster {
             // At whatever version it is served now. A kind that is gone for good took its objects with
             // it; one that is only missing from a partial discovery did not, and `complete` says so.
             if let Some(resource) = discovery.find(&object.group, "", &object.kind) {
-                resources
+                served
+                    .resources
                     .entry(object.clone())
                     .or_insert_with(|| resource.clone());
             }
         }
-        Ok((resources, unknown, discovery.is_complete()))
+        Ok(served)
     }
 }

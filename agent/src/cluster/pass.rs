@@ -39,6 +39,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(600);
 /// How long a changed record is told of in reports.
 pub(super) const TOLD: Duration = Duration::from_secs(3600);
 pub(super) const CHANGED: &str = "the agent's record of what it applied was changed";
+const GROUP_AWAY: &str = "the server of its API group does not answer";
 
 /// What an application wants, as objects of this cluster.
 #[derive(Debug, Clone, Default)]
@@ -296,24 +297,33 @@ impl Pass<'_> {
 
     /// Looks at everything that is desired or remembered, and plans.
     pub(super) async fn observe(&mut self, stored: &Stored) -> Result<(Plan, Observed), Error> {
-        let (resources, unknown_kinds, complete) = self
+        let served = self
             .cluster
             .resources(&self.desired, &self.inventory)
             .await?;
         let ignore: Arc<Vec<IgnoreRule>> = Arc::new(self.input.sync_policy.ignore.clone());
-        let snapshot = self.tenure.observe(&self.desired, &ignore, resources).await;
+        let snapshot = self
+            .tenure
+            .observe(&self.desired, &ignore, served.resources)
+            .await;
         let is_complete = snapshot.problem.is_none();
         let problem = match snapshot.problem {
             Some(problem) if snapshot.facts.is_empty() => return Err(problem),
-            problem => problem.map(|problem| Problem::new(problem.reason, problem.message)),
+            Some(problem) => Some(Problem::new(problem.reason, problem.message)),
+            None if served.away.is_empty() => None,
+            None => Some(Problem::new(Reason::ClusterUnavailable, GROUP_AWAY)),
         };
         self.facts = snapshot.facts;
         self.find_autoscaled().await;
+        let custom_resources = self.count_custom_resources().await;
+        let mut unseen = snapshot.unseen;
+        unseen.extend(served.away);
         let observed = Observed {
             live: self.live(),
-            complete: complete && is_complete,
-            unknown_kinds,
-            unseen: snapshot.unseen,
+            complete: served.complete && is_complete,
+            unknown_kinds: served.unknown,
+            unseen,
+            custom_resources,
             problem,
         };
         Ok((self.plan(&observed, stored), observed))

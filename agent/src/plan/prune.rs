@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
+use flotilla_shared::words::counted;
 
 use super::order::kind_phase;
-use super::{Desired, Inputs, Intent, Plan, Step};
+use super::{Desired, Inputs, Intent, Plan, Step, unplaced};
 use crate::inventory::Entry;
 use crate::policy::Policy;
 
@@ -16,7 +17,10 @@ pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
     let leaving: Vec<&Entry> = inputs
         .inventory
         .entries()
-        .filter(|entry| !desired.contains(&entry.object))
+        .filter(|entry| {
+            let object = &entry.object;
+            !desired.contains(object) && !desired.contains(&unplaced(object))
+        })
         .collect();
     let mut deletes: Vec<(ObjectRef, String)> = Vec::new();
     for entry in leaving {
@@ -193,7 +197,14 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
         );
     }
     if let Some((reason, message)) = forbids(&live.prune, inputs.policy, &object) {
-        return hold(reason, message);
+        // What a confirmation would take along (P11).
+        return match inputs.observed.custom_resources.get(&object) {
+            Some(count) if reason != Reason::PruneDisabled => {
+                let along = counted(*count, "custom resource");
+                hold(reason, &format!("{message}, and with it {along}"))
+            }
+            _ => hold(reason, message),
+        };
     }
     Some(Step::Prune(object, live.uid.clone()))
 }

@@ -207,14 +207,14 @@ applications: [{name: web, repository: fleet, path: web}]
         };
         fail(&mut fleet, bad.clone(), "prod-1", 10);
         decide(&mut fleet, |state| {
-            state.approvals.push_back(overridden(20))
+            state.approvals.push_back(overridden(20));
         });
         assert!(told(&fleet).is_empty());
         // It was let in, and failed again.
         fail(&mut fleet, bad, "prod-2", 30);
         assert_eq!(told(&fleet), ["2 which failed in prod-2: 1 failed"]);
         decide(&mut fleet, |state| {
-            state.approvals.push_back(overridden(40))
+            state.approvals.push_back(overridden(40));
         });
         assert!(told(&fleet).is_empty());
     }

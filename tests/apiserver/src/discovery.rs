@@ -1,7 +1,10 @@
 //! Discovery, aggregated (KEP-3352) and plain.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
+use crate::faults::Stale;
 use crate::kinds::Kind;
 
 /// Groups in the order of their kinds, with their versions.
@@ -37,19 +40,35 @@ fn of<'k>(
     found.into_iter()
 }
 
+/// One version of a group, as the aggregator knows it.
+fn aggregated_version(
+    kinds: &[Kind],
+    group: &str,
+    version: &str,
+    away: &BTreeMap<String, Stale>,
+) -> Value {
+    let resources = || -> Vec<Value> {
+        of(kinds, group, version)
+            .map(|kind| resource(kind, version))
+            .collect()
+    };
+    match away.get(&format!("{group}/{version}")) {
+        None => json!({"version": version, "freshness": "Current", "resources": resources()}),
+        Some(Stale::Remembered) => {
+            json!({"version": version, "freshness": "Stale", "resources": resources()})
+        }
+        Some(Stale::Unknown) => json!({"version": version, "freshness": "Stale"}),
+    }
+}
+
 /// `/api` and `/apis` in their aggregated form.
-pub(crate) fn aggregated(kinds: &[Kind], core: bool) -> Value {
+pub(crate) fn aggregated(kinds: &[Kind], core: bool, away: &BTreeMap<String, Stale>) -> Value {
     let items: Vec<Value> = grouped(kinds, core)
         .into_iter()
         .map(|(group, versions)| {
             let versions: Vec<Value> = versions
                 .iter()
-                .map(|version| {
-                    let resources: Vec<Value> = of(kinds, &group, version)
-                        .map(|kind| resource(kind, version))
-                        .collect();
-                    json!({"version": version, "freshness": "Current", "resources": resources})
-                })
+                .map(|version| aggregated_version(kinds, &group, version, away))
                 .collect();
             let metadata = if core {
                 json!({})

@@ -23,6 +23,15 @@ pub enum FaultKind {
     CutAfter,
 }
 
+/// What discovery still says of a group/version whose own API server is away (an APIService that is down).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stale {
+    /// The resources that it had: it was asked before it went away.
+    Remembered,
+    /// That there is such a version, and nothing else: kube-apiserver began anew since, and could never ask it.
+    Unknown,
+}
+
 /// A fault, for so many matching requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {

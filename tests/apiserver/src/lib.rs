@@ -59,7 +59,7 @@ use serde_json::json;
 
 pub use access::User;
 pub use audit::AuditEvent;
-pub use faults::{Fault, FaultKind};
+pub use faults::{Fault, FaultKind, Stale};
 pub use serve::{Body, Identity, Service, Serving};
 
 /// How the server behaves.
@@ -68,7 +68,7 @@ pub struct Config {
     /// How long a workload takes to become ready. None: no controllers at all, as with a bare
     /// kube-apiserver: nothing becomes ready, no garbage is collected, namespaces stay in termination.
     pub ready_after: Option<Duration>,
-    /// Bearer tokens and whose they are.
+    /// Bearer tokens and whose they are, in the beginning.
     pub tokens: BTreeMap<String, User>,
     /// The file that keeps the objects over a restart; none: in memory only.
     pub data: Option<PathBuf>,
@@ -100,6 +100,9 @@ struct Inner {
     audit: Mutex<audit::Log>,
     requests: Mutex<BTreeMap<String, u64>>,
     faults: Mutex<Vec<Fault>>,
+    /// By group/version.
+    away: Mutex<BTreeMap<String, Stale>>,
+    tokens: Mutex<BTreeMap<String, User>>,
 }
 
 /// Makes errors of a file that name it.
@@ -141,12 +144,14 @@ impl ApiServer {
 
     fn with(config: Config, store: store::Store, log: audit::Log) -> Self {
         let inner = Inner {
+            tokens: Mutex::new(config.tokens.clone()),
             config,
             store: Mutex::new(store),
             changed: tokio::sync::watch::Sender::new(0),
             audit: Mutex::new(log),
             requests: Mutex::default(),
             faults: Mutex::default(),
+            away: Mutex::default(),
         };
         let server = Self {
             inner: Arc::new(inner),
@@ -233,9 +238,29 @@ impl ApiServer {
         self.inner.faults.lock().len()
     }
 
-    /// Takes all faults back.
+    /// Lets the API server behind a group/version (`metrics.k8s.io/v1beta1`) go away, as behind an APIService:
+    /// aggregated discovery calls it stale, requests for its resources get 503, and watches of them end.
+    pub fn take_away(&self, group_version: &str, stale: Stale) {
+        let mut away = self.inner.away.lock();
+        away.insert(group_version.to_owned(), stale);
+        drop(away);
+        self.bump();
+    }
+
+    pub(crate) fn is_away(&self, group: &str, version: &str) -> bool {
+        let away = self.inner.away.lock();
+        away.contains_key(&format!("{group}/{version}"))
+    }
+
+    /// From now on these bearer tokens are known, and no others.
+    pub fn set_tokens(&self, tokens: BTreeMap<String, User>) {
+        *self.inner.tokens.lock() = tokens;
+    }
+
+    /// Takes all faults back, and brings back what was taken away.
     pub fn heal(&self) {
         self.inner.faults.lock().clear();
+        self.inner.away.lock().clear();
     }
 
     /// Forgets what happened so far, as etcd's compaction does: running watches go on, but a watch or a

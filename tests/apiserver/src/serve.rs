@@ -227,7 +227,7 @@ impl ApiServer {
 
     /// The real user, or the one that it asks to be and may be.
     fn user(&self, headers: &HeaderMap, peer: Option<&User>) -> Result<User, Failure> {
-        let user = access::authenticate(headers, peer, &self.inner.config.tokens)?;
+        let user = access::authenticate(headers, peer, &self.inner.tokens.lock())?;
         match access::impersonated(headers)? {
             Some(other) => {
                 access::may_impersonate(&self.inner.store.lock(), &user, &other)?;
@@ -278,11 +278,11 @@ impl ApiServer {
             Err(failure) => return Ok(Err(failure)),
         };
         self.count(call.verb);
-        let fault = faults::take(
-            &mut self.inner.faults.lock(),
-            call.verb,
-            &call.target.plural,
-        );
+        let target = &call.target;
+        if let Some(response) = answer::away(self, &target.group, &target.version) {
+            return Ok(Ok(response));
+        }
+        let fault = faults::take(&mut self.inner.faults.lock(), call.verb, &target.plural);
         match fault {
             None | Some(FaultKind::Pass) => {}
             Some(FaultKind::HangAfter(time)) => {

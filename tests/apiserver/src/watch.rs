@@ -106,6 +106,10 @@ impl Watch {
         self.from > self.server.inner.store.lock().version
     }
 
+    fn is_away(&self) -> bool {
+        self.server.is_away(&self.kind.group, &self.version)
+    }
+
     /// Everything since the last round; none where the watch is too far behind.
     fn round(&mut self) -> Option<Vec<Bytes>> {
         let store = self.server.inner.store.lock();
@@ -210,7 +214,7 @@ impl ApiServer {
                 tokio::select! {
                     result = changed.changed() => {
                         // A restored etcd comes with a restarted server.
-                        if result.is_err() || watch.is_ahead() {
+                        if result.is_err() || watch.is_ahead() || watch.is_away() {
                             return;
                         }
                         match watch.round() {

@@ -8,7 +8,7 @@ use flotilla_shared::reason::Reason;
 use flotilla_tests::eventually;
 use serde_json::{Value, json};
 
-use super::world::{World, config_map, deployment, reason, status};
+use super::world::{World, annotated, config_map, deployment, reason, status};
 
 pub(crate) async fn a_turn_applies_all_and_the_next_one_nothing(mut world: World<'_>) {
     let yaml = [
@@ -108,6 +108,62 @@ pub(crate) async fn a10_a_missing_namespace_is_named_and_made_by_the_next_commit
         .await;
 }
 
+pub(crate) async fn a10_a_terminating_namespace_holds_up_its_own_objects_only(
+    mut world: World<'_>,
+) {
+    let elsewhere = format!("{}-going", world.namespace);
+    let body = json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": elsewhere, "finalizers": ["example.com/slow"]}});
+    assert_eq!(world.send("POST", "/api/v1/namespaces", &body).await.0, 201);
+    let yaml = |value: &str| {
+        let placed = format!("{{name: inside, namespace: {elsewhere}}}");
+        let inside = config_map("inside", value).replace("{name: inside}", &placed);
+        inside + &config_map("here", value)
+    };
+    world.synced(&yaml("1")).await;
+    let path = format!("/api/v1/namespaces/{elsewhere}");
+    assert_eq!(world.send("DELETE", &path, &Value::Null).await.0, 200);
+    let limit = Duration::from_secs(20);
+    let inside = format!("{path}/configmaps/inside");
+    eventually("its content is gone", limit, || async {
+        (world.send("GET", &inside, &Value::Null).await.0 == 404).then_some(())
+    })
+    .await
+    .unwrap();
+    world.writes();
+    world.restart();
+    let outcome = world.pass(&yaml("2")).await;
+    let told = status(&outcome, "inside");
+    assert_eq!(
+        told.reason,
+        Some(Reason::NamespaceTerminating),
+        "{outcome:#?}"
+    );
+    assert!(told.message.contains(&elsewhere), "{told:?}");
+    assert_eq!(status(&outcome, "here").action, Action::Updated);
+    assert_eq!(
+        world.writes(),
+        ["patch configmaps/here"],
+        "nothing is forced"
+    );
+    let mut other = World::new(world.server, "a10_another_application").await;
+    other.synced(&config_map("b", "1")).await;
+    // It goes at last, and somebody makes it again.
+    let merge = "application/merge-patch+json";
+    let patch = json!({"metadata": {"finalizers": null}});
+    assert_eq!(world.send_as("PATCH", &path, merge, &patch).await.0, 200);
+    eventually("the namespace is gone", limit, || async {
+        (world.send("GET", &path, &Value::Null).await.0 == 404).then_some(())
+    })
+    .await
+    .unwrap();
+    let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": elsewhere}});
+    assert_eq!(world.send("POST", "/api/v1/namespaces", &body).await.0, 201);
+    world.healed(&yaml("2")).await;
+    let (code, live) = world.send("GET", &inside, &Value::Null).await;
+    assert_eq!((code, &live["data"]["value"]), (200, &json!("2")));
+}
+
 pub(crate) async fn a11_an_object_too_large_for_etcd_is_refused_by_name(mut world: World<'_>) {
     let large = config_map("large", &"x".repeat(1_600_000));
     let outcome = world.pass(&(large + &config_map("small", "1"))).await;
@@ -117,6 +173,34 @@ pub(crate) async fn a11_an_object_too_large_for_etcd_is_refused_by_name(mut worl
         ["patch configmaps/small"],
         "it was not even sent"
     );
+}
+
+pub(crate) async fn a11_too_large_requests_and_annotations_are_refused_by_name(
+    mut world: World<'_>,
+) {
+    let notes = |bytes: usize| {
+        let half = "x".repeat(bytes / 2);
+        format!("example.com/a: {half}, example.com/b: {half}")
+    };
+    let yaml = [
+        config_map("large", &"x".repeat(3_200_000)),
+        annotated("noted", "1", &notes(264_000)),
+        annotated("fits", "1", &notes(260_000)),
+        config_map("small", "1"),
+    ]
+    .concat();
+    let outcome = world.pass(&yaml).await;
+    for name in ["large", "noted"] {
+        let told = status(&outcome, name);
+        assert_eq!(told.reason, Some(Reason::ObjectTooLarge), "{told:?}");
+        let named = format!("/{name} ha");
+        assert!(told.message.contains(&named), "{told:?}");
+        let answers = world.answers("patch", name);
+        assert_eq!(answers, Vec::<u16>::new(), "{name} was not even sent");
+    }
+    let mut writes = world.writes();
+    writes.sort();
+    assert_eq!(writes, ["patch configmaps/fits", "patch configmaps/small"]);
 }
 
 pub(crate) async fn a12_values_that_the_server_writes_another_way_are_no_drift(

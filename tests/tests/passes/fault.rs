@@ -4,17 +4,18 @@ use std::time::{Duration, Instant};
 
 use flotilla_agent::api::access::{CHECK_INTERVAL, client};
 use flotilla_agent::cluster::{Cluster, Options};
-use flotilla_apiserver::{ApiServer, Config, Fault, FaultKind};
+use flotilla_apiserver::{ApiServer, Config, Fault, FaultKind, User};
 use flotilla_shared::health::SyncState;
-use flotilla_tests::eventually;
+use flotilla_shared::reason::Reason;
 use flotilla_tests::proxy::Proxy;
+use flotilla_tests::{eventually, most_memory};
 use serde_json::{Value, json};
 
-use super::world::{World, config_map};
+use super::world::{World, config_map, reason};
 
 const MERGE: &str = "application/merge-patch+json";
 
-fn fault(verb: &str, resource: &str, kind: FaultKind, times: usize) -> Fault {
+pub(super) fn fault(verb: &str, resource: &str, kind: FaultKind, times: usize) -> Fault {
     Fault {
         verb: verb.to_owned(),
         resource: resource.to_owned(),
@@ -108,6 +109,20 @@ pub(crate) async fn a06_a_server_that_asks_to_wait_is_waited_for(mut world: Worl
     world
         .synced(&(config_map("a", "2") + &config_map("b", "2")))
         .await;
+}
+
+pub(crate) async fn a11_what_the_server_finds_too_large_stops_one_object_only(
+    mut world: World<'_>,
+) {
+    let server = world.server.server().unwrap().clone();
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\n";
+    let yaml = config_map("a", "1") + secret + &config_map("b", "1");
+    server.inject(fault("patch", "secrets", FaultKind::Status(413), 1));
+    let outcome = world.pass(&yaml).await;
+    assert_eq!(outcome.sync, SyncState::OutOfSync);
+    assert_eq!(reason(&outcome, "s"), Some(Reason::ObjectTooLarge));
+    assert_eq!(outcome.written, 2, "the others go on");
+    world.synced(&yaml).await;
 }
 
 pub(crate) async fn a18_watches_that_were_cut_or_fell_silent_are_noticed(mut world: World<'_>) {
@@ -235,6 +250,35 @@ pub(crate) async fn a20_rotated_roots_of_the_api_server_are_taken_up_without_a_r
     assert!(world.writes().is_empty());
 }
 
+pub(crate) async fn a20_a_rotated_token_is_taken_up_without_a_restart(mut world: World<'_>) {
+    let server = world.server.server().unwrap().clone();
+    let only = |token: &str| [(token.to_owned(), User::admin())].into();
+    server.set_tokens(only("first"));
+    let serving = server.serve_tls("127.0.0.1:0").await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (path, file) = (
+        directory.path().join("kubeconfig"),
+        directory.path().join("token"),
+    );
+    let text = serving.kubeconfig_with_token("in-a-file");
+    let text = text.replace("token: in-a-file", "tokenFile: token");
+    assert!(text.contains("tokenFile: token"), "{text}");
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(&file, "first").unwrap();
+    let check = Duration::from_millis(50);
+    world.agent_over(client(Some(&path), None, check).await.unwrap());
+    world.synced(&config_map("a", "1")).await;
+    world.writes();
+    // The old one is refused before the new one is there.
+    server.set_tokens(only("second"));
+    let outcome = world.pass(&config_map("a", "2")).await;
+    assert_eq!(outcome.reason, Some(Reason::Unauthorized), "{outcome:#?}");
+    assert_eq!(world.writes(), Vec::<String>::new());
+    std::fs::write(&file, "second").unwrap();
+    world.healed(&config_map("a", "2")).await;
+    assert_eq!(world.writes(), ["patch configmaps/a"]);
+}
+
 /// From each request of a pass on there is no API server, as if it had been killed there: what was begun is
 /// gone on with, in order, and nothing is deleted.
 pub(crate) async fn a07_a_server_that_dies_at_any_request_of_a_pass_is_gone_on_with(
@@ -310,6 +354,9 @@ pub(crate) async fn a21_a_slow_server_whose_pages_expire_is_read_to_the_end(mut 
     let outcome = world.synced(&yaml).await;
     assert_eq!(outcome.objects.len(), objects);
     assert_eq!(world.writes(), Vec::<String>::new());
+    // API server, agent and what else runs in this process; `tests/tests/restart.rs` has one of its own.
+    let peak = most_memory(std::process::id()).unwrap();
+    assert!(peak < 700_000, "{peak} KiB at the peak");
 }
 
 pub(crate) async fn p20_objects_outlive_the_agents_namespace(mut world: World<'_>) {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use flotilla_agent::plan::Intent;
 use flotilla_shared::health::{Health, SyncState};
+use flotilla_shared::object::Action;
 use flotilla_shared::reason::Reason;
+use flotilla_tests::eventually;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -49,17 +51,28 @@ pub(crate) async fn p11_p12_definitions_and_namespaces_wait_for_a_confirmation(
         .pass(&(own.clone() + &widget + &config_map("a", "1")))
         .await;
     assert_eq!(outcome.sync, SyncState::Synced, "{outcome:#?}");
+    // Two more are somebody else's.
+    let others = world.path(&format!("{group}/v1:widgets"));
+    for name in ["x", "y"] {
+        let body = json!({"apiVersion": format!("{group}/v1"), "kind": "Widget",
+            "metadata": {"name": name}});
+        assert_eq!(world.send("POST", &others, &body).await.0, 201);
+    }
     let outcome = world.pass(&config_map("a", "1")).await;
     assert_eq!(
         reason(&outcome, &inner),
         Some(Reason::ProtectedKind),
         "{outcome:#?}"
     );
-    assert_eq!(
-        reason(&outcome, &format!("widgets.{group}")),
-        Some(Reason::ProtectedKind)
-    );
+    let definition = status(&outcome, &format!("widgets.{group}"));
+    assert_eq!(definition.reason, Some(Reason::ProtectedKind));
+    let message = &definition.message;
+    assert!(message.ends_with("with it 3 custom resources"), "{message}");
     assert_eq!(world.deletes(), ["delete widgets/w"]);
+    for name in ["x", "y"] {
+        let path = format!("{others}/{name}");
+        assert_eq!(world.send("GET", &path, &Value::Null).await.0, 200);
+    }
     let patch = json!({"metadata": {"annotations": {"flotilla.dev/prune": "confirmed"}}});
     let path = format!("/api/v1/namespaces/{inner}?fieldManager=owner");
     let kind = "application/merge-patch+json";
@@ -168,6 +181,7 @@ pub(crate) async fn p18_finalizers_are_waited_for_by_name(mut world: World<'_>) 
     outcome = world.pass(&config_map("a", "3")).await;
     assert_eq!(health(&outcome, "a"), Health::Current, "others go on");
     assert_eq!(world.deletes(), NOTHING, "asked for once");
+    assert!(status(&outcome, "b").message.contains("example.com/slow"));
     let live = world.live("configmaps/b").await.unwrap();
     assert_eq!(
         live.pointer("/metadata/finalizers/0").unwrap(),
@@ -182,6 +196,42 @@ pub(crate) async fn p18_finalizers_are_waited_for_by_name(mut world: World<'_>) 
         )
         .await;
     world.synced(&config_map("a", "3")).await;
+}
+
+pub(crate) async fn p18_a_namespace_that_never_goes_is_waited_for_by_name(mut world: World<'_>) {
+    let inner = format!("{}-inner", world.namespace);
+    let namespace = format!("---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {inner}}}\n");
+    world.synced(&(config_map("a", "1") + &namespace)).await;
+    let path = format!("/api/v1/namespaces/{inner}");
+    let merge = "application/merge-patch+json";
+    let patch = json!({"metadata": {"finalizers": ["example.com/slow"],
+        "annotations": {"flotilla.dev/prune": "confirmed"}}});
+    assert_eq!(world.send_as("PATCH", &path, merge, &patch).await.0, 200);
+    world.writes();
+    world.restart();
+    for value in ["2", "3"] {
+        let outcome = world.pass(&config_map("a", value)).await;
+        let told = status(&outcome, &inner);
+        assert_eq!(told.reason, Some(Reason::WaitingForFinalizer), "{told:?}");
+        assert!(told.message.contains("example.com/slow"), "{told:?}");
+        assert_eq!(status(&outcome, "a").action, Action::Updated, "{value}");
+    }
+    let asked = [format!("delete namespaces/{inner}")];
+    assert_eq!(world.deletes(), asked, "asked for once");
+    let mut other = World::new(world.server, "p18_another_application").await;
+    other.synced(&config_map("b", "1")).await;
+    let (_, live) = world.send("GET", &path, &Value::Null).await;
+    let finalizer = live.pointer("/metadata/finalizers/0").unwrap();
+    assert_eq!(finalizer, "example.com/slow", "never stripped");
+    let patch = json!({"metadata": {"finalizers": null}});
+    assert_eq!(world.send_as("PATCH", &path, merge, &patch).await.0, 200);
+    let limit = Duration::from_secs(20);
+    eventually("the namespace is gone", limit, || async {
+        (world.send("GET", &path, &Value::Null).await.0 == 404).then_some(())
+    })
+    .await
+    .unwrap();
+    world.healed(&config_map("a", "3")).await;
 }
 
 pub(crate) async fn a_removed_application_takes_its_objects_along(mut world: World<'_>) {

@@ -1,6 +1,7 @@
 //! One application on one API server, without hub and Git.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use flotilla_agent::cluster::{Cluster, Memory, Options, PassInput, PassOutcome};
 use flotilla_agent::observe::managers::Managers;
@@ -228,6 +229,18 @@ impl<'c> World<'c> {
         let outcome = self.pass(yaml).await;
         assert_eq!(outcome.sync, SyncState::Synced, "{outcome:#?}");
         outcome
+    }
+
+    /// Passes until one ends in sync and healthy.
+    pub(crate) async fn healed(&mut self, yaml: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let outcome = self.pass(yaml).await;
+            if outcome.sync == SyncState::Synced {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{outcome:#?}");
+        }
     }
 
     /// Writes since the last question, of anything but the agent's own records, that went through.

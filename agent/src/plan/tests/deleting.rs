@@ -162,6 +162,31 @@ fn p12_protected_kinds_wait_for_a_confirmation() {
 }
 
 #[test]
+fn p11_a_definition_is_held_with_the_number_of_its_custom_resources() {
+    let definition = ObjectRef::from(ObjectNames {
+        group: "apiextensions.k8s.io".to_owned(),
+        kind: "CustomResourceDefinition".to_owned(),
+        namespace: String::new(),
+        name: "widgets.example.com".to_owned(),
+    });
+    let mut world = world();
+    world.inventory.insert(Entry {
+        object: definition.clone(),
+        ..entry("ConfigMap", "b", "9")
+    });
+    world.observed.live.insert(definition.clone(), live("9"));
+    assert_eq!(world.held(), [Reason::ProtectedKind]);
+    assert!(says(&world).ends_with("to delete it"), "{}", says(&world));
+    world.observed.custom_resources = [(definition.clone(), 12)].into();
+    let text = says(&world);
+    assert!(text.ends_with("and with it 12 custom resources"), "{text}");
+    // What is never deleted takes nothing along.
+    let live = world.observed.live.get_mut(&definition).unwrap();
+    live.prune = "disabled".to_owned();
+    assert!(!says(&world).contains("12"), "{}", says(&world));
+}
+
+#[test]
 fn p13_over_the_budget_nothing_is_deleted_and_applies_go_on() {
     let mut world = world();
     world.policy.delete_budget = DeleteBudget {
@@ -182,6 +207,23 @@ fn p14_partial_knowledge_deletes_nothing() {
     world.observed.live.clear();
     assert!(world.pruned().is_empty());
     assert_eq!(world.held(), [Reason::PartialDiscovery]);
+}
+
+#[test]
+fn p14_what_was_prepared_while_its_kind_was_not_known_does_not_leave() {
+    let unplaced = ObjectRef::from(ObjectNames {
+        namespace: String::new(),
+        ..object("ConfigMap", "b").into()
+    });
+    let mut world = world();
+    let prepared = Desired::new(unplaced.clone(), "v1".to_owned(), &json!({}));
+    world.desired.push(prepared);
+    assert_eq!(world.pruned(), Vec::<String>::new());
+    // Nor does what another application wants like this.
+    world.desired.pop();
+    assert_eq!(world.pruned(), ["b 2"]);
+    world.claims.owners = [(unplaced, vec!["other".into()])].into();
+    assert_eq!(world.pruned(), Vec::<String>::new());
 }
 
 #[test]

@@ -63,9 +63,20 @@ pub(super) fn is_served(server: &ApiServer, path: &str) -> bool {
 
 /// What the API server answers where it has nothing at all.
 pub(super) fn nothing() -> Response<Body> {
-    let body = Full::new(Bytes::from_static(b"404 page not found\n")).boxed_unsync();
+    plain(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+/// What the aggregator answers for an API server that is away; none: it is there.
+pub(super) fn away(server: &ApiServer, group: &str, version: &str) -> Option<Response<Body>> {
+    server
+        .is_away(group, version)
+        .then(|| plain(StatusCode::SERVICE_UNAVAILABLE, "service unavailable\n"))
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let body = Full::new(Bytes::from_static(text.as_bytes())).boxed_unsync();
     let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::NOT_FOUND;
+    *response.status_mut() = status;
     let text = header::HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, text);
     response
@@ -89,15 +100,11 @@ pub(super) fn fixed(server: &ApiServer, path: &str, headers: &HeaderMap) -> Opti
                 "gitCommit": "", "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "",
             })
         }
-        ["api"] if aggregated => {
-            return Some(typed(200, &discovery::aggregated(&kinds, true), AGGREGATED));
-        }
-        ["apis"] if aggregated => {
-            return Some(typed(
-                200,
-                &discovery::aggregated(&kinds, false),
-                AGGREGATED,
-            ));
+        ["api" | "apis"] if aggregated => {
+            let away = server.inner.away.lock();
+            let core = parts == ["api"];
+            let document = discovery::aggregated(&kinds, core, &away);
+            return Some(typed(200, &document, AGGREGATED));
         }
         ["api"] => json!({
             "kind": "APIVersions", "versions": ["v1"],
@@ -106,7 +113,10 @@ pub(super) fn fixed(server: &ApiServer, path: &str, headers: &HeaderMap) -> Opti
         ["apis"] => discovery::groups(&kinds),
         ["apis", group] => discovery::one_group(&kinds, group)?,
         ["api", version] => discovery::resources(&kinds, "", version)?,
-        ["apis", group, version] => discovery::resources(&kinds, group, version)?,
+        ["apis", group, version] => match away(server, group, version) {
+            Some(response) => return Some(response),
+            None => discovery::resources(&kinds, group, version)?,
+        },
         ["openapi", "v3"] => openapi::index(&kinds),
         ["openapi", "v3", "api", version] => openapi::document(&kinds, "", version)?,
         ["openapi", "v3", "apis", group, version] => openapi::document(&kinds, group, version)?,

@@ -1,0 +1,158 @@
+//! A part of the API server is away, or told only in part: nothing is deleted, and the rest goes on.
+
+use std::time::Duration;
+
+use flotilla_apiserver::{FaultKind, Stale};
+use flotilla_shared::health::SyncState;
+use flotilla_shared::reason::Reason;
+use flotilla_tests::eventually;
+use serde_json::json;
+
+use super::fault::fault;
+use super::world::{World, config_map, reason, status};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A definition of somebody else's, whose objects stand for those of an aggregated API server; its group.
+async fn widgets(world: &World<'_>) -> String {
+    let group = format!("{}.example.com", world.namespace);
+    let names = json!({"kind": "Widget", "plural": "widgets", "singular": "widget",
+        "listKind": "WidgetList"});
+    let schema = json!({"openAPIV3Schema": {"type": "object",
+        "x-kubernetes-preserve-unknown-fields": true}});
+    let body = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("widgets.{group}")},
+        "spec": {"group": group, "scope": "Namespaced", "names": names,
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}]}});
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let (code, answer) = world.send("POST", path, &body).await;
+    assert_eq!(code, 201, "{answer}");
+    group
+}
+
+fn widget(group: &str, name: &str) -> String {
+    format!(
+        "---\napiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: {name}}}\nspec: {{size: 1}}\n"
+    )
+}
+
+fn secret(name: &str) -> String {
+    format!("---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\n")
+}
+
+pub(crate) async fn p14_an_aggregated_api_that_is_away_deletes_nothing(mut world: World<'_>) {
+    let server = world.server.server().unwrap().clone();
+    let group = widgets(&world).await;
+    let stays = widget(&group, "stays");
+    let before = [
+        config_map("a", "1"),
+        config_map("b", "1"),
+        stays.clone(),
+        widget(&group, "leaves"),
+    ]
+    .concat();
+    let after = config_map("a", "2") + &stays;
+    for stale in [Stale::Remembered, Stale::Unknown] {
+        world.synced(&before).await;
+        world.writes();
+        server.take_away(&format!("{group}/v1"), stale);
+        world.restart();
+        let outcome = world.pass(&after).await;
+        assert_eq!(
+            world.writes(),
+            ["patch configmaps/a"],
+            "{stale:?}: other kinds go on, and nothing is deleted"
+        );
+        assert_eq!(outcome.sync, SyncState::OutOfSync, "{stale:?}");
+        for name in ["b", "leaves"] {
+            let told = reason(&outcome, name);
+            assert_eq!(told, Some(Reason::PartialDiscovery), "{stale:?} {name}");
+        }
+        let told = status(&outcome, "stays");
+        assert_eq!(told.reason, Some(Reason::ClusterUnavailable), "{told:?}");
+        assert!(!told.message.is_empty());
+        server.heal();
+        world.healed(&after).await;
+        let mut deletes = world.deletes();
+        deletes.sort();
+        assert_eq!(deletes, ["delete configmaps/b", "delete widgets/leaves"]);
+    }
+}
+
+pub(crate) async fn p14_an_aggregated_api_that_comes_back_within_a_pass_deletes_nothing(
+    mut world: World<'_>,
+) {
+    let server = world.server.server().unwrap().clone();
+    let group = widgets(&world).await;
+    let yaml = config_map("a", "1") + &widget(&group, "w");
+    world.synced(&yaml).await;
+    world.writes();
+    server.take_away(&format!("{group}/v1"), Stale::Unknown);
+    world.restart();
+    // The record of what is ours comes late. By then the API is back, and the widget was prepared while nobody
+    // knew that it has a namespace.
+    let late = FaultKind::Hang(Duration::from_secs(3));
+    server.inject(fault("list", "configmaps", late, 1));
+    let back = async {
+        eventually("the record is asked for", LIMIT, || async {
+            (server.pending() == 0).then_some(())
+        })
+        .await
+        .unwrap();
+        server.heal();
+    };
+    let (outcome, ()) = tokio::join!(world.pass(&yaml), back);
+    assert_eq!(world.writes(), Vec::<String>::new(), "{outcome:#?}");
+    assert_eq!(reason(&outcome, "w"), Some(Reason::ClusterUnavailable));
+    world.synced(&yaml).await;
+    assert_eq!(world.deletes(), Vec::<String>::new());
+}
+
+pub(crate) async fn p14_a_list_that_expires_half_way_deletes_nothing(mut world: World<'_>) {
+    let server = world.server.server().unwrap().clone();
+    // Two pages; of each, one object leaves.
+    let many: String = (0..260)
+        .map(|number| secret(&format!("m{number}")))
+        .collect();
+    let before = [
+        config_map("a", "1"),
+        many.clone(),
+        secret("first"),
+        secret("z"),
+    ]
+    .concat();
+    let after = config_map("a", "2") + &many;
+    let gone = ["delete secrets/first", "delete secrets/z"];
+    world.synced(&before).await;
+    world.writes();
+    server.inject(fault("list", "secrets", FaultKind::Pass, 1));
+    server.inject(fault("list", "secrets", FaultKind::Status(410), usize::MAX));
+    world.restart();
+    let outcome = world.pass(&after).await;
+    assert_eq!(
+        world.writes(),
+        ["patch configmaps/a"],
+        "other kinds go on, and nothing is deleted"
+    );
+    assert_eq!(outcome.sync, SyncState::OutOfSync);
+    for name in ["first", "z"] {
+        let told = reason(&outcome, name);
+        assert_eq!(told, Some(Reason::PartialDiscovery), "{name}");
+    }
+    server.heal();
+    world.healed(&after).await;
+    let mut deletes = world.deletes();
+    deletes.sort();
+    assert_eq!(deletes, gone);
+    // A list that expires once is made anew as a whole, and that is complete.
+    world.synced(&before).await;
+    world.writes();
+    server.inject(fault("list", "secrets", FaultKind::Pass, 1));
+    server.inject(fault("list", "secrets", FaultKind::Status(410), 1));
+    world.restart();
+    world.synced(&after).await;
+    assert_eq!(server.pending(), 0, "it expired");
+    let mut deletes = world.deletes();
+    deletes.sort();
+    assert_eq!(deletes, gone);
+}
