@@ -167,6 +167,8 @@ pub struct Claims {
     /// Whether every application's desired state is known; while it is not, an object that seems to be leaving
     /// may be on its way to another application, so nothing is pruned.
     pub complete: bool,
+    /// Applications that the hub cannot assign yet as they are declared here; with any of them it is not complete.
+    pub unresolved: Vec<Arc<str>>,
 }
 
 impl Claims {
@@ -178,6 +180,7 @@ impl Claims {
         Self {
             owners: desired.iter().map(claim).collect(),
             complete: true,
+            unresolved: Vec::new(),
         }
     }
 
@@ -201,6 +204,7 @@ impl Claims {
         Self {
             owners,
             complete: self.complete,
+            unresolved: self.unresolved.clone(),
         }
     }
 

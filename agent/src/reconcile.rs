@@ -38,7 +38,7 @@ pub use gate_jobs::Asked;
 
 use ahead::Planner;
 use gate_jobs::GateJobs;
-use registry::Registry;
+use registry::{Names, Registry};
 use shared::Shared;
 use worker::{Given, Preview, Task, Worker};
 
@@ -388,16 +388,20 @@ impl Workers {
                 worker.given.borrow().standing.cancel();
             }
         }
-        let moved = changed.keys().cloned().collect();
-        let removes = content.tombstones.keys().cloned().collect();
+        let moved: BTreeSet<ApplicationName> = changed.keys().cloned().collect();
+        let removes: BTreeSet<ApplicationName> = content.tombstones.keys().cloned().collect();
         let assigned = (
             assignment.reference,
             specified(&content.applications, &content.labels),
         );
-        let suspended = content.suspended.then_some(SUSPENDED_BY_HUB);
-        self.shared
-            .registry
-            .assign(assigned, suspended, &names, &moved, &removes);
+        let all = Names {
+            names: &names,
+            changed: &moved,
+            removes: &removes,
+            unresolved: &content.unresolved,
+            suspended: content.suspended.then_some(SUSPENDED_BY_HUB),
+        };
+        self.shared.registry.assign(assigned, all);
         for (name, task) in changed {
             match self.running.get(&name) {
                 Some(worker) => {

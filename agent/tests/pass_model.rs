@@ -183,11 +183,11 @@ impl World {
 
     fn claims(&self) -> Claims {
         let mut claims = Claims {
-            owners: BTreeMap::new(),
             complete: self
                 .desired_states
                 .keys()
                 .all(|n| self.desired_states.get(n) == self.rendered.get(n)),
+            ..Claims::default()
         };
         for (name, desired_states) in &self.rendered {
             for number in desired_states.keys() {

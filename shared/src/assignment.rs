@@ -1,6 +1,6 @@
 //! What one cluster should run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -53,6 +53,11 @@ pub struct Assignment {
     pub applications: BTreeMap<ApplicationName, Box<ApplicationAssignment>>,
     /// Removed on purpose.
     pub tombstones: BTreeMap<ApplicationName, Tombstone>,
+    /// The rollout that brought the tombstones here; empty: none did.
+    pub removed_by: String,
+    /// Declared for the cluster, and not to be assigned as they are declared yet; some are assigned as they were
+    /// before. What they want is not known, so that nothing that seems to be leaving may be deleted.
+    pub unresolved: BTreeSet<ApplicationName>,
     /// Abilities without which it must be refused.
     pub required_features: Vec<String>,
     /// The cluster's labels.
@@ -144,11 +149,20 @@ impl Assignment {
             issued_at,
             applications: BTreeMap::new(),
             tombstones: BTreeMap::new(),
+            removed_by: String::new(),
+            unresolved: BTreeSet::new(),
             required_features: Vec::new(),
             labels: BTreeMap::new(),
             suspended: false,
             approvals: Vec::new(),
         }
+    }
+
+    /// The rollouts that brought what the cluster runs and loses; some are empty.
+    pub fn brought_by(&self) -> impl Iterator<Item = &String> {
+        let runs = self.applications.values();
+        let runs = runs.map(|application| &application.rollout);
+        runs.chain([&self.removed_by])
     }
 
     /// Whether an application means the same work under both: all of it but the rollout that approved it, and the

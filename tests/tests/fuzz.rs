@@ -264,9 +264,6 @@ fn the_corpus_of_assignments_is_ours() {
     let assignment = Assignment {
         epoch: Epoch(2),
         generation: Generation(9),
-        cluster: "prod-eu-1".parse().unwrap(),
-        environment: "prod".parse().unwrap(),
-        issued_at: jiff::Timestamp::from_second(1_790_000_000).unwrap(),
         applications: [("web".parse().unwrap(), application.into())].into(),
         tombstones: [(
             "old".parse().unwrap(),
@@ -277,8 +274,11 @@ fn the_corpus_of_assignments_is_ours() {
         .into(),
         required_features: vec!["kustomize".to_owned()],
         labels: [("region".to_owned(), "eu".to_owned())].into(),
-        suspended: false,
-        approvals: Vec::new(),
+        ..Assignment::empty(
+            "prod-eu-1".parse().unwrap(),
+            "prod".parse().unwrap(),
+            jiff::Timestamp::from_second(1_790_000_000).unwrap(),
+        )
     };
     let content = flotilla_shared::wire::encode_assignment(&assignment).content;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/assignment/one");

@@ -2,6 +2,7 @@
 //! name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
@@ -161,7 +162,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
     if !inputs.claims.complete {
         return hold(
             Reason::InventoryUnavailable,
-            "another application's objects are not known this pass, and this one may have moved there",
+            &not_known(&inputs.claims.unresolved),
         );
     }
     if !inputs.inventory_proven {
@@ -207,6 +208,20 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
         };
     }
     Some(Step::Prune(object, live.uid.clone()))
+}
+
+/// Why nothing is deleted while what others want is not known; `unresolved`: those that only the hub can tell of.
+fn not_known(unresolved: &[Arc<str>]) -> String {
+    match unresolved {
+        [] => "another application's objects are not known this pass, and this one may have moved there"
+            .to_owned(),
+        names => format!(
+            "kept, since it may have moved to what is declared for this cluster and cannot be assigned yet: {}{} \
+             (flotilla explain says why)",
+            names[..names.len().min(5)].join(", "),
+            if names.len() > 5 { ", ..." } else { "" }
+        ),
+    }
 }
 
 /// Whether an object's own word (`flotilla.dev/prune`), or its kind, keeps it from being deleted. Asked

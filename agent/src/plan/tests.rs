@@ -97,8 +97,8 @@ fn world() -> World {
         inventory: Inventory::new([entry("ConfigMap", "a", "1"), entry("ConfigMap", "b", "2")]),
         policy: Policy::default(),
         claims: Claims {
-            owners: BTreeMap::new(),
             complete: true,
+            ..Claims::default()
         },
         prune_enabled: true,
         contested: BTreeMap::new(),
@@ -294,6 +294,7 @@ fn p19_of_two_claimants_the_holder_keeps_it() {
         )]
         .into(),
         complete: true,
+        ..Claims::default()
     };
     let mut world = world();
     world.claims = claims;

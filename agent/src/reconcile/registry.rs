@@ -45,10 +45,28 @@ struct Inner {
     /// Applications that were found usable, each in a pass for what is assigned to it now.
     usable: BTreeSet<ApplicationName>,
     desired_states: BTreeMap<ApplicationName, DesiredState>,
+    /// Applications of the cluster that the hub cannot assign yet as they are declared.
+    unresolved: Vec<Arc<str>>,
     /// Applications that were removed on purpose and of which nothing is left: said for as long as the
     /// assignment removes them, since silence would say nothing.
     removed: BTreeSet<ApplicationName>,
     gate_jobs: Vec<GateJobReport>,
+}
+
+/// What an assignment says of applications, by name.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    /// Those that have a worker.
+    pub(super) names: &'a BTreeSet<ApplicationName>,
+    /// Those that have another task than before.
+    pub(super) changed: &'a BTreeSet<ApplicationName>,
+    /// Those that are removed on purpose.
+    pub(super) removes: &'a BTreeSet<ApplicationName>,
+    /// Those that the hub cannot assign yet as they are declared: nobody here knows what they want.
+    pub(super) unresolved: &'a BTreeSet<ApplicationName>,
+    /// The hub's word, where it asks the cluster to write nothing. Workers report it once they stopped; without any
+    /// worker it holds at once.
+    pub(super) suspended: Option<&'static str>,
 }
 
 /// Shared by the workers of all applications.
@@ -72,17 +90,21 @@ impl Registry {
     /// An assignment is in force: these applications, and no others, have a worker. What those that
     /// `changed` want is not known from this moment on, before any of them takes a pass: an object may
     /// be on its way from one to another (P3). What they desired stays theirs until their own worker says
-    /// what they want now: it hands over, nobody takes. `suspended` is the hub's word, which workers report once they
-    /// stopped writing; without any worker it holds at once.
+    /// what they want now: it hands over, nobody takes.
     pub(super) fn assign(
         &self,
         (reference, specified): (AssignmentRef, Digest),
-        suspended: Option<&str>,
-        names: &BTreeSet<ApplicationName>,
-        changed: &BTreeSet<ApplicationName>,
-        removes: &BTreeSet<ApplicationName>,
+        Names {
+            names,
+            changed,
+            removes,
+            unresolved,
+            suspended,
+        }: Names<'_>,
     ) {
         let mut inner = self.inner.lock();
+        let unresolved = unresolved.iter();
+        inner.unresolved = unresolved.map(|name| Arc::from(name.as_str())).collect();
         inner.reference = reference;
         inner.specified = specified;
         inner
@@ -180,10 +202,12 @@ impl Registry {
     fn publish_claims(&self, inner: &Inner) {
         let mut claims = Claims {
             owners: BTreeMap::new(),
-            complete: inner
-                .desired_states
-                .values()
-                .all(|desired_state| desired_state.by == DesiredBy::Assignment),
+            complete: inner.unresolved.is_empty()
+                && inner
+                    .desired_states
+                    .values()
+                    .all(|desired_state| desired_state.by == DesiredBy::Assignment),
+            unresolved: inner.unresolved.clone(),
         };
         for (name, desired_state) in &inner.desired_states {
             let owner: Arc<str> = name.as_str().into();
@@ -320,6 +344,21 @@ mod tests {
         all.iter().map(|name| name.parse().unwrap()).collect()
     }
 
+    /// An assignment that removes all of them.
+    fn all<'n>(
+        names: &'n BTreeSet<ApplicationName>,
+        suspended: Option<&'static str>,
+    ) -> Names<'n> {
+        static NONE: BTreeSet<ApplicationName> = BTreeSet::new();
+        Names {
+            names,
+            changed: names,
+            removes: names,
+            unresolved: &NONE,
+            suspended,
+        }
+    }
+
     fn suspended(reports: &Reports) -> String {
         let report = reports.borrow();
         report.as_ref().unwrap().suspended.clone()
@@ -331,7 +370,7 @@ mod tests {
         let standing = CancellationToken::new();
         let both = names(&["api", "web"]);
         let by_hub = Some(SUSPENDED_BY_HUB);
-        registry.assign(assigned(), by_hub, &both, &both, &both);
+        registry.assign(assigned(), all(&both, by_hub));
         assert_eq!(suspended(&reports), "", "no worker has stopped yet");
         let report = ApplicationReport::default();
         for name in &both {
@@ -339,7 +378,7 @@ mod tests {
         }
         assert_eq!(suspended(&reports), SUSPENDED_BY_HUB);
         // Resumed: both have a pass that removes all they had, and neither reports after it.
-        registry.assign(assigned(), None, &both, &both, &both);
+        registry.assign(assigned(), all(&both, None));
         let (api, web) = ("api".parse().unwrap(), "web".parse().unwrap());
         registry.remove(&api, Intent::Remove, &standing);
         assert_eq!(suspended(&reports), SUSPENDED_BY_HUB, "web has not resumed");
@@ -352,9 +391,40 @@ mod tests {
         let (registry, reports) = registry();
         let none = BTreeSet::new();
         let by_hub = Some(SUSPENDED_BY_HUB);
-        registry.assign(assigned(), by_hub, &none, &none, &none);
+        registry.assign(assigned(), all(&none, by_hub));
         assert_eq!(suspended(&reports), SUSPENDED_BY_HUB);
-        registry.assign(assigned(), None, &none, &none, &none);
+        registry.assign(assigned(), all(&none, None));
         assert_eq!(suspended(&reports), "");
+    }
+
+    /// What `web` has may be on its way to `shop`, of which only the hub knows.
+    #[test]
+    fn p03_nothing_is_complete_while_the_hub_cannot_assign_what_is_declared() {
+        let registry = Registry::new(watch::Sender::new(None), Metrics::default());
+        let (web, none) = (names(&["web"]), BTreeSet::new());
+        let assign = |unresolved: &BTreeSet<ApplicationName>| {
+            let all = Names {
+                names: &web,
+                changed: &none,
+                removes: &none,
+                unresolved,
+                suspended: None,
+            };
+            registry.assign((AssignmentRef::default(), Digest::default()), all);
+        };
+        let standing = CancellationToken::new();
+        let is_complete = || registry.claims().borrow().complete;
+        assign(&none);
+        let web = "web".parse().unwrap();
+        registry.desired_state(&web, &[], DesiredBy::Assignment, &standing);
+        assert!(is_complete());
+        assign(&names(&["shop"]));
+        assert!(!is_complete());
+        let mut told = registry.claims();
+        assert_eq!(told.borrow().unresolved, [Arc::<str>::from("shop")]);
+        // As soon as it is assigned, or is not declared any more, all look again.
+        told.mark_unchanged();
+        assign(&none);
+        assert!(told.has_changed().unwrap() && is_complete());
     }
 }

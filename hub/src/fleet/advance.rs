@@ -160,7 +160,7 @@ impl Fleet {
             versions.raise_environments();
         }
         self.environments.enter(name);
-        if heads.is_empty() {
+        if heads.is_empty() && !self.declares_nothing_any_more(name) {
             return;
         }
         heads.extend(self.declared_revision(name));
@@ -178,6 +178,15 @@ impl Fleet {
             state.note_seen(seen);
             state.approve(heads, String::new(), epoch, now);
         });
+    }
+
+    /// Whether the fleet file takes nothing from any repository for an environment that ran something: no commit is
+    /// missing then, as while branches are still to be read.
+    fn declares_nothing_any_more(&self, name: &EnvironmentName) -> bool {
+        let state = self.environments.get(name);
+        let declared = self.declarations.present().get(name);
+        state.is_some_and(|state| !state.approved.is_empty())
+            && declared.is_some_and(|(_, declared)| declared.repositories().is_empty())
     }
 
     /// Gives all clusters of an environment in which no rollout runs what is good there, unless that is

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::cluster::Placed;
 use super::plan::{Declares, Plan};
+use super::taking::Losses;
 use super::{Effect, Fleet, StoredAssignment, place};
 use crate::spec::{Declared, Environment};
 
@@ -96,7 +97,12 @@ impl Fleet {
             self.hold(name, why);
             return false;
         }
-        let tombstones = self.tombstones((name, environment), &labels, &plan, &placed, before);
+        let here = (name, environment);
+        let unresolved = self.unresolved(here, &plan, &placed, before);
+        let Losses {
+            tombstones,
+            withheld,
+        } = self.losses(here, &labels, &plan, (&placed, &unresolved), before);
         let mut required_features =
             required_features(applications.values().map(|application| &**application));
         if !tombstones.is_empty() {
@@ -111,7 +117,12 @@ impl Fleet {
             issued_at: now,
             required_features,
             applications,
+            removed_by: match tombstones.is_empty() {
+                true => String::new(),
+                false => plan.rollout.clone(),
+            },
             tombstones,
+            unresolved,
             labels,
             suspended: record.is_some_and(|record| record.suspended.is_some()),
             approvals: self.approvals(name, environment, now),
@@ -120,7 +131,8 @@ impl Fleet {
             if let Declares::As(revision, _) = &plan.specification {
                 cluster.specified = Some(revision.clone());
             }
-            std::mem::replace(&mut cluster.placed, placed.clone()) != placed
+            let waited = std::mem::replace(&mut cluster.withheld, withheld.clone());
+            std::mem::replace(&mut cluster.placed, placed.clone()) != placed || waited != withheld
         });
         if changed_placement {
             self.clusters.change(name, &mut self.versions);

@@ -100,11 +100,13 @@ pub(super) fn aside(
 }
 
 /// Whether what keeps a cluster from a rollout was so before it came: its agent refuses what it is given for the
-/// same reason, or an application waits for one that was not healthy before.
+/// same reason, or an application waits for one that was not healthy before, or a removal for one that could not be
+/// assigned before. `takes`: what the rollout takes away.
 pub(super) fn is_as_before(
     cluster: &Cluster,
     progress: &Progress,
     aside: &BTreeSet<ApplicationName>,
+    takes: &BTreeSet<ApplicationName>,
 ) -> bool {
     if let Some(refusal) = &cluster.refusal {
         return progress.before.refused == Some(refusal.reason);
@@ -115,12 +117,16 @@ pub(super) fn is_as_before(
     let (Some(assigned), Some(report)) = (&cluster.assigned, &cluster.report) else {
         return false;
     };
+    let is_withheld = takes.iter().any(|name| cluster.withheld.contains(name));
+    if is_withheld && !assigned.assignment.unresolved.is_subset(aside) {
+        return false;
+    }
     let applications = &assigned.assignment.applications;
     let ill = report.applications.iter().filter(|(name, report)| {
         applications.contains_key(*name) && !aside.contains(*name) && !report.is_well()
     });
     let mut ill = ill.peekable();
-    ill.peek().is_some()
+    (is_withheld || ill.peek().is_some())
         && ill.all(|(name, report)| {
             report.reason == Some(Reason::DependencyNotReady)
                 && depends_on(name, aside, applications)
@@ -152,7 +158,35 @@ fn depends_on(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use flotilla_shared::wire::DecodedAssignment;
+    use jiff::Timestamp;
+
     use super::*;
+
+    #[test]
+    fn a_removal_that_waits_for_what_could_not_be_assigned_before_is_no_fault_of_the_rollout() {
+        let names = |all: &[&str]| -> BTreeSet<ApplicationName> {
+            all.iter().map(|name| name.parse().unwrap()).collect()
+        };
+        let (name, environment) = ("c".parse().unwrap(), "prod".parse().unwrap());
+        let assigned = DecodedAssignment::of(Assignment {
+            unresolved: names(&["shop"]),
+            ..Assignment::empty(name, environment, Timestamp::UNIX_EPOCH)
+        });
+        let mut cluster = Cluster::default();
+        cluster.note_report(Some(Report::default()));
+        cluster.assigned = Some(Arc::new(assigned.unwrap()));
+        cluster.withheld = names(&["web"]);
+        let progress = Progress::waiting(0, Timestamp::UNIX_EPOCH);
+        let is = |aside: &[&str], takes: &[&str]| {
+            is_as_before(&cluster, &progress, &names(aside), &names(takes))
+        };
+        assert!(is(&["shop"], &["web"]));
+        assert!(!is(&["other"], &["web"]), "the rollout brings it");
+        assert!(!is(&["shop"], &["old"]), "nothing keeps it");
+    }
 
     #[test]
     fn waiting_goes_through_what_is_in_between_and_ends_in_circles() {

@@ -46,6 +46,12 @@ impl Counts<'_> {
             let (sync, health) = cluster.worst();
             format!("{sync} / {health}")
         };
+        let mut withheld = cluster.withheld.iter();
+        if let Some(name) = withheld.find(|name| self.loses.contains(name)) {
+            return Err(format!(
+                "{name}: not removed yet, since something else that is declared there cannot be assigned"
+            ));
+        }
         let assigned = cluster.assigned.iter().map(|stored| &stored.assignment);
         let tombstones = assigned
             .clone()

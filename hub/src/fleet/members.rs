@@ -94,8 +94,9 @@ impl Fleet {
                     }
                     None => Verdict::NotYet,
                 },
-                blameless: begun
-                    .is_some_and(|progress| blame::is_as_before(cluster, progress, left_aside)),
+                blameless: begun.is_some_and(|progress| {
+                    blame::is_as_before(cluster, progress, left_aside, &takes)
+                }),
                 concerned: brings != Some(false)
                     || changed.is_empty()
                     || changed
@@ -158,11 +159,8 @@ impl Fleet {
 
     pub(super) fn carried(&self, cluster: &Cluster, rollout: &Rollout) -> bool {
         cluster.assigned.as_ref().is_some_and(|assigned| {
-            assigned
-                .assignment
-                .applications
-                .values()
-                .any(|app| rollout.carried.contains(&app.rollout))
+            let mut by = assigned.assignment.brought_by();
+            by.any(|by| rollout.carried.contains(by))
         })
     }
 }

@@ -137,12 +137,31 @@ pub(super) fn verdict(
             worst = worst.or(Some(leaving(name, report)));
         }
     }
+    // It is to lose that as soon as it can: until then the rollout is not done there.
+    for name in cluster.withheld.iter().filter(|name| takes.contains(*name)) {
+        worst = worst.or_else(|| Some(withheld(name, cluster)));
+    }
     let from = match taken.as_slice() {
         [_] => rendered,
         // What is left renders as before, and still something is gone: it soaks.
         _ => Digest::of_parts(taken),
     };
     worst.unwrap_or(Verdict::Healthy(from))
+}
+
+/// What keeps the removal of an application from being given to a cluster.
+fn withheld(name: &ApplicationName, cluster: &Cluster) -> Verdict {
+    let problems = cluster.placed.iter();
+    let mut problems = problems.filter_map(|(app, placed)| Some((app, placed.problem.as_ref()?)));
+    let (reason, why) = match problems.next() {
+        Some((app, problem)) => (problem.reason, format!("{app}: {}", problem.message)),
+        None => (Reason::NoRevision, "it lacks what is declared".to_owned()),
+    };
+    let text = format!(
+        "{name} is not removed while something else that is declared here cannot be assigned, whose its objects may be \
+         by then: {why}"
+    );
+    Verdict::Progressing(reason, text)
 }
 
 /// What keeps an application from being gone.

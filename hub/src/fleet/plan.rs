@@ -143,13 +143,13 @@ impl Fleet {
         // forth because a newer commit was pushed, or the fleet file edited.
         let assigned = self.assigned_in(name, environment).into_iter();
         let mut carried = assigned
-            .flat_map(|assigned| assigned.applications.values())
-            .filter(|app| rollout.carried.contains(&app.rollout));
+            .flat_map(Assignment::brought_by)
+            .filter(|by| rollout.carried.contains(by));
         match carried.next() {
             // Each application at its own commit: one that could not be given what that rollout brought has
-            // none of it.
-            Some(app) => Plan {
-                rollout: app.rollout.clone(),
+            // none of it. What it takes away goes on, too.
+            Some(by) => Plan {
+                rollout: by.clone(),
                 ..Plan::default()
             },
             None => approved,

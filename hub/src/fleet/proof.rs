@@ -163,7 +163,10 @@ impl Fleet {
                 let mut runs = changed.iter();
                 let mut loses = lost.iter();
                 runs.any(|name| assignment.applications.contains_key(*name))
-                    || loses.any(|name| assignment.tombstones.contains_key(*name))
+                    || loses.any(|name| {
+                        assignment.tombstones.contains_key(*name)
+                            || cluster.withheld.contains(*name)
+                    })
             });
             // Whoever was not told yet may have it to lose.
             let any = any || (!lost.is_empty() && cluster.specified != good);

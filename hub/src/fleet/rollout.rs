@@ -441,12 +441,12 @@ impl Rollout {
     #[must_use]
     pub fn title(&self) -> String {
         match self.specification() {
-            None => title(&self.target),
-            Some(revision) => format!(
+            Some(revision) if self.target.len() > 1 => format!(
                 "{} as of fleet file {}",
                 title(&self.target),
                 revision.short()
             ),
+            _ => title(&self.target),
         }
     }
 }

@@ -58,6 +58,8 @@ struct Simulation {
     files: Vec<File>,
     /// People edit all of it, and not only take `db` away and give it back.
     edits_all: bool,
+    /// They take all of it away, too, and move what they rename.
+    takes_all: bool,
     edits: u32,
     /// Edits that no hub took.
     refused: usize,
@@ -95,6 +97,7 @@ impl Simulation {
             file: File::new(mode),
             files: Vec::new(),
             edits_all: false,
+            takes_all: false,
             edits: 0,
             refused: 0,
             meanings: BTreeMap::new(),
@@ -334,6 +337,35 @@ fn p01_p21_whatever_people_edit_clusters_get_what_rollouts_bring_and_lose_nothin
     eprintln!(
         "{runs} sequences; {refused} edits were no valid file; acts that ended what waited: {acts:?}"
     );
+}
+
+/// As above, and people take all away that is declared, and rename what they move to where it cannot be read.
+fn emptied(seed: u64) -> usize {
+    let mut simulation = Simulation::new(seed, 8);
+    simulation.edits_all = true;
+    simulation.takes_all = true;
+    for _ in 0..150 {
+        simulation.happen();
+        simulation.check();
+    }
+    simulation.rest();
+    simulation.converge();
+    let removes = |entry: &&AuditEntry| entry.detail.contains(": removed");
+    simulation.disk.audit.iter().filter(removes).count()
+}
+
+/// `FLOTILLA_EMPTIED` sets how many, `FLOTILLA_SEED` the first.
+#[test]
+fn p03_whatever_is_taken_away_what_is_declared_under_another_name_loses_nothing() {
+    let asked = seeds::number("FLOTILLA_EMPTIED");
+    let other = asked.map_or(1_000, |_| rand::rng().random());
+    let first = seeds::number("FLOTILLA_SEED").unwrap_or(other);
+    let runs = asked.unwrap_or(8);
+    let removals: usize = seeds::each("emptied", first, runs, emptied)
+        .into_iter()
+        .sum();
+    eprintln!("{runs} sequences; {removals} entries of removals");
+    assert!(runs < 8 || removals > 0);
 }
 
 /// Sequences that failed once: the labels of a cluster that the file began to name counted at once (2064, 2133); a

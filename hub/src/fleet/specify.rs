@@ -25,8 +25,22 @@ pub(super) fn has_commits(commits: &Commits) -> bool {
 }
 
 impl Fleet {
+    /// Whether a rollout can bring anything of these revisions after those before: a commit; or what the fleet file
+    /// takes away where it declares nothing any more.
+    pub(super) fn brings_anything(&self, before: &Commits, after: &Commits) -> bool {
+        if has_commits(after) {
+            return true;
+        }
+        let before = self.specification_among(before);
+        let known = before.zip(self.specification_among(after));
+        known.is_some_and(|(before, after)| {
+            let difference = Difference::between(&before, &after);
+            after.repositories().is_empty() && difference.to_remove().next().is_some()
+        })
+    }
+
     /// The revision of the fleet file that an environment asks for, as a source of revisions.
-    pub(super) fn declared_revision(
+    pub(crate) fn declared_revision(
         &self,
         environment: &EnvironmentName,
     ) -> Option<(RepositoryName, Commit)> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use flotilla_shared::assignment::Assignment;
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::reason::Reason;
 use flotilla_shared::report::SUSPENDED_BY_HUB;
 use jiff::Timestamp;
 
@@ -41,9 +42,56 @@ impl Fleet {
         }
         self.set_suspended(name, mark, now, effects);
         Ok(match is_set {
-            true => "its agent writes nothing until somebody resumes it".to_owned(),
-            false => "it follows its environment again".to_owned(),
+            true => self.suspended(name),
+            false => self.resumed(name),
         })
+    }
+
+    /// What the person is told who suspended a cluster. What is not sent holds nobody back.
+    fn suspended(&self, name: &ClusterName) -> String {
+        const NOTED: &str =
+            "it is noted, and its agent does not know of it yet and may go on writing";
+        let Some(cluster) = self.clusters.get(name) else {
+            return String::new();
+        };
+        // Who holds a locked identity is in doubt, so that nothing is sent to it.
+        if let Some(lock) = &cluster.record.credential.locked {
+            return format!(
+                "{NOTED}: {}; it is sent as soon as the cluster is unlocked",
+                lock.refusal(name)
+            );
+        }
+        if cluster.record.pending.is_some() {
+            return "it is noted; its agent gets nothing before the cluster is accepted".to_owned();
+        }
+        let assigned = cluster.assigned.as_ref();
+        if assigned.is_none_or(|assigned| !assigned.assignment.suspended) {
+            return match &cluster.refusal {
+                Some(problem) if problem.reason == Reason::HeldAfterRestore => format!(
+                    "{NOTED}; it is sent with what the cluster is given next, and it is held: {}",
+                    problem.message
+                ),
+                _ => format!(
+                    "{NOTED}: what it runs is not known to this hub; it is sent with what it is given next"
+                ),
+            };
+        }
+        if cluster.session.is_none() {
+            return format!("{NOTED}: it is not connected; it is sent when it is");
+        }
+        "its agent writes nothing until somebody resumes it".to_owned()
+    }
+
+    /// As above, of one who resumed it.
+    fn resumed(&self, name: &ClusterName) -> String {
+        let cluster = self.clusters.get(name);
+        match cluster.and_then(|cluster| cluster.record.credential.locked.as_ref()) {
+            Some(lock) => format!(
+                "it follows its environment again as soon as it is unlocked: {}",
+                lock.refusal(name)
+            ),
+            None => "it follows its environment again".to_owned(),
+        }
     }
 
     fn set_suspended(

@@ -16,16 +16,29 @@ use super::rollout::Rollout;
 use crate::spec::{Difference, Environment, Objects};
 use crate::suggestion::missing;
 
+/// What a cluster is to lose.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    pub(super) tombstones: BTreeMap<ApplicationName, Tombstone>,
+    /// What it is to lose with its objects, once all that is declared for it can be assigned there: those objects may
+    /// be another application's by then.
+    pub(super) withheld: BTreeSet<ApplicationName>,
+}
+
 impl Fleet {
-    /// The applications that a cluster is to lose.
-    pub(super) fn tombstones(
+    /// The applications that a cluster is to lose. With its objects it loses none while something that is declared for
+    /// it is `unresolved`: what that wants nobody knows (promise 1).
+    pub(super) fn losses(
         &self,
         (name, environment): (&ClusterName, &Environment),
         labels: &BTreeMap<String, String>,
         plan: &Plan,
-        placed: &BTreeMap<ApplicationName, Placed>,
+        (placed, unresolved): (
+            &BTreeMap<ApplicationName, Placed>,
+            &BTreeSet<ApplicationName>,
+        ),
         before: Option<&Assignment>,
-    ) -> BTreeMap<ApplicationName, Tombstone> {
+    ) -> Losses {
         let at = (name, &environment.name);
         let in_force: BTreeMap<&ApplicationName, Objects> = match &plan.specification {
             Declares::As(_, specification) => specification
@@ -43,15 +56,46 @@ impl Fleet {
         let current = self.labels_of(name);
         let is_declared =
             |app: &ApplicationName| self.places(app, (name, &environment.name), &current);
-        in_force
+        let mut losses = Losses::default();
+        for (app, objects) in in_force
             .into_iter()
             .filter(|(app, _)| !placed.contains_key(*app) && !is_declared(app))
-            .filter_map(|(app, objects)| {
-                let removal = self.spec().removal(app, name, &environment.name)?;
-                let delete_objects = objects == Objects::Delete && removal == Objects::Delete;
-                Some((app.clone(), Tombstone { delete_objects }))
-            })
-            .collect()
+        {
+            let Some(removal) = self.spec().removal(app, name, &environment.name) else {
+                continue;
+            };
+            let delete_objects = objects == Objects::Delete && removal == Objects::Delete;
+            if delete_objects && !unresolved.is_empty() {
+                losses.withheld.insert(app.clone());
+            } else {
+                let tombstone = Tombstone { delete_objects };
+                losses.tombstones.insert(app.clone(), tombstone);
+            }
+        }
+        losses
+    }
+
+    /// Applications that are declared for a cluster and that cannot be assigned there as they are declared: not at all,
+    /// or as they were before only.
+    pub(super) fn unresolved(
+        &self,
+        (name, environment): (&ClusterName, &Environment),
+        plan: &Plan,
+        placed: &BTreeMap<ApplicationName, Placed>,
+        before: Option<&Assignment>,
+    ) -> BTreeSet<ApplicationName> {
+        let lacking = placed.iter().filter(|(_, placed)| placed.problem.is_some());
+        let mut unresolved: BTreeSet<_> = lacking.map(|(app, _)| app.clone()).collect();
+        // What stays as it was given stays as little known.
+        if plan.specification == Declares::Kept {
+            let current = self.labels_of(name);
+            let stays =
+                |app: &&ApplicationName| self.places(app, (name, &environment.name), &current);
+            let before = before.filter(|before| before.environment == environment.name);
+            let before = before.into_iter().flat_map(|before| &before.unresolved);
+            unresolved.extend(before.filter(stays).cloned());
+        }
+        unresolved
     }
 
     /// Notes that a person is about to take an application away. Only the fleet file does it.

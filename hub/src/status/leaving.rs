@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use flotilla_shared::health::SyncState;
-use flotilla_shared::id::{ApplicationName, ClusterName};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ApplicationReport;
 
@@ -41,35 +41,91 @@ pub(super) fn say(
             "" => "it is being removed".to_owned(),
             done => format!("it is being removed: {done}"),
         };
-    } else if report.sync == SyncState::Orphaned {
+    } else if is_let_go(cluster, app, report) {
+        // Whatever its agent said before it heard of that.
+        report.sync = report.sync.max(SyncState::Applying);
         report.message = match fleet.environment_of(name) {
-            Some(environment) => {
-                let removal = fleet.spec().removal(app, name, &environment);
-                let labels = fleet.labels_of(name);
-                match removal {
-                    // The file says so, and its rollout has not come here yet.
-                    Some(_) => "its removal has not come here yet; its objects are kept".to_owned(),
-                    // The revision of the file that gives it to the cluster failed, or is still to come.
-                    None if fleet.places(app, (name, &environment), &labels) => format!(
-                        "it is declared for this cluster by a revision of the fleet file that {environment} does not \
-                         have; its objects are kept (flotilla rollout show {environment} says what became of it)"
-                    ),
-                    // Removing it everywhere would take it from where it is to run.
-                    None if fleet.spec().applications.contains_key(app) => format!(
-                        "it is declared, but not for this cluster any more, and its objects are kept; place it here \
-                         again, or take them away by this in the fleet file: removed: [{{application: {app}, clusters: \
-                         [{name}]}}] (they stay with keepObjects: true)"
-                    ),
-                    None => format!(
-                        "nobody declares it any more, and its objects are kept; declare it again, or \
-                         decide: flotilla application remove {app} --env {environment} (its \
-                         objects stay with --keep-objects)"
-                    ),
-                }
-            }
+            Some(environment) => let_go(fleet, (name, cluster), &environment, app),
             None => "its cluster is in no environment; its objects are kept".to_owned(),
         };
         report.reason = Some(Reason::NotAssigned);
+    }
+}
+
+/// Whether an application is not to run in a cluster by what is assigned there, or by its agent's word: who is away
+/// has not heard of it yet.
+fn is_let_go(cluster: &Cluster, app: &ApplicationName, report: &ApplicationReport) -> bool {
+    let assigned = cluster.assigned.as_ref();
+    report.sync == SyncState::Orphaned
+        || assigned.is_some_and(|assigned| !assigned.assignment.applications.contains_key(app))
+}
+
+/// What decides over an application that is not assigned any more.
+fn let_go(
+    fleet: &Fleet,
+    (name, cluster): (&ClusterName, &Cluster),
+    environment: &EnvironmentName,
+    app: &ApplicationName,
+) -> String {
+    if fleet.spec().removal(app, name, environment).is_some() {
+        return removal(fleet, (name, cluster), environment, app);
+    }
+    let labels = fleet.labels_of(name);
+    // The revision of the file that gives it to the cluster failed, or is still to come.
+    if fleet.places(app, (name, environment), &labels) {
+        return format!(
+            "it is declared for this cluster by a revision of the fleet file that {environment} does not \
+             have; its objects are kept (flotilla rollout show {environment} says what became of it)"
+        );
+    }
+    // Removing it everywhere would take it from where it is to run.
+    if fleet.spec().applications.contains_key(app) {
+        return format!(
+            "it is declared, but not for this cluster any more, and its objects are kept; place it here \
+             again, or take them away by this in the fleet file: removed: [{{application: {app}, clusters: \
+             [{name}]}}] (they stay with keepObjects: true)"
+        );
+    }
+    format!(
+        "nobody declares it any more, and its objects are kept; declare it again, or \
+         decide: flotilla application remove {app} --env {environment} (its \
+         objects stay with --keep-objects)"
+    )
+}
+
+/// Why an application is not being removed that the fleet file removes.
+fn removal(
+    fleet: &Fleet,
+    (name, cluster): (&ClusterName, &Cluster),
+    environment: &EnvironmentName,
+    app: &ApplicationName,
+) -> String {
+    if cluster.withheld.contains(app) {
+        let assigned = cluster.assigned.iter();
+        let lacking = assigned.flat_map(|assigned| &assigned.assignment.unresolved);
+        let lacking: Vec<&str> = lacking.map(ApplicationName::as_str).collect();
+        return format!(
+            "its removal waits, and its objects are kept: they may be meant for what is declared for this cluster and \
+             cannot be assigned yet: {} (flotilla explain {name} says why)",
+            lacking.join(", ")
+        );
+    }
+    let failed = fleet.declared_revision(environment).and_then(|declared| {
+        let state = fleet.environments().get(environment)?;
+        let failed = state.quarantine_of(&declared.0, &declared.1)?;
+        Some((failed, declared.1.short().to_owned()))
+    });
+    match failed {
+        Some((failed, revision)) => format!(
+            "its removal came with a revision of the fleet file that failed in {}, and is not tried again by itself; \
+             what was not deleted by then is kept (flotilla promote {environment} --force --commit {revision} --reason \
+             TEXT tries it again): {}",
+            failed.rollout, failed.reason
+        ),
+        // Its rollout has not come here yet.
+        None => {
+            "its removal has not come here yet; what is there of it is kept until then".to_owned()
+        }
     }
 }
 

@@ -448,6 +448,13 @@ pub struct AssignmentContent {
     /// Approvals to go back in history, as people signed them; the hub can neither make nor read them.
     #[prost(message, repeated, tag = "11")]
     pub approvals: ::prost::alloc::vec::Vec<SignedApproval>,
+    /// Names of applications that are declared for this cluster and that the hub cannot assign as they are
+    /// declared yet: what they want is not known, and objects that seem to be leaving may be theirs.
+    #[prost(string, repeated, tag = "12")]
+    pub unresolved: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The rollout that brought the tombstones here; empty: there are none, or the environment has no rollouts.
+    #[prost(string, tag = "13")]
+    pub removed_by: ::prost::alloc::string::String,
 }
 /// Signed with an operator's key that agents name in their policy and that the hub does not hold.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

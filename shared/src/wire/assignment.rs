@@ -9,8 +9,8 @@ use flotilla_proto::v1;
 use prost::Message as _;
 
 use super::{
-    MAX_APPLICATIONS, MAX_LABELS, MAX_MESSAGE_BYTES, MAX_SMALL_LIST, WireError, bounded,
-    renderer_from_wire, renderer_to_wire, timestamp_from_wire, timestamp_to_wire,
+    MAX_APPLICATIONS, MAX_LABELS, MAX_MESSAGE_BYTES, MAX_SMALL_LIST, MAX_TOKEN_BYTES, WireError,
+    bounded, renderer_from_wire, renderer_to_wire, timestamp_from_wire, timestamp_to_wire,
 };
 use crate::approval::SignedApproval;
 use crate::assignment::{
@@ -138,6 +138,12 @@ fn content_to_wire(assignment: &Assignment) -> v1::AssignmentContent {
                 signature: approval.signature.to_vec(),
             })
             .collect(),
+        unresolved: assignment
+            .unresolved
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        removed_by: assignment.removed_by.clone(),
     }
 }
 
@@ -244,6 +250,8 @@ fn content_from_wire(content: v1::AssignmentContent) -> Result<Assignment, WireE
         MAX_SMALL_LIST,
     )?;
     bounded("approvals", content.approvals.len(), MAX_SMALL_LIST)?;
+    bounded("unresolved", content.unresolved.len(), MAX_APPLICATIONS)?;
+    bounded("removed_by", content.removed_by.len(), MAX_TOKEN_BYTES)?;
     let mut applications = BTreeMap::new();
     for application in content.applications {
         let name = application.name.parse()?;
@@ -279,6 +287,12 @@ fn content_from_wire(content: v1::AssignmentContent) -> Result<Assignment, WireE
             .ok_or(WireError::Missing("issued_at"))?,
         applications,
         tombstones,
+        removed_by: content.removed_by,
+        unresolved: content
+            .unresolved
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<_, _>>()?,
         required_features: content.required_features,
         labels: labels_from_wire(content.labels)?,
         suspended: content.suspended,

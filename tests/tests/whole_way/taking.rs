@@ -374,3 +374,59 @@ async fn p03_renaming_moving_and_another_environment_hand_objects_over() {
     world.gone("shop").await;
     same(&world, "in another environment").await;
 }
+
+/// Renamed, and moved in the same breath to a branch that is not there yet: nothing goes before it is, neither by the
+/// removal of the old name nor by the one that has it now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p03_what_moves_to_where_nothing_is_yet_is_handed_over_when_it_is() {
+    let world = World::new(WEB).await;
+    world.current("web", &world.head()).await;
+    let (uid, deployment) = (
+        world.uid(CONFIG).await,
+        world
+            .uid("/apis/apps/v1/namespaces/web/deployments/web")
+            .await,
+    );
+    let second = Repository::create(world.directory.path(), "second").unwrap();
+    for file in ["config", "namespace", "deployment"] {
+        let from = world.path(&format!("work/fleet/apps/web/{file}.yaml"));
+        let text = std::fs::read_to_string(from).unwrap();
+        second.write(&format!("shop/{file}.yaml"), &text).unwrap();
+    }
+    second.push("elsewhere", &["stage"]).unwrap();
+    let fleet = world.path("fleet.yaml");
+    let text = std::fs::read_to_string(&fleet).unwrap();
+    let url = world.git.url("second.git");
+    let known = format!("- {{name: second, url: '{url}'}}\nenvironments:\n");
+    std::fs::write(&fleet, text.replace("environments:\n", &known)).unwrap();
+    let shop = "- {name: shop, repository: second, path: shop, namespace: web}\n";
+    world.declare(shop, "removed: [{application: web}]\n");
+    world
+        .report("web", "its removal waits for shop", |report| {
+            report.sync() == v1::Sync::Orphaned
+                && report.message.starts_with("its removal waits")
+                && report.message.contains("shop")
+        })
+        .await;
+    assert_eq!(world.deletes(), NOTHING);
+    // What is called web from now on has nothing of all that.
+    let other = "- {name: web, repository: fleet, path: apps/other, namespace: web}\n";
+    world.declare(&format!("{shop}{other}"), "");
+    world
+        .report("web", "what it had is kept for shop", |report| {
+            report.reason == "InventoryUnavailable" && report.message.contains("shop")
+        })
+        .await;
+    assert_eq!(world.deletes(), NOTHING);
+    let commit = second.push("moved", &["dev"]).unwrap();
+    world.current("shop", &commit).await;
+    world
+        .report("web", "web has only what it is to have", |report| {
+            report.reason.is_empty() && report.sync() == v1::Sync::Synced
+        })
+        .await;
+    assert_eq!(world.uid(CONFIG).await, uid);
+    let path = "/apis/apps/v1/namespaces/web/deployments/web";
+    assert_eq!(world.uid(path).await, deployment);
+    assert_eq!(world.deletes(), NOTHING);
+}

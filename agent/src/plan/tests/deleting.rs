@@ -86,6 +86,26 @@ fn p03_a_hand_over_that_cannot_be_seen_is_remembered_until_it_is() {
 }
 
 #[test]
+fn p03_what_may_have_moved_to_what_cannot_be_assigned_yet_is_kept_and_says_so() {
+    for intent in [Intent::Run, Intent::Remove] {
+        let mut world = world();
+        world.intent = intent;
+        world.removal_confirmed = true;
+        if intent == Intent::Remove {
+            world.desired.clear();
+        }
+        world.claims.complete = false;
+        world.claims.unresolved = vec!["shop".into()];
+        assert_eq!(world.pruned(), Vec::<String>::new());
+        let text = says(&world);
+        assert!(
+            text.contains("cannot be assigned yet: shop (flotilla explain"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_record_without_a_uid_is_believed_where_the_object_names_its_application() {
     // The agent died between its apply and its note of the UID.
     let b = object("ConfigMap", "b");

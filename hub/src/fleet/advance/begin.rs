@@ -148,7 +148,7 @@ impl Fleet {
             .clone();
         let (asked, desired) = self.asked_and_desired(environment, &state, &newest, now);
         let mut next = None;
-        let news = has_commits(&desired) && newest != desired;
+        let news = self.brings_anything(&state.approved, &desired) && newest != desired;
         // What cannot go on must not stand in the way of its own repair, nor of what is open.
         let waits = news || !state.queue.is_empty();
         let yields = waits
@@ -207,7 +207,7 @@ impl Fleet {
             let same = running.is_some_and(|rollout| rollout.target == *next);
             // Going back to what is good while something else runs is a rollout like any other.
             let idle = running.is_none() && state.approved == *next;
-            !same && !idle && has_commits(next)
+            !same && !idle && self.brings_anything(&state.approved, next)
         });
         if next.is_none() && yields && !state.queue.is_empty() {
             // What had its turn is there already; the one behind it waits for nothing.

@@ -1,6 +1,6 @@
 //! One cluster as the hub sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -127,6 +127,8 @@ pub struct Cluster {
     pub current_since: Option<Timestamp>,
     /// Applications that are placed here.
     pub placed: BTreeMap<ApplicationName, Placed>,
+    /// Applications that it is to lose with their objects, once all that is placed here can be assigned.
+    pub withheld: BTreeSet<ApplicationName>,
     /// What its agent said of itself.
     pub facts: AgentFacts,
     /// When anything was heard last.

@@ -19,7 +19,9 @@ impl File {
     /// Somebody changes something. `clusters` are those that may be named, the movable ones last.
     pub(super) fn edit(&mut self, rng: &mut StdRng, number: u32, clusters: &[ClusterName]) {
         let names: Vec<&'static str> = self.apps.keys().copied().collect();
-        let name = *names.choose(rng).unwrap();
+        let Some(name) = names.choose(rng).copied() else {
+            return self.give_back();
+        };
         let environment = *ENVIRONMENTS.choose(rng).unwrap();
         match rng.random_range(0..20) {
             0..3 => self.take_or_give(rng),
@@ -115,6 +117,44 @@ impl File {
                 self.removed.insert(name, (environment, true));
             }
         }
+    }
+
+    /// All that is declared goes at once; or an application goes by another name from now on and comes from elsewhere,
+    /// maybe from where nobody can read it, while its old name is removed, or another one has it.
+    pub(super) fn take(&mut self, rng: &mut StdRng) {
+        let names: Vec<&'static str> = self.apps.keys().copied().collect();
+        let Some(old) = names.choose(rng).copied() else {
+            return self.give_back();
+        };
+        if rng.random_bool(0.3) {
+            self.apps.clear();
+            for name in names {
+                self.removed.insert(name, (None, rng.random_bool(0.2)));
+            }
+            return;
+        }
+        let free = NAMES.iter().filter(|name| !self.apps.contains_key(*name));
+        let free: Vec<&&str> = free.collect();
+        let Some(new) = free.choose(rng).map(|new| **new) else {
+            return;
+        };
+        let Some(mut app) = self.apps.remove(old) else {
+            return;
+        };
+        app.repository = *["other", "lost"].choose(rng).unwrap();
+        self.removed.remove(new);
+        self.apps.insert(new, app);
+        if rng.random_bool(0.7) {
+            self.removed.insert(old, (None, false));
+        } else {
+            self.apps.insert(old, App::new("fleet", "apps/extra"));
+        }
+    }
+
+    /// What nobody declares any more is declared as in the beginning.
+    fn give_back(&mut self) {
+        self.removed.clear();
+        self.apps = Self::new("supersede").apps;
     }
 
     /// An application goes by another name from now on.

@@ -259,12 +259,16 @@ impl Simulation {
         match self.rng.random_range(0..100) {
             0..4 => self.push(branch),
             4..12 => self.read_heads(),
-            12..14 => self.feed(Event::HeadsFailed {
-                repository: "fleet".parse().unwrap(),
-                asked: vec![branch.parse().unwrap()],
-                reason: flotilla_shared::reason::Reason::RepositoryUnavailable,
-                message: "down".to_owned(),
-            }),
+            12..14 => {
+                let lost = self.takes_all && self.rng.random_bool(0.5);
+                let repository = if lost { "lost" } else { "fleet" };
+                self.feed(Event::HeadsFailed {
+                    repository: repository.parse().unwrap(),
+                    asked: vec![branch.parse().unwrap()],
+                    reason: flotilla_shared::reason::Reason::RepositoryUnavailable,
+                    message: "down".to_owned(),
+                });
+            }
             14..15 if self.rng.random_bool(0.8) => self.crash(),
             14..15 if self.rng.random_bool(0.5) => self.back_up(),
             14..15 => self.put_back(),

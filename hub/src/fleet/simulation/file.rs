@@ -187,6 +187,7 @@ environments:
         }
         // What has no entry is left out.
         text.replace("clusters:\napplications", "applications")
+            .replace("applications:\nremoved", "removed")
             .trim_end_matches("removed:\n")
             .to_owned()
     }

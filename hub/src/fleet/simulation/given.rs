@@ -1,7 +1,7 @@
 //! What a cluster runs changes through rollouts only, whether commits or the fleet file changed: the law over
 //! each assignment, worked out from what was declared and decided, apart from how the hub plans.
 
-use flotilla_shared::assignment::ApplicationAssignment;
+use flotilla_shared::assignment::{ApplicationAssignment, Assignment};
 
 use super::edits::NAMES;
 use super::file::{Definition, Meaning, Place};
@@ -252,6 +252,12 @@ impl Simulation {
                 "{app} was taken out of what is assigned to {name}, and nobody said so"
             );
         }
+        let lacks = |meaning: &Meaning, app: &str| {
+            meaning.places(app, &place)
+                && present.places(app, &place)
+                && !after.applications.contains_key(app)
+        };
+        self.check_known((name, environment), after, stands);
         for (app, tombstone) in &after.tombstones {
             let removes = |meaning: &Meaning| {
                 let keeps = meaning.file.removal(app.as_str(), environment.as_str());
@@ -266,6 +272,51 @@ impl Simulation {
             assert!(
                 removes(&present) && brought,
                 "{app} is removed from {name} ({tombstone:?}), and not both said so: {brought}"
+            );
+            // What is renamed is handed over: its old name loses nothing before the new one is there.
+            let is_new = tombstone.delete_objects && was.is_none_or(|was| !was.delete_objects);
+            let is_whole = |stand: &Revisions| {
+                let meaning = self.means(environment, &stand.declared);
+                removes(meaning) && !NAMES.into_iter().any(|other| lacks(meaning, other))
+            };
+            assert!(
+                !is_new || sources.iter().any(is_whole),
+                "{app} is removed from {name} with its objects, which may be meant for what is not assigned yet"
+            );
+        }
+    }
+
+    /// What is declared for a cluster is assigned to it as it is declared, or it is said that it is not; and while
+    /// anything is not, nothing is removed with its objects.
+    fn check_known(
+        &self,
+        (name, environment): (&ClusterName, &EnvironmentName),
+        after: &Assignment,
+        stands: [&BTreeMap<EnvironmentName, Stand>; 2],
+    ) {
+        let mut tombstones = after.tombstones.values();
+        let deletes = tombstones.any(|tombstone| tombstone.delete_objects);
+        assert!(
+            !deletes || after.unresolved.is_empty(),
+            "{name} is to delete while {:?} are not known",
+            after.unresolved
+        );
+        // Elsewhere what is declared waits for its rollout.
+        let mut stands = stands.iter().filter_map(|all| all.get(environment));
+        if stands.any(|stand| stand.waves) {
+            return;
+        }
+        let (present, place) = (
+            self.meaning(environment.as_str()),
+            self.place(name, environment.as_str()),
+        );
+        for app in NAMES.iter().filter(|app| present.places(app, &place)) {
+            let given = after.applications.get(*app);
+            let given = given.map(|application| Definition::of(application));
+            assert!(
+                after.unresolved.contains(*app)
+                    || (given.is_some() && given == present.defines(app, &place)),
+                "{name} is not assigned {app} as it is declared, and is not told so: {given:?}"
             );
         }
     }

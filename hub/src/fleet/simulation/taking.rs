@@ -9,7 +9,9 @@ impl Simulation {
         let before = self.file.clone();
         let mut new = before.clone();
         self.edits += 1;
-        if !self.edits_all {
+        if self.takes_all && self.rng.random_bool(0.4) {
+            new.take(&mut self.rng);
+        } else if !self.edits_all {
             self.take_or_give(&mut new);
         } else if self.rng.random_bool(0.15) && !self.files.is_empty() {
             // It is rolled back in Git.
@@ -136,6 +138,11 @@ impl Simulation {
             return;
         };
         for app in std::mem::take(&mut agent.deleted) {
+            // An older agent does not know of these, and keeps nothing for them by itself.
+            assert!(
+                decoded.assignment.unresolved.is_empty(),
+                "objects of {app} were deleted on {name}, and may have been meant for another one"
+            );
             let key = (decoded.assignment.environment.clone(), app);
             assert!(
                 self.removals.contains(&key),
@@ -188,6 +195,9 @@ impl Simulation {
         had: &DecodedAssignment,
         next: &DecodedAssignment,
     ) {
+        if self.takes_all {
+            return;
+        }
         let web: ApplicationName = "web".parse().unwrap();
         assert!(
             !had.assignment.applications.contains_key(&web)

@@ -1,5 +1,8 @@
 //! Taking away on purpose: applications that the fleet file removes, and clusters that are to write nothing.
 
+mod renamed;
+mod told;
+
 use flotilla_shared::assignment::Assignment;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::report::SUSPENDED_BY_HUB;

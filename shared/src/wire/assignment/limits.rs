@@ -17,6 +17,8 @@ pub(super) fn within_limits(assignment: &Assignment) -> Result<(), WireError> {
             MAX_APPLICATIONS,
         ),
         ("tombstones", assignment.tombstones.len(), MAX_APPLICATIONS),
+        ("unresolved", assignment.unresolved.len(), MAX_APPLICATIONS),
+        ("removed_by", assignment.removed_by.len(), MAX_TOKEN_BYTES),
         (
             "required_features",
             assignment.required_features.len(),

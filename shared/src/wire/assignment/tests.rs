@@ -1,4 +1,3 @@
-use super::super::MAX_TOKEN_BYTES;
 use super::*;
 use crate::assignment::Renderer;
 use crate::chart::{ChartOptions, Crds, Generated, MAX_VALUES_BYTES, ValuesFile};
@@ -55,6 +54,8 @@ fn assignment() -> Assignment {
             },
         )]
         .into(),
+        removed_by: "prod-6".to_owned(),
+        unresolved: ["shop".parse().unwrap()].into(),
         required_features: vec!["kustomize".to_owned()],
         labels: [("region".to_owned(), "eu".to_owned())].into(),
         suspended: false,
@@ -85,8 +86,13 @@ fn what_is_made_here_is_what_its_bytes_decode_to() {
         Ok(made)
     );
     type Change = fn(&mut Assignment, &mut ApplicationAssignment);
-    let over: [Change; 10] = [
+    let over: [Change; 12] = [
         |all, _| all.required_features = vec![String::new(); MAX_SMALL_LIST + 1],
+        |all, _| all.removed_by = "r".repeat(MAX_TOKEN_BYTES + 1),
+        |all, _| {
+            let names = 0..=MAX_APPLICATIONS;
+            all.unresolved = names.map(|n| format!("a{n}").parse().unwrap()).collect();
+        },
         |all, _| all.labels = [("k".to_owned(), "v".repeat(64))].into(),
         |all, _| all.labels = [("k".repeat(318), String::new())].into(),
         |all, _| all.approvals[0].signature = vec![0; (32 << 10) + 1].into(),
@@ -116,6 +122,23 @@ fn what_is_made_here_is_what_its_bytes_decode_to() {
         },
     );
     assert!(DecodedAssignment::of(both).is_err());
+}
+
+/// An agent or a hub from before there was such a thing neither writes nor reads it, and all else is the same bytes.
+#[test]
+fn h12_what_lacks_nothing_is_encoded_as_it_always_was() {
+    let mut whole = assignment();
+    whole.unresolved.clear();
+    whole.removed_by.clear();
+    let content = encode_assignment(&whole).content;
+    let mut more = whole.clone();
+    more.unresolved.insert("shop".parse().unwrap());
+    more.removed_by = "prod-6".to_owned();
+    let longer = encode_assignment(&more).content;
+    assert_eq!(longer[..content.len()], content[..]);
+    // Fields 12 and 13, each with its length.
+    let added = [&[0x62, 4][..], b"shop", &[0x6a, 6], b"prod-6"].concat();
+    assert_eq!(longer[content.len()..], added[..]);
 }
 
 #[test]
@@ -156,6 +179,7 @@ fn c12_floods_and_nonsense_are_refused_whole() {
         helm.values_files = vec![helm.values_files[0].clone(); 33];
     });
     refused(|c| c.tombstones[0].application = "guestbook".to_owned());
+    refused(|c| c.unresolved[0] = "../x".to_owned());
     refused(|c| c.issued_at = None);
 }
 

@@ -1,0 +1,156 @@
+//! An application that goes by another name from now on, and comes from where nothing was read yet: its old name loses
+//! nothing before the new one is there.
+
+use super::*;
+
+const THIRD: &str = "- {name: third, url: 'https://git.example.com/third.git'}\nenvironments:\n";
+const SHOP: &str = "- {name: shop, repository: third, path: b}\n";
+
+/// `b` is called `shop` from now on and comes from a third repository; what is said of its old name is in `more`.
+fn renamed(text: &str, more: &str) -> String {
+    vanished(text).replace("environments:\n", THIRD) + SHOP + more
+}
+
+fn lost() -> Event {
+    Event::HeadsFailed {
+        repository: "third".parse().unwrap(),
+        asked: vec!["dev".parse().unwrap(), "prod".parse().unwrap()],
+        reason: Reason::RepositoryUnavailable,
+        message: "down".to_owned(),
+    }
+}
+
+fn names<const N: usize>(names: [&str; N]) -> std::collections::BTreeSet<ApplicationName> {
+    names.map(|name| name.parse().unwrap()).into()
+}
+
+#[test]
+fn p03_without_rollouts_the_old_name_is_removed_when_the_new_one_can_be_assigned() {
+    let text = file("maxConcurrent: 3", "approvals: 0", "dev, prod");
+    let mut world = World::rolled_out(&text);
+    let removed = "removed: [{application: b}]\n";
+    world.declare(&renamed(&text, removed));
+    for event in [None, Some(lost())] {
+        if let Some(event) = event {
+            world.step(event);
+        }
+        world.pass(3);
+        let given = assigned(&world, "d1");
+        assert!(given.tombstones.is_empty(), "{given:?}");
+        assert_eq!(given.unresolved, names(["shop"]));
+        let cluster = &world.fleet.clusters()[&name("d1")];
+        assert_eq!(cluster.withheld, names(["b"]));
+        assert!(!cluster.is_current());
+    }
+    world.push("third", "dev", 1);
+    let given = assigned(&world, "d1");
+    assert!(given.applications.contains_key("shop"));
+    assert!(given.tombstones["b"].delete_objects, "both in one word");
+    assert!(given.unresolved.is_empty());
+    assert!(
+        world.fleet.clusters()[&name("d1")].withheld.is_empty(),
+        "it is on its way"
+    );
+}
+
+/// What is let go of deletes nothing, and waits for nobody.
+#[test]
+fn what_is_only_let_go_waits_for_no_other_application() {
+    let text = file("maxConcurrent: 3", "approvals: 0", "dev, prod");
+    let mut world = World::rolled_out(&text);
+    let kept = "removed: [{application: b, keepObjects: true}]\n";
+    world.declare(&renamed(&text, kept));
+    let given = assigned(&world, "d1");
+    assert!(!given.tombstones["b"].delete_objects);
+    assert_eq!(given.unresolved, names(["shop"]));
+}
+
+/// Then its worker would delete what it had for itself, which only the agent can hold back.
+#[test]
+fn p03_an_agent_is_told_whose_desired_state_is_not_known_where_another_one_has_the_old_name() {
+    let text = file("maxConcurrent: 3", "approvals: 0", "dev, prod");
+    let mut world = World::rolled_out(&text);
+    let other = "- {name: b, repository: fleet, path: other}\n";
+    world.declare(&renamed(&text, other));
+    let given = assigned(&world, "d1");
+    assert_eq!(given.applications["b"].path.as_str(), "other");
+    assert_eq!(given.unresolved, names(["shop"]));
+    // Whatever is assigned as it was before is as little known.
+    world.push("third", "dev", 1);
+    assert!(assigned(&world, "d1").unresolved.is_empty());
+    let elsewhere = renamed(&text, other).replace(
+        "repository: third, path: b",
+        "repository: second, path: 'b/{labels.no}'",
+    );
+    world.declare(&elsewhere);
+    let given = assigned(&world, "d1");
+    assert_eq!(given.applications["shop"].path.as_str(), "b");
+    assert_eq!(given.unresolved, names(["shop"]));
+}
+
+#[test]
+fn p03_a_rollout_waits_and_halts_where_the_new_name_has_no_branch_and_goes_on_when_it_has() {
+    let mut world = World::rolled_out(&base());
+    let renamed = renamed(&base(), REMOVED)
+        .replace("path: b}", "path: b, placement: {environments: [prod]}}");
+    world.declare(&renamed);
+    world.pass(3);
+    assert_eq!(stands(&world), "---");
+    // There is the repository, and not the branch.
+    world.push("third", "dev", 1);
+    world.pass(5);
+    assert_eq!(
+        (stands(&world).as_str(), phases(&world)[0]),
+        ("---", Phase::Started)
+    );
+    assert_eq!(assigned(&world, "p1").unresolved, names(["shop"]));
+    world.pass(25);
+    let rollout = world.rollout();
+    assert_eq!(rollout.state, State::Halted, "{}", rollout.note);
+    assert!(
+        rollout.note.contains("b is not removed while"),
+        "{}",
+        rollout.note
+    );
+    assert!(world.state().quarantined.is_empty(), "it is at no fault");
+    assert_eq!(stands(&world), "---");
+    world.push("third", "prod", 1);
+    world.pass(1);
+    assert_eq!(stands(&world), "x--");
+    assert!(assigned(&world, "p1").applications.contains_key("shop"));
+    world.pass(40);
+    world.stands(State::Succeeded);
+    assert_eq!(stands(&world), "xxx");
+}
+
+/// Within one repository, too: a cluster lacks the label that the new name's directory is told by.
+#[test]
+fn p03_a_cluster_for_which_the_new_name_cannot_be_worked_out_loses_nothing() {
+    let mut world = World::rolled_out(&base());
+    let shop = "- {name: shop, repository: second, path: 'b/{labels.region}', placement: {environments: [prod]}}\n";
+    world.declare(&(vanished(&base()) + shop + REMOVED));
+    world.pass(30);
+    let rollout = world.rollout();
+    assert_eq!(rollout.state, State::Halted, "{}", rollout.note);
+    assert_eq!(stands(&world), "---");
+    assert_eq!(assigned(&world, "p1").unresolved, names(["shop"]));
+}
+
+/// The environment before has not lost it as long as it waits there.
+#[test]
+fn a_removal_that_waits_proves_nothing_to_the_next_environment() {
+    let gated = file("maxConcurrent: 3", "proof: {soak: 2s}", "dev, prod");
+    let mut world = World::rolled_out(&gated);
+    // Only dev has the new name, which nobody can read.
+    let shop = SHOP.replace("path: b", "path: b, placement: {environments: [dev]}");
+    let text = vanished(&gated).replace("environments:\n", THIRD) + &shop;
+    world.declare(&(text + "removed: [{application: b}]\n"));
+    world.step(lost());
+    world.pass(20);
+    assert_eq!(stands(&world), "---", "{}", world.rollout().note);
+    let note = &world.rollout().note;
+    assert!(note.contains("d1: b: not removed yet"), "{note}");
+    world.push("third", "dev", 1);
+    world.pass(40);
+    assert_eq!(stands(&world), "xxx", "{}", world.rollout().note);
+}
