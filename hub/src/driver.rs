@@ -332,8 +332,8 @@ impl Driver {
             Effect::RequestRenewal(cluster, id, within) => {
                 self.control(&cluster, id, Control::Renew(within));
             }
-            Effect::Close(cluster, id, reason, message) => {
-                self.control(&cluster, id, Control::Close(reason, message));
+            Effect::Close(cluster, id, problem) => {
+                self.control(&cluster, id, Control::Close(problem));
                 self.sessions.remove(&(cluster, id));
             }
             Effect::StoreHead(repository, branch, head) => {
@@ -352,7 +352,7 @@ impl Driver {
             Effect::Audit(entry) => {
                 tracing::info!(
                     actor = entry.actor,
-                    action = entry.action,
+                    action = entry.action.as_str(),
                     environment = entry.environment,
                     reason = entry.reason,
                     detail = entry.detail,

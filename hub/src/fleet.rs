@@ -92,6 +92,7 @@ pub use roster::cluster::{AgentFacts, Cluster, Connectivity, Kept, OFFLINE_AFTER
 pub use shared::Shared;
 
 use crate::spec::Spec;
+use crate::suggestion::missing;
 use admissions::Admissions;
 use declarations::Declarations;
 use environments::Environments;
@@ -229,6 +230,24 @@ impl Fleet {
 
     fn record_of(&self, name: &ClusterName) -> Option<&ClusterRecord> {
         self.clusters.get(name).map(|cluster| &*cluster.record)
+    }
+
+    /// Refuses a name that no environment has.
+    fn known(&self, name: &EnvironmentName) -> Result<(), ActionError> {
+        match self.spec().environment(name) {
+            Some(_) => Ok(()),
+            None => Err(ActionError::NoEnvironment(missing(
+                "environment",
+                name.as_str(),
+                self.spec().environment_names(),
+            ))),
+        }
+    }
+
+    /// For a name that no cluster has.
+    fn no_cluster(&self, name: &ClusterName) -> ActionError {
+        let names = self.clusters.keys().map(ClusterName::as_str);
+        ActionError::NoCluster(missing("cluster", name.as_str(), names))
     }
 
     /// Grows with each visible change.

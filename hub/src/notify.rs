@@ -207,7 +207,7 @@ pub async fn test(config: &Config, name: &str) -> anyhow::Result<()> {
         notice.event.kind = kind;
         for post in flotilla_notify::compose(target, &notice, &known) {
             let sent = sender.post(target, &post).await;
-            match sent.map_err(|(text, _)| anyhow::anyhow!("target {name}: {text}"))? {
+            match sent.map_err(|fault| anyhow::anyhow!("target {name}: {}", fault.why))? {
                 Some(new) => known = new,
                 None => continue,
             }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use flotilla_proto::v1;
 use flotilla_proto::v1::hub_message::Body;
 use flotilla_shared::gate_job::GateJob;
-use flotilla_shared::reason::Reason;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::wire::{DecodedAssignment, gate_jobs_to_wire};
 use futures::Stream;
 use futures::task::AtomicWaker;
@@ -29,7 +29,7 @@ pub enum Control {
     AskJobs(Arc<Vec<GateJob>>),
     /// Renew the certificate within so many seconds.
     Renew(u32),
-    Close(Reason, String),
+    Close(Problem),
 }
 
 #[derive(Default)]
@@ -110,10 +110,10 @@ impl Outbox {
             Control::RequestReport => waiting.report = true,
             Control::AskJobs(jobs) => waiting.jobs = Some(jobs),
             Control::Renew(within) => waiting.renew_within = Some(within),
-            Control::Close(reason, message) => {
+            Control::Close(problem) => {
                 waiting.goodbye = Some(Box::new(v1::Goodbye {
-                    reason: reason.to_string(),
-                    message,
+                    reason: problem.reason.to_string(),
+                    message: problem.message,
                     retry_after_seconds: 0,
                 }));
             }
@@ -196,6 +196,7 @@ impl Stream for Messages {
 mod tests {
     use flotilla_shared::assignment::Assignment;
     use flotilla_shared::id::Generation;
+    use flotilla_shared::reason::Reason;
     use futures::StreamExt as _;
     use jiff::Timestamp;
 
@@ -254,7 +255,8 @@ mod tests {
     async fn a_goodbye_is_the_last_word_and_an_error_the_only_one() {
         let outbox = Outbox::new(v1::Welcome::default());
         outbox.assign(assignment(1));
-        outbox.control(Control::Close(Reason::NotAssigned, "text".to_owned()));
+        let problem = Problem::new(Reason::NotAssigned, "text");
+        outbox.control(Control::Close(problem));
         let mut messages = Messages::of(&outbox);
         messages.next().await.unwrap().unwrap();
         let last = messages.next().await.unwrap().unwrap().body;

@@ -186,13 +186,13 @@ impl Watcher {
                         found,
                     }
                 }
-                Err(Problem { reason, message }) => {
+                Err(problem) => {
+                    let Problem { reason, message } = &problem;
                     tracing::warn!(repository = %self.name, %reason, message, "cannot read branches");
                     Event::HeadsFailed {
                         repository: self.name.clone(),
                         asked: self.target.branches.clone(),
-                        reason,
-                        message,
+                        problem,
                     }
                 }
             };

@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use jiff::Timestamp;
 use tokio::process::Command;
 use tokio::sync::Notify;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::driver::{Handle, Refused, Stopped};
 use crate::fleet::gates::closed;
 use crate::fleet::rollout::{Commits, Rollout};
+use crate::fleet::stops::Stop;
 use crate::fleet::{Action, AuditEntry, Event, Fleet};
 use crate::spec::Environment;
 
@@ -147,27 +149,27 @@ fn held(
     commits: &Commits,
 ) -> Option<String> {
     let name = &target.name;
-    if let Some(state) = fleet.environments().get(name) {
-        let resume = format!("flotilla resume {name} lets commits in again");
-        if let Some(hold) = state.hold.as_ref().filter(|hold| hold.is_of(repository)) {
-            let (why, by) = (&hold.mark.reason, &hold.mark.by);
-            return Some(format!("{name} was rolled back ({by}): {why}; {resume}"));
-        }
-        if let Some(mark) = &state.paused {
-            return Some(format!(
-                "{} paused {name}: {}; {resume}",
-                mark.by, mark.reason
-            ));
-        }
-        if let Some(pin) = &state.pin {
-            let (by, why) = (&pin.mark.by, &pin.mark.reason);
-            return Some(format!("{by} pinned {name}: {why}"));
-        }
-        if let Some(quarantine) = state.quarantine(commits) {
-            return Some(format!("it failed in {name}: {}", quarantine.reason));
-        }
-    }
-    None
+    let resume = format!("flotilla resume {name} lets commits in again");
+    // What was decided is told before what failed.
+    let (failures, decided): (Vec<Stop<'_>>, Vec<Stop<'_>>) = fleet
+        .stops(name, commits)
+        .into_iter()
+        .partition(|stop| matches!(stop, Stop::Failure(..)));
+    decided.into_iter().chain(failures).find_map(|stop| {
+        Some(match stop {
+            Stop::Hold(hold) if !hold.is_of(repository) => return None,
+            Stop::Hold(hold) => {
+                let (why, by) = (&hold.mark.reason, &hold.mark.by);
+                format!("{name} was rolled back ({by}): {why}; {resume}")
+            }
+            Stop::Pause(mark) => format!("{} paused {name}: {}; {resume}", mark.by, mark.reason),
+            Stop::Pin(pin) => {
+                let (by, why) = (&pin.mark.by, &pin.mark.reason);
+                format!("{by} pinned {name}: {why}")
+            }
+            Stop::Failure(quarantine, _) => format!("it failed in {name}: {}", quarantine.reason),
+        })
+    })
 }
 
 /// Moves branches with the hub's credential, one at a time, whoever asks.
@@ -263,7 +265,7 @@ pub async fn run(handle: Handle, mover: Arc<Mover>, stop: CancellationToken) {
                 continue;
             }
             let why = "proven in the environment before";
-            match mover.promote(&handle, &promotion, "hub", why).await {
+            match mover.promote(&handle, &promotion, HUB_ACTOR, why).await {
                 Ok(()) => {}
                 Err(NotMoved::Push(_)) => refused.push(promotion),
                 Err(NotMoved::Unnoted(error)) => tracing::warn!(%error, "cannot note a promotion"),
@@ -277,8 +279,8 @@ pub async fn run(handle: Handle, mover: Arc<Mover>, stop: CancellationToken) {
 fn refusal(due: &Due, error: &str, now: Timestamp) -> AuditEntry {
     AuditEntry {
         at: now,
-        actor: "hub".to_owned(),
-        action: "promotion refused".to_owned(),
+        actor: HUB_ACTOR.to_owned(),
+        action: AuditAction::PromotionRefused,
         environment: due.environment.to_string(),
         commit: due.commit.to_string(),
         reason: plain_line(error, MAX_MESSAGE_BYTES),

@@ -18,7 +18,7 @@ pub use plan::{plan_from_wire, plan_result};
 pub use preview::preview_to_wire;
 pub use report::{
     application_report_to_wire, decode_report, encode_report, object_from_wire, object_to_wire,
-    planned_word,
+    planned_word, report_digest,
 };
 
 use flotilla_proto::v1;

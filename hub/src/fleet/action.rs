@@ -2,6 +2,7 @@
 //! transaction as what it changes.
 
 mod approval;
+mod error;
 mod pin;
 mod rollback;
 mod rollout;
@@ -9,13 +10,15 @@ mod rollout;
 use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
+
+pub use error::ActionError;
 
 use super::Fleet;
 use super::environment::{Mark, Pin, Scope};
 use super::event::{AuditEntry, Effect};
 use crate::spec::Objects;
-use crate::suggestion::missing;
 
 /// A cluster or an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,26 +124,25 @@ impl Action {
         self
     }
 
-    /// The word for it.
+    /// The word for it, as the audit log has it.
     #[must_use]
-    pub fn as_str(&self) -> &'static str {
+    pub fn word(&self) -> AuditAction {
         match self {
-            Self::Pause(_) => "pause",
-            Self::Resume(_) => "resume",
-            Self::Retry(_) => "retry",
-            Self::Abort(_) => "abort",
-            Self::Pin { .. } => "pin",
-            Self::Unpin(_) => "unpin",
-            Self::Suspend(_) => "suspend",
-            Self::Unsuspend(_) => "resume",
-            Self::Remove { .. } => "remove application",
+            Self::Pause(_) => AuditAction::Pause,
+            Self::Resume(_) | Self::Unsuspend(_) => AuditAction::Resume,
+            Self::Retry(_) => AuditAction::Retry,
+            Self::Abort(_) => AuditAction::Abort,
+            Self::Pin { .. } => AuditAction::Pin,
+            Self::Unpin(_) => AuditAction::Unpin,
+            Self::Suspend(_) => AuditAction::Suspend,
+            Self::Remove { .. } => AuditAction::RemoveApplication,
             Self::Approve {
                 scope: Scope::Override,
                 ..
-            } => "override",
-            Self::Approve { .. } => "approve",
-            Self::Promote { .. } => "promote",
-            Self::Rollback { .. } => "rollback",
+            } => AuditAction::Override,
+            Self::Approve { .. } => AuditAction::Approve,
+            Self::Promote { .. } => AuditAction::Promote,
+            Self::Rollback { .. } => AuditAction::Rollback,
         }
     }
 }
@@ -152,29 +154,6 @@ pub struct Taken {
     pub answer: String,
     /// What is to be done about it; the audit entry is among it.
     pub effects: Vec<Effect>,
-}
-
-/// An action cannot be taken. The text is for the person.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ActionError {
-    /// No such environment; the text names the one that was likely meant.
-    #[error("{0}")]
-    NoEnvironment(String),
-    /// No such cluster; the text names the one that was likely meant.
-    #[error("{0}")]
-    NoCluster(String),
-    /// What has no rollouts cannot be steered.
-    #[error(
-        "{0} has no strategy: its clusters take each commit of its branch at once, and there is no \
-         rollout to steer{1}"
-    )]
-    NoStrategy(EnvironmentName, String),
-    /// Nothing to act on.
-    #[error("{0}")]
-    Nothing(String),
-    /// It lets a commit past the gates.
-    #[error("{0}")]
-    NeedsAdmin(String),
 }
 
 impl Fleet {
@@ -353,7 +332,7 @@ impl Fleet {
         AuditEntry {
             at: mark.at,
             actor: mark.by,
-            action: action.as_str().to_owned(),
+            action: action.word(),
             environment: environment.map(|name| name.to_string()).unwrap_or_default(),
             clusters,
             commit: commit.map(|commit| commit.to_string()).unwrap_or_default(),
@@ -361,22 +340,6 @@ impl Fleet {
             detail: answer.to_owned(),
             rollout: None,
         }
-    }
-
-    pub(super) fn known(&self, name: &EnvironmentName) -> Result<(), ActionError> {
-        match self.spec().environment(name) {
-            Some(_) => Ok(()),
-            None => Err(ActionError::NoEnvironment(missing(
-                "environment",
-                name.as_str(),
-                self.spec().environment_names(),
-            ))),
-        }
-    }
-
-    pub(super) fn no_cluster(&self, name: &ClusterName) -> ActionError {
-        let names = self.clusters.keys().map(ClusterName::as_str);
-        ActionError::NoCluster(missing("cluster", name.as_str(), names))
     }
 
     /// Refuses what steers rollouts where there are none. One that runs can be steered to its end, whatever became

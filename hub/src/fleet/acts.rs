@@ -26,14 +26,8 @@ pub fn act(gate: &Gate, environment: &EnvironmentName, waiting: &Commits) -> Opt
             "flotilla approve {environment} --commit {} gives one",
             commit()?
         )),
-        GateKind::Health
-        | GateKind::Window
-        | GateKind::Freeze
-        | GateKind::Check
-        | GateKind::Job
-        | GateKind::Override
-        | GateKind::Rollback
-        | GateKind::Quarantine => Some(format!(
+        // A person can override any gate.
+        _ => Some(format!(
             "flotilla promote {environment} --force --commit {} --reason TEXT overrides it",
             commit()?
         )),
@@ -51,4 +45,22 @@ pub fn closed(gates: &[Gate], environment: &EnvironmentName, waiting: &Commits) 
             None => text,
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_holds_a_commit_back_can_be_opened_by_a_person() {
+        let environment: EnvironmentName = "prod".parse().unwrap();
+        let waiting: Commits = [("fleet".parse().unwrap(), "a".repeat(40).parse().unwrap())].into();
+        for kind in GateKind::ALL {
+            let gate = Gate::new(*kind, "", Open::No, "closed".to_owned());
+            let told = act(&gate, &environment, &waiting).unwrap();
+            assert!(told.starts_with("flotilla "), "{kind}: {told}");
+            let open = Gate::new(*kind, "", Open::Yes, "open".to_owned());
+            assert_eq!(act(&open, &environment, &waiting), None, "{kind}");
+        }
+    }
 }

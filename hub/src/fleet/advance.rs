@@ -3,25 +3,24 @@
 
 mod admitted;
 mod begin;
+mod commits;
 mod conclude;
 mod progress;
 mod proven;
 
-use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_shared::id::EnvironmentName;
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use jiff::Timestamp;
 
 pub(in crate::fleet) use conclude::EndedBy;
 
 use super::Fleet;
 use super::event::{AuditEntry, Effect};
-use super::rollout::{Commits, Rollout, State};
-use crate::spec::{Environment, Strategy};
+use super::rollout::{Rollout, State};
+use crate::spec::Environment;
 
 /// Rounds of one advance; what is left then waits for the next tick.
 const ROUNDS: usize = 4;
-
-/// Who did what the hub does by itself.
-pub(in crate::fleet) const HUB: &str = "hub";
 
 impl Fleet {
     /// Draws the consequences of everything absorbed since the last time. Deterministic.
@@ -69,74 +68,6 @@ impl Fleet {
                 self.advance_rollout(&environment, strategy, now, effects);
             }
         }
-    }
-
-    /// By what an environment takes commits: what the fleet file says, or what its rollout began with.
-    fn strategy_of<'s>(&'s self, environment: &'s Environment) -> Option<&'s Strategy> {
-        let begun_with = || {
-            let rollout = self.rollouts.running(&environment.name)?;
-            rollout.strategy.as_deref()
-        };
-        environment.strategy.as_ref().or_else(begun_with)
-    }
-
-    /// Whether commits come to an environment's clusters by rollouts.
-    pub(super) fn has_waves(&self, environment: &Environment) -> bool {
-        self.strategy_of(environment).is_some()
-    }
-
-    /// Whether an environment runs something of a repository: what nobody there uses, starts, proves and
-    /// holds up nothing there.
-    #[must_use]
-    pub fn uses(&self, environment: &Environment, repository: &RepositoryName) -> bool {
-        self.spec().applications.values().any(|application| {
-            let placement = &application.placement;
-            application.repository == *repository
-                && (placement.environments.is_empty()
-                    || placement.environments.contains(&environment.name))
-                && (placement.clusters.is_empty()
-                    || placement
-                        .clusters
-                        .iter()
-                        .any(|cluster| self.belongs_to(cluster, &environment.name)))
-        })
-    }
-
-    /// The commits at the heads of an environment's branches.
-    #[must_use]
-    pub fn head_commits(&self, environment: &Environment) -> Commits {
-        self.spec()
-            .repositories
-            .keys()
-            .filter(|repository| self.uses(environment, repository))
-            .filter_map(|repository| {
-                let head = self.head(repository, &environment.branch)?;
-                Some((repository.clone(), head.commit.clone()?))
-            })
-            .collect()
-    }
-
-    /// What an environment's branches and the fleet file ask for.
-    #[must_use]
-    pub fn newest(&self, environment: &Environment) -> Commits {
-        let mut newest = self.head_commits(environment);
-        newest.extend(self.declared_revision(&environment.name));
-        newest
-    }
-
-    /// The last commits that were good for an environment; its heads, where it has no strategy.
-    #[must_use]
-    pub fn good(&self, environment: &Environment) -> Commits {
-        let state = self.environments.get(&environment.name);
-        if !self.has_waves(environment) {
-            let heads = self.head_commits(environment);
-            return state.map_or_else(|| heads.clone(), |state| state.without_failed(&heads));
-        }
-        let mut good = state
-            .map(|state| state.approved.clone())
-            .unwrap_or_default();
-        good.remove(RepositoryName::fleet_file());
-        good
     }
 
     /// Without a strategy the heads are good as they come. They are noted, so that a strategy that is
@@ -200,11 +131,11 @@ impl Fleet {
 }
 
 /// An entry about a rollout.
-pub(super) fn audit(rollout: &Rollout, action: &'static str, now: Timestamp) -> AuditEntry {
+pub(super) fn audit(rollout: &Rollout, action: AuditAction, now: Timestamp) -> AuditEntry {
     AuditEntry {
         at: now,
-        actor: HUB.to_owned(),
-        action: action.to_owned(),
+        actor: HUB_ACTOR.to_owned(),
+        action,
         environment: rollout.environment.to_string(),
         clusters: rollout
             .clusters
@@ -212,12 +143,7 @@ pub(super) fn audit(rollout: &Rollout, action: &'static str, now: Timestamp) -> 
             .filter(|(_, progress)| progress.phase.is_touched())
             .map(|(name, _)| name.to_string())
             .collect(),
-        commit: rollout
-            .shown()
-            .values()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" "),
+        commit: AuditEntry::named(rollout.shown().values()),
         reason: rollout.note.clone(),
         detail: format!(
             "{} to {}, wave {} of {}{}",

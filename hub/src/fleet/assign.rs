@@ -1,6 +1,6 @@
 //! From what is declared and read to what one cluster should run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer};
 use flotilla_shared::id::{ApplicationName, ClusterName, Generation};
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::cluster::Placed;
 use super::plan::{Declares, Plan};
 use super::taking::Losses;
-use super::{Effect, Fleet, StoredAssignment, place};
+use super::{Effect, Fleet, StoredAssignment};
 use crate::spec::{Declared, Environment};
 
 impl Fleet {
@@ -23,21 +23,6 @@ impl Fleet {
     #[must_use]
     pub fn has_due(&self) -> bool {
         self.clusters.has_due()
-    }
-
-    /// Marks clusters of some environments for it.
-    pub(super) fn assign_later(&mut self, mut whose: impl FnMut(&Environment) -> bool) {
-        let spec = self.declarations.spec();
-        let environments: BTreeSet<_> = spec
-            .environments
-            .iter()
-            .filter(|environment| whose(environment))
-            .map(|environment| &environment.name)
-            .collect();
-        self.clusters.mark_due_where(|name, record| {
-            let environment = place(spec, name, Some(record));
-            environment.is_some_and(|environment| environments.contains(environment))
-        });
     }
 
     /// Works out the next batch of those that are marked.
@@ -138,6 +123,24 @@ impl Fleet {
             self.clusters.change(name, &mut self.versions);
         }
         self.give(name, next, now, effects)
+    }
+
+    /// What a cluster goes on with, where nothing about it changes but whether it may write; none: it is
+    /// assigned as everybody else.
+    fn kept_as_it_is(
+        &self,
+        name: &ClusterName,
+        environment: Option<&Environment>,
+    ) -> Option<Assignment> {
+        let cluster = self.clusters.get(name)?;
+        let suspended = cluster.record.suspended.is_some();
+        let before = &cluster.assigned.as_ref()?.assignment;
+        let stays = suspended && !self.is_unsettled(cluster);
+        let is_orphaned = environment.is_none() && before.epoch == self.epoch;
+        (stays || is_orphaned).then(|| Assignment {
+            suspended,
+            ..before.clone()
+        })
     }
 
     /// Stores and sends an assignment where it is another one than before. Whether it is.

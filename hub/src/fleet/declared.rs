@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 
 use super::event::{AuditEntry, Effect};
@@ -31,7 +32,7 @@ impl Fleet {
         (!detail.is_empty()).then(|| AuditEntry {
             at: now,
             actor: FLEET_FILE.to_owned(),
-            action: "fleet file taken".to_owned(),
+            action: AuditAction::FleetFileTaken,
             environment: environment.to_string(),
             clusters,
             commit: revision.to_string(),
@@ -60,7 +61,7 @@ impl Fleet {
             effects.push(Effect::Audit(AuditEntry {
                 at: now,
                 actor: FLEET_FILE.to_owned(),
-                action: "cluster moved".to_owned(),
+                action: AuditAction::ClusterMoved,
                 environment: new.to_string(),
                 clusters,
                 reason: "the fleet file has it in another environment".to_owned(),

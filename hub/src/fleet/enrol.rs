@@ -1,7 +1,9 @@
 //! Clusters come in, get certificates, and leave their names.
 
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use jiff::Timestamp;
 
 use super::{AuditEntry, ClusterRecord, Effect, Fleet, IssuedCertificate, Lock};
@@ -75,8 +77,8 @@ impl Fleet {
         };
         effects.push(Effect::Audit(AuditEntry {
             at: now,
-            actor: super::advance::HUB.to_owned(),
-            action: "cluster enrol".to_owned(),
+            actor: HUB_ACTOR.to_owned(),
+            action: AuditAction::ClusterEnrol,
             environment: environment.unwrap_or_default(),
             clusters: vec![name.to_string()],
             detail: format!("key {}, token {}: {waits}", attempt.key, token.id),
@@ -104,8 +106,8 @@ impl Fleet {
         }
         effects.push(Effect::Audit(AuditEntry {
             at: now,
-            actor: super::advance::HUB.to_owned(),
-            action: "cluster refuse".to_owned(),
+            actor: HUB_ACTOR.to_owned(),
+            action: AuditAction::ClusterRefuse,
             clusters,
             detail: format!("key {}, token {}: {why}", attempt.key, token.id),
             ..AuditEntry::default()
@@ -184,9 +186,9 @@ impl Fleet {
         self.declarations.clusters_changed(&self.clusters);
         let Some(cluster) = removed else { return };
         if let Some((session, _)) = cluster.session {
-            let text = "the cluster was removed from the fleet; its objects stay".to_owned();
-            let end = Effect::Close(name.clone(), session, Reason::NotAssigned, text);
-            effects.push(end);
+            let text = "the cluster was removed from the fleet; its objects stay";
+            let problem = Problem::new(Reason::NotAssigned, text);
+            effects.push(Effect::Close(name.clone(), session, problem));
         }
         effects.push(Effect::DeleteCluster(name));
         self.touch_environments();

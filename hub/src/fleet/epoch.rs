@@ -204,6 +204,20 @@ impl Fleet {
         held
     }
 
+    /// Whether a cluster has something that it could be kept on; asked of many at once.
+    pub(super) fn can_be_pinned(&self, cluster: &Cluster) -> bool {
+        let report = cluster.report.as_ref();
+        let report = report.filter(|_| cluster.reported_at.is_some() && self.is_unsettled(cluster));
+        match (report, &cluster.assigned) {
+            (Some(report), _) => {
+                let mut all = report.applications.values();
+                all.any(|app| is_managed(app) && app.revision.is_some())
+            }
+            (None, Some(assigned)) => !assigned.assignment.applications.is_empty(),
+            (None, None) => false,
+        }
+    }
+
     /// What a cluster says it runs, where that is not what this hub gave it.
     pub(super) fn reported(&self, name: &ClusterName) -> Option<Commits> {
         let cluster = self.clusters.get(name)?;

@@ -10,11 +10,11 @@ use flotilla_shared::gate_job::GateJob;
 use flotilla_shared::heading::Heading;
 use flotilla_shared::id::{ClusterName, EnvironmentName, Epoch, RepositoryName};
 use flotilla_shared::problem::Problem;
-use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::{BranchName, Commit};
 use flotilla_shared::source::Directories;
 use flotilla_shared::wire::DecodedAssignment;
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 
 use super::credential::{Credential, IssuedCertificate};
@@ -92,15 +92,15 @@ pub struct StoredCluster {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditEntry {
     pub at: Timestamp,
-    /// An operator, or `hub`.
+    /// An operator, or [`flotilla_status::HUB_ACTOR`].
     pub actor: String,
     /// What was done.
-    pub action: String,
+    pub action: AuditAction,
     /// Where; empty: everywhere.
     pub environment: String,
     /// To which clusters.
     pub clusters: Vec<String>,
-    /// With which commit; several are parted by a blank.
+    /// With which commit; several are parted by a blank, see [`AuditEntry::commits`].
     pub commit: String,
     pub reason: String,
     /// More, for a person.
@@ -108,6 +108,18 @@ pub struct AuditEntry {
     /// Of a rollout's step: which rollout. Only for who hears of the entry while it is written: the log keeps it in
     /// `detail`, and an entry that is read back has none.
     pub rollout: Option<String>,
+}
+
+impl AuditEntry {
+    /// Commits as an entry names them, parted by a blank.
+    pub(super) fn named<'c>(commits: impl Iterator<Item = &'c Commit>) -> String {
+        commits.map(Commit::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The commits that it names.
+    pub fn commits(&self) -> impl Iterator<Item = &str> {
+        self.commit.split_whitespace()
+    }
 }
 
 /// What the fleet is told.
@@ -168,9 +180,7 @@ pub enum Event {
         repository: RepositoryName,
         /// Which branches were asked for.
         asked: Vec<BranchName>,
-        reason: Reason,
-        /// For a person.
-        message: String,
+        problem: Problem,
     },
     /// The directories of a commit were read.
     TreesRead {
@@ -184,9 +194,7 @@ pub enum Event {
     TreesFailed {
         /// In which repository.
         repository: RepositoryName,
-        reason: Reason,
-        /// For a person.
-        message: String,
+        problem: Problem,
     },
     /// What a commit says of itself was read.
     HeadingRead {
@@ -293,7 +301,7 @@ pub enum Effect {
     /// Ask for a renewal of the certificate within so many seconds.
     RequestRenewal(ClusterName, SessionId, u32),
     /// End a stream.
-    Close(ClusterName, SessionId, Reason, String),
+    Close(ClusterName, SessionId, Problem),
 }
 
 impl Effect {

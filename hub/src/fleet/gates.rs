@@ -4,6 +4,7 @@ use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 use flotilla_shared::words::counted;
+pub use flotilla_status::GateKind;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Fleet;
@@ -34,81 +35,17 @@ pub enum Open {
     Skipped,
 }
 
-/// What a gate is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum GateKind {
-    /// The environment before proves the commits.
-    Health,
-    /// People approve them.
-    Approval,
-    /// It is a time for changes.
-    Window,
-    /// It is no time for changes.
-    Freeze,
-    /// Something outside is asked.
-    Check,
-    /// A Job in a cluster says so.
-    Job,
-    /// Somebody let them in, whatever the others say.
-    Override,
-    /// The hub has seen that they go back, as somebody says.
-    Rollback,
-    /// They failed before.
-    Quarantine,
-    /// Somebody stopped the environment.
-    Pause,
-}
-
-impl GateKind {
-    /// Every kind, for tests.
-    pub const ALL: [Self; 10] = [
-        Self::Health,
-        Self::Approval,
-        Self::Window,
-        Self::Freeze,
-        Self::Check,
-        Self::Job,
-        Self::Override,
-        Self::Rollback,
-        Self::Quarantine,
-        Self::Pause,
-    ];
-
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Health => "health",
-            Self::Approval => "approval",
-            Self::Window => "window",
-            Self::Freeze => "freeze",
-            Self::Check => "check",
-            Self::Job => "job",
-            Self::Override => "override",
-            Self::Rollback => "rollback",
-            Self::Quarantine => "quarantine",
-            Self::Pause => "pause",
-        }
-    }
-
-    /// Why such a gate lets nothing in.
-    const fn reason(self, open: Open) -> Reason {
-        match (self, open) {
-            (Self::Health | Self::Rollback, _) => Reason::NotProven,
-            (Self::Approval, _) => Reason::ApprovalNeeded,
-            (Self::Check, _) => Reason::CheckFailed,
-            (Self::Job, Open::NotYet) => Reason::GateJobPending,
-            (Self::Job, _) => Reason::GateJobFailed,
-            (Self::Window | Self::Freeze | Self::Override, _) => Reason::WindowClosed,
-            (Self::Quarantine, _) => Reason::Quarantined,
-            (Self::Pause, _) => Reason::Paused,
-        }
-    }
-}
-
-impl std::fmt::Display for GateKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
+/// Why a gate of a kind lets nothing in.
+const fn reason(kind: GateKind, open: Open) -> Reason {
+    match (kind, open) {
+        (GateKind::Health | GateKind::Rollback, _) => Reason::NotProven,
+        (GateKind::Approval, _) => Reason::ApprovalNeeded,
+        (GateKind::Check, _) => Reason::CheckFailed,
+        (GateKind::Job, Open::NotYet) => Reason::GateJobPending,
+        (GateKind::Job, _) => Reason::GateJobFailed,
+        (GateKind::Window | GateKind::Freeze | GateKind::Override, _) => Reason::WindowClosed,
+        (GateKind::Quarantine, _) => Reason::Quarantined,
+        (GateKind::Pause, _) => Reason::Paused,
     }
 }
 
@@ -140,7 +77,7 @@ impl Gate {
     ) -> Self {
         let reason = match open {
             Open::Yes | Open::Skipped => None,
-            Open::NotYet | Open::No => Some(gate.reason(open)),
+            Open::NotYet | Open::No => Some(reason(gate, open)),
         };
         Self {
             gate,
@@ -166,6 +103,11 @@ impl Gate {
     #[must_use]
     pub fn holds_back(&self) -> bool {
         matches!(self.open, Open::NotYet | Open::No)
+    }
+
+    /// Whether what opens it begins only when all other gates are open: nothing of a commit runs before.
+    pub(super) fn runs_last(&self) -> bool {
+        self.gate == GateKind::Job
     }
 }
 

@@ -1,7 +1,9 @@
 //! Whose identity it is: which certificates clusters are given and show, and what follows where two hold one.
 
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use jiff::Timestamp;
 
 use super::Fleet;
@@ -110,8 +112,8 @@ impl Fleet {
         });
         effects.push(Effect::Audit(AuditEntry {
             at: now,
-            actor: "hub".to_owned(),
-            action: "cluster lock".to_owned(),
+            actor: HUB_ACTOR.to_owned(),
+            action: AuditAction::ClusterLock,
             environment: self
                 .environment_of(name)
                 .map(|environment| environment.to_string())
@@ -199,20 +201,18 @@ pub fn former_message(name: &ClusterName, record: &ClusterRecord, key: &str) -> 
 /// The end of a stream that was opened with a certificate of who had the name before.
 pub(super) fn former(name: &ClusterName, record: &ClusterRecord, session: SessionId) -> Effect {
     let text = former_message(name, record, "");
-    Effect::Close(name.clone(), session, Reason::NotAssigned, text)
+    let problem = Problem::new(Reason::NotAssigned, text);
+    Effect::Close(name.clone(), session, problem)
 }
 
 /// The text with which a stream of a locked cluster ends.
 pub(super) fn cloned(name: &ClusterName, session: SessionId) -> Effect {
-    Effect::Close(
-        name.clone(),
-        session,
-        Reason::IdentityInUse,
-        format!(
-            "the identity of {name} is in use twice, so that it is locked: find out who has a copy, \
-             then `flotilla cluster unlock {name} --reason TEXT`, or remove the cluster and enrol it anew"
-        ),
-    )
+    let text = format!(
+        "the identity of {name} is in use twice, so that it is locked: find out who has a copy, \
+         then `flotilla cluster unlock {name} --reason TEXT`, or remove the cluster and enrol it anew"
+    );
+    let problem = Problem::new(Reason::IdentityInUse, text);
+    Effect::Close(name.clone(), session, problem)
 }
 
 #[cfg(test)]

@@ -125,6 +125,17 @@ impl Fleet {
         all
     }
 
+    /// Whether a cluster runs something of a repository, or is to.
+    pub(super) fn takes_from(&self, cluster: &Cluster, repository: &RepositoryName) -> bool {
+        let assigned = cluster.assigned.as_ref();
+        let assigned = assigned.map(|assigned| &assigned.assignment.applications);
+        let mut runs = assigned.iter().flat_map(|all| all.values());
+        if runs.any(|app| app.revision.repository == *repository) {
+            return true;
+        }
+        self.lacks_from(cluster, repository)
+    }
+
     /// Whether a pin keeps a cluster out of a rollout of these changes: unless all of them are of repositories that it
     /// does not name, since what proves one commit has to run all of them.
     pub(super) fn is_pinned_away(
@@ -188,8 +199,8 @@ fn runs_good(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> bool {
 fn since_started(verdict: Verdict, cluster: &Cluster, progress: &Progress) -> Verdict {
     let before = cluster.reported_at < progress.started_at && cluster.refusal.is_none();
     match verdict {
-        Verdict::Failed(reason, message) if before && progress.phase == Phase::Started => {
-            Verdict::Progressing(reason, message)
+        Verdict::Failed(problem) if before && progress.phase == Phase::Started => {
+            Verdict::Progressing(problem)
         }
         verdict => verdict,
     }

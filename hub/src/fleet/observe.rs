@@ -69,7 +69,7 @@ pub(super) fn verdict(
             continue;
         }
         if !placed.lacks_commit() {
-            return Verdict::Failed(problem.reason, problem.message.clone());
+            return Verdict::Failed(Problem::clone(problem));
         }
         // What the target brings it has yet to be given.
         if brings(name) {
@@ -93,11 +93,12 @@ pub(super) fn verdict(
     if !applications.iter().all(|(name, app)| by_this(name, app)) {
         return Verdict::NotYet;
     }
-    if let Some(Problem { reason, message }) = &cluster.refusal {
-        if PASSING.contains(reason) {
-            return Verdict::Progressing(*reason, message.clone());
+    if let Some(problem) = &cluster.refusal {
+        if PASSING.contains(&problem.reason) {
+            return Verdict::Progressing(problem.clone());
         }
-        return Verdict::Failed(*reason, format!("refused: {message}"));
+        let text = format!("refused: {}", problem.message);
+        return Verdict::Failed(Problem::new(problem.reason, text));
     }
     let Some(report) = &cluster.report else {
         return Verdict::NotYet;
@@ -106,7 +107,8 @@ pub(super) fn verdict(
         return Verdict::NotYet;
     }
     if !report.suspended.is_empty() {
-        return Verdict::Progressing(Reason::Frozen, report.suspended.clone());
+        let problem = Problem::new(Reason::Frozen, report.suspended.as_str());
+        return Verdict::Progressing(problem);
     }
     let mut worst = None;
     let counted = applications.iter();
@@ -161,7 +163,7 @@ fn withheld(name: &ApplicationName, cluster: &Cluster) -> Verdict {
         "{name} is not removed while something else that is declared here cannot be assigned, whose its objects may be \
          by then: {why}"
     );
-    Verdict::Progressing(reason, text)
+    Verdict::Progressing(Problem::new(reason, text))
 }
 
 /// What keeps an application from being gone.
@@ -173,7 +175,8 @@ fn leaving(name: &ApplicationName, report: &Report) -> Verdict {
         "" => format!("{name} is being removed"),
         message => format!("{name} is being removed: {message}"),
     };
-    Verdict::Progressing(reason.unwrap_or(Reason::WaitingForFinalizer), text)
+    let reason = reason.unwrap_or(Reason::WaitingForFinalizer);
+    Verdict::Progressing(Problem::new(reason, text))
 }
 
 fn application(
@@ -207,24 +210,25 @@ fn application(
     };
     let reason = report.reason.unwrap_or(Reason::Unhealthy);
     if report.sync == SyncState::Refused && !PASSING.contains(&reason) {
-        return Verdict::Failed(reason, text("refused"));
+        return Verdict::Failed(Problem::new(reason, text("refused")));
     }
     // What the API server refuses for good needs no deadline to be called a failure.
     let attempted = report.attempted.as_ref() == Some(&assigned.revision.commit);
     if attempted && report.sync == SyncState::OutOfSync && reason.is_final() {
-        return Verdict::Failed(reason, format!("{name}: {}", report.message));
+        let text = format!("{name}: {}", report.message);
+        return Verdict::Failed(Problem::new(reason, text));
     }
     let exact = report
         .revision
         .as_ref()
         .is_some_and(|revision| revision.commit == assigned.revision.commit);
     if exact && report.health == Health::Failed {
-        return Verdict::Failed(reason, text("failed"));
+        return Verdict::Failed(Problem::new(reason, text("failed")));
     }
     if exact && report.is_well() {
         return Verdict::Healthy(Digest::default());
     }
-    Verdict::Progressing(reason, text("is not ready"))
+    Verdict::Progressing(Problem::new(reason, text("is not ready")))
 }
 
 /// Finds names that come in order: side by side where most of a map is asked for, one by one where
@@ -286,11 +290,11 @@ mod tests {
             };
             application(&name, &assigned, &report)
         };
-        let failed = judge(Reason::Invalid, Some(commit("a")));
-        assert!(
-            matches!(&failed, Verdict::Failed(Reason::Invalid, text) if text.contains(".data.port")),
-            "{failed:?}"
-        );
+        let Verdict::Failed(problem) = judge(Reason::Invalid, Some(commit("a"))) else {
+            panic!("it has not failed");
+        };
+        assert_eq!(problem.reason, Reason::Invalid);
+        assert!(problem.message.contains(".data.port"), "{problem:?}");
         for (reason, attempted) in [
             (Reason::Invalid, None),
             (Reason::Invalid, Some(commit("b"))),

@@ -132,30 +132,8 @@ impl Fleet {
             coming.map(|(revision, _)| revision.clone())
         };
         let known = good.as_ref().and_then(|good| self.specification(good));
-        for name in &changed {
-            let alike = |other: &Specification| {
-                other.applications.contains_key(*name)
-                    && Difference::between(other, &after).same_definition(name)
-            };
-            if !coming.is_some_and(|(_, coming)| alike(coming)) {
-                let text = format!(
-                    "{name} is not declared like this in {source}, so that {source} can never prove it; \
-                     place it there, or let an admin override it"
-                );
-                return vec![Gate::never(source, text)];
-            }
-            if !known.as_deref().is_some_and(alike) {
-                let coming = coming.map(|(revision, _)| revision);
-                return vec![self.not_there_yet(source, name, coming)];
-            }
-        }
-        for name in &lost {
-            let removes = |known: &Specification| known.removed.contains_key(*name);
-            if !known.as_deref().is_some_and(removes) {
-                let text = format!("{source} has not removed {name} yet");
-                let subject = source.to_string();
-                return vec![Gate::new(GateKind::Health, subject, Open::NotYet, text)];
-            }
+        if let Some(gate) = self.not_in_force(source, known.as_deref(), &after, (&changed, &lost)) {
+            return vec![gate];
         }
         let runs = |cluster: &Cluster| {
             let assigned = cluster.assigned.as_ref().map(|stored| &stored.assignment);
@@ -199,6 +177,43 @@ impl Fleet {
             (runs, counts),
             now,
         )
+    }
+
+    /// Why no cluster of the environment before can show what is declared `after`: that it declares something else, or
+    /// that this is not in force there; `known` is what is.
+    fn not_in_force(
+        &self,
+        source: &EnvironmentName,
+        known: Option<&Specification>,
+        after: &Specification,
+        (changed, lost): (&[&ApplicationName], &[&ApplicationName]),
+    ) -> Option<Gate> {
+        let coming = self.declarations.present().get(source);
+        for name in changed {
+            let alike = |other: &Specification| {
+                other.applications.contains_key(*name)
+                    && Difference::between(other, after).same_definition(name)
+            };
+            if !coming.is_some_and(|(_, coming)| alike(coming)) {
+                let text = format!(
+                    "{name} is not declared like this in {source}, so that {source} can never prove it; \
+                     place it there, or let an admin override it"
+                );
+                return Some(Gate::never(source, text));
+            }
+            if !known.is_some_and(alike) {
+                let coming = coming.map(|(revision, _)| revision);
+                return Some(self.not_there_yet(source, name, coming));
+            }
+        }
+        for name in lost {
+            if !known.is_some_and(|known| known.removed.contains_key(*name)) {
+                let text = format!("{source} has not removed {name} yet");
+                let subject = source.to_string();
+                return Some(Gate::new(GateKind::Health, subject, Open::NotYet, text));
+            }
+        }
+        None
     }
 
     /// Why an environment does not run an application as it is declared now: it failed there, or has still to come.

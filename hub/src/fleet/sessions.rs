@@ -1,6 +1,7 @@
 //! Streams of agents: which one of a cluster counts, and what an agent says when it opens one.
 
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
@@ -31,12 +32,10 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         let Some(cluster) = self.clusters.get(name) else {
-            let text =
-                "this hub has no record of the cluster; to have it back, give its agent a new \
-                        token (flotilla token create)"
-                    .to_owned();
-            let end = Effect::Close(name.clone(), session, Reason::NotAssigned, text);
-            effects.push(end);
+            let text = "this hub has no record of the cluster; to have it back, give its agent a \
+                        new token (flotilla token create)";
+            let problem = Problem::new(Reason::NotAssigned, text);
+            effects.push(Effect::Close(name.clone(), session, problem));
             return;
         };
         let credential = &cluster.record.credential;
@@ -77,8 +76,9 @@ impl Fleet {
             return;
         };
         if let Some((old, _)) = cluster.session.filter(|(old, _)| *old != session) {
-            let text = "a newer stream of this cluster took over".to_owned();
-            effects.push(Effect::Close(name.clone(), old, Reason::Other, text));
+            let text = "a newer stream of this cluster took over";
+            let problem = Problem::new(Reason::Other, text);
+            effects.push(Effect::Close(name.clone(), old, problem));
         }
         cluster.session = Some((session, now));
         cluster.last_seen = Some(now);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 
 use super::environment::EnvironmentState;
@@ -230,7 +231,7 @@ impl Fleet {
             effects.push(Effect::Audit(AuditEntry {
                 at: now,
                 actor: FLEET_FILE.to_owned(),
-                action: "applications taken away".to_owned(),
+                action: AuditAction::ApplicationsTakenAway,
                 environment: name.to_string(),
                 clusters,
                 commit: revision.to_string(),

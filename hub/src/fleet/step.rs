@@ -1,6 +1,5 @@
 //! The step: one event, its consequences. Each event is taken in the file of what it touches.
 
-use flotilla_shared::problem::Problem;
 use jiff::Timestamp;
 
 use super::Fleet;
@@ -67,9 +66,8 @@ impl Fleet {
             Event::HeadsFailed {
                 repository,
                 asked,
-                reason,
-                message,
-            } => self.heads_failed(&repository, &asked, &Problem { reason, message }),
+                problem,
+            } => self.heads_failed(&repository, &asked, &problem),
             Event::TreesRead {
                 repository,
                 commit,
@@ -77,9 +75,8 @@ impl Fleet {
             } => self.trees_read(&repository, commit, directories),
             Event::TreesFailed {
                 repository,
-                reason,
-                message,
-            } => self.trees_failed(repository, Problem { reason, message }),
+                problem,
+            } => self.trees_failed(repository, problem),
             Event::HeadingRead {
                 repository,
                 commit,

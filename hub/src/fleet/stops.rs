@@ -1,15 +1,82 @@
-//! What was decided about an environment and holds commits up there as gates do: a failure, and a pause.
+//! What was decided about an environment and keeps commits out of it, whatever its gates say: failures, holds, pauses
+//! and pins. With the gates that is everything that holds a commit back.
 
-use super::environment::{EnvironmentState, Mark, Quarantine};
+use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::revision::Commit;
+use jiff::Timestamp;
+
+use super::Fleet;
+use super::environment::{EnvironmentState, Hold, Mark, Pin, Quarantine};
 use super::gates::{Gate, GateKind, Open};
 use super::rollout::Commits;
+use crate::spec::Environment;
 
-/// What stops these commits in an environment, whatever its gates say.
+/// What keeps commits out of an environment, whatever its gates say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop<'s> {
+    /// Commits failed, and are not tried again; the commit is the first of them that is asked for.
+    Failure(&'s Quarantine, &'s Commit),
+    /// After a failure nothing comes in by itself.
+    Hold(&'s Hold),
+    /// Somebody stopped the environment's rollouts.
+    Pause(&'s Mark),
+    /// The environment is kept on commits.
+    Pin(&'s Pin),
+}
+
+impl Stop<'_> {
+    /// It as a gate; none: it stops only what comes by itself, and a person may promote.
+    #[must_use]
+    pub fn gate(&self) -> Option<Gate> {
+        match self {
+            Self::Failure(quarantine, _) => Some(of_failure(quarantine)),
+            Self::Pause(mark) => Some(of_pause(mark)),
+            Self::Hold(_) | Self::Pin(_) => None,
+        }
+    }
+}
+
+/// What stops these commits in an environment, each failure by itself.
 #[must_use]
-pub fn stops(state: &EnvironmentState, commits: &Commits) -> Vec<Gate> {
-    let failure = state.quarantine(commits).map(of_failure);
-    let pause = state.paused.as_ref().map(of_pause);
-    failure.into_iter().chain(pause).collect()
+pub fn stops<'s>(state: &'s EnvironmentState, commits: &'s Commits) -> Vec<Stop<'s>> {
+    let failures = state.quarantines_among(commits).into_iter();
+    failures
+        .map(|(quarantine, commit)| Stop::Failure(quarantine, commit))
+        .chain(state.hold.as_ref().map(Stop::Hold))
+        .chain(state.paused.as_ref().map(Stop::Pause))
+        .chain(state.pin.as_ref().map(Stop::Pin))
+        .collect()
+}
+
+impl Fleet {
+    /// What stops these commits in an environment, whatever its gates say.
+    #[must_use]
+    pub fn stops<'s>(
+        &'s self,
+        environment: &EnvironmentName,
+        commits: &'s Commits,
+    ) -> Vec<Stop<'s>> {
+        let state = self.environments.get(environment);
+        state.map_or_else(Vec::new, |state| stops(state, commits))
+    }
+
+    /// Everything that holds these commits back when a person promotes them: the gates, and what stops them there.
+    #[must_use]
+    pub fn all_gates(
+        &self,
+        environment: &Environment,
+        commits: &Commits,
+        now: Timestamp,
+    ) -> Vec<Gate> {
+        let mut gates = self.gates(environment, commits, now);
+        let mut stops = self.stops(&environment.name, commits);
+        // Of failures the first one says enough.
+        stops.dedup_by(|next, first| {
+            matches!((first, next), (Stop::Failure(..), Stop::Failure(..)))
+        });
+        gates.extend(stops.iter().filter_map(Stop::gate));
+        gates
+    }
 }
 
 /// Commits failed, and are not tried again.
@@ -35,12 +102,11 @@ pub fn of_pause(mark: &Mark) -> Gate {
 #[cfg(test)]
 mod tests {
     use flotilla_shared::reason::Reason;
-    use jiff::Timestamp;
 
     use super::*;
 
     #[test]
-    fn a_failure_lasts_and_a_pause_does_not() {
+    fn a_failure_lasts_and_a_pause_does_not_and_what_comes_by_itself_is_stopped_by_more() {
         let commits: Commits = [("fleet".parse().unwrap(), "a".repeat(40).parse().unwrap())].into();
         let at = Timestamp::UNIX_EPOCH;
         let mut state = EnvironmentState::default();
@@ -51,12 +117,37 @@ mod tests {
             reason: "1 failed".to_owned(),
             at,
         });
-        state.paused = Some(Mark {
+        let mark = Mark {
             by: "ada".to_owned(),
             reason: "lunch".to_owned(),
             at,
-        });
-        let told = stops(&state, &commits);
+        };
+        state.paused = Some(mark.clone());
+        let hold = Hold::of(mark.clone(), "prod-2".to_owned(), commits.keys());
+        state.hold = Some(hold.clone());
+        let pin = Pin {
+            commits: commits.clone(),
+            mark: mark.clone(),
+            epoch: 1,
+            expires_at: None,
+            approval: None,
+            unproven: false,
+            in_place: false,
+        };
+        state.pin = Some(pin.clone());
+        let all = stops(&state, &commits);
+        let commit = commits.values().next().unwrap();
+        assert_eq!(
+            all,
+            [
+                Stop::Failure(&state.quarantined[0], commit),
+                Stop::Hold(&hold),
+                Stop::Pause(&mark),
+                Stop::Pin(&pin),
+            ]
+        );
+        // A person may promote past a hold and a pin.
+        let told: Vec<Gate> = all.iter().filter_map(Stop::gate).collect();
         let [failure, pause] = told.as_slice() else {
             panic!("{told:#?}");
         };

@@ -3,18 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use flotilla_shared::assignment::Assignment;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::SUSPENDED_BY_HUB;
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use jiff::Timestamp;
 
 use super::Fleet;
 use super::action::ActionError;
-use super::advance::HUB;
 use super::environment::Mark;
 use super::event::{AuditEntry, Effect};
-use crate::spec::Environment;
 
 impl Fleet {
     pub(super) fn suspend(
@@ -111,24 +109,6 @@ impl Fleet {
         }
     }
 
-    /// What a cluster goes on with, where nothing about it changes but whether it may write; none: it is
-    /// assigned as everybody else.
-    pub(super) fn kept_as_it_is(
-        &self,
-        name: &ClusterName,
-        environment: Option<&Environment>,
-    ) -> Option<Assignment> {
-        let cluster = self.clusters.get(name)?;
-        let suspended = cluster.record.suspended.is_some();
-        let before = &cluster.assigned.as_ref()?.assignment;
-        let stays = suspended && !self.is_unsettled(cluster);
-        let is_orphaned = environment.is_none() && before.epoch == self.epoch;
-        (stays || is_orphaned).then(|| Assignment {
-            suspended,
-            ..before.clone()
-        })
-    }
-
     /// A suspension that this hub does not know of, since its store is older: the agent has kept it, and
     /// being restored is no reason to write.
     pub(super) fn adopt_suspension(
@@ -148,7 +128,7 @@ impl Fleet {
             return;
         }
         let mark = Mark {
-            by: HUB.to_owned(),
+            by: HUB_ACTOR.to_owned(),
             reason: "its agent says that it was suspended, which this hub's store does not know"
                 .to_owned(),
             at: now,
@@ -156,8 +136,8 @@ impl Fleet {
         let environment = self.environment_of(name);
         effects.push(Effect::Audit(AuditEntry {
             at: now,
-            actor: HUB.to_owned(),
-            action: "suspend".to_owned(),
+            actor: HUB_ACTOR.to_owned(),
+            action: AuditAction::Suspend,
             environment: environment.map(|name| name.to_string()).unwrap_or_default(),
             clusters: vec![name.to_string()],
             reason: mark.reason.clone(),

@@ -21,10 +21,12 @@ use flotilla_shared::assignment::{ApplicationAssignment, AssignmentRef};
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ClusterName, Epoch, Generation};
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
 use flotilla_shared::revision::{BranchName, Commit, Revision};
 use flotilla_shared::wire::{DecodedAssignment, encode_report, specified};
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use jiff::Timestamp;
 use prost::Message as _;
 use rand::seq::IndexedRandom as _;
@@ -76,8 +78,7 @@ fn failed() -> Event {
     Event::HeadsFailed {
         repository: "fleet".parse().unwrap(),
         asked: vec!["dev".parse().unwrap(), "prod".parse().unwrap()],
-        reason: Reason::RepositoryUnavailable,
-        message: "down".to_owned(),
+        problem: Problem::new(Reason::RepositoryUnavailable, "down"),
     }
 }
 

@@ -102,10 +102,10 @@ async fn tell(
             repeated: false,
         };
         let sent = tokio::time::timeout(LIMIT, send(target, &notice, sender)).await;
-        let sent = sent.unwrap_or_else(|_| Err(("it took too long".to_owned(), true)));
+        let sent = sent.unwrap_or_else(|_| Err(Fault::passing("it took too long")));
         let outcome = match sent {
             Ok(()) => "ok",
-            Err((why, _)) => {
+            Err(Fault { why, .. }) => {
                 tracing::warn!(
                     target = target.name,
                     why,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_notify::{Config, Event, Known, Notice, Target, compose};
+use flotilla_notify::{Config, Event, Fault, Known, Notice, Target, compose};
 use flotilla_shared::backoff::Backoff;
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -207,7 +208,7 @@ impl Line {
                     metrics.notified(name, "ok");
                     self.done(id);
                 }
-                Some((why, passing)) => {
+                Some(Fault { why, passing }) => {
                     let since = *self.place.failing_since.get_or_insert(now);
                     if passing && now.duration_since(since) < PATIENCE {
                         metrics.notified(name, "failed");
@@ -227,8 +228,8 @@ impl Line {
                     self.done(id);
                     let entry = AuditEntry {
                         at: now,
-                        actor: "hub".to_owned(),
-                        action: "notification given up".to_owned(),
+                        actor: HUB_ACTOR.to_owned(),
+                        action: AuditAction::NotificationGivenUp,
                         environment: notice.event.environment.clone(),
                         detail: format!("target {name}, {}: {why}", notice.event.kind.as_str()),
                         ..AuditEntry::default()

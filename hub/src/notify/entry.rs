@@ -1,26 +1,26 @@
 //! Which audit entries people may be told of. Pure.
 
 use flotilla_notify::{Event, Kind};
+use flotilla_status::{AuditAction, HUB_ACTOR};
 
 use crate::fleet::AuditEntry;
 
 /// The event that comes with an entry, if any.
 #[must_use]
 pub fn of_entry(entry: &AuditEntry) -> Option<Event> {
-    let kind = match entry.action.as_str() {
-        "rollout started" => Kind::RolloutStarted,
-        "rollout waits" => Kind::RolloutWaits,
-        "rollout paused" => Kind::RolloutPaused,
-        "rollout halted" => Kind::RolloutHalted,
-        "rollout rolled back" => Kind::RolloutRolledBack,
-        "rollout succeeded" => Kind::RolloutSucceeded,
-        "rollout superseded" => Kind::RolloutSuperseded,
-        "override" => Kind::OverrideUsed,
+    let kind = match entry.action {
+        AuditAction::RolloutStarted => Kind::RolloutStarted,
+        AuditAction::RolloutWaits => Kind::RolloutWaits,
+        AuditAction::RolloutPaused => Kind::RolloutPaused,
+        AuditAction::RolloutHalted => Kind::RolloutHalted,
+        AuditAction::RolloutRolledBack => Kind::RolloutRolledBack,
+        AuditAction::RolloutSucceeded => Kind::RolloutSucceeded,
+        AuditAction::RolloutSuperseded => Kind::RolloutSuperseded,
+        AuditAction::Override => Kind::OverrideUsed,
         _ => return None,
     };
     let commits = entry
-        .commit
-        .split(' ')
+        .commits()
         .map(|commit| commit.get(..7).unwrap_or(commit));
     Some(Event {
         kind,
@@ -31,7 +31,7 @@ pub fn of_entry(entry: &AuditEntry) -> Option<Event> {
         clusters: Vec::new(),
         count: 0,
         actor: match entry.actor.as_str() {
-            "hub" => String::new(),
+            HUB_ACTOR => String::new(),
             actor => actor.to_owned(),
         },
         reason: entry.reason.clone(),
@@ -44,17 +44,20 @@ mod tests {
 
     #[test]
     fn steps_of_rollouts_and_overrides_are_told_with_their_names() {
-        let entry = |action: &str, actor: &str| AuditEntry {
-            action: action.to_owned(),
+        let entry = |action: AuditAction, actor: &str| AuditEntry {
+            rollout: action
+                .as_str()
+                .starts_with("rollout ")
+                .then(|| "prod-7".to_owned()),
+            action,
             actor: actor.to_owned(),
             environment: "prod".to_owned(),
             commit: format!("{} {}", "a".repeat(40), "b".repeat(40)),
             detail: "prod-7 to aaaaaaa+bbbbbbb, wave 1 of 2".to_owned(),
             reason: "2 of 1 failed".to_owned(),
-            rollout: action.starts_with("rollout ").then(|| "prod-7".to_owned()),
             ..AuditEntry::default()
         };
-        let event = of_entry(&entry("rollout halted", "hub")).unwrap();
+        let event = of_entry(&entry(AuditAction::RolloutHalted, HUB_ACTOR)).unwrap();
         assert_eq!(
             (event.kind, event.rollout.as_str()),
             (Kind::RolloutHalted, "prod-7")
@@ -63,21 +66,22 @@ mod tests {
             (event.commit.as_str(), event.actor.as_str()),
             ("aaaaaaa+bbbbbbb", "")
         );
-        let event = of_entry(&entry("override", "ann")).unwrap();
+        let event = of_entry(&entry(AuditAction::Override, "ann")).unwrap();
         assert_eq!(
             (event.kind, event.rollout.as_str()),
             (Kind::OverrideUsed, "")
         );
         assert_eq!(event.actor, "ann");
         for action in [
-            "rollout wave",
-            "rollout soaks",
-            "rollout created",
-            "pause",
-            "token create",
-            "",
+            AuditAction::RolloutWave,
+            AuditAction::RolloutSoaks,
+            AuditAction::RolloutCreated,
+            AuditAction::Pause,
+            AuditAction::TokenCreate,
+            AuditAction::default(),
         ] {
-            assert_eq!(of_entry(&entry(action, "hub")), None, "{action}");
+            let text = action.to_string();
+            assert_eq!(of_entry(&entry(action, HUB_ACTOR)), None, "{text}");
         }
     }
 }

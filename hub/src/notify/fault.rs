@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
-/// Why something was not sent, and whether another try may help.
-pub(super) type Fault = (String, bool);
+pub(super) use flotilla_notify::Fault;
 
 /// The text of a file; the file may be changed at any time, so that another try may help.
 pub(super) async fn secret(path: &Path) -> Result<String, Fault> {
     let content = crate::secret::read(path).await;
-    let content = content.map_err(|error| (error.to_string(), true))?;
+    let content = content.map_err(|error| Fault::passing(error.to_string()))?;
     match std::str::from_utf8(&content) {
         Ok(text) => Ok(text.trim().to_owned()),
-        Err(_) => Err((format!("{}: it is not UTF-8", path.display()), true)),
+        Err(_) => Err(Fault::passing(format!(
+            "{}: it is not UTF-8",
+            path.display()
+        ))),
     }
 }

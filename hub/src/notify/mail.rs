@@ -36,13 +36,13 @@ pub(super) async fn send(mail: &Mail, post: &Post, within: Duration) -> Result<(
         _ => None,
     };
     let config = match roots {
-        Some(pem) => tls::client_trusting(&pem).map_err(|error| (error.to_string(), true))?,
+        Some(pem) => tls::client_trusting(&pem).map_err(|e| Fault::passing(e.to_string()))?,
         None => as_the_system().await?,
     };
     let connector = TlsConnector::from(Arc::new(config));
     let text = message(mail, post, Timestamp::now());
     let sent = tokio::time::timeout(within, deliver(mail, login, &text, &connector)).await;
-    sent.unwrap_or_else(|_| Err(("no answer: it took too long".to_owned(), true)))
+    sent.unwrap_or_else(|_| Err(Fault::passing("no answer: it took too long")))
 }
 
 /// Trusts what this machine trusts.
@@ -52,7 +52,7 @@ async fn as_the_system() -> Result<ClientConfig, Fault> {
     roots.add_parsable_certificates(found.map(|found| found.certs).unwrap_or_default());
     if roots.is_empty() {
         let why = "this machine trusts no certificate at all: name one by caFile";
-        return Err((why.to_owned(), true));
+        return Err(Fault::passing(why));
     }
     Ok(ClientConfig::builder()
         .with_root_certificates(roots)
@@ -68,7 +68,7 @@ async fn deliver(
     let stream = TcpStream::connect((mail.host.as_str(), mail.port)).await;
     let stream = stream.map_err(|error| broken(&error))?;
     let name = ServerName::try_from(mail.host.clone());
-    let name = name.map_err(|_| (format!("{} is no host name", mail.host), false))?;
+    let name = name.map_err(|_| Fault::lasting(format!("{} is no host name", mail.host)))?;
     let stream = match mail.implicit_tls {
         true => stream,
         false => {
@@ -80,12 +80,12 @@ async fn deliver(
                 .any(|line| line.eq_ignore_ascii_case("STARTTLS"))
             {
                 let why = "it offers no STARTTLS, and nothing is sent in clear text";
-                return Err((why.to_owned(), true));
+                return Err(Fault::passing(why));
             }
             clear.ask("STARTTLS", 220).await?;
             // What came before TLS may be anybody's.
             if !clear.unread.is_empty() {
-                return Err(("it speaks before TLS has begun".to_owned(), true));
+                return Err(Fault::passing("it speaks before TLS has begun"));
             }
             clear.stream
         }
@@ -107,20 +107,24 @@ async fn deliver(
     for to in &mail.to {
         match dialog.ask(&format!("RCPT TO:<{to}>"), 250).await {
             Ok(_) => {}
-            Err((why, passing)) if dialog.is_open => {
-                refused.push((format!("{to}: {why}"), passing));
-            }
+            Err(fault) if dialog.is_open => refused.push(Fault {
+                why: format!("{to}: {}", fault.why),
+                ..fault
+            }),
             Err(fault) => return Err(fault),
         }
     }
     // Whoever can be told is told; for the others there is a line in the log.
-    for (why, _) in &refused {
+    for Fault { why, .. } in &refused {
         tracing::warn!(why, "a mail server takes nothing for an address");
     }
     if refused.len() == mail.to.len() {
-        let passing = refused.iter().any(|(_, passing)| *passing);
-        let why = refused.into_iter().next().map(|(why, _)| why);
-        return Err((why.unwrap_or_default(), passing));
+        let passing = refused.iter().any(|fault| fault.passing);
+        let why = refused.into_iter().next().map(|fault| fault.why);
+        return Err(Fault {
+            why: why.unwrap_or_default(),
+            passing,
+        });
     }
     dialog.ask("DATA", 354).await?;
     dialog.write(text).await?;
@@ -181,11 +185,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             self.ask(&encoded(password), 235).await
         } else {
             let why = "it takes neither AUTH PLAIN nor AUTH LOGIN";
-            return Err((why.to_owned(), true));
+            return Err(Fault::passing(why));
         };
         // The files may be put right at any time; what the server says may repeat them.
         sent.map(|_| ())
-            .map_err(|_| ("it does not take the user and password".to_owned(), true))
+            .map_err(|_| Fault::passing("it does not take the user and password"))
     }
 
     async fn ask(&mut self, line: &str, expected: u16) -> Result<Vec<String>, Fault> {
@@ -202,13 +206,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             let code = line.get(..3).and_then(|code| code.parse::<u16>().ok());
             let Some(code) = code.filter(|code| (200..600).contains(code)) else {
                 self.is_open = false;
-                return Err(("what answers is no mail server".to_owned(), true));
+                return Err(Fault::passing("what answers is no mail server"));
             };
             let more = line.get(3..4) == Some("-");
             lines.push(line.get(4..).unwrap_or_default().trim().to_owned());
             if lines.len() > MAX_LINES {
                 self.is_open = false;
-                return Err(("its answer has no end".to_owned(), false));
+                return Err(Fault::lasting("its answer has no end"));
             }
             if more {
                 continue;
@@ -225,7 +229,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             } else {
                 to
             };
-            return Err((format!("it answers {code} to {to}: {text}"), passing));
+            return Err(Fault {
+                why: format!("it answers {code} to {to}: {text}"),
+                passing,
+            });
         }
     }
 
@@ -238,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             }
             if self.unread.len() > MAX_LINE {
                 self.is_open = false;
-                return Err(("its answer has no end".to_owned(), false));
+                return Err(Fault::lasting("its answer has no end"));
             }
             let read = self.stream.read(&mut buffer).await;
             let count = read.map_err(|error| {
@@ -247,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             })?;
             if count == 0 {
                 self.is_open = false;
-                return Err(("it hangs up".to_owned(), true));
+                return Err(Fault::passing("it hangs up"));
             }
             self.unread
                 .extend_from_slice(buffer.get(..count).unwrap_or_default());
@@ -256,10 +263,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
 }
 
 fn broken(error: &std::io::Error) -> Fault {
-    (
-        format!("no answer: {}", plain_line(&error.to_string(), 200)),
-        true,
-    )
+    let text = plain_line(&error.to_string(), 200);
+    Fault::passing(format!("no answer: {text}"))
 }
 
 fn untrusted(error: &std::io::Error) -> Fault {
@@ -269,7 +274,7 @@ fn untrusted(error: &std::io::Error) -> Fault {
         true => "; where its authority is your own, name it by caFile",
         false => "",
     };
-    (format!("TLS does not come about: {text}{hint}"), true)
+    Fault::passing(format!("TLS does not come about: {text}{hint}"))
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl Sender {
         let status = response.status().as_u16();
         let answer = match body(&mut response, MAX_ANSWER).await {
             Ok(answer) => answer,
-            Err(BodyError::TooLarge) => return Err(("the answer has no end".to_owned(), false)),
+            Err(BodyError::TooLarge) => return Err(Fault::lasting("the answer has no end")),
             Err(BodyError::Broken(error)) => return Err(no_answer(&error)),
         };
         resolved(target, post, status, &answer)
@@ -91,12 +91,12 @@ impl Sender {
 }
 
 fn no_answer(error: &reqwest::Error) -> Fault {
-    (format!("no answer: {}", flotilla_http::why(error)), true)
+    Fault::passing(format!("no answer: {}", flotilla_http::why(error)))
 }
 
 fn signature(key: &str, body: &str) -> Result<String, Fault> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
-        .map_err(|_| ("the secret cannot sign".to_owned(), false))?;
+        .map_err(|_| Fault::lasting("the secret cannot sign"))?;
     mac.update(body.as_bytes());
     let sum = mac.finalize().into_bytes();
     Ok(format!("sha256={}", hex::encode(&sum)))
@@ -115,5 +115,5 @@ async fn base(target: &Target) -> Result<String, Fault> {
     if loopback::is_private(&url) {
         return Ok(url);
     }
-    Err(("its URL does not begin with https://".to_owned(), true))
+    Err(Fault::passing("its URL does not begin with https://"))
 }

@@ -64,20 +64,20 @@ impl Kind for Trees {
         &mut self,
         repository: RepositoryName,
         commit: &Commit,
-        Problem { reason, message }: Problem,
+        problem: Problem,
     ) -> Option<Event> {
+        let Problem { reason, message } = &problem;
         self.metrics.trees_read(&repository, reason.as_str());
-        if self.logged != message {
+        if self.logged != *message {
             tracing::warn!(
                 %repository, %commit, %reason, message,
                 "cannot tell whom commits change; every cluster waits for its wave"
             );
-            self.logged.clone_from(&message);
+            self.logged.clone_from(message);
         }
         Some(Event::TreesFailed {
             repository,
-            reason,
-            message,
+            problem,
         })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use flotilla_shared::id::{EnvironmentName, OperatorName};
 pub use flotilla_shared::role::Need;
+use flotilla_status::HUB_ACTOR;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use tokio::time::Instant;
@@ -215,7 +216,7 @@ impl fmt::Display for Principal {
         match self {
             Self::Operator(name) => write!(f, "{name}"),
             Self::Person(person) => write!(f, "oidc:{}", person.user),
-            Self::Hub => f.write_str("hub"),
+            Self::Hub => f.write_str(HUB_ACTOR),
         }
     }
 }

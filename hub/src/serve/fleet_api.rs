@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_server::FleetService;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, NameError};
+use flotilla_status::AuditAction;
 use futures::Stream;
 use jiff::Timestamp;
 use tonic::{Request, Response, Status, Streaming};
@@ -69,11 +70,11 @@ fn filter(wire: Option<v1::ClusterFilter>) -> Result<Filter, Status> {
     Filter::parse(requested).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
-fn entry(operator: &Principal, action: &str) -> AuditEntry {
+fn entry(operator: &Principal, action: AuditAction) -> AuditEntry {
     AuditEntry {
         at: Timestamp::now(),
         actor: operator.to_string(),
-        action: action.to_owned(),
+        action,
         ..AuditEntry::default()
     }
 }

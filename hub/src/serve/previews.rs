@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_proto::v1;
 use flotilla_shared::words::counted;
-use flotilla_status::FleetPlan;
+use flotilla_status::{AuditAction, FleetPlan, HUB_ACTOR};
 use futures::future::BoxFuture;
 
 use super::Context;
 use super::fleet_api::plans::{resolve, shown};
 use crate::fleet::{AuditEntry, Event};
 use crate::forge::preview::{Ask, Planner, Unplanned};
+use crate::plans::Question;
 
 /// A plan ends by itself before this.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -28,26 +28,24 @@ impl Planner for ByAgents {
 impl ByAgents {
     async fn ask(&self, ask: Ask) -> Result<FleetPlan, Unplanned> {
         let Self(context) = self;
-        let request = v1::StartPlanRequest {
-            environment: ask.environment.to_string(),
-            repository: ask.revision.repository.to_string(),
-            branch: ask.revision.branch.to_string(),
-            commit: ask.revision.commit.to_string(),
-            ..v1::StartPlanRequest::default()
+        let question = Question {
+            environment: ask.environment.clone(),
+            revision: ask.revision.clone(),
+            application: None,
         };
         let asked = context
             .handle
-            .query(move |fleet| resolve(fleet, &request))
+            .query(move |fleet| resolve(fleet, question))
             .await
             .map_err(|_| Unplanned::Later)?
-            .map_err(|status| Unplanned::Never(status.message().to_owned()))?;
+            .map_err(|error| Unplanned::Never(error.to_string()))?;
         let begun = context.plans.under_way(&asked.question, Duration::ZERO);
         let (id, running) = match begun {
             Some(begun) => begun,
             None => {
                 let entry = AuditEntry {
-                    actor: "hub".to_owned(),
-                    action: "plan".to_owned(),
+                    actor: HUB_ACTOR.to_owned(),
+                    action: AuditAction::Plan,
                     environment: ask.environment.to_string(),
                     commit: ask.revision.commit.to_string(),
                     reason: ask.why,
@@ -69,7 +67,6 @@ impl ByAgents {
         };
         running.whole(LONGEST).await;
         // What agents say goes into a comment as it is read from a hub: cut, and with nothing that misleads.
-        let told = v1::FleetPlan::from(shown(&id, &running));
-        Ok(FleetPlan::from(&told))
+        Ok(shown(&id, &running).cut())
     }
 }

@@ -5,8 +5,8 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use jiff::Timestamp;
 
 use super::gate_step;
+use crate::fleet::Fleet;
 use crate::fleet::gates::Gate;
-use crate::fleet::{Fleet, stops};
 use crate::suggestion::missing;
 
 /// A promotion into an environment, worked out.
@@ -117,10 +117,7 @@ pub fn promotion(
     }
     let clusters = fleet.clusters().keys();
     let clusters = clusters.filter(|cluster| fleet.belongs_to(cluster, name));
-    let mut gates = fleet.gates(target, &commits, now);
-    if let Some(state) = fleet.environments().get(name) {
-        gates.extend(stops::stops(state, &commits));
-    }
+    let gates = fleet.all_gates(target, &commits, now);
     Ok(Promotion {
         environment: name.clone(),
         source: source.name.clone(),

@@ -2,6 +2,7 @@
 //! an entry that was changed, taken out or put elsewhere is found (S13).
 
 use flotilla_shared::digest::Digest;
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row as _, Transaction};
@@ -47,7 +48,7 @@ fn hash(before: &str, seq: i64, entry: &AuditEntry, clusters: &str) -> String {
         before.as_bytes(),
         numbers.as_bytes(),
         entry.actor.as_bytes(),
-        entry.action.as_bytes(),
+        entry.action.as_str().as_bytes(),
         entry.environment.as_bytes(),
         clusters.as_bytes(),
         entry.commit.as_bytes(),
@@ -143,7 +144,7 @@ impl Store {
         .bind(seq)
         .bind(entry.at.as_millisecond())
         .bind(entry.actor.clone())
-        .bind(entry.action.clone())
+        .bind(entry.action.as_str().to_owned())
         .bind(entry.environment.clone())
         .bind(clusters)
         .bind(entry.commit.clone())
@@ -207,7 +208,7 @@ impl Store {
                 at: Timestamp::from_millisecond(number(1)?)
                     .map_err(|_| self.damaged(&format!("audit entry {seq}")))?,
                 actor: text(2)?,
-                action: text(3)?,
+                action: AuditAction::kept(text(3)?),
                 environment: text(4)?,
                 clusters: text(5)?.split_whitespace().map(ToOwned::to_owned).collect(),
                 commit: text(6)?,

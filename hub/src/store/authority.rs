@@ -1,6 +1,7 @@
 //! Whose store it is. A hub process with another certificate authority could take the lease, would
 //! refuse every agent and operator, and let its own people read the fleet.
 
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 use sqlx::Row as _;
 
@@ -73,7 +74,7 @@ impl Store {
         let entry = AuditEntry {
             at: now,
             actor: HOST.to_owned(),
-            action: "authority adopt".to_owned(),
+            action: AuditAction::AuthorityAdopt,
             detail: format!("roots {}", roots.join(", ")),
             ..AuditEntry::default()
         };

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use flotilla_disk::Move;
 use flotilla_shared::id::Epoch;
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 use sqlx::Row as _;
 
@@ -142,7 +143,7 @@ pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epo
     let entry = AuditEntry {
         at: now,
         actor: HOST.to_owned(),
-        action: "hub restore".to_owned(),
+        action: AuditAction::HubRestore,
         detail: format!(
             "backup {} with {held_by_backup}; {replaced}; the epoch is {epoch} now",
             from.display()

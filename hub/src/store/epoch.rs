@@ -2,6 +2,7 @@
 //! newer one (P8). What was under way in it is ended in the same transaction, and all of it is audited.
 
 use flotilla_shared::id::Epoch;
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 use sqlx::{Any, Row as _, Transaction};
 
@@ -88,7 +89,7 @@ impl Store {
         let entry = AuditEntry {
             at: now,
             actor: HOST.to_owned(),
-            action: "epoch raise".to_owned(),
+            action: AuditAction::EpochRaise,
             reason: reason.to_owned(),
             detail: format!("epoch {present} to {next}; the store held {end}"),
             ..AuditEntry::default()

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use flotilla_shared::id::{ClusterName, Epoch};
 use flotilla_shared::report::Report;
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 
 use super::*;
@@ -143,7 +144,7 @@ fn audit(text: &str) -> Effect {
     Effect::Audit(crate::fleet::AuditEntry {
         at: now(),
         actor: "ada".to_owned(),
-        action: "pin".to_owned(),
+        action: AuditAction::Pin,
         detail: text.to_owned(),
         ..crate::fleet::AuditEntry::default()
     })
@@ -179,11 +180,11 @@ async fn p08_a_restore_and_a_raised_epoch_are_in_the_log_with_what_they_replaced
         panic!("{entries:?}")
     };
     let text = &restored.entry.detail;
-    assert_eq!(restored.entry.action, "hub restore");
+    assert_eq!(restored.entry.action, AuditAction::HubRestore);
     for expected in ["backup.db", &kept.hash, &lost.hash, "the epoch is 2"] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
-    assert_eq!(raised.entry.action, "epoch raise");
+    assert_eq!(raised.entry.action, AuditAction::EpochRaise);
     assert_eq!(raised.entry.reason, "a snapshot");
     assert!(raised.entry.detail.contains("epoch 2 to 3"));
     assert!(store.verify_audit().await.unwrap().is_ok());
@@ -210,7 +211,7 @@ async fn s04_a_process_with_another_authority_is_refused() {
     store.adopt_authority(&roots(&["c"]), now()).await.unwrap();
     store.prove_authority(&roots(&["c"])).await.unwrap();
     let entries = store.audit_newest("", 1).await.unwrap();
-    assert_eq!(entries[0].entry.action, "authority adopt");
+    assert_eq!(entries[0].entry.action, AuditAction::AuthorityAdopt);
 }
 
 #[tokio::test]

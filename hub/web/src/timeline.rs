@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_status::{Decisions, Entry, Phase, Rollout};
+use flotilla_status::{Decisions, Entry, HUB_ACTOR, Phase, Rollout};
 use jiff::Timestamp;
 
 /// Rows of one timeline; what is older than the newest of them is in the audit log.
@@ -76,11 +76,11 @@ pub fn timeline(rollout: &Rollout, decisions: &Decisions, entries: &[Entry]) -> 
     let mut told = std::collections::BTreeSet::new();
     for entry in entries {
         // What the hub itself notes of the rollout's way is above.
-        let by_people = entry.actor != "hub";
+        let by_people = entry.actor != HUB_ACTOR;
         if let Some(at) = entry.at.filter(|at| by_people && is_within(*at)) {
             told.insert((at.as_second(), entry.actor.as_str()));
             let what = match entry.detail.as_str() {
-                "" => entry.action.clone(),
+                "" => entry.action.to_string(),
                 detail => format!("{}: {detail}", entry.action),
             };
             add(Some(at), &entry.actor, what, &entry.reason);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Format, Target};
 use crate::event::Notice;
+use crate::fault::Fault;
 
 /// What is known of a subject's earlier messages at one target.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -82,27 +83,26 @@ pub fn compose(target: &Target, notice: &Notice, known: &Known) -> Vec<Post> {
 /// What an answer means for what is known; none: nothing new.
 ///
 /// # Errors
-/// When the target says no, in its words; `true`: trying again may help.
+/// When the target says no, in its words.
 pub fn resolved(
     target: &Target,
     post: &Post,
     status: u16,
     body: &[u8],
-) -> Result<Option<Known>, (String, bool)> {
+) -> Result<Option<Known>, Fault> {
     let short = |text: &str| flotilla_shared::report::plain_line(text, 200);
     if !(200..300).contains(&status) {
         let passing = status == 408 || status == 425 || status == 429 || status >= 500;
-        return Err((format!("HTTP {status}"), passing));
+        return Err(Fault {
+            why: format!("HTTP {status}"),
+            passing,
+        });
     }
     if !matches!(target.format, Format::Slack | Format::Grafana) {
         return Ok(None);
     }
-    let answer: serde_json::Value = serde_json::from_slice(body).map_err(|_| {
-        (
-            "the answer is not JSON: is this the address of the API?".to_owned(),
-            false,
-        )
-    })?;
+    let answer: serde_json::Value = serde_json::from_slice(body)
+        .map_err(|_| Fault::lasting("the answer is not JSON: is this the address of the API?"))?;
     let text = |place: &str| answer.pointer(place).and_then(serde_json::Value::as_str);
     // Slack says no with 200 (<https://api.slack.com/web#responses>).
     if target.format == Format::Slack && answer.get("ok") != Some(&serde_json::Value::Bool(true)) {
@@ -115,7 +115,10 @@ pub fn resolved(
                 | "service_unavailable"
                 | "request_timeout"
         );
-        return Err((format!("Slack says {}", short(error)), passing));
+        return Err(Fault {
+            why: format!("Slack says {}", short(error)),
+            passing,
+        });
     }
     if !post.names {
         return Ok(None);

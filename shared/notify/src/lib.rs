@@ -9,6 +9,7 @@
 mod compose;
 mod config;
 mod event;
+mod fault;
 mod gather;
 mod message;
 mod severity;
@@ -17,6 +18,7 @@ mod text;
 pub use compose::{Known, Post, Sign, compose, resolved};
 pub use config::{Config, Format, Mail, Target, parse};
 pub use event::{Event, Kind, Notice};
+pub use fault::Fault;
 pub use gather::{Gather, Happening, Reason};
 pub use message::message;
 pub use severity::Severity;

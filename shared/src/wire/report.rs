@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
+use prost::Message as _;
 
 use super::gate_job::{gate_job_report_from_wire, gate_job_report_to_wire};
 use super::{
@@ -11,6 +12,7 @@ use super::{
     reason_to_wire, revision_from_wire, revision_to_wire, sync_from_wire, sync_to_wire,
     timestamp_from_wire, timestamp_to_wire,
 };
+use crate::digest::Digest;
 use crate::gate_job::MAX_GATE_JOBS;
 use crate::object::{Action, ObjectRef};
 use crate::report::{
@@ -39,6 +41,12 @@ pub fn encode_report(report: &Report) -> v1::Report {
             .collect(),
         specified: digest_to_wire(report.specified),
     }
+}
+
+/// The digest of a report, as its agent names it.
+#[must_use]
+pub fn report_digest(report: &Report) -> Digest {
+    Digest::of(&encode_report(report).encode_to_vec())
 }
 
 /// Decodes a report, cutting texts and refusing what cannot be.
@@ -252,10 +260,8 @@ fn status_from_wire(wire: &v1::ObjectStatus) -> Result<ObjectStatus, WireError> 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use prost::Message as _;
 
     use super::*;
-    use crate::digest::Digest;
     use crate::health::{Health, SyncState};
     use crate::object::ObjectNames;
     use crate::reason::Reason;

@@ -1,11 +1,12 @@
 //! What a commit would change in an environment, cluster by cluster, with equal answers together.
 
-use flotilla_shared::object::ObjectRef;
+use flotilla_shared::object::{ObjectNames, ObjectRef};
+use flotilla_shared::report::plain_object;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::{PlannedAction, Revision, is_empty};
+use super::{PlannedAction, Revision, is_empty, text};
 
 /// What a plan says on the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -90,6 +91,27 @@ impl FleetPlan {
             groups,
         }
     }
+
+    /// With its texts as they are when it comes from a hub: cut, and with nothing that misleads. For who shows it where
+    /// it was made.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        let groups = self.groups.into_iter().map(PlanGroup::cut).collect();
+        Self {
+            id: text(&self.id),
+            environment: text(&self.environment),
+            revision: self.revision.map(|revision| Revision {
+                repository: text(&revision.repository),
+                branch: text(&revision.branch),
+                commit: text(&revision.commit),
+            }),
+            application: text(&self.application),
+            started_at: self.started_at,
+            done: self.done,
+            unconcerned: self.unconcerned,
+            ..Self::answered(groups, self.waiting)
+        }
+    }
 }
 
 /// Clusters with the same answer.
@@ -162,7 +184,52 @@ fn in_words<S: Serializer>(object: &ObjectRef, serializer: S) -> Result<S::Ok, S
     serializer.collect_str(object)
 }
 
+/// An object's names, cut, and without what misleads a reader.
+pub(crate) fn cut_object(object: &ObjectRef) -> ObjectRef {
+    let ObjectNames {
+        group,
+        kind,
+        namespace,
+        name,
+    } = &**object;
+    let names = plain_object([group, kind, namespace, name]);
+    ObjectRef::from(ObjectNames {
+        group: text(&names.group),
+        kind: text(&names.kind),
+        namespace: text(&names.namespace),
+        name: text(&names.name),
+    })
+}
+
+fn cut_all(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|one| text(one)).collect()
+}
+
+impl PlannedApplication {
+    fn cut(self) -> Self {
+        Self {
+            application: text(&self.application),
+            changes: self.changes.into_iter().map(PlannedChange::cut).collect(),
+            unchanged: self.unchanged,
+            truncated: self.truncated,
+            reason: text(&self.reason),
+            message: text(&self.message),
+        }
+    }
+}
+
 impl PlannedChange {
+    fn cut(self) -> Self {
+        Self {
+            object: cut_object(&self.object),
+            action: self.action,
+            reason: text(&self.reason),
+            managers: cut_all(&self.managers),
+            fields: cut_all(&self.fields),
+            message: text(&self.message),
+        }
+    }
+
     /// Whether it would be done.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -186,6 +253,18 @@ impl PlannedChange {
 }
 
 impl PlanGroup {
+    fn cut(self) -> Self {
+        let applications = self.applications.into_iter();
+        Self {
+            verdict: self.verdict,
+            clusters: cut_all(&self.clusters),
+            applications: applications.map(PlannedApplication::cut).collect(),
+            reason: text(&self.reason),
+            message: text(&self.message),
+            folded: self.folded,
+        }
+    }
+
     fn changes(&self) -> impl Iterator<Item = &PlannedChange> {
         self.applications.iter().flat_map(|one| &one.changes)
     }

@@ -34,13 +34,13 @@ pub use fleet_plan::{
     Answer, FleetPlan, PlanGroup, PlanVerdict, PlannedApplication, PlannedChange,
 };
 pub use hub::{GivenUp, Hub, Move, NewToken, Promotion, Right, Step, StepState, Token};
-pub use log::{Entry, Operator};
+pub use log::{AuditAction, Entry, HUB_ACTOR, Operator};
 pub use plan::{ApplicationPlan, Change, Field, PlannedAction};
 pub use rollout::{
     Apart, Budget, BudgetKind, Phase, Progress, RepositoryCommit, Rollout, RolloutState,
     RolloutSummary, Wave,
 };
-pub use step::StepKind;
+pub use step::{GateKind, StepKind};
 pub use wire::moment;
 
 pub use flotilla_shared::report::ObjectCounts;

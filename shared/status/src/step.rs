@@ -3,6 +3,32 @@
 use crate::words::words;
 
 words! {
+    /// What a gate is about: what must hold before an environment takes commits.
+    pub closed GateKind {
+        /// The environment before proves the commits.
+        Health = "health",
+        /// People approve them.
+        Approval = "approval",
+        /// It is a time for changes.
+        Window = "window",
+        /// It is no time for changes.
+        Freeze = "freeze",
+        /// Something outside is asked.
+        Check = "check",
+        /// A Job in a cluster says so.
+        Job = "job",
+        /// Somebody let them in, whatever the others say.
+        Override = "override",
+        /// The hub has seen that they go back, as somebody says.
+        Rollback = "rollback",
+        /// They failed before.
+        Quarantine = "quarantine",
+        /// Somebody stopped the environment.
+        Pause = "pause",
+    }
+}
+
+words! {
     /// What a step of a decision chain is about; of a gate, its kind.
     pub open StepKind {
         /// Where a cluster or an application belongs.
@@ -21,8 +47,6 @@ words! {
         Clock = "clock",
         /// Whether the assigned commit is applied.
         Apply = "apply",
-        /// Whether what is applied is healthy; of a gate, whether the environment before proved the commit.
-        Health = "health",
         /// A pull request that the hub would merge.
         Merge = "merge",
         /// Whether automatic promotions come in.
@@ -33,31 +57,29 @@ words! {
         Directories = "directories",
         /// Whether people let a wave begin.
         WaveApproval = "wave-approval",
-        /// Somebody stopped the environment's rollouts.
-        Pause = "pause",
         /// What keeps a cluster or an environment on commits.
         Pin = "pin",
-        /// Commits that failed, and are not tried again.
-        Quarantine = "quarantine",
         /// Commits that wait for a rollout's end.
         Queue = "queue",
         /// Where a cluster stands in a rollout.
         Wave = "wave",
         /// How a cluster of an environment stands.
         Cluster = "cluster",
-        /// Whether enough people approve a commit.
-        Approval = "approval",
-        /// Whether it is a time for changes.
-        Window = "window",
-        /// Whether a time, or a cluster's own people, forbid changes.
-        Freeze = "freeze",
-        /// What an external check says.
-        Check = "check",
-        /// What a Job in a cluster says.
-        Job = "job",
-        /// Somebody let a commit in, whatever the gates say.
-        Override = "override",
-        /// Whether a commit that goes back holds what it says.
-        Rollback = "rollback",
+        +
+        /// A gate; and what is called as one: whether an application is healthy (`health`), and whether a cluster's
+        /// own people forbid changes (`freeze`).
+        Gate(GateKind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_is_called_as_nothing_else_is() {
+        for kind in GateKind::ALL {
+            assert_eq!(StepKind::from(kind.as_str()), StepKind::Gate(*kind));
+        }
     }
 }

@@ -2,19 +2,22 @@
 
 /// An enum whose values are words.
 ///
-/// An `open` one comes over the wire as text: a word that only a newer hub knows is kept, and shown as it was sent. A
-/// `closed` one does not, and has a value of its own for what this version does not know.
+/// An `open` one comes over the wire as text: a word that only a newer hub knows is kept, and shown as it was sent. It
+/// may take in the words of a `closed` one, behind a `+`. A `closed` one comes by number, with a value of its own for
+/// what this version does not know, or only within an open one.
 macro_rules! words {
     (
         $(#[doc = $about:literal])*
         $vis:vis open $name:ident {
             $( $(#[$of:meta])* $value:ident = $word:literal, )+
+            $( + $(#[$within:meta])* $inner:ident($closed:ident), )?
         }
     ) => {
         $(#[doc = $about])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         $vis enum $name {
             $( $(#[$of])* $value, )+
+            $( $(#[$within])* $inner($closed), )?
             /// A newer hub's word.
             Other(String),
         }
@@ -25,6 +28,7 @@ macro_rules! words {
             $vis fn as_str(&self) -> &str {
                 match self {
                     $( Self::$value => $word, )+
+                    $( Self::$inner(inner) => inner.as_str(), )?
                     Self::Other(word) => word,
                 }
             }
@@ -35,12 +39,24 @@ macro_rules! words {
             fn from(word: &str) -> Self {
                 match word {
                     $( $word => Self::$value, )+
-                    other => Self::Other($crate::text(other)),
+                    other => {
+                        $(
+                            let mut all = $closed::ALL.iter();
+                            if let Some(inner) = all.find(|inner| inner.as_str() == other) {
+                                return Self::$inner(*inner);
+                            }
+                        )?
+                        Self::Other($crate::text(other))
+                    }
                 }
             }
         }
 
-        $crate::words::words!(shown $name, concat!($($about),*), "examples", [ $( $word ),+ ]);
+        $crate::words::words!(shown $name, concat!($($about),*), "examples", {
+            let known = [ $( $word ),+ ].into_iter();
+            $( let known = known.chain($closed::ALL.iter().map(|inner| inner.as_str())); )?
+            known.collect()
+        });
     };
     (
         $(#[doc = $about:literal])*
@@ -55,18 +71,21 @@ macro_rules! words {
         }
 
         impl $name {
+            /// Each of them.
+            $vis const ALL: &'static [Self] = &[ $( Self::$value ),+ ];
+
             /// The word.
             #[must_use]
-            $vis fn as_str(self) -> &'static str {
+            $vis const fn as_str(self) -> &'static str {
                 match self {
                     $( Self::$value => $word, )+
                 }
             }
         }
 
-        $crate::words::words!(shown $name, concat!($($about),*), "enum", [ $( $word ),+ ]);
+        $crate::words::words!(shown $name, concat!($($about),*), "enum", Vec::from([ $( $word ),+ ]));
     };
-    (shown $name:ident, $about:expr, $key:literal, $words:tt) => {
+    (shown $name:ident, $about:expr, $key:literal, $words:expr) => {
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
@@ -85,10 +104,11 @@ macro_rules! words {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let words: Vec<&str> = $words;
                 schemars::json_schema!({
                     "type": "string",
                     "description": $about.trim(),
-                    $key: $words,
+                    $key: words,
                 })
             }
         }
@@ -106,6 +126,9 @@ mod tests {
             Here = "here",
             /// All the way.
             ThereAndBack = "thereAndBack",
+            +
+            /// Not all of it.
+            Partly(Way),
         }
     }
 
@@ -127,6 +150,18 @@ mod tests {
         assert_eq!(Far::from("thereAndBack"), Far::ThereAndBack);
         assert_eq!(Far::from("sideways"), Far::Other("sideways".to_owned()));
         assert!(!Far::from("a\u{1b}[2Jb").as_str().contains('\u{1b}'));
+    }
+
+    #[test]
+    fn words_of_a_closed_list_are_taken_in() {
+        for way in Way::ALL {
+            assert_eq!(Far::from(way.as_str()), Far::Partly(*way));
+            assert_eq!(Far::Partly(*way).as_str(), way.as_str());
+        }
+        let schema = schemars::schema_for!(Far);
+        let examples = schema.get("examples").unwrap();
+        let all = ["here", "thereAndBack", "there", "unknown"];
+        assert_eq!(examples.as_array().unwrap(), &all);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::convert;
 use crate::kinds::Kind;
 use crate::selector::{Fields, Labels};
 use crate::status::{Failure, no_such_path, too_large_version, too_old};
-use crate::store::Change;
+use crate::store::{Change, Store};
 use crate::table::View;
 use crate::verbs::Call;
 
@@ -66,6 +66,34 @@ impl Watch {
 
     fn fits(&self, object: &Value) -> bool {
         self.labels.fits(object) && self.fields.fits(object)
+    }
+
+    /// What is told before anything changes: what is there, or that what was asked for is forgotten.
+    fn first(&mut self, store: &Store, call: &Call) -> Vec<Bytes> {
+        let (asked, streams) = (self.from, call.parameter("sendInitialEvents") == "true");
+        let mut first = Vec::new();
+        if asked == 0 || streams {
+            let (group, plural) = &self.kind.storage;
+            let there: Vec<Arc<Value>> = store
+                .range(group, plural, &self.namespace)
+                .filter(|(key, object)| {
+                    (self.name.is_empty() || key.3 == self.name) && self.fits(object)
+                })
+                .map(|(_, object)| Arc::clone(object))
+                .collect();
+            self.from = store.version;
+            if call.parameter("sendInitialEvents") != "false" {
+                first.extend(there.iter().map(|object| self.line("ADDED", object)));
+            }
+            if streams && self.bookmarks {
+                first.push(self.bookmark(true));
+            }
+        } else if asked < store.forgotten {
+            // The API server, too, says so within the stream.
+            let error = json!({ "type": "ERROR", "object": too_old(asked, store.forgotten).body });
+            first.push(Bytes::from(format!("{error}\n")));
+        }
+        first
     }
 
     /// What a change is for this watch: an object may come into its selection or leave it.
@@ -169,28 +197,7 @@ impl ApiServer {
             from: asked,
             kind,
         };
-        let mut first = Vec::new();
-        if asked == 0 || streams {
-            let (group, plural) = &watch.kind.storage;
-            let there: Vec<Arc<Value>> = store
-                .range(group, plural, &watch.namespace)
-                .filter(|(key, object)| {
-                    (watch.name.is_empty() || key.3 == watch.name) && watch.fits(object)
-                })
-                .map(|(_, object)| Arc::clone(object))
-                .collect();
-            watch.from = store.version;
-            if call.parameter("sendInitialEvents") != "false" {
-                first.extend(there.iter().map(|object| watch.line("ADDED", object)));
-            }
-            if streams && watch.bookmarks {
-                first.push(watch.bookmark(true));
-            }
-        } else if asked < store.forgotten {
-            // The API server, too, says so within the stream.
-            let error = json!({ "type": "ERROR", "object": too_old(asked, store.forgotten).body });
-            first.push(Bytes::from(format!("{error}\n")));
-        }
+        let first = watch.first(&store, call);
         drop(store);
         let ends_at_once = asked != 0 && !first.is_empty() && !streams;
         let timeout = call

@@ -119,35 +119,7 @@ pub(crate) fn of_fields(
         }
     }
     if !file.labels.is_empty() || !file.common_labels.is_empty() {
-        for label in &file.labels {
-            let mut fields = label.fields.clone();
-            let mut add = |specs: &[FieldSpec]| -> Outcome<()> {
-                specs
-                    .iter()
-                    .try_for_each(|spec| fieldspec::merge_one(&mut fields, spec))
-            };
-            add(&config.labels)?;
-            if label.include_selectors {
-                add(&config.common_labels)?;
-            } else {
-                if label.include_templates {
-                    add(&config.template_labels)?;
-                }
-                if label.include_volume_claim_templates {
-                    add(&config.volume_claim_template_labels)?;
-                }
-                add(&[FieldSpec::of_any("metadata/labels").creating()])?;
-            }
-            let pairs = label.pairs.clone();
-            steps.push(("LabelTransformer", Step::Pairs(PairsStep { pairs, fields })));
-        }
-        steps.push((
-            "LabelTransformer",
-            Step::Pairs(PairsStep {
-                pairs: file.common_labels.clone(),
-                fields: config.common_labels.clone(),
-            }),
-        ));
+        steps.extend(labels(file, config)?);
     }
     if !file.common_annotations.is_empty() {
         steps.push((
@@ -177,5 +149,40 @@ pub(crate) fn of_fields(
         let step = ReplacementStep::new(&file.replacements, session, directory)?;
         steps.push(("ReplacementTransformer", Step::Replacement(step)));
     }
+    Ok(steps)
+}
+
+/// The steps of both kinds of labels.
+fn labels(file: &Kustomization, config: &Config) -> Outcome<Vec<(&'static str, Step)>> {
+    let mut steps = Vec::new();
+    for label in &file.labels {
+        let mut fields = label.fields.clone();
+        let mut add = |specs: &[FieldSpec]| -> Outcome<()> {
+            specs
+                .iter()
+                .try_for_each(|spec| fieldspec::merge_one(&mut fields, spec))
+        };
+        add(&config.labels)?;
+        if label.include_selectors {
+            add(&config.common_labels)?;
+        } else {
+            if label.include_templates {
+                add(&config.template_labels)?;
+            }
+            if label.include_volume_claim_templates {
+                add(&config.volume_claim_template_labels)?;
+            }
+            add(&[FieldSpec::of_any("metadata/labels").creating()])?;
+        }
+        let pairs = label.pairs.clone();
+        steps.push(("LabelTransformer", Step::Pairs(PairsStep { pairs, fields })));
+    }
+    steps.push((
+        "LabelTransformer",
+        Step::Pairs(PairsStep {
+            pairs: file.common_labels.clone(),
+            fields: config.common_labels.clone(),
+        }),
+    ));
     Ok(steps)
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use flotilla_status::{Step, StepKind};
+use flotilla_status::{GateKind, Step, StepKind};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -68,7 +68,7 @@ fn promotion() -> (Promotion, Move) {
         moves: vec![moved.clone()],
         clusters: vec!["eu-1".to_owned()],
         gates: vec![Step {
-            step: StepKind::Health,
+            step: StepKind::Gate(GateKind::Health),
             subject: "d1".to_owned(),
             state: StepState::Ok,
             text: "runs exactly this, synced and healthy".to_owned(),

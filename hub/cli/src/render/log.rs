@@ -49,7 +49,7 @@ fn entry_cells(entry: &Entry) -> [Cell; 7] {
         entry.seq.to_string().into(),
         dash(&at).into(),
         dash(&entry.actor).into(),
-        dash(&entry.action).into(),
+        dash(entry.action.as_str()).into(),
         dash(&place).into(),
         dash(&commit.join("+")).into(),
         dash(&why).into(),

@@ -2,10 +2,10 @@
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use jiff::Timestamp;
 
 use super::super::Fleet;
-use super::super::advance::HUB;
 use super::super::environment::{Approval, MAX_APPROVALS, Mark, Scope, push};
 use super::super::event::{AuditEntry, Effect};
 use super::super::rollout::{Rollout, State};
@@ -156,8 +156,8 @@ impl Fleet {
             self.decide(name, effects, |state| state.approvals.retain(counts));
             effects.push(Effect::Audit(AuditEntry {
                 at: now,
-                actor: HUB.to_owned(),
-                action: "approvals withdrawn".to_owned(),
+                actor: HUB_ACTOR.to_owned(),
+                action: AuditAction::ApprovalsWithdrawn,
                 environment: name.to_string(),
                 detail: format!("{gone} of {person}, who may not approve there any more"),
                 ..AuditEntry::default()

@@ -6,10 +6,8 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 use super::super::Fleet;
-use super::super::cluster::Cluster;
 use super::super::environment::{Approval, MAX_APPROVALS, Pin, Scope, push};
 use super::super::event::Effect;
-use super::super::removed::is_managed;
 use super::super::rollout::{Commits, title};
 use super::{ActionError, Overriding, Subject};
 use crate::suggestion::missing;
@@ -78,20 +76,6 @@ impl Fleet {
             ));
         }
         Ok(present)
-    }
-
-    /// Whether a cluster has something that it could be kept on; asked of many at once.
-    pub(in crate::fleet) fn can_be_pinned(&self, cluster: &Cluster) -> bool {
-        let report = cluster.report.as_ref();
-        let report = report.filter(|_| cluster.reported_at.is_some() && self.is_unsettled(cluster));
-        match (report, &cluster.assigned) {
-            (Some(report), _) => {
-                let mut all = report.applications.values();
-                all.any(|app| is_managed(app) && app.revision.is_some())
-            }
-            (None, Some(assigned)) => !assigned.assignment.applications.is_empty(),
-            (None, None) => false,
-        }
     }
 
     /// Whether a pin names a commit that has not been through the gates where it would run.

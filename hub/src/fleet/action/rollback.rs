@@ -2,10 +2,10 @@
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use jiff::Timestamp;
 
 use super::super::Fleet;
-use super::super::advance::HUB;
 use super::super::environment::{
     Approval, Hold, MAX_APPROVALS, MAX_GOING_BACK, Mark, Scope, WayBack, push,
 };
@@ -111,10 +111,13 @@ impl Fleet {
                         mark,
                     };
                     approvals.push(approval);
-                    ("rollback proven", format!("it holds what {to} held"))
+                    (
+                        AuditAction::RollbackProven,
+                        format!("it holds what {to} held"),
+                    )
                 }
                 None => (
-                    "rollback refused",
+                    AuditAction::RollbackRefused,
                     format!(
                         "it does not hold what was good in {name}, and goes through the gates like any other"
                     ),
@@ -122,8 +125,8 @@ impl Fleet {
             };
             effects.push(Effect::Audit(AuditEntry {
                 at: now,
-                actor: HUB.to_owned(),
-                action: action.to_owned(),
+                actor: HUB_ACTOR.to_owned(),
+                action,
                 environment: name.to_string(),
                 commit: way.commit.to_string(),
                 reason: format!("{}: {}", way.mark.by, way.mark.reason),

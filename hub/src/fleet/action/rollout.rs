@@ -1,6 +1,7 @@
 //! Trying a rollout again, and ending it.
 
 use flotilla_shared::id::EnvironmentName;
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 
 use super::super::environment::Mark;
@@ -109,7 +110,7 @@ impl Fleet {
             rollout.clone()
         });
         let rollout = ended.ok_or_else(nothing)?;
-        let entry = advance::audit(&rollout, "rollout rolled back", now);
+        let entry = advance::audit(&rollout, AuditAction::RolloutRolledBack, now);
         effects.push(Effect::Audit(entry));
         self.conclude(&rollout, advance::EndedBy::Person, now, effects);
         self.environments.mark_dirty([name.clone()]);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::super::Fleet;
 use super::super::environment::EnvironmentState;
-use super::super::gates::{Gate, GateKind};
+use super::super::gates::Gate;
 use super::super::rollout::{Commits, Rollout, State, changed};
 use crate::spec::{Environment, OnNewCommit, Specification, Strategy};
 
@@ -60,10 +60,10 @@ impl Fleet {
             return Entry::Overridden;
         }
         let gates = self.own_gates(environment, (repository, commit), now);
-        match gates.iter().any(|gate| gate.gate != GateKind::Job) {
-            true => Entry::Closed,
-            false if gates.is_empty() => Entry::Open,
-            false => Entry::Jobs,
+        match gates.iter().all(Gate::runs_last) {
+            _ if gates.is_empty() => Entry::Open,
+            true => Entry::Jobs,
+            false => Entry::Closed,
         }
     }
 

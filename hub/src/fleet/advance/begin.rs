@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 
 use super::super::environment::{EnvironmentState, MAX_QUEUE, Pin};
@@ -184,23 +185,13 @@ impl Fleet {
         if next.is_none() && yields {
             next = self.first(environment, &mut state, now);
         }
-        if let (Some(rollout), Some(_)) = (running, &next)
-            && rollout.state == State::Halted
+        if let (Some(halted), Some(next)) = (running, &mut next)
+            && halted.state == State::Halted
         {
             // It takes over because of another repository: what failed there is not tried on and on.
-            blame(&mut state, rollout, &asked, now);
+            blame(&mut state, halted, &asked, now);
             let (_, desired) = self.asked_and_desired(environment, &state, &newest, now);
-            next = next.map(|next| {
-                let mut next = next;
-                for (repository, commit) in &rollout.changed() {
-                    if next.get(repository) == Some(commit)
-                        && let Some(instead) = desired.get(repository)
-                    {
-                        next.insert(repository.clone(), instead.clone());
-                    }
-                }
-                next
-            });
+            leave_out(next, &halted.changed(), &desired);
         }
         let next = next.map(|next| self.desired(environment, &state, (&next, None), now));
         let next = next.filter(|next| {
@@ -218,7 +209,8 @@ impl Fleet {
             let rollout = self.take_over(name, &state, target, strategy, now, effects);
             self.declarations
                 .keep([&rollout.target, &rollout.from], effects);
-            effects.push(Effect::Audit(audit(&rollout, "rollout created", now)));
+            let entry = audit(&rollout, AuditAction::RolloutCreated, now);
+            effects.push(Effect::Audit(entry));
             self.rollouts.begin(rollout, &mut self.versions, effects);
         }
         if state != before {
@@ -298,7 +290,8 @@ impl Fleet {
             }
             if !old.state.is_over() {
                 old.end(State::Superseded, format!("{id} took over"), now);
-                effects.push(Effect::Audit(audit(&old, "rollout superseded", now)));
+                let entry = audit(&old, AuditAction::RolloutSuperseded, now);
+                effects.push(Effect::Audit(entry));
                 effects.push(Effect::StoreRollout(Box::new(old)));
             }
         }
@@ -326,6 +319,17 @@ impl Fleet {
             strategy: Some(Box::new(strategy.clone())),
             clusters,
             stepped_at: None,
+        }
+    }
+}
+
+/// Takes what is desired in the place of commits that failed.
+fn leave_out(next: &mut Commits, failed: &Commits, desired: &Commits) {
+    for (repository, commit) in failed {
+        if next.get(repository) == Some(commit)
+            && let Some(instead) = desired.get(repository)
+        {
+            next.insert(repository.clone(), instead.clone());
         }
     }
 }

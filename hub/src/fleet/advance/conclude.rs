@@ -1,13 +1,14 @@
 //! What the end of a rollout means for its environment.
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use jiff::Timestamp;
 
 use super::super::Fleet;
 use super::super::environment::{EnvironmentState, Hold, MAX_QUARANTINED, Mark, Quarantine, push};
 use super::super::event::Effect;
 use super::super::rollout::{Commits, Rollout, State, changed};
-use super::{HUB, audit};
+use super::audit;
 
 /// Who ended a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl EnvironmentState {
             self.condemn(&changed, changed.clone(), rollout, now);
         }
         let mark = Mark {
-            by: HUB.to_owned(),
+            by: HUB_ACTOR.to_owned(),
             reason: format!("{} was rolled back: {}", rollout.id, rollout.note),
             at: now,
         };
@@ -119,7 +120,7 @@ impl Fleet {
         let versions = &mut self.versions;
         let entry = self.rollouts.change(name, versions, effects, |rollout| {
             rollout.end(State::Superseded, note, now);
-            audit(rollout, "rollout superseded", now)
+            audit(rollout, AuditAction::RolloutSuperseded, now)
         });
         effects.extend(entry.map(Effect::Audit));
     }

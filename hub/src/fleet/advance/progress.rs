@@ -5,6 +5,7 @@ mod shown;
 use std::collections::BTreeSet;
 
 use flotilla_shared::id::ClusterName;
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 
 use self::shown::StepContext;
@@ -152,17 +153,17 @@ impl Fleet {
 }
 
 /// What the audit log calls a step that changed a rollout's state or its wave.
-fn action(before: (State, usize), rollout: &Rollout) -> &'static str {
+fn action(before: (State, usize), rollout: &Rollout) -> AuditAction {
     match rollout.state {
-        State::Running if before.0 == State::Pending => "rollout started",
-        State::Running if before.1 == rollout.wave => "rollout goes on",
-        State::Running => "rollout wave",
-        State::Pending => "rollout waits",
-        State::Soaking => "rollout soaks",
-        State::Paused => "rollout paused",
-        State::Halted => "rollout halted",
-        State::RolledBack => "rollout rolled back",
-        State::Succeeded => "rollout succeeded",
-        State::Superseded => "rollout superseded",
+        State::Running if before.0 == State::Pending => AuditAction::RolloutStarted,
+        State::Running if before.1 == rollout.wave => AuditAction::RolloutGoesOn,
+        State::Running => AuditAction::RolloutWave,
+        State::Pending => AuditAction::RolloutWaits,
+        State::Soaking => AuditAction::RolloutSoaks,
+        State::Paused => AuditAction::RolloutPaused,
+        State::Halted => AuditAction::RolloutHalted,
+        State::RolledBack => AuditAction::RolloutRolledBack,
+        State::Succeeded => AuditAction::RolloutSucceeded,
+        State::Superseded => AuditAction::RolloutSuperseded,
     }
 }

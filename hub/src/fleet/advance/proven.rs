@@ -16,21 +16,6 @@ use super::super::rollout::{Phase, Progress, Rollout, State, listed};
 const GAINS: &str = "gets something by the fleet file";
 
 impl Fleet {
-    /// Whether a cluster runs something of a repository, or is to.
-    pub(in crate::fleet) fn takes_from(
-        &self,
-        cluster: &Cluster,
-        repository: &RepositoryName,
-    ) -> bool {
-        let assigned = cluster.assigned.as_ref();
-        let assigned = assigned.map(|assigned| &assigned.assignment.applications);
-        let mut runs = assigned.iter().flat_map(|all| all.values());
-        if runs.any(|app| app.revision.repository == *repository) {
-            return true;
-        }
-        self.lacks_from(cluster, repository)
-    }
-
     /// Whether a cluster can prove what a rollout brings of a repository, or of the fleet file.
     fn takes(
         &self,

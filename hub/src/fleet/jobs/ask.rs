@@ -7,13 +7,13 @@ use std::sync::Arc;
 use flotilla_shared::gate_job::{GateJob, GateJobReport, GateJobState};
 use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::words::counted;
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use jiff::Timestamp;
 
 use super::super::Fleet;
-use super::super::advance::HUB;
 use super::super::environment::{EnvironmentState, Pin};
 use super::super::event::{AuditEntry, Effect, SessionId};
-use super::super::gates::{Gate, GateKind};
+use super::super::gates::Gate;
 use super::super::job_note::{JobNote, JobResult};
 use super::super::rollout::Commits;
 use crate::spec::Environment;
@@ -65,7 +65,7 @@ impl Fleet {
             return waiting;
         }
         // Nothing of a commit runs before everything else lets it in.
-        let is_other = |gate: &Gate| gate.gate != GateKind::Job && gate.holds_back();
+        let is_other = |gate: &Gate| !gate.runs_last() && gate.holds_back();
         if rollout.started_at.is_none() {
             let gates = self.enforced_gates(environment, &rollout.target, now);
             if !gates.iter().any(is_other) {
@@ -157,13 +157,11 @@ impl Fleet {
         let commit = job.application.revision.commit.clone();
         let audit = AuditEntry {
             at: now,
-            actor: HUB.to_owned(),
-            action: if good {
-                "gate job succeeded"
-            } else {
-                "gate job failed"
-            }
-            .to_owned(),
+            actor: HUB_ACTOR.to_owned(),
+            action: match good {
+                true => AuditAction::GateJobSucceeded,
+                false => AuditAction::GateJobFailed,
+            },
             environment: environment.name.to_string(),
             clusters: vec![cluster.to_string()],
             commit: commit.to_string(),

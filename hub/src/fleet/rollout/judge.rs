@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flotilla_shared::digest::Digest;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
@@ -58,12 +59,12 @@ fn count(progress: &mut Progress, seen: &Observation, passed: Duration) {
 
 /// One touched, online cluster.
 fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: Timestamp) {
-    let fail = |progress: &mut Progress, reason: Reason, message: String| {
+    let fail = |progress: &mut Progress, problem: Problem| {
         if progress.phase != Phase::Failed {
             progress.enter(Phase::Failed, now);
         }
-        progress.reason = Some(reason);
-        progress.message = message;
+        progress.reason = Some(problem.reason);
+        progress.message = problem.message;
         progress.blameless = seen.blameless;
     };
     let nothing_new = |progress: &Progress, from: &Digest| {
@@ -102,34 +103,36 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
             progress.content = *from;
         }
         (Verdict::Healthy(_), _) => {}
-        (Verdict::Failed(reason, message), _) => {
-            if progress.message != *message || progress.phase != Phase::Failed {
-                fail(progress, *reason, message.clone());
+        (Verdict::Failed(problem), _) => {
+            if progress.message != problem.message || progress.phase != Phase::Failed {
+                fail(progress, problem.clone());
             }
         }
         (Verdict::NotYet | Verdict::Progressing(..), Phase::Soaking | Phase::Done) => {
             progress.enter(Phase::Unavailable, now);
-            if let Verdict::Progressing(reason, message) = &seen.verdict {
-                progress.reason = Some(*reason);
-                progress.message.clone_from(message);
+            if let Verdict::Progressing(problem) = &seen.verdict {
+                progress.reason = Some(problem.reason);
+                progress.message.clone_from(&problem.message);
             }
         }
         (verdict, Phase::Started | Phase::Unavailable) => {
             let text = match verdict {
-                Verdict::Progressing(_, text) if !text.is_empty() => text.clone(),
+                Verdict::Progressing(problem) if !problem.message.is_empty() => {
+                    problem.message.clone()
+                }
                 _ => "no report of these commits".to_owned(),
             };
             if progress.counted > strategy.progress_deadline {
                 let seconds = strategy.progress_deadline.as_secs();
                 let outside =
-                    matches!(verdict, Verdict::Progressing(reason, _) if is_outside(*reason));
+                    matches!(verdict, Verdict::Progressing(problem) if is_outside(problem.reason));
                 let nothing_of_it = if outside {
                     ", by nothing that it brings"
                 } else {
                     ""
                 };
                 let message = format!("not healthy within {seconds} s{nothing_of_it}: {text}");
-                fail(progress, Reason::ProgressDeadline, message);
+                fail(progress, Problem::new(Reason::ProgressDeadline, message));
                 progress.outside = outside;
             }
         }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use jiff::{SignedDuration, Timestamp};
 
@@ -212,8 +213,16 @@ impl Bench {
     }
 }
 
+fn failing(reason: Reason, message: &str) -> Verdict {
+    Verdict::Failed(Problem::new(reason, message))
+}
+
+fn progressing(reason: Reason, message: &str) -> Verdict {
+    Verdict::Progressing(Problem::new(reason, message))
+}
+
 fn bad() -> Verdict {
-    Verdict::Failed(Reason::Unhealthy, "Deployment web/web: crashes".to_owned())
+    failing(Reason::Unhealthy, "Deployment web/web: crashes")
 }
 
 const TIERS: &[(&str, &str)] = &[

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
-use flotilla_shared::reason::Reason;
+use flotilla_shared::problem::Problem;
 use jiff::Timestamp;
 
 use super::aside::Aside;
@@ -16,11 +16,11 @@ use crate::spec::Strategy;
 pub enum Verdict {
     NotYet,
     /// It works on them.
-    Progressing(Reason, String),
+    Progressing(Problem),
     /// Exactly these, synced and healthy; rendered from files of this digest.
     Healthy(Digest),
     /// It will not get there by itself.
-    Failed(Reason, String),
+    Failed(Problem),
 }
 
 /// What a rollout's commits change of what a cluster renders, before it was given them.

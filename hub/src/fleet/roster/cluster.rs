@@ -12,9 +12,8 @@ use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::Commit;
-use flotilla_shared::wire::{DecodedAssignment, encode_report};
+use flotilla_shared::wire::{DecodedAssignment, report_digest};
 use jiff::Timestamp;
-use prost::Message as _;
 
 use super::super::environment::Pin;
 use super::super::event::{ClusterRecord, SessionId, StoredCluster};
@@ -170,8 +169,8 @@ impl Cluster {
             record: Kept(stored.record),
             assigned: stored.assignment.map(|stored| stored.decoded),
             resumable: stored.current_since.and_then(|since| {
-                let report = encode_report(stored.report.as_ref()?);
-                Some((since, Digest::of(&report.encode_to_vec())))
+                let report = stored.report.as_ref()?;
+                Some((since, report_digest(report)))
             }),
             ..Self::default()
         };

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use flotilla_shared::id::ClusterName;
 
+use super::super::{Fleet, place};
+use crate::spec::Environment;
+
 /// Assignments worked out in one step: as many as take a few milliseconds, so that no agent and no
 /// person waits for ten thousand others.
 const BATCH: usize = 500;
@@ -50,5 +53,22 @@ impl Due {
     #[cfg(test)]
     pub(super) fn at_once(&mut self, batch: usize) {
         self.batch = batch;
+    }
+}
+
+impl Fleet {
+    /// Marks clusters of some environments as due.
+    pub(in crate::fleet) fn assign_later(&mut self, mut whose: impl FnMut(&Environment) -> bool) {
+        let spec = self.declarations.spec();
+        let environments: BTreeSet<_> = spec
+            .environments
+            .iter()
+            .filter(|environment| whose(environment))
+            .map(|environment| &environment.name)
+            .collect();
+        self.clusters.mark_due_where(|name, record| {
+            let environment = place(spec, name, Some(record));
+            environment.is_some_and(|environment| environments.contains(environment))
+        });
     }
 }

@@ -1,5 +1,7 @@
 //! What may happen: messages, faults, people, pushes.
 
+use flotilla_shared::problem::Problem;
+
 use super::*;
 
 impl Simulation {
@@ -48,10 +50,7 @@ impl Simulation {
                 let reference = decoded.reference;
                 let refusal =
                     if reference.place() <= agent.accepted.place() && reference != agent.accepted {
-                        Some(flotilla_shared::problem::Problem::new(
-                            flotilla_shared::reason::Reason::StaleAssignment,
-                            "older",
-                        ))
+                        Some(Problem::new(Reason::StaleAssignment, "older"))
                     } else {
                         if reference != agent.accepted {
                             agent.accepted = reference;
@@ -185,8 +184,7 @@ impl Simulation {
         let event = if !self.calm && self.rng.random_bool(0.2) {
             Event::TreesFailed {
                 repository,
-                reason: flotilla_shared::reason::Reason::RepositoryUnavailable,
-                message: "down".to_owned(),
+                problem: Problem::new(Reason::RepositoryUnavailable, "down"),
             }
         } else {
             let directories = directories(&commit);
@@ -265,8 +263,7 @@ impl Simulation {
                 self.feed(Event::HeadsFailed {
                     repository: repository.parse().unwrap(),
                     asked: vec![branch.parse().unwrap()],
-                    reason: flotilla_shared::reason::Reason::RepositoryUnavailable,
-                    message: "down".to_owned(),
+                    problem: Problem::new(Reason::RepositoryUnavailable, "down"),
                 });
             }
             14..15 if self.rng.random_bool(0.8) => self.crash(),

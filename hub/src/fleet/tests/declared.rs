@@ -70,7 +70,7 @@ fn live_35_a_change_of_the_fleet_file_goes_by_waves_and_is_told() {
     let created = world
         .audit
         .iter()
-        .rfind(|entry| entry.action == "rollout created");
+        .rfind(|entry| entry.action == AuditAction::RolloutCreated);
     let created = created.unwrap();
     assert!(
         created.detail.ends_with("fleet file: a path: a → ax"),
@@ -258,8 +258,8 @@ fn what_is_taken_away_goes_at_once() {
         no_tombstones(&world);
         let entry = world.audit.last().unwrap();
         assert_eq!(
-            (entry.action.as_str(), entry.actor.as_str()),
-            ("applications taken away", "fleet file")
+            (&entry.action, entry.actor.as_str()),
+            (&AuditAction::ApplicationsTakenAway, "fleet file")
         );
         world.pass(5);
         assert_eq!(world.rollout().id, last, "no rollout");

@@ -2,7 +2,7 @@
 
 use flotilla_notify::Kind;
 use flotilla_shared::heading::Heading;
-use flotilla_status::{BudgetKind, StepKind};
+use flotilla_status::{BudgetKind, GateKind, StepKind};
 
 use super::roll::{World, approve, file, of_second};
 use super::*;
@@ -97,7 +97,7 @@ fn closed_gates_are_told_with_evidence_and_opening_time() {
     let window = told
         .gates
         .iter()
-        .find(|gate| gate.step == StepKind::Window)
+        .find(|gate| gate.step == StepKind::Gate(GateKind::Window))
         .unwrap();
     assert!(window.opens_at.unwrap() > at(world.second), "{told:?}");
     let explain = "flotilla explain prod shows each gate";

@@ -203,7 +203,7 @@ fn a_job_runs_in_one_cluster_and_its_success_lets_the_commit_in() {
     let told = bench
         .audit
         .iter()
-        .find(|entry| entry.action == "gate job succeeded");
+        .find(|entry| entry.action == AuditAction::GateJobSucceeded);
     let told = told.unwrap();
     assert_eq!(told.clusters, ["p2"]);
     assert!(

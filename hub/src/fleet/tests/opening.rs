@@ -312,8 +312,7 @@ fn a_way_back_that_nobody_has_compared_yet_holds_that_commit_and_no_other() {
     // Where it cannot be compared at all, it holds up no newer one.
     world.step(Event::TreesFailed {
         repository: "fleet".parse().unwrap(),
-        reason: Reason::RepositoryUnavailable,
-        message: "no filter".to_owned(),
+        problem: Problem::new(Reason::RepositoryUnavailable, "no filter"),
     });
     let held = world.gate(GateKind::Rollback, &[("fleet", commit(7))]);
     assert!(held.holds_back() && held.lasting);

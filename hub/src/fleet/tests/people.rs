@@ -74,8 +74,7 @@ impl People {
             // Its Git server does not filter.
             world.step(Event::TreesFailed {
                 repository: repository.parse().unwrap(),
-                reason: Reason::RepositoryUnavailable,
-                message: "no filter".to_owned(),
+                problem: Problem::new(Reason::RepositoryUnavailable, "no filter"),
             });
         }
         let mut people = Self {

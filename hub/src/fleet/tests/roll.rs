@@ -440,9 +440,9 @@ fn roll_07_a_rollback_passes_the_gates_only_if_the_hub_sees_that_it_is_one() {
         world.pass(20);
         assert_eq!(!world.having(&commit(7)).is_empty(), in_time);
         let action = if in_time {
-            "rollback proven"
+            AuditAction::RollbackProven
         } else {
-            "rollback refused"
+            AuditAction::RollbackRefused
         };
         assert!(world.audit.iter().any(|entry| entry.action == action));
     }

@@ -256,8 +256,8 @@ fn announcing_changes_nothing_and_knows_names() {
     world.act(&remove("b")).unwrap();
     let entry = world.audit.last().unwrap();
     assert_eq!(
-        (entry.action.as_str(), entry.environment.as_str()),
-        ("remove application", "prod")
+        (&entry.action, entry.environment.as_str()),
+        (&AuditAction::RemoveApplication, "prod")
     );
     assert!(
         entry.detail.starts_with("announced: b in prod"),
@@ -404,9 +404,10 @@ fn p08_a_suspension_that_a_restored_store_does_not_know_is_kept() {
     );
     let cluster = &fleet.clusters()[&name("p2")];
     assert!(cluster.record.suspended.is_some());
-    let audited = effects.iter().any(
-        |effect| matches!(effect, Effect::Audit(entry) if entry.action == "suspend" && entry.actor == "hub"),
-    );
+    let audited = effects.iter().any(|effect| {
+        matches!(effect, Effect::Audit(entry)
+            if entry.action == AuditAction::Suspend && entry.actor == HUB_ACTOR)
+    });
     assert!(audited, "{effects:?}");
     for effect in &effects {
         if let Effect::Send(_, _, decoded) = effect {

@@ -213,8 +213,7 @@ fn a_failure_to_read_is_told_and_holds_nothing_up() {
     world.push(2);
     world.step(Event::TreesFailed {
         repository: "fleet".parse().unwrap(),
-        reason: Reason::FilterUnsupported,
-        message: "no filter".to_owned(),
+        problem: Problem::new(Reason::FilterUnsupported, "no filter"),
     });
     assert_eq!(world.touched(), ["a"]);
     let told = crate::status::rollout(

@@ -11,6 +11,7 @@ use flotilla_forge::{Check, Error, PullRequest};
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::revision::{BranchName, Commit};
+use flotilla_status::{AuditAction, HUB_ACTOR};
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -336,7 +337,7 @@ impl Taking {
                 environment,
                 commit,
             };
-            match fleet.act(&action, "hub", &reason, now) {
+            match fleet.act(&action, HUB_ACTOR, &reason, now) {
                 Ok(taken) => (Ok(()), taken.effects),
                 Err(error) => (Err(Wait::Held(error.to_string())), Vec::new()),
             }
@@ -371,8 +372,8 @@ fn refusal(
 ) -> AuditEntry {
     AuditEntry {
         at: now,
-        actor: "hub".to_owned(),
-        action: "promotion refused".to_owned(),
+        actor: HUB_ACTOR.to_owned(),
+        action: AuditAction::PromotionRefused,
         environment: candidate.environment.to_string(),
         commit: commit.to_string(),
         reason: plain_line(error, MAX_MESSAGE_BYTES),

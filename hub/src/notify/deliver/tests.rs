@@ -281,7 +281,7 @@ async fn what_is_refused_is_given_up_with_an_entry_and_the_next_goes_on() {
     let entries = world.store.audit_newest("", 10).await.unwrap();
     let given_up = entries
         .iter()
-        .filter(|row| row.entry.action == "notification given up");
+        .filter(|row| row.entry.action == AuditAction::NotificationGivenUp);
     assert_eq!(given_up.count(), 2);
     world.store.close().await;
 }
@@ -290,11 +290,11 @@ async fn what_is_refused_is_given_up_with_an_entry_and_the_next_goes_on() {
 async fn an_event_is_written_with_its_audit_entry_or_not_at_all() {
     let hook = Hook::new().await;
     let world = World::new(&[("a", &hook)]).await;
-    let entry = |action: &str| {
+    let entry = |action: AuditAction| {
         Effect::Audit(AuditEntry {
             at: now(),
-            actor: "hub".to_owned(),
-            action: action.to_owned(),
+            actor: HUB_ACTOR.to_owned(),
+            action,
             environment: "prod".to_owned(),
             detail: "prod-7 to aaaaaaa, wave 1 of 2".to_owned(),
             rollout: Some("prod-7".to_owned()),
@@ -302,9 +302,9 @@ async fn an_event_is_written_with_its_audit_entry_or_not_at_all() {
         })
     };
     let effects = [
-        entry("rollout started"),
-        entry("rollout soaks"),
-        entry("rollout halted"),
+        entry(AuditAction::RolloutStarted),
+        entry(AuditAction::RolloutSoaks),
+        entry(AuditAction::RolloutHalted),
     ];
     let store = &world.store;
     store.apply("one", &effects, now()).await.unwrap();

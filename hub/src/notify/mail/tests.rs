@@ -172,7 +172,7 @@ fn post() -> Post {
 async fn tell(server: &Server, mail: &Mail) -> Result<(), Fault> {
     let within = Duration::from_secs(20);
     let told = send(mail, &post(), within).await;
-    if let Err((why, _)) = &told {
+    if let Err(Fault { why, .. }) = &told {
         assert!(!why.contains("canary"), "{why}");
     }
     let seen = server.seen.lock();
@@ -274,11 +274,12 @@ async fn servers_that_behave_badly_get_nothing_and_are_named_for_it() {
         (true, shut, "421", true),
     ] {
         let server = Server::new(implicit, answers).await;
-        let (why, again) = tell(&server, &server.mail(implicit)).await.unwrap_err();
+        let fault = tell(&server, &server.mail(implicit)).await.unwrap_err();
+        let why = fault.why;
         // A stream that ends may be told as broken.
         let ends = expected == "hangs up" && why.contains("no answer");
         assert!(why.contains(expected) || ends, "{expected}: {why}");
-        assert_eq!(again, passing, "{why}");
+        assert_eq!(fault.passing, passing, "{why}");
     }
 }
 
@@ -303,8 +304,8 @@ async fn certificates_that_nobody_named_get_no_password_and_the_message_names_th
             ca_file: ca,
             ..server.mail(true)
         };
-        let (why, passing) = tell(&server, &mail).await.unwrap_err();
-        assert!(why.contains("caFile") && passing, "{why}");
+        let fault = tell(&server, &mail).await.unwrap_err();
+        assert!(fault.why.contains("caFile") && fault.passing, "{fault:?}");
     }
     let mail = Mail {
         host: "127.0.0.1".to_owned(),
@@ -324,6 +325,7 @@ async fn a_server_that_says_nothing_costs_no_more_than_its_time() {
     })
     .await;
     let within = Duration::from_millis(500);
-    let (why, passing) = send(&server.mail(true), &post(), within).await.unwrap_err();
-    assert!(why.contains("too long") && passing, "{why}");
+    let sent = send(&server.mail(true), &post(), within).await;
+    let fault = sent.unwrap_err();
+    assert!(fault.why.contains("too long") && fault.passing, "{fault:?}");
 }

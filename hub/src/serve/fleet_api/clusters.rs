@@ -4,6 +4,7 @@ use flotilla_proto::v1;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::wire::labels_from_wire;
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
@@ -170,7 +171,7 @@ pub(super) async fn accept_cluster(
                 "key {pending} waits, key {} was named",
                 plain_line(&request.fingerprint, MAX_NAMED_KEY)
             ),
-            ..entry(&operator, "cluster accept refused")
+            ..entry(&operator, AuditAction::ClusterAcceptRefused)
         };
         api.record(refused).await?;
         return Err(Status::failed_precondition(format!(
@@ -201,7 +202,7 @@ pub(super) async fn accept_cluster(
             "" => format!("key {pending}"),
             elsewhere => format!("key {pending}; {elsewhere}"),
         },
-        ..entry(&operator, "cluster accept")
+        ..entry(&operator, AuditAction::ClusterAccept)
     };
     api.commit(Event::ClusterPut(name.clone(), record), accepted)
         .await?;
@@ -251,7 +252,7 @@ pub(super) async fn remove_cluster(
         environment: audited(environment.as_ref()),
         clusters: vec![name.to_string()],
         reason: plain_line(&request.reason, MAX_MESSAGE_BYTES),
-        ..entry(&operator, "cluster remove")
+        ..entry(&operator, AuditAction::ClusterRemove)
     };
     api.commit(Event::ClusterRemoved(name), removed).await?;
     Ok(Response::new(v1::RemoveClusterResponse {}))
@@ -284,7 +285,7 @@ pub(super) async fn unlock_cluster(
         clusters: vec![name.to_string()],
         reason: plain_line(&request.reason, MAX_MESSAGE_BYTES),
         detail: lock.why,
-        ..entry(&operator, "cluster unlock")
+        ..entry(&operator, AuditAction::ClusterUnlock)
     };
     api.commit(Event::Unlocked(name), unlocked).await?;
     Ok(Response::new(v1::UnlockClusterResponse {}))

@@ -5,6 +5,7 @@ use flotilla_shared::id::{EnvironmentName, OperatorName};
 use flotilla_shared::identity::Identity;
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::wire::timestamp_to_wire;
+use flotilla_status::AuditAction;
 use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
@@ -76,7 +77,7 @@ pub(super) async fn set_operator(
         kept.map_err(|error| store_error(&error))?;
         api.record(AuditEntry {
             detail: granted(&grant),
-            ..entry(&caller, "operator set")
+            ..entry(&caller, AuditAction::OperatorSet)
         })
         .await?;
         let caller = Principal::Operator(grant.name.clone());
@@ -138,7 +139,7 @@ pub(super) async fn remove_operator(
     api.record(AuditEntry {
         reason: plain_line(&request.reason, MAX_MESSAGE_BYTES),
         detail: format!("{} no more", granted(grant)),
-        ..entry(&caller, "operator remove")
+        ..entry(&caller, AuditAction::OperatorRemove)
     })
     .await?;
     take_back(api, &Principal::Operator(name)).await?;
@@ -184,7 +185,7 @@ pub(super) async fn renew_operator(
         .map_err(|error| cannot_sign(&error))?;
     api.record(AuditEntry {
         detail: format!("key {}", key.fingerprint),
-        ..entry(&caller, "operator renew")
+        ..entry(&caller, AuditAction::OperatorRenew)
     })
     .await?;
     Ok(Response::new(v1::RenewOperatorResponse {

@@ -9,7 +9,7 @@ use flotilla_shared::plan::{ApplicationChanges, Change};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::revision::{BranchName, Commit, Revision};
 use flotilla_shared::wire::reason_to_wire;
-use flotilla_status::{FleetPlan, PlanGroup, PlannedApplication, PlannedChange};
+use flotilla_status::{AuditAction, FleetPlan, PlanGroup, PlannedApplication, PlannedChange};
 use tonic::{Request, Response, Status};
 
 use super::super::access::Need;
@@ -37,7 +37,11 @@ pub(super) async fn start(
     let access = &api.0.access;
     access.check(&caller, Need::Plan, environment.as_ref())?;
     let patience = Duration::from_secs(request.wait_seconds.into()).min(MAX_WAIT);
-    let asked = api.ask(move |fleet, _| resolve(fleet, &request)).await??;
+    let asked = api.ask(move |fleet, _| {
+        let question = question(fleet, &request)?;
+        resolve(fleet, question).map_err(|error| Status::not_found(error.to_string()))
+    });
+    let asked = asked.await??;
     let question = asked.question.clone();
     // Who asks the same again while it is worked on gets that, and causes nothing.
     if let Some((id, running)) = api.0.plans.under_way(&question, patience) {
@@ -53,7 +57,7 @@ pub(super) async fn start(
             question.revision.branch,
             question.revision.repository
         ),
-        ..entry(&caller, "plan")
+        ..entry(&caller, AuditAction::Plan)
     };
     let begun = api.0.plans.begin(&api.0, asked, patience);
     let (id, running) = begun.map_err(|full| Status::resource_exhausted(full.to_string()))?;
@@ -79,11 +83,8 @@ pub(super) async fn get(
     Ok(Response::new(v1::GetPlanResponse { plan }))
 }
 
-/// What is meant by a question, and whom it concerns.
-pub(in crate::serve) fn resolve(
-    fleet: &Fleet,
-    request: &v1::StartPlanRequest,
-) -> Result<Asked, Status> {
+/// What a request asks; what it leaves open is found in the fleet.
+fn question(fleet: &Fleet, request: &v1::StartPlanRequest) -> Result<Question, Status> {
     let spec = fleet.spec();
     let named = request.environment.parse().map_err(|e| bad_name(&e))?;
     let environment = spec
@@ -123,10 +124,42 @@ pub(in crate::serve) fn resolve(
         "" => branch(fleet, environment, &repository, &commit),
         text => text.parse().map_err(|e| bad_name(&e))?,
     };
+    Ok(Question {
+        environment: named,
+        revision: Revision {
+            repository,
+            branch,
+            commit,
+        },
+        application,
+    })
+}
+
+/// What a question names is not in the fleet file; the text is for the person.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(in crate::serve) struct NotDeclared(String);
+
+/// Whom a question concerns.
+pub(in crate::serve) fn resolve(fleet: &Fleet, question: Question) -> Result<Asked, NotDeclared> {
+    let spec = fleet.spec();
+    let Question {
+        environment,
+        revision,
+        application,
+    } = &question;
+    if spec.environment(environment).is_none() {
+        return Err(NotDeclared(no_environment(fleet, environment.as_str())));
+    }
+    if !spec.repositories.contains_key(&revision.repository) {
+        let names = spec.repositories.keys().map(RepositoryName::as_str);
+        let text = missing("repository", revision.repository.as_str(), names);
+        return Err(NotDeclared(text));
+    }
     let mut clusters = BTreeMap::new();
     let mut unconcerned = 0u32;
     for (name, cluster) in fleet.clusters() {
-        let is_there = cluster.record.pending.is_none() && fleet.belongs_to(name, &named);
+        let is_there = cluster.record.pending.is_none() && fleet.belongs_to(name, environment);
         if !is_there {
             continue;
         }
@@ -136,7 +169,7 @@ pub(in crate::serve) fn resolve(
             .filter(|placed| application.as_ref().is_none_or(|only| only == *placed))
             .filter(|placed| {
                 let declared = spec.applications.get(*placed);
-                declared.is_some_and(|declared| declared.repository == repository)
+                declared.is_some_and(|declared| declared.repository == revision.repository)
             })
             .cloned()
             .collect();
@@ -147,15 +180,7 @@ pub(in crate::serve) fn resolve(
         }
     }
     Ok(Asked {
-        question: Question {
-            environment: named,
-            revision: Revision {
-                repository,
-                branch,
-                commit,
-            },
-            application,
-        },
+        question,
         clusters,
         unconcerned,
     })

@@ -43,7 +43,7 @@ pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, 
     if reasoned && reason.trim().is_empty() {
         return Err(Status::invalid_argument(format!(
             "{} needs a reason: somebody will ask for it later",
-            action.as_str()
+            action.word()
         )));
     }
     Ok(Steer {

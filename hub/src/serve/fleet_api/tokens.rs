@@ -2,6 +2,7 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::wire::labels_from_wire;
+use flotilla_status::AuditAction;
 use jiff::{SignedDuration, Timestamp};
 use tonic::{Request, Response, Status};
 
@@ -50,7 +51,7 @@ pub(super) async fn create_token(
             "" => format!("token {}", kept.id),
             cluster => format!("token {} for {cluster}", kept.id),
         },
-        ..entry(&operator, "token create")
+        ..entry(&operator, AuditAction::TokenCreate)
     })
     .await?;
     let new = flotilla_status::NewToken {
@@ -91,7 +92,7 @@ pub(super) async fn revoke_token(
     let revoked = AuditEntry {
         at: Timestamp::now(),
         detail: format!("token {id}"),
-        ..entry(&operator, "token revoke")
+        ..entry(&operator, AuditAction::TokenRevoke)
     };
     // In one step with whatever else is decided about it.
     api.0

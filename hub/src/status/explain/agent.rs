@@ -3,7 +3,7 @@
 use flotilla_shared::clock::agent_clock;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
-use flotilla_status::{StepKind, StepState};
+use flotilla_status::{GateKind, StepKind, StepState};
 
 use super::steps::{Step, Steps};
 use crate::fleet::{Cluster, Connectivity};
@@ -60,17 +60,20 @@ pub(super) fn acceptance(cluster: &Cluster, steps: &mut Steps) {
     }
 }
 
+/// What forbids changes is called as a gate is that does.
+const FREEZE: StepKind = StepKind::Gate(GateKind::Freeze);
+
 /// Who lets the agent write nothing, the hub's people or the cluster's own.
 pub(super) fn freeze(name: &ClusterName, cluster: &Cluster, steps: &mut Steps) {
     use flotilla_status::StepState::Waiting;
     let suspended = cluster.report.as_ref().map(|report| &report.suspended);
     if let Some(mark) = &cluster.record.suspended {
         let text = crate::status::leaving::suspended(name, cluster);
-        let step = Step::new(StepKind::Freeze, Waiting, text).of(name.as_str());
+        let step = Step::new(FREEZE, Waiting, text).of(name.as_str());
         steps.add(step.because(Reason::SuspendedByHub).at(mark.at));
     } else if let Some(why) = suspended.filter(|why| !why.is_empty()) {
         let text = format!("nothing is written inside the cluster, whatever is assigned: {why}");
-        let step = Step::new(StepKind::Freeze, Waiting, text).of(name.as_str());
+        let step = Step::new(FREEZE, Waiting, text).of(name.as_str());
         steps.add(step.because(Reason::Frozen).at(cluster.reported_at));
     }
 }

@@ -6,7 +6,7 @@ use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ApplicationReport;
 use flotilla_shared::words::counted;
-use flotilla_status::StepKind;
+use flotilla_status::{GateKind, StepKind};
 
 use super::steps::{Step, Steps};
 use crate::fleet::Cluster;
@@ -109,7 +109,8 @@ fn health(app: &ApplicationName, report: &ApplicationReport, message: &Message, 
             counted(total as usize, "object")
         ),
     };
-    let step = Step::new(StepKind::Health, state, text).of(app.as_str());
+    let kind = StepKind::Gate(GateKind::Health);
+    let step = Step::new(kind, state, text).of(app.as_str());
     steps.add(step.because(message.reason).at(report.changed_at));
 }
 

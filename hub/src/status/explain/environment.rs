@@ -11,9 +11,8 @@ use jiff::Timestamp;
 use super::steps::{Step, Steps};
 use crate::fleet::gates::Gate;
 use crate::fleet::rollout::{Commits, Phase, Progress, Rollout, State, title};
-use crate::fleet::{
-    Cluster, Connectivity, EnvironmentState, Fleet, OFFLINE_AFTER, Pin, acts, stops,
-};
+use crate::fleet::stops::{self, Stop};
+use crate::fleet::{Cluster, Connectivity, Fleet, OFFLINE_AFTER, Pin, acts};
 use crate::spec::Environment;
 
 /// Clusters of an environment that are shown one by one, of those that are well and of the others.
@@ -24,22 +23,13 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
     use flotilla_status::StepState::{Failed, Ok, Skipped, Waiting};
     let state = fleet.environments().get(&environment.name);
     let newest = fleet.newest(environment);
-    if let Some(state) = state {
-        quarantined(state, environment, &newest, steps);
-    }
-    if let Some(hold) = state.and_then(|state| state.hold.as_ref()) {
-        // Why a rollout was rolled back is told by the rollout.
-        let why = match hold.rolled_back.as_str() {
-            "" => hold.mark.reason.clone(),
-            id => format!("{id} was rolled back"),
-        };
-        let text = format!(
-            "no automatic promotion{} comes in: {why} ({}); flotilla resume {} lets them in again",
-            words::of_repositories(hold.repositories.iter().map(RepositoryName::as_str)),
-            hold.mark.by,
-            environment.name
-        );
-        steps.add(Step::new(StepKind::Hold, Waiting, text).at(hold.mark.at));
+    // What failed begins the chain, and what people decided ends it.
+    let (failed, decided): (Vec<Stop<'_>>, Vec<Stop<'_>>) = fleet
+        .stops(&environment.name, &newest)
+        .into_iter()
+        .partition(|stop| matches!(stop, Stop::Failure(..) | Stop::Hold(_)));
+    for stop in failed {
+        stopped(stop, environment, now, steps);
     }
     for (repository, merging, since) in fleet.mergings(&environment.name) {
         let subject = match &merging.pull {
@@ -91,40 +81,55 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
         }
         wave_approval(fleet, environment, rollout, steps);
     }
-    if let Some(mark) = state.and_then(|state| state.paused.as_ref()) {
-        let gate = stops::of_pause(mark);
-        let act = acts::act(&gate, &environment.name, &Commits::new());
-        let text = format!(
-            "no further cluster is started: {} ({}); {}",
-            mark.reason,
-            mark.by,
-            act.unwrap_or_default()
-        );
-        // Who did is in the text.
-        let subject = String::new();
-        steps.add_gate(Gate { subject, ..gate }, text);
-    }
-    if let Some(pin) = state.and_then(|state| state.pin.as_ref())
-        && pin.holds(now)
-    {
-        let text = format!("all of the environment {}", pinned(pin));
-        let step = Step::new(StepKind::Pin, Waiting, text).of(environment.name.as_str());
-        steps.add(step.because(Reason::Pinned).at(pin.mark.at));
+    for stop in decided {
+        stopped(stop, environment, now, steps);
     }
 }
 
-/// What failed and is still asked for, each failure by itself.
-fn quarantined(
-    state: &EnvironmentState,
-    environment: &Environment,
-    newest: &Commits,
-    steps: &mut Steps,
-) {
-    for (quarantine, commit) in state.quarantines_among(newest) {
-        let failed = super::super::rollout::quarantine(quarantine);
-        let told = failed.told(environment.name.as_str(), Some(commit.as_str()));
-        let text = format!("{told}; the reason: {}", quarantine.reason);
-        steps.add_gate(stops::of_failure(quarantine), text);
+/// What keeps commits out, whatever the gates say.
+fn stopped(stop: Stop<'_>, environment: &Environment, now: Timestamp, steps: &mut Steps) {
+    use flotilla_status::StepState::Waiting;
+    let name = &environment.name;
+    match stop {
+        Stop::Failure(quarantine, commit) => {
+            let failed = super::super::rollout::quarantine(quarantine);
+            let told = failed.told(name.as_str(), Some(commit.as_str()));
+            let text = format!("{told}; the reason: {}", quarantine.reason);
+            steps.add_gate(stops::of_failure(quarantine), text);
+        }
+        Stop::Hold(hold) => {
+            // Why a rollout was rolled back is told by the rollout.
+            let why = match hold.rolled_back.as_str() {
+                "" => hold.mark.reason.clone(),
+                id => format!("{id} was rolled back"),
+            };
+            let text = format!(
+                "no automatic promotion{} comes in: {why} ({}); flotilla resume {name} lets them in \
+                 again",
+                words::of_repositories(hold.repositories.iter().map(RepositoryName::as_str)),
+                hold.mark.by
+            );
+            steps.add(Step::new(StepKind::Hold, Waiting, text).at(hold.mark.at));
+        }
+        Stop::Pause(mark) => {
+            let gate = stops::of_pause(mark);
+            let act = acts::act(&gate, name, &Commits::new());
+            let text = format!(
+                "no further cluster is started: {} ({}); {}",
+                mark.reason,
+                mark.by,
+                act.unwrap_or_default()
+            );
+            // Who did is in the text.
+            let subject = String::new();
+            steps.add_gate(Gate { subject, ..gate }, text);
+        }
+        Stop::Pin(pin) if !pin.holds(now) => {}
+        Stop::Pin(pin) => {
+            let text = format!("all of the environment {}", pinned(pin));
+            let step = Step::new(StepKind::Pin, Waiting, text).of(name.as_str());
+            steps.add(step.because(Reason::Pinned).at(pin.mark.at));
+        }
     }
 }
 

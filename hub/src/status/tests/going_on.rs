@@ -1,6 +1,6 @@
 //! What lets a rollout go on is said by the hub, so that nobody has to read its note for it.
 
-use flotilla_status::{RolloutState, StepKind, StepState};
+use flotilla_status::{GateKind, RolloutState, StepKind, StepState};
 
 use super::*;
 
@@ -30,8 +30,8 @@ fn a_pause_is_told_with_what_ends_it() {
     let pause = Action::Pause("prod".parse().unwrap());
     fleet.act(&pause, "ada", "lunch", at(4)).unwrap();
     let steps = explain(&fleet, "prod", at(5)).unwrap();
-    let step = steps.iter().find(|step| step.step == StepKind::Pause);
-    let step = step.unwrap();
+    let pause = StepKind::Gate(GateKind::Pause);
+    let step = steps.iter().find(|step| step.step == pause).unwrap();
     let text = "no further cluster is started: lunch (ada); flotilla resume prod goes on";
     assert_eq!((step.text.as_str(), step.state), (text, StepState::Waiting));
     assert_eq!(

@@ -55,3 +55,30 @@ async fn s13_an_end_that_was_cut_off_or_a_chain_made_anew_is_found_by_who_wrote_
     delete(0).await.unwrap();
     assert!(store.verify_audit().await.unwrap().is_err(), "all of it");
 }
+
+#[tokio::test]
+async fn s13_hashes_are_over_the_words_of_actions_also_over_those_of_other_versions() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let entry = |action: AuditAction| AuditEntry {
+        at: now(),
+        actor: "ada".to_owned(),
+        action,
+        detail: "x".to_owned(),
+        ..AuditEntry::default()
+    };
+    // A newer hub's word, as nobody would show it.
+    let newer = AuditAction::Other("pause\u{7} all".to_owned());
+    for action in [AuditAction::RolloutHalted, newer] {
+        store.record(&entry(action)).await.unwrap();
+    }
+    let rows = store.audit_after(0, "", 10).await.unwrap();
+    let words: Vec<&str> = rows.iter().map(|row| row.entry.action.as_str()).collect();
+    assert_eq!(words, ["rollout halted", "pause\u{7} all"]);
+    assert_eq!(
+        rows[0].hash,
+        "b125a7032cd20dd06c4089edd8168cd8f502adfabc79339f9b17e4a8b8af98e6",
+        "as hubs have always made it"
+    );
+    assert!(store.verify_audit().await.unwrap().is_ok());
+}

@@ -151,10 +151,10 @@ fn slack_has_one_message_for_a_rollout_that_changes() {
     let no = |body: &[u8]| resolved(slack, &first, 200, body).unwrap_err();
     assert_eq!(
         no(br#"{"ok":false,"error":"channel_not_found"}"#),
-        ("Slack says channel_not_found".to_owned(), false)
+        Fault::lasting("Slack says channel_not_found")
     );
-    assert!(no(br#"{"ok":false,"error":"ratelimited"}"#).1);
-    assert!(no(b"<html>").0.contains("not JSON"));
+    assert!(no(br#"{"ok":false,"error":"ratelimited"}"#).passing);
+    assert!(no(b"<html>").why.contains("not JSON"));
 }
 
 #[test]
@@ -305,11 +305,8 @@ fn which_answers_are_worth_another_try() {
         (500, true),
         (503, true),
     ] {
-        assert_eq!(
-            resolved(target, &post, status, b"").unwrap_err().1,
-            passing,
-            "{status}"
-        );
+        let fault = resolved(target, &post, status, b"").unwrap_err();
+        assert_eq!(fault.passing, passing, "{status}");
     }
     assert_eq!(resolved(target, &post, 204, b""), Ok(None));
 }

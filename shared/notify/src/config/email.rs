@@ -64,13 +64,13 @@ pub(super) fn read(entry: &Entry) -> Result<Mail, Vec<(&'static str, String)>> {
     if entry.user_file.is_some() != entry.password_file.is_some() {
         wrong("", "userFile and passwordFile go together");
     }
-    let Some(Some((implicit_tls, host, port))) = server.filter(|_| errors.is_empty()) else {
+    let Some(Some(server)) = server.filter(|_| errors.is_empty()) else {
         return Err(errors);
     };
     Ok(Mail {
-        host,
-        port,
-        implicit_tls,
+        host: server.host,
+        port: server.port,
+        implicit_tls: server.implicit_tls,
         from: entry.from.clone().unwrap_or_default(),
         to: entry.to.clone(),
         user_file: entry.user_file.clone(),
@@ -79,9 +79,16 @@ pub(super) fn read(entry: &Entry) -> Result<Mail, Vec<(&'static str, String)>> {
     })
 }
 
-/// Whether TLS comes first, host and port.
-fn server(url: &str) -> Option<(bool, String, u16)> {
-    let (implicit, rest) = match (url.strip_prefix("smtps://"), url.strip_prefix("smtp://")) {
+/// What `url` says of a server, as [`Mail`] has it.
+#[derive(Debug, PartialEq, Eq)]
+struct Server {
+    host: String,
+    port: u16,
+    implicit_tls: bool,
+}
+
+fn server(url: &str) -> Option<Server> {
+    let (implicit_tls, rest) = match (url.strip_prefix("smtps://"), url.strip_prefix("smtp://")) {
         (Some(rest), _) => (true, rest),
         (None, Some(rest)) => (false, rest),
         (None, None) => return None,
@@ -89,11 +96,15 @@ fn server(url: &str) -> Option<(bool, String, u16)> {
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let (host, port) = match rest.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)?),
-        None => (rest, if implicit { 465 } else { 587 }),
+        None => (rest, if implicit_tls { 465 } else { 587 }),
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     let is_host = !host.is_empty() && host.len() <= 253 && host.chars().all(plain);
-    is_host.then(|| (implicit, host.to_owned(), port))
+    is_host.then(|| Server {
+        host: host.to_owned(),
+        port,
+        implicit_tls,
+    })
 }
 
 /// An address without a name, quotes or comments: nothing in it can end a header or a command.
@@ -116,7 +127,13 @@ mod tests {
 
     #[test]
     fn servers_and_addresses_are_what_they_look_like() {
-        let at = |implicit, host: &str, port| Some((implicit, host.to_owned(), port));
+        let at = |implicit_tls, host: &str, port| {
+            Some(Server {
+                host: host.to_owned(),
+                port,
+                implicit_tls,
+            })
+        };
         assert_eq!(
             server("smtps://mail.example.org"),
             at(true, "mail.example.org", 465)

@@ -3,7 +3,7 @@
 use flotilla_proto::v1;
 
 use super::{moment, sent, texts};
-use crate::{Entry, Operator, text};
+use crate::{AuditAction, Entry, Operator, text};
 
 impl From<&v1::AuditEntry> for Entry {
     fn from(wire: &v1::AuditEntry) -> Self {
@@ -11,7 +11,7 @@ impl From<&v1::AuditEntry> for Entry {
             seq: wire.seq,
             at: moment(wire.at.as_ref()),
             actor: text(&wire.actor),
-            action: text(&wire.action),
+            action: AuditAction::from(wire.action.as_str()),
             environment: text(&wire.environment),
             clusters: texts(&wire.clusters),
             commit: text(&wire.commit),
@@ -28,7 +28,7 @@ impl From<Entry> for v1::AuditEntry {
             seq: entry.seq,
             at: sent(entry.at),
             actor: entry.actor,
-            action: entry.action,
+            action: entry.action.as_str().to_owned(),
             environment: entry.environment,
             clusters: entry.clusters,
             commit: entry.commit,

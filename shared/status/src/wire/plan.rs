@@ -1,11 +1,12 @@
 //! What agents say that they would change: of what is assigned to one, and of a commit to many.
 
 use flotilla_proto::v1;
-use flotilla_shared::object::{Action, ObjectNames, ObjectRef};
+use flotilla_shared::object::Action;
 use flotilla_shared::plan::{MAX_CHANGES, MAX_FIELDS};
 use flotilla_shared::wire::{MAX_APPLICATIONS, object_from_wire, object_to_wire};
 
 use super::{MAX_SHORT, list, moment, revision, sent, texts};
+use crate::fleet_plan::cut_object;
 use crate::{
     ApplicationPlan, Change, Field, FleetPlan, PlanGroup, PlanVerdict, PlannedAction,
     PlannedApplication, PlannedChange, text,
@@ -208,7 +209,7 @@ impl From<PlannedApplication> for v1::ApplicationPlan {
 impl From<&v1::ObjectChange> for PlannedChange {
     fn from(wire: &v1::ObjectChange) -> Self {
         Self {
-            object: object(wire.object.as_ref()),
+            object: cut_object(&object_from_wire(wire.object.as_ref())),
             action: wire.action().into(),
             reason: text(&wire.reason),
             managers: texts(&wire.managers),
@@ -240,15 +241,4 @@ impl From<PlannedChange> for v1::ObjectChange {
             managers: change.managers,
         }
     }
-}
-
-/// An object's names, without what misleads a reader.
-fn object(wire: Option<&v1::ObjectRef>) -> ObjectRef {
-    let names = ObjectNames::from(object_from_wire(wire));
-    ObjectRef::from(ObjectNames {
-        group: text(&names.group),
-        kind: text(&names.kind),
-        namespace: text(&names.namespace),
-        name: text(&names.name),
-    })
 }

@@ -1,5 +1,6 @@
 //! What the hub sends is what is read, and what is read is sent again as it was; limits hold for who reads.
 
+mod cut;
 mod limits;
 
 use prost_types::Timestamp;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
-use flotilla_status::{Promotion, Step, StepKind, StepState, digits};
+use flotilla_status::{GateKind, Promotion, Step, StepKind, StepState, digits};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -197,8 +197,9 @@ async fn again(client: &Client, promotion: &Promotion) -> Result<Promotion, Erro
 
 /// The command that gives an approval, where one is wanted.
 fn approving(promotion: &Promotion, args: &Promote) -> Option<String> {
+    let approval = StepKind::Gate(GateKind::Approval);
     let mut gates = promotion.gates.iter();
-    gates.find(|gate| gate.step == StepKind::Approval && gate.state == StepState::Waiting)?;
+    gates.find(|gate| gate.step == approval && gate.state == StepState::Waiting)?;
     let moved = promotion.moves.first()?;
     Some(format!(
         "someone else can approve with flotilla approve {} --commit {}",

@@ -93,7 +93,7 @@ fn a_deadline_that_passes_for_what_was_ill_before_condemns_nothing() {
             TIERS,
         );
         bench.step(0);
-        let waits = Verdict::Progressing(Reason::DependencyNotReady, "waits for b".to_owned());
+        let waits = progressing(Reason::DependencyNotReady, "waits for b");
         bench.says(&["a"], &waits);
         bench.seen.get_mut(&name("a")).unwrap().blameless = blameless;
         bench.step(20);
@@ -134,7 +134,7 @@ fn what_is_left_aside_is_told_and_proves_nothing_alone() {
 /// A night without a Git server condemns no commit, and what waited for it goes on by itself.
 #[test]
 fn what_keeps_agents_from_any_commit_condemns_none_and_is_waited_for() {
-    let away = |reason| Verdict::Progressing(reason, "web: cannot be reached".to_owned());
+    let away = |reason| progressing(reason, "web: cannot be reached");
     for (reason, outside) in [
         (Reason::RepositoryUnavailable, true),
         (Reason::AuthenticationFailed, true),

@@ -210,10 +210,7 @@ fn roll_28_budgets_hold_over_all_clusters_until_the_end() {
     bench.step(0);
     bench.healthy(&["a"]);
     assert_eq!(bench.step(11), ["b", "c"]);
-    bench.says(
-        &["a"],
-        &Verdict::Progressing(Reason::ClusterUnavailable, "gone".to_owned()),
-    );
+    bench.says(&["a"], &progressing(Reason::ClusterUnavailable, "gone"));
     bench.healthy(&["b", "c"]);
     bench.step(25);
     assert_eq!(

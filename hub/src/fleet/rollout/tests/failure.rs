@@ -8,7 +8,7 @@ fn a_relapse_begins_the_soak_anew_and_holds_new_starts() {
     assert_eq!(bench.step(0), ["a", "b"]);
     bench.healthy(&["a"]);
     assert!(bench.step(5).is_empty(), "soaking holds a slot");
-    let relapse = Verdict::Progressing(Reason::Unhealthy, "not ready".to_owned());
+    let relapse = progressing(Reason::Unhealthy, "not ready");
     bench.says(&["a"], &relapse);
     bench.healthy(&["b"]);
     assert!(bench.step(6).is_empty(), "one is unavailable, none may be");

@@ -74,7 +74,7 @@ fn a_wave_soaks_only_while_nobody_of_it_who_is_there_has_anything_to_do() {
     bench.healthy(&["d"]);
     bench.step(2);
     assert_eq!(bench.rollout.state, State::Soaking, "e is not there");
-    let relapse = Verdict::Progressing(Reason::Unhealthy, "not ready".to_owned());
+    let relapse = progressing(Reason::Unhealthy, "not ready");
     bench.says(&["d"], &relapse);
     bench.step(3);
     assert_eq!(bench.rollout.state, State::Running, "d fell ill");
@@ -213,7 +213,7 @@ fn who_fails_for_another_reason_says_so_and_has_failed_since_it_did() {
     bench.step(0);
     bench.says(&["a"], &bad());
     bench.step(3);
-    let other = Verdict::Failed(Reason::ApplyFailed, "quota".to_owned());
+    let other = failing(Reason::ApplyFailed, "quota");
     bench.says(&["a"], &other);
     bench.step(5);
     let progress = &bench.rollout.clusters[&name("a")];
@@ -229,11 +229,11 @@ fn who_fails_by_what_it_was_ill_of_has_failed() {
     bench.step(0);
     bench.healthy(&["a"]);
     bench.step(1);
-    let ill = Verdict::Progressing(Reason::Unhealthy, "quota".to_owned());
+    let ill = progressing(Reason::Unhealthy, "quota");
     bench.says(&["a"], &ill);
     bench.step(2);
     assert_eq!(bench.phase("a"), Phase::Unavailable);
-    let failed = Verdict::Failed(Reason::Unhealthy, "quota".to_owned());
+    let failed = failing(Reason::Unhealthy, "quota");
     bench.says(&["a"], &failed);
     bench.step(3);
     assert_eq!(bench.phase("a"), Phase::Failed);
@@ -244,11 +244,11 @@ fn who_is_late_says_what_it_waits_for() {
     for (verdict, text) in [
         (Verdict::NotYet, "no report of these commits"),
         (
-            Verdict::Progressing(Reason::Unhealthy, String::new()),
+            progressing(Reason::Unhealthy, ""),
             "no report of these commits",
         ),
         (
-            Verdict::Progressing(Reason::Unhealthy, "1 of 3 ready".to_owned()),
+            progressing(Reason::Unhealthy, "1 of 3 ready"),
             "1 of 3 ready",
         ),
     ] {

@@ -65,7 +65,7 @@ fn who_fell_ill_and_is_away_holds_no_start() {
     bench.step(0);
     bench.healthy(&["a"]);
     assert_eq!(bench.step(1), ["b"]);
-    let relapse = Verdict::Progressing(Reason::Unhealthy, "not ready".to_owned());
+    let relapse = progressing(Reason::Unhealthy, "not ready");
     bench.says(&["a"], &relapse);
     bench.healthy(&["b"]);
     assert!(bench.step(2).is_empty(), "none may be ill");
@@ -187,7 +187,7 @@ fn a_last_wave_that_was_left_out_ends_nothing_while_too_many_others_are_ill() {
         bench.step(0);
         bench.healthy(&["a", "b"]);
         assert_eq!(bench.step(3), ["c"]);
-        let ill = Verdict::Progressing(Reason::Unhealthy, "not ready".to_owned());
+        let ill = progressing(Reason::Unhealthy, "not ready");
         bench.says(&["a"], &ill);
         bench.step(4);
         bench.online(&["a"], online);
@@ -235,7 +235,7 @@ fn budgets_hold_at_exactly_their_number() {
         bench.step(0);
         bench.healthy(&["a", "b"]);
         assert_eq!(bench.step(3), ["c"]);
-        let ill = Verdict::Progressing(Reason::Unhealthy, "not ready".to_owned());
+        let ill = progressing(Reason::Unhealthy, "not ready");
         bench.says(&["a", "b"], &ill);
         bench.healthy(&["c"]);
         bench.step(7);

@@ -19,7 +19,7 @@ fn who_falls_ill_on_the_same_content_soaks_from_the_beginning() {
     bench.step(7);
     bench.supersede(8);
     bench.step(8);
-    let ill = Verdict::Progressing(Reason::Unhealthy, "not ready".to_owned());
+    let ill = progressing(Reason::Unhealthy, "not ready");
     bench.healthy(&["a"]);
     bench.step(9);
     bench.says(&["a"], &ill);

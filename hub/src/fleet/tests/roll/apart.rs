@@ -110,7 +110,7 @@ fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
     let told = world
         .audit
         .iter()
-        .filter(|entry| entry.action == "rollout superseded");
+        .filter(|entry| entry.action == AuditAction::RolloutSuperseded);
     let ended = told.count();
     world.push("fleet", "prod", 4);
     approve_commit(&mut world, "fleet", &commit(4));
@@ -123,7 +123,7 @@ fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
     let told = world
         .audit
         .iter()
-        .filter(|entry| entry.action == "rollout superseded");
+        .filter(|entry| entry.action == AuditAction::RolloutSuperseded);
     assert_eq!(told.count(), ended + 1, "and the one before is over");
     world.pass(40);
     assert_eq!(world.having(&commit(4)).len(), 3);

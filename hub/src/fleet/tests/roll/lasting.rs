@@ -20,7 +20,7 @@ fn roll_12_a_pin_of_what_did_not_pass_the_gates_takes_an_admin_and_goes_in_waves
         .audit
         .iter()
         .rev()
-        .find(|entry| entry.action == "pin")
+        .find(|entry| entry.action == AuditAction::Pin)
         .unwrap();
     assert!(
         entry.detail.contains("not been through the gates"),
@@ -128,7 +128,8 @@ fn roll_31_a_hotfix_comes_in_by_an_admins_word() {
     world.act(&override_of("fleet", &commit(5))).unwrap();
     world.pass(20);
     assert_eq!(world.having(&commit(5)).len(), 3);
-    assert!(world.audit.iter().any(|entry| entry.action == "override"));
+    let mut entries = world.audit.iter();
+    assert!(entries.any(|entry| entry.action == AuditAction::Override));
 }
 
 #[test]
@@ -233,7 +234,7 @@ fn an_approval_of_somebody_who_may_not_any_more_counts_no_longer() {
         world
             .audit
             .iter()
-            .any(|entry| entry.action == "approvals withdrawn")
+            .any(|entry| entry.action == AuditAction::ApprovalsWithdrawn)
     );
 }
 
@@ -261,7 +262,7 @@ fn a_rollout_can_be_stopped_and_ended_when_the_file_has_no_strategy_any_more() {
     world.act(&Action::Resume(prod.clone())).unwrap();
     world.act(&Action::Abort(prod.clone())).unwrap();
     let mut entries = world.audit.iter();
-    assert!(entries.any(|entry| entry.action == "rollout rolled back"));
+    assert!(entries.any(|entry| entry.action == AuditAction::RolloutRolledBack));
     let again = world.act(&Action::Abort(prod));
     assert!(matches!(again, Err(ActionError::NoStrategy(..))));
 }

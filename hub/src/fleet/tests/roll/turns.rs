@@ -317,7 +317,7 @@ fn promise_6_what_was_rolled_back_is_not_called_superseded_when_the_next_begins(
     world.stands(State::RolledBack);
     let superseded = |world: &World| {
         let all = world.audit.iter();
-        all.filter(|entry| entry.action == "rollout superseded")
+        all.filter(|entry| entry.action == AuditAction::RolloutSuperseded)
             .count()
     };
     let before = superseded(&world);

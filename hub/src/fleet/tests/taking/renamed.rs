@@ -15,8 +15,7 @@ fn lost() -> Event {
     Event::HeadsFailed {
         repository: "third".parse().unwrap(),
         asked: vec!["dev".parse().unwrap(), "prod".parse().unwrap()],
-        reason: Reason::RepositoryUnavailable,
-        message: "down".to_owned(),
+        problem: Problem::new(Reason::RepositoryUnavailable, "down"),
     }
 }
 

@@ -86,7 +86,7 @@ fn without_rollouts_the_removal_of_the_last_application_has_an_entry() {
     let mut world = World::rolled_out(&base());
     world.declare(&emptied(&base()));
     assert!(assigned(&world, "d1").tombstones["a"].delete_objects);
-    let taken = |entry: &&AuditEntry| entry.action == "fleet file taken";
+    let taken = |entry: &&AuditEntry| entry.action == AuditAction::FleetFileTaken;
     let entries: Vec<&AuditEntry> = world.audit.iter().filter(taken).collect();
     let [entry] = entries.as_slice() else {
         panic!("{entries:#?}");

@@ -118,7 +118,7 @@ impl World {
         waits.await.unwrap()
     }
 
-    async fn log(&self, action: &str) -> Vec<AuditRow> {
+    async fn log(&self, action: AuditAction) -> Vec<AuditRow> {
         let all = self.store.audit_after(0, "", 1000).await.unwrap();
         let own = all.into_iter().filter(|row| row.entry.action == action);
         own.collect()
@@ -133,7 +133,7 @@ fn to_b() -> Vec<Value> {
 async fn what_is_ready_is_taken_once_and_the_log_says_who_approved_it() {
     let mut world = World::new().await;
     assert_eq!(world.round().await, to_b());
-    let log = world.log("promote").await;
+    let log = world.log(AuditAction::Promote).await;
     assert_eq!(log.len(), 1);
     let entry = &log[0].entry;
     assert_eq!(
@@ -155,7 +155,7 @@ async fn what_is_ready_is_taken_once_and_the_log_says_who_approved_it() {
     // A hub that begins anew and has not read the branch asks nobody; once it has, there is nothing either.
     world.memory = Memory::default();
     assert_eq!(world.round().await, Vec::<Value>::new());
-    assert_eq!(world.log("promote").await.len(), 1);
+    assert_eq!(world.log(AuditAction::Promote).await.len(), 1);
 }
 
 #[tokio::test]
@@ -251,8 +251,8 @@ async fn a_forge_that_refuses_is_believed_told_of_once_and_asked_again() {
         assert_eq!((waits.word, waits.refused), (word, true), "{waits:?}");
         assert_eq!(world.round().await, Vec::<Value>::new(), "it waits first");
         assert_eq!(world.at_once().await, to_b());
-        assert_eq!(world.log("promote").await.len(), 1);
-        let refused = world.log("promotion refused").await;
+        assert_eq!(world.log(AuditAction::Promote).await.len(), 1);
+        let refused = world.log(AuditAction::PromotionRefused).await;
         assert_eq!(refused.len(), 1, "{refused:?}");
         assert!(refused[0].entry.detail.contains("pull request 7"));
         // Somebody else moved it to the same commit: there is nothing to take any more.
@@ -330,7 +330,7 @@ async fn a_crash_after_the_move_and_before_it_was_read_moves_it_to_the_same_plac
     // Or it has not, yet: the same move again changes nothing there.
     world.good();
     assert_eq!(world.round().await, to_b());
-    assert_eq!(world.log("promotion refused").await.len(), 0);
+    assert_eq!(world.log(AuditAction::PromotionRefused).await.len(), 0);
 }
 
 /// A hook to the hub's own listener, as GitHub sends it.
