@@ -15,7 +15,7 @@ use flotilla_shared::id::RepositoryName;
 use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
-use rand::Rng as _;
+use rand::Rng;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
@@ -35,6 +35,16 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A repository that fails is looked at ever less often, up to this.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
+
+/// When a repository that fails is looked at again, though never sooner than one that does not.
+fn retries(interval: Duration) -> Backoff {
+    Backoff::new(interval, MAX_BACKOFF.max(interval))
+}
+
+/// So that repositories which were looked at together are not for ever.
+fn about(interval: Duration, rng: &mut impl Rng) -> Duration {
+    interval.mul_f64(rng.random_range(0.9..1.1))
+}
 
 #[derive(Clone, PartialEq)]
 struct Target {
@@ -168,7 +178,7 @@ impl Watcher {
         let _trees = AbortOnDropHandle::new(tokio::spawn(trees.run()));
         let _headings = AbortOnDropHandle::new(tokio::spawn(headings.run()));
         let interval = self.target.interval;
-        let mut backoff = Backoff::new(interval, MAX_BACKOFF.max(interval));
+        let mut backoff = retries(interval);
         loop {
             let began = tokio::time::Instant::now();
             let looked = self.look().await;
@@ -206,10 +216,11 @@ impl Watcher {
             }
             let delay = {
                 let mut rng = rand::rng();
+                let usual = about(interval, &mut rng);
                 if failed {
-                    interval.max(backoff.next_delay(&mut rng))
+                    usual.max(backoff.next_delay(&mut rng))
                 } else {
-                    interval.mul_f64(rng.random_range(0.9..1.1))
+                    usual
                 }
             };
             tokio::select! {
@@ -267,5 +278,46 @@ impl Place {
                 format!("no answer in time when {what} were read"),
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    /// The seconds of an hour in which a repository is asked that failed at its beginning, and fails.
+    fn asked(seed: u64) -> Vec<u64> {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let interval = Duration::from_secs(30);
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut backoff = retries(interval);
+        let (mut seconds, mut at) = (Vec::new(), Duration::ZERO);
+        loop {
+            let usual = about(interval, &mut rng);
+            at += usual.max(backoff.next_delay(&mut rng));
+            if at >= HOUR {
+                return seconds;
+            }
+            seconds.push(at.as_secs());
+        }
+    }
+
+    /// Fleet #3486: 40 repositories that were broken took all that a provider allows in an hour.
+    #[test]
+    fn g03_forty_broken_repositories_are_asked_seldom_and_not_together() {
+        let hours: Vec<Vec<u64>> = (0..40).map(asked).collect();
+        for (seed, hour) in hours.iter().enumerate() {
+            let calls = hour.len();
+            assert!((10..=40).contains(&calls), "{seed}: {calls} looks");
+        }
+        let mut seconds: BTreeMap<u64, usize> = BTreeMap::new();
+        for second in hours.iter().flatten() {
+            *seconds.entry(*second).or_default() += 1;
+        }
+        let most = seconds.values().max().unwrap();
+        assert!(*most <= 25, "{most} of 40 in one second");
     }
 }

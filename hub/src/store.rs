@@ -49,6 +49,9 @@ pub use sessions::SessionRow;
 /// SQLite's WAL-reset bug is fixed from here on (reliability, section 2).
 const MIN_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
+/// SQLite's header of a file; what is shorter it takes for a new one, or for none of its own.
+const HEADER: u64 = 100;
+
 /// A statement that takes longer has failed; its outcome is asked for afterwards (S7, S9).
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -114,6 +117,7 @@ impl Store {
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join("hub.db");
         let lock = lock(&path)?;
+        not_emptied(&path)?;
         backup::for_owner_only(&path)?;
         let store = Self::sqlite(&path, Some(Arc::new(lock))).await?;
         store.check_version().await?;
@@ -308,6 +312,20 @@ fn damage(name: &str, error: sqlx::Error) -> Error {
         },
         _ => Error::at(name)(error),
     }
+}
+
+/// Where the file is empty SQLite begins a new store, and throws away the log that lies beside it: a store that
+/// was in use would be lost without a word (S3).
+fn not_emptied(path: &Path) -> Result<(), Error> {
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+    let (file, log) = (length(path), length(&path.with_extension("db-wal")));
+    if file >= HEADER || (file == 0 && log == 0) {
+        return Ok(());
+    }
+    Err(Error::Damaged {
+        store: path.display().to_string(),
+        what: format!("the file ({file} bytes of it are left, and {log} of its log)"),
+    })
 }
 
 /// A path as part of a URL.

@@ -58,15 +58,7 @@ impl Installation {
                 git.url("fleet.git")
             ),
         )?;
-        let cluster = ApiServer::new(Config::default());
-        let serving = cluster.serve("127.0.0.1:0").await?;
-        std::fs::write(root.join("kubeconfig"), serving.kubeconfig())?;
-        let namespace = serde_json::json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flotilla-system"},
-        });
-        let request = axum::http::Request::post("/api/v1/namespaces")
-            .body(axum::body::Body::from(namespace.to_string()))?;
-        anyhow::ensure!(cluster.handle(request).await.status().is_success());
+        let (cluster, serving) = api_server(&root.join("kubeconfig")).await?;
         let address = free_address()?;
         let installation = Self {
             binaries: programs::build().await?,
@@ -243,7 +235,7 @@ impl Installation {
         more: &[&str],
         variables: &[(&str, &str)],
     ) -> anyhow::Result<Child> {
-        let mut arguments = self.agent_arguments(data);
+        let mut arguments = self.agent_arguments("c1", &Files::first(data));
         arguments.extend(more);
         self.spawn_with("flotilla-agent", &arguments, variables)
     }
@@ -258,7 +250,7 @@ impl Installation {
         Command::new("sh")
             .args(["-c", &script])
             .arg(self.binaries.join("flotilla-agent"))
-            .args(self.agent_arguments(data))
+            .args(self.agent_arguments("c1", &Files::first(data)))
             .envs(self.clock())
             .current_dir(self.root())
             .stdout(Stdio::null())
@@ -268,20 +260,51 @@ impl Installation {
             .context("flotilla-agent")
     }
 
-    fn agent_arguments<'a>(&'a self, data: &'a str) -> Vec<&'a str> {
+    fn agent_arguments<'a>(&'a self, cluster: &'a str, files: &Files<'a>) -> Vec<&'a str> {
         let address = self.address.as_str();
         let mut arguments = vec![
             "run",
             "--hub",
             address,
             "--cluster",
-            "c1",
+            cluster,
             "--interval",
             "2",
         ];
-        arguments.extend(["--data-dir", data, "--kubeconfig", "kubeconfig"]);
-        arguments.extend(["--token-file", "token", "--trust-bundle", "ca.crt"]);
+        arguments.extend(["--data-dir", files.data, "--kubeconfig", files.kubeconfig]);
+        arguments.extend(["--token-file", files.token, "--trust-bundle", "ca.crt"]);
         arguments
+    }
+
+    /// Makes a cluster beside `c1`, with an API server of its own, and what an agent of it needs to enrol.
+    ///
+    /// # Errors
+    /// When the hub gives no token, or something cannot be made.
+    pub async fn another(&self, name: &str, operator: &mut Operator) -> anyhow::Result<Another> {
+        let kubeconfig = self.root().join(format!("kubeconfig-{name}"));
+        let (cluster, serving) = api_server(&kubeconfig).await?;
+        let token = operator.token(name, "dev").await?;
+        write_private(&self.root().join(format!("token-{name}")), &token)?;
+        Ok(Another {
+            name: name.to_owned(),
+            cluster,
+            _serving: serving,
+        })
+    }
+
+    /// Starts its agent.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn agent_of(&self, another: &Another) -> anyhow::Result<Child> {
+        let name = &another.name;
+        let files = Files {
+            data: &format!("agent-{name}"),
+            kubeconfig: &format!("kubeconfig-{name}"),
+            token: &format!("token-{name}"),
+        };
+        let arguments = self.agent_arguments(name, &files);
+        self.spawn_with("flotilla-agent", &arguments, &[])
     }
 
     /// An operator, as soon as the hub answers.
@@ -310,12 +333,63 @@ impl Installation {
     /// Deletes that the API server was asked for, of anything but the agent's own records.
     #[must_use]
     pub fn deleted(&self) -> Vec<String> {
-        let audit = self.cluster.audit().into_iter();
-        audit
-            .filter(|event| event.verb == "delete" && event.namespace != "flotilla-system")
-            .map(|event| event.name)
-            .collect()
+        deleted_in(&self.cluster)
     }
+}
+
+/// A cluster beside the first one; it ends with this value.
+pub struct Another {
+    pub name: String,
+    cluster: ApiServer,
+    _serving: Serving,
+}
+
+impl Another {
+    /// As [`Installation::deleted`].
+    #[must_use]
+    pub fn deleted(&self) -> Vec<String> {
+        deleted_in(&self.cluster)
+    }
+}
+
+fn deleted_in(cluster: &ApiServer) -> Vec<String> {
+    let audit = cluster.audit().into_iter();
+    audit
+        .filter(|event| event.verb == "delete" && event.namespace != "flotilla-system")
+        .map(|event| event.name)
+        .collect()
+}
+
+/// The files of an agent, below the installation's directory.
+struct Files<'a> {
+    data: &'a str,
+    kubeconfig: &'a str,
+    token: &'a str,
+}
+
+impl<'a> Files<'a> {
+    /// Those of the first cluster's agent.
+    fn first(data: &'a str) -> Self {
+        Self {
+            data,
+            kubeconfig: "kubeconfig",
+            token: "token",
+        }
+    }
+}
+
+/// An API server with the agent's own namespace, and a kubeconfig for it.
+async fn api_server(kubeconfig: &Path) -> anyhow::Result<(ApiServer, Serving)> {
+    let cluster = ApiServer::new(Config::default());
+    let serving = cluster.serve("127.0.0.1:0").await?;
+    std::fs::write(kubeconfig, serving.kubeconfig())?;
+    let namespace = serde_json::json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flotilla-system"},
+    });
+    let request = axum::http::Request::post("/api/v1/namespaces")
+        .body(axum::body::Body::from(namespace.to_string()))?;
+    anyhow::ensure!(cluster.handle(request).await.status().is_success());
+    Ok((cluster, serving))
 }
 
 /// The exit code of a program, and all that it wrote.

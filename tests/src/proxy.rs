@@ -1,9 +1,10 @@
 //! A TCP proxy on loopback, between anything and anything, that can cut connections, keep them open in
-//! silence, or take no new ones. TLS goes through untouched.
+//! silence, take no new ones, or end one at a certain word. TLS goes through untouched.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -24,6 +25,19 @@ pub enum Weather {
     Cut,
 }
 
+/// At which word a connection ends, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trap {
+    /// A client says this, and it does not arrive.
+    Word(&'static str),
+    /// A client says this, it arrives, and what is answered does not.
+    Answer(&'static str),
+    /// A client says at least so many bytes at once, of which the last one does not arrive.
+    Said(usize),
+    /// A client is told at least so many bytes at once, of which the last one does not arrive.
+    Told(usize),
+}
+
 #[derive(Debug, Clone, Copy)]
 struct State {
     weather: Weather,
@@ -38,6 +52,7 @@ pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
     state: Arc<watch::Sender<State>>,
+    trap: Arc<Mutex<Option<Trap>>>,
     task: JoinHandle<()>,
 }
 
@@ -62,6 +77,8 @@ impl Proxy {
             buried: false,
         }));
         let shared = Arc::clone(&state);
+        let trap = Arc::<Mutex<Option<Trap>>>::default();
+        let set = Arc::clone(&trap);
         let task = tokio::spawn(async move {
             loop {
                 let Ok((near, _)) = listener.accept().await else {
@@ -71,10 +88,10 @@ impl Proxy {
                 if now.weather == Weather::Cut {
                     continue;
                 }
-                let state = shared.subscribe();
+                let (state, trap) = (shared.subscribe(), Arc::clone(&set));
                 tokio::spawn(async move {
                     if let Ok(far) = TcpStream::connect(target).await {
-                        join(near, far, state, now.storm).await;
+                        join(near, far, state, now.storm, &trap).await;
                     }
                 });
             }
@@ -82,8 +99,20 @@ impl Proxy {
         Ok(Self {
             address,
             state,
+            trap,
             task,
         })
+    }
+
+    /// Sets a trap: whichever connection comes upon it first ends there.
+    pub fn set_trap(&self, trap: Trap) {
+        *self.trap.lock() = Some(trap);
+    }
+
+    /// Whether a connection ended at the trap.
+    #[must_use]
+    pub fn is_sprung(&self) -> bool {
+        self.trap.lock().is_none()
     }
 
     /// Changes the weather for all connections.
@@ -115,7 +144,31 @@ impl Proxy {
     }
 }
 
-async fn join(near: TcpStream, far: TcpStream, mut state: watch::Receiver<State>, born: u64) {
+/// Takes the trap if these words of a client spring it.
+fn sprung_by(trap: &Mutex<Option<Trap>>, said: &[u8]) -> Option<Trap> {
+    trap.lock().take_if(|trap| match trap {
+        Trap::Word(word) | Trap::Answer(word) => {
+            let word = word.as_bytes();
+            said.windows(word.len()).any(|window| window == word)
+        }
+        Trap::Said(least) => said.len() >= *least,
+        Trap::Told(_) => false,
+    })
+}
+
+/// Takes the trap if so many bytes for a client spring it.
+fn is_sprung_by(trap: &Mutex<Option<Trap>>, told: usize) -> bool {
+    let is_enough = |trap: &mut Trap| matches!(trap, Trap::Told(least) if told >= *least);
+    trap.lock().take_if(is_enough).is_some()
+}
+
+async fn join(
+    near: TcpStream,
+    far: TcpStream,
+    mut state: watch::Receiver<State>,
+    born: u64,
+    trap: &Mutex<Option<Trap>>,
+) {
     let (mut near_read, mut near_write) = near.into_split();
     let (mut far_read, mut far_write) = far.into_split();
     let (mut up, mut down) = (vec![0; 16 << 10], vec![0; 16 << 10]);
@@ -137,11 +190,36 @@ async fn join(near: TcpStream, far: TcpStream, mut state: watch::Receiver<State>
                 Err(_) => return,
             },
             read = near_read.read(&mut up), if now.weather != Weather::Deaf => match read {
-                Ok(count @ 1..) => far_write.write_all(up.get(..count).unwrap_or_default()).await,
+                Ok(count @ 1..) => {
+                    let said = up.get(..count).unwrap_or_default();
+                    let sprung = sprung_by(trap, said);
+                    let arrives = match sprung {
+                        Some(Trap::Word(_)) => 0,
+                        Some(Trap::Said(_)) => count - 1,
+                        _ => count,
+                    };
+                    let moved = far_write.write_all(said.get(..arrives).unwrap_or_default()).await;
+                    if matches!(sprung, Some(Trap::Answer(_))) {
+                        // Once it is answered it was heard.
+                        let _ = far_read.peek(&mut down).await;
+                    }
+                    if sprung.is_some() {
+                        return;
+                    }
+                    moved
+                }
                 _ => return,
             },
             read = far_read.read(&mut down), if now.weather != Weather::Mute => match read {
-                Ok(count @ 1..) => near_write.write_all(down.get(..count).unwrap_or_default()).await,
+                Ok(count @ 1..) => {
+                    let is_torn = is_sprung_by(trap, count);
+                    let arrives = count - usize::from(is_torn);
+                    let moved = near_write.write_all(down.get(..arrives).unwrap_or_default()).await;
+                    if is_torn {
+                        return;
+                    }
+                    moved
+                }
                 _ => return,
             },
         };

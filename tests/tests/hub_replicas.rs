@@ -21,7 +21,7 @@ use flotilla_tests::git_server::GitServer;
 use flotilla_tests::issuer::Issuer;
 use flotilla_tests::open_pages;
 use flotilla_tests::postgres::Postgres;
-use flotilla_tests::proxy::Proxy;
+use flotilla_tests::proxy::{Proxy, Trap};
 use flotilla_tests::repository::Repository;
 use flotilla_tests::simulated::{Agent, Seen, accepted};
 use flotilla_tests::tab::{Answer, Tab};

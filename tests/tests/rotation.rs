@@ -16,14 +16,15 @@ use flotilla_tests::installation::Installation;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-async fn online(operator: &mut Operator, what: &str) {
+async fn online(operator: &mut Operator, name: &str, what: &str) {
     let deadline = tokio::time::Instant::now() + LIMIT;
     loop {
-        let cluster = operator.cluster("c1").await;
+        let cluster = operator.cluster(name).await;
         if cluster.is_some_and(|cluster| cluster.connection() == v1::Connection::Online) {
             return;
         }
-        assert!(tokio::time::Instant::now() < deadline, "{what}: not online");
+        let is_in_time = tokio::time::Instant::now() < deadline;
+        assert!(is_in_time, "{what}: {name} is not online");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -33,6 +34,99 @@ async fn behind(installation: &Installation) -> String {
     let (code, text) = installation.hub_command(&arguments).await.unwrap();
     assert_eq!(code, 0, "{text}");
     text
+}
+
+/// A command of the authority, and whether the hub's program did it; what it said.
+async fn ca(installation: &Installation, words: &[&str]) -> (bool, String) {
+    let arguments: Vec<&str> = ["ca", "rotate", "--data-dir", "hub"]
+        .iter()
+        .chain(words)
+        .copied()
+        .collect();
+    let (code, text) = installation.hub_command(&arguments).await.unwrap();
+    (code == 0, text)
+}
+
+/// Waits until so many clusters have a certificate of another root, of which these are told.
+async fn are_behind(installation: &Installation, names: &[&str]) {
+    let count = match names.len() {
+        1 => "1 cluster with".to_owned(),
+        count => format!("{count} clusters with"),
+    };
+    eventually(&format!("only {names:?} are behind"), LIMIT, || async {
+        let text = behind(installation).await;
+        let is_it = text.contains(&count) && names.iter().all(|name| text.contains(name));
+        is_it.then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+/// An operator whose certificate the hub's host makes anew.
+async fn new_operator(installation: &Installation) -> Operator {
+    std::fs::remove_file(installation.root().join("hub/operator/admin.yaml")).unwrap();
+    let init = ["init", "--data-dir", "hub"];
+    assert_eq!(installation.hub_command(&init).await.unwrap().0, 0);
+    eventually("the hub takes the new operator", LIMIT, || async {
+        let mut operator = installation.operator().await.ok()?;
+        operator.cluster("c1").await.map(|_| operator)
+    })
+    .await
+    .unwrap()
+}
+
+/// Four clusters, two of them away: who is there moves without a hand, one comes back between the two steps and one
+/// after both, and nobody enrols anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e12_half_the_fleet_is_away_while_the_authority_changes_and_recovers() {
+    let installation = Installation::new(&[(
+        "app/config.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+    )])
+    .await
+    .unwrap();
+    let _hub = installation.hub().unwrap();
+    let mut operator = installation.operator().await.unwrap();
+    installation.invite(&mut operator).await.unwrap();
+    let mut agents = vec![installation.agent("agent", &[]).unwrap()];
+    let mut others = Vec::new();
+    for name in ["c2", "c3", "c4"] {
+        let another = installation.another(name, &mut operator).await.unwrap();
+        agents.push(installation.agent_of(&another).unwrap());
+        others.push(another);
+    }
+    for name in ["c1", "c2", "c3", "c4"] {
+        online(&mut operator, name, "at first").await;
+    }
+    for mut away in agents.split_off(2) {
+        away.kill().await.unwrap();
+    }
+
+    let (done, text) = ca(&installation, &[]).await;
+    assert!(done, "{text}");
+    are_behind(&installation, &["c3", "c4"]).await;
+    let (done, text) = ca(&installation, &["--finish"]).await;
+    assert!(!done, "two are behind: {text}");
+    assert!(text.contains("c3") && text.contains("c4"), "{text}");
+    agents.push(installation.agent_of(&others[1]).unwrap());
+    are_behind(&installation, &["c4"]).await;
+    let (done, text) = ca(&installation, &["--finish", "--force"]).await;
+    assert!(done, "{text}");
+    let mut operator = new_operator(&installation).await;
+    for name in ["c1", "c2", "c3"] {
+        online(&mut operator, name, "after the change").await;
+    }
+    agents.push(installation.agent_of(&others[2]).unwrap());
+    are_behind(&installation, &[]).await;
+    online(&mut operator, "c4", "after it was left behind").await;
+    for agent in &mut agents {
+        let ended = agent.try_wait().unwrap();
+        assert!(ended.is_none(), "an agent ended: {ended:?}");
+    }
+    assert_eq!(installation.deleted(), Vec::<String>::new());
+    for another in &others {
+        assert_eq!(another.deleted(), Vec::<String>::new(), "{}", another.name);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,7 +143,7 @@ async fn e12_the_authority_changes_under_whoever_is_there_and_whoever_is_not() {
     let mut operator = installation.operator().await.unwrap();
     installation.invite(&mut operator).await.unwrap();
     let mut agent = installation.agent("agent", &[]).unwrap();
-    online(&mut operator, "at first").await;
+    online(&mut operator, "c1", "at first").await;
 
     // The wrong order is refused.
     let (code, text) = installation.hub_command(&finish).await.unwrap();
@@ -74,7 +168,7 @@ async fn e12_the_authority_changes_under_whoever_is_there_and_whoever_is_not() {
     let init = ["init", "--data-dir", "hub"];
     assert_eq!(installation.hub_command(&init).await.unwrap().0, 0);
     let mut operator = installation.operator().await.unwrap();
-    online(&mut operator, "after the first change").await;
+    online(&mut operator, "c1", "after the first change").await;
     agent.kill().await.unwrap();
 
     // Who is away is left behind only when somebody says so, and comes back by its key.
@@ -105,7 +199,7 @@ async fn e12_the_authority_changes_under_whoever_is_there_and_whoever_is_not() {
     });
     offline.await.unwrap();
     let _agent = installation.agent("agent", &[]).unwrap();
-    online(&mut operator, "after it was left behind").await;
+    online(&mut operator, "c1", "after it was left behind").await;
     assert!(behind(&installation).await.contains("0 clusters with"));
     assert_eq!(installation.deleted(), Vec::<String>::new());
 }

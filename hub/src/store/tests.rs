@@ -1,9 +1,11 @@
 mod audit_log;
 mod broken_off;
 mod copies;
+mod damage;
 mod disk;
 mod order;
 mod versions;
+mod year;
 
 use std::sync::Arc;
 

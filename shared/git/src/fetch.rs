@@ -83,10 +83,10 @@ impl Remote {
             return Ok(tip);
         }
         if !self.has_tree(commit) && self.is_complete(&tip) {
-            return Err(Error::CommitNotFound {
-                url: self.url.clone(),
-                commit: commit.clone(),
-            });
+            return Err(self.missing(commit));
+        }
+        if let Some(damage) = self.damage() {
+            return Err(damage);
         }
         Err(Error::NotOnBranch {
             url: self.url.clone(),
@@ -152,17 +152,17 @@ impl Remote {
                 .map(drop)
         });
         received.map_err(|error| {
-            let refused = error.is_resource_exhausted();
-            let excess = meter
-                .excess()
-                .or_else(|| refused.then(|| meter.refused_memory()));
-            match excess {
-                Some(excess) => self.too_much(excess),
-                None => match cache_fault(&self.directory) {
-                    Some(fault) => fault,
-                    None => self.failed(output.as_ref(), error),
-                },
+            if let Some(excess) = meter.excess() {
+                return self.too_much(excess);
             }
+            let fault = cache_fault(&self.directory).or_else(|| self.damage());
+            if let Some(fault) = fault {
+                return fault;
+            }
+            if error.is_resource_exhausted() {
+                return self.too_much(meter.refused_memory());
+            }
+            self.failed(output.as_ref(), error)
         })
     }
 

@@ -35,10 +35,7 @@ impl Remote {
     /// # Errors
     /// When the commit is not in the cache.
     pub fn first_parents(&self, commit: &Commit, base: Option<&Commit>) -> Result<Chain, Error> {
-        let missing = || Error::CommitNotFound {
-            url: self.url.clone(),
-            commit: commit.clone(),
-        };
+        let missing = || self.missing(commit);
         let first = object_id(commit).ok_or_else(missing)?;
         let base = base.and_then(object_id);
         let mut ids = vec![first];
@@ -85,10 +82,7 @@ impl Remote {
     /// # Errors
     /// When it is not in the cache.
     pub fn raw_commit(&self, commit: &Commit) -> Result<Vec<u8>, Error> {
-        let missing = || Error::CommitNotFound {
-            url: self.url.clone(),
-            commit: commit.clone(),
-        };
+        let missing = || self.missing(commit);
         let id = object_id(commit).ok_or_else(missing)?;
         let object = self.repository.find_object(id).map_err(|_| missing())?;
         let mut commit = object

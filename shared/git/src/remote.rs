@@ -13,7 +13,7 @@ use gix::remote::Direction;
 use crate::Error;
 use crate::access::Access;
 use crate::error::one_line;
-use crate::packs::{packs_of, size_of};
+use crate::packs::{damaged, packs_of, size_of};
 use crate::ssh::{self, ErrorOutput};
 
 /// A connection over any transport.
@@ -182,6 +182,36 @@ impl Remote {
             what,
             limit,
         }
+    }
+
+    /// What of the cache is not what was fetched; asked after a failure only. Such a cache is taken away, so that the
+    /// next opening begins anew (G12): nothing is in it that cannot be fetched again.
+    pub(crate) fn damage(&self) -> Option<Error> {
+        let place = damaged(&self.directory).or_else(|| self.lost())?;
+        let cause = match std::fs::remove_dir_all(&self.directory) {
+            Ok(()) => "it is not as it was fetched; the cache begins anew".to_owned(),
+            Err(error) => format!("it is not as it was fetched, and cannot be removed: {error}"),
+        };
+        Some(unusable(&place, &cause))
+    }
+
+    /// The place of the packs, where something is not there that a reference names.
+    fn lost(&self) -> Option<PathBuf> {
+        let references = self.repository.references().ok()?;
+        let mut all = references.all().ok()?.flatten();
+        let is_lost = all.any(|reference| {
+            let id = reference.try_id().map(gix::Id::detach);
+            id.is_some_and(|id| self.repository.find_header(id).is_err())
+        });
+        is_lost.then(|| packs_of(&self.directory))
+    }
+
+    /// Why a commit cannot be read that was fetched.
+    pub(crate) fn missing(&self, commit: &Commit) -> Error {
+        self.damage().unwrap_or_else(|| Error::CommitNotFound {
+            url: self.url.clone(),
+            commit: commit.clone(),
+        })
     }
 
     /// Why an exchange failed.

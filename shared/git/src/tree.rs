@@ -46,10 +46,7 @@ impl Remote {
         commit: &Commit,
         selects: impl Fn(&str) -> bool,
     ) -> Result<Vec<TreeEntry>, Error> {
-        let missing = || Error::CommitNotFound {
-            url: self.url.clone(),
-            commit: commit.clone(),
-        };
+        let missing = || self.missing(commit);
         let id = object_id(commit).ok_or_else(missing)?;
         let object = self.repository.find_object(id).map_err(|_| missing())?;
         let commit = object
@@ -72,16 +69,18 @@ impl Remote {
     /// Why an object cannot be read: it may be larger than fits into memory, too.
     pub(crate) fn unreadable(&self, error: &gix::Error, limit: u64) -> Error {
         if error.is_resource_exhausted() {
-            return self.over(TOO_LARGE, limit);
+            // So says one that is damaged, too.
+            return self.damage().unwrap_or_else(|| self.over(TOO_LARGE, limit));
         }
         self.corrupt(error)
     }
 
+    /// An object is not what it should be: by our own disk's fault, or else by the repository's.
     pub(crate) fn corrupt(&self, error: impl std::fmt::Debug) -> Error {
-        Error::Corrupt {
+        self.damage().unwrap_or_else(|| Error::Corrupt {
             url: self.url.clone(),
             cause: one_line(&format!("{error:?}")),
-        }
+        })
     }
 }
 

@@ -9,6 +9,8 @@
 
 #[path = "file/budgets.rs"]
 mod budgets;
+#[path = "file/damage.rs"]
+mod damage;
 #[path = "file/memory.rs"]
 mod memory;
 
@@ -303,23 +305,6 @@ fn g06_long_names_and_names_that_come_twice_are_refused() {
             assert_eq!(read.unwrap_err().reason(), Reason::LimitExceeded);
         }
     }
-}
-
-#[test]
-fn g12_a_damaged_cache_is_made_anew() {
-    let origin = Origin::new();
-    let cache = tempfile::tempdir().unwrap();
-    let commit = origin.commit("a", "1");
-    let prod = "prod".parse().unwrap();
-    origin
-        .remote(&cache.path().join("r"))
-        .fetch(&prod, &commit)
-        .unwrap();
-    std::fs::write(cache.path().join("r/HEAD"), "garbage").unwrap();
-    std::fs::write(cache.path().join("r/config"), "[[[").unwrap();
-    let remote = origin.remote(&cache.path().join("r"));
-    remote.fetch(&prod, &commit).unwrap();
-    assert!(remote.has_tree(&commit));
 }
 
 #[test]

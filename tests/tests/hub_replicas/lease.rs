@@ -72,6 +72,77 @@ async fn s12_a_hint_is_seen_at_once_and_a_lost_one_by_looking() {
     assert_eq!(hints.wait(LIMIT).await, Wait::Hinted);
 }
 
+/// A database in which nobody is told anything: its own `pg_notify` stands before the system's.
+fn without_hints(database: &Postgres) {
+    database
+        .sql(
+            "CREATE SCHEMA mute; CREATE FUNCTION mute.pg_notify(text, text) RETURNS void \
+             LANGUAGE plpgsql AS $$ BEGIN END; $$; \
+             ALTER DATABASE postgres SET search_path = mute, pg_catalog, public",
+        )
+        .unwrap();
+}
+
+/// Two that stand by, one that decides and goes: one of the two decides then, and the other one passes on to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn s12_with_every_hint_lost_both_that_stood_by_serve_within_five_seconds() {
+    const BOUND: Duration = Duration::from_secs(5);
+    let Some(world) = World::with("").await else {
+        return;
+    };
+    without_hints(&world.database);
+    let decides = Store::connect(&world.database.url()).await.unwrap();
+    let hints = decides.hints();
+    assert_eq!(hints.wait(LIMIT).await, Wait::Hinted, "it listens now");
+    let lease = decides.acquire("test", "127.0.0.1:1").await.unwrap();
+    let lease = lease.unwrap();
+    let (stop, mut stopped) = watch::channel(false);
+    let holder = decides.clone();
+    let held = tokio::spawn(async move {
+        while !*stopped.borrow() {
+            assert!(holder.renew(lease).await.unwrap());
+            let _ = tokio::time::timeout(Duration::from_secs(1), stopped.changed()).await;
+        }
+    });
+    let mut apis = Vec::new();
+    let mut replicas = vec![world.replica().await, world.replica().await];
+    for replica in &replicas {
+        let mut api = replica.operator("ada").await.unwrap().api;
+        let request = v1::ListEnvironmentsRequest {};
+        assert!(
+            api.list_environments(request).await.is_err(),
+            "it stands by"
+        );
+        apis.push(api);
+    }
+    let _ = stop.send(true);
+    held.await.unwrap();
+    let began = std::time::Instant::now();
+    decides.release().await.unwrap();
+    let serve = async {
+        for api in &apis {
+            eventually("it serves", BOUND, || {
+                let mut api = api.clone();
+                async move {
+                    let request = v1::ListEnvironmentsRequest {};
+                    api.list_environments(request).await.ok().map(|_| ())
+                }
+            })
+            .await
+            .unwrap();
+        }
+    };
+    let served = tokio::time::timeout(BOUND, serve).await;
+    let took = began.elapsed();
+    println!("served after {took:?}");
+    assert!(served.is_ok() && took <= BOUND, "{took:?}");
+    let told = hints.wait(Duration::from_millis(1)).await;
+    assert_eq!(told, Wait::Passed, "nobody was told");
+    for replica in &mut replicas {
+        replica.stop().await.unwrap();
+    }
+}
+
 /// A database whose clock the test sets: its own `clock_timestamp` stands before the system's.
 fn with_a_clock(database: &Postgres) {
     database

@@ -1,5 +1,7 @@
 //! What is written once, over lost answers, hanging servers and many who ask at the same time.
 
+use flotilla_hub::driver::{self, Refused};
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,6 +37,190 @@ async fn s07_a_batch_whose_answer_was_lost_is_not_written_twice() {
     let details: Vec<&str> = rows.iter().map(|row| row.entry.detail.as_str()).collect();
     assert_eq!(details, ["once", "twice"]);
     assert!(store.verify_audit().await.unwrap().is_ok());
+}
+
+/// The details of all entries in the log, oldest first.
+async fn details(store: &Store) -> Vec<String> {
+    assert!(store.verify_audit().await.unwrap().is_ok());
+    let rows = store.audit_newest("", 10).await.unwrap();
+    rows.into_iter().map(|row| row.entry.detail).collect()
+}
+
+/// The same batch again, until it is acknowledged.
+async fn until_taken(store: &Store, batch: &str, text: &str) {
+    eventually("the server takes it", LIMIT, || async {
+        let again = store.apply(batch, &[entry(text)], Timestamp::now()).await;
+        again.ok()
+    })
+    .await
+    .unwrap();
+}
+
+/// Before the COMMIT arrives, and after it was carried out: the store is told the same, and finds out.
+#[tokio::test(flavor = "multi_thread")]
+async fn s07_a_connection_that_is_cut_in_commit_neither_loses_nor_doubles() {
+    let Some(database) = Postgres::start().unwrap() else {
+        return;
+    };
+    let proxy = Proxy::start(database.address()).await.unwrap();
+    let beside = Store::connect(&database.url()).await.unwrap();
+    let store = Store::connect(&database.url_at(proxy.address)).await;
+    let store = store.unwrap();
+    store.acquire("one", "").await.unwrap().unwrap();
+    let now = Timestamp::now();
+    let mut expected: Vec<String> = Vec::new();
+    for (text, trap, is_there) in [
+        ("lost", Trap::Word("COMMIT"), false),
+        ("kept", Trap::Answer("COMMIT"), true),
+    ] {
+        let before = expected.clone();
+        expected.push(text.to_owned());
+        proxy.set_trap(trap);
+        let cut = store.apply(text, &[entry(text)], now).await;
+        assert!(cut.is_err(), "{text}: nobody confirmed it");
+        assert!(proxy.is_sprung(), "{text}: the trap is what cut it");
+        let there = if is_there { &expected } else { &before };
+        assert_eq!(details(&beside).await, *there);
+        until_taken(&store, text, text).await;
+        assert_eq!(details(&beside).await, expected);
+    }
+}
+
+/// The hub tries a batch again by itself, whether it was committed or not, and goes on with the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn s07_a_hub_whose_commit_was_cut_off_finds_out_what_became_of_it() {
+    let Some(database) = Postgres::start().unwrap() else {
+        return;
+    };
+    let proxy = Proxy::start(database.address()).await.unwrap();
+    let store = Store::connect(&database.url_at(proxy.address)).await;
+    let hub = Hub::over(store.unwrap()).await;
+    let mut expected = Vec::new();
+    for (text, trap) in [
+        ("lost", Trap::Word("COMMIT")),
+        ("kept", Trap::Answer("COMMIT")),
+    ] {
+        proxy.set_trap(trap);
+        assert_eq!(hub.decides(text).await, Err(Refused::Store), "{text}");
+        assert!(proxy.is_sprung(), "{text}: the trap is what cut it");
+        hub.recovers().await;
+        expected.push(text);
+        assert_eq!(details(&hub.store).await, expected);
+    }
+    assert_eq!(hub.decides("next").await, Ok(()));
+    expected.push("next");
+    assert_eq!(details(&hub.store).await, expected);
+    hub.ends().await;
+}
+
+/// What decides, over a store.
+struct Hub {
+    store: Store,
+    health: driver::Health,
+    handle: driver::Handle,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Hub {
+    async fn over(store: Store) -> Self {
+        store.acquire("one", "").await.unwrap().unwrap();
+        let health = driver::Health::default();
+        let (handle, task) = driver::spawn(
+            flotilla_hub::fleet::Fleet::new(flotilla_shared::id::Epoch(1)),
+            store.clone(),
+            flotilla_hub::metrics::Metrics::new(),
+            health.clone(),
+            tokio_util::sync::CancellationToken::new(),
+        );
+        Self {
+            store,
+            health,
+            handle,
+            task,
+        }
+    }
+
+    /// Something with one entry in the log, and what whoever asked for it is told.
+    async fn decides(&self, text: &'static str) -> Result<(), Refused> {
+        let change = self.handle.change(move |_, _| ((), vec![entry(text)]));
+        change.await.unwrap()
+    }
+
+    async fn recovers(&self) {
+        eventually("what was decided is stored", LIMIT, || async {
+            (!self.health.is_failing()).then_some(())
+        })
+        .await
+        .unwrap();
+    }
+
+    async fn ends(self) {
+        drop(self.handle);
+        self.task.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s09_a_connection_that_is_reset_in_a_batch_leaves_nothing_of_it() {
+    let Some(database) = Postgres::start().unwrap() else {
+        return;
+    };
+    let proxy = Proxy::start(database.address()).await.unwrap();
+    let beside = Store::connect(&database.url()).await.unwrap();
+    let store = Store::connect(&database.url_at(proxy.address)).await;
+    let store = store.unwrap();
+    store.acquire("one", "").await.unwrap().unwrap();
+    let now = Timestamp::now();
+    let mut expected: Vec<String> = Vec::new();
+    // The statement in the middle does not arrive, or it does and its answer does not.
+    for (batch, text, trap) in [
+        ("batch-1", "unheard", Trap::Word("unheard")),
+        ("batch-2", "unanswered", Trap::Answer("unanswered")),
+    ] {
+        proxy.set_trap(trap);
+        let whole = [entry("first"), entry(text), entry("last")];
+        let reset = store.apply(batch, &whole, now).await;
+        assert!(reset.is_err(), "{text}: nobody confirmed it");
+        assert!(proxy.is_sprung(), "{text}: the trap is what cut it");
+        assert_eq!(details(&beside).await, expected);
+        eventually("the server takes it", LIMIT, || async {
+            store.apply(batch, &whole, now).await.ok()
+        })
+        .await
+        .unwrap();
+        expected.extend(["first", text, "last"].map(str::to_owned));
+        assert_eq!(details(&beside).await, expected);
+    }
+}
+
+/// `serialization_failure` and `deadlock_detected`: the server takes back what was done, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn s09_what_the_server_takes_back_is_not_acknowledged_and_done_again() {
+    let Some(database) = Postgres::start().unwrap() else {
+        return;
+    };
+    let store = Store::connect(&database.url()).await.unwrap();
+    let hub = Hub::over(store).await;
+    // A sequence counts what was taken back, too.
+    database.sql("CREATE SEQUENCE tries").unwrap();
+    let mut expected = Vec::new();
+    for (code, text) in [("40001", "not serial"), ("40P01", "a deadlock")] {
+        let sql = format!(
+            "CREATE OR REPLACE FUNCTION takes_back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF nextval('tries') < 3 THEN RAISE EXCEPTION 'taken back' USING ERRCODE = '{code}'; \
+             END IF; RETURN NEW; END; $$; ALTER SEQUENCE tries RESTART; \
+             CREATE OR REPLACE TRIGGER takes_back BEFORE INSERT ON audit FOR EACH ROW \
+             EXECUTE FUNCTION takes_back()"
+        );
+        database.sql(&sql).unwrap();
+        assert_eq!(hub.decides(text).await, Err(Refused::Store), "{code}");
+        hub.recovers().await;
+        expected.push(text);
+        assert_eq!(details(&hub.store).await, expected, "{code}");
+        let tries = database.sql("SELECT last_value FROM tries").unwrap();
+        assert_eq!(tries, "3", "{code}: twice taken back, and then not");
+    }
+    hub.ends().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

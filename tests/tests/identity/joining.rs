@@ -130,6 +130,58 @@ async fn e10_only_a_known_key_whose_certificate_is_no_good_recovers() {
     assert!(hub.first_word(&identity).await.is_ok());
 }
 
+/// Each with a key, a name and a connection of its own; with a person who accepts, and without.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e02_of_many_that_show_a_token_at_once_one_comes_in_and_the_others_are_told() {
+    let hub = Hub::new().await;
+    for (auto_accept, expected) in [
+        (false, v1::EnrollmentState::Pending),
+        (true, v1::EnrollmentState::Accepted),
+    ] {
+        let request = v1::CreateTokenRequest {
+            environment: "prod".to_owned(),
+            auto_accept,
+            ..v1::CreateTokenRequest::default()
+        };
+        let token = hub.token(request).await;
+        let names: Vec<String> = (0..12)
+            .map(|index| format!("c{index}-{auto_accept}"))
+            .collect();
+        let keys: Vec<rcgen::KeyPair> = names
+            .iter()
+            .map(|_| rcgen::KeyPair::generate().unwrap())
+            .collect();
+        let tries = names.iter().zip(&keys);
+        let tries = tries.map(|(name, key)| hub.try_enroll(&token, name, key));
+        let answers = futures::future::join_all(tries).await;
+        let (mut joined, mut told) = (Vec::new(), Vec::new());
+        for (name, answer) in names.iter().zip(answers) {
+            match answer {
+                Ok(response) => joined.push((name, response.state())),
+                Err(status) => told.push(status),
+            }
+        }
+        let [(winner, state)] = joined[..] else {
+            panic!("{joined:?} of {}", names.len());
+        };
+        assert_eq!(state, expected);
+        assert_eq!(told.len(), names.len() - 1);
+        for status in told {
+            assert_eq!(status.code(), Code::PermissionDenied, "{status}");
+            let by = format!("by the cluster {winner},");
+            let message = status.message();
+            assert!(message.contains("was used at"), "{message}");
+            assert!(message.contains(&by), "{message}");
+        }
+        let list = v1::ListClustersRequest::default();
+        let list = hub.operator().await.list_clusters(list).await.unwrap();
+        let rows = list.into_inner().clusters;
+        let rows: Vec<&String> = rows.iter().map(|row| &row.name).collect();
+        let rows = rows.into_iter().filter(|row| names.contains(row));
+        assert_eq!(rows.collect::<Vec<_>>(), [winner]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e03_guessing_tokens_is_cut_off_and_others_are_not() {
     let hub = Hub::new().await;

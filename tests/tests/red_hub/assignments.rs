@@ -170,9 +170,10 @@ pub(crate) async fn c12(world: &mut World) {
         .collect();
     let assignment = sealed(many.encode_to_vec());
     let before = world.writes();
-    if assignment.content.len() < 4 << 20 {
-        world.refused(assignment, "MalformedAssignment").await;
-    }
+    // It comes whole: what is over 4 MiB is another fault, and comes next.
+    let bytes = assignment.content.len();
+    assert!(bytes < 4 << 20, "{bytes} bytes are no single message");
+    world.refused(assignment, "MalformedAssignment").await;
     // 64 MiB in one message: the agent hangs up, and comes back.
     let streams = world.hub.streams();
     let huge = v1::Assignment {

@@ -141,3 +141,41 @@ async fn p14_failing_lists_delete_nothing() {
     .await
     .unwrap();
 }
+
+/// The last byte of an assignment does not arrive, and then that of what the agent says of one: TLS, HTTP/2 and gRPC
+/// are all in the middle of something when the connection ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h09_a_message_that_is_cut_in_its_middle_is_said_again_on_a_new_stream() {
+    let mut world = World::embedded(WEB).await;
+    world.current("web", &world.head()).await;
+    world.stop_agent().await;
+    let proxy = Proxy::start(world.hub.address).await.unwrap();
+    world.start_agent_by(&proxy.address.to_string()).await;
+    let path = "/api/v1/namespaces/web/configmaps/config";
+    for (value, trap) in [
+        ("two", Trap::Told(150)),
+        ("three", Trap::Said(150)),
+        ("four", Trap::Told(150)),
+    ] {
+        let is_online =
+            |cluster: &v1::ClusterStatus| cluster.connection() == v1::Connection::Online;
+        let since = world
+            .of_cluster("it is online", |cluster| {
+                is_online(cluster).then_some(cluster.connected_since)
+            })
+            .await;
+        proxy.set_trap(trap);
+        let manifest = config_map("config", value);
+        let commit = world.commit("apps/web/config.yaml", &manifest, value);
+        world.current("web", &commit).await;
+        assert!(proxy.is_sprung(), "{value}: nothing was cut");
+        world
+            .of_cluster("it is online by another stream", |cluster| {
+                (is_online(cluster) && cluster.connected_since != since).then_some(())
+            })
+            .await;
+        let live = world.live(path).await.unwrap();
+        assert_eq!(live["data"]["value"], value);
+    }
+    assert_eq!(world.deletes(), Vec::<String>::new());
+}

@@ -190,6 +190,53 @@ async fn a_restarted_agent_renders_the_release_that_runs() {
     assert_eq!(at(facts.as_ref(), "/data/revision"), "1");
 }
 
+const CHANCE: &str = "- {name: refused, repository: fleet, path: charts/chance, namespace: default}
+- name: derived
+  repository: fleet
+  path: charts/chance
+  namespace: default
+  helm: {generated: derived}
+- {name: other, repository: fleet, path: apps/other}
+";
+
+/// No render differs from another, so that nothing is rendered twice to see it: what draws on time or chance is
+/// refused with its name and place, or is the same at every render where the fleet file says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r10_what_draws_on_chance_is_reported_and_where_it_is_derived_written_once() {
+    let mut world = World::embedded(CHANCE).await;
+    let chart = "apiVersion: v2\nname: chance\nversion: 1.0.0\n";
+    world.write("charts/chance/Chart.yaml", chart);
+    let template = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: {{ .Release.Name }}}
+data:
+  word: {{ randAlphaNum 8 | quote }}
+  day: {{ now | date \"2006-01-02\" | quote }}
+";
+    let commit = world.commit("charts/chance/templates/a.yaml", template, "chance");
+    let report = world.refused("refused", "RenderFailed").await;
+    let told = &report.message;
+    assert!(told.contains("templates/a.yaml:5"), "{told}");
+    let why = "randAlphaNum draws on time or chance";
+    assert!(told.contains(why), "{told}");
+    world.current("other", &commit).await;
+    world.current("derived", &commit).await;
+    let path = |name: &str| format!("/api/v1/namespaces/default/configmaps/{name}");
+    let (refused, derived) = (path("refused"), path("derived"));
+    let first = world.live(&derived).await.unwrap();
+    world.more_passes("derived", 2).await;
+    world.stop_agent().await;
+    world.start_agent().await;
+    world.more_passes("derived", 2).await;
+    world.current("derived", &commit).await;
+    let writes = world.writes().into_iter();
+    let writes = writes.filter(|event| !event.dry_run && event.name == "derived");
+    assert_eq!(writes.count(), 1, "it is not written again");
+    let again = world.live(&derived).await.unwrap();
+    assert_eq!(again["data"], first["data"]);
+    assert!(world.live(&refused).await.is_none());
+}
+
 /// What the Job controller does, which is not beside a real API server here.
 async fn complete(world: &World) {
     let jobs = "/apis/batch/v1/namespaces/shop/jobs";

@@ -32,6 +32,7 @@ use flotilla_shared::tls;
 use flotilla_tests::cluster::TestCluster;
 use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::git_server::GitServer;
+use flotilla_tests::proxy::{Proxy, Trap};
 use flotilla_tests::repository::Repository;
 use flotilla_tests::test_hub::TestHub;
 use flotilla_tests::{eventually, write_private};
@@ -152,6 +153,11 @@ impl World {
 
     async fn start_agent(&mut self) {
         let address = self.hub.address.to_string();
+        self.start_agent_by(&address).await;
+    }
+
+    /// By another way to the hub, such as a proxy.
+    async fn start_agent_by(&mut self, address: &str) {
         let root = self.directory.path();
         let token_file = agent::token(root, "c1");
         if !token_file.exists() {
@@ -162,7 +168,7 @@ impl World {
         let run = Run {
             api: agent::api(Some(root.join("kubeconfig"))),
             policy: Some(root.join("policy.yaml")).filter(|file| file.exists()),
-            ..agent::run(root, "c1", &address)
+            ..agent::run(root, "c1", address)
         };
         self.agent = Some(flotilla_agent::app::start(run).await.unwrap());
     }

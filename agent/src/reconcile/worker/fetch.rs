@@ -43,6 +43,11 @@ pub(in crate::reconcile) async fn ground(
         .await
 }
 
+/// When something that was refused is tried again: its provider may be down, or want less.
+fn retries() -> Backoff {
+    Backoff::new(Duration::from_secs(2), Duration::from_secs(120))
+}
+
 impl Worker {
     /// Whether the cluster serves something else by now than what the chart was told.
     pub(super) async fn is_on_other_ground(&self) -> bool {
@@ -253,11 +258,58 @@ impl Worker {
         }
         let mut backoff = match self.retry.take() {
             Some((_, backoff)) => backoff,
-            None => Backoff::new(Duration::from_secs(2), Duration::from_secs(120)),
+            None => retries(),
         };
         let delay = backoff.next_delay(&mut rand::rng());
         self.retry = Some((Instant::now() + delay, backoff));
         self.refusal = Some(refusal);
         self.go_on();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    /// The seconds of an hour of outage in which a cluster asks for what it could not have at its beginning.
+    fn asks(cluster: u64) -> Vec<u64> {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let mut rng = StdRng::seed_from_u64(cluster);
+        let mut backoff = retries();
+        let (mut seconds, mut at) = (Vec::new(), Duration::ZERO);
+        loop {
+            at += backoff.next_delay(&mut rng);
+            if at >= HOUR {
+                return seconds;
+            }
+            seconds.push(at.as_secs());
+        }
+    }
+
+    /// Beside this each application looks at its branch every two minutes, as ever (`freeze.rs`).
+    #[test]
+    fn g03_an_hour_of_outage_is_at_most_ninety_tries_and_clusters_do_not_keep_step() {
+        let hours: Vec<Vec<u64>> = (0..200).map(asks).collect();
+        for (cluster, hour) in hours.iter().enumerate() {
+            let tries = hour.len();
+            assert!((40..=90).contains(&tries), "{cluster}: {tries} tries");
+        }
+        for two in hours.windows(2) {
+            let together = two[0].iter().filter(|second| two[1].contains(second));
+            let together = together.count();
+            assert!(together <= 15, "{together} times in the same second");
+        }
+        // After the first tries, which are soon.
+        let mut seconds: BTreeMap<u64, usize> = BTreeMap::new();
+        for second in hours.iter().flatten().filter(|second| **second >= 120) {
+            *seconds.entry(*second).or_default() += 1;
+        }
+        let most = seconds.values().max().unwrap();
+        assert!(*most <= 20, "{most} of 200 clusters in one second");
     }
 }
