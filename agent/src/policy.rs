@@ -1,6 +1,6 @@
 //! The agent's own rules, set at installation and never by the hub. Pure.
 //!
-//! The hub can only choose among what these rules allow; see reliability.md, V1 to V14.
+//! The hub can only choose among what these rules allow; see V1 to V14 of `tests/CATALOGUE.md`.
 
 mod admit;
 mod error;

@@ -205,7 +205,9 @@ async fn g12_fetches_of_one_repository_at_once_all_come_through() {
         .map(|value| commit(root, &value.to_string()))
         .collect();
     let shared = source(&root.join("shared"));
-    let names: Vec<String> = (0..commits.len()).map(|index| format!("a{index}")).collect();
+    let names: Vec<String> = (0..commits.len())
+        .map(|index| format!("a{index}"))
+        .collect();
     let renders = commits.iter().zip(&names);
     let renders = renders.map(|(commit, name)| render(&shared, root, name, commit));
     let rendered = futures::future::join_all(renders).await;

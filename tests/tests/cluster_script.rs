@@ -68,7 +68,7 @@ async fn both_servers_give_the_same_answers() {
     let embedded = TestCluster::embedded(bare).await.unwrap();
     let real = TestCluster::real().await.unwrap();
     if real.is_none() {
-        eprintln!("no real API server here: comparing with its recorded answers");
+        flotilla_needs::substitute("apiserver", "recorded answers");
     }
     let regenerate = std::env::var_os("FLOTILLA_REGENERATE").is_some();
     let mut files: Vec<PathBuf> = std::fs::read_dir(room("script"))

@@ -20,7 +20,7 @@ use flotilla_proto::v1;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::red_git::{Malice, bomb, flipped, large, nowhere, pack};
 use flotilla_tests::repository::{Repository, git};
-use world::{World, config_map};
+use world::{World, config_map, signing_world};
 
 /// The next commit cannot be had because of it; once the server is honest, it runs.
 async fn lie(world: &mut World, malice: Malice, reasons: &[&str]) {
@@ -55,7 +55,7 @@ const UNAVAILABLE: &[&str] = &["RepositoryUnavailable"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g03_a_provider_that_is_down_or_wants_less_is_not_pressed() {
-    let mut world = World::embedded().await;
+    let mut world = signing_world!();
     lie(&mut world, Malice::Status(503, None), UNAVAILABLE).await;
     let before = world.git.asked().len();
     lie(&mut world, Malice::Status(429, Some(60)), UNAVAILABLE).await;
@@ -68,7 +68,7 @@ async fn g03_a_provider_that_is_down_or_wants_less_is_not_pressed() {
 async fn p06_a_provider_that_lets_nobody_in_takes_nothing_away() {
     let reasons = &["AuthenticationFailed", "RepositoryNotFound"];
     for status in [401, 403, 404] {
-        let mut world = World::embedded().await;
+        let mut world = signing_world!();
         std::fs::remove_file(world.repository.work.join("apps/web/extra-0.yaml")).unwrap();
         lie(&mut world, Malice::Status(status, None), reasons).await;
         world.stop_agent().await;
@@ -77,7 +77,7 @@ async fn p06_a_provider_that_lets_nobody_in_takes_nothing_away() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g05_a_redirect_is_not_followed_and_takes_no_credentials_along() {
-    let mut world = World::embedded().await;
+    let mut world = signing_world!();
     let directory = tempfile::tempdir().unwrap();
     let thief = GitServer::start(directory.path(), "127.0.0.1:0")
         .await
@@ -90,7 +90,7 @@ async fn g05_a_redirect_is_not_followed_and_takes_no_credentials_along() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g10_broken_and_hostile_packs() {
-    let mut world = World::embedded().await;
+    let mut world = signing_world!();
     let broken = &[
         "RepositoryUnavailable",
         "CorruptRepository",
@@ -123,7 +123,7 @@ async fn g10_broken_and_hostile_packs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g13_only_the_branch_itself_is_read() {
-    let mut world = World::embedded().await;
+    let mut world = signing_world!();
     let work = world.repository.work.clone();
     // A tag with the branch's name, a branch with a commit's name, HEAD elsewhere: all evil.
     git(&work, &["checkout", "-q", "-b", "evil"]).unwrap();
@@ -157,7 +157,7 @@ async fn g13_only_the_branch_itself_is_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g16_a_tip_that_goes_back_is_not_followed() {
-    let mut world = World::embedded().await;
+    let mut world = signing_world!();
     let old = world.good.clone();
     let new = world.push("new", Some("good"), "prod");
     world.honest(&new).await;
@@ -179,7 +179,7 @@ async fn g16_a_tip_that_goes_back_is_not_followed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g06_trees_with_hostile_names_are_refused() {
-    let mut world = World::embedded().await;
+    let mut world = signing_world!();
     let work = world.repository.work.clone();
     let blob = git(&work, &["hash-object", "-w", "apps/web/config.yaml"]).unwrap();
     for name in ["..", ".", ".git", "a/b", ".GIT", "a\\b", "CON\u{1}"] {

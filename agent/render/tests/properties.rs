@@ -4,6 +4,7 @@ mod support;
 
 use flotilla_render::{MemoryTree, Options, Rendered, Renderer, render};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
 fn kustomize(tree: &MemoryTree) -> Option<Rendered> {
@@ -209,17 +210,20 @@ proptest! {
         };
         prop_assert_eq!(values(&twice), values(&once));
     }
+}
 
-    /// Beside the real thing, where it is there: `PROPTEST_CASES` makes it as long as one likes.
-    #[test]
-    fn generated_overlays_equal_those_of_kustomize(
-        base in proptest::collection::vec(deployment(), 1..3),
-        overlay in overlay(),
-    ) {
-        let Some(binary) = support::binary().filter(|_| std::env::var_os("FLOTILLA_KUSTOMIZE").is_some())
-        else {
-            return Ok(());
-        };
+/// Beside the real thing, where `FLOTILLA_KUSTOMIZE` names it; `PROPTEST_CASES` makes it as long as one likes.
+#[test]
+fn generated_overlays_equal_those_of_kustomize() {
+    let Some(binary) = support::named_binary() else {
+        return;
+    };
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let inputs = (proptest::collection::vec(deployment(), 1..3), overlay());
+    let outcome = TestRunner::new(config).run(&inputs, |(base, overlay)| {
         let tree = tree(&base, &overlay, 1);
         let folder = support::Scratch::new();
         folder.write("base/kustomization.yaml", "resources: [x.yaml]\n");
@@ -235,14 +239,19 @@ proptest! {
                     .into_iter()
                     .map(|document| document.value)
                     .collect();
-                let ours: Vec<Value> =
-                    ours.manifests.into_iter().map(|manifest| manifest.value).collect();
+                let ours = ours.manifests.into_iter().map(|manifest| manifest.value);
+                let ours: Vec<Value> = ours.collect();
                 prop_assert_eq!(ours, theirs);
             }
             (Some(_), Err(error)) => {
-                return Err(TestCaseError::fail(format!("only we render it: {error}")));
+                let why = format!("only we render it: {error}");
+                return Err(TestCaseError::fail(why));
             }
             (None, Ok(_)) => return Err(TestCaseError::fail("only we refuse it")),
         }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
     }
 }

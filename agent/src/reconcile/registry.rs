@@ -345,10 +345,7 @@ mod tests {
     }
 
     /// An assignment that removes all of them.
-    fn all<'n>(
-        names: &'n BTreeSet<ApplicationName>,
-        suspended: Option<&'static str>,
-    ) -> Names<'n> {
+    fn all<'n>(names: &'n BTreeSet<ApplicationName>, suspended: Option<&'static str>) -> Names<'n> {
         static NONE: BTreeSet<ApplicationName> = BTreeSet::new();
         Names {
             names,

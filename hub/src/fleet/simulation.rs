@@ -283,6 +283,20 @@ fn i07_what_whole_fleets_did_once_holds_again() {
     seeds::each("whole", 10_351_308_465_831_771_938, 1, whole);
 }
 
+/// The law itself: what it is for does not pass by it.
+#[test]
+#[should_panic(expected = "I3: ")]
+fn i03_an_application_that_is_taken_out_of_a_stored_assignment_is_seen() {
+    let mut simulation = Simulation::new(1, 5);
+    simulation.converge();
+    let (name, stored) = simulation.disk.assignments.first_key_value().unwrap();
+    let before = &*stored.decoded;
+    simulation.check_kept(name, before, before);
+    let mut less = before.assignment.clone();
+    less.applications.pop_first().unwrap();
+    simulation.check_kept(name, before, &DecodedAssignment::of(less).unwrap());
+}
+
 /// Short sequences, many of them, on a small fleet. `FLOTILLA_SEQUENCES` sets how many.
 #[test]
 fn p21_many_short_sequences_keep_i01_to_i04() {

@@ -2,8 +2,9 @@
 //!
 //! A test that did not run is not a pass. cargo hides what a passing test prints, so a line on stderr
 //! is not enough: a test without its tool is counted in the file that `FLOTILLA_SKIPS` names, and it
-//! fails where `FLOTILLA_REQUIRE` names the tool (comma-separated, `all` for every one).
-//! `.ci/run` sets both, and ends with what did not run.
+//! fails where `FLOTILLA_REQUIRE` names the tool (comma-separated, `all` for every one). A test that does less
+//! than it could, because it is smaller or takes a substitute, is counted there, too.
+//! `.ci/run` sets both, and ends with what did not run and what ran in part.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -28,7 +29,7 @@ pub const KNOWN: [(&str, &str); 17] = [
     ("kubectl", "kubectl on the search path"),
     (
         "kustomize",
-        "FLOTILLA_KUSTOMIZE=FILE, or kustomize or kubectl on the search path",
+        "FLOTILLA_KUSTOMIZE=FILE for all; for most, kustomize or kubectl on the search path",
     ),
     ("openssl", "Debian's openssl"),
     ("postgres", "Debian's postgresql"),
@@ -42,6 +43,9 @@ pub const KNOWN: [(&str, &str); 17] = [
     ("ssh-keygen", "Debian's openssh-client"),
     ("sshd", "Debian's openssh-server"),
 ];
+
+/// How the line of a test that runs in part begins, where others name their tool.
+const IN_PART: &str = "in part";
 
 /// What is to be done about a tool that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,33 +76,65 @@ pub fn judge(tool: &str, test: &str, required: Option<&str>) -> Missing {
     }
 }
 
-/// Says that the running test is left out because `tool` is not here.
-///
-/// # Panics
-/// Where `FLOTILLA_REQUIRE` names the tool.
+/// The line that counts a test which does less than it could.
+fn part(test: &str, why: &str) -> String {
+    format!("{IN_PART}\t{test}\t{why}\n")
+}
+
+/// What is to be done about `tool` in the running test.
+fn missing(tool: &str) -> Missing {
+    let required = std::env::var("FLOTILLA_REQUIRE").ok();
+    judge(tool, &running(), required.as_deref())
+}
+
+/// The running test's name.
+fn running() -> String {
+    let thread = std::thread::current();
+    thread.name().unwrap_or("a test").to_owned()
+}
+
+/// Prints a line and counts it.
 #[allow(
     clippy::panic,
     clippy::print_stderr,
     reason = "a test fails by panicking, and one that is left out must be seen to be"
 )]
-pub fn skip(tool: &str) {
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    match judge(
-        tool,
-        test,
-        std::env::var("FLOTILLA_REQUIRE").ok().as_deref(),
-    ) {
-        Missing::Fail(why) => panic!("{why}"),
-        Missing::Skip(line) => {
-            eprint!("SKIPPED: {}", line.replace('\t', ", "));
-            if let Some(file) = std::env::var_os("FLOTILLA_SKIPS")
-                && let Err(error) = append(&PathBuf::from(file), &line)
-            {
-                panic!("cannot count a skipped test in FLOTILLA_SKIPS: {error}");
-            }
-        }
+fn count(word: &str, line: &str) {
+    eprint!("{word}: {}", line.replace('\t', ", "));
+    if let Some(file) = std::env::var_os("FLOTILLA_SKIPS")
+        && let Err(error) = append(&PathBuf::from(file), line)
+    {
+        panic!("cannot count a skipped test in FLOTILLA_SKIPS: {error}");
     }
+}
+
+/// Says that the running test is left out because `tool` is not here.
+///
+/// # Panics
+/// Where `FLOTILLA_REQUIRE` names the tool.
+#[allow(clippy::panic, reason = "a test fails by panicking")]
+pub fn skip(tool: &str) {
+    match missing(tool) {
+        Missing::Fail(why) => panic!("{why}"),
+        Missing::Skip(line) => count("SKIPPED", &line),
+    }
+}
+
+/// Says that the running test takes `by` in place of `tool`, which is not here: it runs in part.
+///
+/// # Panics
+/// Where `FLOTILLA_REQUIRE` names the tool.
+#[allow(clippy::panic, reason = "a test fails by panicking")]
+pub fn substitute(tool: &str, by: &str) {
+    match missing(tool) {
+        Missing::Fail(why) => panic!("{why}"),
+        Missing::Skip(_) => in_part(&format!("{by} in place of {tool}")),
+    }
+}
+
+/// Says that the running test does less than it could, and why.
+pub fn in_part(why: &str) {
+    count("RUNS", &part(&running(), why));
 }
 
 /// The program that `variable` names, or one of the search path; skips where there is none. One that is
@@ -119,12 +155,14 @@ pub fn program(tool: &str, variable: Option<&str>, names: &[&str]) -> Option<Pat
 }
 
 /// How much of something a test takes: what CI has time for, or all that `tests/CATALOGUE.md` asks for, where
-/// `FLOTILLA_FULL` is set (`tests/benches/README.md` has the command, and what it gave).
+/// `FLOTILLA_FULL` is set (`tests/benches/README.md` has the command, and what it gave). The former is counted as in
+/// part.
 #[must_use]
-pub fn size<T>(usual: T, full: T) -> T {
+pub fn size<T: std::fmt::Debug>(usual: T, full: T) -> T {
     if std::env::var_os("FLOTILLA_FULL").is_some() {
         full
     } else {
+        in_part(&format!("{usual:?} in place of {full:?} (FLOTILLA_FULL=1)"));
         usual
     }
 }
@@ -181,7 +219,7 @@ fn append(file: &std::path::Path, line: &str) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Missing, judge};
+    use super::{IN_PART, KNOWN, Missing, judge, part};
 
     #[test]
     fn a_missing_tool_is_counted() {
@@ -189,6 +227,13 @@ mod tests {
             unreachable!("nothing was required")
         };
         assert_eq!(line, "jq\tsbom\tDebian's jq\n");
+    }
+
+    #[test]
+    fn what_runs_in_part_is_counted_apart() {
+        let line = part("restarts", "15 in place of 1000");
+        assert_eq!(line, "in part\trestarts\t15 in place of 1000\n");
+        assert!(KNOWN.iter().all(|(tool, _)| *tool != IN_PART));
     }
 
     #[test]

@@ -214,7 +214,7 @@ async fn without_scripts(world: &World, driver: &Driver) {
         .unwrap();
     resume.click().await.unwrap();
     plain.find("#flash:not([hidden])").await.unwrap();
-    reloaded(world, &plain, "Nothing waits for anybody").await;
+    reloaded(world, &plain, "Nothing needs attention").await;
     plain.quit().await.unwrap();
 }
 

@@ -210,6 +210,7 @@ async fn the_embedded_api_server_takes_everything_and_the_agents_rights_suffice(
 #[tokio::test]
 async fn a_real_api_server_takes_everything_and_the_agents_rights_suffice() {
     let Some(cluster) = TestCluster::real().await.unwrap() else {
+        flotilla_needs::skip("apiserver");
         return;
     };
     everything_is_taken(&cluster).await;

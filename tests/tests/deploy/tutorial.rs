@@ -136,6 +136,7 @@ async fn kubectl(reader: &Reader, cluster: &TestCluster, line: &str, objects: &O
         assert_eq!(code, 0, "{line}: {told}");
         return;
     }
+    flotilla_needs::substitute("kubectl", "what it asks of an API server");
     assert_eq!(line, "kubectl --context dev-1 apply -f join.yaml");
     let is_namespace = |key: &&String| key.starts_with("Namespace ");
     let (first, rest): (Vec<_>, Vec<_>) = objects.keys().partition(is_namespace);

@@ -31,13 +31,13 @@ use prost::Message as _;
 use assignments::{c06, c07, c08, c09, c10, c12};
 use beyond::{c05, c11, c13, c14};
 use commits::{c01, c02, c03, c04};
-use world::{CANARY, LIMIT, World, config_map};
+use world::{CANARY, LIMIT, World, can_sign, config_map, signing_world};
 
 macro_rules! alone {
     ($($name:ident: $item:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            let mut world = World::embedded().await;
+            let mut world = signing_world!();
             $item(&mut world).await;
             world.still_corrected().await;
             // A process that begins anew goes on as the one before it, refused or not.
@@ -70,6 +70,9 @@ alone! {
 /// All of them in a row against one agent, on a real API server where there is one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c15_all_of_it_in_a_row() {
+    if !can_sign() {
+        return;
+    }
     let cluster = TestCluster::start(flotilla_apiserver::Config::default()).await;
     let mut world = World::with(cluster.unwrap()).await;
     c01(&mut world).await;

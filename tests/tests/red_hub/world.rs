@@ -39,6 +39,22 @@ pub(crate) fn config_map(name: &str, value: &str) -> String {
     )
 }
 
+/// Whether commits can be signed here, as each world's are; a test that cannot is counted.
+pub(crate) fn can_sign() -> bool {
+    flotilla_needs::program("ssh-keygen", None, &["ssh-keygen"]).is_some()
+}
+
+/// A world of its own for a test, which ends there where nothing can be signed.
+macro_rules! signing_world {
+    () => {{
+        if !$crate::world::can_sign() {
+            return;
+        }
+        $crate::world::World::embedded().await
+    }};
+}
+pub(crate) use signing_world;
+
 impl World {
     pub(crate) async fn embedded() -> Self {
         let cluster = TestCluster::embedded(flotilla_apiserver::Config::default()).await;

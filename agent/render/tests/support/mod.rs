@@ -80,6 +80,12 @@ pub(crate) fn binary() -> Option<Binary> {
         .map(|path| Binary { path })
 }
 
+/// The one that `FLOTILLA_KUSTOMIZE` names, for those who ask it hundreds of times.
+pub(crate) fn named_binary() -> Option<Binary> {
+    flotilla_needs::program("kustomize", Some("FLOTILLA_KUSTOMIZE"), &[])
+        .map(|path| Binary { path })
+}
+
 impl Binary {
     /// Its file's name.
     pub(crate) fn name(&self) -> String {

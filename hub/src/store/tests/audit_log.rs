@@ -76,8 +76,7 @@ async fn s13_hashes_are_over_the_words_of_actions_also_over_those_of_other_versi
     let words: Vec<&str> = rows.iter().map(|row| row.entry.action.as_str()).collect();
     assert_eq!(words, ["rollout halted", "pause\u{7} all"]);
     assert_eq!(
-        rows[0].hash,
-        "b125a7032cd20dd06c4089edd8168cd8f502adfabc79339f9b17e4a8b8af98e6",
+        rows[0].hash, "b125a7032cd20dd06c4089edd8168cd8f502adfabc79339f9b17e4a8b8af98e6",
         "as hubs have always made it"
     );
     assert!(store.verify_audit().await.unwrap().is_ok());

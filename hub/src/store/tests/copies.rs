@@ -274,10 +274,7 @@ async fn the_process_that_writes_without_pause() {
 /// yet when the power went is not lost here: that SQLite syncs before it acknowledges is its own to keep.
 #[tokio::test]
 async fn s02_a_snapshot_at_any_moment_holds_all_that_was_acknowledged() {
-    let moments = match std::env::var_os("FLOTILLA_FULL") {
-        Some(_) => 1000,
-        None => 40,
-    };
+    let moments = flotilla_needs::size(40, 1000);
     let writer = Writer::start().await;
     let copies = tempfile::tempdir().unwrap();
     let mut amid = 0;

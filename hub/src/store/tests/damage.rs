@@ -107,7 +107,10 @@ async fn s03_every_damaged_page_is_found_at_the_start_and_not_served() {
             }
         }
     }
-    assert!(served.is_empty(), "of {pages} these were served: {served:?}");
+    assert!(
+        served.is_empty(),
+        "of {pages} these were served: {served:?}"
+    );
 }
 
 #[tokio::test]

@@ -59,9 +59,9 @@ fn g11_budgets_of_trees_hold() {
 /// too much is refused within time, disk and memory, and the branch that is not is read as ever.
 #[test]
 fn g11_a_huge_repository_is_refused_within_time_and_disk_and_its_small_branch_is_read() {
-    let full = flotilla_needs::size(false, true);
     // A thousandth of the size, and of the limits.
-    let scale: u64 = if full { 1 } else { 1000 };
+    let scale: u64 = flotilla_needs::size(1000, 1);
+    let full = scale == 1;
     let limits = Limits {
         pack_bytes: Limits::default().pack_bytes / scale,
         blob_bytes: Limits::default().blob_bytes / scale,

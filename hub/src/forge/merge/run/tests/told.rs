@@ -150,7 +150,11 @@ async fn a_forge_that_takes_no_words_holds_up_no_promotion() {
         let approval = review("ann", "b");
         world.forge.set(&reviews, 200, &json!([approval]));
         assert_eq!(world.at_once().await, to_b(), "{status}");
-        assert_eq!(world.log(AuditAction::PromotionRefused).await.len(), 0, "{status}");
+        assert_eq!(
+            world.log(AuditAction::PromotionRefused).await.len(),
+            0,
+            "{status}"
+        );
     }
 }
 
