@@ -24,7 +24,7 @@ use rate::Rate;
 
 /// Longest single request.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a passing failure is tried again before it is reported.
+/// Number of attempts for a transient failure before it is reported.
 const ATTEMPTS: u32 = 4;
 /// Longest wait that a server's Retry-After is obeyed for within a pass.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -39,9 +39,9 @@ pub struct Error {
     pub reason: Reason,
     /// The server's own words, in one line.
     pub message: String,
-    /// How long the server asks to wait, seconds.
+    /// Seconds that the server asks to wait.
     pub retry_after: Option<u64>,
-    /// Of a conflict: the other managers.
+    /// The other field managers of a conflict.
     pub managers: Vec<String>,
     /// Whether the same request may succeed a moment later.
     pub retry: bool,
@@ -50,7 +50,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// Whether the same request may succeed later without a change of ours.
+    /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.retry
@@ -67,7 +67,7 @@ impl Error {
         Self::new(0, Reason::ClusterUnavailable, message)
     }
 
-    /// An error of our own making.
+    /// Creates an error of the agent itself.
     pub(crate) fn new(code: u16, reason: Reason, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -128,7 +128,7 @@ pub(crate) struct Api {
     rate: Arc<Rate>,
     fence: Fence,
     metrics: Metrics,
-    /// `namespace/name` of the service account that requests are made for; none: our own.
+    /// `namespace/name` of the impersonated service account; none: the agent's own account.
     account: Option<Arc<str>>,
 }
 
@@ -147,7 +147,7 @@ impl Api {
         &self.client
     }
 
-    /// The same API server, asked in the name of a service account (impersonation); none: our own.
+    /// Returns the same API server, impersonating a service account; none: the agent's own account.
     pub(crate) fn as_account(&self, account: Option<Arc<str>>) -> Self {
         Self {
             account,
@@ -223,7 +223,7 @@ impl Api {
         // Asked last, so that a pod that lost its lease while it waited (or was stopped) writes no more.
         if method != Method::GET && !self.fence.is_held() {
             let text = match self.fence.why().as_str() {
-                "" => "this pod is not the leader any more; nothing was written".to_owned(),
+                "" => "this pod is no longer the leader; nothing was written".to_owned(),
                 why => format!("nothing was written: the lease cannot be renewed: {why}"),
             };
             return Err(Error::new(0, Reason::NotLeader, text));

@@ -36,9 +36,9 @@ pub struct Running {
     cluster: Cluster,
     /// Whether a stream to the hub is open.
     pub connected: watch::Receiver<bool>,
-    /// Where metrics are served.
+    /// Address that serves metrics.
     pub listens: Option<std::net::SocketAddr>,
-    /// What is counted.
+    /// The agent's metrics.
     pub metrics: Metrics,
 }
 
@@ -49,7 +49,7 @@ impl Running {
         Arc::clone(&self.policy)
     }
 
-    /// Tells the cluster's own people something about the agent as a whole.
+    /// Writes an Event about the agent as a whole.
     pub fn tell(&self, event: Event) {
         self.cluster.tell("", event);
     }
@@ -155,7 +155,7 @@ pub async fn start(run: Run) -> anyhow::Result<Running> {
     })
 }
 
-/// Leads while it may, and stands by while another does.
+/// Runs the work while this pod is the leader, and stands by otherwise.
 struct Supervisor {
     elector: Elector,
     work: work::Shared,
@@ -184,7 +184,10 @@ impl Supervisor {
                 }
                 Err(error) => {
                     let message = format!("{error:#}");
-                    tracing::error!(error = message, "cannot work; a person has to act");
+                    tracing::error!(
+                        error = message,
+                        "cannot start work: manual action required; retrying in 10 seconds"
+                    );
                     self.unready(&message);
                     lead.cancel();
                     Duration::from_secs(10)
@@ -209,7 +212,7 @@ impl Supervisor {
         });
     }
 
-    /// Its work cannot go on.
+    /// Reports that the work failed.
     fn unready(&self, message: &str) {
         self.readiness.send_replace(Readiness {
             ready: false,

@@ -18,10 +18,10 @@ use flotilla_shared::telemetry::LogFormat;
     name = "flotilla-agent",
     version,
     about,
-    after_help = "Exit codes: 0 as asked, 1 it differs or is not done yet, 2 an error."
+    after_help = "Exit codes: 0 success; 1 something differs, or is not done yet; 2 error."
 )]
 pub struct Args {
-    /// What to log, such as `info` or `flotilla_agent=debug,info`.
+    /// Log filter, such as `info` or `flotilla_agent=debug,info`.
     #[arg(
         long,
         global = true,
@@ -29,7 +29,7 @@ pub struct Args {
         env = "FLOTILLA_LOG"
     )]
     pub log: String,
-    /// How log lines look: auto, text or json.
+    /// Format of log lines: auto, text or json.
     #[arg(long, global = true, default_value = "auto")]
     pub log_format: LogFormat,
     /// What to do.
@@ -42,15 +42,15 @@ pub struct Args {
 pub enum Command {
     /// Connect to the hub and reconcile.
     Run(Box<Run>),
-    /// Print what would be applied for a commit; needs neither hub nor cluster.
+    /// Print what would be applied for a commit; contacts neither hub nor cluster.
     Render(Box<Render>),
-    /// Print what a pass would change for a commit, by the API server's dry run; needs no hub, changes
-    /// nothing. Exit code 1: something differs.
+    /// Print what a reconcile pass would change for a commit, by a dry run at the API server. Contacts no hub
+    /// and changes nothing. Exit code 1: something differs.
     Plan(Box<PlanArgs>),
-    /// Look whether the agent has what it needs: rights, namespace, lease, disk, Git, keys, policy.
+    /// Check whether the agent has what it needs: rights, namespace, lease, disk, Git, keys, policy.
     ///
-    /// Marks: what is well, what somebody should look at (!), what is wrong, and what could not be found out
-    /// (?). Exit code 1: something is wrong; 2: nothing that was seen is, and not all could be seen.
+    /// Each check is ok, a warning (!), failed, or unknown (?). Exit code 1: a check failed; 2: none failed,
+    /// but some are unknown.
     Check(Box<Check>),
     /// Write the manual's pages, one for each command.
     #[command(hide = true)]
@@ -58,9 +58,9 @@ pub enum Command {
         /// An existing directory.
         directory: PathBuf,
     },
-    /// Work with the agent's policy file.
+    /// Check or explain the agent's policy file.
     Policy {
-        /// What to do with it.
+        /// What to do with the policy file.
         #[command(subcommand)]
         command: PolicyCommand,
     },
@@ -69,16 +69,16 @@ pub enum Command {
 /// What to do with a policy file.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Check a policy file.
+    /// Check a policy file for mistakes.
     Check {
-        /// The file.
+        /// The policy file.
         file: PathBuf,
     },
-    /// Say what a policy file allows, in sentences; what it leaves open is marked.
+    /// Explain in sentences what a policy file allows, and mark what it leaves open.
     Explain {
-        /// The file.
+        /// The policy file.
         file: PathBuf,
-        /// text or json.
+        /// Output format: text or json.
         #[arg(short, long, default_value = "text")]
         output: PlanOutput,
     },
@@ -90,7 +90,7 @@ pub struct Render {
     /// The commit.
     #[command(flatten)]
     pub source: CommitArgs,
-    /// yaml, json or files-read.
+    /// Output format: yaml, json or files-read.
     #[arg(short, long, default_value = "yaml")]
     pub output: Output,
 }
@@ -101,16 +101,16 @@ pub struct PlanArgs {
     /// The commit.
     #[command(flatten)]
     pub source: CommitArgs,
-    /// The application's name; what it applied before is pruned by its inventory.
+    /// The application's name: objects in its inventory that the commit no longer has are pruned.
     #[arg(long, default_value = "plan")]
     pub application: ApplicationName,
-    /// The agent's own rules; without a file the defaults hold.
+    /// The agent's policy file [default: the built-in policy].
     #[arg(long)]
     pub policy: Option<PathBuf>,
     /// The cluster's API server.
     #[command(flatten)]
     pub api: ApiArgs,
-    /// text or json.
+    /// Output format: text or json.
     #[arg(short, long, default_value = "text")]
     pub output: PlanOutput,
 }
@@ -118,39 +118,39 @@ pub struct PlanArgs {
 /// What to check.
 #[derive(Debug, clap::Args)]
 pub struct Check {
-    /// Before the agent is installed, and with the rights of whoever will: what installing needs.
+    /// Check what installing the agent needs, with your own rights, before it is installed.
     #[arg(long)]
     pub pre: bool,
-    /// The agent's own rules; without a file the defaults hold.
+    /// The agent's policy file [default: the built-in policy].
     #[arg(long)]
     pub policy: Option<PathBuf>,
     /// The cluster's API server.
     #[command(flatten)]
     pub api: ApiArgs,
-    /// Where identity, ledger and Git caches are kept.
+    /// Directory for identity, ledger and Git caches.
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
-    /// Directory of Git credentials, as `run` takes it.
+    /// Directory of Git credentials, as for `run`.
     #[arg(long)]
     pub git_credentials: Option<PathBuf>,
-    /// File with age keys, or directory of such files.
+    /// File of age keys, or directory of such files.
     #[arg(long)]
     pub sops_age_keys: Option<PathBuf>,
-    /// A repository to ask besides those of the policy and of what was accepted; may be repeated.
+    /// A repository to check besides those of the policy and of the accepted assignment; may be repeated.
     #[arg(long, value_name = "URL")]
     pub repo: Vec<RepositoryUrl>,
-    /// text or json.
+    /// Output format: text or json.
     #[arg(short, long, default_value = "text")]
     pub output: PlanOutput,
 }
 
-/// How the cluster's API server is reached, and where the agent lives in the cluster.
+/// Access to the cluster's API server, and the agent's own namespace.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ApiArgs {
-    /// A kubeconfig file; default: the pod's own service account.
+    /// A kubeconfig file [default: the pod's own service account].
     #[arg(long)]
     pub kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context.
+    /// The context of the kubeconfig [default: its current one].
     #[arg(long)]
     pub context: Option<String>,
     /// The agent's own namespace.
@@ -158,14 +158,14 @@ pub struct ApiArgs {
     pub namespace: String,
 }
 
-/// What opens repositories, and what SOPS encrypted in them.
+/// Credentials of repositories, and keys for files that SOPS encrypted.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SecretArgs {
     /// Directory of Git credentials: for each host (`host:port` where the URL has a port) a
     /// directory with `token`, or `username` and `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
     #[arg(long)]
     pub git_credentials: Option<PathBuf>,
-    /// File with age keys, or directory of such files, to open what SOPS encrypted.
+    /// File of age keys, or directory of such files, to decrypt files of SOPS.
     #[arg(long)]
     pub sops_age_keys: Option<PathBuf>,
 }
@@ -188,53 +188,53 @@ pub struct CommitArgs {
     /// The branch that the commit is on.
     #[arg(long, default_value = "main")]
     pub branch: BranchName,
-    /// The commit, in full; default: the branch's tip.
+    /// The commit's full id [default: the branch's tip].
     #[arg(long)]
     pub commit: Option<Commit>,
-    /// The directory, or the single file.
+    /// The directory, or a single file.
     #[arg(long, default_value = ".")]
     pub path: TreePath,
     /// How the directory becomes manifests; its help names all ways.
     #[arg(long, default_value = "auto", help = Renderer::listed("or"))]
     pub renderer: Renderer,
-    /// Namespace of objects that name none, and of a chart's release.
+    /// Namespace of objects without one, and of a chart's release.
     #[arg(long, default_value = "default")]
     pub default_namespace: String,
-    /// Of a chart: the release's name.
+    /// Helm: name of the release.
     #[arg(long, default_value = "release-name")]
     pub release_name: String,
-    /// Of a chart: a values file of the repository, from its root; `?` at its end: it may be missing. May be
-    /// repeated, the last wins.
+    /// Helm: a values file, as a path from the repository's root; with `?` at its end it may be missing. May
+    /// be repeated, the last wins.
     #[arg(long)]
     pub values: Vec<String>,
-    /// Of a chart: values over all files, as JSON.
+    /// Helm: values as JSON, which override those of all files.
     #[arg(long, value_name = "JSON")]
     pub set_json: Option<String>,
-    /// Of a chart: its `crds/` are left out.
+    /// Helm: leave out the chart's `crds/`.
     #[arg(long)]
     pub skip_crds: bool,
-    /// Of a chart: the cluster ran it before.
+    /// Helm: render as an upgrade, not as an installation.
     #[arg(long)]
     pub is_upgrade: bool,
-    /// Of a chart: `lookup` is an error.
+    /// Helm: treat `lookup` as an error.
     #[arg(long)]
     pub strict: bool,
-    /// Say on standard error which template made which object, and what else people should know.
+    /// Print warnings on standard error, and which file or template each object comes from.
     #[arg(long)]
     pub debug: bool,
-    /// Put facts of this cluster into the texts, as for an application with `substitute: true`.
+    /// Substitute facts of this cluster, as for an application with `substitute: true`.
     #[arg(long, requires = "environment")]
     pub cluster: Option<ClusterName>,
     /// The cluster's environment.
     #[arg(long, requires = "cluster")]
     pub environment: Option<EnvironmentName>,
-    /// A label of the cluster, `name=value`; may be repeated.
+    /// A label of the cluster, as `name=value`; may be repeated.
     #[arg(long, requires = "cluster", value_parser = label)]
     pub label: Vec<(String, String)>,
-    /// Leave facts that the cluster does not have as they are written.
+    /// Leave facts that the cluster does not have unsubstituted.
     #[arg(long, requires = "cluster")]
     pub lenient: bool,
-    /// What opens repositories and their secrets.
+    /// Credentials of repositories, and keys for files that SOPS encrypted.
     #[command(flatten)]
     pub secrets: SecretArgs,
 }
@@ -243,7 +243,7 @@ fn label(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .filter(|(name, _)| !name.is_empty())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .ok_or_else(|| "it should be name=value".to_owned())
+        .ok_or_else(|| "expected name=value".to_owned())
 }
 
 /// How to run.
@@ -252,43 +252,43 @@ pub struct Run {
     /// `host:port` of the hub.
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     pub hub: String,
-    /// Where identity, ledger and Git caches are kept.
+    /// Directory for identity, ledger and Git caches.
     #[arg(long)]
     pub data_dir: PathBuf,
-    /// Where another authority than the hub (cert-manager) keeps this agent's `tls.key`, `tls.crt` and
-    /// `ca.crt`, read again when the certificate is due; no token is needed then. Where it keeps no
-    /// `ca.crt`, the roots of `--trust-bundle` count.
+    /// Directory in which another authority than the hub (such as cert-manager) keeps this agent's `tls.key`,
+    /// `tls.crt` and `ca.crt`, read again when the certificate is due for renewal; no token is needed then.
+    /// Without a `ca.crt`, the roots of `--trust-bundle` are used.
     #[arg(long)]
     pub identity_dir: Option<PathBuf>,
     /// This cluster's name.
     #[arg(long)]
     pub cluster: ClusterName,
-    /// File with the join token; needed until the agent is enrolled.
+    /// File with the join token; required until the agent is enrolled.
     #[arg(long)]
     pub token_file: Option<PathBuf>,
-    /// File with the hub's roots, PEM; needed until the agent is enrolled.
+    /// File with the hub's root certificates in PEM; required until the agent is enrolled.
     #[arg(long)]
     pub trust_bundle: Option<PathBuf>,
-    /// The agent's own rules, read again when the file changes; without a file the defaults hold.
+    /// The agent's policy file, read again when it changes [default: the built-in policy].
     #[arg(long)]
     pub policy: Option<PathBuf>,
     /// The cluster's API server.
     #[command(flatten)]
     pub api: ApiArgs,
-    /// What opens repositories and their secrets.
+    /// Credentials of repositories, and keys for files that SOPS encrypted.
     #[command(flatten)]
     pub secrets: SecretArgs,
-    /// Where `/healthz`, `/readyz` and `/metrics` are served, such as `0.0.0.0:8080`; default: nowhere.
+    /// Address that serves `/healthz`, `/readyz` and `/metrics`, such as `0.0.0.0:8080` [default: none].
     #[arg(long)]
     pub listen: Option<SocketAddr>,
-    /// Name of this process in the election of the one that works; default: the pod's name.
+    /// Name of this process in the leader election [default: the pod's name].
     #[arg(long, env = "POD_NAME")]
     pub instance: Option<String>,
-    /// Keep identity and ledger in the agent's namespace too, so that another pod can take over;
-    /// default: in a pod.
+    /// Also keep identity and ledger in the agent's namespace, so that another pod can take over [default:
+    /// without a kubeconfig].
     #[arg(long)]
     pub share_identity: bool,
-    /// Time between two passes when nothing happens, such as 30s or 3m; plain numbers are seconds.
+    /// Time between two reconcile passes when nothing changes, such as 30s or 3m; plain numbers are seconds.
     #[arg(long, default_value = "180", value_parser = interval)]
     pub interval: Duration,
 }

@@ -1,5 +1,5 @@
-//! `flotilla-agent check`: whether this agent has what it needs. [`gather`] asks (thin), [`judge`] says
-//! how it stands (pure).
+//! `flotilla-agent check`: whether this agent has what it needs. [`gather`] collects facts (thin), [`judge`]
+//! turns them into findings (pure).
 
 mod gather;
 mod judge;
@@ -17,15 +17,15 @@ pub(crate) use rights::{Kind, Right, to_install, to_run};
 use crate::args::Check;
 use crate::policy::Policy;
 
-/// Looks at everything that the arguments name.
+/// Runs all checks that the arguments ask for.
 pub async fn look(args: &Check) -> Findings {
     judge(&gather(args).await)
 }
 
-/// What a thing is, or why it could not be had.
+/// A fact, or the error of collecting it.
 pub(crate) type Fact<T> = Result<T, String>;
 
-/// A right, and whether it is there.
+/// A right, and whether the API server grants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) right: Right,
@@ -33,10 +33,10 @@ pub(crate) struct Asked {
     pub(crate) allowed: Fact<bool>,
 }
 
-/// The election's record.
+/// The lease of the leader election.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeaseFacts {
-    /// Who holds it; empty: nobody.
+    /// The holder; empty: none.
     pub(crate) holder: String,
     /// When it was renewed, by the holder's clock.
     pub(crate) renewed: Option<Timestamp>,
@@ -45,28 +45,28 @@ pub(crate) struct LeaseFacts {
 /// The agent's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CertificateFacts {
-    /// Its first moment.
+    /// Begin of its validity.
     pub(crate) begin: Timestamp,
     pub(crate) end: Timestamp,
 }
 
-/// A directory that should be written.
+/// A directory that must be writable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DiskFacts {
     pub(crate) path: String,
-    /// Bytes that may still be written.
+    /// Free space in bytes.
     pub(crate) free: u64,
-    /// Whether a file could be made there.
+    /// Whether a file could be created in it.
     pub(crate) writable: Fact<()>,
 }
 
-/// A repository, asked with the credentials that the agent has.
+/// A repository, checked with the agent's credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RepositoryFacts {
     pub(crate) url: String,
-    /// With what it was asked, such as `a token`; empty: nothing.
+    /// Credentials that it was checked with, such as `a token`; empty: none.
     pub(crate) with: String,
-    /// Branches that were asked for and are not there.
+    /// Requested branches that are missing.
     pub(crate) answer: Fact<Vec<String>>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct KeyFile {
     pub(crate) written: Option<Timestamp>,
 }
 
-/// Everything that is looked at.
+/// All facts for the checks.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CheckFacts {
     pub(crate) now: Timestamp,
@@ -88,23 +88,23 @@ pub(crate) struct CheckFacts {
     pub(crate) namespace: String,
     /// The API server's version.
     pub(crate) kubernetes: Fact<String>,
-    /// Whether the namespace is there; none: not asked.
+    /// Whether the namespace exists; none: not checked.
     pub(crate) has_namespace: Option<Fact<bool>>,
-    /// Rights, by what they are for.
+    /// Rights, by purpose.
     pub(crate) rights: Vec<Asked>,
     /// Kinds in use that the API server does not serve.
     pub(crate) unserved: Vec<String>,
-    /// The lease; none: not asked, inner none: there is none.
+    /// The lease; none: not checked, inner none: it does not exist.
     pub(crate) lease: Option<Fact<Option<LeaseFacts>>>,
-    /// The certificate; none: not asked, inner none: not enrolled.
+    /// The certificate; none: not checked, inner none: not enrolled.
     pub(crate) certificate: Option<Fact<Option<CertificateFacts>>>,
-    /// The data directory; none: none was named.
+    /// The data directory; none: not given.
     pub(crate) disk: Option<Fact<DiskFacts>>,
     pub(crate) policy: Fact<Policy>,
     pub(crate) repositories: Vec<RepositoryFacts>,
     /// Files of Git credentials.
     pub(crate) credentials: Vec<KeyFile>,
-    /// How many age keys there are; none: no place was named.
+    /// Number of age keys; none: no path was given.
     pub(crate) age_keys: Option<Fact<usize>>,
     /// The files of age keys.
     pub(crate) age_files: Vec<KeyFile>,

@@ -47,10 +47,10 @@ use crate::observe::facts::Reader;
 use crate::observe::managers::Managers;
 use crate::observe::views::{Tenure, Views};
 
-/// How the agent behaves towards its API server.
+/// Settings for working with the API server.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the agent lives and keeps its records.
+    /// The agent's own namespace, which holds its records.
     pub namespace: String,
     /// Server-side apply's manager name.
     pub field_manager: String,
@@ -58,15 +58,15 @@ pub struct Options {
     pub concurrency: usize,
     /// Most requests a second.
     pub rate: u32,
-    /// Longest silence of a watch before it is opened anew.
+    /// Longest silence of a watch before it is opened again.
     pub patience: Duration,
     /// Health rules of the agent's own.
     pub rules: Arc<Rules>,
-    /// Who other field managers are, besides what is known anyway.
+    /// Field managers of this cluster, besides the built-in list.
     pub managers: Arc<Managers>,
     /// Whether this process may write at all.
     pub fence: Fence,
-    /// What is counted.
+    /// The agent's metrics.
     pub metrics: Metrics,
 }
 
@@ -86,14 +86,14 @@ impl Default for Options {
     }
 }
 
-/// What becomes of an object that is looked for and not there.
+/// Whether to create a missing object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenMissing {
     Make,
     Leave,
 }
 
-/// What identifies a cluster.
+/// Identity of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterFacts {
     /// UID of the namespace kube-system.
@@ -112,7 +112,7 @@ pub struct Cluster {
     views: Arc<Views>,
     events: Events,
     freeze: Freeze,
-    /// What our own records are sealed with; none: not read yet.
+    /// Key that seals the agent's records; none: not read yet.
     seal: Arc<tokio::sync::Mutex<Option<seal::SealKey>>>,
 }
 
@@ -145,7 +145,7 @@ impl Cluster {
         }
     }
 
-    /// What identifies the cluster.
+    /// Identity of the cluster.
     ///
     /// # Errors
     /// When it cannot be asked.
@@ -165,7 +165,7 @@ impl Cluster {
         })
     }
 
-    /// By whose eyes live objects are read.
+    /// Settings for reading live objects.
     fn reader(&self) -> Reader<'_> {
         Reader {
             manager: &self.options.field_manager,
@@ -186,7 +186,7 @@ impl Cluster {
         Elector::new(&self.api, &self.options.namespace, me, fence)
     }
 
-    /// Changes whenever an object of the application that this memory is of was changed by somebody.
+    /// Returns a channel that changes whenever another client changes an object of the memory's application.
     pub fn changes(&self, memory: &mut Memory) -> tokio::sync::watch::Receiver<u64> {
         self.tenure(memory).changes()
     }
@@ -200,12 +200,12 @@ impl Cluster {
         Arc::clone(tenure)
     }
 
-    /// Why the cluster's owner wants nothing written now; none: writing is fine.
+    /// Returns why the cluster's owner froze all writes; none: it is not frozen.
     pub async fn frozen(&self) -> Option<String> {
         self.freeze.reason().await
     }
 
-    /// Tells the cluster's own people something about an application as a whole.
+    /// Writes an Event about an application as a whole.
     pub fn tell(&self, application: &str, event: Event) {
         self.events.send(application, event);
     }

@@ -1,4 +1,4 @@
-//! What each subcommand does.
+//! Subcommands.
 
 mod check;
 mod plan;

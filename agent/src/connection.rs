@@ -47,24 +47,24 @@ pub use pace::Pace;
 /// Longest wait between two attempts.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// So many failed streams in a row are a reason to ask whether our certificate is still taken.
+/// Number of failed streams in a row after which the agent checks whether the hub still accepts its certificate.
 const ATTEMPTS: u32 = 3;
 
-/// What the connection needs.
+/// Connection to the hub.
 pub struct Connection {
     /// `host:port`.
     pub hub: String,
     /// Key and certificate.
     pub identity: IdentityFiles,
-    /// Where a new token may be found when the hub knows us no more.
+    /// File of a new token, used when the hub no longer knows this agent.
     pub token: Option<PathBuf>,
     /// The newest certificate.
     pub certified: Certified,
-    /// What identifies the cluster.
+    /// Identity of the cluster.
     pub facts: ClusterFacts,
     /// Random id of this process.
     pub instance: String,
-    /// Where accepted assignments are kept.
+    /// Ledger of accepted assignments.
     pub ledger: Ledger,
     /// The newest accepted assignment; this room is its only writer.
     pub accepted: watch::Sender<Option<Arc<DecodedAssignment>>>,
@@ -74,7 +74,7 @@ pub struct Connection {
     pub connected: Arc<watch::Sender<bool>>,
     /// Changes whenever the certificate was renewed.
     pub renewed: watch::Sender<u64>,
-    /// The last renewal of which all pods of the cluster have a copy; none: this process is alone.
+    /// Number of the last renewal that was copied to all pods; none: there is only this process.
     pub kept: Option<watch::Receiver<u64>>,
     /// A certificate that is not shown yet, with its renewal: the hub takes an older one for a clone
     /// as soon as a newer one was shown, so the other pods must have the newer one first (E7).
@@ -83,28 +83,28 @@ pub struct Connection {
     pub questions: mpsc::Sender<Question>,
     /// Jobs of gates that the hub asks for.
     pub gate_jobs: watch::Sender<Asked>,
-    /// What is counted.
+    /// The agent's metrics.
     pub metrics: Metrics,
     /// Whether this pod leads.
     pub fence: Fence,
-    /// Where the cluster's own people hear of what is refused.
+    /// The cluster, for Events about refused assignments.
     pub cluster: Cluster,
-    /// How often an assignment is taken.
+    /// Rate limit of assignments.
     pub pace: Pace,
 }
 
-/// Why a stream ended.
+/// Reason why a stream ended.
 #[derive(Debug)]
 enum Ended {
-    /// It was lost, and is dialled again.
+    /// Lost; it is dialled again.
     Failed(Lost),
     /// The certificate was renewed: come back with the new one at once.
     Renewed,
-    /// Our key waits to be accepted, which was said.
+    /// The agent's key waits to be accepted, which was logged.
     Waits,
 }
 
-/// Why there is no stream to the hub, or no more.
+/// Reason why there is no stream to the hub.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
     #[error(transparent)]
@@ -114,21 +114,22 @@ enum Lost {
     /// The hub, or what is in front of it, did not open it.
     #[error("{0}")]
     Refused(String),
-    /// What the hub, or the connection, said in place of a message.
+    /// Error of the hub or the connection in place of a message.
     #[error("{0}")]
     Broken(String),
     #[error("the hub closed the stream")]
     ClosedByHub,
-    #[error("the hub says goodbye: {0}")]
+    #[error("the hub ended the stream: {0}")]
     Goodbye(String),
-    /// It takes no message of ours.
+    /// It does not accept messages.
     #[error("the stream is closed")]
     Closed,
     #[error("the agent is stopping")]
     Stopping,
 }
 
-/// Whether our key waits for a person to accept it, which was said; until then the certificate is of no use.
+/// Whether the agent's key waits to be accepted by an operator, which was logged; until then the certificate
+/// is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Acceptance {
     Awaited,
@@ -162,7 +163,10 @@ impl Connection {
                 Ended::Failed(why) => {
                     failures = failures.saturating_add(1);
                     let why = why.to_string();
-                    tracing::warn!(why, "no stream to the hub; goes on without");
+                    tracing::warn!(
+                        why,
+                        "not connected to the hub; continuing with the last assignment"
+                    );
                 }
             }
             if started.elapsed() > MAX_BACKOFF {
@@ -222,7 +226,10 @@ impl Connection {
         if let Some(theirs) = timestamp_from_wire(welcome.now.as_ref()) {
             let ahead = Timestamp::now().duration_since(theirs).as_secs();
             if let Some(seconds) = far_apart(ahead) {
-                tracing::warn!(seconds, "our clock and the hub's are far apart");
+                tracing::warn!(
+                    seconds,
+                    "this node's clock and the hub's are far apart: check both clocks"
+                );
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::api::Api;
 
 /// Events that wait to be written.
 const QUEUE: usize = 256;
-/// The same is not said again within this time.
+/// Time within which the same Event is not written again.
 const QUIET: Duration = Duration::from_secs(600);
 /// Longest note; the API server takes 1 kB.
 const MAX_NOTE: usize = 1000;
@@ -94,7 +94,7 @@ impl Events {
         Self { queue }
     }
 
-    /// Tells, if there is room; nobody waits for it.
+    /// Queues an Event, if there is room; never blocks.
     pub(crate) fn send(&self, application: &str, event: Event) {
         let _ = self.queue.try_send((application.to_owned(), event));
     }
@@ -184,7 +184,7 @@ impl Writer {
             .send(Method::POST, &path, "application/json", Some(&body))
             .await;
         if let Err(error) = sent {
-            tracing::debug!(%error, "an Event was not taken");
+            tracing::debug!(%error, "cannot write an Event");
         }
     }
 }

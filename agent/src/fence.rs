@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 /// Whether this process may write. Cheap to clone; asked before each write.
 #[derive(Debug, Clone)]
 pub struct Fence {
-    /// None: there is no lease, and nobody else writes.
+    /// End of the lease; none: there is no lease, and no other process writes.
     until: Option<Arc<Mutex<Option<Instant>>>>,
-    /// Why the lease cannot be renewed; empty: nothing is known against it.
+    /// Why the lease cannot be renewed; empty: no error.
     why: Arc<Mutex<String>>,
 }
 
@@ -51,7 +51,7 @@ impl Fence {
         }
     }
 
-    /// Why the lease cannot be renewed; empty: nothing is known against it.
+    /// Why the lease cannot be renewed; empty: no error.
     #[must_use]
     pub fn why(&self) -> String {
         self.why.lock().clone()
@@ -95,8 +95,8 @@ mod tests {
     fn why_nothing_is_written_is_told_once_and_forgotten_when_it_is_over() {
         let fence = Fence::closed();
         let seen_elsewhere = fence.clone();
-        assert!(fence.fails("the agent's own namespace flotilla-system is not there"));
-        assert!(!fence.fails("the agent's own namespace flotilla-system is not there"));
+        assert!(fence.fails("the agent's own namespace flotilla-system does not exist"));
+        assert!(!fence.fails("the agent's own namespace flotilla-system does not exist"));
         assert!(seen_elsewhere.why().contains("flotilla-system"));
         fence.fails("");
         assert_eq!(seen_elsewhere.why(), "");

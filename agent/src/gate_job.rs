@@ -13,9 +13,9 @@ use crate::policy::Refusal;
 
 /// Names the gate on its Job, as label and annotation.
 pub const GATE_LABEL: &str = "flotilla.dev/gate";
-/// How long a Job that is through is kept, so that its pods' logs can be read, seconds.
+/// Seconds for which a finished Job is kept, so that its pods' logs can be read.
 const KEPT: u32 = 86_400;
-/// Kubernetes ends a Job that takes too long; where nobody does, it is over so many seconds after its time.
+/// Seconds after its timeout at which a Job counts as timed out that Kubernetes has not ended.
 const GRACE: i64 = 60;
 
 /// The one Job that a gate's directory renders to, as a hook that runs once.
@@ -26,19 +26,19 @@ pub fn prepare(manifests: &[Manifest], job: &GateJob) -> Result<Manifest, Refusa
     let path = job.application.path.as_str();
     let [manifest] = manifests else {
         let message = format!(
-            "{path:?} renders to {} objects; the Job of a gate is one Job and nothing else",
+            "{path:?} renders to {} objects; the path of a gate Job must hold exactly one Job",
             manifests.len()
         );
         return Err(Refusal::new(Reason::Invalid, message));
     };
     if manifest.kind() != "Job" || manifest.group() != "batch" {
-        let message = format!("{path:?} holds a {}, and no Job of batch", manifest.kind());
+        let message = format!("{path:?} holds a {}, not a Job of batch", manifest.kind());
         return Err(Refusal::new(Reason::Invalid, message));
     }
     let mut manifest = manifest.clone();
     let value = &mut manifest.value;
     if value.pointer("/spec/suspend") == Some(&Value::Bool(true)) {
-        let message = "the Job says `suspend: true`, so that it would never run";
+        let message = "the Job has `suspend: true` and would never run";
         return Err(Refusal::new(Reason::Invalid, message));
     }
     let timeout = u64::from(job.timeout_seconds);
@@ -78,16 +78,16 @@ fn set(value: &mut Value, path: &[&str], next: Value) {
     }
 }
 
-/// How a Job is.
+/// State of a Job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// How far it is.
+    /// State of the Job.
     pub state: GateJobState,
-    /// Why it has not succeeded.
+    /// Reason why it has not succeeded.
     pub reason: Option<Reason>,
-    /// In the words of its controller.
+    /// Message of its controller.
     pub message: String,
-    /// How long it ran.
+    /// Duration of the run, in seconds.
     pub ran_seconds: u32,
 }
 
@@ -131,7 +131,7 @@ pub fn judge(live: &Value, health: ObjectHealth, timeout_seconds: u32, now: Time
                 true => verdict(
                     GateJobState::TimedOut,
                     Some(Reason::GateJobFailed),
-                    "its time is over, and nobody ended it".to_owned(),
+                    "it exceeded its time limit and was not ended".to_owned(),
                 ),
                 false => verdict(GateJobState::Running, None, health.message),
             }

@@ -27,9 +27,9 @@ use serde_json::Value;
 /// An object's health and, where it is not Current, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectHealth {
-    /// In kstatus' words.
+    /// Health, as in kstatus.
     pub health: Health,
-    /// One line for a person.
+    /// Message for operators, one line.
     pub message: String,
 }
 

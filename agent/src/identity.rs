@@ -43,33 +43,33 @@ pub enum Error {
     #[error(transparent)]
     Trust(#[from] RootsError),
     /// Making a key or a request failed.
-    #[error("cannot make a key: {0}")]
+    #[error("cannot create a key: {0}")]
     Key(#[from] rcgen::Error),
     #[error(transparent)]
     Dial(#[from] DialError),
     /// Another authority issues, and has issued nothing new.
     #[error(
-        "{0} holds no newer certificate: the authority that fills it (cert-manager) has to renew it; the \
-         agent reads it again"
+        "{0} holds no newer certificate: the authority that fills it (cert-manager) must renew \
+         it; the agent reads it again"
     )]
     NotRenewed(PathBuf),
-    /// What another authority keeps cannot be used.
-    #[error("{directory}: {cause}; fix it where it comes from; the agent reads it again by itself")]
+    /// Files of another authority cannot be used.
+    #[error("{directory}: {cause}; fix it at its source; the agent reads it again by itself")]
     Mounted { directory: PathBuf, cause: String },
-    /// The hub knows no cluster by our key.
+    /// The hub does not know this agent's key.
     #[error("{0}")]
     Unknown(String),
-    /// The hub said no.
+    /// The hub refused enrolment.
     #[error("the hub refuses enrolment: {0}")]
     Refused(String),
-    /// The hub said no to a certificate that takes the place of one.
-    #[error("the hub gives no new certificate: {0}")]
+    /// The hub refused to replace a certificate.
+    #[error("the hub refuses a new certificate: {0}")]
     Withheld(String),
-    /// The hub has nothing against the certificate that we have.
+    /// The hub still accepts the current certificate.
     #[error("{0}")]
     StillGood(String),
-    /// The hub could not say anything, or says that it cannot now.
-    #[error("the hub cannot answer now: {0}")]
+    /// The hub could not answer, or is temporarily unable to.
+    #[error("the hub cannot answer at present: {0}")]
     Later(String),
     /// A certificate is not what it should be.
     #[error("{0}")]
@@ -79,20 +79,20 @@ pub enum Error {
 /// The files, in the order in which they are written.
 const NAMES: [&str; 3] = ["tls.key", "ca.crt", "tls.crt"];
 
-/// Where the identity is kept.
+/// Files of the agent's identity.
 #[derive(Debug, Clone)]
 pub struct IdentityFiles {
     directory: PathBuf,
     mounted: Option<Mounted>,
 }
 
-/// A certificate with what we need to know of it.
+/// A certificate with its details.
 #[derive(Debug, Clone)]
 pub struct Certified {
     pub tls: TlsIdentity,
     /// Roots to trust for the hub.
     pub trust_bundle: String,
-    /// Whom it speaks for.
+    /// The cluster that it identifies.
     pub cluster: ClusterName,
     /// Begin of its validity.
     pub issued_at: Timestamp,
@@ -101,7 +101,7 @@ pub struct Certified {
 }
 
 impl IdentityFiles {
-    /// In a data directory.
+    /// Uses a data directory.
     #[must_use]
     pub fn new(data_dir: &Path) -> Self {
         Self {
@@ -136,7 +136,10 @@ impl IdentityFiles {
         };
         match self.load_own() {
             Ok(Some(own)) if mounted.covers(&own, Timestamp::now()) => {
-                tracing::warn!(%error, "stays with the certificate it has");
+                tracing::warn!(
+                    %error,
+                    "the mounted certificate cannot be used; continuing with the current one"
+                );
                 Ok(())
             }
             _ => Err(error),
@@ -163,7 +166,7 @@ impl IdentityFiles {
         self.directory.join(name)
     }
 
-    /// The identity we have; none before enrolment is through.
+    /// Loads the identity; none: not enrolled yet.
     ///
     /// # Errors
     /// When files are there and cannot be used.
@@ -283,7 +286,7 @@ fn certified(tls: TlsIdentity, trust_bundle: String) -> Result<Certified, Error>
     })
 }
 
-/// How long after `now` a certificate should be renewed: at two thirds of its life.
+/// Returns the time from `now` until a certificate should be renewed: at two thirds of its lifetime.
 #[must_use]
 pub fn renew_after(certified: &Certified, now: Timestamp) -> Duration {
     let life = certified.expires_at.duration_since(certified.issued_at);

@@ -33,12 +33,12 @@ pub struct Entry {
 pub struct Inventory {
     /// Shared, since several versions of an inventory are held while it changes.
     entries: BTreeMap<ObjectRef, Arc<Entry>>,
-    /// Hooks of the newest content that are through; their Jobs may be gone by now.
+    /// Finished hooks of the newest content; their Jobs may be deleted by now.
     pub finished_hooks: BTreeSet<ObjectRef>,
 }
 
 impl Inventory {
-    /// From entries; of two for one object the one with a UID stays.
+    /// Creates an inventory from entries; of two for one object the one with a UID is kept.
     #[must_use]
     pub fn new(entries: impl IntoIterator<Item = Entry>) -> Self {
         let mut inventory = Self::default();
@@ -81,7 +81,7 @@ impl Inventory {
         }
     }
 
-    /// Removes an object: it is gone, or is not ours.
+    /// Removes an object that was deleted or belongs to another owner.
     pub fn remove(&mut self, object: &ObjectRef) {
         self.entries.remove(object);
     }

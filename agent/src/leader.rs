@@ -17,7 +17,7 @@ use crate::fence::Fence;
 
 /// Name of the Lease, in the agent's namespace.
 pub const LEASE: &str = "flotilla-agent";
-/// How long a lease lasts without renewal.
+/// Duration of a lease without renewal.
 pub const DURATION: Duration = Duration::from_secs(10);
 /// Time between renewals, and between a standby's looks.
 pub const RENEW: Duration = Duration::from_secs(3);
@@ -27,20 +27,20 @@ pub const MARGIN: Duration = Duration::from_secs(2);
 /// A Lease's record, as far as an election goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
-    /// Who holds it; empty: nobody.
+    /// The holder; empty: none.
     pub holder: String,
     /// When the holder became it, in its own words.
     pub acquired: String,
     /// When it was renewed, in the holder's own words; only compared, never trusted.
     pub renewed: String,
-    /// How often it changed hands.
+    /// Number of changes of the holder.
     pub transitions: i64,
-    /// How long it lasts, seconds.
+    /// Duration in seconds.
     pub seconds: u64,
 }
 
 impl Record {
-    /// The one that makes `me` its holder, or keeps `me` so; `before`: as it is now.
+    /// Returns the record with `me` as the holder; `before`: the current record.
     fn held(me: &str, before: Option<&Self>, transitions: i64, now: String) -> Self {
         let mine = before.filter(|before| before.holder == me && !before.acquired.is_empty());
         Self {
@@ -52,7 +52,7 @@ impl Record {
         }
     }
 
-    /// The one that nobody holds any more.
+    /// Returns the record without a holder.
     fn given_back(self, now: String) -> Self {
         Self {
             holder: String::new(),
@@ -68,7 +68,7 @@ fn moment() -> String {
     format!("{:.6}", Timestamp::now())
 }
 
-/// What a pod should do.
+/// Next action of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Move {
     /// Write the record with ourselves as its holder.
@@ -76,18 +76,18 @@ pub enum Move {
         /// The number of transitions to write.
         transitions: i64,
     },
-    /// Somebody holds it.
+    /// Another pod holds it: wait.
     Wait,
 }
 
-/// What one pod knows of the lease. Pure: records and the steady clock come in.
+/// Election state of one pod. Pure: the caller passes records and the monotonic clock.
 #[derive(Debug, Default)]
 pub struct Election {
     seen: Option<(Record, Duration)>,
 }
 
 impl Election {
-    /// Decides, given the record as it is now; none: there is no Lease yet.
+    /// Decides by the current record; none: there is no Lease yet.
     pub fn judge(&mut self, me: &str, record: Option<&Record>, now: Duration) -> Move {
         let Some(record) = record else {
             return Move::Take { transitions: 0 };
@@ -163,8 +163,8 @@ impl Elector {
                 }
                 Err(error) => tracing::warn!(
                     %error,
-                    "cannot read or write the lease; the agent's own namespace (--namespace) has to be \
-                     there, and its account has to be allowed Leases in it"
+                    "cannot read or write the lease; the agent's own namespace (--namespace) \
+                     must exist, and its service account must have rights on Leases in it"
                 ),
             }
             let jitter = rand::Rng::random_range(&mut rand::rng(), 0.6..1.0);
@@ -208,7 +208,7 @@ impl Elector {
             };
             let is_held = self.fence.is_held();
             if was_held && !is_held {
-                tracing::warn!("the lease ran out; nothing is written until it is held again");
+                tracing::warn!("the lease expired; nothing is written until it is held again");
             }
             was_held = is_held;
         }
@@ -231,12 +231,12 @@ impl Elector {
                 .await
                 .is_err()
             {
-                tracing::debug!("the lease was not given back in time");
+                tracing::debug!("the lease was not released in time");
             }
         }
     }
 
-    /// One look, and a write where it is ours to take. Returns who else holds it.
+    /// Reads the lease, and takes or renews it if possible. Returns another holder, if there is one.
     async fn attempt(&mut self) -> Result<Option<String>, Error> {
         // Counted from before the request: the server may have taken it at any moment since.
         let asked = Instant::now();
@@ -315,8 +315,8 @@ impl Elector {
             // A Lease that is made cannot be missing, so that what is missing is where it belongs.
             if error.code == 404 && version.is_none() {
                 error.message = format!(
-                    "the agent's own namespace {} is not there: make it again, with its roles and its \
-                     inventory; until then nothing is written ({})",
+                    "the agent's own namespace {} does not exist: recreate it, with its roles \
+                     and its inventory; until then nothing is written ({})",
                     self.namespace, error.message
                 );
             }

@@ -20,24 +20,24 @@ pub enum Error {
         path: PathBuf,
         cause: std::io::Error,
     },
-    /// The file is not what we wrote.
+    /// The file is damaged.
     #[error(
-        "ledger {path} is damaged ({why}); the agent will not guess what it ran: remove the file to take \
-         the hub's next assignment afresh"
+        "ledger {path} is damaged ({why}), and the agent does not guess what it ran: remove the \
+         file to start over with the hub's next assignment"
     )]
     Damaged {
         path: PathBuf,
-        /// What is wrong.
+        /// Cause, for operators.
         why: String,
     },
     /// A newer agent wrote it, of what this one does not know.
     #[error(
-        "ledger {path} holds an assignment that needs {needs}, which this agent does not have: run the \
-         newer agent again; this one changes nothing"
+        "ledger {path} holds an assignment that needs {needs}, which this agent does not \
+         support: run the newer agent again; this one changes nothing"
     )]
     Newer {
         path: PathBuf,
-        /// What it needs.
+        /// Missing features.
         needs: String,
     },
 }
@@ -49,7 +49,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// In a data directory.
+    /// Uses a data directory.
     #[must_use]
     pub fn new(data_dir: &Path) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl Ledger {
         }
     }
 
-    /// What was accepted last; none: nothing ever was.
+    /// Returns the last accepted assignment; none: there was none.
     ///
     /// # Errors
     /// When the file is there and cannot be read as what we wrote.

@@ -1,4 +1,4 @@
-//! What is counted, for Prometheus. Names follow the field: `_total` for counters, base units.
+//! Metrics for Prometheus. Names follow its conventions: `_total` for counters, base units.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +103,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "apiserver_request_duration",
-            "Time of requests to the API server",
+            "Duration of requests to the API server",
             Unit::Seconds,
             m.request_seconds.clone(),
         );
@@ -120,7 +120,7 @@ impl Metrics {
         registry.register("reconcile", "Reconcile passes", m.passes.clone());
         registry.register_with_unit(
             "reconcile_duration",
-            "Time of a reconcile pass",
+            "Duration of a reconcile pass",
             Unit::Seconds,
             m.pass_seconds.clone(),
         );
@@ -134,28 +134,28 @@ impl Metrics {
         registry.register("prune_operations", "Objects deleted", m.pruned.clone());
         registry.register(
             "drift_corrections",
-            "Objects set right after somebody changed them",
+            "Drifted objects that were corrected",
             m.drifted.clone(),
         );
         registry.register(
             "drifted_objects",
-            "Objects that somebody changed and that are left so: only reported, or fought over",
+            "Drifted objects that are not corrected: only reported, or contested",
             m.differing.clone(),
         );
         registry.register(
             "source_behind_seconds",
-            "For how long the branch has been ahead of what is assigned",
+            "How long the branch has been ahead of the assigned commit",
             m.behind.clone(),
         );
         registry.register(
             "connection_status",
-            "1: a stream to the hub is open",
+            "1 if a stream to the hub is open",
             m.connected.clone(),
         );
-        registry.register("leader", "1: this pod leads", m.leader.clone());
+        registry.register("leader", "1 if this pod is the leader", m.leader.clone());
         registry.register(
             "accepted_generation",
-            "Generation in force",
+            "Generation of the assignment in force",
             m.generation.clone(),
         );
         registry.register(
@@ -178,7 +178,7 @@ impl Metrics {
         self.inner.request_seconds.observe(took.as_secs_f64());
     }
 
-    /// How many requests of a method were answered with a code, for tests and benchmarks.
+    /// Returns the number of requests of a method, for tests and benchmarks.
     #[must_use]
     pub fn requests(&self, method: &Method) -> u64 {
         let text = method.to_string();
@@ -226,7 +226,7 @@ impl Metrics {
             .set(i64::from(outcome.differing));
     }
 
-    /// How an application is now; what it was before is forgotten.
+    /// Sets the current state of an application and removes the previous one.
     pub(crate) fn application(
         &self,
         application: &str,
@@ -270,7 +270,7 @@ impl Metrics {
         }
     }
 
-    /// For how long the branch has been ahead of what is assigned (V6).
+    /// Sets how long the branch has been ahead of the assigned commit (V6).
     pub(crate) fn behind(&self, application: &str, behind: Duration) {
         let labels = Application {
             application: application.to_owned(),

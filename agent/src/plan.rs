@@ -38,20 +38,19 @@ pub use prune::{Marks, forbids};
 use crate::inventory::Inventory;
 use crate::policy::Policy;
 
-/// Marks every object that we apply with the application it belongs to.
+/// Annotation of every applied object with its application.
 pub const APPLICATION_ANNOTATION: &str = "flotilla.dev/application";
-/// `disabled`: never deleted by us. `confirm`: only after `confirmed` was set on the live object.
+/// `disabled`: never deleted by the agent. `confirm`: only after `confirmed` was set on the live object.
 pub const PRUNE_ANNOTATION: &str = "flotilla.dev/prune";
-/// `true` on an object in Git: its fields are taken over from whoever has them.
+/// `true` on an object in Git: its fields are taken over from other managers.
 pub const FORCE_ANNOTATION: &str = "flotilla.dev/force-conflicts";
-/// `recreate` on an object in Git: where a field cannot be changed, the object is deleted and made anew.
+/// `recreate` on an object in Git: if an immutable field differs, the object is deleted and recreated.
 pub const IMMUTABLE_ANNOTATION: &str = "flotilla.dev/on-immutable";
 
-/// An object as the commit wants it, ready to be applied. Kept as bytes: thousands of them are held for
-/// as long as they are assigned.
+/// A desired object, ready to be applied. Kept as bytes: thousands of them are held for as long as they are assigned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
-    /// Which object, its namespace filled in.
+    /// The object, with its namespace.
     pub object: ObjectRef,
     /// API version without the group.
     pub version: String,
@@ -106,22 +105,22 @@ impl Desired {
     }
 }
 
-/// Whether a live object is as its commit wants it.
+/// Whether a live object equals the desired one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fit {
-    /// In every field that is ours.
+    /// Equal in every managed field.
     Equal,
     /// Not in these fields (RFC 6901 pointers, the first few).
     Differs {
         fields: Vec<String>,
-        /// Who last wrote there; empty: not known.
+        /// Last field manager of the fields; empty: not known.
         manager: String,
     },
-    /// It was not compared with what is desired now.
+    /// Not compared with the current desired object.
     Unknown,
 }
 
-/// An object as it is.
+/// A live object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Live {
     /// `metadata.uid`.
@@ -134,15 +133,15 @@ pub struct Live {
     pub prune: String,
     /// Whether it is being deleted.
     pub terminating: bool,
-    /// Whether every field we want is as we want it.
+    /// Whether every managed field is as desired.
     pub fit: Fit,
-    /// How it is.
+    /// Health of the object.
     pub health: Health,
     /// Whether a hook has been running longer than it may.
     pub overdue: bool,
 }
 
-/// What is known of the cluster this pass.
+/// Observed state of the cluster in this pass.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     /// Live objects among those desired or in the inventory. An object that is not here was looked
@@ -152,17 +151,17 @@ pub struct Observed {
     pub complete: bool,
     /// Kinds that the API server does not serve.
     pub unknown_kinds: BTreeSet<ObjectRef>,
-    /// Objects that could not be looked at: they may be there or not.
+    /// Objects that could not be read: they may or may not exist.
     pub unseen: BTreeSet<ObjectRef>,
     /// How many custom resources definitions have that left the commit, where it is known.
     pub custom_resources: BTreeMap<ObjectRef, usize>,
     pub problem: Option<Problem>,
 }
 
-/// What all applications of the cluster want, for hand-over between them (P3).
+/// Desired objects of all applications of the cluster, for hand-over between them (P3).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Claims {
-    /// Who wants which object, sorted by name; nearly always one.
+    /// Applications that desire each object, sorted by name; nearly always one.
     pub owners: BTreeMap<ObjectRef, Vec<Arc<str>>>,
     /// Whether every application's desired state is known; while it is not, an object that seems to be leaving
     /// may be on its way to another application, so nothing is pruned.
@@ -172,7 +171,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Of a cluster with one application, all of whose desired state is known.
+    /// Returns the claims of a cluster with one application, whose desired state is complete.
     #[must_use]
     pub fn of_one(application: &str, desired: &[Arc<Desired>]) -> Self {
         let owner: Arc<str> = application.into();
@@ -208,7 +207,7 @@ impl Claims {
         }
     }
 
-    /// Whether another application than this one wants an object.
+    /// Whether another application desires an object.
     #[must_use]
     pub fn desired_by_another(&self, object: &ObjectRef, application: &str) -> bool {
         let claims = [self.owners.get(object), self.owners.get(&unplaced(object))];
@@ -235,40 +234,40 @@ fn unplaced(object: &ObjectRef) -> ObjectRef {
     })
 }
 
-/// What is meant by the desired state.
+/// What to do with the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Intent {
     /// The application is assigned: what left its commit may go.
     #[default]
     Run,
-    /// It was removed on purpose, with its objects.
+    /// Removed on purpose, with its objects.
     Remove,
-    /// It was removed on purpose, and its objects are to be left to others: nothing remembers them.
+    /// Removed on purpose, and its objects are released: no inventory lists them.
     Release,
     /// It is not assigned, and nobody said that it is over: its objects are kept and remembered, but for
     /// those that another application took over.
     Orphan,
 }
 
-/// One thing to do, or not to do.
+/// One step of a plan.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Apply; the flag says that it is not there yet.
+    /// Applies an object.
     Apply {
         /// Index into the desired objects.
         index: usize,
         /// Whether it is new.
         create: bool,
-        /// Whether somebody changed what was applied before.
+        /// Whether it corrects drift.
         drift: bool,
     },
-    /// As it should be.
+    /// The object is up to date.
     Unchanged(ObjectRef),
     /// Delete, if the live object still has this UID.
     Prune(ObjectRef, String),
-    /// Take it out of the inventory: it is gone, or belongs to somebody else now.
+    /// Removes it from the inventory: it was deleted, or belongs to another owner now.
     Forget(ObjectRef),
-    /// Take it out of the inventory, and say so: nothing on the live object shows that we applied it.
+    /// Removes it from the inventory with an Event: the live object has no ownership mark of this agent.
     Disown(ObjectRef),
     /// Leaves the object as it is, for this reason.
     Skip(ObjectRef, Reason, String),
@@ -276,7 +275,7 @@ pub enum Step {
     Hold(ObjectRef, Reason, String),
 }
 
-/// What to do, in phases: everything of one phase may happen at once, and all of it before the next.
+/// Steps in phases: all steps of one phase may run concurrently, and finish before the next phase.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     /// Applies by weight.
@@ -285,7 +284,7 @@ pub struct Plan {
     pub prune: Vec<Vec<Step>>,
     /// Everything that needs no request.
     pub rest: Vec<Step>,
-    /// Why the application as a whole is refused; then nothing is applied or pruned.
+    /// Reason why the whole application is refused; then nothing is applied or pruned.
     pub refused: Option<Problem>,
 }
 
@@ -300,26 +299,26 @@ impl Plan {
 /// Everything a plan depends on.
 pub struct Inputs<'a> {
     pub application: &'a str,
-    /// What its commit wants.
+    /// Desired objects of its commit.
     pub desired: &'a [Arc<Desired>],
     pub observed: &'a Observed,
-    /// What was applied before.
+    /// Inventory of applied objects.
     pub inventory: &'a Inventory,
     /// The agent's rules.
     pub policy: &'a Policy,
-    /// Where the agent lives.
+    /// The agent's own namespace.
     pub own_namespace: &'a str,
-    /// What the others want.
+    /// Desired objects of the other applications.
     pub claims: &'a Claims,
     /// Whether objects that left the set are deleted at all.
     pub prune_enabled: bool,
-    /// What is done about drift.
+    /// How drift is handled.
     pub drift: Drift,
     /// Objects that are fought over and wait, with the words for it.
     pub contested: &'a BTreeMap<ObjectRef, String>,
     /// Hooks of this content that are through, whether or not their Jobs are still there.
     pub finished_hooks: &'a BTreeSet<ObjectRef>,
-    /// What is meant by the desired state.
+    /// What to do with the application.
     pub intent: Intent,
     /// Whether the inventory is as the agent wrote it; nothing is pruned by one that is not.
     pub inventory_proven: bool,
@@ -337,7 +336,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         plan.refused = Some(Problem::new(
             Reason::DuplicateObject,
             format!(
-                "{object} is in the commit {count} times, once its namespace is filled in; keep one"
+                "{object} is in the commit {count} times, counted with the default namespace; \
+                 keep one"
             ),
         ));
         return plan;
@@ -346,7 +346,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         plan.refused = Some(Problem::new(
             Reason::EmptyRender,
             format!(
-                "the commit renders to nothing, and the application has {} here; remove it if that is meant",
+                "the commit renders to nothing, but the application has {} here; remove the \
+                 application if that is intended",
                 flotilla_shared::words::counted(inputs.inventory.len(), "object")
             ),
         ));
@@ -386,7 +387,7 @@ fn twice(desired: &[Arc<Desired>]) -> Option<(&ObjectRef, usize)> {
     counts.into_iter().find(|(_, count)| *count > 1)
 }
 
-/// What is to be done about one desired object; none: nothing is to be said of it.
+/// Returns the step for one desired object; none: nothing to do or report.
 fn apply_step(
     inputs: &Inputs<'_>,
     gates: &gate::Gates<'_>,
@@ -427,7 +428,7 @@ fn apply_step(
             problem.unwrap_or_else(|| Problem::new(Reason::ClusterUnavailable, "no answer"));
         return skip(
             reason,
-            format!("not applied, as it cannot be looked at: {message}"),
+            format!("not applied, since it cannot be read: {message}"),
         );
     }
     if let Some(hook) = desired.hook() {
@@ -471,7 +472,7 @@ fn apply_step(
     if let (Some(other), false) = (inputs.waits_for, is_drift) {
         return skip(
             Reason::DependencyNotReady,
-            format!("waits for application {other}"),
+            format!("waiting for application {other}"),
         );
     }
     Some(Step::Apply {
@@ -481,7 +482,7 @@ fn apply_step(
     })
 }
 
-/// Where somebody changed an object; names of fields only, never values.
+/// Message about drift: names of fields only, never values.
 #[must_use]
 pub fn drifted(fields: &[String], manager: &str) -> String {
     let by = match manager {

@@ -48,7 +48,7 @@ pub struct Policy {
     pub allow_http: bool,
     /// `file://`, which starts `git upload-pack` here.
     pub allow_file: bool,
-    /// How much one pass may delete.
+    /// Delete budget of one pass.
     pub delete_budget: DeleteBudget,
     /// Kinds that are only deleted after a local confirmation, as `Kind` or `Kind.group`.
     pub protected_kinds: BTreeSet<String>,
@@ -59,23 +59,23 @@ pub struct Policy {
     pub requests_per_second: u32,
     /// Health of kinds that are not known otherwise.
     pub health_rules: Vec<HealthRule>,
-    /// Field managers of this cluster whom nobody else knows.
+    /// Field managers of this cluster, besides the built-in list.
     pub managers: ManagerNames,
     /// Seconds after which a branch that is ahead of what is assigned is called frozen (V6).
     pub freeze_alarm_seconds: u32,
     /// Keys that rules name.
     pub keys: Vec<PinnedKey>,
-    /// Which commits have to be signed; empty: none.
+    /// Signature rules; empty: no commit has to be signed.
     pub signatures: Vec<SignatureRule>,
     /// Going back in history.
     pub rollback: RollbackRule,
-    /// Which commits may be asked about before they are assigned.
+    /// Branches whose commits may be planned before they are assigned.
     pub plan: PlanRule,
-    /// Which Jobs of gates may run.
+    /// Gate Jobs that may run.
     pub gate_jobs: GateJobRule,
 }
 
-/// Names of field managers; `*` at either end stands for anything.
+/// Names of field managers; `*` at either end is a wildcard.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ManagerNames {
@@ -197,7 +197,7 @@ impl Policy {
         own.map(String::as_str)
     }
 
-    /// What is wrong with the rules as a whole.
+    /// Checks the policy as a whole.
     ///
     /// # Errors
     /// The first that is.

@@ -17,15 +17,15 @@ use crate::policy::Policy;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(2);
-/// Until a file that still cannot be used is told of again.
+/// Time after which an unusable file is reported again.
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 
-/// What is to be done about the file.
+/// News about the policy file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
-    /// It is another policy, to be taken.
+    /// The policy changed and can be used.
     Changed,
-    /// It cannot be used, for this reason; the policy in force stays.
+    /// The file cannot be used, for this reason; the policy in force stays.
     Unusable(String),
 }
 
@@ -48,11 +48,11 @@ fn parse(name: &str, text: &str) -> anyhow::Result<Policy> {
     Ok(policy)
 }
 
-/// What was seen of the file, beside the policy in force.
+/// The watched policy file, and the policy in force.
 pub struct PolicyFile {
     path: PathBuf,
     in_force: Arc<Policy>,
-    /// What the last look saw: the text, or why there is none.
+    /// Last read of the file: the text, or an error.
     last: Option<Result<String, String>>,
     /// What is wrong with what was seen last, once that was found out.
     judged: Option<Result<(), String>>,

@@ -47,7 +47,7 @@ const PASSES: usize = 4;
 /// Repositories that are fetched and rendered at once.
 const FETCHES: usize = 4;
 
-/// What the loop works with.
+/// The reconcile loop.
 pub struct Reconciler {
     /// The API server.
     pub cluster: Cluster,
@@ -63,32 +63,32 @@ pub struct Reconciler {
     pub questions: mpsc::Receiver<Question>,
     /// Jobs of gates that the hub asks for.
     pub gate_jobs: watch::Receiver<Asked>,
-    /// What is counted.
+    /// The agent's metrics.
     pub metrics: Metrics,
 }
 
-/// What may be asked of the loop.
+/// Requests to the loop.
 #[derive(Debug)]
 pub enum Question {
-    /// What passes would do now.
+    /// A preview of the next passes.
     Now(PreviewRequest),
-    /// What a commit would change that is not assigned.
+    /// A plan for a commit that is not assigned.
     Ahead(CommitRequest),
 }
 
-/// Somebody wants to know what passes would do now.
+/// Request for a preview of the next passes.
 #[derive(Debug)]
 pub struct PreviewRequest {
-    /// Of which application; empty: of all.
+    /// The application; empty: all.
     pub application: String,
-    /// What its removal with its objects would do; only of one that is named.
+    /// Whether to preview its removal with its objects; only for a named application.
     pub removal: bool,
-    /// Where the answer goes.
+    /// Channel of the answer.
     pub reply: oneshot::Sender<Vec<ApplicationPlan>>,
 }
 
 struct Running {
-    /// Tells this worker from an earlier one of the same name.
+    /// Number that distinguishes this worker from an earlier one of the same name.
     number: u64,
     given: watch::Sender<Given>,
     previews: mpsc::Sender<Preview>,
@@ -96,7 +96,7 @@ struct Running {
     handle: JoinHandle<()>,
 }
 
-/// Says that a worker ended, however it did.
+/// Reports that a worker ended, even by a panic.
 struct Farewell {
     name: ApplicationName,
     number: u64,
@@ -116,7 +116,7 @@ struct Workers {
     shared: Arc<Shared>,
     stop: CancellationToken,
     running: BTreeMap<ApplicationName, Running>,
-    /// Applications that are not assigned, and of which the cluster has a record.
+    /// Applications that are not assigned but have an inventory.
     recorded: BTreeSet<ApplicationName>,
     /// Applications that were not to run and of which nothing is left.
     over: BTreeMap<ApplicationName, Intent>,
@@ -188,7 +188,7 @@ impl Reconciler {
             let mut handle = worker.handle;
             let ended = tokio::time::timeout(Duration::from_secs(8), &mut handle).await;
             if ended.is_err() {
-                tracing::warn!(application = %name, "did not stop in time");
+                tracing::warn!(application = %name, "the worker did not stop in time");
                 // It would go on beside the next one of its name.
                 handle.abort();
             }
@@ -196,20 +196,20 @@ impl Reconciler {
     }
 }
 
-/// The applications of which the cluster has a record; asked until it answers.
+/// Lists the applications that have an inventory, with retries.
 async fn find_records(cluster: Cluster) -> BTreeSet<ApplicationName> {
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
     loop {
         match cluster.recorded().await {
             Ok(names) => return names,
-            Err(error) => tracing::warn!(%error, "cannot list the records of what was applied"),
+            Err(error) => tracing::warn!(%error, "cannot list the inventories"),
         }
         let delay = backoff.next_delay(&mut rand::rng());
         tokio::time::sleep(delay).await;
     }
 }
 
-/// Whether it is known of which applications the cluster has a record.
+/// Whether the applications with an inventory are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Records {
     /// They are being listed, since the agent has just started.
@@ -218,7 +218,7 @@ enum Records {
     Known,
 }
 
-/// What one application answers, or why it does not.
+/// Answer of one application.
 enum Answer {
     Coming(ApplicationName, oneshot::Receiver<ApplicationPlan>),
     Here(ApplicationPlan),
@@ -230,7 +230,7 @@ impl Answer {
     }
 }
 
-/// That nothing is known of an application, and why.
+/// Returns a plan without changes, with an error.
 fn unanswered(name: ApplicationName, why: &str) -> ApplicationPlan {
     ApplicationPlan {
         error: why.to_owned(),
@@ -256,7 +256,7 @@ fn ask(workers: &BTreeMap<ApplicationName, Running>, records: Records, request: 
                 Ok(()) => Answer::Coming(name.clone(), answer),
                 Err(_) => Answer::none(
                     name.clone(),
-                    "the agent has not answered a question about it yet: ask again",
+                    "the agent is still answering an earlier request for it: try again",
                 ),
             }
         })
@@ -266,7 +266,7 @@ fn ask(workers: &BTreeMap<ApplicationName, Running>, records: Records, request: 
         && let Ok(name) = application.parse()
     {
         answers.push(match records {
-            Records::Listed => Answer::none(name, "the agent has just started: ask again"),
+            Records::Listed => Answer::none(name, "the agent has just started: try again"),
             Records::Known => Answer::Here(ApplicationPlan::of(name)),
         });
     }
@@ -276,7 +276,7 @@ fn ask(workers: &BTreeMap<ApplicationName, Running>, records: Records, request: 
             plans.push(match answer {
                 Answer::Here(plan) => plan,
                 Answer::Coming(name, answer) => answer.await.unwrap_or_else(|_| {
-                    unanswered(name, "its assignment changed meanwhile: ask again")
+                    unanswered(name, "its assignment changed meanwhile: try again")
                 }),
             });
         }
@@ -285,7 +285,7 @@ fn ask(workers: &BTreeMap<ApplicationName, Running>, records: Records, request: 
     });
 }
 
-/// What people signed that is about an application's repository.
+/// Returns the approvals for an application's repository.
 fn approvals_for(content: &Assignment, application: &ApplicationAssignment) -> Vec<SignedApproval> {
     let is_for_it = |approval: &&SignedApproval| {
         RollbackApproval::parse(&approval.content)
@@ -299,7 +299,7 @@ fn approvals_for(content: &Assignment, application: &ApplicationAssignment) -> V
         .collect()
 }
 
-/// What each application of an assignment is to do.
+/// Returns the task of each application of an assignment.
 fn tasks(content: &Assignment) -> BTreeMap<ApplicationName, Task> {
     let suspended = content.suspended;
     let runs = content.applications.iter().map(|(name, application)| {

@@ -53,7 +53,7 @@ pub async fn start(
             tokio::time::sleep(Duration::from_millis(50)).await;
         });
         if let Err(error) = served.await {
-            tracing::warn!(%error, "metrics are not served any more");
+            tracing::warn!(%error, "metrics are no longer served");
         }
     });
     Ok(bound)

@@ -87,11 +87,11 @@ async fn in_time<T>(work: JoinHandle<Result<T, Refusal>>) -> Result<T, Refusal> 
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(Refusal::new(
             Reason::CorruptRepository,
-            "reading the repository failed badly",
+            "internal error (panic) while reading the repository; retrying",
         )),
         Err(_) => Err(Refusal::new(
             Reason::LimitExceeded,
-            "reading it took over five minutes",
+            "reading the repository took over five minutes",
         )),
     }
 }
@@ -341,7 +341,7 @@ fn once(manifests: &[Manifest], namespace: &str) -> Result<(), RenderError> {
         }
         if let Some(first) = seen.get(&object) {
             return Err(RenderError::DuplicateObject {
-                object: format!("{object} (its namespace filled in)"),
+                object: format!("{object} (with the default namespace)"),
                 first: first.to_string(),
                 second: manifest.origin.to_string(),
             });

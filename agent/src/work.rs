@@ -59,7 +59,7 @@ impl Shared {
 
     /// What was accepted of each branch, as this disk or the copy in the cluster has it.
     async fn admission(&self) -> anyhow::Result<Arc<Admission>> {
-        let failure = "cannot read the copy of what was accepted in the cluster";
+        let failure = "cannot read the copy of the accepted commits in the cluster";
         let copy = self.copy(TRUST, failure).await?;
         let policy = Arc::clone(&self.policy);
         let admission = Admission::open(&self.run.data_dir, policy, copy.as_deref())?;
@@ -259,7 +259,7 @@ impl Link {
                 Ok(ready) => return Some(ready),
                 Err(error) => tracing::error!(
                     error = format!("{error:#}"),
-                    "cannot enrol; a person has to act, and the agent looks again in a minute"
+                    "cannot enrol: manual action required; retrying in a minute"
                 ),
             }
             tokio::select! {
@@ -295,7 +295,7 @@ impl Link {
         loop {
             match self.cluster.facts().await {
                 Ok(facts) => return facts,
-                Err(error) => tracing::warn!(%error, "the API server does not answer yet"),
+                Err(error) => tracing::warn!(%error, "the API server does not answer; retrying"),
             }
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
@@ -369,7 +369,7 @@ impl Copies {
                     .await;
                 trust_is_due = kept.is_err();
                 if let Err(error) = kept {
-                    tracing::warn!(%error, "cannot copy what was accepted into the cluster");
+                    tracing::warn!(%error, "cannot copy the accepted commits into the cluster");
                 }
             }
             if identity_is_due {

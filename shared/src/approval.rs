@@ -1,5 +1,5 @@
-//! A person's word that clusters may go back in history: made and signed where the person is, relayed by
-//! the hub as bytes that it cannot make, judged by each agent with keys that the hub does not hold (V5).
+//! A signed approval for clusters to roll back: made and signed on the operator's machine, relayed by the
+//! hub, which cannot forge it, and verified by each agent with keys that the hub does not hold (V5).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use crate::revision::{Commit, RepositoryUrl};
 /// The SSHSIG namespace of approvals, so that no other signature can be taken for one.
 pub const NAMESPACE: &str = "flotilla-rollback";
 
-/// The first line; another one is another format.
+/// First line of an approval; it names the version of the format.
 const TITLE: &str = "flotilla rollback approval, version 1";
 
 /// Largest approval, bytes.
@@ -22,22 +22,22 @@ pub const MAX_BYTES: usize = 256 << 10;
 /// Most clusters of one approval.
 const MAX_CLUSTERS: usize = 2000;
 
-/// What was approved.
+/// Content of an approval to roll back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RollbackApproval {
-    /// The URL of the one in whose history clusters go back.
+    /// URL of the repository in which clusters roll back.
     pub repository: RepositoryUrl,
-    /// The commit to go back to.
+    /// The commit to roll back to.
     pub to: Commit,
-    /// Which clusters, and which commit each of them is to leave.
+    /// The clusters, each with the commit that it leaves.
     pub from: BTreeMap<ClusterName, Commit>,
-    /// Not to be used at or after this.
+    /// Expiry: the approval is not valid at or after this time.
     pub expires_at: Timestamp,
     /// 32 hexadecimal digits, used once by each cluster.
     pub nonce: String,
 }
 
-/// An approval and its signature, both as opaque as the hub sees them.
+/// An approval and its signature, both opaque to the hub.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct SignedApproval {
     /// The text that was signed.
@@ -70,9 +70,9 @@ mod base64_text {
     }
 }
 
-/// The text is no approval.
+/// The text is not an approval.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it is no approval to go back: {0}")]
+#[error("it is not a rollback approval: {0}")]
 pub struct ApprovalError(String);
 
 impl RollbackApproval {
@@ -109,14 +109,14 @@ impl RollbackApproval {
             lines
                 .next()
                 .and_then(|line| line.strip_prefix(key)?.strip_prefix(' '))
-                .ok_or_else(|| ApprovalError(format!("the line `{key}` is not where it should be")))
+                .ok_or_else(|| ApprovalError(format!("the line `{key}` is missing or misplaced")))
         };
         let named = |error: crate::id::NameError| ApprovalError(error.to_string());
         let repository = value("repository")?.parse().map_err(named)?;
         let to = value("to")?.parse().map_err(named)?;
         let expires_at = value("expires")?
             .parse()
-            .map_err(|_| fail("its expiry is no time"))?;
+            .map_err(|_| fail("its expiry is not a time"))?;
         let nonce = value("nonce")?.to_owned();
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if nonce.len() != 32 || !nonce.bytes().all(is_hex) {
@@ -127,7 +127,7 @@ impl RollbackApproval {
             let (cluster, commit) = line
                 .strip_prefix("cluster ")
                 .and_then(|rest| rest.split_once(" from "))
-                .ok_or_else(|| fail("a line names no cluster"))?;
+                .ok_or_else(|| fail("a line does not name a cluster"))?;
             from.insert(
                 cluster.parse().map_err(named)?,
                 commit.parse().map_err(named)?,
@@ -144,7 +144,7 @@ impl RollbackApproval {
             nonce,
         };
         if approval.to_text() != text {
-            return Err(fail("it is not written as it should be"));
+            return Err(fail("it is not in its canonical form"));
         }
         Ok(approval)
     }

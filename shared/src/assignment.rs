@@ -1,4 +1,4 @@
-//! What one cluster should run.
+//! Assignments: the desired state of one cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -12,20 +12,20 @@ use crate::id::{ApplicationName, ClusterName, EnvironmentName, Epoch, Generation
 use crate::object::ObjectRef;
 use crate::revision::{RepositoryUrl, Revision, TreePath};
 
-/// Names one assignment exactly. Ordered by (epoch, generation); the digest tells whether two of the
-/// same place are the same thing.
+/// Reference to one assignment. Ordered by (epoch, generation); the digest tells whether two with the same
+/// place have the same content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct AssignmentRef {
-    /// Which life of the hub's store gave it.
+    /// Epoch of the hub's store that issued it.
     pub epoch: Epoch,
-    /// Its number in that epoch.
+    /// Generation within the epoch.
     pub generation: Generation,
     /// SHA-256 of the encoded content.
     pub digest: Digest,
 }
 
 impl AssignmentRef {
-    /// Its place in time.
+    /// Epoch and generation, which order assignments.
     #[must_use]
     pub fn place(&self) -> (Epoch, Generation) {
         (self.epoch, self.generation)
@@ -38,48 +38,47 @@ impl AssignmentRef {
 /// objects stay. Only a [`Tombstone`] says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// Which life of the hub's store gave it.
+    /// Epoch of the hub's store that issued it.
     pub epoch: Epoch,
-    /// Its number in that epoch.
+    /// Generation within the epoch.
     pub generation: Generation,
-    /// Whom it is for.
+    /// The cluster that it is for.
     pub cluster: ClusterName,
     /// The cluster's environment.
     pub environment: EnvironmentName,
     /// When the hub made this generation.
     pub issued_at: Timestamp,
-    /// By name, each at most once; boxed, since a map makes room for eleven values and most clusters
-    /// have few.
+    /// Applications by name; boxed, since a map makes room for eleven values and most clusters have few.
     pub applications: BTreeMap<ApplicationName, Box<ApplicationAssignment>>,
-    /// Removed on purpose.
+    /// Applications that were removed on purpose.
     pub tombstones: BTreeMap<ApplicationName, Tombstone>,
     /// The rollout that brought the tombstones here; empty: none did.
     pub removed_by: String,
     /// Declared for the cluster, and not to be assigned as they are declared yet; some are assigned as they were
     /// before. What they want is not known, so that nothing that seems to be leaving may be deleted.
     pub unresolved: BTreeSet<ApplicationName>,
-    /// Abilities without which it must be refused.
+    /// Features that an agent must have to accept it.
     pub required_features: Vec<String>,
     /// The cluster's labels.
     pub labels: BTreeMap<String, String>,
-    /// A person at the hub asks the cluster to write nothing.
+    /// Whether an operator suspended the cluster: its agent writes nothing.
     pub suspended: bool,
-    /// Approvals to go back in history, which the hub relays and cannot make.
+    /// Approvals of rollbacks, which the hub relays and cannot forge.
     pub approvals: Vec<SignedApproval>,
 }
 
-/// One application's part.
+/// One application of an assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApplicationAssignment {
     /// Repository, branch and commit.
     pub revision: Revision,
-    /// Where the agent pulls from.
+    /// URL that the agent pulls from.
     pub url: RepositoryUrl,
     /// The directory to render.
     pub path: TreePath,
     /// As the fleet file says; with `Auto`, the agent decides by the directory's files.
     pub renderer: Renderer,
-    /// Pruning, drift, conflicts.
+    /// How pruning, drift and conflicts are handled.
     pub sync_policy: SyncPolicy,
     /// Applications of this cluster that must be healthy first.
     pub depends_on: Vec<ApplicationName>,
@@ -87,14 +86,14 @@ pub struct ApplicationAssignment {
     pub substitute: bool,
     /// The rollout that approved this commit here; empty: none.
     pub rollout: String,
-    /// For namespaced objects that name none; empty: `default`.
+    /// Namespace of namespaced objects without one; empty: `default`.
     pub namespace: String,
-    /// What is said of its chart, where it is one; none: all by default.
+    /// Options of its Helm chart; none: all defaults.
     pub helm: Option<Box<ChartOptions>>,
 }
 
 impl ApplicationAssignment {
-    /// The directory `path` at `revision`, and nothing else asked for: all other fields at their defaults.
+    /// Returns the directory `path` at `revision`, with all other fields at their defaults.
     #[must_use]
     pub fn new(revision: Revision, url: RepositoryUrl, path: TreePath) -> Self {
         Self {
@@ -111,7 +110,7 @@ impl ApplicationAssignment {
         }
     }
 
-    /// Whether both are the same but for the rollout that approved them.
+    /// Whether both are equal apart from the rollout that approved them.
     fn is_same_work(&self, other: &Self) -> bool {
         let Self {
             revision,
@@ -138,7 +137,7 @@ impl ApplicationAssignment {
 }
 
 impl Assignment {
-    /// The first generation of epoch 1, of no application: all other fields at their defaults.
+    /// Returns generation 1 of epoch 1 without applications, with all other fields at their defaults.
     #[must_use]
     pub fn empty(cluster: ClusterName, environment: EnvironmentName, issued_at: Timestamp) -> Self {
         Self {
@@ -197,23 +196,23 @@ pub enum Renderer {
     Helm,
 }
 
-/// What is to be said of a renderer.
+/// Properties of a renderer.
 struct Words {
-    /// In the fleet file and on command lines; as serde reads it.
+    /// Name in the fleet file and on command lines, as serde reads it.
     name: &'static str,
-    /// `Renderer` of the protocol.
+    /// Value of `Renderer` in the protocol.
     number: i32,
-    /// What an agent must be able to do; none: every agent is.
+    /// Feature that an agent needs; none: every agent has it.
     feature: Option<&'static str>,
-    /// Files by any one of which a directory is known to be for it, the usual one first; none: it takes what no
-    /// other is told by.
+    /// Files that mark a directory for this renderer, the usual one first; empty: it renders what no other
+    /// renderer claims.
     told_by: &'static [&'static str],
-    /// Links aside, it reads nothing but what is below its path.
+    /// Whether it reads only files below its path, links aside.
     stays_below: bool,
 }
 
 impl Renderer {
-    /// Every one. With `auto`, a directory is for the first of these that it is told by.
+    /// All renderers. With `auto`, a directory is for the first one whose marker file it has.
     pub const ALL: [Self; 4] = [Self::Auto, Self::Plain, Self::Kustomize, Self::Helm];
 
     const fn words(self) -> Words {
@@ -249,7 +248,7 @@ impl Renderer {
         }
     }
 
-    /// Its name in the fleet file and on command lines.
+    /// Returns the name in the fleet file and on command lines.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.words().name
@@ -262,13 +261,13 @@ impl Renderer {
         format!("{} {last} {end}", before.join(", "))
     }
 
-    /// Its value in the protocol.
+    /// Returns the value in the protocol.
     #[must_use]
     pub const fn number(self) -> i32 {
         self.words().number
     }
 
-    /// The one of a value of the protocol. 0, which says nothing, is `auto`; none: a newer version has it.
+    /// Returns the renderer of a value of the protocol. 0 is `auto`; none: the value is of a newer version.
     #[must_use]
     pub fn of_number(number: i32) -> Option<Self> {
         match number {
@@ -279,26 +278,25 @@ impl Renderer {
         }
     }
 
-    /// What an agent must be able to do to render so; none: every agent is.
+    /// Feature that an agent needs for it; none: every agent has it.
     #[must_use]
     pub const fn feature(self) -> Option<&'static str> {
         self.words().feature
     }
 
-    /// Files by any one of which a directory is known to be for it, the usual one first; none for `auto` and
-    /// `plain`.
+    /// Files that mark a directory for this renderer, the usual one first; empty for `auto` and `plain`.
     #[must_use]
     pub const fn told_by(self) -> &'static [&'static str] {
         self.words().told_by
     }
 
-    /// Whether, links aside, it reads nothing but what is below its path.
+    /// Whether it reads only files below its path, links aside.
     #[must_use]
     pub const fn stays_below(self) -> bool {
         self.words().stays_below
     }
 
-    /// Whether this may come to `other`: it is that one, or the directory's files decide.
+    /// Whether this can resolve to `other`: it is the same, or it is `auto`.
     #[must_use]
     pub fn may_be(self, other: Self) -> bool {
         self == Self::Auto || self == other
@@ -323,13 +321,13 @@ impl FromStr for Renderer {
 pub struct SyncPolicy {
     /// Whether objects that leave the rendered set are deleted.
     pub prune: Prune,
-    /// What is done about drift.
+    /// How drift is handled.
     pub drift: Drift,
-    /// Take fields over from other managers instead of reporting a conflict.
+    /// Whether to take fields over from other managers instead of reporting a conflict.
     pub force_conflicts: bool,
-    /// How long health may take, in seconds; 0: the agent's default.
+    /// Seconds until unhealthy objects count as timed out; 0: the agent's default.
     pub health_timeout_seconds: u32,
-    /// Fields that are not ours to correct.
+    /// Fields that the agent leaves to other managers.
     pub ignore: Vec<IgnoreRule>,
 }
 
@@ -337,25 +335,25 @@ pub struct SyncPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Prune {
-    /// Yes, within the agent's own budget and rules.
+    /// They are deleted, within the agent's own delete budget and rules.
     #[default]
     Enabled,
-    /// No; they are kept and shown.
+    /// They are kept and reported.
     Disabled,
 }
 
-/// What is done when live state differs from the commit.
+/// How drift is handled: live state that differs from the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Drift {
-    /// It is set right at once.
+    /// Drift is corrected at once.
     #[default]
     Correct,
-    /// It is shown.
+    /// Drift is only reported.
     Report,
 }
 
-/// Fields of matching objects that are not ours to correct. An empty matcher matches any.
+/// Fields of matching objects that the agent does not correct. An empty matcher matches any.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize,
 )]
@@ -363,20 +361,20 @@ pub enum Drift {
 pub struct IgnoreRule {
     /// The API group; empty: core.
     pub group: String,
-    /// `Deployment`; no version.
+    /// Kind, such as `Deployment`, without a version.
     pub kind: String,
-    /// Empty: any, and objects that have none.
+    /// Namespace; empty: any, and objects without one.
     pub namespace: String,
-    /// `metadata.name` as a whole: there are no patterns.
+    /// The full `metadata.name`; patterns are not supported.
     pub name: String,
     /// RFC 6901 pointers to the fields.
     pub json_pointers: Vec<String>,
-    /// Managers whose fields are left to them.
+    /// Field managers whose fields are left to them.
     pub field_managers: Vec<String>,
 }
 
 impl IgnoreRule {
-    /// Whether the rule speaks of `object`.
+    /// Whether the rule matches `object`.
     #[must_use]
     pub fn matches(&self, object: &ObjectRef) -> bool {
         let any = |pattern: &str, value: &str| pattern.is_empty() || pattern == value;
@@ -390,7 +388,8 @@ impl IgnoreRule {
 /// An application that was removed on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tombstone {
-    /// Objects may be deleted, under the agent's own budget and protected kinds; otherwise they stay.
+    /// Whether its objects are deleted, within the agent's delete budget and protected kinds; otherwise they
+    /// are kept.
     pub delete_objects: bool,
 }
 

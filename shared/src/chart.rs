@@ -7,24 +7,24 @@ pub const MAX_VALUES_FILES: usize = 32;
 /// Longest inline values, bytes of JSON.
 pub const MAX_VALUES_BYTES: usize = 64 << 10;
 
-/// What an application says of its chart; all of it has a default. In a hub's store like the rest of what is
-/// declared: a new field is to be left out of it where it has its default.
+/// Options of an application's Helm chart, all with defaults. The hub's store keeps them as part of the
+/// declared application: a new field has to be left out where it has its default.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ChartOptions {
     /// `.Release.Name`; empty: the application's name.
     pub release_name: String,
-    /// Over the chart's own values, each over those before it.
+    /// Values files, each overriding the chart's own values and the files before it.
     pub values_files: Vec<ValuesFile>,
-    /// Over all files: a JSON object as text; empty: none.
+    /// Inline values that override all files, as the text of a JSON object; empty: none.
     pub values: Box<str>,
-    /// The chart's `crds/`.
+    /// How the chart's `crds/` are handled.
     pub crds: Crds,
-    /// `lookup` is an error instead of empty with a warning.
+    /// Whether `lookup` is an error instead of empty with a warning.
     pub strict: bool,
-    /// What becomes of functions of chance and time.
+    /// How functions of randomness and time are handled.
     pub generated: Generated,
-    /// `values.schema.json` is left aside.
+    /// Whether to ignore `values.schema.json`.
     pub skip_schema: bool,
 }
 
@@ -32,28 +32,28 @@ pub struct ChartOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ValuesFile {
-    /// From the repository's root.
+    /// Path from the repository's root.
     pub path: TreePath,
-    /// It may be missing.
+    /// Whether the file may be missing.
     pub optional: bool,
 }
 
-/// What becomes of a chart's `crds/`. Nothing of it is ever deleted.
+/// How a chart's `crds/` are handled. They are never deleted.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Crds {
-    /// Created, and kept as the chart has them.
+    /// Created, and kept up to date with the chart.
     #[default]
     Apply,
-    /// Created where they are missing, and left alone where they are there, as Helm does.
+    /// Created where they are missing, and never updated, as Helm does.
     Create,
-    /// The chart's `crds/` are left out.
+    /// Left out.
     Skip,
 }
 
-/// What becomes of a chart's functions of chance and time.
+/// How a chart's functions of randomness and time are handled.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
 )]
@@ -62,6 +62,6 @@ pub enum Generated {
     /// They are errors that name file and line.
     #[default]
     Refuse,
-    /// They are functions of application, cluster, template and call, the same at every render.
+    /// Their results are derived from application, cluster, template and call, so that every render is the same.
     Derived,
 }

@@ -1,10 +1,10 @@
-//! How far two clocks are apart, and how people are told.
+//! Clock skew, and its messages for operators.
 
-/// More than so many seconds between an agent's clock and its hub's is told to people. What goes by the
-/// clock, such as certificates and change windows, has to bear less.
+/// Clock skew in seconds between an agent and its hub above which it is reported. Whatever depends on the
+/// clock, such as certificates and change windows, has to tolerate less.
 pub const FAR_APART: i64 = 300;
 
-/// `seconds`, where they are more than clocks may differ by.
+/// Returns `seconds` if the skew is above [`FAR_APART`].
 #[must_use]
 pub fn far_apart(seconds: i64) -> Option<i64> {
     (seconds.unsigned_abs() > FAR_APART.unsigned_abs()).then_some(seconds)
@@ -28,13 +28,13 @@ pub fn off_by(seconds: i64) -> String {
     format!("{}{}{more} {which}", first.0, first.1)
 }
 
-/// What to do about clocks that are apart, and why; `who`: both, or who else has them.
+/// Hint for clock skew; `who`: whose clocks differ.
 #[must_use]
 pub fn let_run_ntp(who: &str) -> String {
-    format!("let {who} run NTP: certificates, soaks and change windows go by the clock")
+    format!("run NTP on {who}: certificates, soaks and change windows depend on the clock")
 }
 
-/// What an operator is told of an agent's clock.
+/// Message about an agent's clock skew.
 #[must_use]
 pub fn agent_clock(seconds: i64) -> String {
     format!(

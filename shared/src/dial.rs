@@ -12,7 +12,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::identity::HUB_SERVER_NAME;
 
-/// How long TCP and TLS may take together.
+/// Timeout of TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// HTTP/2 pings find a peer that is silently gone within twice this (catalogue H10).
@@ -21,10 +21,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// A hub could not be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// Not `host:port`.
+    /// The address is not `host:port`.
     #[error("{0:?} is not a hub address: give host:port, such as hub.example.com:8443")]
     Address(String),
-    /// By our clock, the hub's certificate is not valid.
+    /// The hub's certificate is not valid by this machine's clock.
     #[error(
         "the certificate of the hub at {address} is {what} by the clock of this machine: one of the two \
          clocks is wrong by more than five minutes"
@@ -40,7 +40,7 @@ pub enum DialError {
     Connect {
         /// The address dialled.
         address: String,
-        /// The innermost cause that says something.
+        /// The innermost cause that is meaningful.
         cause: String,
     },
 }
@@ -122,7 +122,7 @@ pub async fn dial(address: &str, tls: Arc<ClientConfig>) -> Result<Channel, Dial
                 address: address.to_owned(),
                 cause: match innermost(&error) {
                     cause if cause.ends_with("UnknownIssuer") => {
-                        format!("{cause}: the roots that were given here are not those of that hub")
+                        format!("{cause}: the trusted roots are not those of that hub")
                     }
                     cause => cause,
                 },
@@ -130,14 +130,13 @@ pub async fn dial(address: &str, tls: Arc<ClientConfig>) -> Result<Channel, Dial
         })
 }
 
-/// In an answer of a hub's replica: the call was not passed on to the one that decides, so that nothing
-/// came of it.
+/// Metadata key in an answer of a hub's replica: the call was not passed on to the leading replica and had no effect.
 pub const NOT_PASSED_ON: &str = "x-flotilla-not-passed-on";
 
-/// In an answer of a hub: its store failed. The answer's text says what to do.
+/// Metadata key in an answer of a hub: its store failed. The answer's message says what to do.
 pub const NOT_STORED: &str = "x-flotilla-not-stored";
 
-/// What the clock has to do with an error; none: nothing (catalogue E11).
+/// Returns how the clock caused an error; none: it did not (catalogue E11).
 #[must_use]
 pub fn clock(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     use rustls::CertificateError as Bad;
@@ -162,7 +161,7 @@ pub fn clock(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> 
     None
 }
 
-/// tonic wraps the cause several times in "transport error"; only the innermost says what happened.
+/// Returns the innermost cause: tonic wraps it several times in "transport error".
 #[must_use]
 pub fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;

@@ -1,4 +1,4 @@
-//! SHA-256 digests of what was said, so that both sides can tell whether they speak of the same thing.
+//! SHA-256 digests, by which both sides compare content.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::hex;
 
-/// A SHA-256 digest. All zeroes stands for "of nothing yet".
+/// A SHA-256 digest. All zeroes: no content yet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Digest([u8; 32]);
 
@@ -17,7 +17,7 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Of several parts; each is preceded by its length, so that no two lists of parts look alike.
+    /// Returns the digest of several parts; each is preceded by its length, so that different lists of parts differ.
     #[must_use]
     pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut hasher = Sha256::new();
@@ -34,7 +34,7 @@ impl Digest {
         &self.0
     }
 
-    /// From exactly 32 bytes; none from another number of them.
+    /// Returns the digest of exactly 32 bytes; none: another number of bytes.
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
@@ -49,7 +49,7 @@ impl Digest {
         Self::from_slice(&hex::decode(text)?)
     }
 
-    /// Whether it is the digest of nothing yet.
+    /// Whether it stands for no content yet.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.0 == [0; 32]

@@ -13,23 +13,23 @@ const UNITS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
-/// A text is no time that can be used.
+/// The text is not a usable duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
-    /// Not numbers with units.
+    /// The text is not a list of numbers with units.
     #[error("{0:?} is not a duration: write 30s, 5m or 1h")]
     Malformed(String),
-    /// More than can be counted.
-    #[error("{0:?} is too long a time")]
+    /// The duration is too large to represent.
+    #[error("{0:?} is too long")]
     TooLong(String),
-    /// A time, and not one that will do.
+    /// The duration is outside the allowed range.
     #[error("{text:?} is out of bounds: give a time from {least} to {most}")]
     OutOfBounds {
-        /// What was written.
+        /// The text.
         text: String,
-        /// The shortest time that will do.
+        /// The shortest allowed duration.
         least: String,
-        /// The longest time that will do, as written in a file: `7d`.
+        /// The longest allowed duration, as written in a file: `7d`.
         most: String,
     },
 }

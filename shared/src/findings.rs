@@ -1,25 +1,27 @@
-//! What a check found: groups of findings, each with a hint of what to do. Pure.
+//! Results of a check: groups of findings, each with a hint of what to do. Pure.
 //!
 //! `flotilla check` and `flotilla-agent check` share the shape, the marks and the exit codes.
 
 use serde::Serialize;
 
-/// How one thing stands.
+use crate::words::counted;
+
+/// Outcome of one check, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
-    /// As it should be.
+    /// Ok.
     Well,
-    /// Nothing is broken yet, or it may be meant so; somebody should look.
+    /// Warning: nothing is broken yet, or it may be intended; an operator should look at it.
     Look,
-    /// It could not be found out.
+    /// Unknown: it could not be checked.
     Unknown,
-    /// Something is wrong.
+    /// Failed.
     Wrong,
 }
 
 impl Outcome {
-    /// The mark that people see.
+    /// The mark in front of a finding's text.
     #[must_use]
     pub fn mark(self) -> &'static str {
         match self {
@@ -31,14 +33,14 @@ impl Outcome {
     }
 }
 
-/// One thing that was looked at.
+/// Result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How it stands.
+    /// Whether the check passed.
     pub outcome: Outcome,
-    /// What was found.
+    /// Message for operators.
     pub text: String,
-    /// What to do; empty: nothing.
+    /// What to do about it; empty: nothing.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub hint: String,
 }
@@ -46,9 +48,9 @@ pub struct Finding {
 /// Findings that belong together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Group {
-    /// What the findings are about.
+    /// Subject of the findings, such as `clock`.
     pub name: &'static str,
-    /// In the order in which they were looked at.
+    /// Findings in the order of the checks.
     pub findings: Vec<Finding>,
 }
 
@@ -62,22 +64,22 @@ impl Group {
         }
     }
 
-    /// Something is as it should be.
+    /// Adds a finding that is ok.
     pub fn well(&mut self, text: impl Into<String>) {
         self.add(Outcome::Well, text, "");
     }
 
-    /// Somebody should look.
+    /// Adds a warning.
     pub fn look(&mut self, text: impl Into<String>, hint: impl Into<String>) {
         self.add(Outcome::Look, text, hint);
     }
 
-    /// It could not be found out.
+    /// Adds something that could not be checked.
     pub fn unknown(&mut self, text: impl Into<String>, hint: impl Into<String>) {
         self.add(Outcome::Unknown, text, hint);
     }
 
-    /// Something is wrong.
+    /// Adds a failure.
     pub fn wrong(&mut self, text: impl Into<String>, hint: impl Into<String>) {
         self.add(Outcome::Wrong, text, hint);
     }
@@ -91,12 +93,12 @@ impl Group {
     }
 }
 
-/// Everything that was looked at.
+/// Results of all checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Findings {
-    /// The worst of all.
+    /// The worst outcome of all findings.
     pub outcome: Outcome,
-    /// Group by group; those without findings are left out.
+    /// Groups that have findings.
     pub groups: Vec<Group>,
 }
 
@@ -115,8 +117,7 @@ impl From<Vec<Group>> for Findings {
 }
 
 impl Findings {
-    /// 0: all is well (what only wants a look counts as that), 1: something is wrong, 2: nothing that was
-    /// seen is wrong, and not all could be seen.
+    /// 0: all checks are ok or warnings, 1: a check failed, 2: none failed, but some are unknown.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self.outcome {
@@ -126,7 +127,7 @@ impl Findings {
         }
     }
 
-    /// For people; `paint` colours a mark.
+    /// Text for a terminal; `paint` colours a mark.
     #[must_use]
     pub fn to_text(&self, paint: &dyn Fn(Outcome, &str) -> String) -> String {
         let mut out = String::new();
@@ -145,22 +146,28 @@ impl Findings {
             all.filter(|finding| finding.outcome == outcome).count()
         };
         let parts = [
-            (Outcome::Wrong, "wrong"),
-            (Outcome::Unknown, "not to be found out"),
-            (Outcome::Look, "to look at"),
-            (Outcome::Well, "well"),
+            (Outcome::Wrong, "failed"),
+            (Outcome::Unknown, "unknown"),
+            (Outcome::Look, "warning"),
+            (Outcome::Well, "ok"),
         ]
         .map(|(outcome, word)| (count(outcome), word));
         let words: Vec<String> = parts
             .iter()
             .filter(|(count, _)| *count > 0)
-            .map(|(count, word)| format!("{count} {word}"))
+            .map(|(count, word)| {
+                if *word == "warning" {
+                    counted(*count, word)
+                } else {
+                    format!("{count} {word}")
+                }
+            })
             .collect();
         out + &format!("\n{}\n", words.join(", "))
     }
 }
 
-/// How one version stands to another, by the numbers before the third.
+/// Result of comparing two versions by major and minor number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Skew {
     /// The same minor version.
@@ -169,11 +176,11 @@ pub enum Skew {
     Older,
     /// The first is newer.
     Newer,
-    /// One of both is no version.
+    /// One of the two is not a version.
     Unreadable,
 }
 
-/// How `version` stands to `other`: same minor version, older or newer.
+/// Compares `version` with `other` by major and minor number.
 #[must_use]
 pub fn skew(version: &str, other: &str) -> Skew {
     let read = |text: &str| -> Option<(u64, u64)> {
@@ -224,7 +231,7 @@ mod tests {
         assert_eq!(
             text,
             "clock\n  ✓ the same as the hub's\n  ✗ the store fails\n      look into the hub's log\n\n\
-             1 wrong, 1 well\n"
+             1 failed, 1 ok\n"
         );
     }
 

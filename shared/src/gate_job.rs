@@ -1,33 +1,32 @@
-//! Jobs of gates: what a hub asks a cluster to run before a commit goes in, and what the cluster says of it.
+//! Gate Jobs: Jobs that the hub asks a cluster to run before a commit is assigned, and their reports.
 
 use crate::assignment::ApplicationAssignment;
 use crate::digest::Digest;
 use crate::id::{ApplicationName, GateName};
 use crate::reason::Reason;
 
-/// Most Jobs that one cluster is asked for at a time.
+/// Maximum number of Jobs that one cluster is asked for at a time.
 pub const MAX_GATE_JOBS: usize = 16;
-/// Longest time for one, seconds.
+/// Longest timeout of a Job, in seconds.
 pub const MAX_TIMEOUT_SECONDS: u32 = 86_400;
 
-/// A Job that is to run before a commit goes in.
+/// A Job that runs before a commit is assigned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GateJob {
     /// The gate, by its name in the environment.
     pub gate: GateName,
-    /// Counts people's retries for one commit: each is a Job of its own.
+    /// Number of retries by operators for one commit: each is a Job of its own.
     pub attempt: u32,
-    /// How long it may take.
+    /// Timeout in seconds.
     pub timeout_seconds: u32,
-    /// The application with whose repository, namespace and account it runs.
+    /// The application whose repository, namespace and account it uses.
     pub name: ApplicationName,
-    /// That application as it would be assigned with the commit, its path in place of the application's.
+    /// That application as it would be assigned with the commit, but with the Job's path.
     pub application: ApplicationAssignment,
 }
 
 impl GateJob {
-    /// Tells this Job from every other one, in all clusters and for good: the Job's name comes from it, and
-    /// a result counts for exactly this.
+    /// Returns the Job's unique id, which its name is derived from; a result counts only for this id.
     #[must_use]
     pub fn id(&self) -> Digest {
         let application = &self.application;
@@ -47,45 +46,45 @@ impl GateJob {
     }
 }
 
-/// How far a Job of a gate is.
+/// State of a gate Job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GateJobState {
-    /// It has not begun: something has to come first.
+    /// Not started: it waits for something else.
     #[default]
     Waiting,
-    /// It runs.
+    /// Running.
     Running,
-    /// It ended well.
+    /// Finished successfully.
     Succeeded,
-    /// It ended badly.
+    /// Failed.
     Failed,
-    /// It did not end in its time.
+    /// Exceeded its timeout.
     TimedOut,
-    /// The agent's policy, or the commit itself, does not let it run.
+    /// Rejected by the agent's policy, or impossible to run as the commit has it.
     Refused,
 }
 
 impl GateJobState {
-    /// Whether it has run, and does not run again.
+    /// Whether it has finished and does not run again.
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::TimedOut)
     }
 }
 
-/// What an agent says of a Job that it was asked for.
+/// An agent's report about a gate Job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GateJobReport {
     /// The Job's id: [`GateJob::id`].
     pub id: Digest,
     /// The gate: [`GateJob::gate`].
     pub gate: GateName,
-    /// How far it is.
+    /// State of the Job.
     pub state: GateJobState,
-    /// Why it has not succeeded.
+    /// Reason why it has not succeeded.
     pub reason: Option<Reason>,
-    /// One line for a person; never anything that the Job wrote.
+    /// Message for operators, one line; never output of the Job.
     pub message: String,
-    /// How long it ran.
+    /// Duration of the run, in seconds.
     pub ran_seconds: u32,
 }

@@ -1,4 +1,4 @@
-//! What a commit says of itself. Whoever wrote it chose every word.
+//! Subject, author and date of a commit, all chosen by its author.
 
 use jiff::Timestamp;
 
@@ -7,19 +7,19 @@ use crate::report::plain_line;
 /// Longest line that is kept of a message, and longest name.
 const MAX_LINE: usize = 200;
 
-/// What a commit says of itself, as much as a line shows.
+/// Subject, author and date of a commit, cut to one line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Heading {
     /// The first line of its message that is not empty.
     pub subject: String,
     /// Its author's name, without the address.
     pub author: String,
-    /// When it was written, as the author's clock said.
+    /// Author date, by the author's clock.
     pub authored_at: Option<Timestamp>,
 }
 
 impl Heading {
-    /// From a commit's own bytes, and the seconds since 1970 that it names; none: 0.
+    /// Creates a heading from a commit's own bytes and its author date in seconds since 1970; 0: none.
     #[must_use]
     pub fn new(message: &[u8], author: &[u8], seconds: i64) -> Self {
         let line = message

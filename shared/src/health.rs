@@ -1,4 +1,4 @@
-//! The words for how things are: kstatus health and sync state.
+//! Health (kstatus) and sync states.
 
 use std::fmt;
 
@@ -13,18 +13,18 @@ use serde::{Deserialize, Serialize};
 pub enum Health {
     /// The object does what its specification says.
     Current,
-    /// It waits for a person: its specification or its controller holds it.
+    /// Suspended by its specification or controller; it waits for an operator.
     Suspended,
-    /// It is on its way there.
+    /// Progressing towards its specification.
     InProgress,
-    /// It is being deleted.
+    /// Being deleted.
     Terminating,
-    /// Not looked at, or not known how to judge.
+    /// Not read, or no rule for its health.
     #[default]
     Unknown,
-    /// It should be there and is not.
+    /// Desired, but missing.
     NotFound,
-    /// It will not get there without a change.
+    /// Will not become healthy without a change.
     Failed,
 }
 
@@ -46,7 +46,7 @@ impl Health {
         all.into_iter().max().unwrap_or(Self::Current)
     }
 
-    /// The word itself.
+    /// Returns the name of the value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ impl fmt::Display for Health {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 pub enum SyncState {
-    /// Live state equals the rendered commit in every field we own.
+    /// Live state equals the rendered commit in every managed field.
     Synced,
     /// A reconcile pass is running.
     Applying,
@@ -80,12 +80,12 @@ pub enum SyncState {
     Orphaned,
     /// A local freeze or a suspension stops all writes.
     Suspended,
-    /// Nothing is known yet.
+    /// Not known yet.
     #[default]
     Unknown,
-    /// Live state differs and waits for a retry, a hold or a person.
+    /// Live state differs and waits for a retry, a hold or an operator.
     OutOfSync,
-    /// The agent will not apply this; the reason says why.
+    /// Refused by the agent; the reason says why.
     Refused,
 }
 
@@ -107,7 +107,7 @@ impl SyncState {
         all.into_iter().max().unwrap_or(Self::Synced)
     }
 
-    /// The word itself.
+    /// Returns the name of the value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {name:?} is not valid: {why}")]
 pub struct NameError {
-    /// Which kind of name.
+    /// Kind of the name, such as `cluster name`.
     pub what: &'static str,
     /// The refused text, cut to 80 characters.
     pub name: String,
-    /// The rule it breaks.
+    /// The rule that it breaks.
     pub why: &'static str,
 }
 
@@ -124,19 +124,19 @@ name!(
     RepositoryName,
     "repository name"
 );
-/// The name under which the fleet file itself is a source of revisions, beside the repositories: what an
-/// environment's applications are declared as has a digest, which comes to clusters like a commit.
+/// Name of the fleet file as a source of revisions, beside the repositories: the declaration of an
+/// environment's applications has a digest that is rolled out like a commit.
 static FLEET_FILE: std::sync::LazyLock<RepositoryName> =
     std::sync::LazyLock::new(|| RepositoryName("fleet-file".into()));
 
 impl RepositoryName {
-    /// The fleet file as a source of revisions. No repository may be called like it.
+    /// Returns the name of the fleet file as a source of revisions. No repository may have this name.
     #[must_use]
     pub fn fleet_file() -> &'static Self {
         &FLEET_FILE
     }
 
-    /// Whether this is the fleet file, and no repository.
+    /// Whether this is the fleet file and not a repository.
     #[must_use]
     pub fn is_fleet_file(&self) -> bool {
         *self == *FLEET_FILE
@@ -144,7 +144,7 @@ impl RepositoryName {
 }
 
 name!(
-    /// A gate of an environment that has a name of its own. An RFC 1123 label.
+    /// A named gate of an environment. An RFC 1123 label.
     GateName,
     "gate name"
 );

@@ -18,7 +18,7 @@ pub const TRUST_DOMAIN: &str = "flotilla";
 /// address can be verified.
 pub const HUB_SERVER_NAME: &str = "hub.flotilla.internal";
 
-/// Who a certificate speaks for.
+/// Subject of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// `spiffe://flotilla/hub`.
@@ -29,16 +29,16 @@ pub enum Identity {
     Operator(OperatorName),
 }
 
-/// A certificate has no identity that we know.
+/// The certificate has no known identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// Not an X.509 certificate.
     #[error("the certificate cannot be parsed: {0}")]
     Malformed(String),
     /// SPIFFE demands exactly one URI name.
-    #[error("the certificate has {0} URI names where exactly one is needed")]
+    #[error("the certificate has {0} URI names instead of exactly one")]
     UriNames(usize),
-    /// Not one of ours.
+    /// The URI name is not of this trust domain.
     #[error("{0:?} is not an identity of this trust domain")]
     Unknown(String),
     /// The name within is not valid.
@@ -78,10 +78,10 @@ impl FromStr for Identity {
     }
 }
 
-/// What we need to know of a peer's certificate, which TLS has already verified.
+/// A peer's certificate, which TLS has already verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerCertificate {
-    /// Whom it speaks for.
+    /// Subject of the certificate.
     pub identity: Identity,
     /// Serial number, lower-case hexadecimal.
     pub serial: String,
@@ -120,7 +120,7 @@ pub fn serial_counter(serial: &str) -> u64 {
 }
 
 impl PeerCertificate {
-    /// How many certificates its holder has had; 0: not known.
+    /// Number of certificates that its holder has had; 0: not known.
     #[must_use]
     pub fn counter(&self) -> u64 {
         serial_counter(&self.serial)

@@ -1,6 +1,6 @@
-//! Text that is not ours in places that read markup.
+//! Escaping of foreign text in markup.
 
-/// Without what begins a tag or an entity of HTML; Slack's own markup has the same three signs.
+/// Escapes the characters that begin a tag or an entity of HTML, which Slack's markup uses, too.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

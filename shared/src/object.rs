@@ -113,27 +113,27 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// What was last done to one object.
+/// Last action on one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Action {
-    /// It was not there and was made.
+    /// It was missing and was created.
     Created,
-    /// A field of ours differed and was set.
+    /// A managed field differed and was set.
     Updated,
     /// Nothing to do.
     Unchanged,
-    /// It left the rendered set and was deleted.
+    /// It was removed from the rendered set and deleted.
     Pruned,
-    /// Not touched, on purpose.
+    /// Left alone on purpose.
     Skipped,
-    /// A delete that waits for a person.
+    /// A deletion that waits for an operator.
     Held,
     /// The write was refused or failed.
     Failed,
 }
 
 impl Action {
-    /// The word itself.
+    /// Returns the name of the value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -147,7 +147,7 @@ impl Action {
         }
     }
 
-    /// What a plan says it would do, in one word.
+    /// Returns the action's name in a plan.
     #[must_use]
     pub fn planned(self) -> &'static str {
         match self {

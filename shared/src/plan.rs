@@ -1,5 +1,5 @@
-//! What a commit that is not assigned would change on one cluster, as its agent says it: names, never
-//! values. Equal answers have equal digests, so that thousands of clusters make a handful of groups.
+//! An agent's answer on what a commit that is not assigned would change in its cluster: names, never values.
+//! Equal answers have equal digests, so that thousands of clusters form a handful of groups.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use crate::problem::Problem;
 use crate::reason::Reason;
 use crate::report::plain_line;
 
-/// Most changes of one application that are told.
+/// Maximum number of listed changes of one application.
 pub const MAX_CHANGES: usize = 200;
-/// Most changes of one cluster that are told.
+/// Maximum number of listed changes of one cluster.
 pub const MAX_CHANGES_IN_ALL: usize = 1000;
-/// Most fields of one object that are told.
+/// Maximum number of listed fields of one object.
 pub const MAX_FIELDS: usize = 40;
 /// Longest path of a field, bytes.
 pub const MAX_PATH_BYTES: usize = 256;
-/// Most managers of a conflict that are told.
+/// Maximum number of listed managers of a conflict.
 pub const MAX_MANAGERS: usize = 8;
 /// Longest name of a manager, bytes.
 const MAX_MANAGER_BYTES: usize = 128;
@@ -26,50 +26,50 @@ const MAX_MANAGER_BYTES: usize = 128;
 /// One object's change.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
-    /// By what changes are sorted.
+    /// The object, by which changes are sorted.
     pub object: ObjectRef,
-    /// What would be done; never [`Action::Unchanged`].
+    /// The planned action; never [`Action::Unchanged`].
     pub action: Action,
-    /// Why it is not done, or what is special about it.
+    /// Reason why it would not be done, or is special.
     pub reason: Option<Reason>,
-    /// Of a conflict: who manages the fields, sorted.
+    /// Field managers of a conflict, sorted.
     pub managers: Vec<String>,
-    /// Where it differs (RFC 6901), sorted.
+    /// Paths of differing fields (RFC 6901), sorted.
     pub fields: Vec<String>,
-    /// For a person; two that differ in nothing else are the same change.
+    /// Message for operators; not compared between changes.
     pub message: String,
 }
 
-/// What a commit would change of one application in one cluster.
+/// Changes that a commit would make to one application in one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ApplicationChanges {
-    /// Why there are none to be told; none: what is here is the whole.
+    /// Reason for a missing list of changes; none: the list is complete.
     pub refused: Option<Problem>,
     /// Sorted by object.
     pub changes: Vec<Change>,
-    /// There are more than are told.
+    /// Whether more changes exist than are listed.
     pub truncated: bool,
-    /// Objects that would stay as they are.
+    /// Number of objects that would not change.
     pub unchanged: u32,
 }
 
-/// What a commit would change in one cluster: an agent's whole answer.
+/// An agent's full answer on what a commit would change in its cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterPlan {
     /// Applications of the commit's repository.
     pub applications: BTreeMap<ApplicationName, ApplicationChanges>,
 }
 
-/// What an answer comes to; the worst of it counts.
+/// Overall outcome of an answer: the worst of all applications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// Nothing would change.
     Nothing,
-    /// It would, and nothing is in the way.
+    /// Something would change, without conflicts.
     Changes,
-    /// Something of it would not be taken, or needs a person.
+    /// Some change would be rejected, or needs an operator.
     Conflict,
-    /// The agent does not let the commit in, or cannot read it.
+    /// The agent refuses the commit, or cannot read it.
     Refused(Reason),
 }
 
@@ -94,7 +94,7 @@ impl Change {
 }
 
 impl ApplicationChanges {
-    /// Of an application whose commit is not let in.
+    /// Returns the answer for an application whose commit is refused.
     #[must_use]
     pub fn refused(reason: Reason, message: impl Into<String>) -> Self {
         Self {
@@ -113,7 +113,7 @@ impl ApplicationChanges {
         all.chain(untold).max().unwrap_or(Outcome::Nothing)
     }
 
-    /// Puts changes in their order and cuts what is too much.
+    /// Sorts the changes and cuts them to the maximum number.
     pub fn normalize(&mut self) {
         let cut = |texts: &mut Vec<String>, limit| {
             for text in texts {
@@ -137,14 +137,14 @@ impl ApplicationChanges {
 }
 
 impl ClusterPlan {
-    /// What it comes to.
+    /// Returns the overall outcome.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let all = self.applications.values().map(ApplicationChanges::outcome);
         all.max().unwrap_or(Outcome::Nothing)
     }
 
-    /// Cuts what is too much for one answer, last applications first.
+    /// Cuts the answer to the maximum number of changes, last applications first.
     pub fn normalize(&mut self) {
         let mut room = MAX_CHANGES_IN_ALL;
         for application in self.applications.values_mut() {
@@ -155,8 +155,8 @@ impl ClusterPlan {
         }
     }
 
-    /// Over what would change. Words for people are left out, since they may name what is a cluster's own,
-    /// and so is how much stays as it is.
+    /// Returns the digest of what would change. Messages and counts of unchanged objects are left out, since
+    /// they may differ between clusters.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut parts: Vec<&[u8]> = Vec::new();
@@ -192,7 +192,7 @@ impl ClusterPlan {
         Digest::of_parts(parts)
     }
 
-    /// About how much memory it takes, bytes.
+    /// Approximate memory use in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         let of_change = |change: &Change| {

@@ -1,5 +1,5 @@
-//! What a pass would do now in one cluster, as its agent answers whoever asks: object by object, with values.
-//! Those of Secrets are masked before they come here.
+//! Preview of a reconcile pass in one cluster, answered by its agent: object by object, with values. Values
+//! of Secrets are masked by the agent.
 
 use crate::id::ApplicationName;
 use crate::object::{Action, ObjectRef};
@@ -9,51 +9,52 @@ use crate::revision::Revision;
 /// Longest value of a field that is shown, bytes of JSON.
 pub const MAX_VALUE_BYTES: usize = 200;
 
-/// What an agent would do about one application now.
+/// Preview of a reconcile pass over one application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApplicationPlan {
     /// Its name in the fleet file.
     pub application: ApplicationName,
-    /// The commit that was planned for; none: nothing is assigned, or there is no hub that assigns.
+    /// The planned commit; none: nothing is assigned, or there is no hub.
     pub revision: Option<Revision>,
-    /// What differs, is made, deleted, or not touched on purpose; at most [`crate::plan::MAX_CHANGES`].
+    /// Objects that differ or would be created, deleted, or left alone on purpose; at most
+    /// [`crate::plan::MAX_CHANGES`].
     pub changes: Vec<ObjectChange>,
-    /// Objects that are unchanged.
+    /// Number of unchanged objects.
     pub unchanged: u32,
-    /// There are more changes than are shown.
+    /// Whether more changes exist than are listed.
     pub truncated: bool,
-    /// Why there is no plan, or not of the newest commit, for a person; empty: there is.
+    /// Message for operators if there is no plan, or none of the newest commit; otherwise empty.
     pub error: String,
 }
 
-/// What would become of one object.
+/// Planned change of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectChange {
-    /// Which one.
+    /// The object.
     pub object: ObjectRef,
-    /// What would be done.
+    /// The planned action.
     pub action: Action,
-    /// Why something is not done.
+    /// Reason why nothing would be done.
     pub reason: Option<Reason>,
-    /// For a person.
+    /// Message for operators.
     pub message: String,
-    /// Field by field; at most [`crate::plan::MAX_FIELDS`].
+    /// Changed fields; at most [`crate::plan::MAX_FIELDS`].
     pub fields: Vec<FieldChange>,
 }
 
-/// One field; values are JSON, at most [`MAX_VALUE_BYTES`], and empty where there is none.
+/// A changed field; values are JSON, at most [`MAX_VALUE_BYTES`] long, and empty where the field is absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldChange {
-    /// RFC 6901.
+    /// Path of the field (RFC 6901).
     pub path: String,
-    /// As it is.
+    /// Live value.
     pub live: String,
-    /// As it would be.
+    /// Desired value.
     pub desired: String,
 }
 
 impl ApplicationPlan {
-    /// Of an application, with nothing in it yet.
+    /// Returns an empty plan of an application.
     #[must_use]
     pub fn of(application: ApplicationName) -> Self {
         Self {
@@ -68,7 +69,7 @@ impl ApplicationPlan {
 }
 
 impl ObjectChange {
-    /// Of an object, with nothing more to say.
+    /// Returns a change of an object without details.
     #[must_use]
     pub fn of(object: ObjectRef, action: Action) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! How often something may be done: a token bucket, the one of hub and agent. Pure: time comes in.
+//! Rate limits of hub and agent: a token bucket. Pure: the caller passes the time.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,17 @@ pub struct Bucket {
     at: Instant,
 }
 
-/// How fast a bucket fills, and how much it holds.
+/// Fill rate and size of a bucket.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
-    /// In a second.
+    /// Tokens per second.
     pub per_second: f64,
-    /// Most at once.
+    /// Size of the bucket, in tokens.
     pub burst: f64,
 }
 
 impl Rate {
-    /// How long it takes until so much is there, an hour at most.
+    /// Returns the time to fill so many tokens, an hour at most.
     fn fills(self, amount: f64) -> Duration {
         if amount <= 0.0 {
             return Duration::ZERO;
@@ -29,7 +29,7 @@ impl Rate {
 }
 
 impl Bucket {
-    /// A full one.
+    /// Creates a full bucket.
     #[must_use]
     pub fn full(rate: Rate, now: impl Into<Instant>) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Bucket {
         }
     }
 
-    /// An empty one.
+    /// Creates an empty bucket.
     #[must_use]
     pub fn empty(now: impl Into<Instant>) -> Self {
         Self {
@@ -47,14 +47,14 @@ impl Bucket {
         }
     }
 
-    /// Takes out `amount`, also what is not there; gives how long to wait until it is.
+    /// Takes `amount` tokens, going into debt if necessary; returns the time to wait until the debt is paid.
     pub fn take(&mut self, rate: Rate, amount: f64, now: impl Into<Instant>) -> Duration {
         self.fill(rate, now.into());
         self.left -= amount;
         rate.fills(-self.left)
     }
 
-    /// Takes one out if it is there.
+    /// Takes one token if there is one.
     pub fn try_take(&mut self, rate: Rate, now: impl Into<Instant>) -> bool {
         self.fill(rate, now.into());
         if self.left < 1.0 {
@@ -64,7 +64,7 @@ impl Bucket {
         true
     }
 
-    /// When one is there, if nobody takes anything meanwhile: not before the last look at it.
+    /// Returns when the next token is available, if none is taken before: not before the last use.
     #[must_use]
     pub fn ready(&self, rate: Rate) -> Instant {
         self.at + rate.fills(1.0 - self.left)
@@ -76,7 +76,7 @@ impl Bucket {
         self.at = now;
     }
 
-    /// Whether it holds all that it can: whoever has it was quiet.
+    /// Whether the bucket is full, so that its owner was idle.
     #[must_use]
     pub fn is_full(&self, rate: Rate, now: impl Into<Instant>) -> bool {
         let mut copy = *self;

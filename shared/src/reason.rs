@@ -1,5 +1,5 @@
-//! The bounded set of reasons: what conditions, metric labels and the CLI say when something is not
-//! as it should be. Every refusal is visible through one of these.
+//! The bounded set of reason codes in conditions, metric labels and the CLI. Every refusal is visible through
+//! one of these.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ macro_rules! reasons {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Reason {
             $($(#[$doc])* $name,)*
-            /// A reason that this version does not know: the other side is newer.
+            /// A reason of a newer program that this version does not know.
             Other,
         }
 
@@ -33,7 +33,7 @@ macro_rules! reasons {
         impl FromStr for Reason {
             type Err = std::convert::Infallible;
 
-            /// Never fails: what is not known is [`Reason::Other`].
+            /// Never fails: an unknown code is [`Reason::Other`].
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Ok(match text {
                     $(stringify!($name) => Self::$name,)*
@@ -46,23 +46,23 @@ macro_rules! reasons {
 
 reasons! {
     // --- an assignment as a whole
-    /// Epoch or generation is lower than what was accepted before.
+    /// Epoch or generation is lower than that of the accepted assignment.
     StaleAssignment,
     /// An epoch far beyond the accepted one.
     EpochJump,
     /// Same generation, other digest.
     ConflictingAssignment,
-    /// The digest does not fit the content.
+    /// The digest does not match the content.
     DigestMismatch,
     /// The content is malformed or over a limit.
     MalformedAssignment,
-    /// It names another cluster.
+    /// The assignment is for another cluster.
     WrongCluster,
-    /// The cluster's identity is in use twice; a person has to look.
+    /// The cluster's identity is in use twice; manual action required.
     IdentityInUse,
-    /// It needs an ability this agent does not have; upgrade it.
+    /// The assignment needs a feature that this agent does not support; upgrade the agent.
     UpgradeRequired,
-    /// The accepted assignment could not be stored, so it may not be acted on.
+    /// The assignment could not be stored, so it is not applied.
     LedgerUnavailable,
     // --- local policy
     /// Repository URL not on the agent's allow-list.
@@ -75,7 +75,7 @@ reasons! {
     KindNotAllowed,
     /// Namespace not allowed by the agent's policy.
     NamespaceNotAllowed,
-    /// The agent's policy lets no gate's Job come from that path, or none at all.
+    /// The agent's policy allows no gate Jobs from that path, or none at all.
     GateJobNotAllowed,
     /// The agent's policy file was changed into one that cannot be used; the policy before it stays in force.
     PolicyUnusable,
@@ -83,46 +83,46 @@ reasons! {
     ProtectedObject,
     /// The local owner stopped all writes.
     Frozen,
-    /// A person at the hub asked to write nothing.
+    /// The cluster was suspended at the hub.
     SuspendedByHub,
     // --- Git
     /// Repository could not be reached.
     RepositoryUnavailable,
-    /// The repository asked for other credentials.
+    /// The repository rejected the credentials, or requires some.
     AuthenticationFailed,
-    /// The SSH server does not have the host key that is pinned.
+    /// The SSH server's host key is not the pinned one.
     HostKeyRefused,
     /// No repository at the URL.
     RepositoryNotFound,
-    /// The branch is not there.
+    /// The branch does not exist.
     BranchNotFound,
     /// The commit is not in the repository.
     CommitNotFound,
     /// The commit is not on the branch that the agent itself read.
     CommitNotOnBranch,
-    /// The commit does not descend from the one that runs.
+    /// The commit does not descend from the running one.
     NotADescendant,
-    /// The branch has been ahead of what is assigned for too long.
+    /// The branch has been ahead of the assigned commit for too long.
     BranchAhead,
     /// The commit, or one between it and the last accepted one, is not signed.
     SignatureMissing,
-    /// A signature is malformed, or was made over something else.
+    /// A signature is malformed, or does not match its content.
     SignatureInvalid,
-    /// The signature is of a key that the agent's policy does not name.
+    /// The signature is by a key that the agent's policy does not name.
     SignatureKeyUnknown,
-    /// The commit was first seen outside the time that its key is good for.
+    /// The commit was first seen outside the validity of its key.
     SignatureKeyExpired,
-    /// The signature is of a key that the agent's policy calls revoked.
+    /// The signature is by a revoked key.
     SignatureKeyRevoked,
-    /// No rule of the agent's policy says how commits of this branch are to be signed.
+    /// No signature rule of the agent's policy covers this branch.
     SignatureRuleMissing,
-    /// A signed approval to go back in history does not hold here.
+    /// The signed approval of a rollback is not valid here.
     ApprovalRefused,
-    /// It went back in history, as the agent's policy allows, or whether it did could not be found out.
+    /// A rollback that the agent's policy allows, or a change of commit that could not be checked for being one.
     WentBack,
-    /// The repository uses another object format than SHA-1.
+    /// The repository does not use SHA-1 object ids.
     ObjectFormatUnsupported,
-    /// The Git server does not offer fetches without files.
+    /// The Git server does not support fetches without files.
     FilterUnsupported,
     /// A pack or object is damaged.
     CorruptRepository,
@@ -137,25 +137,25 @@ reasons! {
     NotAManifest,
     /// Two documents are the same object.
     DuplicateObject,
-    /// Nothing was rendered where something ran before.
+    /// The render is empty, but the application has objects.
     EmptyRender,
-    /// A key that the reader does not know.
+    /// An unknown key.
     UnknownField,
     /// A remote base or URL.
     RemoteReference,
-    /// Something that would run a program.
+    /// A plugin or function, which would run a program.
     ExecRefused,
-    /// Something of Helm that is not rendered.
+    /// A Helm feature that is not supported.
     HelmRefused,
-    /// A chart does something that its author may not expect here; it is rendered all the same.
+    /// A chart does something that may behave differently here; it is rendered anyway.
     ChartWarning,
     /// A hook of a chart that agents do not run.
     HookNotRun,
     /// A reference cycle.
     Cycle,
-    /// A reference out of the allowed root.
+    /// A reference to a path outside of the allowed root.
     OutsideRoot,
-    /// A symbolic link that leaves the tree or loops.
+    /// A symbolic link that leaves the tree or is circular.
     SymlinkRefused,
     /// A Git submodule.
     Submodule,
@@ -167,7 +167,7 @@ reasons! {
     RenderFailed,
     /// A SOPS file cannot be decrypted, or was changed.
     DecryptionFailed,
-    /// A cluster fact that a manifest asks for is not there.
+    /// A manifest uses a cluster fact that does not exist.
     SubstitutionFailed,
     // --- cluster
     /// The API server does not serve this kind.
@@ -176,11 +176,11 @@ reasons! {
     ClusterUnavailable,
     /// Discovery was incomplete, so nothing is pruned in this pass.
     PartialDiscovery,
-    /// The API server refused for lack of rights.
+    /// The API server denied the request: missing rights.
     Forbidden,
     /// The API server found the object invalid.
     Invalid,
-    /// A field that cannot be changed.
+    /// An immutable field differs.
     ImmutableField,
     /// Another manager owns a field.
     Conflict,
@@ -188,45 +188,45 @@ reasons! {
     OwnedByAnotherApplication,
     /// The namespace is being deleted.
     NamespaceTerminating,
-    /// The namespace is not there.
+    /// The namespace does not exist.
     NamespaceNotFound,
-    /// An admission webhook or policy said no.
+    /// An admission webhook or policy denied the request.
     AdmissionDenied,
-    /// A webhook of the cluster could not be reached, so the API server let nothing through.
+    /// An admission webhook could not be reached, so the API server denied the request.
     WebhookUnavailable,
-    /// The API server does not know the agent's credentials.
+    /// The API server rejects the agent's credentials.
     Unauthorized,
-    /// Somebody else wrote the object at the same moment; it is looked at again.
+    /// Another client changed the object at the same time; it is read again.
     ChangedMeanwhile,
     /// A quota is exceeded.
     QuotaExceeded,
     /// The object is too large for the API server.
     ObjectTooLarge,
-    /// The API server asks for fewer requests.
+    /// The API server throttles requests.
     Throttled,
-    /// The pod that wanted to write is not the leader any more.
+    /// The pod is no longer the leader.
     NotLeader,
     /// The write failed for another reason; the message has it.
     ApplyFailed,
     // --- deleting
-    /// More deletes than the budget allows.
+    /// More deletions than the delete budget allows.
     DeleteBudget,
-    /// A kind that is only deleted after a local confirmation.
+    /// A protected kind, which is only deleted after a local confirmation.
     ProtectedKind,
-    /// The object says `flotilla.dev/prune: disabled`.
+    /// The object is annotated `flotilla.dev/prune: disabled`.
     PruneDisabled,
-    /// The object says `flotilla.dev/prune: confirm`.
+    /// The object is annotated `flotilla.dev/prune: confirm`.
     ConfirmationRequired,
     /// The live object is not the one that was applied.
     NotOurs,
-    /// Waiting for a finalizer of somebody else.
+    /// Waiting for a finalizer.
     WaitingForFinalizer,
     /// The inventory could not be read or trusted.
     InventoryUnavailable,
-    /// The inventory is not as the agent wrote it: somebody changed it.
+    /// The inventory was changed by another client.
     InventoryChanged,
     // --- waiting, health and drift
-    /// An application it depends on is not healthy yet.
+    /// An application that it depends on is not healthy yet.
     DependencyNotReady,
     /// Health was not reached in time.
     HealthTimeout,
@@ -234,59 +234,59 @@ reasons! {
     Unhealthy,
     /// Live state differs and the mode is `report`.
     Drifted,
-    /// Another controller writes the same fields again and again.
+    /// Another controller keeps changing the same fields.
     Contested,
-    /// A hook failed, or took longer than it may.
+    /// A hook failed or exceeded its deadline.
     HookFailed,
-    /// Nothing is assigned any more; objects are kept.
+    /// No longer assigned; its objects are kept.
     NotAssigned,
-    /// It was removed on purpose, and nothing of it is left to the agent.
+    /// Removed; the agent manages none of its objects any longer.
     Removed,
     // --- hub
     /// No report for three heartbeats.
     Offline,
     /// The agent knows a later generation than the hub.
     AgentAhead,
-    /// The hub was restored and does not know what the cluster runs; it stays on that.
+    /// The hub was restored and does not know what the cluster runs; the cluster keeps it.
     HeldAfterRestore,
     /// The environment's branch has no commit yet.
     NoRevision,
-    /// The template uses a value this cluster does not have.
+    /// The template uses a value that this cluster does not have.
     TemplateFailed,
     /// The cluster is in no environment.
     NoEnvironment,
     /// The cluster waits to be accepted.
     Pending,
-    /// A clock is off by more than five minutes.
+    /// Two clocks differ by more than five minutes.
     ClockSkew,
     // --- rollouts
-    /// The rollout has not come to this cluster yet.
+    /// The rollout has not reached this cluster yet.
     WaitsForRollout,
-    /// The cluster was not healthy in time.
+    /// The cluster did not become healthy in time.
     ProgressDeadline,
-    /// Too few people have approved.
+    /// Approvals are missing.
     ApprovalNeeded,
-    /// No change window is open, or a freeze holds.
+    /// No change window is open, or a freeze is active.
     WindowClosed,
-    /// An external check does not answer well.
+    /// An external check did not succeed.
     CheckFailed,
-    /// The Job of a gate has not succeeded yet.
+    /// A gate Job has not succeeded yet.
     GateJobPending,
-    /// The Job of a gate failed, or took longer than it may.
+    /// A gate Job failed or exceeded its timeout.
     GateJobFailed,
-    /// The environment before has not proven the commit.
+    /// The previous environment has not proven the commit.
     NotProven,
-    /// The commit failed before and is not tried again.
+    /// The commit failed before and is not rolled out again.
     Quarantined,
-    /// A person keeps it on a commit.
+    /// Pinned to a commit by an operator.
     Pinned,
-    /// A person stopped it.
+    /// Paused by an operator.
     Paused,
 }
 
 impl Reason {
-    /// Whether the passing of time alone cures nothing: a cluster that says so of the commit that it is
-    /// to run counts as failed at once, not at the end of a deadline.
+    /// Whether time alone does not cure it: a cluster with this reason for its assigned commit counts as
+    /// failed at once, not at the end of a deadline.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(

@@ -1,4 +1,4 @@
-//! What an agent says about its cluster.
+//! An agent's report about its cluster.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::revision::{Commit, Revision};
 use crate::source::SourcePaths;
 use crate::words::numberless;
 
-/// Most objects of one application that a report shows; the counts have the whole.
+/// Maximum number of objects of one application in a report; the counts cover all.
 pub const MAX_OBJECTS_SHOWN: usize = 200;
 
 /// Longest message, in bytes; longer ones are cut at a character's border.
@@ -24,44 +24,43 @@ pub const MAX_MESSAGE_BYTES: usize = 1024;
 /// Longest of an object's names, bytes, as Kubernetes has it.
 const MAX_NAME_BYTES: usize = 253;
 
-/// What an agent says where the hub asked it to write nothing. A hub that was restored knows by it what its
-/// store does not.
+/// Text of an agent that the hub suspended. A restored hub recognises by it what its store does not know.
 pub const SUSPENDED_BY_HUB: &str = "suspended at the hub";
 
-/// Full state of one cluster. The latest one replaces all before it.
+/// Full state of one cluster. The newest report replaces all earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// Grows with each report of one agent instance.
     pub sequence: u64,
-    /// The assignment this state belongs to.
+    /// The assignment that this state belongs to.
     pub assignment: AssignmentRef,
-    /// When it was taken, by the agent's clock.
+    /// Time of the report, by the agent's clock.
     pub observed_at: Timestamp,
-    /// By application; boxed, since a map makes room for eleven values and most clusters have few.
+    /// Applications by name; boxed, since a map makes room for eleven values and most clusters have few.
     pub applications: BTreeMap<ApplicationName, Box<ApplicationReport>>,
     /// A local freeze in the owner's words, or [`SUSPENDED_BY_HUB`]; empty: neither.
     pub suspended: String,
-    /// What became of each Job of a gate that the hub asks for.
+    /// State of each gate Job that the hub asked for.
     pub gate_jobs: Vec<GateJobReport>,
     /// Over what the assignment's applications are assigned as, apart from commits, see
     /// [`crate::wire::specified`]; none: an older agent does not say.
     pub specified: Digest,
 }
 
-/// One application in one cluster.
+/// State of one application in one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ApplicationReport {
-    /// What was rendered and applied in full last; none: nothing yet.
+    /// The last revision that was rendered and applied in full; none: nothing yet.
     pub revision: Option<Revision>,
     /// Whether it is in sync with Git.
     pub sync: SyncState,
-    /// The worst of its objects.
+    /// The worst health of its objects.
     pub health: Health,
-    /// Why it is not Synced or not Current.
+    /// Reason why it is not Synced or not Current.
     pub reason: Option<Reason>,
-    /// One line for a person.
+    /// Message for operators, one line.
     pub message: String,
-    /// Objects by health.
+    /// Number of objects by health.
     pub counts: ObjectCounts,
     /// The objects worth showing, worst first, at most [`MAX_OBJECTS_SHOWN`].
     pub objects: Vec<ObjectStatus>,
@@ -84,18 +83,18 @@ pub struct ApplicationReport {
 }
 
 impl ApplicationReport {
-    /// Whether it is as in Git, and healthy.
+    /// Whether it is Synced and Current.
     #[must_use]
     pub fn is_well(&self) -> bool {
         self.sync == SyncState::Synced && self.health == Health::Current
     }
 }
 
-/// Objects by health.
+/// Number of objects by health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectCounts {
-    /// All of them.
+    /// Number of all objects.
     pub total: u32,
     /// Objects that are [`Health::Current`].
     pub current: u32,
@@ -134,13 +133,13 @@ impl ObjectCounts {
 pub struct ObjectStatus {
     /// `Deployment.apps web/frontend`, of whichever version.
     pub object: ObjectRef,
-    /// What was last done to it.
+    /// The last action on it.
     pub action: Action,
-    /// How it is.
+    /// Health of the object.
     pub health: Health,
-    /// Why, where there is something to say.
+    /// Reason, where there is one.
     pub reason: Option<Reason>,
-    /// One line for a person; never a value from a Secret.
+    /// Message for operators, one line; never a value from a Secret.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! Where configuration comes from: repository URLs, branches, commits and paths.
+//! Sources of configuration: repository URLs, branches, commits and paths.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use crate::loopback::is_loopback;
 macro_rules! text {
     ($type:ident) => {
         impl $type {
-            /// As text.
+            /// Returns the text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -71,7 +71,7 @@ impl FromStr for Commit {
             return error("only 0-9 and a-f may be used");
         }
         if text.bytes().all(|b| b == b'0') {
-            return error("the null id names no commit");
+            return error("the null id is not a commit");
         }
         Ok(Self(text.into()))
     }
@@ -189,21 +189,21 @@ impl FromStr for RepositoryUrl {
             // SSH has no other place for it; the key is what lets us in.
             Some((user, host)) if scheme == "ssh" && valid_user(user) => (format!("{user}@"), host),
             None if scheme == "ssh" => {
-                return error("an SSH URL names its user: ssh://git@host/path");
+                return error("an SSH URL must name its user: ssh://git@host/path");
             }
             Some(_) => return error("it may not carry a user name or password"),
             None => (String::new(), authority),
         };
         if scheme == "file" {
             if !authority.is_empty() {
-                return error("a file URL names no host: file:///path");
+                return error("a file URL must not name a host: file:///path");
             }
         } else if !valid_authority(authority) {
             return error("the host is not valid");
         }
         let path = path.trim_end_matches('/');
         if path.is_empty() {
-            return error("it names no repository");
+            return error("it does not name a repository");
         }
         if path
             .split('/')
@@ -300,7 +300,7 @@ pub fn is_below(path: &str, directory: &str) -> bool {
 pub struct Revision {
     /// The repository's name in the fleet file.
     pub repository: RepositoryName,
-    /// The branch it was found on.
+    /// The branch that it is on.
     pub branch: BranchName,
     /// The full id, never abbreviated.
     pub commit: Commit,

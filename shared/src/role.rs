@@ -1,23 +1,22 @@
-//! Who may do what: the one table of roles. The hub decides by it, and pages draw by it what their reader
-//! may press.
+//! Roles and their rights. The hub authorizes by this table, and the pages show actions by it.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// What an operator may do; each includes seeing everything.
+/// Role of an operator; each includes viewing everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Nothing: the operator was removed.
+    /// No rights: the operator was removed.
     None,
-    /// See everything, and change nothing.
+    /// View everything, change nothing.
     Viewer,
-    /// Approve commits and waves that others bring.
+    /// Approve commits and waves that others promote.
     Approver,
-    /// Bring commits, and stop, resume, pin and roll back.
+    /// Promote commits; pause, resume, pin and roll back.
     Promoter,
-    /// Everything: let clusters and operators in, override gates, approve what they bring themselves.
+    /// Everything: accept clusters and operators, override gates, approve own promotions.
     Admin,
 }
 
@@ -43,7 +42,7 @@ impl Role {
         }
     }
 
-    /// What a role that was given for environments (none at all: everywhere) is worth in one.
+    /// Returns the effective role in an environment of a role that was given for some environments (empty: all).
     #[must_use]
     pub fn within<E: Ord>(self, given: &BTreeSet<E>, environment: Option<&E>) -> Self {
         let everywhere = given.is_empty();
@@ -69,19 +68,19 @@ impl std::str::FromStr for Role {
     }
 }
 
-/// What an act asks of whoever does it.
+/// Permission that an action requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Need {
-    /// To see the fleet.
+    /// View the fleet.
     See,
     /// To have agents work something out for it: more than a look, since each of them fetches, renders and
     /// asks its API server, whose webhooks hear of it.
     Plan,
-    /// To approve a commit.
+    /// Approve a commit.
     Approve,
-    /// To move, stop and pin.
+    /// Promote, pause and pin.
     Promote,
-    /// To let clusters and operators in, and to override gates.
+    /// Accept clusters and operators, and override gates.
     Administer,
 }
 
@@ -99,7 +98,7 @@ impl Need {
         }
     }
 
-    /// The least role that is enough.
+    /// Returns the lowest role that is sufficient.
     #[must_use]
     pub fn role(self) -> Role {
         match self {

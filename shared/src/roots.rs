@@ -10,7 +10,7 @@ use crate::tls::{self, TlsError};
 /// Most certificates of a bundle, or of endorsements.
 const MAX_CERTIFICATES: usize = 8;
 
-/// A trust bundle is not taken.
+/// A trust bundle is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
     /// Something is not a certificate.
@@ -19,13 +19,13 @@ pub enum RootsError {
     /// Something is not a certificate.
     #[error("a certificate of the trust bundle cannot be read: {0}")]
     Malformed(String),
-    /// Too much to be a bundle of roots.
+    /// The bundle has too many certificates.
     #[error("the trust bundle has more than {MAX_CERTIFICATES} certificates")]
     TooMany,
-    /// No root that is trusted here certifies it.
+    /// No trusted root certifies it.
     #[error(
-        "the hub offers a root ({0}) that no root trusted here has certified: it is refused; if it is \
-         meant, give the agent the new trust bundle by hand"
+        "the hub offers a root ({0}) that no trusted root has certified: it is refused; if it \
+         is intended, give the agent the new trust bundle by hand"
     )]
     NotEndorsed(String),
 }

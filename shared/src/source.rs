@@ -1,12 +1,12 @@
-//! What a rendering depends on, and what a commit's directories are: together they tell, without any
-//! content, that another commit renders the same.
+//! Directories that a render depends on, and trees of a commit: together they tell, without any content,
+//! whether another commit renders the same.
 
 use std::collections::BTreeSet;
 
-/// The repository's own root, where a path names it.
+/// Path of the repository's root.
 pub const ROOT: &str = ".";
 
-/// Most paths of one application.
+/// Maximum number of paths of one application.
 pub const MAX_PATHS: usize = 32;
 
 /// Longest list of paths, bytes, one more for each path.
@@ -43,7 +43,7 @@ impl SourcePaths {
         Self::checked(&outermost)
     }
 
-    /// As they were sent; anything but what [`SourcePaths::new`] makes is not known.
+    /// Reads paths from the wire; anything but the output of [`SourcePaths::new`] is not known.
     #[must_use]
     pub fn from_wire(paths: &[String]) -> Self {
         if paths.len() > MAX_PATHS {
@@ -115,13 +115,13 @@ impl Directories {
         at.ok().and_then(|at| self.trees.get(at)).map(|(_, id)| id)
     }
 
-    /// How many there are.
+    /// Number of directories.
     #[must_use]
     pub fn len(&self) -> usize {
         self.trees.len()
     }
 
-    /// Whether there is none, not even a root.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.trees.is_empty()

@@ -1,5 +1,4 @@
-//! What a program tells on stderr: its log (text for people on a terminal, JSON lines otherwise), and why it
-//! ends.
+//! Output on stderr: the log (text on a terminal, JSON lines otherwise), and the error that ends the program.
 
 use std::io::{IsTerminal as _, Write};
 use std::process::ExitCode;
@@ -9,16 +8,16 @@ use crate::words::{numberless, with_causes};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// What is logged where nothing is said.
+/// Default filter of the log.
 const DEFAULT: &str = "info";
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     #[default]
     Auto,
-    /// Lines for people, in colour on a terminal.
+    /// Plain text, in colour on a terminal.
     Text,
     /// One JSON object a line.
     Json,
@@ -39,12 +38,12 @@ impl std::str::FromStr for LogFormat {
     }
 }
 
-/// The filter of the log is not one.
+/// The filter of the log cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error("log filter: {0}")]
 pub struct FilterError(ParseError);
 
-/// Tells on standard error why a program ends, and gives the exit code for it.
+/// Prints the error that ends a program on standard error, and returns the exit code.
 #[must_use]
 pub fn exit_with(error: &dyn std::error::Error) -> ExitCode {
     // Nobody is left to tell if stderr is gone too.

@@ -19,9 +19,9 @@ pub enum TlsError {
     /// A PEM text holds no certificate or cannot be read.
     #[error("the {what} holds no usable certificate{detail}")]
     Certificate {
-        /// Which text, such as "trust bundle".
+        /// Name of the text, such as "trust bundle".
         what: &'static str,
-        /// `: ` and what is wrong with it; may be empty.
+        /// `: ` and the cause; may be empty.
         detail: String,
     },
     /// A private key cannot be read. Says nothing of its content.

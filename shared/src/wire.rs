@@ -50,7 +50,7 @@ pub fn features() -> impl Iterator<Item = &'static str> {
     of_renderers.chain(FEATURES)
 }
 
-/// Largest message either side takes, bytes. A report of 1,000 applications fits.
+/// Largest message that either side accepts, in bytes. A report of 1,000 applications fits.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Most applications of one cluster.
 pub const MAX_APPLICATIONS: usize = 1000;
@@ -61,21 +61,21 @@ pub const MAX_SMALL_LIST: usize = 64;
 /// Longest token of the wire that is neither a name nor a message (versions, uids), bytes.
 pub const MAX_TOKEN_BYTES: usize = 256;
 
-/// A message cannot be taken.
+/// The message is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// The bytes are not protobuf.
     #[error("the message cannot be decoded: {0}")]
     Malformed(String),
-    /// A field that must be there is not.
+    /// A required field is missing.
     #[error("field {0} is missing")]
     Missing(&'static str),
-    /// A field has a value it cannot have.
+    /// A field has an invalid value.
     #[error("field {field}: {why}")]
     Invalid {
         /// Its name in the protocol, such as `renderer`; of a bad name, which kind of name it is.
         field: &'static str,
-        /// What is wrong.
+        /// Cause, for operators.
         why: String,
     },
     /// A list or text is over its limit.
@@ -83,13 +83,13 @@ pub enum WireError {
     TooLarge {
         /// Its name in the protocol, such as `tombstones`.
         field: &'static str,
-        /// Entries of the list, or bytes of the text, that came.
+        /// Number of received entries of the list, or bytes of the text.
         have: usize,
-        /// What is allowed.
+        /// Maximum number of entries or bytes.
         limit: usize,
     },
-    /// The digest does not fit.
-    #[error("the digest does not fit the content")]
+    /// The digest does not match.
+    #[error("the digest does not match the content")]
     Digest,
 }
 
@@ -111,13 +111,13 @@ pub(crate) fn bounded(field: &'static str, have: usize, limit: usize) -> Result<
     }
 }
 
-/// A protobuf timestamp as ours; out of range reads as absent.
+/// Converts a protobuf timestamp; out of range reads as absent.
 #[must_use]
 pub fn timestamp_from_wire(timestamp: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     timestamp.and_then(|t| Timestamp::new(t.seconds, t.nanos).ok())
 }
 
-/// Ours as protobuf's.
+/// Converts a timestamp to protobuf.
 #[must_use]
 pub fn timestamp_to_wire(timestamp: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp {
@@ -136,7 +136,7 @@ pub fn digest_from_wire(field: &'static str, bytes: &[u8]) -> Result<Digest, Wir
     }
     Digest::from_slice(bytes).ok_or_else(|| WireError::Invalid {
         field,
-        why: format!("{} bytes where 32 are needed", bytes.len()),
+        why: format!("{} bytes instead of 32", bytes.len()),
     })
 }
 
@@ -167,7 +167,7 @@ pub fn assignment_ref_from_wire(
     })
 }
 
-/// The other way of [`assignment_ref_from_wire`].
+/// Inverse of [`assignment_ref_from_wire`].
 #[must_use]
 pub fn assignment_ref_to_wire(reference: AssignmentRef) -> v1::AssignmentRef {
     v1::AssignmentRef {
@@ -187,7 +187,7 @@ pub fn revision_from_wire(wire: &v1::Revision) -> Result<Revision, WireError> {
     })
 }
 
-/// The other way of [`revision_from_wire`].
+/// Inverse of [`revision_from_wire`].
 #[must_use]
 pub fn revision_to_wire(revision: &Revision) -> v1::Revision {
     v1::Revision {
@@ -211,7 +211,7 @@ pub fn health_from_wire(health: v1::Health) -> Health {
     }
 }
 
-/// The other way of [`health_from_wire`].
+/// Inverse of [`health_from_wire`].
 #[must_use]
 pub fn health_to_wire(health: Health) -> v1::Health {
     match health {
@@ -239,7 +239,7 @@ pub fn sync_from_wire(sync: v1::Sync) -> SyncState {
     }
 }
 
-/// The other way of [`sync_from_wire`].
+/// Inverse of [`sync_from_wire`].
 #[must_use]
 pub fn sync_to_wire(sync: SyncState) -> v1::Sync {
     match sync {
@@ -253,18 +253,18 @@ pub fn sync_to_wire(sync: SyncState) -> v1::Sync {
     }
 }
 
-/// An unknown renderer is not guessed at: it needs a newer agent.
+/// An unknown renderer is an error: it needs a newer agent.
 ///
 /// # Errors
 /// When the value is not known.
 pub fn renderer_from_wire(renderer: i32) -> Result<Renderer, WireError> {
     Renderer::of_number(renderer).ok_or_else(|| WireError::Invalid {
         field: "renderer",
-        why: format!("{renderer} is not known to this version; upgrade it"),
+        why: format!("{renderer} is not supported by this version; upgrade it"),
     })
 }
 
-/// The other way of [`renderer_from_wire`].
+/// Inverse of [`renderer_from_wire`].
 #[must_use]
 pub fn renderer_to_wire(renderer: Renderer) -> v1::Renderer {
     // Every one is a value of the protocol: a test holds both together.

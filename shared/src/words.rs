@@ -1,4 +1,4 @@
-//! Words for people: numbers of things, and errors.
+//! Words in messages: counts, and errors.
 
 use std::borrow::Cow;
 

@@ -136,7 +136,7 @@ impl TestCluster {
             self.controllers = Some(tokio::spawn(async move {
                 loop {
                     // What fails now is tried again at once.
-                    let _ = settle(&client).await;
+                    let _ = write_deployment_status(&client).await;
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }));
@@ -235,8 +235,8 @@ async fn send(
     Ok((code, serde_json::from_slice(&bytes).unwrap_or_default()))
 }
 
-/// What a cluster's controllers write of Deployments that are as they should be.
-async fn settle(client: &kube::Client) -> anyhow::Result<()> {
+/// Writes the status of ready Deployments, in place of their controllers.
+async fn write_deployment_status(client: &kube::Client) -> anyhow::Result<()> {
     let path = "/apis/apps/v1/deployments";
     let (_, list) = send(client, "GET", path, "application/json", None).await?;
     let items = list.get("items").and_then(Value::as_array);

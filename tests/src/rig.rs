@@ -171,7 +171,7 @@ impl<'a> Rig<'a> {
         let expected = self.args.agents;
         all_connected("all agents connected", &self.seen, expected).await?;
         println!("{expected} agents connected in {:?}", began.elapsed());
-        settle(&mut self.calls, expected).await?;
+        wait_until_current(&mut self.calls, expected).await?;
         println!("all current in {:?}", began.elapsed());
         tokio::time::sleep(Duration::from_secs(5)).await;
         let full = self.hub.usage();
@@ -214,7 +214,7 @@ impl<'a> Rig<'a> {
         let pushed = Instant::now();
         self.calls.refresh(v1::RefreshRequest::default()).await?;
         let delivered = delivered(&self.seen, expected, pushed).await?;
-        settle(&mut self.calls, expected).await?;
+        wait_until_current(&mut self.calls, expected).await?;
         let settled = pushed.elapsed();
         percentiles("commit to delivery", delivered);
         println!(
@@ -283,7 +283,7 @@ impl<'a> Rig<'a> {
         self.calls = operator.await?.api;
         all_connected("all agents are back", &self.seen, expected).await?;
         println!("all connected {:?} after", killed.elapsed());
-        settle(&mut self.calls, expected).await?;
+        wait_until_current(&mut self.calls, expected).await?;
         println!(
             "all current {:?} after; {:?} of the hub's CPU",
             killed.elapsed(),
@@ -312,7 +312,7 @@ async fn delivered(seen: &Seen, expected: usize, pushed: Instant) -> anyhow::Res
 }
 
 /// Waits until every cluster is current and no rollout runs.
-async fn settle(calls: &mut Api, expected: usize) -> anyhow::Result<()> {
+async fn wait_until_current(calls: &mut Api, expected: usize) -> anyhow::Result<()> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let over = match calls

@@ -137,7 +137,7 @@ async fn assert_acts_once_and_only_from_here(tab: &mut Tab, token: &str) {
         assert_eq!(done.location(), Some("/env/prod"), "{done:?}");
     }
     let told = tab.open("/audit").await.unwrap();
-    assert!(told.text.contains("done once"), "{}", told.text);
+    assert!(told.text.contains("carried out once"), "{}", told.text);
     let acts = told
         .text
         .matches("<td>oidc:ada@example.org</td><td>pause</td>")

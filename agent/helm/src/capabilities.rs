@@ -296,7 +296,7 @@ impl Host for HelmVersion {
     }
 }
 
-/// What a chart may ask about the cluster.
+/// Facts about the cluster that a chart may query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     kube_version: KubeVersion,
@@ -322,7 +322,7 @@ impl Default for Capabilities {
 }
 
 impl Capabilities {
-    /// What a cluster says of itself: its version, and all it serves, with and without kinds.
+    /// Creates capabilities from a cluster's version and the APIs that it serves, with and without kinds.
     #[must_use]
     pub fn of_cluster(
         kube_version: KubeVersion,
@@ -369,7 +369,7 @@ impl Capabilities {
         self.api_versions.1.version();
     }
 
-    /// What is noted as asked, answered by this cluster.
+    /// Returns this cluster's answers to the noted queries.
     #[must_use]
     pub fn answers(&self, asked: &Asked) -> Answers {
         let has = |version: &str| self.api_versions.0.iter().any(|known| known == version);

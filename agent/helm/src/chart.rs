@@ -75,15 +75,15 @@ impl From<Mismatch> for LoadError {
 pub struct Chart {
     /// `Chart.yaml`.
     pub metadata: Metadata,
-    /// What is in `templates/`.
+    /// Files in `templates/`.
     pub templates: Vec<File>,
-    /// What is nowhere else.
+    /// All other files.
     pub files: Vec<File>,
     /// `values.yaml`, after import of values from subcharts.
     pub values: Map,
     /// `values.schema.json`.
     pub schema: Option<Arc<[u8]>>,
-    /// What is in `charts/`.
+    /// Charts in `charts/`.
     pub dependencies: Vec<Chart>,
     /// `Chart.lock`, or the older `requirements.lock`.
     pub lock: Option<Lock>,
@@ -181,7 +181,7 @@ impl Chart {
         locked
             .map(|locked| {
                 format!(
-                    "the lock has {} {}, and charts/ holds another version of it",
+                    "the lock has {} {}, but charts/ holds another version of it",
                     locked.name, locked.version
                 )
             })

@@ -18,7 +18,7 @@ use crate::values::{self, Mode};
 pub use manifest::{Hook, Manifest};
 pub use print::Print;
 
-/// What a release is, besides its chart and values.
+/// Properties of a release besides its chart and values.
 #[derive(Clone, Debug)]
 pub struct Release {
     /// `.Release.Name`
@@ -33,11 +33,11 @@ pub struct Release {
     pub capabilities: Capabilities,
     /// Leaves schemas aside.
     pub skip_schema: bool,
-    /// How templates are executed.
+    /// Options of the template engine.
     pub template: crate::template::Options,
 }
 
-/// What a chart amounts to.
+/// Result of rendering a chart.
 #[derive(Clone, Debug)]
 pub struct Rendered {
     /// Files of `crds/`, as they are, of the chart and its enabled subcharts.
@@ -48,7 +48,7 @@ pub struct Rendered {
     pub hooks: Vec<Hook>,
     /// The chart's `NOTES.txt`.
     pub notes: Str,
-    /// What happened that the chart's author may not expect.
+    /// Warnings about behaviour that the chart's author may not expect.
     pub warnings: Vec<Warning>,
 }
 

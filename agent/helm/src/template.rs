@@ -49,7 +49,7 @@ pub enum Generated {
     Display,
 }
 
-/// What one release may use up. All are generous for real charts.
+/// Limits of one release. All are generous for real charts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Nodes executed and elements walked, over all templates of a release.
@@ -76,27 +76,27 @@ impl Default for Limits {
     }
 }
 
-/// How a release is executed.
+/// Options of executing a release.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Time and randomness.
     pub generated: Generated,
     /// `lookup` is an error instead of empty with a warning.
     pub strict: bool,
-    /// What a release may cost; one that would cost more ends with an error.
+    /// Limits of the release; exceeding one is an error.
     pub limits: Limits,
-    /// Where parsed files are kept for the next render; none: nowhere.
+    /// Cache of parsed files; none: nothing is cached.
     pub parsed: Option<Cache>,
 }
 
-/// What a template did that its author may not expect, with its place.
+/// Warning about a template's behaviour that its author may not expect, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The template's name, as `chart/templates/x.yaml`.
     pub template: String,
     /// The line, counted from 1.
     pub line: usize,
-    /// What happened, and what to do about it.
+    /// Message for operators: what happened, and what to do.
     pub message: String,
 }
 

@@ -29,12 +29,12 @@ pub(crate) use refusal::Teller;
 pub struct ValuesFile {
     /// Its path in the tree.
     pub path: String,
-    /// It may be missing.
+    /// Whether the file may be missing.
     pub optional: bool,
 }
 
 impl ValuesFile {
-    /// As command lines have it: a path, and `?` after it where the file may be missing.
+    /// Parses a path of the command line; `?` at its end: the file may be missing.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let optional = text.strip_suffix('?');
@@ -45,7 +45,7 @@ impl ValuesFile {
     }
 }
 
-/// What a chart is rendered for, besides itself.
+/// Release that a chart is rendered for.
 #[derive(Debug, Clone)]
 pub struct Release {
     /// `.Release.Name`.
@@ -56,17 +56,17 @@ pub struct Release {
     pub revision: i64,
     /// Whether the cluster ran the application before: `.Release.IsUpgrade`, and which hooks there are.
     pub is_upgrade: bool,
-    /// What the cluster serves.
+    /// APIs that the cluster serves.
     pub capabilities: Capabilities,
-    /// In order: the later go over the earlier.
+    /// Values files in order; later ones override earlier ones.
     pub values_files: Vec<ValuesFile>,
-    /// Over all files: JSON or YAML; empty: none.
+    /// Inline values that override all files, as JSON or YAML; empty: none.
     pub values: String,
-    /// What becomes of `crds/`.
+    /// How `crds/` are handled.
     pub crds: Crds,
     /// `lookup` is an error.
     pub strict: bool,
-    /// What functions of chance are derived from; none: they are refused.
+    /// Seed of functions of randomness; none: they are refused.
     pub seed: Option<String>,
     /// Leave schemas aside.
     pub skip_schema: bool,
@@ -185,7 +185,7 @@ pub(crate) fn render(
     if let Err(missing) = chart.check_dependencies()
         && !chart.is_library()
     {
-        let ours = format!("{missing}; `flotilla chart vendor {path}` fetches them, too");
+        let ours = format!("{missing}; `flotilla chart vendor {path}` fetches them");
         return Err(teller.refused(&ours));
     }
     let lock_faults = chart.lock_faults();
@@ -244,7 +244,7 @@ pub(crate) fn render(
     }
     notes.extend(lock_faults.into_iter().map(|fault| Note {
         reason: Reason::ChartWarning,
-        message: format!("{path}: {fault}; `flotilla chart vendor {path}` brings them together"),
+        message: format!("{path}: {fault}; `flotilla chart vendor {path}` updates both"),
     }));
     notes.extend(made.warnings.iter().map(|warning| {
         let file = teller.file(&name, &warning.template);

@@ -82,9 +82,9 @@ pub enum RenderError {
     LimitExceeded {
         /// Where it ran out.
         path: String,
-        /// What there is too much of.
+        /// Unit of the limit, such as `seconds for one fetch`.
         what: &'static str,
-        /// How much is allowed.
+        /// The limit.
         limit: usize,
     },
     /// A fact of the cluster cannot be put into a text.
@@ -146,7 +146,7 @@ impl RenderError {
         }
     }
 
-    /// The bounded code for status, events and metrics.
+    /// Returns the reason code for status, Events and metrics.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {

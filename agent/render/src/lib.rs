@@ -39,29 +39,29 @@ pub use output::Output;
 pub use substitute::{Facts, Missing};
 pub use tree::{Directories, Entry, EntryKind, MemoryTree, PathError, Tree};
 
-/// How to render.
+/// Options of rendering.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// By default [`Renderer::Auto`], which decides by the directory's files.
     pub renderer: Renderer,
-    /// What a render may cost.
+    /// Limits of a render.
     pub limits: Limits,
     /// The cluster's facts, where the application asks for them.
     pub facts: Option<Facts>,
-    /// What a chart is rendered for.
+    /// Release that a chart is rendered for.
     pub release: Release,
 }
 
-/// Something that people should hear of a render that went well.
+/// Note about a successful render.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// The bounded code.
     pub reason: Reason,
-    /// What, with file and line.
+    /// Message for operators, with file and line.
     pub message: String,
 }
 
-/// What a commit says should be.
+/// Result of rendering a commit.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rendered {
     /// In the order of files and documents; no object twice. May be empty: whether that is acceptable
@@ -69,9 +69,9 @@ pub struct Rendered {
     pub manifests: Vec<Manifest>,
     /// Every file whose content could have changed the result.
     pub files_read: BTreeSet<String>,
-    /// Directories that decide over the result, with what was looked for in them and was not there.
+    /// Directories that the result depends on, including missing files that were looked up.
     pub source_paths: SourcePaths,
-    /// What people should hear.
+    /// Notes for operators.
     pub notes: Vec<Note>,
 }
 

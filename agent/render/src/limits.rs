@@ -1,4 +1,4 @@
-//! What a render may cost.
+//! Limits of a render.
 
 /// Budgets of one render.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Limits {
     pub nodes: usize,
     /// Most bytes that all steps of one Kustomize render copy into objects.
     pub work_bytes: usize,
-    /// Of each file's YAML.
+    /// Limits of each file's YAML.
     pub yaml: flotilla_yaml::Limits,
 }
 

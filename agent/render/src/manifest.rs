@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::RenderError;
 
-/// Where a manifest came from.
+/// Origin of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// Path in the tree.
@@ -28,7 +28,7 @@ impl std::fmt::Display for Origin {
 pub struct Manifest {
     /// The whole document as JSON, which is all that Kubernetes reads of YAML.
     pub value: Value,
-    /// Where it came from.
+    /// Origin of the manifest.
     pub origin: Origin,
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Rendered;
 
-/// How to write it.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Output {
     /// YAML documents.
@@ -32,7 +32,7 @@ impl FromStr for Output {
 }
 
 impl Rendered {
-    /// As text, with a line break at the end.
+    /// Returns the text, with a line break at the end.
     #[must_use]
     pub fn text(&self, output: Output) -> String {
         let values = || self.manifests.iter().map(|manifest| &manifest.value);

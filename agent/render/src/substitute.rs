@@ -16,7 +16,7 @@ use crate::{Limits, Manifest, RenderError};
 const OPT_OUT: &str = "/metadata/annotations/flotilla.dev~1substitute";
 const OPEN: &str = "${cluster.";
 
-/// What is known of a cluster.
+/// Facts of a cluster for substitution.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Facts {
     values: BTreeMap<String, String>,
@@ -28,7 +28,7 @@ pub struct Facts {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Unfilled {
     #[error(
-        "{open} is not closed; write $${{ for a dollar and a brace that mean themselves",
+        "{open} is not closed; write $${{ for a literal dollar and brace",
         open = OPEN
     )]
     NotClosed,
@@ -45,11 +45,11 @@ enum Unfilled {
         /// What it has, as texts name it.
         known: Vec<String>,
     },
-    #[error("facts make the texts too long")]
+    #[error("the substituted facts make the texts too long")]
     TooLong,
 }
 
-/// What becomes of a fact that is not there and has no default.
+/// How a missing fact without a default is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Missing {
     /// The render is refused.

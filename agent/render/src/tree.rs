@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::RenderError;
 
-/// What is at a path.
+/// Entry at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry<'a> {
     /// A file's bytes, whole.
@@ -22,7 +22,7 @@ pub enum Entry<'a> {
     },
 }
 
-/// What is in a directory.
+/// Kind of a directory's entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A blob, whatever its size.
@@ -43,7 +43,7 @@ pub trait Tree {
     fn list(&self, directory: &str) -> Option<Vec<(&str, EntryKind)>>;
 }
 
-/// A path that no tree of ours may hold.
+/// A path that is not allowed in a tree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("tree path {path:?} is refused: {why}")]
 pub struct PathError {
@@ -163,12 +163,12 @@ impl MemoryTree {
             return refuse(why);
         }
         if self.nodes.contains_key(path) || self.directories.contains(path) {
-            return refuse("something is already there");
+            return refuse("the path exists already");
         }
         let mut above = path;
         while let Some((parent, _)) = above.rsplit_once('/') {
             if self.nodes.contains_key(parent) {
-                return refuse("a part of it is not a directory");
+                return refuse("part of it is not a directory");
             }
             if self.directories.contains(parent) {
                 break;
@@ -299,7 +299,7 @@ pub(crate) fn resolve(tree: &dyn Tree, path: &str) -> Result<String, RenderError
                     why,
                 };
                 if links > MAX_LINKS {
-                    return Err(refuse("goes in a circle"));
+                    return Err(refuse("is circular"));
                 }
                 if target.is_empty() || target.starts_with('/') {
                     return Err(refuse("leaves the repository"));

@@ -68,7 +68,7 @@ pub(crate) fn decrypt(
     armoured: &str,
     identities: &[Identity],
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let broken = || Error::DataKey("its age file is broken");
+    let broken = || Error::DataKey("its age file is malformed");
     if armoured.len() > MAX {
         return Err(broken());
     }
@@ -121,7 +121,7 @@ pub(crate) fn decrypt(
         let mut keys = identities.iter();
         file_key = file_key.or_else(|| keys.find_map(|key| key.unwrap(&share, &wrapped)));
     }
-    let file_key = file_key.ok_or(Error::DataKey("none of the agent's age keys opens it"))?;
+    let file_key = file_key.ok_or(Error::DataKey("none of the agent's age keys decrypts it"))?;
     let mac_key = derive(b"", &file_key, b"header").ok_or_else(broken)?;
     let mac_key = hmac::Key::new(hmac::HMAC_SHA256, mac_key.as_slice());
     hmac::verify(&mac_key, header, &mac).map_err(|_| broken())?;

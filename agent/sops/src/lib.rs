@@ -33,36 +33,36 @@ use zeroize::Zeroizing;
 /// Why a file cannot be decrypted. No text of a secret is ever part of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A line of the key file is no key.
-    #[error("line {line} of the age key file is no X25519 key")]
+    /// A line of the key file is not a key.
+    #[error("line {line} of the age key file is not an X25519 key")]
     Key {
         /// 1 is the first.
         line: usize,
     },
-    /// It is no YAML or JSON.
+    /// It is not YAML or JSON.
     #[error("it cannot be read: {0}")]
     Syntax(String),
-    /// Its metadata are not those of a file that can be read here.
+    /// Its `sops` metadata is not supported.
     #[error("its `sops` metadata cannot be used: {0}")]
     Metadata(String),
-    /// The data key is out of reach.
-    #[error("its data key cannot be had: {0}")]
+    /// The data key cannot be decrypted.
+    #[error("its data key cannot be obtained: {0}")]
     DataKey(&'static str),
     /// A value was changed or moved.
     #[error("the value at {0} is not what was encrypted there")]
     Value(String),
-    /// Values were changed, added or taken away.
-    #[error("its MAC does not fit: it was changed after it was encrypted")]
+    /// Values were changed, added or removed.
+    #[error("its MAC does not match: it was changed after it was encrypted")]
     Mac,
 }
 
-/// Whether a file looks like one of SOPS: a quick look, for which a false yes is harmless.
+/// Whether a file looks encrypted with SOPS: a quick check whose false positives are harmless.
 #[must_use]
 pub fn is_encrypted(content: &[u8]) -> bool {
     contains(content, b"sops") && contains(content, b"ENC[AES256_GCM,")
 }
 
-/// What SOPS took the file for.
+/// Format of a file, as SOPS sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Documents of YAML.
@@ -78,8 +78,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// By a file's name, as SOPS chooses, and by its metadata where the name says nothing: Kustomize's
-    /// `envs` are often called otherwise.
+    /// Returns the format by a file's name, as SOPS does, or else by its metadata: Kustomize's `envs` often
+    /// have other names.
     #[must_use]
     pub fn of(path: &str, content: &[u8]) -> Self {
         let name = path.rsplit('/').next().unwrap_or_default();
@@ -116,7 +116,7 @@ pub fn decrypt(
     identities: &[Identity],
     format: Format,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let text = std::str::from_utf8(content).map_err(|_| Error::Syntax("no UTF-8".to_owned()))?;
+    let text = std::str::from_utf8(content).map_err(|_| Error::Syntax("not UTF-8".to_owned()))?;
     let (mut documents, metadata) = match format {
         Format::Yaml => tree_with_metadata(text, Scalars::Yaml)?,
         Format::Json | Format::Binary => tree_with_metadata(text, Scalars::Json)?,
@@ -124,7 +124,7 @@ pub fn decrypt(
             let (values, metadata) = dotenv::read(text)?;
             (vec![values], metadata)
         }
-        Format::Ini => return Err(Error::Syntax("INI files are not taken".to_owned())),
+        Format::Ini => return Err(Error::Syntax("INI files are not supported".to_owned())),
     };
     let key = data_key(&metadata, identities)?;
     let rules = Rules::read(&metadata, format)?;
@@ -197,7 +197,7 @@ fn data_key(metadata: &Value, identities: &[Identity]) -> Result<Zeroizing<Vec<u
     let recipients = recipients
         .filter(|recipients| !recipients.is_empty())
         .ok_or(Error::DataKey("it is not encrypted to an age key"))?;
-    let mut error = Error::DataKey("it names no age file");
+    let mut error = Error::DataKey("its age file is missing");
     for recipient in recipients.iter().take(100) {
         let Some(armoured) = recipient.get("enc").and_then(Value::as_str) else {
             continue;
@@ -211,7 +211,7 @@ fn data_key(metadata: &Value, identities: &[Identity]) -> Result<Zeroizing<Vec<u
     Err(error)
 }
 
-/// Which values are encrypted, and which count for the MAC.
+/// Rules for which values are encrypted, and which count for the MAC.
 struct Rules {
     unencrypted_suffix: String,
     encrypted_suffix: String,
@@ -234,11 +234,11 @@ impl Rules {
             "" => Ok(None),
             pattern => Regex::new(pattern)
                 .map(Some)
-                .map_err(|_| Error::Metadata(format!("`{name}` is no regular expression"))),
+                .map_err(|_| Error::Metadata(format!("`{name}` is not a regular expression"))),
         };
         for comment in ["encrypted_comment_regex", "unencrypted_comment_regex"] {
             if !text(comment).is_empty() {
-                return Err(Error::Metadata(format!("`{comment}` is not taken")));
+                return Err(Error::Metadata(format!("`{comment}` is not supported")));
             }
         }
         Ok(Self {

@@ -111,7 +111,7 @@ impl<'t> Reader<'t> {
         let refuse = |why: &str| Err(Error::Syntax(why.to_owned()));
         self.nodes += 1;
         if self.nodes > MAX_NODES || depth > MAX_DEPTH {
-            return refuse("it has too many values, or they lie too deep");
+            return refuse("it has too many values, or they are nested too deeply");
         }
         match event {
             Event::Scalar(scalar) if bare(&scalar.properties) => {
@@ -137,19 +137,21 @@ impl<'t> Reader<'t> {
                     let key = match self.next()? {
                         Event::MappingEnd => return Ok(Node::Map(entries)),
                         Event::Scalar(key) if key.text == "<<" && !bare(&key.properties) => {
-                            return refuse("merge keys (`<<`) are not taken in encrypted files");
+                            return refuse(
+                                "merge keys (`<<`) are not supported in encrypted files",
+                            );
                         }
                         Event::Scalar(key) if bare(&key.properties) => key.text.into_owned(),
-                        _ => return refuse("a key is no text"),
+                        _ => return refuse("a key is not a string"),
                     };
                     if entries.iter().any(|(known, _)| *known == key) {
-                        return refuse("a key comes twice");
+                        return refuse("a key occurs twice");
                     }
                     let event = self.next()?;
                     entries.push((key, self.node(event, depth + 1)?));
                 }
             }
-            _ => refuse("anchors, aliases and tags are not taken in encrypted files"),
+            _ => refuse("anchors, aliases and tags are not supported in encrypted files"),
         }
     }
 }

@@ -13,7 +13,7 @@ use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use parking_lot::RwLock;
 
-/// How often the files are looked at.
+/// Interval between checks of the files.
 pub const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Without a word for so long, connections are doubted.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -23,7 +23,7 @@ const POD_FILES: [&str; 2] = [
     "/var/run/secrets/kubernetes.io/serviceaccount/token",
 ];
 
-/// Where the configuration comes from.
+/// Source of the configuration.
 #[derive(Debug, Clone)]
 struct Origin {
     kubeconfig: Option<PathBuf>,
@@ -115,14 +115,14 @@ pub async fn client(
             }
             match shared.origin.client().await {
                 Ok(client) => {
-                    tracing::info!("the way to the API server was rotated; taking the new one");
+                    tracing::info!("the API server's configuration was rotated; using the new one");
                     shared.replace(client);
                     content = next;
                 }
                 // It may be half written; the old one stays until the whole can be read.
                 Err(error) => tracing::warn!(
                     error = format!("{error:#}"),
-                    "a rotated configuration for the API server cannot be used yet"
+                    "the API server's rotated configuration cannot be used yet; keeping the old one"
                 ),
             }
         }
@@ -151,7 +151,7 @@ impl Shared {
         if let Ok(client) = self.origin.client().await
             && self.current.read().0 == number
         {
-            tracing::warn!("the API server is silent; its connections are made anew");
+            tracing::warn!("the API server does not respond; reconnecting");
             self.replace(client);
         }
     }

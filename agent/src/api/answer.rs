@@ -12,18 +12,18 @@ const MAX_MESSAGE: usize = 600;
 /// Longest value that is repeated in a message, bytes.
 const MAX_VALUE: usize = 60;
 
-/// One kind of answer.
+/// One class of answers.
 struct Row {
-    /// From this HTTP status to that one.
+    /// Range of HTTP statuses.
     codes: (u16, u16),
-    /// Any of these words; none: whatever it says.
+    /// Words of which the answer holds one; empty: any answer.
     says: &'static [&'static str],
     /// What it is called. Whether a cluster that gets it counts as failed at once is the reason's own
     /// ([`Reason::is_final`]).
     reason: Reason,
     /// Whether the very same request may work a moment later.
     retry: bool,
-    /// What is said before the server's own words.
+    /// Text in front of the server's own message; may be empty.
     text: &'static str,
 }
 
@@ -54,7 +54,7 @@ impl Row {
     }
 }
 
-/// What a webhook or an admission policy says when it refuses; with whatever status it likes.
+/// Words of denials by webhooks and admission policies, which may have any status.
 const DENIED: &[&str] = &[
     "denied the request",
     "denied request",
@@ -69,7 +69,7 @@ const TABLE: &[Row] = &[
         401,
         &[],
         Reason::Unauthorized,
-        "the API server does not know the agent's credentials",
+        "the API server rejects the agent's credentials",
     ),
     row(403, &["being terminated"], Reason::NamespaceTerminating, ""),
     row(403, &["exceeded quota"], Reason::QuotaExceeded, ""),
@@ -115,14 +115,14 @@ const TABLE: &[Row] = &[
         409,
         &[],
         Reason::ChangedMeanwhile,
-        "somebody else changed it at the same moment",
+        "another client changed it at the same time",
     ),
     row(410, &[], Reason::ChangedMeanwhile, ""),
     row(
         413,
         &[],
         Reason::ObjectTooLarge,
-        "the API server takes no request of this size",
+        "the request is larger than the API server accepts",
     ),
     row(
         422,
@@ -145,7 +145,7 @@ const TABLE: &[Row] = &[
         500,
         &["failed calling webhook"],
         Reason::WebhookUnavailable,
-        "a webhook cannot be reached",
+        "an admission webhook cannot be reached",
     ),
     row(
         500,
@@ -157,7 +157,7 @@ const TABLE: &[Row] = &[
         500,
         &["request is too large", "message larger than max"],
         Reason::ObjectTooLarge,
-        "etcd takes no object of this size",
+        "the object is larger than etcd accepts",
     ),
     row(
         500,
@@ -168,7 +168,7 @@ const TABLE: &[Row] = &[
     rows((500, 599), &[], Reason::ClusterUnavailable, "").and_again(),
 ];
 
-/// What an answer means.
+/// Reason and message of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Meaning {
     pub(crate) reason: Reason,

@@ -1,4 +1,4 @@
-//! Which kinds the API server serves, by aggregated discovery (KEP-3352).
+//! Kinds that the API server serves, by aggregated discovery (KEP-3352).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use crate::api::{Api, Error};
 
-/// How long what was learned is believed, unless a kind is missing from it.
+/// Time for which discovery is cached, unless a kind is missing.
 const FRESH: Duration = Duration::from_secs(300);
-/// How soon a missing kind may be asked for again.
+/// Minimum time between two reads for a missing kind.
 const AT_MOST_EVERY: Duration = Duration::from_secs(2);
 
-/// How a kind is addressed.
+/// Address of a kind in the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Resource {
     pub(crate) group: String,
@@ -50,7 +50,7 @@ fn escape(name: &str) -> String {
     percent::encode(name, b":")
 }
 
-/// Whether all kinds that somebody looks for are known.
+/// Whether all requested kinds are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sought {
     Known,
@@ -80,7 +80,7 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    /// What serves a kind at a version; an empty version takes the preferred one.
+    /// Returns the resource of a kind at a version; an empty version: the preferred one.
     pub(crate) fn find(&self, group: &str, version: &str, kind: &str) -> Option<&Resource> {
         let all = self.kinds.get(&(group.to_owned(), kind.to_owned()))?;
         if version.is_empty() {
@@ -106,7 +106,7 @@ impl Discovery {
         self.stale.iter().any(|stale| stale == group)
     }
 
-    /// Reads again where what is known is old, or something is missing and was not asked for just now.
+    /// Reads discovery again if it is old, or if something is missing and was not read very recently.
     pub(crate) async fn refresh(&mut self, api: &Api, sought: Sought) -> Result<(), Error> {
         let age = self.read_at.map(|at| at.elapsed());
         let due = match age {
@@ -119,7 +119,7 @@ impl Discovery {
         if due { self.read(api).await } else { Ok(()) }
     }
 
-    /// Reads it anew from the API server.
+    /// Reads it from the API server again.
     pub(crate) async fn read(&mut self, api: &Api) -> Result<(), Error> {
         let core = api.get("/api").await?;
         let groups = api.get("/apis").await?;

@@ -14,10 +14,10 @@ use crate::api::{Api, Error};
 const ANNOTATION: &str = "/metadata/annotations/flotilla.dev~1freeze";
 /// The agent's ConfigMap, and its key `suspend`; its value is the reason.
 const CONFIG_MAP: &str = "flotilla-agent";
-/// How long an answer is good for: a freeze holds at most this much later.
+/// Time for which an answer is cached: a freeze takes effect at most this much later.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// When it was read, and what it said.
+/// Time and result of the last read.
 type Answer = Option<(Instant, Option<String>)>;
 
 /// Whether the owner froze this cluster.

@@ -12,7 +12,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Kubeconfig> {
     let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
     let lists = ["clusters", "contexts", "users"];
     let read = flotilla_yaml::config::mapping::<Kubeconfig>(&name, &text, &lists);
-    let mut config = read.context("this is no kubeconfig")?.value;
+    let mut config = read.context("this is not a kubeconfig")?.value;
     anchor(&mut config, path.parent().unwrap_or(Path::new("")));
     Ok(config)
 }

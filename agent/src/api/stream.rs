@@ -12,14 +12,14 @@ use crate::api::{Api, Error};
 /// Longest single event; etcd keeps no object that large.
 const MAX_EVENT: usize = 8 * 1024 * 1024;
 
-/// What a watch said.
+/// Next item of a watch.
 pub(crate) enum Next {
-    /// Added or modified; the resource version to go on from.
+    /// Added or modified, with the resource version to continue from.
     Changed(String, Value),
     Deleted(String, Value),
     /// Nothing changed up to here.
     Bookmark(String),
-    /// The watch cannot go on from where it is (410, or something not understood).
+    /// The watch cannot continue (410, or an unknown event): list again.
     Relist,
     /// The server ended it, or the connection broke.
     Ended,

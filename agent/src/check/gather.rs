@@ -1,4 +1,4 @@
-//! Asks the API server, Git and the disk. Whatever cannot be had is a fact, too.
+//! Collects facts from the API server, Git and the disk. A failure to collect one is a fact, too.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -29,13 +29,13 @@ use crate::policy::Policy;
 use crate::policy_file;
 use crate::source;
 
-/// Questions at once.
+/// Maximum number of concurrent requests.
 const AT_ONCE: usize = 16;
-/// Most requests a second: an agent works beside this.
+/// Maximum number of requests per second: an agent may run beside this.
 const RATE: u32 = 50;
-/// Most repositories that are asked.
+/// Maximum number of checked repositories.
 const REPOSITORIES: usize = 100;
-/// Most keys and credentials that are listed.
+/// Maximum number of listed keys and credentials.
 const FILES: usize = 1000;
 
 pub(crate) async fn gather(args: &Check) -> CheckFacts {
@@ -76,7 +76,7 @@ fn text(value: &Value, pointer: &str) -> String {
         .to_owned()
 }
 
-/// What the API server is asked for.
+/// Collects facts from the API server.
 async fn cluster(args: &Check, facts: &mut CheckFacts) -> Fact<String> {
     let plain = |error: &dyn std::fmt::Display| error.to_string();
     let (kubeconfig, context) = (args.api.kubeconfig.as_deref(), args.api.context.as_deref());
@@ -136,7 +136,7 @@ async fn cluster(args: &Check, facts: &mut CheckFacts) -> Fact<String> {
     Ok(text(&version, "/gitVersion"))
 }
 
-/// Asks whether we have a right, which everybody may.
+/// Asks whether the caller has a right, which every account may ask.
 async fn allowed(api: &Api, right: &Right) -> Fact<bool> {
     let body = json!({
         "apiVersion": "authorization.k8s.io/v1",
@@ -155,7 +155,7 @@ async fn allowed(api: &Api, right: &Right) -> Fact<bool> {
         .await
         .map_err(|error| error.to_string())?;
     let word = answer.pointer("/status/allowed").and_then(Value::as_bool);
-    word.ok_or_else(|| "the API server does not say".to_owned())
+    word.ok_or_else(|| "the API server did not answer the access review".to_owned())
 }
 
 /// Kinds in the agent's inventories, as `Kind` or `Kind.group`.
@@ -300,7 +300,7 @@ fn ask(
     }
 }
 
-/// Branches that the repository does not have. `with`: what it is asked with, also where it refuses.
+/// Returns the branches that the repository does not have. `with` receives the kind of credentials, also on failure.
 fn missing(
     url: &RepositoryUrl,
     branches: &[BranchName],
@@ -312,7 +312,7 @@ fn missing(
     let mut means = Vec::new();
     means.extend(access.credentials.as_ref().map(|_| "a token or password"));
     means.extend(access.ssh.as_ref().map(|_| "an SSH key"));
-    means.extend(access.roots.as_ref().map(|_| "roots of its own"));
+    means.extend(access.roots.as_ref().map(|_| "its own CA certificates"));
     *with = means.join(" and ");
     let cache = tempfile::tempdir().map_err(|error| error.to_string())?;
     let remote =

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use super::{Asked, CheckFacts, Fact, KeyFile, LeaseFacts};
 use crate::policy::Policy;
 
-/// The oldest Kubernetes that is supported: server-side apply and aggregated discovery as they are used.
+/// Oldest supported version of Kubernetes: it has server-side apply and aggregated discovery.
 const OLDEST: (u32, u32) = (1, 27);
-/// A lease that was not renewed for so long is nobody's.
+/// Seconds without renewal after which a lease counts as expired.
 const LEASE_OLD: i64 = 30;
-/// Git caches and records need room.
+/// Free space, in bytes, below which the check fails, or warns.
 const ROOM_WRONG: u64 = 64 << 20;
 const ROOM_LOOK: u64 = 512 << 20;
-/// Credentials of this age should be made anew.
+/// Age in days above which credentials should be rotated.
 const OLD_DAYS: i64 = 365;
 
 pub(crate) fn judge(facts: &CheckFacts) -> Findings {
@@ -35,30 +35,31 @@ fn kubernetes(facts: &CheckFacts) -> Group {
     match &facts.kubernetes {
         Err(why) => {
             group.wrong(
-                format!("the API server cannot be asked: {why}"),
-                "run it in the agent's pod, or name a --kubeconfig; look at network policies",
+                format!("the API server cannot be queried: {why}"),
+                "run the check in the agent's pod or give --kubeconfig; check network policies",
             );
             return group;
         }
         Ok(version) => match minor(version) {
-            Some(known) if known >= OLDEST => group.well(format!("it runs Kubernetes {version}")),
+            Some(known) if known >= OLDEST => group.well(format!("Kubernetes {version}")),
             Some(_) => group.wrong(
-                format!("it runs Kubernetes {version}"),
-                format!("1.{} or newer is needed", OLDEST.1),
+                format!("Kubernetes {version}"),
+                format!("Kubernetes 1.{} or newer is required", OLDEST.1),
             ),
-            None => group.unknown(format!("it says that it runs {version:?}"), ""),
+            None => group.unknown(format!("unknown version of Kubernetes: {version:?}"), ""),
         },
     }
     let name = &facts.namespace;
     match &facts.has_namespace {
         None => {}
-        Some(Ok(true)) => group.well(format!("namespace {name} is there")),
+        Some(Ok(true)) => group.well(format!("namespace {name} exists")),
         Some(Ok(false)) if facts.pre => {
-            group.well(format!("namespace {name} is not there yet"));
+            group.well(format!("namespace {name} does not exist yet"));
         }
         Some(Ok(false)) => group.wrong(
-            format!("namespace {name} is not there"),
-            "install the agent: flotilla cluster join-manifest; or name another with --namespace",
+            format!("namespace {name} does not exist"),
+            "install the agent: flotilla cluster join-manifest; or give another namespace with \
+             --namespace",
         ),
         // Reading a Namespace is no right that the agent needs.
         Some(Err(why)) => group.unknown(format!("namespace {name} cannot be read: {why}"), ""),
@@ -105,14 +106,14 @@ fn rights(facts: &CheckFacts) -> Group {
         if !missing.is_empty() {
             let missing: Vec<String> = missing.into_iter().collect();
             let hint = if facts.pre {
-                "whoever installs the agent needs these rights, once"
+                "the person who installs the agent needs these rights once"
             } else if purpose.starts_with("applying") {
                 "add a ClusterRole with the label flotilla.dev/agent-may-apply: \"true\" and all of get, \
                  list, watch, create, patch, delete"
             } else {
-                "apply rbac.yaml of this version again, or let join-manifest print it"
+                "apply rbac.yaml of this version again, or print it with join-manifest"
             };
-            group.wrong(format!("{purpose}: lacks {}", missing.join(", ")), hint);
+            group.wrong(format!("{purpose}: missing {}", missing.join(", ")), hint);
         } else if let Some(why) = unknown {
             group.unknown(format!("{purpose}: {why}"), "");
         } else {
@@ -121,8 +122,8 @@ fn rights(facts: &CheckFacts) -> Group {
     }
     if !facts.unserved.is_empty() {
         group.look(
-            format!("not served here: {}", facts.unserved.join(", ")),
-            "their definitions (CRDs) are not there, or the policy misspells them",
+            format!("not served by this cluster: {}", facts.unserved.join(", ")),
+            "their CRDs are not installed, or the policy misspells them",
         );
     }
     group
@@ -134,8 +135,8 @@ fn agent(facts: &CheckFacts) -> Group {
         None => {}
         Some(Err(why)) => group.unknown(format!("the lease cannot be read: {why}"), ""),
         Some(Ok(None)) => group.look(
-            "no lease: no agent has worked here yet",
-            "look at the pods of flotilla-agent",
+            "no lease: no agent has run here yet",
+            "check the pods of flotilla-agent",
         ),
         Some(Ok(Some(lease))) => lease_is_held(&mut group, lease, facts.now),
     }
@@ -144,40 +145,39 @@ fn agent(facts: &CheckFacts) -> Group {
         Some(Err(why)) => group.unknown(format!("the certificate cannot be read: {why}"), ""),
         Some(Ok(None)) => group.look(
             "not enrolled yet",
-            "it needs a join token (flotilla cluster join-manifest), and then flotilla cluster accept",
+            "the agent needs a join token (flotilla cluster join-manifest), and then flotilla \
+             cluster accept",
         ),
         Some(Ok(Some(certificate))) => {
             let end = certificate.end.strftime("%Y-%m-%d %H:%M UTC");
             let life = certificate.end.duration_since(certificate.begin).as_secs();
             let left = certificate.end.duration_since(facts.now).as_secs();
-            let hint = "it renews over the stream at two thirds of its life: see whether the hub is reached";
+            let hint = "it is renewed over the stream to the hub at two thirds of its lifetime: \
+                 check that the hub is reachable";
             if facts.now < certificate.begin {
-                let text = "the certificate begins in the future";
-                group.wrong(text, "set this machine's clock right");
+                let text = "the certificate is not valid yet";
+                group.wrong(text, "correct this machine's clock");
             } else if left <= 0 {
-                group.wrong(format!("the certificate ended on {end}"), hint);
+                group.wrong(format!("the certificate expired on {end}"), hint);
             } else if left < life / 5 {
-                group.look(format!("the certificate ends on {end}"), hint);
+                group.look(format!("the certificate expires on {end}"), hint);
             } else {
-                group.well(format!("the certificate is good until {end}"));
+                group.well(format!("the certificate is valid until {end}"));
             }
         }
     }
     match &facts.disk {
         None => {}
-        Some(Err(why)) => group.wrong(
-            format!("the data directory: {why}"),
-            "name it with --data-dir",
-        ),
+        Some(Err(why)) => group.wrong(format!("data directory: {why}"), "give it with --data-dir"),
         Some(Ok(disk)) => {
-            let room = format!("{}: {} MiB are free", disk.path, disk.free >> 20);
+            let room = format!("{}: {} MiB free", disk.path, disk.free >> 20);
             match &disk.writable {
                 Err(why) => {
                     let text = format!("{} cannot be written: {why}", disk.path);
-                    group.wrong(text, "the volume belongs to user and group 65532");
+                    group.wrong(text, "the volume must belong to user and group 65532");
                 }
-                Ok(()) if disk.free < ROOM_WRONG => group.wrong(room, "Git caches need room"),
-                Ok(()) if disk.free < ROOM_LOOK => group.look(room, "Git caches need room"),
+                Ok(()) if disk.free < ROOM_WRONG => group.wrong(room, "Git caches need more space"),
+                Ok(()) if disk.free < ROOM_LOOK => group.look(room, "Git caches need more space"),
                 Ok(()) => group.well(room),
             }
         }
@@ -189,13 +189,13 @@ fn lease_is_held(group: &mut Group, lease: &LeaseFacts, now: Timestamp) {
     let age = lease.renewed.map(|at| now.duration_since(at).as_secs());
     match (lease.holder.as_str(), age) {
         ("", _) => group.look(
-            "nobody holds the lease just now",
-            "wait ten seconds, and look again",
+            "the lease currently has no holder",
+            "wait ten seconds and check again",
         ),
-        (holder, Some(age)) if age <= LEASE_OLD => group.well(format!("{holder} works")),
+        (holder, Some(age)) if age <= LEASE_OLD => group.well(format!("{holder} is the leader")),
         (holder, _) => group.wrong(
-            format!("{holder} holds the lease and does not renew it"),
-            "its node may be gone, or clocks differ; look at the agent's pods and their logs",
+            format!("{holder} holds the lease but does not renew it"),
+            "its node may be down, or clocks may differ; check the agent's pods and their logs",
         ),
     }
 }
@@ -209,22 +209,22 @@ fn git(facts: &CheckFacts) -> Group {
         };
         match &repository.answer {
             Ok(missing) if missing.is_empty() => {
-                group.well(format!("{} answers, asked {with}", repository.url));
+                group.well(format!("{} is reachable {with}", repository.url));
             }
             Ok(missing) => group.look(
                 format!("{} has no branch {}", repository.url, missing.join(", ")),
-                "push it, or take it out of the policy",
+                "push the branch, or remove it from the policy",
             ),
             Err(why) => group.wrong(
-                format!("{}, asked {with}: {why}", repository.url),
-                "the Secret flotilla-agent-git, network policies, or the Git server",
+                format!("{}, tried {with}: {why}", repository.url),
+                "check the Secret flotilla-agent-git, network policies and the Git server",
             ),
         }
     }
     if facts.repositories.is_empty() {
         group.look(
-            "no repository is known here, so none was asked",
-            "name them in the policy, or one with --repo",
+            "no repository is known, so none was checked",
+            "list repositories in the policy, or give one with --repo",
         );
     }
     group
@@ -236,19 +236,19 @@ fn secrets(facts: &CheckFacts) -> Group {
     match &facts.age_keys {
         None => {}
         Some(Ok(count)) => {
-            group.well(format!("{count} age keys open what SOPS encrypted"));
+            group.well(format!("age keys for SOPS: {count}"));
             old(&mut group, "age keys", &facts.age_files, facts.now);
         }
         // The manifests mount the place whether or not there is a Secret.
         Some(Err(why)) if facts.age_files.is_empty() => {
             group.look(
-                format!("nothing that SOPS encrypted can be opened: {why}"),
-                "where Git holds such files: the Secret flotilla-agent-sops",
+                format!("files encrypted with SOPS cannot be decrypted: {why}"),
+                "if Git holds such files, put an age key into the Secret flotilla-agent-sops",
             );
         }
         Some(Err(why)) => group.wrong(
             format!("age keys cannot be used: {why}"),
-            "write them as age-keygen does",
+            "write them in the format of age-keygen",
         ),
     }
     group
@@ -266,8 +266,8 @@ fn old(group: &mut Group, what: &str, files: &[KeyFile], now: Timestamp) {
         .collect();
     if !old.is_empty() {
         group.look(
-            format!("{what} of more than a year: {}", old.join(", ")),
-            "make new ones; they are read anew at each use",
+            format!("{what} older than a year: {}", old.join(", ")),
+            "rotate them; they are read again at each use",
         );
     } else if let Some(oldest) = files.iter().filter_map(days).max() {
         group.well(format!(
@@ -284,14 +284,14 @@ fn policy(policy: &Fact<Policy>, now: Timestamp) -> Group {
         Err(why) => {
             group.wrong(
                 why.clone(),
-                "flotilla-agent policy check FILE; reference/policy.md has its keys",
+                "flotilla-agent policy check FILE; reference/policy.md lists its keys",
             );
             return group;
         }
     };
     for statement in policy.explain() {
         if statement.open {
-            let hint = format!("{}: in the policy file closes this", statement.key);
+            let hint = format!("restrict it with {}: in the policy file", statement.key);
             group.look(statement.says, hint);
         }
     }
@@ -302,18 +302,18 @@ fn policy(policy: &Fact<Policy>, now: Timestamp) -> Group {
         }
         match key.valid_until {
             Some(until) if until <= now => group.wrong(
-                format!("key {name} is good no more: nothing new that it signs is taken"),
-                "pin its successor beside it, and let people sign with that",
+                format!("key {name} has expired: new signatures by it are rejected"),
+                "pin its successor beside it, and sign with that one",
             ),
             Some(until) if until.duration_since(now).as_secs() < 30 * 86_400 => group.look(
-                format!("key {name} is good for less than thirty days"),
-                "pin its successor beside it in time",
+                format!("key {name} expires in less than thirty days"),
+                "pin its successor beside it before then",
             ),
             _ => {}
         }
     }
     if group.findings.is_empty() {
-        group.well("nothing is left open");
+        group.well("the policy leaves nothing open");
     }
     group
 }

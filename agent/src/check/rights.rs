@@ -1,23 +1,23 @@
-//! Which rights an agent needs. Pure.
+//! Rights that an agent needs. Pure.
 
 use std::collections::BTreeMap;
 
-/// What comparing, noticing, applying and pruning need.
+/// Verbs for comparing, watching, applying and pruning.
 const APPLY: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Right {
-    /// What it is for; rights for the same stand together.
+    /// Purpose; rights with the same purpose are reported together.
     pub(crate) purpose: String,
-    /// Such as `get`.
+    /// Verb, such as `get`.
     pub(crate) verb: &'static str,
     /// The API group; empty: core.
     pub(crate) group: String,
-    /// In the plural.
+    /// Resource, in the plural.
     pub(crate) resource: String,
-    /// Where; empty: in all namespaces.
+    /// Namespace; empty: all namespaces.
     pub(crate) namespace: String,
-    /// Empty: any name.
+    /// Name; empty: any name.
     pub(crate) name: String,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Right {
 pub(crate) struct Kind {
     /// The API group; empty: core.
     pub(crate) group: String,
-    /// In the plural.
+    /// Resource, in the plural.
     pub(crate) resource: String,
 }
 
@@ -47,14 +47,15 @@ fn right(
     }
 }
 
-/// What the agent needs to run: its records, the kinds that it applies, and the accounts that it writes as.
+/// Returns the rights for running an agent: its records, the kinds that it applies, and the accounts that it
+/// impersonates.
 pub(crate) fn to_run(
     namespace: &str,
     kinds: &[Kind],
     accounts: &BTreeMap<String, String>,
 ) -> Vec<Right> {
     let mut all = Vec::new();
-    let records = "its records";
+    let records = "the agent's records";
     for verb in ["get", "list", "create", "patch", "delete"] {
         all.push(right(records, verb, ("", "configmaps"), namespace, ""));
     }
@@ -66,10 +67,10 @@ pub(crate) fn to_run(
     }
     for verb in ["get", "create", "update"] {
         let lease = ("coordination.k8s.io", "leases");
-        all.push(right("the election", verb, lease, namespace, ""));
+        all.push(right("leader election", verb, lease, namespace, ""));
     }
     let events = ("events.k8s.io", "events");
-    all.push(right("telling people", "create", events, namespace, ""));
+    all.push(right("writing Events", "create", events, namespace, ""));
     for kind in kinds {
         let purpose = match kind.group.as_str() {
             "" => format!("applying {}", kind.resource),
@@ -89,7 +90,7 @@ pub(crate) fn to_run(
     all
 }
 
-/// What whoever installs the agent needs.
+/// Returns the rights for installing an agent.
 pub(crate) fn to_install(namespace: &str) -> Vec<Right> {
     let rbac = "rbac.authorization.k8s.io";
     let mut all = Vec::new();
@@ -108,7 +109,7 @@ pub(crate) fn to_install(namespace: &str) -> Vec<Right> {
         let namespace = if inside { namespace } else { "" };
         for verb in ["get", "create", "patch"] {
             let thing = (group, resource);
-            all.push(right("installing it", verb, thing, namespace, ""));
+            all.push(right("installation", verb, thing, namespace, ""));
         }
     }
     all

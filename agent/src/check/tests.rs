@@ -129,17 +129,17 @@ fn disk(facts: &mut CheckFacts) -> &mut DiskFacts {
 const CASES: &[Case] = &[
     (
         |f| f.kubernetes = Err("refused".to_owned()),
-        "Wrong cluster: the API server cannot be asked: refused",
+        "Wrong cluster: the API server cannot be queried: refused",
         1,
     ),
     (
         |f| f.kubernetes = Ok("v1.26.9".to_owned()),
-        "Wrong cluster: it runs Kubernetes v1.26.9",
+        "Wrong cluster: Kubernetes v1.26.9",
         1,
     ),
     (
         |f| f.has_namespace = Some(Ok(false)),
-        "Wrong cluster: namespace flotilla-system is not there",
+        "Wrong cluster: namespace flotilla-system does not exist",
         1,
     ),
     (
@@ -149,42 +149,42 @@ const CASES: &[Case] = &[
     ),
     (
         |f| deny(f, "watch", "deployments"),
-        "Wrong rights: applying deployments.apps: lacks watch deployments.apps",
+        "Wrong rights: applying deployments.apps: missing watch deployments.apps",
         1,
     ),
     (
         |f| deny(f, "patch", "secrets"),
-        "Wrong rights: its records: lacks patch secrets flotilla-agent-identity",
+        "Wrong rights: the agent's records: missing patch secrets flotilla-agent-identity",
         1,
     ),
     (
         |f| deny(f, "update", "leases"),
-        "Wrong rights: the election: lacks update leases.coordination.k8s.io",
+        "Wrong rights: leader election: missing update leases.coordination.k8s.io",
         1,
     ),
     (
         |f| deny(f, "impersonate", "serviceaccounts"),
-        "Wrong rights: writing as web/deployer: lacks impersonate serviceaccounts deployer",
+        "Wrong rights: writing as web/deployer: missing impersonate serviceaccounts deployer",
         1,
     ),
     (
         |f| f.rights[0].allowed = Err("does not say".to_owned()),
-        "Unknown rights: its records: does not say",
+        "Unknown rights: the agent's records: does not say",
         2,
     ),
     (
         |f| f.unserved.push("Widget.example.org".to_owned()),
-        "Look rights: not served here: Widget.example.org",
+        "Look rights: not served by this cluster: Widget.example.org",
         0,
     ),
     (
         |f| f.lease = Some(Ok(None)),
-        "Look agent: no lease: no agent has worked here yet",
+        "Look agent: no lease: no agent has run here yet",
         0,
     ),
     (
         |f| f.now = at("2030-01-01T00:10:00Z"),
-        "Wrong agent: agent-x holds the lease and does not renew it",
+        "Wrong agent: agent-x holds the lease but does not renew it",
         1,
     ),
     (
@@ -194,17 +194,17 @@ const CASES: &[Case] = &[
     ),
     (
         |f| certificate(f, "2030-01-01T00:30:00Z"),
-        "Look agent: the certificate ends on 2030-01-01 00:30 UTC",
+        "Look agent: the certificate expires on 2030-01-01 00:30 UTC",
         0,
     ),
     (
         |f| certificate(f, "2030-01-01T00:00:00Z"),
-        "Wrong agent: the certificate ended on 2030-01-01 00:00 UTC",
+        "Wrong agent: the certificate expired on 2030-01-01 00:00 UTC",
         1,
     ),
     (
         |f| disk(f).free = 1 << 20,
-        "Wrong agent: /var/lib/flotilla: 1 MiB are free",
+        "Wrong agent: /var/lib/flotilla: 1 MiB free",
         1,
     ),
     (
@@ -214,7 +214,7 @@ const CASES: &[Case] = &[
     ),
     (
         |f| f.repositories[0].answer = Err("403".to_owned()),
-        "Wrong git: https://git.example.org/fleet.git, asked with a token or password: 403",
+        "Wrong git: https://git.example.org/fleet.git, tried with a token or password: 403",
         1,
     ),
     (
@@ -224,12 +224,12 @@ const CASES: &[Case] = &[
     ),
     (
         |f| f.repositories.clear(),
-        "Look git: no repository is known here, so none was asked",
+        "Look git: no repository is known, so none was checked",
         0,
     ),
     (
         |f| f.credentials[0].written = Some(at("2028-01-01T00:00:00Z")),
-        "Look keys: Git credentials of more than a year: git.example.org.token",
+        "Look keys: Git credentials older than a year: git.example.org.token",
         0,
     ),
     (
@@ -249,7 +249,7 @@ const CASES: &[Case] = &[
     ),
     (
         |f| f.policy.as_mut().unwrap().keys[0].valid_until = Some(f.now),
-        "Wrong policy: key ada is good no more: nothing new that it signs is taken",
+        "Wrong policy: key ada has expired: new signatures by it are rejected",
         1,
     ),
 ];
@@ -300,6 +300,6 @@ fn before_the_installation_it_is_the_installers_rights_that_count() {
     deny(&mut facts, "create", "clusterroles");
     assert_eq!(
         faults(&judge(&facts)),
-        ["Wrong rights: installing it: lacks create clusterroles.rbac.authorization.k8s.io"]
+        ["Wrong rights: installation: missing create clusterroles.rbac.authorization.k8s.io"]
     );
 }

@@ -18,19 +18,19 @@ use crate::observe::facts::Fact;
 use crate::observe::views::Tenure;
 use crate::plan::{Desired, FORCE_ANNOTATION, IMMUTABLE_ANNOTATION, Live};
 
-/// etcd refuses more.
+/// Largest object that etcd stores, checked before the object is sent (A11).
 const MAX_OBJECT_BYTES: usize = 1_500_000;
 /// The API server refuses more in an object's annotations, keys and values together.
 const MAX_ANNOTATION_BYTES: usize = 256 << 10;
-/// How long a new definition may take to be served.
+/// Timeout for a new CRD to be served.
 const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an object that is made anew may take to go.
+/// Timeout for the deletion of an object that is recreated.
 const RECREATE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What becomes of an apply of fields that another manager has.
+/// How an apply treats fields of other managers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Conflicts {
-    /// They are taken over.
+    /// Take them over.
     Force,
     /// The API server refuses it.
     Refuse,
@@ -38,20 +38,20 @@ pub(super) enum Conflicts {
 
 pub(super) struct Request {
     pub(super) desired: Arc<Desired>,
-    /// What is live; none: nothing.
+    /// The live object; none: it does not exist.
     pub(super) fact: Option<Arc<Fact>>,
     /// Take fields over from whoever has them.
     pub(super) force: bool,
-    /// The object was ours before this apply.
+    /// Whether the application owned the object before this apply.
     pub(super) is_ours: bool,
-    /// Whether what people added is taken away.
+    /// Whether additions by others are removed.
     pub(super) drift: Drift,
-    /// Why it may not be deleted to be made anew; none: it may.
+    /// Why it may not be deleted and recreated; none: it may.
     pub(super) held_back: Option<&'static str>,
     pub(super) tenure: Arc<Tenure>,
 }
 
-/// What an apply did.
+/// Result of an apply.
 pub(super) struct Applied {
     pub(super) uid: String,
     pub(super) health: ObjectHealth,
@@ -115,7 +115,8 @@ impl Cluster {
                     (true, None) => None,
                     (true, Some(why)) => Some(why),
                     (false, _) => Some(
-                        "with flotilla.dev/on-immutable: recreate in Git it would be deleted and made anew",
+                        "with flotilla.dev/on-immutable: recreate in Git it would be deleted \
+                         and recreated",
                     ),
                 };
                 if let Some(why) = held_back {
@@ -155,8 +156,8 @@ impl Cluster {
             .await
     }
 
-    /// Deletes an object that cannot be changed, because its owner said so in Git, and waits until it
-    /// is gone (A1).
+    /// Deletes an object with an immutable field, because its annotation in Git asks for it, and waits until
+    /// it is deleted (A1).
     async fn remove_to_recreate(
         &self,
         api: &Api,
@@ -165,7 +166,7 @@ impl Cluster {
     ) -> Result<(), Error> {
         let uid = request.fact.as_ref().map(|fact| fact.uid.clone());
         let uid = uid.unwrap_or_default();
-        tracing::info!(object = %request.desired.object, "made anew, as its annotation asks");
+        tracing::info!(object = %request.desired.object, "recreating it, as its annotation asks");
         delete(api, path, &uid, "Background").await?;
         let deadline = tokio::time::Instant::now() + RECREATE_TIMEOUT;
         let mut backoff = looks();
@@ -180,7 +181,8 @@ impl Cluster {
                     0,
                     Reason::WaitingForFinalizer,
                     format!(
-                        "{} is to be made anew, and the old one has not gone in 30 seconds",
+                        "{} is to be recreated, but the old object was not deleted within 30 \
+                         seconds",
                         request.desired.object
                     ),
                 ));

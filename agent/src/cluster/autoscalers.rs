@@ -45,7 +45,7 @@ impl Pass<'_> {
         }
     }
 
-    /// What the autoscalers of a namespace target; none: they cannot be looked at.
+    /// Returns the targets of a namespace's autoscalers; none: they cannot be read.
     async fn targets(&self, namespace: &str) -> Option<BTreeSet<ObjectRef>> {
         let mut targets = BTreeSet::new();
         for (group, kind) in SCALERS {
@@ -65,7 +65,7 @@ impl Pass<'_> {
                 // KEDA scales through an autoscaler of Kubernetes' own, which was seen.
                 Err(error) if error.reason == Reason::Forbidden && group == "keda.sh" => {}
                 Err(error) => {
-                    tracing::warn!(kind, namespace, %error, "cannot look at autoscalers");
+                    tracing::warn!(kind, namespace, %error, "cannot read autoscalers");
                     return None;
                 }
             }

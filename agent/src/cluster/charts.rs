@@ -1,4 +1,4 @@
-//! What charts have to know of the cluster: what it serves, and what it ran before.
+//! Facts of the cluster for charts: the APIs that it serves, and earlier releases.
 
 use flotilla_render::Capabilities;
 use flotilla_shared::reason::Reason;
@@ -18,14 +18,14 @@ pub(crate) enum RanBefore {
 }
 
 impl Cluster {
-    /// What the cluster serves, as charts ask for it.
+    /// Returns the APIs that the cluster serves, in the form that charts query.
     ///
     /// # Errors
     /// When it cannot be asked.
     pub async fn capabilities(&self) -> Result<Capabilities, Error> {
         let mut discovery = self.discovery.lock().await;
         discovery.refresh(&self.api, Sought::Known).await?;
-        let why = "the API server does not say which version of Kubernetes it is";
+        let why = "the API server does not report its version of Kubernetes";
         let capabilities = discovery.capabilities.clone();
         capabilities.ok_or_else(|| Error::new(0, Reason::ClusterUnavailable, why))
     }

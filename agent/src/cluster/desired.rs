@@ -29,7 +29,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Longest name of a Job, as it becomes a label of its pods.
 const MAX_NAME: usize = 63;
 
-/// What is the same for all objects of an application.
+/// Values shared by all objects of an application.
 #[derive(Debug, Clone)]
 pub struct ApplicationDefaults<'a> {
     pub application: &'a str,
@@ -171,7 +171,7 @@ pub(super) fn is_scaler(group: &str, kind: &str) -> bool {
     SCALERS.contains(&(group, kind))
 }
 
-/// What an autoscaler of a namespace scales.
+/// Returns the scale target of an autoscaler.
 pub(super) fn scale_target(group: &str, namespace: &str, scaler: &Value) -> Option<ObjectRef> {
     let target = scaler.pointer("/spec/scaleTargetRef")?;
     let text = |key: &str| target.get(key).and_then(Value::as_str);

@@ -42,7 +42,7 @@ impl Pass<'_> {
         self.statuses.insert(object.clone(), status);
     }
 
-    /// Tells the cluster's own people what was done, or could not be.
+    /// Writes an Event about what was done or failed.
     fn tell(&self, event: Event) {
         self.cluster
             .events
@@ -89,11 +89,11 @@ impl Pass<'_> {
         }
     }
 
-    /// The record says that we applied it, and the object does not.
+    /// Removes an object from the inventory that has no ownership mark of this agent.
     fn disown(&mut self, object: &ObjectRef) {
         self.inventory.remove(object);
-        let why = "the record of what was applied names it, but nothing on it shows that this agent \
-                   applied it; it is kept, and the record forgets it";
+        let why = "the inventory lists it, but it has no ownership mark of this agent; it is \
+             kept, and removed from the inventory";
         self.tell(Event::refused(object, Reason::NotOurs, why));
         tracing::warn!(%object, application = %self.input.application, "{why}");
     }
@@ -220,23 +220,23 @@ impl Pass<'_> {
         definitions
     }
 
-    /// Why an object may not be deleted to be made anew, in words for its owner; none: it may.
+    /// Returns why an object may not be deleted and recreated, as a message for its owner; none: it may.
     fn held_back(&self, request: &Request) -> Option<&'static str> {
         let fact = request.fact.as_ref();
         let is_applied = fact.is_some_and(|fact| fact.applied_by_us);
         let word = fact.map_or("", |fact| fact.prune.as_str());
         match forbids(word, &self.input.policy, &request.desired.object) {
-            _ if !is_applied => Some("it is not made anew: it does not show that it is ours"),
+            _ if !is_applied => Some("not recreated: it has no ownership mark of this agent"),
             None => None,
             Some((Reason::PruneDisabled, _)) => {
-                Some("it is not made anew: it says flotilla.dev/prune: disabled")
+                Some("not recreated: it is annotated flotilla.dev/prune: disabled")
             }
             Some((Reason::ProtectedKind, _)) => Some(
-                "it is not made anew: its kind is protected by the agent's policy; annotate the live \
+                "not recreated: its kind is protected by the agent's policy; annotate the live \
                  object flotilla.dev/prune=confirmed to allow it",
             ),
             Some(_) => Some(
-                "it is not made anew: annotate the live object flotilla.dev/prune=confirmed to allow it",
+                "not recreated: annotate the live object flotilla.dev/prune=confirmed to allow it",
             ),
         }
     }
@@ -358,7 +358,7 @@ impl Pass<'_> {
         self.outcome.remembered = self.inventory.len();
         if self.input.intent == Intent::Orphan {
             let message = match self.statuses.is_empty() {
-                true => "no longer assigned; its objects go to other applications",
+                true => "no longer assigned; its objects move to other applications",
                 false => "no longer assigned; its objects are kept",
             };
             self.outcome.reason = Some(Reason::NotAssigned);
@@ -377,7 +377,7 @@ impl Pass<'_> {
 }
 
 impl Pass<'_> {
-    /// A record that was changed is told of for a while, where there is nothing else to tell.
+    /// Reports a changed inventory for a while, where there is no other reason.
     fn told_of_record(&mut self) {
         if let (None, Some((at, why))) = (self.outcome.reason, self.memory.changed)
             && at.elapsed() < TOLD

@@ -27,7 +27,7 @@ const MAX_ASKED: usize = 2 * MAX_CHANGES;
 /// Longest words of the API server that are passed on.
 const MAX_WORDS: usize = 300;
 
-/// What comes with the same commit, and what a dry run cannot know of.
+/// Kinds and namespaces that come with the same commit, which a dry run cannot know.
 #[derive(Debug, Default)]
 pub struct Coming {
     pub namespaces: BTreeSet<String>,
@@ -36,7 +36,7 @@ pub struct Coming {
 }
 
 impl Coming {
-    /// Takes in what one application wants.
+    /// Adds the desired state of one application.
     pub fn add(&mut self, desired: &[Arc<Desired>]) {
         for entry in desired {
             let object = &entry.object;
@@ -122,7 +122,7 @@ impl Pass<'_> {
                     ask.extend(desired.map(|desired| (Arc::clone(desired), Conflicts::Refuse)));
                 }
                 Step::Skip(object, Reason::UnknownKind, _) if coming.brings_kind_of(object) => {
-                    let words = "its definition comes with the same commit";
+                    let words = "its CRD comes with the same commit";
                     let change = change(object, Action::Created, None, words);
                     result.changes.push(change);
                 }
@@ -162,7 +162,7 @@ impl Pass<'_> {
         Ok(result)
     }
 
-    /// One object: what its apply would do.
+    /// Returns what an apply of one object would do.
     async fn tried(&self, desired: &Desired, conflicts: Conflicts, coming: &Coming) -> Change {
         let object = &desired.object;
         match self.try_apply(desired, conflicts).await {
@@ -189,7 +189,7 @@ impl Pass<'_> {
                 }
             }
             Err(error) if error.reason == Reason::ImmutableField && self.makes_anew(desired) => {
-                let words = "it would be deleted and made anew, as its annotation asks";
+                let words = "it would be deleted and recreated, as its annotation asks";
                 change(object, Action::Updated, Some(error.reason), words)
             }
             Err(error) => Change {
@@ -272,7 +272,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether an object whose field cannot be changed would be deleted and made anew.
+    /// Whether an object with an immutable field would be deleted and recreated.
     fn makes_anew(&self, desired: &Desired) -> bool {
         let Some(fact) = self.facts.get(&desired.object) else {
             return false;

@@ -16,7 +16,7 @@ use crate::observe::facts::annotation;
 use crate::observe::fields;
 use crate::plan::{APPLICATION_ANNOTATION, Desired};
 
-/// A Job of a gate, and as whom it is made.
+/// A gate Job, and the account that creates it.
 pub(crate) struct GateJobRequest<'a> {
     pub(crate) desired: &'a Desired,
     /// Whose it is.
@@ -26,12 +26,12 @@ pub(crate) struct GateJobRequest<'a> {
 }
 
 impl Cluster {
-    /// Where the agent itself lives.
+    /// Returns the agent's own namespace.
     pub(crate) fn own_namespace(&self) -> &str {
         &self.options.namespace
     }
 
-    /// How an object is, by this agent's rules.
+    /// Returns an object's health by this agent's rules.
     pub(crate) fn health_of(&self, live: &Value) -> ObjectHealth {
         self.rules.compute(live)
     }
@@ -57,7 +57,7 @@ impl Cluster {
         };
         if !self.is_ours(&live, request.application) {
             let object = &request.desired.object;
-            let message = format!("{object} is there, and was not made by this agent");
+            let message = format!("{object} exists already and was not created by this agent");
             return Err(Error::new(409, Reason::NotOurs, message));
         }
         Ok(Some(live))

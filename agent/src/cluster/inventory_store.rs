@@ -17,23 +17,24 @@ use crate::inventory::{Entry, Inventory};
 /// Entries of one ConfigMap: about 300 bytes each, far below 1 MiB.
 const SHARD: usize = 1500;
 const LABEL: &str = "flotilla.dev/inventory";
-/// Where a shard keeps its seal.
+/// Key of a shard's seal.
 const SEAL: &str = "seal";
 /// On the first shard, set by a person: `confirmed` lets a removal go over the delete budget.
 pub(super) const REMOVE_ANNOTATION: &str = "flotilla.dev/remove";
 
-/// An inventory as it is recorded.
+/// An inventory as it is stored.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stored {
     pub(super) inventory: Inventory,
     /// Why the record is not as we wrote it; none: it is. Nothing is pruned from a record that is not,
     /// and it is written anew (P15).
     pub(super) changed: Option<&'static str>,
-    /// It is of an older agent: nothing was ever sealed here. No more is believed of it, and nobody told.
+    /// Whether it was written by an older agent without seals. Its entries count no more than those of a
+    /// changed one, but it is not reported.
     pub(super) is_older: bool,
     /// The cluster's own people let a removal go over the delete budget.
     pub(super) confirmed: bool,
-    /// What each shard holds; none: it is not as it should be.
+    /// Digest of each shard; none: the shard has to be written again.
     shards: Vec<Option<Digest>>,
 }
 
@@ -46,7 +47,7 @@ impl Cluster {
         format!("/api/v1/namespaces/{}/configmaps", self.options.namespace)
     }
 
-    /// The applications of which there is a record.
+    /// Returns the applications that have an inventory.
     ///
     /// # Errors
     /// When the API server cannot be asked.
@@ -87,12 +88,12 @@ impl Cluster {
             let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str);
             match text("/data/entries").map(serde_json::from_str::<Vec<Entry>>) {
                 Some(Ok(shard)) => entries.extend(shard),
-                _ => stored.changed = Some("a part of it cannot be read"),
+                _ => stored.changed = Some("part of it cannot be read"),
             }
             if let Some(text) = text("/data/finishedHooks") {
                 match serde_json::from_str::<BTreeSet<ObjectRef>>(text) {
                     Ok(hooks) => finished_hooks = hooks,
-                    Err(_) => stored.changed = Some("a part of it cannot be read"),
+                    Err(_) => stored.changed = Some("part of it cannot be read"),
                 }
             }
             let data: BTreeMap<&str, &str> = item
@@ -105,7 +106,8 @@ impl Cluster {
                 .collect();
             let made = key.as_ref().map(|key| seal(key, application, &data));
             if made.is_none() || made.as_deref() != text("/data/seal") {
-                let why = "it is not as this agent wrote it: changed by hand, or by an older agent";
+                let why = "it differs from what this agent wrote: changed by hand, or by an \
+                     older agent";
                 stored.changed = stored.changed.or(Some(why));
             }
             let annotations = item.pointer("/metadata/annotations");
@@ -118,7 +120,7 @@ impl Cluster {
         }
         // A shard that somebody deleted took its entries with it; the objects stay.
         if total.unwrap_or(0) != items.len() {
-            stored.changed = Some("a part of it is missing");
+            stored.changed = Some("part of it is missing");
         }
         let is_sealed = |item: &&Value| item.pointer("/data/seal").is_some();
         stored.is_older = key.is_none() && !items.iter().any(is_sealed);
@@ -135,8 +137,7 @@ impl Cluster {
         Ok(stored)
     }
 
-    /// Makes the record say what `inventory` says: writes the shards that differ, then takes away what
-    /// is too many.
+    /// Stores `inventory`: writes the shards that differ, then deletes superfluous ones.
     pub(super) async fn keep(
         &self,
         application: &str,
@@ -217,14 +218,14 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes the record of an application away that has no objects any more.
+    /// Deletes the inventory of an application without objects.
     pub(crate) async fn drop_inventory(&self, application: &str) -> Result<(), Error> {
         let mut stored = self.read_inventory(application).await?;
         if !stored.inventory.is_empty() {
             return Err(Error::new(
                 0,
                 Reason::InventoryChanged,
-                "somebody put objects into the record of what was applied",
+                "objects were added to the inventory by another client",
             ));
         }
         for index in 0..stored.shards.len() {
@@ -270,7 +271,8 @@ fn render(
     all
 }
 
-/// Over the application's name, too: a record is no other application's.
+/// Returns the seal, which covers the application's name, so that an inventory cannot be copied to another
+/// application.
 fn seal(key: &SealKey, application: &str, data: &BTreeMap<&str, &str>) -> String {
     let parts = data.iter().flat_map(|(k, v)| [k.as_bytes(), v.as_bytes()]);
     key.seal(std::iter::once(application.as_bytes()).chain(parts))

@@ -1,4 +1,4 @@
-//! Which resources serve what an application wants and what it is remembered to have.
+//! Resources of the objects that an application desires or has in its inventory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Cluster {
         })
     }
 
-    /// What serves an object's kind; an empty version takes the preferred one.
+    /// Returns the resource of an object's kind; an empty version: the preferred one.
     pub(super) async fn resource(
         &self,
         object: &ObjectRef,
@@ -81,7 +81,7 @@ impl Cluster {
         })
     }
 
-    /// What serves each object.
+    /// Returns what serves each object.
     pub(super) async fn resources(
         &self,
         desired: &[Arc<Desired>],

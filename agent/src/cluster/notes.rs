@@ -64,7 +64,7 @@ impl Pass<'_> {
         self.memory.drifted.get(object).copied()
     }
 
-    /// Every object that is there, as it is.
+    /// Notes every live object with its current health.
     pub(super) fn note_all(&mut self, observed: &Observed) {
         let desired = Arc::clone(&self.desired);
         for entry in desired.iter() {
@@ -77,7 +77,7 @@ impl Pass<'_> {
                 .get(&entry.object)
                 .is_some_and(|live| live.overdue)
             {
-                health = ObjectHealth::failed("it is over its deadline");
+                health = ObjectHealth::failed("it exceeded its deadline");
             }
             self.note(
                 &entry.object,
@@ -105,7 +105,7 @@ impl Pass<'_> {
         self.inventory.finished_hooks = finished;
     }
 
-    /// Inventory entries of what will be, or is, ours.
+    /// Returns inventory entries of the objects that the application has or will have.
     pub(super) fn entries(&self, plan: &Plan) -> Vec<Entry> {
         let ours = plan.apply.iter().flatten().filter_map(|step| match step {
             Step::Apply { index, .. } => self.desired.get(*index),

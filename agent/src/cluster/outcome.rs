@@ -1,10 +1,10 @@
-//! What a pass found and did, as it is reported and counted.
+//! Outcome of a pass, for reports and metrics.
 
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ObjectStatus;
 
-/// What a pass found and did.
+/// Outcome of a pass.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PassOutcome {
     /// Every object, in no particular order.
@@ -13,18 +13,18 @@ pub struct PassOutcome {
     pub sync: SyncState,
     /// The worst of the objects.
     pub health: Health,
-    /// Why not synced.
+    /// Reason why it is not synced.
     pub reason: Option<Reason>,
-    /// For a person.
+    /// Message for operators.
     pub message: String,
-    /// Whether what waits for this application may go on.
+    /// Whether applications that depend on this one may proceed.
     pub usable: bool,
     /// Objects that are remembered as applied when it ended.
     pub remembered: usize,
     pub written: u32,
     pub pruned: u32,
-    /// Objects that somebody had changed and that were set right.
+    /// Number of drifted objects that were corrected.
     pub drifted: u32,
-    /// Objects that somebody changed and that are left so: reported only, or fought over.
+    /// Number of drifted objects that are not corrected: only reported, or contested.
     pub differing: u32,
 }

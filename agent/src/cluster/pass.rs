@@ -36,12 +36,12 @@ use crate::policy::Policy;
 const MAX_ROUNDS: usize = 24;
 /// The record of what was applied is read again after so long, so that changes by hand are noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(600);
-/// How long a changed record is told of in reports.
+/// Time for which reports mention a changed inventory.
 pub(super) const TOLD: Duration = Duration::from_secs(3600);
-pub(super) const CHANGED: &str = "the agent's record of what it applied was changed";
+pub(super) const CHANGED: &str = "the agent's inventory was changed";
 const GROUP_AWAY: &str = "the server of its API group does not answer";
 
-/// What an application wants, as objects of this cluster.
+/// Desired objects of an application in this cluster.
 #[derive(Debug, Clone, Default)]
 pub struct DesiredState {
     pub desired: Arc<Vec<Arc<Desired>>>,
@@ -49,24 +49,24 @@ pub struct DesiredState {
     pub complete: bool,
 }
 
-/// What a pass works on.
+/// Input of a pass.
 pub struct PassInput {
     pub application: ApplicationName,
     /// Its commit, rendered; needed while its desired state is not complete.
     pub manifests: Arc<Vec<Manifest>>,
     /// Digest of the content that was rendered.
     pub content: Digest,
-    /// How it is kept in sync.
+    /// Sync policy of the application.
     pub sync_policy: SyncPolicy,
     /// The agent's own rules.
     pub policy: Arc<Policy>,
     /// For namespaced objects that name none; empty: `default`.
     pub namespace: String,
-    /// What all applications want, as it changes: looked at again before each delete.
+    /// Desired objects of all applications, as they change: checked again before each deletion.
     pub claims: watch::Receiver<Arc<Claims>>,
     /// Look and plan, and write nothing.
     pub frozen: bool,
-    /// What is meant by the desired state.
+    /// What to do with the application.
     pub intent: Intent,
     /// An application that has to be healthy before anything of this one changes.
     pub waits_for: Option<ApplicationName>,
@@ -80,20 +80,20 @@ impl PassInput {
     }
 }
 
-/// What is remembered of an application between passes, in memory only.
+/// State of an application between passes, in memory only.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// The inventory as we wrote it last; none: it is to be read.
+    /// The inventory as the agent wrote it last; none: it has to be read.
     pub(super) stored: Option<Stored>,
     /// When it was read, or written, last.
     stored_at: Option<Instant>,
     /// Whether the last pass was one of a removal; none: there was none yet.
     removes: Option<bool>,
-    /// When the record was last found to be another than we wrote, and how.
+    /// When the inventory was last found to be changed, and how.
     pub(super) changed: Option<(Instant, &'static str)>,
     /// The worker's time as the one that looks after the application; none: it has not begun.
     pub(super) tenure: Option<Arc<Tenure>>,
-    /// How often the API server had gone back in time when it was read.
+    /// Number of times that the API server had gone back in time when it was read.
     restored: u64,
     pub(super) contests: Contests,
     /// When an object was first seen to differ from what was applied.
@@ -116,7 +116,7 @@ pub(super) struct Pass<'a> {
     pub(super) again: bool,
 }
 
-/// What came of one round.
+/// Result of one round.
 pub(super) struct Round {
     pub(super) outcome: PassOutcome,
     /// Another round would get further at once.
@@ -198,8 +198,8 @@ impl Cluster {
                     if let (Some(why), false) = (stored.changed, stored.is_older) {
                         memory.changed = Some((Instant::now(), why));
                         let words = format!(
-                            "{CHANGED}: {why}; what it says is believed only where \
-                            the live objects say so, too"
+                            "{CHANGED}: {why}; an entry counts only where the live object \
+                             confirms it"
                         );
                         self.tell(name, Event::warning(Reason::InventoryChanged, &words));
                     }
@@ -226,14 +226,14 @@ impl Cluster {
             let name = input.application.as_str();
             if let Err(error) = self.forget_confirmation(name, stored).await {
                 tracing::warn!(application = name, %error,
-                    "cannot take away what was confirmed for another removal; it is tried again");
+                    "cannot remove a confirmation given for an earlier removal; retrying");
                 stored.confirmed = false;
                 memory.stored_at = None;
                 return;
             }
             tracing::info!(
                 application = name,
-                "what was confirmed for another removal is forgotten"
+                "removed a confirmation given for an earlier removal"
             );
         }
         memory.removes = Some(removes);
@@ -329,8 +329,8 @@ impl Pass<'_> {
         Ok((self.plan(&observed, stored), observed))
     }
 
-    /// Remember, apply, delete, remember less: in this order, so that a crash at any point leaves no
-    /// object that nobody knows (A16).
+    /// Extends the inventory, applies, deletes, and shrinks the inventory: in this order, so that a crash at
+    /// any point leaves no object without an entry (A16).
     async fn execute(mut self, made: &Plan, stored: Stored, cancel: &CancellationToken) -> Round {
         let mut stored = stored;
         let name = self.input.application.as_str();
@@ -346,7 +346,7 @@ impl Pass<'_> {
         self.delete(made, cancel).await;
         if let Err(error) = self.cluster.keep(name, &self.inventory, &mut stored).await {
             // The superset stays: too much is remembered, which harms nothing.
-            tracing::warn!(application = name, %error, "cannot narrow the inventory");
+            tracing::warn!(application = name, %error, "cannot remove entries from the inventory");
         }
         failpoint::reach("narrowed");
         self.memory.stored = Some(stored);
@@ -354,7 +354,7 @@ impl Pass<'_> {
         self.finish(best)
     }
 
-    /// How it is when nothing is wrong.
+    /// Returns the sync state of a pass without problems.
     fn best(&self) -> SyncState {
         match self.input.intent {
             Intent::Orphan => SyncState::Orphaned,

@@ -22,7 +22,7 @@ use super::pass::{DesiredState, Memory, Pass, PassInput};
 use crate::api::Error;
 use crate::plan::{Desired, Fit, Step};
 
-/// What stands for a value that is not shown.
+/// Placeholder of a masked value.
 const MASKED: &str = "(masked)";
 /// Fields of metadata that every write changes.
 const BOOKKEEPING: [&str; 5] = [
@@ -34,7 +34,7 @@ const BOOKKEEPING: [&str; 5] = [
 ];
 
 impl Cluster {
-    /// What a pass would do.
+    /// Returns what a pass would do.
     ///
     /// # Errors
     /// When the API server cannot be asked.
@@ -144,7 +144,7 @@ impl Pass<'_> {
         Ok(result)
     }
 
-    /// One object: live against what an apply would make of it.
+    /// Compares a live object with the result of an apply.
     async fn change(&self, desired: Arc<Desired>) -> ObjectChange {
         let mut change = ObjectChange::of(desired.object.clone(), Action::Updated);
         match self.dry_run(&desired).await {
@@ -220,7 +220,7 @@ impl Pass<'_> {
         Ok((live, next))
     }
 
-    /// Where the API server has an object.
+    /// Returns the path of an object in the API.
     pub(super) async fn path(&self, desired: &Desired) -> Result<String, Error> {
         let resource = self
             .cluster
@@ -229,7 +229,7 @@ impl Pass<'_> {
         Ok(resource.object(&desired.object.namespace, &desired.object.name))
     }
 
-    /// What an apply would make of an object.
+    /// Returns the result of an apply, by a dry run.
     pub(super) async fn would(
         &self,
         path: &str,
@@ -266,7 +266,7 @@ fn remove(value: &mut Value, pointer: &str) {
     }
 }
 
-/// Whether an object's values may be told.
+/// Whether an object's values may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Values {
     Shown,

@@ -21,22 +21,22 @@ pub(super) struct Removal<'a> {
     pub(super) version: &'a str,
     /// Whose it has to be.
     pub(super) application: &'a str,
-    /// Which kinds are only deleted after a confirmation.
+    /// The policy, which names the kinds that are only deleted after a confirmation.
     pub(super) policy: &'a Policy,
     pub(super) tenure: &'a Tenure,
 }
 
-/// What a delete did.
+/// Result of a deletion.
 pub(super) enum Deleted {
-    /// It is gone, or going.
+    /// Deleted, or being deleted.
     Done,
-    /// Going, and waiting for somebody's finalizer.
+    /// Being deleted, and waiting for a finalizer.
     Waiting(String),
-    /// Another object has the name by now, or it went to another application.
+    /// The name belongs to another object or another application now.
     NotOurs,
-    /// Nothing on it shows that we applied it.
+    /// It has no ownership mark of this agent.
     Unmarked,
-    /// Its own word, or its kind, forbids it by now.
+    /// Its annotation or its kind forbids it now.
     Held(Reason, &'static str),
 }
 

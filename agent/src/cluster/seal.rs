@@ -68,7 +68,7 @@ impl Cluster {
             Error::new(
                 0,
                 Reason::InventoryUnavailable,
-                format!("Secret {SECRET} holds no key; delete it, and it is made anew"),
+                format!("Secret {SECRET} holds no key; delete it, and the agent creates a new one"),
             )
         })
     }

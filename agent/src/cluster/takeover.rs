@@ -19,14 +19,14 @@ const HAND_OVER: &str = "flotilla-hand-over";
 
 /// The number of replicas.
 const REPLICAS: &str = "/spec/replicas";
-/// How often an object that others write meanwhile is looked at again.
+/// Number of attempts for an object that other clients change at the same time.
 const MAX_ATTEMPTS: usize = 3;
 
 /// What is needed to prepare an apply.
 pub(super) struct Takeover<'a> {
     pub(super) api: &'a Api,
     pub(super) views: &'a Tenure,
-    /// By whose eyes live objects are read.
+    /// Settings for reading live objects.
     pub(super) reader: Reader<'a>,
     /// Path of the object.
     pub(super) path: &'a str,

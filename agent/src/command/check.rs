@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::args::{Check, PlanOutput};
 use crate::check::look;
 
-/// Looks, prints, and says by the exit code how it stands.
+/// Runs the checks, prints the findings, and returns the exit code.
 ///
 /// # Errors
 /// When the output cannot be written.

@@ -108,7 +108,7 @@ fn allowed(policy: &Policy, source: &CommitArgs) -> anyhow::Result<()> {
     }
 }
 
-/// 0 nothing to change, 1 changes, 2 it cannot be said.
+/// Exit code: 0 nothing to change, 1 changes, 2 unknown.
 fn code(plan: &ApplicationPlan) -> u8 {
     match (plan.error.is_empty(), plan.changes.is_empty()) {
         (false, _) => 2,

@@ -30,7 +30,7 @@ pub(super) async fn run(args: Render) -> anyhow::Result<()> {
         .context("the output cannot be written")
 }
 
-/// How much is told of a render.
+/// Detail of the messages about a render.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
     /// Only what people should know.
@@ -48,7 +48,7 @@ impl Detail {
     }
 }
 
-/// What people should know of a render, on standard error.
+/// Prints warnings of a render on standard error.
 ///
 /// # Errors
 /// When that cannot be written.
@@ -59,7 +59,7 @@ pub(super) fn tell(rendered: &Rendered, detail: Detail) -> anyhow::Result<()> {
     }
     let manifests = rendered.manifests.iter();
     for manifest in manifests.filter(|_| detail == Detail::Origins) {
-        let _ = writeln!(text, "{} made {}", manifest.origin, manifest.object());
+        let _ = writeln!(text, "{} rendered {}", manifest.origin, manifest.object());
     }
     let written = std::io::stderr().write_all(text.as_bytes());
     written.context("the warnings cannot be written")
@@ -74,7 +74,7 @@ pub(super) fn rendered(
     capabilities: Option<Capabilities>,
 ) -> anyhow::Result<Rendered> {
     let url = url(&args.repo)?;
-    let cache = tempfile::tempdir().context("there is no room for a temporary repository")?;
+    let cache = tempfile::tempdir().context("cannot create a temporary repository")?;
     let access = Access::read(args.secrets.git_credentials.as_deref(), &url)?;
     let remote = Remote::open(cache.path(), url, Limits::default(), access)?;
     let commit = match &args.commit {

@@ -12,10 +12,10 @@ use crate::args::Run;
 use crate::events::Event;
 use crate::policy_file::{News, PolicyFile};
 
-/// How often a start with a changed policy is tried: what served metrics may still hold its port.
+/// Number of attempts to start with a changed policy: the port of the metrics may still be in use.
 const STARTS: u32 = 10;
 
-/// Works until asked to stop. A changed policy file ends it and begins it anew, with that policy.
+/// Runs until asked to stop. A changed policy file restarts it with that policy.
 ///
 /// # Errors
 /// When it cannot start.
@@ -38,13 +38,13 @@ pub(super) async fn run(run: Run) -> anyhow::Result<()> {
             running.shutdown().await;
             return Ok(result?);
         }
-        tracing::info!("the policy file was changed; beginning anew with it");
+        tracing::info!("the policy file changed; restarting with it");
         running.shutdown().await;
         running = again(&run).await?;
     }
 }
 
-/// Returns when the policy file says something else than what is in force, and can be used.
+/// Returns when the policy file differs from the policy in force and can be used.
 async fn changed(run: &Run, running: &Running) {
     let Some(path) = &run.policy else {
         return std::future::pending().await;
@@ -56,11 +56,10 @@ async fn changed(run: &Run, running: &Running) {
             News::Unusable(why) => {
                 tracing::error!(
                     error = why,
-                    "the policy file cannot be used; the policy that was read before stays in force"
+                    "the policy file cannot be used; the previous policy stays in force"
                 );
-                let message = format!(
-                    "{why}; the policy that was read before stays in force until it can be used"
-                );
+                let message =
+                    format!("{why}; the previous policy stays in force until the file can be used");
                 running.tell(Event::warning(Reason::PolicyUnusable, &message));
             }
         }
@@ -73,7 +72,7 @@ async fn again(run: &Run) -> anyhow::Result<Running> {
         match app::start(run.clone()).await {
             Ok(running) => return Ok(running),
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "cannot begin anew yet");
+                tracing::warn!(error = format!("{error:#}"), "cannot restart yet; retrying");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Which certificate is shown, and since when.
+//! The certificate that is presented to the hub.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use super::{Acceptance, Connection};
 use crate::identity::{Certified, Error};
 
 impl Connection {
-    /// Whether the certificate that is shown has expired, by our clock.
+    /// Whether the presented certificate has expired, by this node's clock.
     pub(super) fn has_expired(&self) -> bool {
         self.certified.expires_at <= Timestamp::now()
     }
@@ -47,7 +47,10 @@ impl Connection {
         };
         if let (Err(Error::Unknown(why)), Some(token)) = (&recovered, &self.token) {
             if before == Acceptance::NotAwaited {
-                tracing::warn!(why, "tries the token again");
+                tracing::warn!(
+                    why,
+                    "the hub does not know this agent's key; trying the join token again"
+                );
             }
             let (cluster, uid) = (&self.certified.cluster, &self.facts.uid);
             let again = self.identity.enroll_again(&self.hub, token, cluster, uid);
@@ -57,14 +60,18 @@ impl Connection {
                         _ if before == Acceptance::Awaited => {}
                         Ok(key) => tracing::info!(
                             %cluster,
-                            "waits to be accepted: flotilla cluster accept {cluster} --fingerprint {key}"
+                            "waiting to be accepted: flotilla cluster accept {cluster} \
+                             --fingerprint {key}"
                         ),
-                        Err(error) => tracing::warn!(%error, "waits to be accepted"),
+                        Err(error) => tracing::warn!(%error, "waiting to be accepted"),
                     }
                     return Acceptance::Awaited;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot enrol anew; the last assignment goes on");
+                    tracing::warn!(
+                        %error,
+                        "cannot enrol again; continuing with the last assignment"
+                    );
                     return Acceptance::NotAwaited;
                 }
                 again => again,
@@ -81,26 +88,26 @@ impl Connection {
                 self.show_next();
             }
             Ok(None) => tracing::warn!(
-                "the certificate expired long ago: a person has to accept this cluster again with \
-                 `flotilla cluster accept`; the last assignment goes on"
+                "the certificate expired long ago: accept this cluster again with `flotilla \
+                 cluster accept`; until then the agent continues with the last assignment"
             ),
             Err(error) if expired => tracing::warn!(%error, "{}", none_to_be_had(&error)),
             // Most often the hub is only away, or says that the certificate is good.
-            Err(error) => tracing::debug!(%error, "no other certificate"),
+            Err(error) => tracing::debug!(%error, "no new certificate"),
         }
         Acceptance::NotAwaited
     }
 }
 
-/// What it means that there is no certificate in place of one that has expired, by our clock.
+/// Message about a certificate that has expired by this node's clock and could not be replaced.
 fn none_to_be_had(error: &Error) -> &'static str {
     match error {
         // The hub takes it all the same: it goes by its own clock.
         Error::StillGood(_) => {
-            "by our clock the certificate has expired, by the hub's it is good: one of the two clocks is \
-             wrong; goes on with this certificate"
+            "the certificate has expired by this node's clock, but is valid by the hub's: check \
+             both clocks; continuing with this certificate"
         }
-        _ => "the certificate has expired, and no new one is to be had",
+        _ => "the certificate has expired, and no new one could be obtained",
     }
 }
 
@@ -111,9 +118,9 @@ mod tests {
     #[test]
     fn a_certificate_that_is_good_for_the_hub_is_not_said_to_have_ended() {
         let good = none_to_be_had(&Error::StillGood("it is good: use it".to_owned()));
-        assert!(good.contains("one of the two clocks is wrong"), "{good}");
+        assert!(good.contains("check both clocks"), "{good}");
         assert!(!good.contains("no new one"), "{good}");
         let later = none_to_be_had(&Error::Later("stopping".to_owned()));
-        assert!(later.contains("no new one is to be had"), "{later}");
+        assert!(later.contains("no new one could be obtained"), "{later}");
     }
 }

@@ -1,4 +1,4 @@
-//! Why no stream came to be, where the hub does not say it in an answer.
+//! Messages about streams that failed without an answer of the hub.
 
 use std::error::Error as _;
 
@@ -14,13 +14,13 @@ pub(super) fn why(status: &Status) -> String {
     let cause = innermost(cause);
     match cause.strip_prefix("received fatal alert: ") {
         Some(alert) => format!(
-            "the hub does not take this agent's certificate ({alert}): its authority was changed, or its \
-             clock is behind: see the hub's log"
+            "the hub rejects this agent's certificate ({alert}): its authority was changed, or \
+             its clock is behind: see the hub's log"
         ),
         None => format!(
-            "the hub ended the connection ({cause}): it may be starting anew. If this goes on it may not \
-             take this agent's certificate, since its authority was changed, or its clock is behind: see \
-             the hub's log"
+            "the hub ended the connection ({cause}): it may be restarting. If this continues, \
+             it may be rejecting this agent's certificate, because its authority was changed or \
+             its clock is behind: see the hub's log"
         ),
     }
 }
@@ -38,7 +38,7 @@ mod tests {
             ),
             (
                 "received fatal alert: CertificateExpired",
-                "the hub does not take this agent's certificate (CertificateExpired)",
+                "the hub rejects this agent's certificate (CertificateExpired)",
             ),
         ] {
             let message = why(&Status::from_error(Box::new(std::io::Error::other(text))));

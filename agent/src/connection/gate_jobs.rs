@@ -22,7 +22,7 @@ pub(super) fn take(jobs: v1::GateJobs, slot: &watch::Sender<Asked>) {
             });
         }
         Err(error) => {
-            tracing::warn!(%error, "the hub asks for Jobs of gates that cannot be read; none is begun");
+            tracing::warn!(%error, "cannot decode the hub's gate Jobs; none is started");
         }
     }
 }

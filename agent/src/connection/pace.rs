@@ -1,9 +1,9 @@
-//! How often an assignment is taken.
+//! Rate limit of assignments.
 
 use flotilla_shared::rate::{Bucket, Rate};
 use tokio::time::Instant;
 
-/// Assignments that are taken at once, and each second after that.
+/// Burst and rate per second of accepted assignments.
 const RATE: Rate = Rate {
     per_second: 1.0,
     burst: 8.0,

@@ -1,4 +1,4 @@
-//! Questions that the hub passes on: each is answered beside the stream, which goes on meanwhile.
+//! Requests that the hub relays: each is answered beside the stream, which continues meanwhile.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const PREVIEW_TIMEOUT: Duration = Duration::from_secs(25);
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(70);
 
 impl Connection {
-    /// Has a question answered beside the stream, within its time; a busy agent says so.
+    /// Answers a preview request beside the stream, within its timeout; a busy agent refuses it.
     pub(super) fn preview(
         &self,
         request: v1::PlanRequest,
@@ -38,7 +38,7 @@ impl Connection {
                 ..v1::PlanResult::default()
             };
             if asked.is_err() {
-                "the agent is busy with another question; ask again".clone_into(&mut result.error);
+                "the agent is busy with another request; try again".clone_into(&mut result.error);
             } else {
                 match tokio::time::timeout(PREVIEW_TIMEOUT, answer).await {
                     Ok(Ok(plans)) => result.applications = preview_to_wire(plans),
@@ -111,7 +111,7 @@ impl Connection {
     }
 }
 
-/// What the hub is told of a question about a commit; no result: it took too long.
+/// Returns the answer to a request about a commit; no result: it took too long.
 fn answer(
     request: u64,
     of: v1::Revision,
@@ -125,7 +125,7 @@ fn answer(
     match result {
         Some(Ok(plan)) => plan_result(request, of, &plan),
         Some(Err(Busy(seconds))) => v1::PlanResult {
-            error: "the agent is busy with another question".to_owned(),
+            error: "the agent is busy with another request".to_owned(),
             retry_after_seconds: seconds,
             ..empty
         },

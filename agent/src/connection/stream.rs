@@ -1,5 +1,4 @@
-//! One stream, from the dial to its end: what the hub says, what it is told, and when the certificate is
-//! renewed.
+//! One stream to the hub, from the dial to its end: messages in both directions, and renewal of the certificate.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -39,7 +38,7 @@ const MAX_SPREAD: u32 = 3600;
 struct Stream {
     /// The newest assignment, until there is a pass for it.
     waiting: Option<v1::Assignment>,
-    /// Of what was reported last.
+    /// Digest of the last report.
     last_report: Digest,
     heartbeat: Interval,
     /// Until the certificate is renewed.
@@ -119,7 +118,7 @@ impl Connection {
         }
     }
 
-    /// Dials and says hello; the hub has opened the stream when this is over.
+    /// Dials and sends hello; returns when the hub has opened the stream.
     async fn open(&self) -> Result<Stream, Lost> {
         let config = tls::client_config(&self.certified.trust_bundle, Some(&self.certified.tls))?;
         let channel = dial(&self.hub, Arc::new(config)).await?;
@@ -143,7 +142,7 @@ impl Connection {
         })
     }
 
-    /// Does what the hub says, or has it done beside the stream; an error after its last word.
+    /// Handles a message of the hub; an error ends the stream.
     fn hear(&mut self, message: Option<In>, stream: &mut Stream) -> Result<(), Lost> {
         match message {
             Some(In::Welcome(welcome)) => {
@@ -167,7 +166,7 @@ impl Connection {
         Ok(())
     }
 
-    /// How far this agent is, in a few bytes.
+    /// Returns a heartbeat with the agent's current state.
     fn beat(&self, last_report: Digest) -> v1::Heartbeat {
         let sequence = self
             .reports
@@ -190,7 +189,7 @@ impl Connection {
                 renew_after(&self.certified, Timestamp::now()).max(RETRY)
             }
             Err(error) => {
-                tracing::error!(%error, "cannot renew the certificate; will try again");
+                tracing::error!(%error, "cannot renew the certificate; will retry");
                 RETRY
             }
         };

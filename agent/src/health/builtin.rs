@@ -51,7 +51,7 @@ fn observed_nothing(object: &Value) -> Option<ObjectHealth> {
     let none = object
         .get("status")
         .is_none_or(|s| s.as_object().is_some_and(serde_json::Map::is_empty));
-    none.then(|| ObjectHealth::in_progress("the controller has not looked at it yet"))
+    none.then(|| ObjectHealth::in_progress("not observed by its controller yet"))
 }
 
 fn deployment(object: &Value) -> ObjectHealth {
@@ -73,13 +73,16 @@ fn deployment(object: &Value) -> ObjectHealth {
         replicas(object, "availableReplicas"),
     );
     if total < desired {
-        return ObjectHealth::in_progress(format!("{total} of {desired} replicas made"));
+        return ObjectHealth::in_progress(format!("{total} of {desired} replicas created"));
     }
     if updated < desired {
         return ObjectHealth::in_progress(format!("{updated} of {desired} replicas updated"));
     }
     if total > updated {
-        return ObjectHealth::in_progress(format!("{} old replicas still run", total - updated));
+        return ObjectHealth::in_progress(format!(
+            "{} old replicas still running",
+            total - updated
+        ));
     }
     if available < updated {
         return ObjectHealth::in_progress(format!("{available} of {updated} replicas available"));
@@ -152,7 +155,7 @@ fn stateful_set(object: &Value) -> ObjectHealth {
     );
     let updated = replicas(object, "updatedReplicas");
     if total < desired {
-        return ObjectHealth::in_progress(format!("{total} of {desired} replicas made"));
+        return ObjectHealth::in_progress(format!("{total} of {desired} replicas created"));
     }
     if ready < desired {
         return ObjectHealth::in_progress(format!("{ready} of {desired} replicas ready"));
@@ -193,13 +196,13 @@ fn daemon_set(object: &Value) -> ObjectHealth {
     if object.pointer("/metadata/generation").is_some()
         && object.pointer("/status/observedGeneration").is_none()
     {
-        return ObjectHealth::in_progress("the controller has not looked at it yet");
+        return ObjectHealth::in_progress("not observed by its controller yet");
     }
     let strategy = object
         .pointer("/spec/updateStrategy/type")
         .and_then(Value::as_str);
     let Some(desired) = integer(object, "/status/desiredNumberScheduled") else {
-        return ObjectHealth::in_progress("the controller has not counted its nodes yet");
+        return ObjectHealth::in_progress("its controller has not counted the nodes yet");
     };
     let scheduled = replicas(object, "currentNumberScheduled");
     if scheduled < desired {
@@ -238,7 +241,7 @@ fn job(object: &Value) -> ObjectHealth {
     }
     // What waits for a hook waits for its end.
     if object.pointer(HOOK).is_some() {
-        return ObjectHealth::in_progress("the hook has not ended");
+        return ObjectHealth::in_progress("the hook has not finished");
     }
     ObjectHealth::current()
 }
@@ -263,9 +266,9 @@ fn pod(object: &Value) -> ObjectHealth {
             }
             match waiting_container(object) {
                 Some((name, "CrashLoopBackOff")) => {
-                    ObjectHealth::failed(format!("container {name} crashes again and again"))
+                    ObjectHealth::failed(format!("container {name} keeps crashing"))
                 }
-                _ => ObjectHealth::in_progress("the pod runs and is not ready"),
+                _ => ObjectHealth::in_progress("the pod is running but not ready"),
             }
         }
         "Pending" | "" => {
@@ -280,7 +283,7 @@ fn pod(object: &Value) -> ObjectHealth {
             }
             match waiting_container(object) {
                 Some((name, why)) if !why.is_empty() => {
-                    ObjectHealth::in_progress(format!("container {name} waits: {why}"))
+                    ObjectHealth::in_progress(format!("container {name} is waiting: {why}"))
                 }
                 _ => ObjectHealth::in_progress("the pod is pending"),
             }
@@ -324,7 +327,7 @@ fn service(object: &Value) -> ObjectHealth {
         .and_then(Value::as_str)
         .unwrap_or_default();
     if kind == "LoadBalancer" && address.is_empty() {
-        return ObjectHealth::in_progress("no cluster address yet");
+        return ObjectHealth::in_progress("no cluster IP yet");
     }
     ObjectHealth::current()
 }
@@ -376,7 +379,7 @@ fn autoscaler(object: &Value) -> ObjectHealth {
     ObjectHealth::in_progress("the autoscaler has not acted yet")
 }
 
-/// kstatus asks nothing of a budget but that it was looked at; a controller that cannot work it out says so.
+/// kstatus only requires that a budget was observed; its controller reports failures to compute it.
 fn disruption_budget(object: &Value) -> ObjectHealth {
     let conditions = object
         .pointer("/status/conditions")

@@ -13,9 +13,9 @@ use serde_json::Value;
 use super::rule::HealthRule;
 use super::{ObjectHealth, condition, generic, reason, stale, status, text};
 
-/// One kind's rule, ready to be asked.
+/// Compiled rule of one kind.
 pub(super) struct Compiled {
-    /// In the order in which they are asked.
+    /// In the order of evaluation.
     words: Vec<(Health, Program)>,
     current: Option<Program>,
     /// Variables that the expressions read.
@@ -91,7 +91,7 @@ impl Compiled {
                 .get("status")
                 .is_none_or(|status| status.as_object().is_none_or(serde_json::Map::is_empty));
             if silent {
-                return ObjectHealth::in_progress("its controller has not looked at it yet");
+                return ObjectHealth::in_progress("not observed by its controller yet");
             }
             return generic::compute(object);
         };
@@ -100,9 +100,9 @@ impl Compiled {
             Ok(false) => ObjectHealth::in_progress(why(object)),
             // A status that is not there yet is no failure.
             Err(cause) if object.get("status").is_some() => {
-                ObjectHealth::in_progress(format!("its health rule cannot be asked: {cause}"))
+                ObjectHealth::in_progress(format!("its health rule cannot be evaluated: {cause}"))
             }
-            Err(_) => ObjectHealth::in_progress("its controller has not looked at it yet"),
+            Err(_) => ObjectHealth::in_progress("not observed by its controller yet"),
         }
     }
 
@@ -129,7 +129,7 @@ impl Compiled {
     }
 }
 
-/// One line of the status for a person who asks why.
+/// Returns a one-line reason from the status, for operators.
 fn why(object: &Value) -> String {
     let generic = generic::compute(object);
     if !generic.message.is_empty() {
@@ -148,9 +148,9 @@ fn why(object: &Value) -> String {
     }
     match object.get("status") {
         Some(Value::Object(status)) if !status.is_empty() => {
-            "its status does not say yet that it is done".to_owned()
+            "its status does not report completion yet".to_owned()
         }
-        _ => "its controller has not looked at it yet".to_owned(),
+        _ => "not observed by its controller yet".to_owned(),
     }
 }
 

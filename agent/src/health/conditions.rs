@@ -16,7 +16,7 @@ fn kind(condition: &Value) -> Option<&str> {
     condition.get("type").and_then(Value::as_str)
 }
 
-/// What the conditions say of the object as a whole.
+/// What the conditions say about the object as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whole {
     /// One of [`SUMMARIES`] holds.
@@ -34,7 +34,7 @@ impl Whole {
     }
 }
 
-/// What conditions say that is not plainly good; `place` is where they stand.
+/// Adds findings of conditions that are not clearly good; `place` is their path.
 pub(super) fn judge(
     object: &Value,
     list: &[Value],

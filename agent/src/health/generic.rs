@@ -90,7 +90,7 @@ pub(super) fn compute(object: &Value) -> ObjectHealth {
         .iter()
         .any(|path| object.pointer(path) == Some(&Value::Bool(true)))
     {
-        return ObjectHealth::suspended("its specification suspends it");
+        return ObjectHealth::suspended("suspended by its spec");
     }
     if let Some((_, why)) = worst(Sense::Paused) {
         return ObjectHealth::suspended(why.as_str());
@@ -108,7 +108,7 @@ fn findings(object: &Value) -> Vec<(Sense, String)> {
     if let Some(list) = list.and_then(Value::as_array) {
         conditions::judge(object, list, "", &mut findings);
         if list.is_empty() {
-            let text = "its controller keeps conditions and has written none yet";
+            let text = "its controller has not written any conditions yet";
             findings.push((Sense::Going, text.to_owned()));
         }
     }

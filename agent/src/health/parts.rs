@@ -101,7 +101,7 @@ pub(super) fn judge(object: &Value, findings: &mut Vec<(Sense, String)>) {
     }
 }
 
-/// What one entry at the top of the status says.
+/// Judges one top-level entry of the status.
 fn top(
     object: &Value,
     (key, value): (&str, &Value),

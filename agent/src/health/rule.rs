@@ -1,4 +1,4 @@
-//! A health rule as it is written, in a policy or in the library.
+//! Health rules of a policy or of the library.
 
 use serde::Deserialize;
 
@@ -11,16 +11,16 @@ pub struct HealthRule {
     pub group: String,
     #[serde(default)]
     pub kind: String,
-    /// True: what it stands for is gone.
+    /// Expression that is true if what the object represents is missing.
     #[serde(default)]
     pub not_found: String,
     /// True: it failed.
     #[serde(default)]
     pub failed: String,
-    /// True: nobody can say.
+    /// Expression that is true if the health is unknown.
     #[serde(default)]
     pub unknown: String,
-    /// True: it waits for a person.
+    /// Expression that is true if it waits for an operator.
     #[serde(default)]
     pub suspended: String,
     /// True: it is on its way.

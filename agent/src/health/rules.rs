@@ -52,7 +52,7 @@ impl Rules {
                 cause,
             };
             if rule.kind.is_empty() {
-                return Err(error(String::new(), "the rule names no kind".to_owned()));
+                return Err(error(String::new(), "the rule has no kind".to_owned()));
             }
             let compiled = Compiled::new(&env, rule).map_err(|(at, cause)| error(at, cause))?;
             by_kind.insert((rule.group.clone(), rule.kind.clone()), compiled);

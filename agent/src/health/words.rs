@@ -1,14 +1,14 @@
 //! What the words mean that controllers use for states, reasons and conditions. Words are compared one by
 //! one, however they are joined (`CamelCase`, `snake_case`, `kebab-case`, spaces).
 
-/// What a word says of an object.
+/// Meaning of a word of a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sense {
     /// Nothing against it.
     Good,
     /// On its way.
     Going,
-    /// Waits for a person.
+    /// Waits for an operator.
     Paused,
     /// Will not get there by itself.
     Bad,

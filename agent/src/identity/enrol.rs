@@ -1,4 +1,4 @@
-//! Asking the hub for a certificate: the first, the next, and one where the old is no good any more.
+//! Requests for certificates from the hub: enrolment, renewal, and recovery with an expired one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -55,13 +55,14 @@ impl IdentityFiles {
                         let fingerprint = self.fingerprint()?;
                         tracing::info!(
                             %cluster,
-                            "waits to be accepted: flotilla cluster accept {cluster} --fingerprint {fingerprint}"
+                            "waiting to be accepted: flotilla cluster accept {cluster} \
+                             --fingerprint {fingerprint}"
                         );
                     }
                     Duration::from_secs(u64::from(response.retry_after_seconds.clamp(1, 60)))
                 }
                 Err(error @ (Error::Dial(_) | Error::Later(_))) => {
-                    tracing::warn!(%error, "cannot enrol yet");
+                    tracing::warn!(%error, "cannot enrol yet; retrying");
                     Duration::from_secs(2)
                 }
                 Err(error) => return Err(error),
@@ -118,7 +119,7 @@ impl IdentityFiles {
             &response.endorsements,
         )?;
         self.load()?
-            .ok_or_else(|| Error::Withheld("no certificate came back".to_owned()))
+            .ok_or_else(|| Error::Withheld("the answer holds no certificate".to_owned()))
     }
 
     /// Enrols anew with the key we have, since the hub knows it no more: somebody has removed the cluster,
@@ -194,7 +195,7 @@ fn withheld(text: String) -> Error {
     }
 }
 
-/// Why a call brought no certificate: the hub said no, or it could not say anything.
+/// Maps the status of a call that returned no certificate: a refusal, or a temporary failure.
 fn no_certificate(status: &tonic::Status, refused: fn(String) -> Error) -> Error {
     use tonic::Code;
     // What has a cause came from the connection, such as that of a hub which ends meanwhile.

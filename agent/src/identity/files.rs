@@ -1,4 +1,4 @@
-//! Files that only we read and write.
+//! Private files of the agent.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -17,14 +17,14 @@ use jiff::Timestamp;
 
 use super::{Certified, Error, certified, read};
 
-/// Where another authority keeps this agent's key and certificate.
+/// Directory in which another authority keeps this agent's key and certificate.
 #[derive(Debug, Clone)]
 pub struct Mounted {
     /// With `tls.key`, `tls.crt` and, where the authority knows it, `ca.crt`.
     pub directory: PathBuf,
     /// Roots for the hub where there is no `ca.crt`.
     pub roots: Option<PathBuf>,
-    /// Whom the certificate has to speak for.
+    /// The cluster that the certificate must identify.
     pub cluster: ClusterName,
 }
 
@@ -50,8 +50,8 @@ impl Mounted {
                 Some(roots) => read(roots)?,
                 None => {
                     return Err(self.fault(
-                        "it has no ca.crt, since its issuer does not know its root: give the hub's \
-                         roots with --trust-bundle",
+                        "ca.crt is missing, since its issuer does not know its root: give the \
+                         hub's roots with --trust-bundle",
                     ));
                 }
             },
@@ -69,7 +69,7 @@ impl Mounted {
         let certified = certified.map_err(|error| self.fault(&error.to_string()))?;
         if certified.cluster != self.cluster {
             return Err(self.fault(&format!(
-                "its certificate speaks for cluster {}, and this agent is told (--cluster) that it is {}",
+                "its certificate is for cluster {}, but this agent runs with --cluster {}",
                 certified.cluster, self.cluster
             )));
         }
@@ -78,7 +78,7 @@ impl Mounted {
         usable.map_err(|error| self.fault(&error.to_string()))
     }
 
-    /// Whether what we have is still this agent's identity.
+    /// Whether the current certificate is still valid for this agent.
     pub(super) fn covers(&self, own: &Certified, now: Timestamp) -> bool {
         own.cluster == self.cluster && own.expires_at > now
     }

@@ -1,4 +1,4 @@
-//! What is remembered of a live object: enough to decide, never the object. Pure.
+//! Facts of a live object: enough to decide, never the object itself. Pure.
 
 use std::sync::Arc;
 
@@ -18,33 +18,33 @@ const REPLICAS: &str = "/spec/replicas";
 /// Most additions that are remembered of one object.
 const MAX_FOREIGN: usize = 8;
 
-/// By whose eyes live objects are read.
+/// Settings for reading live objects.
 pub(crate) struct Reader<'a> {
-    /// Our field manager.
+    /// The agent's field manager.
     pub(crate) manager: &'a str,
-    /// Who others are.
+    /// Other known field managers.
     pub(crate) managers: &'a Managers,
-    /// What health is.
+    /// Health rules.
     pub(crate) rules: &'a Rules,
 }
 
-/// What is remembered of a live object.
+/// Facts of a live object.
 #[derive(Debug, Clone)]
 pub(crate) struct Fact {
     pub(crate) uid: String,
     pub(crate) created: Option<Timestamp>,
     pub(crate) application: String,
-    /// Fields of it were applied under our name.
+    /// Whether the agent's field manager applied fields of it.
     pub(crate) applied_by_us: bool,
     pub(crate) prune: String,
     pub(crate) terminating: bool,
-    /// What `fit` was computed against.
+    /// Digest of the desired state that `fit` was computed against.
     pub(crate) compared: Digest,
     pub(crate) fit: Fit,
     pub(crate) health: ObjectHealth,
-    /// Fields of earlier tools wait to become ours.
+    /// Whether fields of earlier tools are still to be taken over.
     pub(crate) has_legacy: bool,
-    /// We own the number of replicas.
+    /// Whether the agent owns the number of replicas.
     pub(crate) owns_replicas: bool,
     /// An autoscaler set the number of replicas once.
     pub(crate) was_autoscaled: bool,
@@ -53,13 +53,13 @@ pub(crate) struct Fact {
     pub(crate) replicas_differ: bool,
     /// An autoscaler targets the object now.
     pub(crate) is_autoscaled: bool,
-    /// Who set the number of replicas last; empty: we did, or nobody knows.
+    /// Field manager that set the number of replicas last; empty: the agent, or not known.
     pub(crate) scaled_by: String,
     /// People added to it what Git does not have.
     pub(crate) has_foreign: bool,
 }
 
-/// What an object is compared with.
+/// Baseline that an object is compared with.
 #[derive(Debug, Clone)]
 pub(crate) struct Baseline {
     pub(crate) desired: Arc<Desired>,
@@ -83,7 +83,7 @@ impl Baseline {
         }
     }
 
-    /// Whether the field at a pointer is not ours to compare or correct.
+    /// Whether the field at a pointer is not compared or corrected.
     pub(crate) fn skips(&self, live: &Value, desired: &Value, pointer: &str) -> bool {
         let object = &self.desired.object;
         self.ignore
@@ -230,7 +230,7 @@ pub(crate) fn content(live: &Value) -> Digest {
     Digest::of(copy.to_string().as_bytes())
 }
 
-/// What an apply proved about an object that still looks different.
+/// Proof by an apply that an object which still differs is up to date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Proven {
     pub(crate) key: Digest,

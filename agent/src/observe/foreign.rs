@@ -7,18 +7,18 @@ use super::fields;
 use super::managers::{Managers, Who, Writer};
 use super::share::{Judgement, Share, part};
 
-/// What others put there.
+/// Additions by other clients.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Found {
-    /// Where, as pointers into the live object.
+    /// Paths, as pointers into the live object.
     pub(crate) pointers: Vec<String>,
-    /// Who wrote last; empty: it is left over from an earlier commit.
+    /// Last field manager; empty: left over from an earlier commit.
     pub(crate) manager: String,
 }
 
-/// By what an object's fields are judged.
+/// Rules for judging an object's fields.
 pub(crate) struct Judge<'a> {
-    /// Our own field manager.
+    /// The agent's own field manager.
     pub(crate) ours: &'a str,
     pub(crate) managers: &'a Managers,
     /// Fields that are left to others.

@@ -1,11 +1,11 @@
-//! Who a field manager is: a person, a controller, or nobody knows. Pure.
+//! Kinds of field managers: a person, a controller, or unknown. Pure.
 
 use crate::policy::ManagerNames;
 
-/// Who writes under a name.
+/// Kind of a field manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
-    /// Somebody with a tool for people: what they add to a managed object is drift.
+    /// A person, by an interactive tool: additions to a managed object are drift.
     Person,
     /// A program that keeps what it wrote, so that taking it away would be a fight.
     Controller,
@@ -13,7 +13,7 @@ pub enum Who {
     Unknown,
 }
 
-/// Names by which people write. `*` at either end stands for anything; case does not matter.
+/// Field managers of interactive tools. `*` at either end is a wildcard; case does not matter.
 const PEOPLE: &[&str] = &[
     "kubectl*",
     "oc",
@@ -107,7 +107,7 @@ pub struct Writer<'a> {
 }
 
 impl Managers {
-    /// Who it is.
+    /// Returns the kind of the field manager.
     #[must_use]
     pub fn who(&self, writer: Writer<'_>) -> Who {
         let any = |patterns: &[String]| patterns.iter().any(|p| fits(p, writer.manager));

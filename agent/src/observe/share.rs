@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-/// What may be done with a field.
+/// Whether a field may be taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judgement {
     /// Taken, if Git does not have it.
@@ -14,7 +14,7 @@ pub(crate) enum Judgement {
     Leave,
 }
 
-/// What a manager has (FieldsV1), in two parts.
+/// Fields of a manager (FieldsV1), in two parts.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Share {
     pub(crate) taken: Option<Value>,

@@ -38,7 +38,7 @@ const PAGE: usize = 250;
 /// Watches are trusted this long; then the whole is compared again.
 const FULL_COMPARE: Duration = Duration::from_secs(900);
 
-/// Which collection a view is of; an empty namespace: all.
+/// Collection of a view; an empty namespace: all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     group: String,
@@ -104,17 +104,17 @@ pub(crate) struct Views {
     /// Longest silence of a watch, about the interval between two passes.
     patience: Duration,
     inner: Mutex<Inner>,
-    /// How often the API server was found to have gone back in time.
+    /// Number of times that the API server went back in time.
     restored: AtomicU64,
 }
 
-/// What is known of one application's objects.
+/// Known state of one application's objects.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) facts: BTreeMap<ObjectRef, Arc<Fact>>,
-    /// What could not be looked at: it may be there or not.
+    /// Objects that could not be read: they may or may not exist.
     pub(crate) unseen: BTreeSet<ObjectRef>,
-    /// Why it is not complete.
+    /// Error that makes it incomplete.
     pub(crate) problem: Option<Error>,
 }
 
@@ -141,12 +141,12 @@ impl Drop for Tenure {
 }
 
 impl Tenure {
-    /// Changes whenever an object that is followed was changed by somebody else.
+    /// Returns a channel that changes whenever another client changes a followed object.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.clone()
     }
 
-    /// Follows what an application wants or has, waits until it is known, and returns it.
+    /// Follows the desired and recorded objects of an application, waits until they are known, and returns them.
     pub(crate) async fn observe(
         &self,
         desired: &[Arc<Desired>],
@@ -154,7 +154,7 @@ impl Tenure {
         resources: BTreeMap<ObjectRef, Resource>,
     ) -> Snapshot {
         let over = || Snapshot {
-            problem: Some(Error::unavailable("somebody else looks after it by now")),
+            problem: Some(Error::unavailable("another worker manages it by now")),
             ..Snapshot::default()
         };
         if !self.views.track(self.id, desired, ignore, resources) {
@@ -167,7 +167,7 @@ impl Tenure {
         match known {
             Some(known) => Snapshot {
                 problem: late.or(unseen).or_else(|| {
-                    let words = "lists of the API server begin again and again";
+                    let words = "lists of the API server restart repeatedly";
                     (!known.unseen.is_empty()).then(|| Error::unavailable(words))
                 }),
                 facts: known.facts,
@@ -177,7 +177,7 @@ impl Tenure {
         }
     }
 
-    /// What an object is compared with; none: it is only in an inventory.
+    /// Baseline of an object; none: it is only in an inventory.
     pub(crate) fn baseline(&self, object: &ObjectRef) -> Option<Baseline> {
         let inner = self.views.inner.lock();
         inner.register.baseline(self.id, object)
@@ -201,7 +201,7 @@ impl Tenure {
         inner.register.learn(self.id, object, live, asked, applied);
     }
 
-    /// A deleted object is not there any more.
+    /// Records that an object was deleted.
     pub(crate) fn gone(&self, object: &ObjectRef, uid: &str) {
         let mut inner = self.views.inner.lock();
         inner.register.gone(object, uid, 0, Some(self.id));
@@ -227,7 +227,7 @@ impl Views {
         }
     }
 
-    /// How often the API server went back in time: what was read before is not true any more.
+    /// Returns the number of times that the API server went back in time, which invalidates earlier reads.
     pub(crate) fn restored(&self) -> u64 {
         self.restored.load(Ordering::Relaxed)
     }
@@ -281,7 +281,7 @@ impl Views {
         true
     }
 
-    /// Which views all applications together need; those that none needs end.
+    /// Starts the views that the applications need, and ends the others.
     fn fit_views(inner: &mut Inner) -> Vec<Key> {
         let mut needed: BTreeSet<Key> = BTreeSet::new();
         let mut namespaces: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();

@@ -51,13 +51,12 @@ impl Contests {
     pub fn held(&self, now: Duration) -> BTreeMap<ObjectRef, String> {
         self.fights
             .iter()
-            .filter(|(_, fight)| {
-                fight.rounds >= ROUNDS && now.saturating_sub(fight.last) < SLOW
-            })
+            .filter(|(_, fight)| fight.rounds >= ROUNDS && now.saturating_sub(fight.last) < SLOW)
             .map(|(object, fight)| {
                 let message = format!(
-                    "contested by manager {:?}: set right {} times in a row, now at most once in {} \
-                     seconds; end the contest, or leave the field to it with an ignore rule",
+                    "contested by manager {:?}: corrected {} times in a row, now at most once \
+                     in {} seconds; stop that manager, or leave the field to it with an ignore \
+                     rule",
                     fight.manager,
                     fight.rounds,
                     SLOW.as_secs()

@@ -18,7 +18,7 @@ use super::{Desired, Fit, Inputs, Live};
 /// `Kind.group/namespace/name`, separated by commas.
 pub const DEPENDS_ON_ANNOTATION: &str = "flotilla.dev/depends-on";
 
-/// How far an object is.
+/// Progress of an object.
 #[derive(Debug, Clone, PartialEq)]
 enum Progress {
     Done,
@@ -142,7 +142,7 @@ impl<'a> Gates<'a> {
             None => object.to_string(),
         };
         match self.inputs.observed.live.get(object) {
-            None => Progress::Waiting(format!("{name} is not there yet")),
+            None => Progress::Waiting(format!("{name} does not exist yet")),
             Some(live) if awaited(desired) == Awaited::Never && live.fit == Fit::Equal => {
                 Progress::Done
             }
@@ -156,7 +156,7 @@ impl<'a> Gates<'a> {
                 Progress::Failed(format!("{name} failed"))
             }
             Some(live) if hook.is_some() && live.overdue => {
-                Progress::Failed(format!("{name} is over its deadline"))
+                Progress::Failed(format!("{name} exceeded its deadline"))
             }
             // A running hook is not compared: Jobs cannot be changed anyway.
             Some(Live {
@@ -173,29 +173,29 @@ impl<'a> Gates<'a> {
             Some(live) if live.fit == Fit::Equal || hook.is_some() => {
                 Progress::Waiting(format!("{name} is {}", live.health))
             }
-            Some(_) => Progress::Waiting(format!("{name} is to be changed")),
+            Some(_) => Progress::Waiting(format!("{name} is not up to date yet")),
         }
     }
 
-    /// Why the change of the desired object at `index` has to wait; none: it may go ahead.
+    /// Returns why the change of the desired object at `index` has to wait; none: it may proceed.
     pub(super) fn wait(&self, index: usize) -> Option<Problem> {
         let desired = self.inputs.desired.get(index)?;
         if self.circular.contains(&index) {
             return Some(Problem::new(
                 Reason::Cycle,
-                format!("its {DEPENDS_ON_ANNOTATION} leads back to itself"),
+                format!("its {DEPENDS_ON_ANNOTATION} forms a cycle"),
             ));
         }
         if desired.hook() != Some(Hook::OnFailure)
             && let Some((first, problem)) = &self.blocked
             && *first < stage(desired)
         {
-            let message = format!("waits: {}", problem.message);
+            let message = format!("waiting: {}", problem.message);
             return Some(Problem::new(problem.reason, message));
         }
         for dependency in dependencies(desired) {
             let waits = match dependency {
-                Err(text) => format!("{DEPENDS_ON_ANNOTATION}: {text:?} names no object"),
+                Err(text) => format!("{DEPENDS_ON_ANNOTATION}: {text:?} is not an object"),
                 Ok(object) => match self.find(object.clone()) {
                     None => format!("{object} is not in this application"),
                     Some(other)
@@ -205,7 +205,7 @@ impl<'a> Gates<'a> {
                             .get(other)
                             .is_some_and(|d| stage(d) > stage(desired)) =>
                     {
-                        let why = format!("it depends on {object}, which is of a later wave");
+                        let why = format!("it depends on {object}, which is in a later wave");
                         return Some(Problem::new(Reason::Cycle, why));
                     }
                     Some(other) => match self.inputs.desired.get(other).map(|d| self.progress(d)) {
@@ -214,7 +214,7 @@ impl<'a> Gates<'a> {
                     },
                 },
             };
-            let message = format!("waits: {waits}");
+            let message = format!("waiting: {waits}");
             return Some(Problem::new(Reason::DependencyNotReady, message));
         }
         None
@@ -269,7 +269,7 @@ fn is_placed_helper(desired: &Desired) -> bool {
     matches!(desired.helper(), Some(Helper::Of(_) | Helper::Both)) && desired.hook().is_none()
 }
 
-/// What an object says it depends on; a name that cannot be read comes back as it stands.
+/// Returns the dependencies of an object's annotation; a malformed name is returned as an error.
 fn dependencies(desired: &Desired) -> impl Iterator<Item = Result<ObjectRef, String>> {
     let text = desired.directive(DEPENDS_ON_ANNOTATION);
     text.split(',')

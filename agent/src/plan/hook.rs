@@ -13,7 +13,7 @@ pub const HOOK_ANNOTATION: &str = "flotilla.dev/hook";
 /// account that their Jobs run as; `first`: before everything else. It is there once it is applied, and no
 /// name of its own is made for each content.
 pub const HELPER_ANNOTATION: &str = "flotilla.dev/hook-helper";
-/// `succeeded`: a hook goes once it is through, and a helper once all hooks of its phase are.
+/// `succeeded`: a hook is deleted once it has finished, and a helper once all hooks of its phase have.
 pub const HOOK_DELETE_ANNOTATION: &str = "flotilla.dev/hook-delete";
 /// `true` on an object in Git: it is made where it is missing, and left alone where it is there.
 pub const CREATE_ONLY_ANNOTATION: &str = "flotilla.dev/create-only";
@@ -33,7 +33,7 @@ pub enum Hook {
     OnFailure,
 }
 
-/// An annotation about hooks says something that cannot be done.
+/// An annotation about hooks is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HookError {
     /// Not one of the words of [`HOOK_ANNOTATION`].
@@ -45,7 +45,7 @@ pub enum HookError {
     /// A hook that never ends.
     #[error("{key}: only Jobs can be hooks", key = HOOK_ANNOTATION)]
     NotAJob,
-    /// What [`DEADLINE_ANNOTATION`] says is no time from a second to a day.
+    /// The value of [`DEADLINE_ANNOTATION`] is not a duration from a second to a day.
     #[error("{key}: {0}", key = DEADLINE_ANNOTATION)]
     Deadline(DurationError),
 }
@@ -53,7 +53,7 @@ pub enum HookError {
 /// Whose hooks an object comes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Helper {
-    /// Nobody's: it is there before all else.
+    /// Of no hook: created before everything else.
     First,
     /// Those of one phase.
     Of(Hook),
@@ -104,7 +104,7 @@ impl Hook {
         Ok(Some(hook))
     }
 
-    /// For a person.
+    /// Returns the phase's name in messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -115,7 +115,7 @@ impl Hook {
     }
 }
 
-/// How long a hook may take.
+/// Returns the deadline of a hook.
 ///
 /// # Errors
 /// When the annotation is not a duration between a second and a day.

@@ -42,7 +42,7 @@ const LAST: [&str; 3] = [
 /// only until it is there.
 pub const WAIT_ANNOTATION: &str = "flotilla.dev/wave-wait";
 
-/// What has to be healthy before something else may come.
+/// Whether later steps wait for an object's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Awaited {
     /// By whatever is of a later wave, or depends on it.

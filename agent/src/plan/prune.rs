@@ -67,8 +67,8 @@ pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
     plan.prune = phases.into_values().collect();
 }
 
-/// A hook, or a helper of hooks, that is through and is to go then: by the same marks as what leaves the
-/// commit. None: it is gone already, or may not be deleted; then it stays as it is.
+/// Returns the deletion of a finished hook or helper that is to be deleted, by the same rules as for pruning.
+/// None: it is deleted already, or may not be deleted.
 pub(super) fn over(inputs: &Inputs<'_>, desired: &Desired) -> Option<Step> {
     let entry = inputs.inventory.get(&desired.object)?;
     match decide(inputs, entry)? {
@@ -77,7 +77,7 @@ pub(super) fn over(inputs: &Inputs<'_>, desired: &Desired) -> Option<Step> {
     }
 }
 
-/// A removal takes all there is, so that its share says nothing; its number does.
+/// Whether deletions exceed the delete budget. For a removal, which deletes everything, only the number counts.
 fn is_over_budget(inputs: &Inputs<'_>, deletes: usize) -> bool {
     match inputs.intent {
         Intent::Remove if inputs.removal_confirmed => false,
@@ -86,7 +86,7 @@ fn is_over_budget(inputs: &Inputs<'_>, deletes: usize) -> bool {
     }
 }
 
-/// What a live object itself shows of whose it is.
+/// Ownership marks of a live object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marks<'a> {
     /// The application that it names; empty: none.
@@ -96,21 +96,21 @@ pub struct Marks<'a> {
 }
 
 impl Marks<'_> {
-    /// Whether it says that it is another application's.
+    /// Whether it names another application as its owner.
     #[must_use]
     pub fn names_another(&self, application: &str) -> bool {
         !self.application.is_empty() && self.application != application
     }
 
-    /// Whether it shows that we applied it for this application. An inventory alone proves nothing: it
-    /// can be written by others.
+    /// Whether it shows that the agent applied it for this application. An inventory alone proves nothing:
+    /// other clients can write it.
     #[must_use]
     pub fn show(&self, application: &str) -> bool {
         self.applied_by_us && !self.names_another(application)
     }
 }
 
-/// The filters, in the order of what they know least about. None: it stays as it is, and nothing is said.
+/// Decides what to do with an object that left the desired state. None: it is kept, and nothing is reported.
 fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
     let object = entry.object.clone();
     let hold = |reason, message: &str| {
@@ -168,23 +168,23 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
     if !inputs.inventory_proven {
         return hold(
             Reason::InventoryChanged,
-            "somebody changed the agent's record of what it applied; nothing is deleted by it",
+            "the agent's inventory was changed by another client; nothing is deleted by it",
         );
     }
     if live.terminating {
         return hold(
             Reason::WaitingForFinalizer,
-            "it is being deleted and waits for its finalizers",
+            "being deleted; waiting for its finalizers",
         );
     }
     if !inputs.prune_enabled {
         return hold(
             Reason::PruneDisabled,
-            "it left the commit, and pruning is off here",
+            "removed from Git, but pruning is disabled for this application",
         );
     }
     if let Some(other) = inputs.waits_for {
-        let message = format!("it left the commit, and waits for application {other}");
+        let message = format!("removed from Git; waiting for application {other}");
         return hold(Reason::DependencyNotReady, &message);
     }
     if inputs
@@ -192,10 +192,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
         .object(&object, inputs.own_namespace)
         .is_some()
     {
-        return hold(
-            Reason::ProtectedObject,
-            "the agent's policy does not let it be touched",
-        );
+        return hold(Reason::ProtectedObject, "protected by the agent's policy");
     }
     if let Some((reason, message)) = forbids(&live.prune, inputs.policy, &object) {
         // What a confirmation would take along (P11).
@@ -231,16 +228,16 @@ pub fn forbids(word: &str, policy: &Policy, object: &ObjectRef) -> Option<(Reaso
     match word {
         "disabled" => Some((
             Reason::PruneDisabled,
-            "it says flotilla.dev/prune: disabled",
+            "it is annotated flotilla.dev/prune: disabled",
         )),
         "confirmed" => None,
         "confirm" => Some((
             Reason::ConfirmationRequired,
-            "it left the commit; annotate it flotilla.dev/prune=confirmed to delete it",
+            "removed from Git; annotate it flotilla.dev/prune=confirmed to delete it",
         )),
         _ if policy.is_protected(object) => Some((
             Reason::ProtectedKind,
-            "it left the commit; annotate it flotilla.dev/prune=confirmed to delete it",
+            "removed from Git; annotate it flotilla.dev/prune=confirmed to delete it",
         )),
         _ => None,
     }

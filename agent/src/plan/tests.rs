@@ -353,8 +353,8 @@ fn applies(world: &World) -> Vec<String> {
         .collect()
 }
 
-/// Makes an object live, as it should be.
-fn settle(world: &mut World, index: usize, health: Health) {
+/// Makes an object live as desired, with this health.
+fn make_live(world: &mut World, index: usize, health: Health) {
     let mut live = live("x");
     live.health = health;
     let object = world.desired[index].object.clone();
@@ -373,10 +373,10 @@ fn hooks_run_before_after_and_on_failure_once_for_a_content() {
         annotated("Job", "rescue", &[(HOOK_ANNOTATION, "on-failure")]),
     ];
     assert_eq!(applies(&world), ["before"]);
-    settle(&mut world, 0, Health::InProgress);
+    make_live(&mut world, 0, Health::InProgress);
     assert_eq!(applies(&world), Vec::<String>::new());
     assert_eq!(skips(&world)["main"], Reason::DependencyNotReady);
-    settle(&mut world, 0, Health::Failed);
+    make_live(&mut world, 0, Health::Failed);
     assert_eq!(skips(&world)["main"], Reason::HookFailed);
     assert_eq!(applies(&world), ["rescue"]);
     // Its Job is gone by its own time-to-live, and it is remembered.
@@ -384,9 +384,9 @@ fn hooks_run_before_after_and_on_failure_once_for_a_content() {
     let before = world.desired[0].object.clone();
     world.finished_hooks.insert(before);
     assert_eq!(applies(&world), ["main"]);
-    settle(&mut world, 1, Health::Current);
+    make_live(&mut world, 1, Health::Current);
     assert_eq!(applies(&world), ["after"]);
-    settle(&mut world, 2, Health::Current);
+    make_live(&mut world, 2, Health::Current);
     assert!(world.plan().is_noop());
 }
 

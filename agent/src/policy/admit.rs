@@ -1,4 +1,4 @@
-//! Whether an assignment is taken at all. Pure.
+//! Decides whether an assignment is accepted. Pure.
 
 use flotilla_shared::assignment::{Assignment, AssignmentRef};
 use flotilla_shared::id::ClusterName;
@@ -9,13 +9,13 @@ use flotilla_shared::wire::{DecodedAssignment, features};
 
 use super::Policy;
 
-/// How far an epoch may be after the one before.
+/// Largest step from one epoch to the next.
 const MAX_EPOCH_STEP: u64 = 1000;
 
-/// Why an assignment, or one application of it, is not taken.
+/// Reason why an assignment, or one application of it, is refused.
 pub type Refusal = Problem;
 
-/// What an assignment needs and this agent does not have.
+/// Returns the features that an assignment needs and this agent does not support.
 pub fn unknown_features(assignment: &Assignment) -> impl Iterator<Item = &str> {
     let required = assignment.required_features.iter().map(String::as_str);
     required.filter(|feature| features().all(|known| known != *feature))
@@ -35,7 +35,7 @@ pub fn admit(
         return Err(Refusal::new(
             Reason::WrongCluster,
             format!(
-                "it is for cluster {}, this is {cluster}",
+                "it is for cluster {}, but this is cluster {cluster}",
                 offered.assignment.cluster
             ),
         ));
@@ -53,7 +53,7 @@ pub fn admit(
         return Err(Refusal::new(
             Reason::ConflictingAssignment,
             format!(
-                "generation {} was accepted with another content",
+                "generation {} was accepted with different content",
                 next.generation
             ),
         ));
@@ -75,7 +75,7 @@ pub fn admit(
         return Err(Refusal::new(
             Reason::UpgradeRequired,
             format!(
-                "it needs {}, which this agent does not have: upgrade it",
+                "it needs {}, which this agent does not support: upgrade the agent",
                 unknown.join(", ")
             ),
         ));
@@ -108,7 +108,7 @@ impl Policy {
         let outside = paths.find(|path| !self.is_path_allowed(path.as_str()));
         outside.map(|path| {
             let path = path.as_str();
-            let message = format!("path {path:?} is not below one in the agent's policy");
+            let message = format!("path {path:?} is not below a path in the agent's policy");
             Refusal::new(Reason::PathNotAllowed, message)
         })
     }

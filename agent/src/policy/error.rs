@@ -1,10 +1,10 @@
-//! What can be wrong with a policy, each with the key that it stands at.
+//! Errors of a policy, each with its key.
 
 use flotilla_trust::KeyError;
 
 use crate::health::RuleError;
 
-/// The rules can be read, and cannot be used as a whole.
+/// The policy can be parsed but is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// An account that is not named as Kubernetes names one.
@@ -12,7 +12,7 @@ pub enum PolicyError {
     Account {
         /// Whose objects it would write.
         application: String,
-        /// As it is written.
+        /// Value in the policy file.
         account: String,
     },
     /// A kind that no object can have.
@@ -21,49 +21,49 @@ pub enum PolicyError {
          ConfigMap or Deployment.apps"
     )]
     Kind {
-        /// Where it stands.
+        /// Key in the policy file.
         key: &'static str,
-        /// As it is written.
+        /// Value in the policy file.
         kind: String,
     },
-    /// A namespace that there can never be.
-    #[error("namespaces: {0:?} is not the name of a namespace; each is named in full")]
+    /// The name is not valid for a namespace.
+    #[error("namespaces: {0:?} is not the name of a namespace; give full names")]
     Namespace(String),
-    /// A path with a wildcard, which none is.
+    /// A path has a wildcard, which is not supported.
     #[error(
-        "{key}: {path:?} is taken as it is written, a `*` stands for nothing: name the directory above, \
-         whatever is below it is meant, too"
+        "{key}: {path:?} is read literally, `*` is not a wildcard: name the directory above, \
+         which includes everything below it"
     )]
     Wildcard {
-        /// Where it stands.
+        /// Key in the policy file.
         key: &'static str,
-        /// As it is written.
+        /// Value in the policy file.
         path: String,
     },
-    /// No request would ever be sent.
+    /// The rate limit would block all requests.
     #[error(
-        "requestsPerSecond: with 0 nothing could ever be asked; to stop all writes, annotate the agent's \
-         namespace with flotilla.dev/freeze"
+        "requestsPerSecond: 0 would block all requests; to stop all writes, annotate the \
+         agent's namespace with flotilla.dev/freeze"
     )]
     NoRequests,
     /// A pinned key cannot be used.
     #[error("keys: {0}")]
     Key(KeyError),
     /// A rule names a key that is not pinned.
-    #[error("{place}: there is no key {name:?} in `keys`")]
+    #[error("{place}: key {name:?} is not in `keys`")]
     UnknownKey {
         place: String,
         /// The key's name.
         name: String,
     },
-    /// A rule wants signatures, and nobody's.
-    #[error("{0}: it asks for signatures and names no key: nothing could ever be accepted")]
+    /// A rule requires signatures but names no key.
+    #[error("{0}: it requires signatures but names no key: no commit could ever be accepted")]
     Nobody(String),
-    /// A rule says where the signed history begins, and does not look at history.
-    #[error("{0}: `since` is for mode `range`")]
+    /// A rule has `since`, but its mode does not check history.
+    #[error("{0}: `since` requires mode `range`")]
     Since(String),
-    /// Going back wants approvals, which are signed with SSH keys, and there is none for it.
-    #[error("rollback: mode `approve` names no SSH key: nothing could ever be approved")]
+    /// Rollbacks require approvals, which are signed with SSH keys, but no SSH key is named.
+    #[error("rollback: mode `approve` names no SSH key: no rollback could ever be approved")]
     NoApprover,
     /// A health rule is not CEL.
     #[error(transparent)]

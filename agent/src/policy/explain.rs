@@ -1,4 +1,4 @@
-//! What a policy allows, in sentences. Pure.
+//! Explains a policy in sentences. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -13,7 +13,7 @@ use super::{
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Statement {
-    /// The key of the policy file that says so.
+    /// Key in the policy file.
     pub key: &'static str,
     /// Whether this part of the policy leaves everything to the hub or to Git.
     pub open: bool,
@@ -21,7 +21,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// Of a part that leaves everything to the hub or to Git.
+    /// Creates a statement about a part that leaves everything to the hub or to Git.
     fn open(key: &'static str, says: impl Into<String>) -> Self {
         Self {
             key,
@@ -30,7 +30,7 @@ impl Statement {
         }
     }
 
-    /// Of a part that decides something itself.
+    /// Creates a statement about a part that restricts something.
     fn closed(key: &'static str, says: impl Into<String>) -> Self {
         Self {
             key,
@@ -46,19 +46,23 @@ fn list<T: Display>(items: &BTreeSet<T>) -> String {
 }
 
 impl Policy {
-    /// What it allows.
+    /// Returns statements on what the policy allows.
     #[must_use]
     pub fn explain(&self) -> Vec<Statement> {
         let mut all = vec![
             repositories(self),
-            only("branches", "branch of them", &self.branches),
-            only("paths", "directory of them and what is below", &self.paths),
+            only("branches", "branches of these repositories", &self.branches),
+            only(
+                "paths",
+                "directories of these repositories, with everything below them",
+                &self.paths,
+            ),
             only(
                 "namespaces",
-                "namespace (never the agent's own)",
+                "namespaces (never the agent's own)",
                 &self.namespaces,
             ),
-            only("kinds", "kind of object", &self.kinds),
+            only("kinds", "kinds of objects", &self.kinds),
         ];
         all.extend(signatures(&self.signatures));
         all.push(rollback(&self.rollback));
@@ -73,7 +77,7 @@ impl Policy {
     }
 }
 
-/// Which are pulled; where any may be, over which ways.
+/// Repositories that may be pulled, or the allowed schemes.
 fn repositories(policy: &Policy) -> Statement {
     if policy.repositories.is_empty() {
         let schemes = match (policy.allow_http, policy.allow_file) {
@@ -95,17 +99,17 @@ fn repositories(policy: &Policy) -> Statement {
     }
 }
 
-/// What is allowed of a sort of which an empty list allows any.
+/// A list of allowed items; an empty list allows all.
 fn only<T: Display>(key: &'static str, what: &str, items: &BTreeSet<T>) -> Statement {
     let items = list(items);
     if items.is_empty() {
-        Statement::open(key, format!("Any {what}."))
+        Statement::open(key, format!("Allowed: all {what}."))
     } else {
-        Statement::closed(key, format!("Only this {what}: {items}."))
+        Statement::closed(key, format!("Allowed: only these {what}: {items}."))
     }
 }
 
-/// One sentence for each rule, and what becomes of commits that no rule names.
+/// One sentence for each rule, and one for commits that no rule covers.
 fn signatures(rules: &[SignatureRule]) -> Vec<Statement> {
     if rules.is_empty() {
         let text = "Commits need no signature: whoever may push to a branch decides what runs.";
@@ -124,81 +128,82 @@ fn signatures(rules: &[SignatureRule]) -> Vec<Statement> {
     all
 }
 
-/// Whether older commits of a branch may run again.
+/// Whether rollbacks are allowed.
 fn rollback(rule: &RollbackRule) -> Statement {
     match rule.mode {
         RollbackMode::Allow => Statement::open(
             "rollback",
-            "The hub may go back to older commits of a branch, and so may a forced push; each time, and \
-             where it cannot be found out, is told by an Event (WentBack).",
+            "The hub may roll back to older commits of a branch, and so may a forced push; an \
+             Event (WentBack) reports each rollback, and each case where it cannot be \
+             determined.",
         ),
         RollbackMode::Approve => Statement::closed(
             "rollback",
             format!(
-                "Going back to older commits needs an approval signed by {}.",
+                "Rolling back to older commits requires an approval signed by {}.",
                 rule.keys.join(" or ")
             ),
         ),
         RollbackMode::Refuse => {
-            Statement::closed("rollback", "Nothing ever goes back to older commits.")
+            Statement::closed("rollback", "Rolling back to older commits is not allowed.")
         }
     }
 }
 
-/// What a plan of a commit gives away; none: no branch may be asked about.
+/// What a plan of a commit reveals; none: no branch may be planned.
 fn plan(rule: &PlanRule) -> Option<Statement> {
     if rule.branches.is_empty() {
         return None;
     }
     let names: Vec<String> = rule.branches.iter().map(ToString::to_string).collect();
     let text = format!(
-        "Who may ask the hub for a plan learns which objects and fields a commit of these branches \
-         would change, and admission webhooks hear of its dry run: {}.",
+        "Operators who may ask the hub for a plan learn which objects and fields a commit of \
+         these branches would change, and admission webhooks see its dry run: {}.",
         names.join(", ")
     );
     Some(Statement::closed("plan", text))
 }
 
-/// Where Jobs of gates come from; none: no such Job may run.
+/// Paths of gate Jobs; none: gate Jobs may not run.
 fn gate_jobs(rule: &GateJobRule) -> Option<Statement> {
     if rule.paths.is_empty() {
         return None;
     }
     let text = format!(
-        "A gate of the fleet file may have a Job run here, with the rights of its application and \
-         before its commit is assigned, where the Job lies below: {}.",
+        "A gate of the fleet file may run a Job here, with the rights of its application and \
+         before its commit is assigned, if the Job lies below: {}.",
         list(&rule.paths)
     );
     Some(Statement::closed("gateJobs", text))
 }
 
-/// How much is deleted at once.
+/// The delete budget.
 fn delete_budget(budget: DeleteBudget) -> Statement {
     Statement::closed(
         "deleteBudget",
         format!(
-            "At most {0} objects of an application are deleted at once, and above three at most {1} percent \
-             of them; more are held whole. An application that is removed loses all its objects, so that \
-             only their number counts: up to {0} are deleted, more wait until somebody confirms it inside \
-             the cluster.",
+            "At most {0} objects of an application are deleted at once, and above three at most \
+             {1} percent of them; if it would be more, none is deleted. Removing an application \
+             deletes all its objects, so only their number counts: up to {0} are deleted, more \
+             wait until a person confirms it inside the cluster.",
             budget.count, budget.percent
         ),
     )
 }
 
-/// What is never deleted because the hub says so.
+/// Kinds that are never deleted on the hub's request alone.
 fn protected_kinds(kinds: &BTreeSet<String>) -> Statement {
     let protected = list(kinds);
     if protected.is_empty() {
-        Statement::open("protectedKinds", "No kind is kept from being deleted.")
+        Statement::open("protectedKinds", "No kind is protected from deletion.")
     } else {
         let text =
-            format!("Deleted only after somebody confirms it inside the cluster: {protected}.");
+            format!("Deleted only after a person confirms it inside the cluster: {protected}.");
         Statement::closed("protectedKinds", text)
     }
 }
 
-/// With whose rights objects are written, by application.
+/// Service accounts that write objects, by application.
 fn service_accounts(accounts: &BTreeMap<String, String>) -> Vec<Statement> {
     if accounts.is_empty() {
         let text = "Objects are written with the agent's own rights.";
@@ -218,39 +223,41 @@ fn service_accounts(accounts: &BTreeMap<String, String>) -> Vec<Statement> {
     accounts.iter().map(written_as).collect()
 }
 
-/// For how long a key is good, if it is.
+/// Validity of a key.
 fn pinned_key(key: &PinnedKey) -> Statement {
     let mut text = format!("Key {}", key.name);
     if key.revoked {
         text += " is revoked: nothing that it signed is accepted.";
     } else {
         match (key.valid_from, key.valid_until) {
-            (None, None) => text += " is good without end.",
+            (None, None) => text += " is valid without end.",
             (Some(from), None) => {
-                text += &format!(" is good for what is first seen from {from}.");
+                text += &format!(" is valid for what is first seen from {from}.");
             }
             (None, Some(until)) => {
-                text += &format!(" is good for what is first seen before {until}.");
+                text += &format!(" is valid for what is first seen before {until}.");
             }
             (Some(from), Some(until)) => {
-                text += &format!(" is good for what is first seen from {from} and before {until}.");
+                text +=
+                    &format!(" is valid for what is first seen from {from} and before {until}.");
             }
         }
     }
     Statement::closed("keys", text)
 }
 
-/// When a branch that the hub does not follow is told.
+/// Alarm for a branch that the hub does not follow.
 fn freeze_alarm(seconds: u32) -> Statement {
     Statement::closed(
         "freezeAlarmSeconds",
         format!(
-            "A branch that is ahead of what the hub assigns for {seconds} seconds is told by an Event."
+            "An Event reports a branch that has been ahead of the assigned commit for {seconds} \
+             seconds."
         ),
     )
 }
 
-/// Which commits a rule lets run.
+/// Commits that a rule allows.
 fn signature(rule: &SignatureRule) -> String {
     let branches = match rule.branches.is_empty() {
         true => "any branch".to_owned(),
@@ -264,17 +271,17 @@ fn signature(rule: &SignatureRule) -> String {
     match rule.mode {
         SignatureMode::Off => format!("Commits of {branches}{repositories} need no signature."),
         SignatureMode::Tip => format!(
-            "A commit of {branches}{repositories} runs only when {keys} signed it; what it builds on is not \
-             asked."
+            "A commit of {branches}{repositories} runs only when {keys} signed it; its parents \
+             are not checked."
         ),
         SignatureMode::Range => {
             let since = match &rule.since {
-                Some(since) => format!(", the first time all after {since}"),
-                None => ", the first time only itself".to_owned(),
+                Some(since) => format!(" (the first time: all after {since})"),
+                None => " (the first time: only the commit itself)".to_owned(),
             };
             format!(
-                "A commit of {branches}{repositories} runs only when {keys} signed it and every first parent \
-                 since the last accepted one{since}."
+                "A commit of {branches}{repositories} runs only when {keys} signed it and every \
+                 first parent since the last accepted commit{since}."
             )
         }
     }
@@ -311,9 +318,9 @@ mod tests {
                 .any(|statement| statement.key == "gateJobs")
         );
         for expected in [
-            "each time, and where it cannot be found out, is told by an Event (WentBack).",
-            "An application that is removed loses all its objects, so that only their number counts: up to 10 \
-             are deleted, more wait until somebody confirms it inside the cluster.",
+            "reports each rollback, and each case where it cannot be determined.",
+            "Removing an application deletes all its objects, so only their number counts: up to 10 are \
+             deleted, more wait until a person confirms it inside the cluster.",
         ] {
             let is_said = statements
                 .iter()
@@ -336,16 +343,16 @@ mod tests {
             .map(|statement| statement.says)
             .collect();
         for expected in [
-            "Only this branch of them: prod.",
+            "Allowed: only these branches of these repositories: prod.",
             "A commit of branch prod runs only when ada signed it and every first parent since the last \
-             accepted one, the first time only itself.",
+             accepted commit (the first time: only the commit itself).",
             "Commits of other branches are refused.",
-            "Going back to older commits needs an approval signed by ada.",
+            "Rolling back to older commits requires an approval signed by ada.",
             "Objects of all other applications are written as web/deployer.",
-            "A gate of the fleet file may have a Job run here, with the rights of its application and before \
-             its commit is assigned, where the Job lies below: checks.",
-            "Who may ask the hub for a plan learns which objects and fields a commit of these branches would \
-             change, and admission webhooks hear of its dry run: main, feature/*.",
+            "A gate of the fleet file may run a Job here, with the rights of its application and before \
+             its commit is assigned, if the Job lies below: checks.",
+            "Operators who may ask the hub for a plan learn which objects and fields a commit of these \
+             branches would change, and admission webhooks see its dry run: main, feature/*.",
         ] {
             assert!(
                 says.iter().any(|statement| statement == expected),

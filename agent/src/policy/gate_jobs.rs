@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{Policy, Refusal};
 
-/// Which Jobs of gates may run.
+/// Rule for gate Jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct GateJobRule {
@@ -35,16 +35,15 @@ impl Policy {
             || assigned.any(|other| other.url == application.url);
         if !is_known {
             let message = format!(
-                "{} is neither in the agent's policy (repositories) nor that of an application that runs \
-                 here",
+                "{} is neither in the agent's policy (repositories) nor the repository of an \
+                 application that runs here",
                 application.url
             );
             return Some(Refusal::new(Reason::RepositoryNotAllowed, message));
         }
         let path = application.path.as_str();
         if self.gate_jobs.paths.is_empty() {
-            let message =
-                "the agent's policy lets no Job of a gate run: `gateJobs.paths` names none";
+            let message = "the agent's policy allows no gate Jobs: `gateJobs.paths` is empty";
             return Some(Refusal::new(Reason::GateJobNotAllowed, message));
         }
         let mut allowed = self.gate_jobs.paths.iter();

@@ -11,11 +11,11 @@ use serde::Deserialize;
 
 use super::{Policy, Refusal};
 
-/// Which commits may be asked about.
+/// Rule for plans of commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct PlanRule {
-    /// Branches besides the one that is assigned; `*` at the end stands for anything.
+    /// Branches besides the assigned one; `*` at the end is a wildcard.
     pub branches: Vec<BranchPattern>,
 }
 
@@ -35,7 +35,7 @@ impl FromStr for BranchPattern {
         // Something has to stand where anything may.
         let example = start.map_or_else(|| text.to_owned(), |start| format!("{start}x"));
         let named = example.parse::<BranchName>();
-        named.map_err(|error| format!("{text:?} is no branch: {error}"))?;
+        named.map_err(|error| format!("{text:?} is not a branch: {error}"))?;
         Ok(Self {
             start: start.unwrap_or(text).to_owned(),
             is_whole: start.is_none(),
@@ -89,8 +89,8 @@ impl Policy {
             return None;
         }
         let message = format!(
-            "the agent's policy lets nobody ask about branch {branch}: it plans for {assigned}, which is \
-             assigned, and for what `plan.branches` names"
+            "the agent's policy does not allow plans for branch {branch}: it allows {assigned}, \
+             which is assigned, and the branches in `plan.branches`"
         );
         Some(Refusal::new(Reason::BranchNotAllowed, message))
     }

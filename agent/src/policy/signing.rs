@@ -27,7 +27,7 @@ pub struct SignatureRule {
     pub keys: Vec<String>,
 }
 
-/// Which commits have to be signed.
+/// Which commits must be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignatureMode {
@@ -39,7 +39,7 @@ pub enum SignatureMode {
     Range,
 }
 
-/// What is done when the hub assigns a commit that does not descend from the one that runs.
+/// Rule for commits that do not descend from the running one.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct RollbackRule {
@@ -48,16 +48,16 @@ pub struct RollbackRule {
     pub keys: Vec<String>,
 }
 
-/// What is done about going back.
+/// How rollbacks are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RollbackMode {
-    /// It is done, with an Event.
+    /// Allowed, with an Event.
     #[default]
     Allow,
-    /// It needs an approval that a person signed.
+    /// Allowed with a signed approval.
     Approve,
-    /// It is refused.
+    /// Refused.
     Refuse,
 }
 

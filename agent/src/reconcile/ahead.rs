@@ -28,14 +28,14 @@ const PACE: Rate = Rate {
 /// Before a busy agent is asked again, seconds.
 pub const AGAIN: u32 = 3;
 
-/// Somebody wants to know what a commit would change.
+/// Request for a plan of a commit.
 #[derive(Debug)]
 pub struct CommitRequest {
-    /// Which commit; its repository is one that the assignment names.
+    /// The commit; its repository is one of the assignment.
     pub of: Revision,
-    /// Of which application; none: of all that come from the repository.
+    /// The application; none: all from the repository.
     pub application: Option<ApplicationName>,
-    /// Where the answer goes; who stops listening ends the work.
+    /// Channel of the answer; dropping it ends the work.
     pub reply: oneshot::Sender<Result<ClusterPlan, Busy>>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Planner {
     pace: Bucket,
 }
 
-/// An application that may be looked at, as it is desired then.
+/// An application that may be planned, as it would be assigned.
 struct Candidate {
     desired: DesiredApplication,
     rendered: Rendered,

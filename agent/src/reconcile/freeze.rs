@@ -14,10 +14,10 @@ use tokio::time::Instant;
 use super::shared::Shared;
 use crate::events::Event;
 
-/// How often the branch is looked at, at most.
+/// Minimum time between two checks of the branch.
 const EVERY: Duration = Duration::from_secs(120);
 
-/// What is known of the branch of one application.
+/// State of the branch of one application.
 #[derive(Default)]
 pub(super) struct FreezeDetector {
     looking: Option<JoinHandle<Option<Commit>>>,

@@ -30,7 +30,7 @@ use crate::source::DesiredApplication;
 
 /// Between two looks at a Job that runs.
 const LOOK: Duration = Duration::from_secs(2);
-/// Where nothing is asked for, or all of it is over.
+/// Interval if no Job is requested or all have finished.
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// All Jobs that are asked for, as they come and go.
@@ -43,10 +43,10 @@ pub(super) struct GateJobs {
     pub(super) accepted: watch::Receiver<Option<Arc<DecodedAssignment>>>,
 }
 
-/// What is known of one.
+/// State of one gate Job.
 struct Known {
     job: GateJob,
-    /// The Job as it is made; none: it was not rendered yet.
+    /// The rendered Job; none: not rendered yet.
     desired: Option<Arc<Desired>>,
     verdict: Verdict,
     /// No new attempt before this.
@@ -81,7 +81,7 @@ fn waiting(reason: Option<Reason>, message: &str) -> Verdict {
     }
 }
 
-/// Whether what was refused for it may go well later, though nobody changes anything.
+/// Whether a refusal with this reason may pass without a change.
 fn passes(reason: Reason) -> bool {
     matches!(
         reason,
@@ -104,7 +104,7 @@ fn passes(reason: Reason) -> bool {
 }
 
 impl GateJobs {
-    /// Works until cancelled. Jobs that run then go on: the next leader, or process, finds them.
+    /// Runs until cancelled. Running Jobs continue: the next leader or process finds them.
     pub(super) async fn run(self, stop: CancellationToken) {
         let Self {
             shared,
@@ -144,7 +144,7 @@ impl GateJobs {
     }
 }
 
-/// Ends what nobody asks for any more.
+/// Stops Jobs that are no longer requested.
 async fn forget(shared: &Shared, known: &mut BTreeMap<Digest, Known>, jobs: &[GateJob]) {
     let kept: Vec<Digest> = jobs.iter().map(GateJob::id).collect();
     let gone: Vec<Digest> = known
@@ -169,7 +169,8 @@ async fn forget(shared: &Shared, known: &mut BTreeMap<Digest, Known>, jobs: &[Ga
             .await;
         if let Err(error) = stopped {
             // Its own deadline ends it.
-            tracing::warn!(gate = %entry.job.gate, %error, "cannot delete a gate's Job that nobody asks for");
+            tracing::warn!(gate = %entry.job.gate, %error,
+                "cannot delete a gate's Job that is no longer requested");
         }
     }
 }
@@ -204,7 +205,7 @@ fn reports(jobs: &[GateJob], known: &BTreeMap<Digest, Known>) -> Vec<GateJobRepo
         let mut verdict = known.get(&id)?.verdict.clone();
         let is_behind = verdict.state == GateJobState::Waiting && verdict.message.is_empty();
         if let (true, Some(other)) = (is_behind, runs) {
-            verdict.message = format!("gate {} has its Job run first", other.job.gate);
+            verdict.message = format!("waiting for the Job of gate {}", other.job.gate);
         }
         Some(GateJobReport {
             id,
@@ -218,7 +219,7 @@ fn reports(jobs: &[GateJob], known: &BTreeMap<Digest, Known>) -> Vec<GateJobRepo
     reports.collect()
 }
 
-/// One look at a Job, or one more try to have it run.
+/// Checks a Job, or tries again to run it.
 async fn advance(shared: &Shared, assigned: Option<Arc<DecodedAssignment>>, known: &mut Known) {
     let before = known.verdict.clone();
     match look(shared, assigned, known).await {

@@ -1,4 +1,4 @@
-//! What the applications of one cluster tell each other and the hub: their desired states and their reports.
+//! Desired states and reports of a cluster's applications, for each other and for the hub.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::plan::{Claims, Desired, Intent};
 /// Whose desired state it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum DesiredBy {
-    /// What is assigned now.
+    /// The current assignment.
     Assignment,
-    /// What was assigned before, or nothing yet.
+    /// An earlier assignment, or none yet.
     #[default]
     EarlierOne,
 }
@@ -166,7 +166,7 @@ impl Registry {
         self.inner.lock().removed.contains(name)
     }
 
-    /// What all applications want, as it changes.
+    /// Returns the desired objects of all applications, as they change.
     pub(super) fn claims(&self) -> watch::Receiver<Arc<Claims>> {
         self.claims.subscribe()
     }
@@ -227,7 +227,7 @@ impl Registry {
         });
     }
 
-    /// How an application is, as it was reported last.
+    /// Returns the last report of an application.
     pub(super) fn reported(&self, name: &ApplicationName) -> Option<ApplicationReport> {
         let inner = self.inner.lock();
         inner.reports.get(name).map(|report| (**report).clone())
@@ -273,7 +273,7 @@ impl Registry {
         self.publish(&mut inner);
     }
 
-    /// What became of the Jobs of gates that are asked for.
+    /// Sets the reports of gate Jobs.
     pub(super) fn gate_jobs(&self, gate_jobs: Vec<GateJobReport>) {
         let mut inner = self.inner.lock();
         if inner.gate_jobs != gate_jobs {
@@ -289,7 +289,7 @@ impl Registry {
                 sync: SyncState::Synced,
                 health: Health::Current,
                 reason: Some(Reason::Removed),
-                message: "it was removed, and nothing of it is left to the agent".to_owned(),
+                message: "removed; the agent manages none of its objects any longer".to_owned(),
                 ..ApplicationReport::default()
             };
             applications.insert(name.clone(), removed.into());

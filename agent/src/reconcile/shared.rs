@@ -1,4 +1,4 @@
-//! What all workers of a cluster share.
+//! State shared by all workers of a cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::source::Source;
 
-/// What all workers share.
+/// State shared by all workers.
 pub(super) struct Shared {
     pub(super) cluster: Cluster,
     pub(super) source: Source,

@@ -33,12 +33,12 @@ use crate::source::{DesiredApplication, Rendered};
 
 /// Events of one object come in bursts; a pass waits for the burst to end.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-/// While something is on its way, a pass is taken at least this often.
+/// Longest interval between passes while something is in progress.
 const WAITING_INTERVAL: Duration = Duration::from_secs(5);
-/// A fetch that is quicker than this is waited for before what runs is looked after.
+/// Time to wait for a fetch before the running commit is reconciled.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What an application is to do.
+/// Task of an application.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Task {
     /// Run a commit; nothing is written while the hub asks for a pause.
@@ -89,17 +89,17 @@ pub(super) struct Given {
     pub(super) standing: CancellationToken,
 }
 
-/// Somebody wants to know what a pass would do now.
+/// Request for a preview of the next pass.
 pub(super) struct Preview {
-    /// As if the application was removed with its objects.
+    /// Whether to preview the removal of the application with its objects.
     pub(super) removal: bool,
     pub(super) reply: oneshot::Sender<ApplicationPlan>,
 }
 
-/// What a fetch is of.
+/// Purpose of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FetchOf {
-    /// What is assigned.
+    /// The assigned commit.
     Assigned,
     /// What is assigned is refused: what was accepted before this process began.
     AcceptedBefore,
@@ -112,7 +112,7 @@ struct Fetch {
     work: JoinHandle<Result<Rendered, Refusal>>,
 }
 
-/// What a pass is to do.
+/// Purpose of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Write,
@@ -159,7 +159,7 @@ pub(super) struct Worker {
     freeze_detector: FreezeDetector,
 }
 
-/// Why a wait ended.
+/// Reason why a wait ended.
 enum Woken {
     Stopped,
     Task,
@@ -313,7 +313,7 @@ impl Worker {
         let result = result.unwrap_or_else(|_| {
             Err(Refusal::new(
                 Reason::RenderFailed,
-                "fetching and rendering ended badly; it is tried again",
+                "internal error (panic) while fetching and rendering; retrying",
             ))
         });
         self.take(result);
@@ -403,7 +403,7 @@ impl Worker {
                     true
                 }
                 Err(error) => {
-                    tracing::warn!(application = %self.name, %error, "cannot drop the inventory");
+                    tracing::warn!(application = %self.name, %error, "cannot delete the inventory");
                     self.update_report(task, Some(outcome), suspended.as_deref());
                     false
                 }

@@ -103,8 +103,8 @@ impl Admission {
             Refusal::new(
                 Reason::SignatureRuleMissing,
                 format!(
-                    "no rule in the agent's policy says how commits of branch {branch} of {} are to be \
-                     signed; a rule with `mode: off` would allow them unsigned",
+                    "no signature rule in the agent's policy covers commits of branch {branch} \
+                     of {}; a rule with `mode: off` would allow them unsigned",
                     application.url
                 ),
             )
@@ -327,7 +327,7 @@ impl Admission {
         };
         match self.save(&mut next) {
             Ok(()) => *record = next,
-            Err(error) => tracing::warn!(%error, "cannot remember what ran"),
+            Err(error) => tracing::warn!(%error, "cannot record what ran"),
         }
     }
 
@@ -382,15 +382,15 @@ impl Admission {
             return Err(Refusal::new(
                 Reason::LimitExceeded,
                 format!(
-                    "the history between {commit} and {base}, of which every commit has to be signed, is \
-                     longer than what may be read"
+                    "the history between {commit} and {base}, where every commit must be \
+                     signed, is longer than the agent reads"
                 ),
             ));
         }
         if chain.end == End::Root && floor.is_none() {
             return Err(Refusal::new(
                 Reason::NotADescendant,
-                format!("{commit} does not build on {base}, where the signed history begins"),
+                format!("{commit} does not descend from {base}, where the signed history begins"),
             ));
         }
         chain.commits.iter().skip(1).try_for_each(check)

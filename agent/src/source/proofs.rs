@@ -65,7 +65,7 @@ impl Proofs {
             .map(|(branch, commit, tip)| format!("{commit} {tip} {branch}\n"))
             .collect();
         if let Err(error) = flotilla_disk::replace(&directory.join(FILE), text.as_bytes()) {
-            tracing::warn!(%error, "cannot remember that a commit is on its branch");
+            tracing::warn!(%error, "cannot record that a commit is on its branch");
         }
     }
 }

@@ -82,8 +82,8 @@ pub(super) enum Error {
     },
     /// The file is not what we wrote.
     #[error(
-        "record of accepted commits {path} is damaged ({why}), and the agent will not forget silently what \
-         it accepted: remove the file to begin afresh with the next commit"
+        "record of accepted commits {path} is damaged ({why}), and the agent does not silently \
+         forget what it accepted: remove the file to start over with the next commit"
     )]
     Damaged {
         path: PathBuf,
@@ -91,7 +91,7 @@ pub(super) enum Error {
         why: String,
     },
     /// There is no more room.
-    #[error("more than {limit} {what} would have to be remembered")]
+    #[error("more than {limit} {what} would have to be recorded")]
     Full {
         /// How many fit.
         limit: usize,
@@ -235,7 +235,7 @@ impl Record {
             (Ok(own), Some(copy)) if own.revision < copy.revision => Ok(copy),
             (Ok(own), _) => Ok(own),
             (Err(error), Some(copy)) => {
-                tracing::warn!(%error, "the copy in the cluster takes its place");
+                tracing::warn!(%error, "using the copy in the cluster instead");
                 Ok(copy)
             }
             (Err(error), None) => Err(error),

@@ -26,7 +26,7 @@ pub struct Ground {
 impl Default for Ground {
     fn default() -> Self {
         Self {
-            capabilities: Err("the cluster was not asked what it serves".to_owned()),
+            capabilities: Err("the cluster was not asked which APIs it serves".to_owned()),
             before: None,
             seed: None,
         }
@@ -168,7 +168,7 @@ pub(super) fn on(
     if options.is_some_and(|options| options.generated == Generated::Derived) {
         let seed = ground.seed.clone();
         let why =
-            "the agent's own secret, which generated values are derived from, is not there yet";
+            "the agent's own secret, from which generated values are derived, does not exist yet";
         release.seed = Some(seed.ok_or_else(|| Refusal::new(Reason::ClusterUnavailable, why))?);
     }
     Ok((capabilities.clone(), asked))

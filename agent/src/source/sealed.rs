@@ -49,7 +49,7 @@ impl Closed {
     ) -> Option<Refusal> {
         let mut read = files.into_iter();
         let (path, why) = read.find_map(|path| self.why.get_key_value(path))?;
-        let message = format!("{path} is encrypted with SOPS, and stays closed: {why}");
+        let message = format!("{path} is encrypted with SOPS and cannot be decrypted: {why}");
         Some(Refusal::new(Reason::DecryptionFailed, message))
     }
 

@@ -190,10 +190,7 @@ async fn g01_what_cannot_be_found_out_is_told_and_holds_nothing_up() {
     world.git(&["branch", "-q", "-f", "prod"]);
     let new = world.head();
     let notes = told(&agent, &new).await;
-    assert!(
-        notes.starts_with("WentBack: it could not be found out"),
-        "{notes}"
-    );
+    assert!(notes.starts_with("WentBack: cannot determine"), "{notes}");
     assert_eq!(told(&agent, &new).await, "");
 }
 

@@ -13,7 +13,7 @@ const MAX_TEXT_BYTES: usize = 1 << 20;
 const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
 const SIGNATURE: &str = "-----BEGIN PGP SIGNATURE-----";
 
-/// OpenPGP certificates that somebody keeps in a file.
+/// OpenPGP certificates of a keyring file.
 #[derive(Debug, Clone)]
 pub struct Certificates(Vec<Certificate>);
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a signature, and with the keys that it is held against.
+//! Errors of signatures and of the keys that verify them.
 
 use std::borrow::Cow;
 
@@ -26,14 +26,14 @@ impl From<String> for NotTaken {
 /// Why a signature is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// There is none.
+    /// There is no signature.
     #[error("it is not signed")]
     Missing,
     /// It cannot be read, or is of a kind that is not accepted.
     #[error("its signature is not accepted: {0}")]
     Malformed(String),
-    /// It was made by the key, over other bytes.
-    #[error("its signature by {key} is not over these bytes")]
+    /// The key made it, but over other content.
+    #[error("its signature by {key} does not match its content")]
     Mismatch {
         /// The key's name in the policy.
         key: String,
@@ -44,19 +44,19 @@ pub enum Fault {
         /// The key's fingerprint.
         key: String,
     },
-    /// First seen outside the key's time.
+    /// First seen outside the key's validity.
     #[error(
         "it is signed by {key}, and was first seen here at {seen}, when that key was not valid ({why})"
     )]
     Expired {
         /// The key's name in the policy.
         key: String,
-        /// When this was first seen here: what the key's time is held against.
+        /// When this was first seen here, which must be within the key's validity.
         seen: Timestamp,
         /// `from TIME`, `until TIME`, or the end that the key or the signature itself names.
         why: String,
     },
-    /// The policy, or the key itself, says that it is revoked.
+    /// The key is revoked, by the policy or by itself.
     #[error("it is signed by {key}, which is revoked")]
     Revoked {
         /// The key's name in the policy.
@@ -78,12 +78,12 @@ impl Fault {
     /// The key may have made it, but nobody here can tell.
     pub(crate) fn another_hash(key: &str) -> Self {
         Self::Malformed(format!(
-            "it is by {key}, over a hash that is not taken with its curve: P-256 signs over SHA-256 and P-384 \
-             over SHA-384 (gpg: digest-algo)"
+            "it is by {key}, over a hash that is not supported with its curve: P-256 signs over \
+             SHA-256 and P-384 over SHA-384 (gpg: digest-algo)"
         ))
     }
 
-    /// The code for status, Events and metrics.
+    /// Reason code for status, Events and metrics.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {

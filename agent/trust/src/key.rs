@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::openpgp::Certificate;
 use crate::ssh::SshKey;
 
-/// A key that the agent's owner trusts, and when.
+/// A key that the agent's owner trusts, with its validity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PinnedKey {
-    /// What rules and messages call it.
+    /// Name in rules and messages.
     pub name: String,
     /// The line of an OpenSSH `.pub` file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -18,14 +18,14 @@ pub struct PinnedKey {
     /// An armoured OpenPGP public key (`gpg --armor --export ID`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub openpgp: Option<String>,
-    /// What was first seen before this is not accepted.
+    /// Begin of validity: what was first seen before this is not accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
-    /// What was first seen at or after this is not accepted. What was accepted before stays so.
+    /// End of validity: what was first seen at or after this is not accepted. What was accepted before stays
+    /// accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
-    /// Nothing that it signed is accepted, whenever it was seen. It stays listed so that the refusal can
-    /// say why.
+    /// Whether it is revoked: nothing that it signed is accepted. It stays listed so that the refusal can say why.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revoked: bool,
 }
@@ -34,9 +34,9 @@ pub struct PinnedKey {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("key {name:?}: {why}")]
 pub struct KeyError {
-    /// As [`PinnedKey::name`].
+    /// Name of the key, as in [`PinnedKey::name`].
     pub name: String,
-    /// What is wrong.
+    /// Cause, for operators.
     pub why: String,
 }
 

@@ -1,4 +1,4 @@
-//! The keys of a policy, and their verdict on what is signed.
+//! Pinned keys of a policy, and verification of signatures with them.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ impl Keyring {
                 why: why.to_owned(),
             };
             if pinned.name.is_empty() || pinned.name.len() > 100 {
-                return Err(fail("its name should have 1 to 100 characters"));
+                return Err(fail("its name must have 1 to 100 characters"));
             }
             let key = Key {
                 material: pinned.material()?,
@@ -53,7 +53,7 @@ impl Keyring {
         self.keys.contains_key(name)
     }
 
-    /// A key's fingerprint, for people.
+    /// Returns a key's fingerprint, for messages.
     #[must_use]
     pub fn fingerprint(&self, name: &str) -> Option<String> {
         self.keys.get(name).map(|key| match &key.material {
@@ -137,7 +137,7 @@ impl Keyring {
             return verdict(answers, Fault::Unknown { key });
         }
         Err(Fault::malformed(
-            "it is neither an SSH nor an OpenPGP signature (X.509 is not taken)",
+            "it is neither an SSH nor an OpenPGP signature (X.509 is not supported)",
         ))
     }
 }

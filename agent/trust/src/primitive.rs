@@ -40,7 +40,7 @@ pub(crate) enum Public {
 }
 
 impl Public {
-    /// Why a key of this kind is not taken at all; none: it is.
+    /// Returns why a key is too weak; none: it is accepted.
     pub(crate) fn weakness(&self) -> Option<String> {
         match self {
             // ring's own bounds, said before a commit comes.

@@ -23,7 +23,7 @@ impl SshKey {
     pub(crate) fn parse(line: &str) -> Result<Self, NotTaken> {
         let line = line.trim();
         if line.contains("-cert-v0") {
-            return Err("certificates are not taken; give the key itself".into());
+            return Err("certificates are not supported; give the key itself".into());
         }
         let key = PublicKey::from_openssh(line)
             .map_err(|error| format!("it is not the line of an OpenSSH .pub file: {error}"))?;
@@ -54,8 +54,8 @@ impl SshKey {
             },
             other => {
                 return Err(format!(
-                    "keys of type {} are not taken: ed25519, ecdsa (P-256, P-384), rsa and their \
-                     sk- forms are",
+                    "keys of type {} are not supported; supported are ed25519, ecdsa (P-256, \
+                     P-384), rsa and their sk- forms",
                     other.algorithm()
                 )
                 .into());
@@ -88,7 +88,7 @@ impl SshKey {
         let signed = SshSig::signed_data(signature.0.namespace(), signature.0.hash_alg(), message)
             .map_err(|error| Fault::malformed(error.to_string()))?;
         let inner = signature.0.signature();
-        let unfit = || Fault::malformed(format!("{} does not fit its key", inner.algorithm()));
+        let unfit = || Fault::malformed(format!("{} does not match its key", inner.algorithm()));
         let (hash, bytes, trailer) = numbers(inner, &self.public).ok_or_else(unfit)?;
         let message = match (&self.application, trailer) {
             (None, None) => signed,
@@ -96,7 +96,7 @@ impl SshKey {
             (Some(application), Some(trailer)) => {
                 let [flags, ..] = trailer;
                 if flags & 1 == 0 {
-                    return Err(Fault::malformed("its token was not touched for it"));
+                    return Err(Fault::malformed("its security key was not touched for it"));
                 }
                 let mut message = Hash::Sha256.of(application.as_bytes());
                 message.extend_from_slice(&trailer);

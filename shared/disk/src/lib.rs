@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub use lock::Lock;
 pub use moved::{Move, move_all};
 
-/// Of a file that only its owner reads.
+/// Mode of a private file.
 const PRIVATE: u32 = 0o600;
 
 /// Makes a directory and those above it for the owner alone; what is there stays as it is.
@@ -100,7 +100,7 @@ fn directory_of(path: &Path) -> Result<&Path, Error> {
         Some(parent) => Ok(parent),
         None => Err(Error::new(
             ErrorKind::InvalidInput,
-            "this is no file's path",
+            "this is not the path of a file",
         )),
     }
 }
@@ -109,7 +109,7 @@ fn directory_of(path: &Path) -> Result<&Path, Error> {
 fn beside(path: &Path) -> Result<PathBuf, Error> {
     let name = path
         .file_name()
-        .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "this is no file's path"))?;
+        .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "this is not the path of a file"))?;
     let mut temporary = std::ffi::OsString::from(".");
     temporary.push(name);
     temporary.push(format!(".{:016x}", rand::random::<u64>()));

@@ -1,5 +1,4 @@
-//! One process at a time: a lock on a file, which the kernel lets go when the process ends, however it
-//! ends (flock(2)).
+//! Locks on files: one process at a time. The kernel releases a lock when the process ends (flock(2)).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Error;

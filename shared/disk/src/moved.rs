@@ -9,9 +9,9 @@ use crate::{directory_of, sync_directory};
 /// A file, or a directory, that goes to another name of the same file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {
-    /// Where it is.
+    /// Current path.
     pub from: PathBuf,
-    /// Where it is to be; what is there is replaced.
+    /// New path; an existing file is replaced.
     pub to: PathBuf,
 }
 

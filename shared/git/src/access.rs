@@ -29,7 +29,7 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// How an SSH server is known, and how it knows us.
+/// Private key and known hosts for an SSH server.
 #[derive(Debug, Clone)]
 pub struct SshKey {
     /// `ssh-privatekey`, without a passphrase.
@@ -38,7 +38,7 @@ pub struct SshKey {
     pub known_hosts: PathBuf,
 }
 
-/// What a host is asked with.
+/// Credentials for a host.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
     /// For http(s): `token`, or `username` and `password`.

@@ -1,53 +1,53 @@
-//! What can go wrong with a repository, in classes that a caller and an operator can act on.
+//! Errors of repositories, in classes that a caller and an operator can act on.
 
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 
-/// Of what there is more than allowed where one object is too large.
-pub(crate) const TOO_LARGE: &str = "bytes in one object, which is mostly a file, packed or unpacked; keep \
-                                    large files out of the branch, or in Git LFS";
+/// Text about an object that is too large, after the limit.
+pub(crate) const TOO_LARGE: &str = "bytes in one object (usually a file), packed or unpacked; \
+     keep large files out of the branch, or in Git LFS";
 
 /// A Git operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not reached, or not answered in a way that makes sense; worth another try.
+    /// Not reached, or an unusable answer; worth a retry.
     #[error("{url} cannot be reached: {cause}")]
     Unavailable {
-        /// As it is configured: what a redirect names is never asked, and no credential is part of a URL.
+        /// URL as configured: redirects are not followed, and a URL has no credentials.
         url: RepositoryUrl,
-        /// What the transport said.
+        /// Message of the transport.
         cause: String,
     },
-    /// It answered, and with a status that is no answer to the question; worth another try.
+    /// It answered with an error status; worth a retry.
     #[error("{url} answered {status}")]
     Answered {
-        /// As it is configured: what a redirect names is never asked.
+        /// URL as configured: redirects are not followed.
         url: RepositoryUrl,
         /// `503 Service Unavailable`.
         status: String,
     },
     /// 401 or 403.
-    #[error("{url} refuses our credentials (or wants some): {cause}")]
+    #[error("{url} rejects the credentials, or requires some: {cause}")]
     Authentication {
         /// Its host is what credentials are mounted for.
         url: RepositoryUrl,
-        /// What the server said.
+        /// Message of the server.
         cause: String,
     },
-    /// What the host is to be asked with cannot be used; nothing was sent.
-    #[error("{url} cannot be asked with the credentials that are mounted: {cause}")]
+    /// The credentials for the host cannot be used; nothing was sent.
+    #[error("{url}: the mounted credentials cannot be used: {cause}")]
     Access {
         /// Its host is what the credentials are mounted for.
         url: RepositoryUrl,
-        /// Which file, and what is wrong.
+        /// File and cause.
         cause: String,
     },
     /// An SSH server has another key than the pinned one; nothing was sent.
-    #[error("{url} shows no host key that `known_hosts` pins: {cause}")]
+    #[error("{url}: the host key is not one that `known_hosts` pins: {cause}")]
     HostKey {
         /// `ssh://user@host/path`: nothing else has host keys.
         url: RepositoryUrl,
-        /// What ssh said.
+        /// Message of ssh.
         cause: String,
     },
     /// 404, or no such directory.
@@ -61,7 +61,7 @@ pub enum Error {
     BranchNotFound {
         /// Was reached, and offers other branches or none.
         url: RepositoryUrl,
-        /// Looked for as `refs/heads/<name>`, nowhere else.
+        /// Branch, looked up as `refs/heads/<name>` only.
         branch: BranchName,
     },
     /// The server does not have the commit.
@@ -75,9 +75,9 @@ pub enum Error {
     /// The commit exists but was not found on the branch within the history that may be fetched.
     #[error("commit {commit} is not on branch {branch} of {url} (looked {depth} commits deep)")]
     NotOnBranch {
-        /// May well have the commit, on another branch or of a fork.
+        /// Repository, which may have the commit on another branch or of a fork.
         url: RepositoryUrl,
-        /// The only one that was looked at.
+        /// The branch that was searched.
         branch: BranchName,
         /// The full id, never abbreviated.
         commit: Commit,
@@ -87,24 +87,25 @@ pub enum Error {
     /// A budget is used up.
     #[error("{url}: more than {limit} {what}")]
     Limit {
-        /// What was being fetched or read when the budget ended.
+        /// Repository that was fetched or read.
         url: RepositoryUrl,
-        /// What there is too much of.
+        /// Unit of the limit, such as `seconds for one fetch`.
         what: &'static str,
-        /// How much is allowed.
+        /// The limit.
         limit: u64,
     },
     /// An object cannot be read or has a hostile shape.
     #[error("{url} has damaged or refused objects: {cause}")]
     Corrupt {
-        /// Where the objects were fetched from.
+        /// Repository that the objects were fetched from.
         url: RepositoryUrl,
         /// What is wrong.
         cause: String,
     },
     /// The repository's ids are not SHA-1.
     #[error(
-        "{url} has object ids of SHA-256, which this version does not read: assign a repository of SHA-1"
+        "{url} uses SHA-256 object ids, which are not supported: assign a repository that uses \
+         SHA-1"
     )]
     ObjectFormat {
         /// Its ids have 64 digits, or the commit that was asked for has.
@@ -112,13 +113,14 @@ pub enum Error {
     },
     /// The server sends files with every commit, whether they are wanted or not.
     #[error(
-        "{url} does not offer fetches without files (Git's protocol 2 with `uploadpack.allowFilter`)"
+        "{url} does not support fetches without files: it needs Git's protocol 2 with \
+         `uploadpack.allowFilter`"
     )]
     FilterUnsupported {
         /// Its server is what has to be set up otherwise.
         url: RepositoryUrl,
     },
-    /// Our own cache directory cannot be used.
+    /// The local cache cannot be used.
     #[error("the cache at {path} cannot be used: {cause}")]
     Cache {
         /// A bare repository, or a directory in it; all that is there can be fetched again.
@@ -129,7 +131,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The bounded code for status, events and metrics.
+    /// Returns the reason code for status, Events and metrics.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
@@ -149,7 +151,7 @@ impl Error {
         }
     }
 
-    /// Sorts a transport's failure by what it says; gix keeps HTTP statuses only in its texts.
+    /// Classifies a transport's failure by its text; gix keeps HTTP statuses only there.
     pub(crate) fn transport(url: &RepositoryUrl, error: impl std::fmt::Debug) -> Self {
         // The debug form of gix' errors is the whole chain; credentials are never part of it, since
         // URLs with user information are refused before.
@@ -203,21 +205,22 @@ impl Error {
     }
 }
 
-/// What a transport's failure means to who runs the hub or the agent; none: nothing that is known.
+/// Returns a message for operators about a transport's failure; none: unknown failure.
 fn in_words(told: &str) -> Option<&'static str> {
     const KNOWN: [(&[&str], &str); 11] = [
         (
             &["No credentials were returned"],
-            "it wants credentials (401 Unauthorized), and there are none for this host",
+            "it requires credentials (401 Unauthorized), and none are configured for this host",
         ),
         (
             &["were not accepted by the remote"],
-            "it does not take the credentials that there are for this host (401 Unauthorized)",
+            "it rejects the credentials for this host (401 Unauthorized)",
         ),
         (
             &["-advertisement", "content type", "Content-Type"],
-            "the answer is not that of a Git server but, it seems, a web page, such as a login page; see \
-             that the URL is the one to clone from, and whether the server wants credentials",
+            "the answer is not from a Git server, but looks like a web page, such as a login \
+             page; check that the URL is the one to clone from, and whether the server requires \
+             credentials",
         ),
         (
             &[
@@ -228,16 +231,17 @@ fn in_words(told: &str) -> Option<&'static str> {
                 "status 307",
                 "status 308",
             ],
-            "it sends us elsewhere (a redirect), which is not followed; put the final URL into the fleet file",
+            "it answers with a redirect, which is not followed; put the final URL into the \
+             fleet file",
         ),
         (
             &["CaUsedAsEndEntity"],
-            "its certificate is one of an authority (CA:TRUE) that serves itself; to trust it, put that very \
-             certificate into ca.crt of the credentials for this host",
+            "its certificate is that of an authority (CA:TRUE), used directly by the server; to \
+             trust it, put that very certificate into ca.crt of the credentials for this host",
         ),
         (
             &["UnknownIssuer", "unknown issuer", "SelfSigned"],
-            "its certificate comes from no authority that is trusted here; put the authority's certificate \
+            "its certificate is not from a trusted authority; put the authority's certificate \
              into ca.crt of the credentials for this host",
         ),
         (
@@ -246,11 +250,12 @@ fn in_words(told: &str) -> Option<&'static str> {
         ),
         (
             &["certificate expired", "Expired", "NotValidYet"],
-            "its certificate has expired or is not valid yet; see its dates and this machine's clock",
+            "its certificate has expired or is not valid yet; check its dates and this \
+             machine's clock",
         ),
         (
             &["dns error", "failed to lookup", "Name or service not known"],
-            "its host name is not known to the name servers",
+            "its host name cannot be resolved",
         ),
         (
             &["Connection refused", "ConnectionRefused"],
@@ -368,7 +373,7 @@ mod tests {
                 "Other",
                 "403 Forbidden",
                 Reason::AuthenticationFailed,
-                "https://git.example.com/x.git refuses our credentials (or wants some): it answered 403 \
+                "https://git.example.com/x.git rejects the credentials, or requires some: it answered 403 \
                  Forbidden: the credentials may not read it",
             ),
         ] {
@@ -381,10 +386,8 @@ mod tests {
         let none = "No credentials were returned at all as if the credential helper isn't functioning unknowingly";
         let error = Error::transport(&url, Recorded(none.to_owned()));
         assert_eq!(error.reason(), Reason::AuthenticationFailed);
-        assert!(
-            error.to_string().contains("there are none for this host"),
-            "{error}"
-        );
+        let words = "none are configured for this host";
+        assert!(error.to_string().contains(words), "{error}");
     }
 
     #[test]

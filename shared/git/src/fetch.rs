@@ -14,10 +14,10 @@ use crate::meter::{Excess, Meter, Running, Told};
 use crate::packs::{packs_of, size_of};
 use crate::{Error, Remote};
 
-/// How often a fetch is looked at: between two looks no more is unpacked than some megabytes.
+/// Interval of checks of a fetch: only some megabytes are unpacked in between.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How deep each round of looking for a commit on its branch reaches.
+/// Depth of each round of searching a commit on its branch.
 const DEPTHS: [u32; 4] = [1, 50, 1000, 10_000];
 
 impl Remote {
@@ -229,7 +229,7 @@ pub(crate) fn object_id(commit: &Commit) -> Option<ObjectId> {
     ObjectId::from_hex(commit.as_str().as_bytes()).ok()
 }
 
-/// Whether it is our own disk that a fetch failed at; asked after a failure only.
+/// Returns the error if a fetch failed at the local disk; called after a failure only.
 fn cache_fault(directory: &Path) -> Option<Error> {
     ["", "objects", "objects/pack", "refs", "refs/flotilla"]
         .iter()

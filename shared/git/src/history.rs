@@ -1,4 +1,4 @@
-//! What lies between two commits, as the raw objects that signatures are made over.
+//! History between two commits, as the raw objects that signatures cover.
 
 use std::collections::HashSet;
 
@@ -13,11 +13,11 @@ use crate::{Error, Remote};
 pub struct Chain {
     /// The commit itself first.
     pub commits: Vec<Commit>,
-    /// Why there are no more.
+    /// Why the chain ends.
     pub end: End,
 }
 
-/// Where a chain ends.
+/// End of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The next one is the base, or behind it.

@@ -1,4 +1,4 @@
-//! How a commit stands to one that was before it.
+//! Relation of a commit to an earlier one.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
@@ -9,17 +9,17 @@ use gix::ObjectId;
 use crate::fetch::object_id;
 use crate::{Error, Remote};
 
-/// How deep a branch is read for this question where the server sends files with each commit.
+/// Depth to which a branch is read if the server sends files with each commit.
 const DEPTH_WITH_FILES: u32 = 50;
 
-/// How a commit stands to another one.
+/// Relation of a commit to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lineage {
-    /// It descends from it, or is the same.
+    /// It is a descendant, or the same commit.
     After,
-    /// It is behind it: the other one descends from it.
+    /// It is an ancestor.
     Behind,
-    /// It does not descend from it, and is not seen to be behind it.
+    /// It is neither a descendant nor a known ancestor.
     Apart,
 }
 

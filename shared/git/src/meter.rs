@@ -14,7 +14,7 @@ use parking_lot::{Mutex, const_mutex};
 
 use crate::Limits;
 
-/// Why a fetch is too much.
+/// Limit that a fetch exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Excess {
     /// It takes too long.
@@ -29,7 +29,7 @@ pub(crate) enum Excess {
     Memory,
 }
 
-/// What one fetch has taken so far.
+/// Resources that one fetch has used so far.
 #[derive(Debug)]
 pub(crate) struct Meter {
     limits: Limits,

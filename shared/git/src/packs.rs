@@ -1,4 +1,4 @@
-//! What a cache has on disk.
+//! Files of a cache on disk.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Packs and their indices end with the SHA-1 of all before it (<https://git-scm.com/docs/gitformat-pack>).
 const SUM: u64 = 20;
 
-/// Where a cache has its packs.
+/// Returns the directory of a cache's packs.
 pub(crate) fn packs_of(directory: &Path) -> PathBuf {
     directory.join("objects").join("pack")
 }

@@ -20,7 +20,7 @@ use crate::ssh::{self, ErrorOutput};
 pub(crate) type Connected<'a, 'r> =
     gix::remote::Connection<'a, 'static, 'r, Box<dyn blocking_io::Transport + Send>>;
 
-/// What one repository may cost.
+/// Limits for one repository.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Longest single exchange with the server.
@@ -31,7 +31,7 @@ pub struct Limits {
     pub objects: u64,
     /// Largest object, packed and unpacked; a fetch has several in memory at once.
     pub object_bytes: u64,
-    /// By how much the process may grow while fetches run, where the system tells (Linux).
+    /// Bytes by which the process may grow while fetches run, where the system reports it (Linux).
     pub memory_bytes: u64,
     /// Largest blob that is read; larger ones are known by size only.
     pub blob_bytes: u64,
@@ -41,7 +41,7 @@ pub struct Limits {
     pub tree_entries: u64,
     /// Deepest directory of a tree.
     pub tree_depth: usize,
-    /// How many commits below a branch's tip an assigned commit may be.
+    /// Maximum number of commits between a branch's tip and an assigned commit.
     pub history: u32,
 }
 
@@ -214,7 +214,7 @@ impl Remote {
         })
     }
 
-    /// Why an exchange failed.
+    /// Returns the error of a failed exchange.
     pub(crate) fn failed(
         &self,
         output: Option<&ErrorOutput>,
@@ -258,7 +258,7 @@ impl Remote {
         }
     }
 
-    /// What an HTTP transport is told; none for the others.
+    /// Returns options of an HTTP transport; none for other transports.
     pub(crate) fn http_options(&self) -> Option<http::Options> {
         if matches!(self.url.scheme(), "file" | "ssh") {
             return None;

@@ -26,14 +26,14 @@ use crate::Error;
 use crate::access::SshKey;
 use crate::error::one_line;
 
-/// Where OpenSSH's client is in the images, and on nearly all machines.
+/// Path of OpenSSH's client in the images, and on nearly all machines.
 const PROGRAM: &str = "/usr/bin/ssh";
-/// What is kept of what the program says, bytes.
+/// Bytes of the program's output that are kept.
 const MAX_SAID: u64 = 4096;
-/// Longest wait for its last words, after it was told to end.
+/// Longest wait for its last output after it was stopped.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// What the program said on its way out.
+/// Error output of the program.
 pub(crate) struct ErrorOutput {
     text: Receiver<String>,
     key: PathBuf,
@@ -95,7 +95,7 @@ pub(crate) fn connect(
         let cause = "an SSH host needs `ssh-privatekey` and `known_hosts` among the credentials";
         refused(url, cause)
     })?;
-    let parts = parts(url).ok_or_else(|| refused(url, "the URL names no user"))?;
+    let parts = parts(url).ok_or_else(|| refused(url, "the URL has no user"))?;
     let (_, _, path) = parts;
     let arguments = arguments(url, parts, key)?;
     let mut child = Command::new(PROGRAM)
@@ -188,7 +188,7 @@ impl Drop for Running {
     }
 }
 
-/// It cannot be asked with what there is for its host; nothing was sent.
+/// Returns the error for unusable credentials; nothing was sent.
 fn refused(url: &RepositoryUrl, cause: impl Into<String>) -> Error {
     Error::Access {
         url: url.clone(),

@@ -19,11 +19,11 @@ pub struct TreeEntry {
     pub path: String,
     /// Object id of the blob (or commit, for a submodule), hexadecimal.
     pub id: String,
-    /// What it is.
+    /// Content of the entry.
     pub blob: Blob,
 }
 
-/// What an entry is.
+/// Content of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Blob {
     /// A file's content.

@@ -25,7 +25,7 @@ use crate::fetch::object_id;
 use crate::ssh::ErrorOutput;
 use crate::{Error, Remote};
 
-/// What the directories of one commit may cost.
+/// Limits for the directories of one commit.
 #[derive(Debug, Clone)]
 pub struct TreeLimits {
     /// Bytes of the pack.
@@ -272,6 +272,6 @@ type Transport = Box<dyn gix::protocol::transport::client::blocking_io::Transpor
 enum Failure {
     /// Ours to tell.
     Ours(Error),
-    /// What the transport said.
+    /// Message of the transport.
     Theirs(String),
 }

@@ -44,10 +44,10 @@ pub fn why(error: &reqwest::Error) -> String {
     plain_line(&without_numbers(&text), MAX_WHY)
 }
 
-/// Why an answer is not there as a whole.
+/// Reason for an incomplete answer.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It goes on after as many bytes as its reader takes.
+    /// It is larger than the reader accepts.
     #[error("the answer is too large")]
     TooLarge,
     /// It broke off; see [`why`].

@@ -33,7 +33,7 @@ pub struct DecodedAssignment {
     pub content: bytes::Bytes,
     /// Epoch, generation and the digest of `content`.
     pub reference: AssignmentRef,
-    /// What it says.
+    /// The decoded assignment.
     pub assignment: Assignment,
 }
 
@@ -147,13 +147,13 @@ fn content_to_wire(assignment: &Assignment) -> v1::AssignmentContent {
     }
 }
 
-/// One application's part of an assignment, for who keeps it alone.
+/// Encodes one application of an assignment by itself.
 #[must_use]
 pub fn encode_application(name: &ApplicationName, application: &ApplicationAssignment) -> Vec<u8> {
     application_to_wire(name.as_str(), application).encode_to_vec()
 }
 
-/// What [`encode_application`] wrote, within the limits of an assignment.
+/// Decodes what [`encode_application`] wrote, within the limits of an assignment.
 ///
 /// # Errors
 /// When it is something else.
@@ -261,7 +261,7 @@ fn content_from_wire(content: v1::AssignmentContent) -> Result<Assignment, WireE
         {
             return Err(WireError::Invalid {
                 field: "applications",
-                why: "an application is named twice".to_owned(),
+                why: "an application is listed twice".to_owned(),
             });
         }
     }

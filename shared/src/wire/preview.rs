@@ -78,7 +78,7 @@ mod tests {
             changes: vec![updated, held],
             unchanged: 3,
             truncated: true,
-            error: "of the commit before".to_owned(),
+            error: "plan of the previous commit".to_owned(),
             ..ApplicationPlan::of("web".parse().unwrap())
         }
     }

@@ -237,7 +237,7 @@ pub fn object_from_wire(wire: Option<&v1::ObjectRef>) -> ObjectRef {
     }))
 }
 
-/// What a plan says it would do, in one word.
+/// Returns the action's name in a plan.
 #[must_use]
 pub fn planned_word(action: v1::Action) -> &'static str {
     match action {

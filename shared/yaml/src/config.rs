@@ -14,9 +14,9 @@ pub struct ConfigError {
     pub line: usize,
     /// 1 is the first.
     pub column: usize,
-    /// Where in the document, such as `environments[1]`; empty: the whole.
+    /// Path in the document, such as `environments[1]`; empty: the whole document.
     pub path: String,
-    /// What is wrong and, where it can be told, what was meant.
+    /// Message for operators, with a suggestion where possible.
     pub message: String,
 }
 
@@ -35,7 +35,7 @@ impl std::fmt::Display for ConfigError {
 /// A configuration with the places its values came from, for checks that serde cannot make.
 #[derive(Debug)]
 pub struct Located<T> {
-    /// What was read; [`Located::error`] finds its places in the text.
+    /// The parsed value; [`Located::error`] finds places in the text.
     pub value: T,
     file: String,
     positions: crate::Positions,
@@ -88,7 +88,7 @@ pub fn mapping<T: DeserializeOwned>(
             line: 1,
             column: 1,
             path: String::new(),
-            message: "this is a list, and a mapping of keys to values is expected".to_owned(),
+            message: "this is a list, but a mapping of keys to values is expected".to_owned(),
         });
     }
     result
@@ -172,10 +172,10 @@ fn read<T: DeserializeOwned>(
     }
 }
 
-/// Says without words of Rust what serde found; "unknown field" is taken apart elsewhere.
+/// Rewrites an error of serde without terms of Rust; "unknown field" is handled elsewhere.
 fn in_plain_words(message: &str) -> String {
     if message.starts_with("data did not match any variant") {
-        return "this value is of none of the forms that can be here".to_owned();
+        return "this value has none of the accepted forms".to_owned();
     }
     let message = message.replace("unknown variant `", "unknown value `");
     let Some((found, expected)) = message.rsplit_once(", expected ") else {
@@ -198,7 +198,7 @@ fn in_plain_words(message: &str) -> String {
     } else if starts(&["sequence", "a sequence", "tuple", "a tuple", "an array"]) {
         "a list"
     } else if starts(&["enum", "variant", "string or map", "unit", "newtype"]) {
-        "one of its words"
+        "one of the known words"
     } else if starts(&["u8", "u16", "u32", "u64", "usize"]) {
         "a whole number that is not negative"
     } else if starts(&["i8", "i16", "i32", "i64", "isize", "nonzero"]) {
@@ -363,7 +363,7 @@ mod tests {
         let words = [
             (
                 "[]",
-                "f:1:1: this is a list, and a mapping of keys to values is expected",
+                "f:1:1: this is a list, but a mapping of keys to values is expected",
             ),
             (
                 "environments: {}",

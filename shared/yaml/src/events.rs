@@ -34,7 +34,7 @@ pub enum Event<'t> {
     MappingEnd,
 }
 
-/// What may stand before a node.
+/// Anchor and tag of a node.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Properties<'t> {
     /// The name that aliases give it.
@@ -48,9 +48,9 @@ pub struct Properties<'t> {
 pub struct Scalar<'t> {
     /// Without quotes and escapes.
     pub text: Cow<'t, str>,
-    /// How it is written.
+    /// Style of the scalar.
     pub style: ScalarStyle,
-    /// What stands before it.
+    /// Anchor and tag in front of it.
     pub properties: Properties<'t>,
 }
 
@@ -342,7 +342,7 @@ impl<'t> Events<'t> {
             None => {
                 return Err(Trouble {
                     mark,
-                    message: format!("no %TAG directive says what `{handle}` means"),
+                    message: format!("no %TAG directive defines `{handle}`"),
                 });
             }
         };

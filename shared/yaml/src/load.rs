@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use loader::Loader;
 
-/// What a text may cost its reader.
+/// Limits for reading a text.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Longest text, bytes.
@@ -20,11 +20,11 @@ pub struct Limits {
     pub documents: usize,
     /// Most values over all documents, with aliases written out: what an alias bomb multiplies.
     pub nodes: usize,
-    /// What a key that comes twice means.
+    /// How duplicate keys are handled.
     pub duplicate_keys: DuplicateKeys,
 }
 
-/// What a key that comes twice in one mapping means.
+/// How duplicate keys of a mapping are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DuplicateKeys {
     /// An error: one of the two is not what its author meant.
@@ -46,7 +46,7 @@ impl Default for Limits {
     }
 }
 
-/// Why a text cannot be read, and where.
+/// Error of a text, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct YamlError {
@@ -54,7 +54,7 @@ pub struct YamlError {
     pub line: usize,
     /// 1 is the first.
     pub column: usize,
-    /// What is wrong.
+    /// Message for operators.
     pub message: String,
 }
 
@@ -67,7 +67,7 @@ pub struct Document {
     pub line: usize,
 }
 
-/// Where each value of a document was, by its path (`environments[1].name`).
+/// Position of each value of a document, by its path (`environments[1].name`).
 #[derive(Debug, Clone, Default)]
 pub struct Positions(HashMap<String, (usize, usize)>);
 

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use cursor::Cursor;
 pub use cursor::Mark;
 
-/// How a scalar is written.
+/// Style of a scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScalarStyle {
     /// Without quotes: what it means depends on the text.

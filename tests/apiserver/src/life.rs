@@ -239,7 +239,7 @@ impl ApiServer {
         let server = self.clone();
         runtime.spawn(async move {
             tokio::time::sleep(delay).await;
-            server.settle(&key, type_name);
+            server.write_status(&key, type_name);
         });
     }
 
@@ -259,7 +259,7 @@ impl ApiServer {
         });
     }
 
-    fn settle(&self, key: &Key, type_name: &str) {
+    fn write_status(&self, key: &Key, type_name: &str) {
         {
             let mut store = self.inner.store.lock();
             let Some(object) = store.get(key).cloned() else {

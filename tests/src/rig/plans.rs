@@ -7,7 +7,7 @@ use flotilla_shared::plan::{ApplicationChanges, Change, ClusterPlan};
 use flotilla_tests::test_hub::TestHub;
 use tokio::time::Instant;
 
-use super::{Api, Rig, delivered, percentiles, settle};
+use super::{Api, Rig, delivered, percentiles, wait_until_current};
 
 impl Rig<'_> {
     /// Asks for a plan three times, and once more while a commit is delivered.
@@ -26,7 +26,7 @@ impl Rig<'_> {
         plan(&self.hub, &mut self.calls, &head).await?;
         let delivered = delivered(&self.seen, expected, pushed).await?;
         percentiles("commit to delivery beside a plan", delivered);
-        settle(&mut self.calls, expected).await
+        wait_until_current(&mut self.calls, expected).await
     }
 }
 

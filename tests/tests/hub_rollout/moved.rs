@@ -234,6 +234,10 @@ async fn a_page_asks_the_agents_and_has_the_hub_move_the_branch_once() {
         .await
         .unwrap();
     let told = tab.open("/promote/prod").await.unwrap();
-    assert!(told.text.contains("it was done once"), "{}", told.text);
+    assert!(
+        told.text.contains("it was carried out once"),
+        "{}",
+        told.text
+    );
     let _ = world.stop.send(true);
 }

@@ -154,7 +154,7 @@ async fn assert_a_context_is_used_renewed_and_removed(terminal: &Terminal) {
     terminal.says(&["context", "remove", "there"]).await;
     let (code, _, err) = terminal.run(&["hub", "--context", "there"]).await;
     assert_eq!(code, 2);
-    assert!(err.contains("there are: here"), "{err}");
+    assert!(err.contains("contexts: here"), "{err}");
 }
 
 /// A file with a hub's roots.

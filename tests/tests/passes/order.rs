@@ -72,7 +72,7 @@ async fn jobs(world: &World<'_>) -> Vec<String> {
 }
 
 /// Takes passes until the set is in sync, completing Jobs as they come.
-async fn settle(world: &mut World<'_>, yaml: &str) {
+async fn pass_until_synced(world: &mut World<'_>, yaml: &str) {
     for _ in 0..100 {
         let outcome = world.pass(yaml).await;
         if outcome.sync == flotilla_shared::health::SyncState::Synced
@@ -85,7 +85,10 @@ async fn settle(world: &mut World<'_>, yaml: &str) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("it does not settle: {:#?}", world.pass(yaml).await);
+    panic!(
+        "not in sync after 100 passes: {:#?}",
+        world.pass(yaml).await
+    );
 }
 
 pub(crate) async fn hooks_run_before_and_after_once(mut world: World<'_>) {
@@ -104,7 +107,7 @@ pub(crate) async fn hooks_run_before_and_after_once(mut world: World<'_>) {
         "{outcome:#?}"
     );
     assert_eq!(world.writes().len(), 1, "only the first hook");
-    settle(&mut world, &yaml("1")).await;
+    pass_until_synced(&mut world, &yaml("1")).await;
     let first = jobs(&world).await;
     assert_eq!(first.len(), 2, "{first:?}");
     // Once is once, whatever becomes of the Job.
@@ -115,12 +118,12 @@ pub(crate) async fn hooks_run_before_and_after_once(mut world: World<'_>) {
         assert_eq!(world.send("DELETE", &path, &Value::Null).await.0, 200);
     }
     world.writes();
-    settle(&mut world, &yaml("1")).await;
+    pass_until_synced(&mut world, &yaml("1")).await;
     world.restart();
-    settle(&mut world, &yaml("1")).await;
+    pass_until_synced(&mut world, &yaml("1")).await;
     assert_eq!(world.writes(), Vec::<String>::new());
     // A new content runs them again.
-    settle(&mut world, &yaml("2")).await;
+    pass_until_synced(&mut world, &yaml("2")).await;
     let second = jobs(&world).await;
     assert_eq!(second.len(), 2);
     assert!(second.iter().all(|name| !first.contains(name)));
@@ -157,7 +160,7 @@ pub(crate) async fn what_comes_after_a_hook_waits_for_its_end(mut world: World<'
     let outcome = world.pass(&yaml).await;
     assert_eq!(outcome.health, flotilla_shared::health::Health::InProgress);
     end(&world, after).await;
-    settle(&mut world, &yaml).await;
+    pass_until_synced(&mut world, &yaml).await;
 }
 
 pub(crate) async fn waves_wait_for_each_other_in_one_turn(mut world: World<'_>) {

@@ -12,11 +12,11 @@ use crate::yaml::{self, json};
 /// `Chart.lock`, or the older `requirements.lock`, with the fields that Helm reads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lock {
-    /// When it was made, as it stands there.
+    /// Time of creation, as written in the lock.
     pub generated: String,
-    /// Over what was asked for and what it came to.
+    /// Digest of declared and locked dependencies.
     pub digest: String,
-    /// What it came to, in the order of `Chart.yaml`.
+    /// Locked dependencies, in the order of `Chart.yaml`.
     pub dependencies: Vec<Dependency>,
 }
 
@@ -32,7 +32,7 @@ impl Lock {
         let map = match &document {
             Value::Nil => return Ok(lock),
             Value::Map(map) => map,
-            _ => return Err("it is no map".into()),
+            _ => return Err("it is not a map".into()),
         };
         let fields = Fields::new(map, "Lock");
         fields.text("generated", &mut lock.generated)?;
@@ -64,7 +64,7 @@ impl Lock {
         yaml::emit(&Value::Map(lock))
     }
 
-    /// Why it does not belong to what `Chart.yaml` asks for; none: it does.
+    /// Returns why it does not match `Chart.yaml`; none: it does.
     #[must_use]
     pub fn fault(&self, metadata: &Metadata) -> Option<String> {
         let declared = &metadata.dependencies;
@@ -74,7 +74,7 @@ impl Lock {
         }
         if declared.len() != self.dependencies.len() {
             return Some(format!(
-                "it has {} dependencies, and the chart asks for {}",
+                "it has {} dependencies, but the chart asks for {}",
                 self.dependencies.len(),
                 declared.len()
             ));
@@ -103,10 +103,10 @@ impl Lock {
             });
         Some(match strays {
             Some((asked, locked)) => format!(
-                "it has {} {}, and the chart asks for {}",
+                "it has {} {}, but the chart asks for {}",
                 locked.name, locked.version, asked.version
             ),
-            None => "the chart's dependencies were changed after it was made".to_owned(),
+            None => "the chart's dependencies were changed after it was created".to_owned(),
         })
     }
 }
@@ -117,7 +117,7 @@ pub fn is_named(repository: &str) -> bool {
     repository.starts_with('@') || repository.starts_with("alias:")
 }
 
-/// What Helm writes as a lock's digest.
+/// Returns the digest that Helm writes into a lock.
 #[must_use]
 pub fn digest(declared: &[Dependency], locked: &[Dependency]) -> String {
     let mut text = String::from("[");
@@ -257,7 +257,7 @@ mod tests {
         metadata.dependencies[0].version = "^2.0.0".to_owned();
         assert_eq!(
             lock.fault(&metadata).unwrap(),
-            "it has web 1.2.0, and the chart asks for ^2.0.0"
+            "it has web 1.2.0, but the chart asks for ^2.0.0"
         );
         metadata.dependencies[0].version = "^1.1.0".to_owned();
         assert!(lock.fault(&metadata).unwrap().contains("were changed"));

@@ -7,7 +7,7 @@ use crate::functions::semver::Version;
 use crate::value::{Map, MapKind, Str, Value};
 use crate::yaml;
 
-/// What `Chart.yaml` says.
+/// Content of `Chart.yaml`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "named as in Chart.yaml")]
 pub struct Metadata {
@@ -31,7 +31,7 @@ pub struct Metadata {
     pub kind: String,
 }
 
-/// Somebody to ask.
+/// A maintainer of the chart.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "named as in Chart.yaml")]
 pub struct Maintainer {

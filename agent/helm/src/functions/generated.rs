@@ -104,8 +104,8 @@ pub(super) fn never(state: &State<'_>, name: &str) -> Result<Value, Fault> {
         return Ok(Value::from(format!("(a placeholder for {name})")));
     }
     Err(Fault::plain(format!(
-        "{name} gives another result at each render, and is not derived either: give the value in the \
-         chart's values or in a Secret of your own"
+        "{name} gives a different result at each render, and cannot be derived: give the value \
+         in the chart's values or in a Secret of your own"
     )))
 }
 
@@ -152,8 +152,9 @@ impl Stream {
             Generated::Display => "display",
             Generated::Refuse => {
                 return Err(Fault::plain(format!(
-                    "{name} draws on time or chance, and each render would differ: give the value in the \
-                 chart's values, or set `generated: derived` for the application"
+                    "{name} depends on time or randomness, so that each render would differ: \
+                     give the value in the chart's values, or set `generated: derived` for the \
+                     application"
                 )));
             }
         };

@@ -32,7 +32,7 @@ fn lookup(state: &mut State<'_>, place: &Place, arguments: &[Value]) -> Result<V
         .filter(|word| !word.is_empty())
         .collect();
     let message = format!(
-        "lookup of {} finds nothing: a render does not read the cluster",
+        "lookup of {} returns nothing: rendering does not read the cluster",
         words.join(" ")
     );
     if state.options.strict {
@@ -45,7 +45,7 @@ fn lookup(state: &mut State<'_>, place: &Place, arguments: &[Value]) -> Result<V
 /// Helm without `--enable-dns` gives an empty text.
 fn host_by_name(state: &mut State<'_>, place: &Place, arguments: &[Value]) -> Result<Value, Fault> {
     let name = String::from_utf8_lossy(bytes(arguments, 0)).into_owned();
-    let message = format!("getHostByName of {name} is empty: a render asks no name server");
+    let message = format!("getHostByName of {name} returns nothing: rendering uses no DNS");
     if state.options.strict {
         return Err(Fault::plain(message));
     }

@@ -211,7 +211,7 @@ impl Host for Time {
         match name {
             "Format" => match arguments {
                 [Value::Str(layout)] => Ok(Value::from(self.format(&layout.lossy()))),
-                _ => Err("Format wants one text".to_owned()),
+                _ => Err("Format expects one text".to_owned()),
             },
             "Unix" => Ok(Value::int64(self.seconds)),
             "UnixMilli" => Ok(Value::int64(
@@ -241,7 +241,7 @@ impl Host for Time {
             "IsZero" => Ok(Value::Bool(self.seconds == ZERO && self.nanoseconds == 0)),
             "Before" | "After" | "Equal" => {
                 let Some(other) = arguments.first().and_then(of) else {
-                    return Err(format!("{name} wants one time"));
+                    return Err(format!("{name} expects one time"));
                 };
                 let order =
                     (self.seconds, self.nanoseconds).cmp(&(other.seconds, other.nanoseconds));

@@ -4,7 +4,7 @@ use super::manifest::{split, trim};
 use super::{Error, Rendered, failed};
 use crate::chart::path_match;
 
-/// Which parts are printed.
+/// Options of printing.
 #[derive(Clone, Debug, Default)]
 pub struct Print {
     /// `crds/`, before all else.

@@ -38,7 +38,7 @@ pub(super) enum TooDear {
     )]
     Steps,
     #[error(
-        "the schema would be held against more than {most} values and parts of them",
+        "the schema would be checked against more than {most} values and parts of them",
         most = MAX_PAIRS
     )]
     Pairs,

@@ -48,7 +48,7 @@ pub(super) fn phase(hook: &Hook, release: &Release) -> Phase {
         }
         return match (has(pre), has(post)) {
             (true, true) if hook.manifest.kind == "Job" => {
-                Phase::NotRun("is to run before and after the release: give each its own Job")
+                Phase::NotRun("would run both before and after the release: use one Job for each")
             }
             (true, true) => Phase::Runs("both"),
             (true, false) => Phase::Runs("pre-sync"),
@@ -62,10 +62,10 @@ pub(super) fn phase(hook: &Hook, release: &Release) -> Phase {
     }
     if has("pre-rollback") || has("post-rollback") {
         return Phase::NotRun(
-            "is a hook of rollbacks, which is not run: going back is an upgrade here",
+            "is a rollback hook, which is not run: a rollback is an upgrade here",
         );
     }
-    Phase::NotRun("is a hook of deletion, which is not run")
+    Phase::NotRun("is a delete hook, which is not run")
 }
 
 fn annotations(value: &mut Value) -> Option<&mut Map<String, Value>> {

@@ -58,7 +58,7 @@ impl Teller<'_> {
     /// A values file that cannot be read.
     pub(super) fn values(&self, file: &str, message: &str) -> RenderError {
         let message = if self.is_sealed {
-            "it is no YAML mapping, and more is not told since values are secret here".to_owned()
+            "it is not a YAML mapping; details are withheld, as values are secret here".to_owned()
         } else {
             cut(message)
         };
@@ -71,7 +71,7 @@ impl Teller<'_> {
     /// A document that is no YAML.
     pub(super) fn document(&self, file: &str, line: usize, message: &str) -> RenderError {
         let message = if self.is_sealed {
-            "what it renders to is no YAML; more is not told since values are secret here"
+            "its output is not YAML; details are withheld, as values are secret here"
         } else {
             message
         };
@@ -96,8 +96,8 @@ fn places(message: &str) -> String {
         places => format!(" at {}", places.join(", ")),
     };
     format!(
-        "it fails{at}; Helm's own words are not shown, since values of a file that SOPS encrypts may be \
-             among them (`flotilla render` shows them where you have the key)"
+        "it fails{at}; Helm's own message is withheld, since it may contain values of a file \
+         that SOPS encrypts (`flotilla render` shows it where you have the key)"
     )
 }
 

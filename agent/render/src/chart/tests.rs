@@ -314,12 +314,12 @@ fn hooks_are_those_of_this_kind_of_release() {
         [
             (
                 Reason::HookNotRun,
-                "charts/web/templates/a.yaml: Job never is a hook of deletion, which is not run"
+                "charts/web/templates/a.yaml: Job never is a delete hook, which is not run"
             ),
             (
                 Reason::HookNotRun,
-                "charts/web/templates/a.yaml: Job back is a hook of rollbacks, which is not run: going back \
-                 is an upgrade here"
+                "charts/web/templates/a.yaml: Job back is a rollback hook, which is not run: a rollback is \
+                 an upgrade here"
             ),
         ]
     );
@@ -419,15 +419,15 @@ fn a_lock_that_is_out_of_sync_is_told_and_missing_charts_are_refused() {
     assert_eq!(
         notes("^2.0.0", &lock("^1.0.0", "1.2.0"), "1.2.0"),
         [
-            "ChartWarning: charts/web: the lock is out of sync with Chart.yaml: it has db 1.2.0, and the chart \
-             asks for ^2.0.0; `flotilla chart vendor charts/web` brings them together"
+            "ChartWarning: charts/web: the lock is out of sync with Chart.yaml: it has db 1.2.0, but the chart \
+             asks for ^2.0.0; `flotilla chart vendor charts/web` updates both"
         ]
     );
     assert_eq!(
         notes("^1.0.0", &lock("^1.0.0", "1.2.0"), "1.1.0"),
         [
-            "ChartWarning: charts/web: the lock has db 1.2.0, and charts/ holds another version of it; \
-             `flotilla chart vendor charts/web` brings them together"
+            "ChartWarning: charts/web: the lock has db 1.2.0, but charts/ holds another version of it; \
+             `flotilla chart vendor charts/web` updates both"
         ]
     );
     let error = rendered(

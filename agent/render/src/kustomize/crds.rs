@@ -24,7 +24,7 @@ pub(crate) fn config(definitions: &Node) -> Outcome<Config> {
     };
     if definitions.get("apiVersion").is_some() {
         return Err(Failure::render(
-            "crds: wanted are OpenAPI definitions by type, not CustomResourceDefinitions; those \
+            "crds: expected OpenAPI definitions by type, not CustomResourceDefinitions; those \
              belong to `resources`",
         ));
     }
@@ -65,7 +65,7 @@ fn add(
     if path.len() > MAX_DEPTH {
         return Err(Failure::new(
             Reason::Cycle,
-            format!("crds: definitions refer to each other in a circle at {name:?}"),
+            format!("crds: definitions form a cycle at {name:?}"),
         ));
     }
     let Some(properties) = definitions.get(name).and_then(properties) else {

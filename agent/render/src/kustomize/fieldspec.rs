@@ -192,7 +192,7 @@ fn walk(
             }
         }
         Node::Scalar(_) => Err(Failure::render(format!(
-            "a mapping or list is wanted where {:?} is looked for, but there is a scalar",
+            "expected a mapping or list that may hold {:?}, found a scalar",
             segment.name
         ))),
     }

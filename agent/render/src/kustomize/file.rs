@@ -258,7 +258,7 @@ impl Kustomization {
         if !read.helm_chart_inflation_generator.is_empty() {
             return Err(here(
                 Reason::HelmRefused,
-                "helmChartInflationGenerator is of older kustomizes; use helmCharts".to_owned(),
+                "helmChartInflationGenerator is obsolete; use helmCharts".to_owned(),
             ));
         }
         if read
@@ -268,14 +268,15 @@ impl Kustomization {
         {
             return Err(here(
                 Reason::HelmRefused,
-                "helmGlobals.configHome is a folder of Helm's own settings, and none are read; remove it"
+                "helmGlobals.configHome is a folder of Helm's own settings, which are not read; \
+                 remove it"
                     .to_owned(),
             ));
         }
         if !read.validators.is_empty() {
             return Err(here(
                 Reason::ExecRefused,
-                "validators are programs, and nothing is run while rendering; remove them"
+                "validators are programs, which are not run while rendering; remove them"
                     .to_owned(),
             ));
         }

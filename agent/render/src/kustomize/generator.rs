@@ -151,7 +151,7 @@ fn data(
         }
         session.budget.work(value.len())?;
         if all.contains_key(&key) {
-            return Err(Failure::render(format!("key {key:?} is there twice")));
+            return Err(Failure::render(format!("key {key:?} occurs twice")));
         }
         all.insert(key, value);
         Ok(())
@@ -177,7 +177,7 @@ fn data(
         let (key, value) = literal
             .split_once('=')
             .filter(|(key, _)| !key.is_empty())
-            .ok_or_else(|| Failure::render("a literal should be key=value"))?;
+            .ok_or_else(|| Failure::render("a literal must be key=value"))?;
         put(key.to_owned(), unquoted(value).as_bytes().to_vec())?;
     }
     for source in &args.files {
@@ -187,7 +187,7 @@ fn data(
                 return Err(Failure::render(format!("{source:?} has more than one `=`")));
             }
             Some(("", _) | (_, "")) => {
-                return Err(Failure::render(format!("{source:?} should be [key=]path")));
+                return Err(Failure::render(format!("{source:?} must be [key=]path")));
             }
             Some((key, path)) => (key, path),
         };

@@ -74,7 +74,8 @@ pub(crate) fn inflate(
     let context = format!("helmCharts {name:?}");
     if entry.release_name.is_empty() || !entry.name_template.is_empty() {
         return Err(refused(format!(
-            "{context}: give releaseName and no nameTemplate; a name that Helm makes up differs each time"
+            "{context}: give releaseName and no nameTemplate; a name that Helm generates \
+             differs each time"
         )));
     }
     let made = render(entry, globals, session, directory);
@@ -143,8 +144,8 @@ fn render(
             Failure::render(teller.words(&error.to_string()))
         })?;
     session.budget.work(text.len())?;
-    let text = String::from_utf8(text)
-        .map_err(|_| Failure::render("the chart makes something that is no text"))?;
+    let text =
+        String::from_utf8(text).map_err(|_| Failure::render("the chart's output is not text"))?;
     load::resources_of_text(session, &place, &text)
 }
 
@@ -159,7 +160,7 @@ fn values_of(
         let loaded = session.load(directory, file)?;
         values::load(loaded.content).map_err(|error| {
             let why = match session.has_read_secrets() {
-                true => "it is no YAML mapping".to_owned(),
+                true => "it is not a YAML mapping".to_owned(),
                 false => error.to_string(),
             };
             Failure::render(format!("values file {file:?}: {why}"))

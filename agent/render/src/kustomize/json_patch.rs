@@ -142,7 +142,7 @@ fn apply_one(target: &mut Node, operation: &Operation, budget: &Budget) -> Outco
             if equal {
                 Ok(())
             } else {
-                Err(Failure::render("the test does not hold"))
+                Err(Failure::render("the test failed"))
             }
         }
         Kind::Move(from) => {
@@ -171,7 +171,7 @@ fn replace(target: &mut Node, path: &[String], value: Node) -> Outcome<()> {
 }
 
 fn missing() -> Failure {
-    Failure::render("there is nothing at this path")
+    Failure::render("nothing exists at this path")
 }
 
 /// An existing item's place in a list; negative ones count from the end.
@@ -223,7 +223,7 @@ fn add(target: &mut Node, path: &[String], value: Node) -> Outcome<()> {
         Node::Sequence(items) => {
             let number: i64 = last
                 .parse()
-                .map_err(|_| Failure::render(format!("{last:?} is no place in a list")))?;
+                .map_err(|_| Failure::render(format!("{last:?} is not a list index")))?;
             // One past the end is a place, too; negative ones count from there.
             let places = i64::try_from(items.len()).unwrap_or(i64::MAX) + 1;
             let at = if number < 0 { number + places } else { number };

@@ -56,13 +56,13 @@ fn condition(part: &str) -> Option<Outcome<(&str, &str)>> {
     Some(
         inside
             .split_once('=')
-            .ok_or_else(|| Failure::render(format!("{part:?} should be [field=value]"))),
+            .ok_or_else(|| Failure::render(format!("{part:?} must be [field=value]"))),
     )
 }
 
 fn wrong(part: &str, expected: &str, node: &Node) -> Failure {
     Failure::render(format!(
-        "{part:?} is looked for in {expected}, but there is {}",
+        "{part:?} needs {expected}, found {}",
         node.kind_name()
     ))
 }
@@ -238,7 +238,7 @@ fn at_index(
     };
     let at: usize = part
         .parse()
-        .map_err(|_| Failure::render(format!("{part:?} is no place in a list")))?;
+        .map_err(|_| Failure::render(format!("{part:?} is not a list index")))?;
     let presence = if at == items.len() && missing != Missing::Nothing {
         items.push(missing.made(rest.first()));
         Presence::Made
@@ -249,7 +249,7 @@ fn at_index(
     match items.get_mut(at) {
         Some(item) => each(item, rest, missing, presence, set),
         None => Err(Failure::render(format!(
-            "index {at} is looked for, but the list has {length} items"
+            "index {at} is out of range: the list has {length} items"
         ))),
     }
 }
@@ -302,7 +302,7 @@ fn in_list(
     };
     if !expression.is_match(pattern) {
         return Err(Failure::render(format!(
-            "{part:?} matches nothing, and no item can be made of an expression"
+            "{part:?} matches nothing, and an expression cannot create an item"
         )));
     }
     let count = if field.is_empty() {

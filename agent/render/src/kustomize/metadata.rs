@@ -62,7 +62,7 @@ impl NamespaceStep {
             let id = resource.current_id();
             if !seen.insert(id.key()) {
                 return Err(Failure::render(format!(
-                    "the namespace makes two objects one: {id}"
+                    "the namespace makes two objects the same: {id}"
                 )));
             }
         }
@@ -221,9 +221,7 @@ impl PairsStep {
                             }
                             // A null that is not to be made stays one.
                             node if node.is_null() => Ok(()),
-                            _ => Err(Failure::render(format!(
-                                "a mapping is wanted, there is {kind}"
-                            ))),
+                            _ => Err(Failure::render(format!("expected a mapping, found {kind}"))),
                         }
                     })
                     .map_err(|error| error.context(&resource.origin.to_string()))?;

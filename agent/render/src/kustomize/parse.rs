@@ -219,7 +219,7 @@ impl<'t> Reader<'t> {
             Some("!") => Tag::Text,
             Some(tag) => match tag.strip_prefix(CORE_TAG) {
                 Some(suffix) => tagged(suffix, &text)
-                    .ok_or_else(|| wrong(span, "the value is not what its tag says"))?,
+                    .ok_or_else(|| wrong(span, "the value does not match its tag"))?,
                 None => return Err(wrong(span, "the tag is not known to Kubernetes")),
             },
             None if is_plain => plain_tag(&text),
@@ -270,7 +270,7 @@ impl<'t> Reader<'t> {
         let mut map = Map::from_entries(entries).map_err(|key| {
             wrong(
                 start,
-                format!("key {key:?} is twice in the mapping that begins here"),
+                format!("key {key:?} occurs twice in the mapping that begins here"),
             )
         })?;
         // Explicit keys win over merged ones, and earlier merge sources over later ones.

@@ -46,7 +46,7 @@ impl PatchStep {
             ("", "") => return Err(Failure::render("a patch needs `patch` or `path`")),
             (_, path) if !inline.is_empty() && !path.is_empty() => {
                 return Err(Failure::render(format!(
-                    "the patch in {path:?} is inline, too; give `patch` or `path`"
+                    "there is an inline patch besides {path:?}; give either `patch` or `path`"
                 )));
             }
             ("", path) => (session.load_text(directory, path)?, path.to_owned()),
@@ -61,7 +61,7 @@ impl PatchStep {
             (Ok(merges), Ok(operations)) if merges.is_empty() => Content::Json(operations),
             (Ok(_), Ok(_)) => {
                 return Err(context(Failure::render(
-                    "it reads as both kinds of patches",
+                    "it is valid as both kinds of patches",
                 )));
             }
             (Err(_), Ok(operations)) => Content::Json(operations),
@@ -117,7 +117,7 @@ impl PatchStep {
             (inline, "") => (inline, "an inline patch".to_owned()),
             (_, path) => {
                 return Err(Failure::render(format!(
-                    "the patch in {path:?} is inline, too; give `patch` or `path`"
+                    "there is an inline patch besides {path:?}; give either `patch` or `path`"
                 )));
             }
         };
@@ -208,9 +208,7 @@ impl MergeStep {
             }
         }
         if patches.is_empty() {
-            return Err(Failure::render(
-                "patchesStrategicMerge: there is no patch in it",
-            ));
+            return Err(Failure::render("patchesStrategicMerge: it holds no patch"));
         }
         Ok(Self { patches })
     }

@@ -236,7 +236,7 @@ impl<'r> Referrer<'r> {
             .map(|candidate| candidate.current.to_string())
             .collect();
         Err(Failure::render(format!(
-            "{name:?} could mean any of {}",
+            "{name:?} is ambiguous: it could be any of {}",
             all.join(", ")
         )))
     }

@@ -79,7 +79,7 @@ fn apply(
     let value = match (&replacement.source, &replacement.source_value) {
         (None, None) => return Err(Failure::render("a replacement needs a source")),
         (Some(_), Some(_)) => {
-            return Err(Failure::render("source and sourceValue exclude each other"));
+            return Err(Failure::render("give either source or sourceValue"));
         }
         (None, Some(text)) => Node::plain(text),
         (Some(source), None) => source_value(source, resources)?,
@@ -267,8 +267,8 @@ fn set_field(
             };
             if tag == Tag::Null && plain_tag(&text) != Tag::Null {
                 return Err(Failure::render(
-                    "the field is null and would stay null; remove it, or give it a value of the \
-                     type that is wanted",
+                    "the field is null and would stay null; remove it, or give it a value of \
+                     the expected type",
                 ));
             }
             *old = Scalar {

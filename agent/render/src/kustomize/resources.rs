@@ -118,7 +118,7 @@ impl Resources {
         match (matches.as_slice(), behavior) {
             ([], Behavior::Create) => self.append(resource),
             ([], Behavior::Merge | Behavior::Replace) => Err(Failure::render(format!(
-                "{id} is to be merged or replaced, but there is no such object before it"
+                "{id} is to be merged or replaced, but no such object comes before it"
             ))),
             ([at], _) => {
                 self.known = None;
@@ -128,7 +128,7 @@ impl Resources {
                 match behavior {
                     Behavior::Create => {
                         return Err(Failure::render(format!(
-                            "{id} is already there (from {}); set behavior: merge or replace",
+                            "{id} exists already (from {}); set behavior: merge or replace",
                             older.origin
                         )));
                     }
@@ -152,7 +152,7 @@ impl Resources {
                 Ok(())
             }
             (several, _) => Err(Failure::render(format!(
-                "{} objects could be what {id} merges with",
+                "{} objects match {id}, so it is ambiguous what it merges with",
                 several.len()
             ))),
         }

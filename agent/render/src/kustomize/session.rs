@@ -164,7 +164,7 @@ impl<'t> Session<'t> {
             [first, second, ..] => Err(Failure::Located(RenderError::Kustomize {
                 file: display(&directory.path),
                 reason: Reason::RenderFailed,
-                message: format!("{first} and {second} are both there; keep one"),
+                message: format!("{first} and {second} both exist; keep one"),
             })),
         }
     }
@@ -212,7 +212,7 @@ impl<'t> Session<'t> {
         if !matches!(self.tree.get(&path), Some(Entry::Directory)) {
             return Err(Failure::new(
                 Reason::PathNotFound,
-                format!("{reference:?} is a file; a directory is wanted here"),
+                format!("{reference:?} is a file; expected a directory"),
             ));
         }
         self.enter_resolved(directory, reference, path)
@@ -281,7 +281,7 @@ impl<'t> Session<'t> {
             Err(RenderError::PathNotFound { .. }) if is_remote(reference) => Err(Failure::new(
                 Reason::RemoteReference,
                 format!(
-                    "{short:?} is remote, and nothing remote is ever read while rendering; copy it \
+                    "{short:?} is remote, and nothing remote is read while rendering; copy it \
                      into this repository"
                 ),
             )),
@@ -329,7 +329,7 @@ impl<'t> Session<'t> {
             Some(Entry::Directory) => {
                 return Err(Failure::new(
                     Reason::PathNotFound,
-                    format!("{reference:?} is a directory; a file is wanted here"),
+                    format!("{reference:?} is a directory; expected a file"),
                 ));
             }
             _ => {
@@ -379,7 +379,7 @@ impl<'t> Session<'t> {
             return Err(Failure::new(
                 Reason::Cycle,
                 format!(
-                    "{reference:?} leads in a circle: {:?} contains {:?}, which is being rendered",
+                    "{reference:?} forms a cycle: {:?} contains {:?}, which is being rendered",
                     display(&path),
                     display(visited)
                 ),
@@ -388,7 +388,7 @@ impl<'t> Session<'t> {
         if ancestors.len() > self.limits.depth {
             return Err(Failure::Located(RenderError::LimitExceeded {
                 path: display(&path),
-                what: "kustomizations in each other",
+                what: "nested kustomizations",
                 limit: self.limits.depth,
             }));
         }

@@ -31,7 +31,7 @@ impl ValueAddStep {
     /// When a selector is malformed or a field is no scalar.
     pub(crate) fn apply(&self, resources: &mut Resources) -> Outcome<()> {
         if self.targets.is_empty() {
-            return Err(Failure::render("at least one target is needed"));
+            return Err(Failure::render("at least one target is required"));
         }
         for target in &self.targets {
             if target.field_path.is_empty() || target.file_path_position < 0 {

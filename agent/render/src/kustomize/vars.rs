@@ -62,7 +62,7 @@ impl Vars {
     fn add(&mut self, var: Var) -> Outcome<()> {
         if self.0.contains_key(&var.name) {
             return Err(Failure::render(format!(
-                "var {:?} is there twice",
+                "var {:?} is defined twice",
                 var.name
             )));
         }
@@ -132,7 +132,7 @@ fn value(var: &Var, resources: &Resources) -> Outcome<Option<Scalar>> {
         .find(|resource| resource.vars.contains(&var.name))
         .ok_or_else(|| {
             Failure::render(format!(
-                "var {:?}: there is no {} named {:?}",
+                "var {:?}: no {} is named {:?}",
                 var.name, var.object.kind, var.object.name
             ))
         })?;

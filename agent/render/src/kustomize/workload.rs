@@ -243,7 +243,7 @@ impl ReplicaStep {
             return Ok(());
         }
         Err(Failure::render(format!(
-            "replicas: nothing that can be scaled is named {:?}",
+            "replicas: no scalable object is named {:?}",
             self.replica.name
         )))
     }

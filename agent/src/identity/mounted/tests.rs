@@ -303,10 +303,7 @@ fn what_cannot_be_used_takes_nothing_away_and_says_why() {
         (with(key, chain, Some("garbage")), "trust bundle"),
         (with(key, chain, None), "--trust-bundle"),
         (with(key, chain, Some(" \n")), "--trust-bundle"),
-        (
-            name("spiffe://flotilla/cluster/c2"),
-            "speaks for cluster c2",
-        ),
+        (name("spiffe://flotilla/cluster/c2"), "is for cluster c2"),
         (name("spiffe://flotilla/operator/ada"), "not an agent's"),
     ];
     for (bad, why) in &cases {

@@ -1,4 +1,4 @@
-//! One view's life: list, follow, and again.
+//! Life cycle of a view: list, follow, and list again.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use crate::api::stream::{self, Next};
 use crate::observe::facts;
 
 impl Views {
-    /// One view's life: list, follow, and again.
+    /// Life cycle of a view: list, follow, and list again.
     pub(super) async fn run(
         &self,
         key: &Key,
@@ -46,7 +46,7 @@ impl Views {
                 }
                 Err(error) => {
                     tracing::warn!(kind = key.kind, namespace = key.namespace, %error,
-                        "cannot list a managed kind; nothing is pruned meanwhile");
+                        "cannot list a managed kind; nothing is pruned until it can");
                     self.inner.lock().register.lost(key);
                     state.send_replace(State::Failed(error));
                     self.wake(key);
@@ -100,7 +100,8 @@ impl Views {
                     kind = key.kind,
                     namespace = key.namespace,
                     seen = newest,
-                    "the API server went back in time (a restored etcd?); all is compared anew"
+                    "the API server went back in time (a restored etcd?); comparing everything \
+                     again"
                 );
             }
             let items = page.get_mut("items").and_then(Value::as_array_mut);
@@ -145,7 +146,7 @@ impl Views {
             let mut events = match stream::open(&self.api, &path).await {
                 Ok(events) => events,
                 Err(error) => {
-                    tracing::debug!(%error, "a watch could not be opened");
+                    tracing::debug!(%error, "cannot open a watch");
                     // A version that is gone, or of a future that a restored etcd does not know (A19),
                     // or a server that keeps saying no: look at the whole.
                     if !error.is_transient() || backoff.attempts() >= 4 {

@@ -73,7 +73,7 @@ impl Views {
         None
     }
 
-    /// What a tenure has not seen, by view.
+    /// Returns the objects that a tenure has not seen, by view.
     fn unseen(&self, tenure: TenureId) -> BTreeMap<Key, BTreeSet<ObjectRef>> {
         let inner = self.inner.lock();
         let known = inner.register.snapshot(tenure).unwrap_or_default();
@@ -106,7 +106,7 @@ impl Views {
 
     /// A look that failed: the view is asked to list again, and says until then that it does not know.
     fn fail(&self, key: &Key, error: &Error) {
-        tracing::warn!(kind = key.kind, %error, "cannot look at a managed kind");
+        tracing::warn!(kind = key.kind, %error, "cannot read a managed kind");
         if let Some(view) = self.inner.lock().views.get(key) {
             view.again.notify_one();
         }

@@ -20,14 +20,14 @@ mod news;
 
 pub(super) use news::{Listing, Read};
 
-/// One worker's time as the one that looks after an application.
+/// Id of a tenure: one worker's time as the owner of an application.
 pub(super) type TenureId = u64;
 
 /// A moment of the register; whatever it learns, and whatever is followed, has one of its own. An answer
 /// tells of the time after the moment at which its question was asked.
 pub(super) type Moment = u64;
 
-/// What one tenure follows.
+/// Objects that one tenure follows.
 struct Scope {
     objects: BTreeSet<ObjectRef>,
     keys: BTreeSet<Key>,
@@ -66,11 +66,11 @@ struct Tracked {
     interests: Vec<Interest>,
 }
 
-/// What a tenure knows.
+/// Objects that a tenure knows.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) facts: BTreeMap<ObjectRef, Arc<Fact>>,
-    /// Followed, and not looked at: they may be there or not.
+    /// Followed objects that were not read: they may or may not exist.
     pub(super) unseen: BTreeSet<ObjectRef>,
 }
 

@@ -26,7 +26,7 @@ fn hooked() -> World {
 
 /// What is applied is there, ours and remembered.
 fn came(world: &mut World, index: usize) {
-    settle(world, index, Health::Current);
+    make_live(world, index, Health::Current);
     let object = world.desired[index].object.clone();
     world.inventory.insert(Entry {
         object,
@@ -47,10 +47,10 @@ fn helpers_come_with_their_hooks_and_go_with_them() {
     came(&mut world, 1);
     assert_eq!(applies(&world), ["migrate"]);
     came(&mut world, 2);
-    settle(&mut world, 2, Health::InProgress);
+    make_live(&mut world, 2, Health::InProgress);
     assert_eq!(applies(&world), Vec::<String>::new());
     assert_eq!(world.pruned(), Vec::<String>::new());
-    settle(&mut world, 2, Health::Current);
+    make_live(&mut world, 2, Health::Current);
     let pruned = |world: &World| -> Vec<String> {
         let names = world.pruned().into_iter();
         names

@@ -38,21 +38,21 @@ fn a_later_wave_waits_for_the_change_and_not_only_for_health() {
     let second = |world: &World| why(world, "second").message;
     assert_eq!(
         second(&world),
-        "waits: ConfigMap web/first is not there yet"
+        "waiting: ConfigMap web/first does not exist yet"
     );
     // The old content is healthy; the new one is not there.
-    settle(&mut world, 0, Health::Current);
+    make_live(&mut world, 0, Health::Current);
     live_of(&mut world, 0).fit = Fit::Unknown;
     assert_eq!(applies(&world), ["first"]);
     assert_eq!(
         second(&world),
-        "waits: ConfigMap web/first is to be changed"
+        "waiting: ConfigMap web/first is not up to date yet"
     );
-    settle(&mut world, 0, Health::InProgress);
-    assert_eq!(second(&world), "waits: ConfigMap web/first is InProgress");
-    settle(&mut world, 0, Health::Failed);
-    assert_eq!(second(&world), "waits: ConfigMap web/first failed");
-    settle(&mut world, 0, Health::Current);
+    make_live(&mut world, 0, Health::InProgress);
+    assert_eq!(second(&world), "waiting: ConfigMap web/first is InProgress");
+    make_live(&mut world, 0, Health::Failed);
+    assert_eq!(second(&world), "waiting: ConfigMap web/first failed");
+    make_live(&mut world, 0, Health::Current);
     assert_eq!(applies(&world), ["second"]);
 }
 
@@ -65,13 +65,13 @@ fn what_git_itself_suspends_is_as_far_as_it_gets() {
     };
     let later = || annotated("ConfigMap", "second", LATER);
     let mut world = wants(vec![made(true), later()]);
-    settle(&mut world, 0, Health::Suspended);
+    make_live(&mut world, 0, Health::Suspended);
     assert_eq!(applies(&world), ["second"]);
     live_of(&mut world, 0).fit = Fit::Unknown;
     assert_eq!(applies(&world), ["a"], "it is to be changed first");
     // Somebody else suspended it.
     let mut world = wants(vec![made(false), later()]);
-    settle(&mut world, 0, Health::Suspended);
+    make_live(&mut world, 0, Health::Suspended);
     assert_eq!(why(&world, "second").reason, Reason::DependencyNotReady);
 }
 
@@ -82,19 +82,19 @@ fn a_hook_over_its_deadline_has_failed() {
         annotated("ConfigMap", "main", &[]),
         annotated("Job", "rescue", &[(HOOK_ANNOTATION, "on-failure")]),
     ]);
-    settle(&mut world, 0, Health::InProgress);
+    make_live(&mut world, 0, Health::InProgress);
     let Problem { reason, message } = why(&world, "main");
     assert_eq!(reason, Reason::DependencyNotReady);
     assert_eq!(
         message,
-        "waits: pre-sync hook Job.batch web/before is InProgress"
+        "waiting: pre-sync hook Job.batch web/before is InProgress"
     );
     assert_eq!(applies(&world), Vec::<String>::new());
     live_of(&mut world, 0).overdue = true;
     let Problem { reason, message } = why(&world, "main");
     assert_eq!(reason, Reason::HookFailed);
     assert!(
-        message.ends_with("before is over its deadline"),
+        message.ends_with("before exceeded its deadline"),
         "{message}"
     );
     assert_eq!(applies(&world), ["rescue"]);
@@ -103,7 +103,7 @@ fn a_hook_over_its_deadline_has_failed() {
         annotated("ConfigMap", "main", &[]),
         annotated("Job", "rescue", &[(HOOK_ANNOTATION, "on-failure")]),
     ]);
-    settle(&mut world, 0, Health::InProgress);
+    make_live(&mut world, 0, Health::InProgress);
     live_of(&mut world, 0).overdue = true;
     assert_eq!(applies(&world), Vec::<String>::new());
 }
@@ -114,11 +114,11 @@ fn a_running_hook_is_not_compared_with_what_is_desired() {
         annotated("Job", "before", &[(HOOK_ANNOTATION, "pre-sync")]),
         annotated("ConfigMap", "main", &[]),
     ]);
-    settle(&mut world, 0, Health::Unknown);
+    make_live(&mut world, 0, Health::Unknown);
     live_of(&mut world, 0).fit = Fit::Unknown;
     let text = why(&world, "main").message;
     assert!(text.ends_with("before is Unknown"), "{text}");
-    settle(&mut world, 0, Health::Current);
+    make_live(&mut world, 0, Health::Current);
     live_of(&mut world, 0).fit = Fit::Unknown;
     assert_eq!(applies(&world), ["main"]);
 }
@@ -130,7 +130,7 @@ fn a_helper_is_waited_for_until_it_is_as_desired_and_not_until_it_is_healthy() {
             annotated("ConfigMap", "helper", &[(HELPER_ANNOTATION, word)]),
             annotated("ConfigMap", "main", &[]),
         ]);
-        settle(&mut world, 0, Health::InProgress);
+        make_live(&mut world, 0, Health::InProgress);
         assert_eq!(applies(&world), ["main"], "{word}");
         live_of(&mut world, 0).fit = Fit::Unknown;
         assert_eq!(applies(&world), ["helper"], "{word}");
@@ -140,7 +140,7 @@ fn a_helper_is_waited_for_until_it_is_as_desired_and_not_until_it_is_healthy() {
         annotated("ConfigMap", "helper", &[(HELPER_ANNOTATION, "first")]),
         annotated("ConfigMap", "main", &[]),
     ]);
-    settle(&mut world, 0, Health::InProgress);
+    make_live(&mut world, 0, Health::InProgress);
     assert_eq!(applies(&world), Vec::<String>::new());
 }
 
@@ -150,7 +150,7 @@ fn what_is_only_made_is_waited_for_until_it_is_healthy() {
         annotated("ConfigMap", "a", &[(CREATE_ONLY_ANNOTATION, "true")]),
         annotated("ConfigMap", "later", LATER),
     ]);
-    settle(&mut world, 0, Health::InProgress);
+    make_live(&mut world, 0, Health::InProgress);
     assert_eq!(applies(&world), Vec::<String>::new());
 }
 
@@ -174,7 +174,7 @@ fn helpers_go_with_the_hooks_they_came_with() {
         annotated("Job", "rescue", &[(HOOK_ANNOTATION, "on-failure"), GOES]),
     ]);
     for index in 0..5 {
-        settle(&mut world, index, Health::Current);
+        make_live(&mut world, index, Health::Current);
         let object = world.desired[index].object.clone();
         let version = "v1".to_owned();
         let (uid, applied) = ("x".to_owned(), String::new());
@@ -185,9 +185,9 @@ fn helpers_go_with_the_hooks_they_came_with() {
             applied,
         });
     }
-    settle(&mut world, 4, Health::InProgress);
+    make_live(&mut world, 4, Health::InProgress);
     assert_eq!(world.pruned(), ["early x"], "its phase is through");
-    settle(&mut world, 4, Health::Current);
+    make_live(&mut world, 4, Health::Current);
     // Nothing failed, so that nothing waits for the rescue; and a hook that does not say so stays.
     assert_eq!(world.pruned(), ["early x", "late x", "always x", "after x"]);
 }
@@ -204,7 +204,7 @@ fn dependencies_are_found_in_their_own_namespace_in_none_and_along_a_chain() {
     ]);
     for (index, name) in ["web", "a", "b", "c"].into_iter().enumerate() {
         assert_eq!(applies(&world), [name], "one after another, and no circle");
-        settle(&mut world, index, Health::Current);
+        make_live(&mut world, index, Health::Current);
     }
 }
 
@@ -218,7 +218,7 @@ fn dependencies_that_can_never_be_met_are_told_apart() {
         let Problem { reason, message } = why(&on(text), "needs");
         assert_eq!(reason, Reason::DependencyNotReady, "{text}");
         assert!(
-            message.contains(&format!("{text:?} names no object")),
+            message.contains(&format!("{text:?} is not an object")),
             "{message}"
         );
     }
@@ -231,7 +231,7 @@ fn dependencies_that_can_never_be_met_are_told_apart() {
     let Problem { reason, message } = why(&on("ConfigMap/last"), "needs");
     assert_eq!(reason, Reason::Cycle);
     assert!(
-        message.ends_with("web/last, which is of a later wave"),
+        message.ends_with("web/last, which is in a later wave"),
         "{message}"
     );
 }

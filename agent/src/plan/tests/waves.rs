@@ -90,12 +90,12 @@ fn waves_wait_for_health_and_dependencies_for_theirs() {
         ),
     ];
     assert_eq!(applies(&world), ["first", "other"]);
-    settle(&mut world, 1, Health::InProgress);
-    settle(&mut world, 3, Health::Current);
+    make_live(&mut world, 1, Health::InProgress);
+    make_live(&mut world, 3, Health::Current);
     assert_eq!(applies(&world), Vec::<String>::new());
-    settle(&mut world, 1, Health::Current);
+    make_live(&mut world, 1, Health::Current);
     assert_eq!(applies(&world), ["needs"]);
-    settle(&mut world, 2, Health::Current);
+    make_live(&mut world, 2, Health::Current);
     assert_eq!(skips(&world)["second"], Reason::DependencyNotReady);
     world.desired.pop();
     assert_eq!(applies(&world), ["second"]);

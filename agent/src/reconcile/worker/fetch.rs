@@ -160,7 +160,7 @@ impl Worker {
         let is_told = [&self.refusal_before, &self.refusal].contains(&&Some(refusal.clone()));
         if !is_told {
             let Refusal { reason, message } = &refusal;
-            let message = format!("what was applied before is not set right either: {message}");
+            let message = format!("drift of the last commit is not corrected either: {message}");
             tracing::warn!(application = %self.name, %reason, message, "refused");
             let event = Event::warning(*reason, &message);
             self.shared.cluster.tell(self.name.as_str(), event);

@@ -34,7 +34,7 @@ impl Worker {
                 }
                 if let (Some(why), true) = (why, plan.error.is_empty()) {
                     plan.error =
-                        format!("of the commit before, since the newest is refused: {why}");
+                        format!("plan of the previous commit, since the newest is refused: {why}");
                 }
             }
         }

@@ -53,7 +53,7 @@ impl Admission {
         for from in self.left(desired) {
             let before = format!("{from}, which was accepted before");
             let unknown =
-                format!("it could not be found out whether commit {commit} descends from {before}");
+                format!("cannot determine whether commit {commit} descends from {before}");
             let words = match remote.lineage(&revision.branch, commit, &from) {
                 Ok(Some(Lineage::After)) => continue,
                 Ok(Some(Lineage::Behind)) => {
@@ -62,10 +62,10 @@ impl Admission {
                 Ok(Some(Lineage::Apart)) => {
                     format!("commit {commit} does not descend from {before}")
                 }
-                Ok(None) => format!("{unknown}: the history that can be had is too short"),
+                Ok(None) => format!("{unknown}: the available history is too short"),
                 Err(error) => format!("{unknown}: {error}"),
             };
-            admitted.note = Some(format!("{words}; the agent's policy allows to go back"));
+            admitted.note = Some(format!("{words}; the agent's policy allows rollbacks"));
             admitted.accepted.back_from = Some(from);
             return;
         }
@@ -116,7 +116,7 @@ impl Admission {
                 None => "commit forward",
                 Some(_) => "declare it under a new name, to which its objects are handed over",
             };
-            let message = format!("{what}; the agent's policy never goes back: {way}");
+            let message = format!("{what}; the agent's policy does not allow rollbacks: {way}");
             return Err(Refusal::new(Reason::NotADescendant, message));
         }
         // The branch went back already, by an approval that another application used.
@@ -125,7 +125,7 @@ impl Admission {
         if followed {
             return Ok((
                 None,
-                Some(format!("{what}; it follows an approval used before")),
+                Some(format!("{what}; covered by an approval used before")),
             ));
         }
         let mut why = String::new();
@@ -140,11 +140,12 @@ impl Admission {
         }
         if desired.approvals.is_empty() {
             let message = format!(
-                "{what}; the agent's policy wants an approval for that: flotilla rollback --sign KEY"
+                "{what}; the agent's policy requires an approval for that: flotilla rollback \
+                 --sign KEY"
             );
             return Err(Refusal::new(Reason::NotADescendant, message));
         }
-        let message = format!("{what}; the approval that came with it does not hold: {why}");
+        let message = format!("{what}; the approval that came with it is not valid: {why}");
         Err(Refusal::new(Reason::ApprovalRefused, message))
     }
 

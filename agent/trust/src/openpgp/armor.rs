@@ -43,11 +43,11 @@ pub(super) fn read(text: &[u8], kind: &str) -> Result<Vec<u8>, NotTaken> {
         }
     }
     if !is_closed || lines.next().is_some() {
-        return Err("it is not one whole armoured block".into());
+        return Err("it is not one complete armoured block".into());
     }
     STANDARD
         .decode(body)
-        .map_err(|error| format!("its base64 is broken: {error}").into())
+        .map_err(|error| format!("its base64 is malformed: {error}").into())
 }
 
 #[cfg(test)]
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn g14_armour_is_one_whole_block_of_its_kind() {
-        let whole = "not one whole armoured block";
+        let whole = "not one complete armoured block";
         for (lines, why) in [
             (&[BEGIN, "", "AQID"][..], whole),
             (&[BEGIN, "", "AQID", END, "AQID"], whole),
@@ -89,10 +89,13 @@ mod tests {
                 &["-----BEGIN PGP MESSAGE-----", "", END],
                 "does not begin with",
             ),
-            (&[BEGIN, "", BEGIN, "AQID", END], "base64 is broken"),
+            (&[BEGIN, "", BEGIN, "AQID", END], "base64 is malformed"),
             // Behind the first line of the body there are no headers.
-            (&[BEGIN, "", "Comment: x", "AQID", END], "base64 is broken"),
-            (&[BEGIN, "AQID", "Comment: x", END], "base64 is broken"),
+            (
+                &[BEGIN, "", "Comment: x", "AQID", END],
+                "base64 is malformed",
+            ),
+            (&[BEGIN, "AQID", "Comment: x", END], "base64 is malformed"),
         ] {
             let error = of(lines).unwrap_err().to_string();
             assert!(error.contains(why), "{lines:?}: {error}");

@@ -14,7 +14,7 @@ const PUBLIC_SUBKEY: u8 = 14;
 /// Key flag: this key may be used to sign data.
 const SIGNS: u8 = 0x02;
 
-/// What a certificate says of a signature.
+/// Verdict of a certificate on a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Issued {
     /// None of its keys made it.
@@ -51,7 +51,7 @@ struct Key {
     bound: Terms,
 }
 
-/// What a key is for.
+/// Purpose of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     /// It may sign data.
@@ -152,8 +152,8 @@ impl Certificate {
         let is_usable = |key: &Key| key.signs() && key.public.is_some();
         if !certificate.keys().any(is_usable) {
             return Err(
-                "none of its keys can sign in a way that is taken: Ed25519, ECDSA (P-256, P-384) and \
-                 RSA of 2,048 bits and more are, bound with SHA-2"
+                "none of its keys can sign in a supported way: supported are Ed25519, ECDSA \
+                 (P-256, P-384) and RSA of 2,048 bits and more, bound with SHA-2"
                     .into(),
             );
         }
@@ -218,7 +218,7 @@ impl Key {
     /// `unbound`: what counts until a signature binds it.
     fn packet(body: &[u8], unbound: Terms) -> Result<Self, NotTaken> {
         let [4, a, b, c, d, algorithm, numbers @ ..] = body else {
-            return Err("keys of other versions than 4 are not taken".into());
+            return Err("only keys of version 4 are supported".into());
         };
         let length = u16::try_from(body.len()).map_err(|_| "a key packet is too long")?;
         let mut hashed = vec![0x99];

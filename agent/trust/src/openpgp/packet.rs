@@ -24,7 +24,9 @@ pub(super) fn packets(mut bytes: &[u8]) -> Result<Vec<Packet<'_>>, NotTaken> {
             _ => None,
         };
         let Some((packet, rest)) = read else {
-            return Err("a packet's length is broken, or of a kind that is not taken".into());
+            return Err(
+                "a packet's length is malformed, or of a kind that is not supported".into(),
+            );
         };
         packets.push(packet);
         bytes = rest;

@@ -68,7 +68,7 @@ impl PgpSignature {
                 return Err(format!("it has {} packets, not one", packets.len()).into());
             };
             if packet.tag != SIGNATURE {
-                return Err("it is no signature packet".into());
+                return Err("it is not a signature packet".into());
             }
             let signature = Self::packet(packet.body)?;
             if signature.kind != kind {
@@ -88,14 +88,14 @@ impl PgpSignature {
             return Err(short());
         };
         if *version != 4 {
-            return Err(format!("signatures of version {version} are not taken").into());
+            return Err(format!("signatures of version {version} are not supported").into());
         }
         let hash = match hash {
             8 => Hash::Sha256,
             9 => Hash::Sha384,
             10 => Hash::Sha512,
-            1..=3 => return Err("MD5, SHA-1 and RIPEMD-160 are not taken".into()),
-            other => return Err(format!("hash algorithm {other} is not taken").into()),
+            1..=3 => return Err("MD5, SHA-1 and RIPEMD-160 are not supported".into()),
+            other => return Err(format!("hash algorithm {other} is not supported").into()),
         };
         let (size, rest) = hashed.split_first_chunk::<2>().ok_or_else(short)?;
         let size = usize::from(u16::from_be_bytes(*size));
@@ -130,13 +130,13 @@ impl PgpSignature {
         signature.subpackets(signed, Area::Hashed)?;
         signature.subpackets(unsigned, Area::Unhashed)?;
         if signature.created == 0 {
-            return Err("it does not say when it was made".into());
+            return Err("it has no creation time".into());
         }
         Ok(signature)
     }
 
     fn subpackets(&mut self, mut bytes: &[u8], area: Area) -> Result<(), NotTaken> {
-        let broken = || NotTaken::from("a subpacket is broken");
+        let broken = || NotTaken::from("a subpacket is malformed");
         while !bytes.is_empty() {
             let (size, rest) = length(bytes).ok_or_else(broken)?;
             let (packet, rest) = rest.split_at_checked(size).ok_or_else(broken)?;

@@ -420,7 +420,7 @@ fn provenance_files_of_helm_are_verified() {
     let forged = text.replace("web-1.0.0.tgz", "bad-1.0.0.tgz").into_bytes();
     let _server = serve(bytes.clone(), Some(forged));
     let errors = workshop.refused(&["vendor", "shop", "--keyring", "team.gpg"]);
-    assert!(errors.contains("is not over these bytes"), "{errors}");
+    assert!(errors.contains("does not match its content"), "{errors}");
 
     let _server = serve(bytes, None);
     let errors = workshop.refused(&["vendor", "shop", "--keyring", "team.gpg", "--verify"]);

@@ -71,7 +71,7 @@ fn a_check_without_a_context_or_a_hub_says_so_and_goes_no_further() {
     assert_eq!(output.status.code(), Some(1));
     let text = stdout(&output);
     assert!(text.starts_with("context\n  ✗ there is no context file at "));
-    assert!(text.ends_with("\n1 wrong\n"), "{text}");
+    assert!(text.ends_with("\n1 failed\n"), "{text}");
 }
 
 #[test]

@@ -319,7 +319,7 @@ pub(crate) fn plans() -> Vec<v1::ApplicationPlan> {
     ];
     let mut held = change("Namespace", "old", v1::Action::Held);
     held.reason = "ProtectedKind".to_owned();
-    held.message = "it left the commit".to_owned();
+    held.message = "removed from Git".to_owned();
     vec![v1::ApplicationPlan {
         application: "guestbook".to_owned(),
         changes: vec![

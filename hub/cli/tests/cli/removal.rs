@@ -222,7 +222,7 @@ fn what_others_pushed_meanwhile_is_kept_and_what_has_no_branch_is_told() {
         "--yes",
     ]);
     assert!(
-        stderr(&output).contains("in no Git work tree"),
+        stderr(&output).contains("not in a Git work tree"),
         "{}",
         stderr(&output)
     );

@@ -22,21 +22,23 @@ pub(super) fn in_words(output: &str) -> Option<String> {
         let which = lines.iter().find_map(|line| offending(line));
         let which = which.map_or_else(String::new, |which| format!(" ({which})"));
         return Some(format!(
-            "it shows {kind} {fingerprint}; known_hosts has another{which}. Replace that only once somebody who \
-             runs the host has confirmed the new one: else somebody may be in between"
+            "the server presents {kind} {fingerprint}; known_hosts has a different key{which}. \
+             Replace it only after the host's operator has confirmed the new key: the \
+             connection may be intercepted"
         ));
     }
     let strict = " and you have requested strict checking.";
     if let Some((_, rest)) = part("No ", strict) {
         let (kind, host) = rest.split_once(" host key is known for ")?;
         return Some(format!(
-            "known_hosts has no {kind} key for {host}; add it once somebody who runs the host has confirmed it"
+            "known_hosts has no {kind} key for {host}; add it once the host's operator has \
+             confirmed it"
         ));
     }
     let (_, rest) = part("", &format!(" was revoked{strict}"))?;
     let (kind, host) = rest.split_once(" host key for ")?;
     Some(format!(
-        "known_hosts marks the {kind} key that {host} shows as revoked: it may be somebody else's by now"
+        "known_hosts marks the {kind} key that {host} presents as revoked: it may be compromised"
     ))
 }
 
@@ -90,8 +92,8 @@ Host key verification failed.\r
         for (output, expected) in [
             (
                 CHANGED,
-                "it shows ED25519 SHA256:3L6ZWEJ/sVr7SXZxOMvyzGCT/qDGyuAuCKjxiRHSeIQ; known_hosts has another \
-                 (ECDSA, line 3). ",
+                "the server presents ED25519 SHA256:3L6ZWEJ/sVr7SXZxOMvyzGCT/qDGyuAuCKjxiRHSeIQ; known_hosts has a \
+                 different key (ECDSA, line 3). ",
             ),
             (
                 UNKNOWN,
@@ -99,7 +101,7 @@ Host key verification failed.\r
             ),
             (
                 REVOKED,
-                "known_hosts marks the ED25519 key that [127.0.0.1]:22922 shows as revoked: ",
+                "known_hosts marks the ED25519 key that [127.0.0.1]:22922 presents as revoked: ",
             ),
         ] {
             let words = in_words(output).unwrap_or_default();

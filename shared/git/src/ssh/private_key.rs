@@ -6,7 +6,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-/// What is read of a key to see how it is kept, bytes: its head.
+/// Bytes that are read of a key's beginning.
 const HEAD: u64 = 512;
 /// `openssh-key-v1` and a zero in base64, with which every key of OpenSSH's own format begins; three bytes are
 /// four letters, so that what follows begins anew.
@@ -14,7 +14,7 @@ const FORMAT: &str = "b3BlbnNzaC1rZXktdjEA";
 /// Next is the cipher's name: this is `none`.
 const NO_CIPHER: &str = "AAAABG5vbmUA";
 
-/// What is wrong with the key, by what the program says and by the file itself; none: nothing that is known.
+/// Returns a message about an unusable key, by the program's output and the file; none: unknown failure.
 pub(super) fn in_words(output: &str, key: &Path) -> Option<String> {
     let mut head = String::new();
     let read = std::fs::File::open(key).and_then(|file| file.take(HEAD).read_to_string(&mut head));
@@ -32,23 +32,23 @@ fn explain(output: &str, key: &str, head: Option<&str>) -> Option<String> {
         && output.contains("private key will be ignored")
     {
         return Some(format!(
-            "the private key {key} can be read by others (mode {mode}), and ssh does not use such a one: chmod \
-             600 {key}; for a mounted Secret, defaultMode: 0400"
+            "the private key {key} can be read by others (mode {mode}), so ssh refuses to use \
+             it: chmod 600 {key}; for a mounted Secret, defaultMode: 0400"
         ));
     }
     if output.contains("Permission denied") && head.is_some_and(has_passphrase) {
         return Some(format!(
-            "the private key {key} has a passphrase, which nobody is here to type: use one without \
-             (ssh-keygen -p -N '' -f {key} takes it away)"
+            "the private key {key} has a passphrase, which cannot be entered here: use a key \
+             without one (ssh-keygen -p -N '' -f {key} removes it)"
         ));
     }
     if output.contains("Load key ") {
         let why = match head {
             Some(head) if !head.trim_start().starts_with("-----BEGIN ") => {
-                "it does not begin as one (-----BEGIN …)"
+                "it does not begin with -----BEGIN …"
             }
-            Some(_) => "it is cut off, damaged, or of a format that this ssh does not know",
-            None => "it cannot be read, or is no text",
+            Some(_) => "it is truncated, damaged, or in a format that this ssh does not support",
+            None => "it cannot be read, or is not text",
         };
         return Some(format!("ssh cannot use {key} as a private key: {why}"));
     }
@@ -111,8 +111,8 @@ DEK-Info: AES-128-CBC,00
             (
                 OPEN,
                 Some(WITHOUT),
-                "the private key /keys/git.example.com.ssh-privatekey can be read by others (mode 0644), and ssh \
-                 does not use such a one: chmod 600 /keys/git.example.com.ssh-privatekey; ",
+                "the private key /keys/git.example.com.ssh-privatekey can be read by others (mode 0644), so ssh \
+                 refuses to use it: chmod 600 /keys/git.example.com.ssh-privatekey; ",
             ),
             (
                 DENIED,

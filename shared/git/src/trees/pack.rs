@@ -53,7 +53,7 @@ impl Unpacked {
             }
             // Beyond it is the checksum only.
             if offset + 20 >= size {
-                return Err(corrupt(&"the pack ends in its middle"));
+                return Err(corrupt(&"the pack is truncated"));
             }
             let entry = file.entry(offset).map_err(|error| corrupt(&error))?;
             if matches!(entry.header, data::entry::Header::Blob) {
@@ -95,7 +95,7 @@ impl Unpacked {
                     unpacked.trees.insert(id, children);
                 }
                 Kind::Blob | Kind::Tag => {
-                    return Err(corrupt(&"the server sent something that is no directory"));
+                    return Err(corrupt(&"the server sent a non-directory object"));
                 }
             }
         }
@@ -104,7 +104,7 @@ impl Unpacked {
 
     fn commit(&self, remote: &Remote, commit: ObjectId) -> Result<&(ObjectId, Heading), Error> {
         let found = self.commits.get(&commit);
-        found.ok_or_else(|| remote.corrupt("the server sent another commit than the one asked for"))
+        found.ok_or_else(|| remote.corrupt("the server sent a different commit than requested"))
     }
 
     /// What each commit builds on.

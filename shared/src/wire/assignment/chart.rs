@@ -1,4 +1,4 @@
-//! What is said of a Helm chart, at the edge.
+//! Options of a Helm chart on the wire.
 
 use flotilla_proto::v1;
 

@@ -39,8 +39,9 @@ impl<'t> Scanner<'t> {
             );
         if name.is_empty() || !ends {
             let what = if is_alias { "alias" } else { "anchor" };
-            let message =
-                format!("the name of an {what} is of letters, digits, `-` and `_`; quote the text");
+            let message = format!(
+                "the name of an {what} consists of letters, digits, `-` and `_`; quote the text"
+            );
             return self.trouble(&message);
         }
         let kind = if is_alias {

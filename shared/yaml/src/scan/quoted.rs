@@ -144,7 +144,7 @@ impl<'t> Scanner<'t> {
         }
         match char::from_u32(code) {
             Some(character) => Ok(character),
-            None => self.trouble("found an escape that is no Unicode character"),
+            None => self.trouble("found an escape that is not a Unicode character"),
         }
     }
 }

@@ -13,9 +13,9 @@ pub struct Version {
     pub minor: u64,
     /// The third number.
     pub patch: u64,
-    /// What follows `-`.
+    /// Pre-release part, after `-`.
     pub pre: String,
-    /// What follows `+`.
+    /// Build metadata, after `+`.
     pub metadata: String,
     original: String,
 }
@@ -221,7 +221,7 @@ impl Host for Version {
             _ => None,
         };
         let Some(other) = other else {
-            return Err(format!("{name} wants one version"));
+            return Err(format!("{name} expects one version"));
         };
         let order = self.compare(other);
         Ok(match name {

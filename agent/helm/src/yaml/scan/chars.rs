@@ -171,7 +171,7 @@ fn width(byte: u8) -> usize {
 pub(in crate::yaml) fn check_characters(text: &[u8]) -> Result<(), Problem> {
     if text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]) {
         return Err(Problem::plain(
-            "UTF-16 is not read here; save the file as UTF-8",
+            "UTF-16 is not supported; save the file as UTF-8",
         ));
     }
     let valid = match std::str::from_utf8(text) {

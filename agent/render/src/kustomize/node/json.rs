@@ -98,8 +98,8 @@ impl Scalar {
     fn misread(&self, expected: &str) -> Failure {
         // Never the value itself: it may have come from a Secret.
         Failure::render(format!(
-            "a value that replaced {expected} is {} characters that are not {expected}; quote the \
-             field's value in the manifest to make it text",
+            "a value that replaced {expected} has {} characters and is not {expected}; quote \
+             the field's value in the manifest to make it text",
             self.text.chars().count()
         ))
     }

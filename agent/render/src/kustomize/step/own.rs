@@ -55,8 +55,8 @@ impl Own {
             return Err(Failure::new(
                 Reason::ExecRefused,
                 format!(
-                    "{id} is a plugin or function, which is a program, and nothing is run while \
-                     rendering; only built-in steps (apiVersion: builtin) can be used"
+                    "{id} is a plugin or function, and programs are not run while rendering; \
+                     only built-in steps (apiVersion: builtin) can be used"
                 ),
             ));
         }
@@ -279,7 +279,7 @@ pub(crate) fn of_file(
         "PrefixTransformer" | "SuffixTransformer" | "PrefixSuffixTransformer" => {
             let read: OwnAffix = own.read()?;
             if read.field_specs.is_empty() {
-                return Err(Failure::render(format!("{kind}: fieldSpecs are needed")));
+                return Err(Failure::render(format!("{kind}: fieldSpecs are required")));
             }
             let fields = specs(read.field_specs);
             let mut steps = Vec::new();
@@ -313,9 +313,7 @@ pub(crate) fn of_file(
         "ValueAddTransformer" => Step::ValueAdd(value_add_step(own, session, directory)?),
         "HashTransformer" => Step::Hash,
         other => {
-            return Err(Failure::render(format!(
-                "there is no built-in step {other:?}"
-            )));
+            return Err(Failure::render(format!("unknown built-in step {other:?}")));
         }
     };
     Ok(vec![step])
@@ -328,7 +326,7 @@ fn value_add_step(own: Own, session: &Session<'_>, directory: &Directory) -> Out
         let base = directory.path.rsplit('/').next().unwrap_or_default();
         if base.is_empty() {
             return Err(Failure::render(
-                "ValueAddTransformer: `value` is needed in the repository's root directory",
+                "ValueAddTransformer: `value` is required in the repository's root directory",
             ));
         }
         base.clone_into(&mut value);
@@ -426,7 +424,7 @@ pub(crate) fn generate(
             Ok(Resource::new(node, origin, &session.schema))
         }
         other => Err(Failure::render(format!(
-            "there is no built-in generator {other:?}"
+            "unknown built-in generator {other:?}"
         ))),
     }
 }

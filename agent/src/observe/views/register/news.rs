@@ -16,7 +16,7 @@ use super::{Interest, Moment, Register, TenureId};
 use crate::observe::facts::{self, Fact, Proven, Reader};
 use crate::plan::Fit;
 
-/// How a live object was read, for what may replace what.
+/// Source of a live object, which decides what may replace it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Read {
     /// As an event of a watch.
@@ -27,10 +27,10 @@ pub(crate) enum Read {
     Listed { version: u64, asked: Moment },
 }
 
-/// What a list is made for.
+/// Purpose of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listing {
-    /// A watch goes on from it.
+    /// A watch continues from it.
     Followed,
     /// What it says by itself.
     Once,
