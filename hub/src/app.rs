@@ -1,4 +1,4 @@
-//! Wiring: configuration in, a running hub out.
+//! Starts a hub from its configuration.
 
 mod decide;
 mod fleet_file;
@@ -29,62 +29,62 @@ use self::pages::Pages;
 
 pub use fleet_file::{FleetFileError, read as read_fleet_file};
 
-/// How to run a hub.
+/// Configuration of a hub.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// Store, authority and Git caches.
     pub data_dir: PathBuf,
     /// The fleet file.
     pub fleet: PathBuf,
-    /// Where to listen.
+    /// Address to listen on.
     pub listen: String,
-    /// `host:port` that agents and operators dial; empty: what was bound.
+    /// `host:port` at which agents and operators reach the hub; empty: the address that was bound.
     pub address: String,
     /// Host names for the hub's certificate, besides the fixed one.
     pub hostnames: Vec<String>,
-    /// Overrides every repository's poll interval.
+    /// Poll interval of every repository; overrides the fleet file.
     pub poll_interval: Option<Duration>,
     /// A PostgreSQL store for several replicas; none: SQLite in the data directory.
     pub store_url: Option<String>,
-    /// `host:port` at which other replicas reach this one; empty: what was bound.
+    /// `host:port` at which other replicas reach this one; empty: the address that was bound.
     pub replica_address: String,
-    /// Where probes and metrics are served; none: nowhere.
+    /// Address for probes and metrics; none: not served.
     pub metrics_listen: Option<String>,
-    /// Where webhooks are taken; none: nowhere.
+    /// Address for webhooks; none: not served.
     pub webhook_listen: Option<String>,
-    /// What Git servers sign webhooks with.
+    /// Secret that Git servers sign webhooks with.
     pub webhook_secret: Option<Vec<u8>>,
-    /// How many connections are taken on.
+    /// Limits of connections.
     pub limits: Limits,
-    /// An authority that is somebody else's; none: the one in the data directory.
+    /// An external authority; none: the one in the data directory.
     pub external: Option<External>,
-    /// An issuer whose people may come in; none: operators have certificates.
+    /// An issuer whose users may log in; none: operators have certificates.
     pub oidc: Option<oidc::Config>,
-    /// The file that it was read from, which is read again when it changes; none: it stays as it is.
+    /// The file of the issuer's configuration, which is read again when it changes; none: it is not read again.
     pub oidc_file: Option<PathBuf>,
-    /// A directory with what the hub reads repositories with; none: only what anybody may read.
+    /// Directory of credentials for reading repositories; none: only public ones can be read.
     pub git_credentials: Option<PathBuf>,
-    /// What forges are told, and with which credentials; none: nothing.
+    /// Forges and their credentials; none: forges are not used.
     pub forges: Option<crate::forge::config::Forges>,
-    /// The file that says who is told what; none: nobody is told anything.
+    /// The notifications file; none: no notifications.
     pub notifications: Option<PathBuf>,
-    /// What the hub may push with; none: it only reads.
+    /// Credentials for pushing; none: the hub only reads.
     pub push: Option<crate::promote::Credential>,
-    /// How pages are served; none: not at all.
+    /// Configuration of the pages; none: they are not served.
     pub web: Option<web::Config>,
 }
 
-/// A hub that serves, or stands by.
+/// A running hub, which serves or stands by.
 pub struct Running {
-    /// Where it listens.
+    /// Address that it listens on.
     pub address: std::net::SocketAddr,
-    /// Where probes and metrics are served.
+    /// Address of probes and metrics.
     pub metrics_address: Option<std::net::SocketAddr>,
-    /// Where webhooks are taken.
+    /// Address of webhooks.
     pub webhook_address: Option<std::net::SocketAddr>,
-    /// Where people find the pages.
+    /// Public URL of the pages.
     pub web: Option<String>,
-    /// Where those are served.
+    /// Address that the pages are served on.
     pub web_address: Option<std::net::SocketAddr>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -92,7 +92,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Ends when the hub can go on no more: another process decides, or a listener failed.
+    /// Ends when the hub cannot continue: another process decides, or a listener failed.
     pub async fn ended(&self) {
         self.stop.cancelled().await;
     }
@@ -106,17 +106,17 @@ impl Running {
                 .await
                 .is_err()
             {
-                tracing::warn!("a task did not end in time");
+                tracing::warn!("a task did not stop in time");
             }
         }
         // So that another takes over at once; if it cannot be told, it waits for the lease's end.
         if let Err(error) = self.store.release().await {
-            tracing::warn!(%error, "cannot give the lease back");
+            tracing::warn!(%error, "cannot release the lease");
         }
         self.store.close().await;
     }
 
-    /// Stops as a killed process does: nothing is given back, nobody is told. For tests.
+    /// Stops as a killed process does: nothing is released, and no peer is informed. For tests.
     #[doc(hidden)]
     pub fn kill(self) {
         for task in &self.tasks {
@@ -126,7 +126,7 @@ impl Running {
     }
 }
 
-/// What is there before it is known who decides.
+/// What is started before it is known which replica decides.
 struct Start {
     config: Config,
     store: Store,
@@ -234,7 +234,7 @@ async fn begin(config: Config) -> anyhow::Result<Running> {
         let task = replica::run(start);
         running.tasks.push(tokio::spawn(async move {
             if let Err(error) = task.await {
-                tracing::error!(error = format!("{error:#}"), "this replica ends");
+                tracing::error!(error = format!("{error:#}"), "this replica stops");
                 stop.cancel();
             }
         }));

@@ -15,24 +15,24 @@ use flotilla_shared::telemetry::LogFormat;
     name = "flotilla-hub",
     version,
     about,
-    after_help = "Exit codes: 0 as asked, 1 it differs or is not done yet, 2 an error."
+    after_help = "Exit codes: 0 success; 1 something differs, or is not done yet; 2 error."
 )]
 pub struct Args {
-    /// What to log, such as `info` or `flotilla_hub=debug,info`.
+    /// Log level and filters, such as `info` or `flotilla_hub=debug,info`.
     #[arg(long, global = true, default_value = "info", env = "FLOTILLA_LOG")]
     pub log: String,
-    /// How log lines look: auto, text or json.
+    /// Format of log lines: auto, text or json.
     #[arg(long, global = true, default_value = "auto")]
     pub log_format: LogFormat,
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The hub's commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make the certificate authority and the first operator's context file.
+    /// Create the certificate authority and the first operator's context file.
     Init {
         /// Where the hub keeps its store, authority and caches.
         #[arg(long)]
@@ -40,115 +40,115 @@ pub enum Command {
         /// The first operator's name.
         #[arg(long, default_value = "admin")]
         operator: OperatorName,
-        /// `host:port` that operators dial, for the context file.
+        /// `host:port` at which operators reach the hub, for the context file.
         #[arg(long, default_value = "127.0.0.1:8443", value_parser = host_and_port)]
         address: String,
-        /// This pod's name in a StatefulSet. Only the first pod (NAME-0) makes an authority; any other has
-        /// to be given the same one.
+        /// This pod's name in a StatefulSet. Only the first pod (NAME-0) creates an authority; every other pod
+        /// has to be given the same one.
         #[arg(long, value_name = "NAME")]
         pod_name: Option<String>,
     },
-    /// Serve.
+    /// Run the hub.
     Run(Box<Run>),
-    /// Copy an SQLite store to a new file, also while a hub serves from it.
+    /// Copy an SQLite store to a new file, also while the hub is running.
     Backup {
         /// Where the hub keeps its store.
         #[arg(long)]
         data_dir: PathBuf,
-        /// The new file.
+        /// The backup file to create.
         #[arg(long)]
         to: PathBuf,
     },
-    /// Put a backup in the place of the store and raise the epoch, so that agents know the older world
-    /// from the newer.
+    /// Replace the store with a backup and raise the epoch, so that agents can tell the restored state from
+    /// the state before.
     Restore {
-        /// Where the hub keeps its store; the hub must not run.
+        /// Where the hub keeps its store; the hub must be stopped.
         #[arg(long)]
         data_dir: PathBuf,
-        /// The backup.
+        /// The backup file.
         #[arg(long)]
         from: PathBuf,
     },
-    /// Raise the epoch after the store was restored by its own means (a database's backup, a snapshot of
-    /// a volume). Each cluster then stays on what it runs until a rollout, a push or a person decides.
+    /// Raise the epoch after the store was restored by other means (a backup of the database, a snapshot of
+    /// a volume). Each cluster then keeps what it runs until a rollout, a push or an operator decides.
     RaiseEpoch {
-        /// Where the hub keeps its SQLite store; the hub must not run.
+        /// Where the hub keeps its SQLite store; the hub must be stopped.
         #[arg(long, required_unless_present = "store_url_file")]
         data_dir: Option<PathBuf>,
-        /// A file with the URL of a PostgreSQL database; hubs that run follow by themselves.
+        /// A file with the URL of a PostgreSQL database; running hubs follow automatically.
         #[arg(long, value_name = "FILE")]
         store_url_file: Option<PathBuf>,
-        /// What was restored, for the audit log.
+        /// Reason for the audit log, such as what was restored.
         #[arg(long, default_value = "")]
         reason: String,
     },
-    /// The certificate authority.
+    /// Manage the certificate authority.
     #[command(subcommand)]
     Ca(Ca),
-    /// Write the manual's pages, one for each command.
+    /// Write manual pages, one for each command.
     #[command(hide = true)]
     Man {
         /// An existing directory.
         directory: PathBuf,
     },
-    /// Who is told what.
+    /// Notifications.
     #[command(subcommand)]
     Notify(Notify),
-    /// Check a fleet file and say what is wrong with it.
+    /// Check a fleet file and report its errors.
     Check {
-        /// The file.
+        /// The fleet file.
         #[arg(required_unless_present = "fleet_file")]
         file: Option<PathBuf>,
-        /// The same, by name.
+        /// Same as FILE.
         #[arg(long, value_name = "FILE", conflicts_with = "file")]
         fleet_file: Option<PathBuf>,
-        /// Ask a hub that runs which clusters would gain or lose which applications: a context's name, or the
-        /// hub's host:port. Done by `flotilla check --fleet-file`, with the context file of the operator: this
-        /// program holds no operator's key.
+        /// Ask a running hub which clusters would gain or lose which applications: a context's name, or the
+        /// hub's host:port. This runs `flotilla check --fleet-file` with the operator's context file, because
+        /// flotilla-hub has no operator's key.
         #[arg(long, value_name = "HUB")]
         against: Option<String>,
         /// For --against: the operator's context file [default: that of `flotilla`].
         #[arg(long, value_name = "FILE", requires = "against")]
         context_file: Option<PathBuf>,
-        /// For --against: how to show the result, table, json or yaml.
+        /// For --against: format of the result, table, json or yaml.
         #[arg(short, long, value_name = "FORMAT", requires = "against")]
         output: Option<String>,
     },
 }
 
-/// Who is told what.
+/// Commands for notifications.
 #[derive(Debug, Subcommand)]
 pub enum Notify {
-    /// Send a message to one target as it would be sent, and take it back.
+    /// Send a test message to one target, and then its resolution.
     Test {
         /// The target's name.
         target: String,
-        /// The file that names it.
+        /// The notifications file that lists the target.
         #[arg(long, value_name = "FILE")]
         notifications_file: PathBuf,
     },
 }
 
-/// The certificate authority.
+/// Commands for the certificate authority.
 #[derive(Debug, Subcommand)]
 pub enum Ca {
-    /// Change it: makes the next root, which signs from now on while both are trusted; later, with
-    /// --finish, the old one is trusted no more. A hub that runs follows within seconds.
+    /// Rotate the root: create the next root, which signs from now on while both are trusted; later, with
+    /// --finish, stop trusting the old one. A running hub follows within seconds.
     Rotate {
         /// Where the hub keeps its store and authority.
         #[arg(long)]
         data_dir: PathBuf,
-        /// The second step; refused while a cluster still has a certificate of the old root.
+        /// Stop trusting the old root; refused while a cluster still has a certificate of it.
         #[arg(long)]
         finish: bool,
-        /// Finish though clusters are left behind: they come back by their key alone.
+        /// Finish even if clusters are left behind: they return by their key alone.
         #[arg(long, requires = "finish")]
         force: bool,
         /// A file with the URL of a PostgreSQL database, where the store is one.
         #[arg(long, value_name = "FILE")]
         store_url_file: Option<PathBuf>,
     },
-    /// Give the store to the authority in the data directory, after the one that it belonged to was lost.
+    /// Bind the store to the authority in the data directory, after its previous authority was lost.
     Adopt {
         /// Where the hub keeps its authority, and its store where that is SQLite.
         #[arg(long)]
@@ -157,7 +157,7 @@ pub enum Ca {
         #[arg(long, value_name = "FILE")]
         store_url_file: Option<PathBuf>,
     },
-    /// Show roots, and how many clusters still have a certificate of an old one.
+    /// Show the roots, and the number of clusters that still have a certificate of an old one.
     Status {
         /// Where the hub keeps its store and authority.
         #[arg(long)]
@@ -168,7 +168,7 @@ pub enum Ca {
     },
 }
 
-/// How to serve.
+/// Options of `flotilla-hub run`.
 #[derive(Debug, clap::Args)]
 pub struct Run {
     /// Where the hub keeps its store, authority and caches.
@@ -177,59 +177,59 @@ pub struct Run {
     /// The fleet file; it is read again when it changes.
     #[arg(long)]
     pub fleet: PathBuf,
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 picks a free one.
     #[arg(long, default_value = "0.0.0.0:8443")]
     pub listen: String,
-    /// `host:port` that agents and operators should dial; default: what was bound.
+    /// `host:port` at which agents and operators reach the hub [default: the address that was bound].
     #[arg(long, default_value = "", value_parser = address)]
     pub address: String,
-    /// More host names for the hub's certificate.
+    /// An additional host name for the hub's certificate; may be repeated.
     #[arg(long)]
     pub hostname: Vec<String>,
-    /// Time between two polls of each repository, over what the fleet file says (such as 1s).
+    /// Time between two polls of each repository, such as 1s; overrides the fleet file.
     #[arg(long, value_parser = interval)]
     pub poll_interval: Option<Duration>,
     /// A file with the URL of a PostgreSQL database, for several replicas of which one decides
     /// [default: SQLite in the data directory].
     #[arg(long, value_name = "FILE")]
     pub store_url_file: Option<PathBuf>,
-    /// `host:port` at which other replicas reach this one; default: what was bound.
+    /// `host:port` at which other replicas reach this one [default: the address that was bound].
     #[arg(long, default_value = "", value_parser = address)]
     pub replica_address: String,
     /// Serve /healthz, /readyz and /metrics here, over plain HTTP, such as 0.0.0.0:9090.
     #[arg(long, value_name = "HOST:PORT")]
     pub metrics_listen: Option<String>,
-    /// Take webhooks at /webhook/{github,gitlab,gitea,forgejo,bitbucket} here, over plain HTTP
-    /// behind whatever ends TLS.
+    /// Receive webhooks at /webhook/{github,gitlab,gitea,forgejo,bitbucket} here, over plain HTTP
+    /// behind a proxy that terminates TLS.
     #[arg(long, value_name = "HOST:PORT", requires = "webhook_secret_file")]
     pub webhook_listen: Option<String>,
     /// A file with the secret that Git servers sign webhooks with.
     #[arg(long, value_name = "FILE")]
     pub webhook_secret_file: Option<PathBuf>,
-    /// Directory of Git credentials to read repositories with: for each host (`host:port` where the URL has a port) a
+    /// Directory of Git credentials for reading repositories: for each host (`host:port` where the URL has a port) a
     /// directory with `token`, or `username` and `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
     #[arg(long, value_name = "DIRECTORY")]
     pub git_credentials: Option<PathBuf>,
-    /// A file in the format of git-credential-store with what the hub may push with, for
-    /// environments with `autoPromote`; without it the hub only reads.
+    /// A file in the format of git-credential-store with the credentials for pushing, for environments with
+    /// `autoPromote`; without it the hub only reads.
     #[arg(long, value_name = "FILE")]
     pub push_credentials_file: Option<PathBuf>,
-    /// A file that says with what the hub may speak to the forges of repositories: it sets one status for
-    /// each environment on the commit that it goes to, and takes pull requests of promotions where the fleet file
-    /// says `merge: fastForward`, and comments on pull requests that ask for it (`previews`). It is read at the start.
+    /// A file with the hub's credentials for the forges of repositories. The hub sets a commit status for each
+    /// environment, merges pull requests of promotions where the fleet file says `merge: fastForward`, and comments
+    /// on pull requests that ask for it (`previews`). The file is read at start.
     #[arg(long, value_name = "FILE")]
     pub forge_file: Option<PathBuf>,
-    /// A file that says who is told what, and how (Slack, Teams, Discord, PagerDuty, Alertmanager, Grafana,
-    /// webhooks); it is read again when it changes.
+    /// A file with the targets of notifications (Slack, Teams, Discord, PagerDuty, Alertmanager, Grafana, email,
+    /// webhooks) and the events that each one gets; it is read again when it changes.
     #[arg(long, value_name = "FILE")]
     pub notifications_file: Option<PathBuf>,
-    /// A file that names an OpenID Connect issuer whose people may log in, and gives them roles.
+    /// A file with an OpenID Connect issuer whose users may log in, and their roles.
     #[arg(long, value_name = "FILE")]
     pub oidc_config_file: Option<PathBuf>,
-    /// Serve the fleet's pages here, to people of that issuer.
+    /// Serve the fleet's pages here, for users of that issuer.
     #[arg(long, value_name = "HOST:PORT", requires = "oidc_config_file")]
     pub web_listen: Option<String>,
-    /// What people type to get there, such as `https://flotilla.example.org`; the issuer must let logins come back to
+    /// Public URL of the pages, such as `https://flotilla.example.org`; the issuer must allow redirects to
     /// /login/callback below it [default: the address that was bound, on loopback].
     #[arg(
         long,
@@ -239,7 +239,7 @@ pub struct Run {
         requires = "web_listen"
     )]
     pub web_url: String,
-    /// Certificate chain for the pages; it is read again when it changes. Without it they are served on loopback only.
+    /// Certificate chain of the pages; it is read again when it changes. Without it they are served on loopback only.
     #[arg(
         long,
         value_name = "FILE",
@@ -247,18 +247,18 @@ pub struct Run {
         requires = "web_listen"
     )]
     pub web_certificate_file: Option<PathBuf>,
-    /// Its key.
+    /// Private key of the pages' certificate.
     #[arg(long, value_name = "FILE", requires = "web_certificate_file")]
     pub web_key_file: Option<PathBuf>,
-    /// Serve the pages over plain HTTP: whatever ends TLS stands in front, and nobody else reaches the listener.
+    /// Serve the pages over plain HTTP, behind a proxy that terminates TLS; only the proxy may reach the listener.
     #[arg(long, requires = "web_listen", conflicts_with = "web_certificate_file")]
     pub web_behind_proxy: bool,
-    /// Roots of an authority that is somebody else's, instead of the one in the data directory. They
-    /// and the files below are read again when they change.
+    /// Roots of an external authority, in place of the one in the data directory. This file and those below
+    /// are read again when they change.
     #[arg(long, value_name = "FILE")]
     pub trust_bundle_file: Option<PathBuf>,
-    /// An intermediate of that authority with which the hub issues certificates (chain, issuing
-    /// certificate first).
+    /// An intermediate certificate of the external authority, with which the hub issues certificates (chain,
+    /// issuing certificate first).
     #[arg(
         long,
         value_name = "FILE",
@@ -266,10 +266,10 @@ pub struct Run {
         requires = "trust_bundle_file"
     )]
     pub issuer_certificate_file: Option<PathBuf>,
-    /// Its key.
+    /// Private key of the intermediate certificate.
     #[arg(long, value_name = "FILE", requires = "issuer_certificate_file")]
     pub issuer_key_file: Option<PathBuf>,
-    /// The hub's own certificate, where it issues none: cert-manager or another authority does.
+    /// The hub's own certificate, where cert-manager or another authority issues certificates and the hub does not.
     #[arg(
         long,
         value_name = "FILE",
@@ -278,12 +278,12 @@ pub struct Run {
         conflicts_with = "issuer_certificate_file"
     )]
     pub certificate_file: Option<PathBuf>,
-    /// Its key.
+    /// Private key of the hub's own certificate.
     #[arg(long, value_name = "FILE", requires = "certificate_file")]
     pub key_file: Option<PathBuf>,
 }
 
-/// From a tenth of a second to a day.
+/// Parses an interval from a tenth of a second to a day.
 fn interval(text: &str) -> Result<Duration, DurationError> {
     typed(
         text,
@@ -291,7 +291,7 @@ fn interval(text: &str) -> Result<Duration, DurationError> {
     )
 }
 
-/// A `host:port`, or nothing.
+/// Parses a `host:port`, or nothing.
 fn address(text: &str) -> Result<String, DialError> {
     match text {
         "" => Ok(String::new()),

@@ -1,7 +1,7 @@
-//! The certificate authority: roots that are trusted, one key that signs, short leaves with
-//! SPIFFE-style names. It is the hub's own, or somebody else's of which the hub has a part.
+//! The certificate authority: trusted roots, one signing key, short-lived leaves with SPIFFE-style names. It is the
+//! hub's own or an external one.
 //!
-//! Nothing that a certificate request asks for is copied; only its public key is used.
+//! Nothing is copied from a certificate request except its public key.
 
 mod external;
 mod files;
@@ -30,7 +30,7 @@ pub use request::Request;
 use root::Root;
 pub use rotation::{LeftBehind, Rotation, RotationError};
 
-/// How far certificates are dated back, so that a clock five minutes behind accepts them (E11).
+/// Time by which certificates are backdated, so that a clock five minutes behind accepts them (E11).
 const BACKDATE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Life of an agent's certificate; agents renew at two thirds of it.
@@ -39,35 +39,32 @@ pub const AGENT_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// Life of an operator's certificate.
 pub const OPERATOR_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
 
-/// Life of the hub's own certificate, which is made anew at each start and at two thirds of its life.
+/// Life of the hub's own certificate, which is renewed at each start and at two thirds of its life.
 pub const HUB_LIFE: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 /// Life of the root.
 const ROOT_LIFE: SignedDuration = SignedDuration::from_hours(24 * 3650);
 
-/// The authority cannot do what it was asked.
+/// Error of the authority.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file of the authority.
+    /// A file of the authority cannot be used.
     #[error("{path}: {cause}")]
     File {
         path: PathBuf,
         cause: std::io::Error,
     },
-    /// There is no authority in the data directory.
+    /// The data directory has no authority.
     #[error("no authority in {0}: run `flotilla-hub init --data-dir {0}` first")]
     Missing(PathBuf),
-    /// A key file that others can read.
+    /// Others than the owner can read a key file.
     #[error("{0} is readable by others: run `chmod 600 {0}`")]
     Readable(PathBuf),
     /// The request is not a PKCS#10 with a good signature and an acceptable key.
-    #[error("the certificate request is refused: {0}")]
+    #[error("the certificate request is rejected: {0}")]
     Request(String),
-    /// Certificates come from somewhere else.
-    #[error(
-        "this hub issues no certificates: they come from the authority whose roots it was given with \
-         --trust-bundle-file"
-    )]
+    /// Certificates come from another authority.
+    #[error("this hub does not issue certificates: the authority of --trust-bundle-file does")]
     NoIssuer,
     /// A certificate cannot be read.
     #[error(transparent)]
@@ -77,17 +74,17 @@ pub enum Error {
     Rcgen(#[from] rcgen::Error),
 }
 
-/// Issues certificates, or only says whose are believed.
+/// The authority: issues certificates, or only has the trusted roots.
 pub struct Authority {
-    /// Roots that everyone has to trust, PEM.
+    /// Trusted roots, PEM.
     bundle: String,
-    /// New roots' keys certified by older roots, PEM; empty: there are none.
+    /// Keys of new roots, certified by older roots, PEM; empty: none.
     endorsements: String,
     /// Certificates between a leaf and a root, PEM; empty: leaves are signed by a root.
     intermediates: String,
-    /// None: certificates come from somewhere else.
+    /// The signer; none: certificates come from another authority.
     signer: Option<Signer>,
-    /// The hub's own certificate, where it is not made here.
+    /// The hub's own certificate, where it is not issued here.
     given: Option<TlsIdentity>,
 }
 
@@ -97,7 +94,7 @@ struct Signer {
     fingerprint: String,
 }
 
-/// A certificate that was issued.
+/// An issued certificate.
 #[derive(Debug, Clone)]
 pub struct Issued {
     /// The certificate chain, the leaf first.
@@ -110,7 +107,7 @@ impl Authority {
     /// Opens the authority in a data directory.
     ///
     /// # Errors
-    /// When there is none or its files cannot be used.
+    /// When there is no authority, or its files cannot be used.
     pub fn open(data_dir: &Path) -> Result<Self, Error> {
         let certificate = data_dir.join("ca.crt");
         if !is_there(&certificate)? {
@@ -144,7 +141,7 @@ impl Authority {
         })
     }
 
-    /// Opens the authority, or makes one where there is none. Never overwrites.
+    /// Opens the authority, or creates one where it does not exist. Never overwrites.
     ///
     /// # Errors
     /// When files cannot be read or written.
@@ -158,13 +155,13 @@ impl Authority {
         Self::open(data_dir)
     }
 
-    /// What everyone has to trust, PEM.
+    /// Returns the trusted roots, PEM.
     #[must_use]
     pub fn trust_bundle(&self) -> &str {
         &self.bundle
     }
 
-    /// SHA-256 of each root, hexadecimal.
+    /// Returns SHA-256 of each root, hexadecimal.
     ///
     /// # Errors
     /// When a root cannot be read.
@@ -176,13 +173,13 @@ impl Authority {
             .collect())
     }
 
-    /// Certificates by which a holder of an old root comes to trust a new one, PEM; may be empty.
+    /// Returns the certificates by which a holder of an old root comes to trust a new one, PEM; may be empty.
     #[must_use]
     pub fn endorsements(&self) -> &str {
         &self.endorsements
     }
 
-    /// SHA-256 of the certificate that signs, hexadecimal; empty: nothing is signed here.
+    /// Returns SHA-256 of the signing certificate, hexadecimal; empty: nothing is signed here.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         self.signer
@@ -190,7 +187,7 @@ impl Authority {
             .map_or("", |signer| &signer.fingerprint)
     }
 
-    /// What it is made of, as far as others see it: to tell whether it changed.
+    /// Returns its public content, to detect changes.
     #[must_use]
     pub fn content(&self) -> String {
         let given = self.given.as_ref().map_or("", |given| &given.chain_pem);
@@ -205,7 +202,7 @@ impl Authority {
         .join("\n")
     }
 
-    /// Whether it issues certificates.
+    /// Returns whether it issues certificates.
     #[must_use]
     pub fn issues(&self) -> bool {
         self.signer.is_some()
@@ -215,7 +212,7 @@ impl Authority {
         self.signer.as_ref().ok_or(Error::NoIssuer)
     }
 
-    /// A fresh certificate for the hub itself, with what holders of older roots need to verify it.
+    /// Issues a certificate for the hub itself, with what holders of older roots need to verify it.
     ///
     /// # Errors
     /// When a host name cannot be part of a certificate.
@@ -250,7 +247,7 @@ impl Authority {
         })
     }
 
-    /// A certificate with a key made here, for an operator's context file.
+    /// Issues a certificate with a new key, for an operator's context file.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -263,10 +260,10 @@ impl Authority {
         })
     }
 
-    /// A certificate for the public key of a request; `counter` says how many its holder has had.
+    /// Issues a certificate for the public key of a request; `counter` is the number of certificates of its holder.
     ///
     /// # Errors
-    /// When the request is malformed, unsigned, or its key is of a kind we do not take.
+    /// When the request is malformed or unsigned, or its kind of key is not supported.
     pub fn sign(
         &self,
         identity: &Identity,

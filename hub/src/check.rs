@@ -1,5 +1,5 @@
-//! Asks the outside what gates want to know: HTTP and Prometheus. One task, some questions side by side;
-//! answers are events like any other, each for the rollout that it was asked for.
+//! External checks of gates: HTTP and Prometheus. One task, some questions in parallel; answers are events like any
+//! other, each for the rollout that it was asked for.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,24 +16,24 @@ use crate::driver::Handle;
 use crate::fleet::{Event, Fleet};
 use crate::spec::{Check, Question};
 
-/// Time between two rounds.
+/// Interval of checks.
 const INTERVAL: Duration = Duration::from_secs(15);
-/// Time between two looks for rollouts that have just begun.
+/// Time between two searches for rollouts that have just begun.
 const LOOK: Duration = Duration::from_secs(1);
-/// Questions that are asked at once.
+/// Highest number of parallel questions.
 const AT_ONCE: usize = 8;
-/// Longest wait for one answer.
+/// Time limit of an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest answer read.
+/// Largest answer that is read, bytes.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// Asks until stopped.
+/// Runs checks until stopped.
 pub async fn run(handle: Handle, stop: CancellationToken) {
     // An answer counts only from where the fleet file points to: redirects are not followed.
     let client = match flotilla_http::client(TIMEOUT).build() {
         Ok(client) => client,
         Err(error) => {
-            tracing::error!(%error, "checks cannot be asked; their gates stay closed");
+            tracing::error!(%error, "cannot run checks; their gates stay closed");
             return;
         }
     };
@@ -96,7 +96,7 @@ pub async fn run(handle: Handle, stop: CancellationToken) {
     }
 }
 
-/// What is to be asked: for which environment, and for which of its rollouts.
+/// Returns the checks to run, with environment and rollout.
 fn questions(fleet: &Fleet) -> Vec<(EnvironmentName, String, Check)> {
     let all = fleet.spec().environments.iter();
     all.flat_map(|environment| {
@@ -107,7 +107,7 @@ fn questions(fleet: &Fleet) -> Vec<(EnvironmentName, String, Check)> {
     .collect()
 }
 
-/// Why a check is not answered.
+/// Why a check has no result.
 #[derive(Debug, thiserror::Error)]
 enum CheckError {
     #[error("the URL is not valid")]
@@ -118,18 +118,18 @@ enum CheckError {
     Body(BodyError),
     #[error("the answer is not JSON")]
     NotJson,
-    /// Prometheus says why.
+    /// Prometheus reports an error.
     #[error("{0}")]
     Query(String),
     #[error("the answer is neither a vector nor a scalar")]
     NoSamples,
 }
 
-/// What an answer comes to.
+/// Result of a check.
 #[derive(Debug)]
 struct Judged {
     good: bool,
-    /// For a person.
+    /// Message for operators.
     text: String,
 }
 
@@ -141,7 +141,7 @@ async fn ask(client: &reqwest::Client, check: &Check) -> Result<Judged, CheckErr
             let found = answer.status().as_u16();
             Ok(Judged {
                 good: found == *status,
-                text: format!("HTTP {found}, wanted {status}"),
+                text: format!("HTTP {found}, expected {status}"),
             })
         }
         Question::Prometheus {
@@ -163,7 +163,7 @@ async fn ask(client: &reqwest::Client, check: &Check) -> Result<Judged, CheckErr
     }
 }
 
-/// The values of an instant query's answer
+/// Reads the values of an instant query's answer
 /// (<https://prometheus.io/docs/prometheus/latest/querying/api/#expression-query-result-formats>).
 fn samples(body: &[u8]) -> Result<Vec<f64>, CheckError> {
     let answer: Value = serde_json::from_slice(body).map_err(|_| CheckError::NotJson)?;
@@ -186,13 +186,13 @@ fn samples(body: &[u8]) -> Result<Vec<f64>, CheckError> {
     all.ok_or(CheckError::NoSamples)
 }
 
-/// Judges samples. None at all proves nothing, and what is not a number is within no bounds.
+/// Judges samples. An empty result proves nothing, and NaN is within no bounds.
 fn within(samples: &[f64], min: Option<f64>, max: Option<f64>) -> Judged {
     let bounds = match (min, max) {
-        (Some(min), Some(max)) => format!("wanted {min} to {max}"),
-        (Some(min), None) => format!("wanted at least {min}"),
-        (None, Some(max)) => format!("wanted at most {max}"),
-        (None, None) => "wanted a sample".to_owned(),
+        (Some(min), Some(max)) => format!("expected {min} to {max}"),
+        (Some(min), None) => format!("expected at least {min}"),
+        (None, Some(max)) => format!("expected at most {max}"),
+        (None, None) => "expected a sample".to_owned(),
     };
     let bad = samples.iter().find(|sample| {
         let sample = **sample;

@@ -1,4 +1,4 @@
-//! What each subcommand does.
+//! Implementation of the subcommands.
 
 mod serve;
 
@@ -26,7 +26,7 @@ use crate::store::{self, Store};
 /// Runs a command to its end.
 ///
 /// # Errors
-/// When it cannot do what it was asked; the text is for the operator.
+/// When the command fails; the text is for the operator.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     tls::install_provider();
     telemetry::start(&args.log, args.log_format).map_err(anyhow::Error::msg)?;
@@ -74,7 +74,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }) => {
             let read = notify::read(&notifications_file)?;
             notify::test(&read.0, &target).await?;
-            say(&format!("{target} was told, and told that it is over"))?;
+            say(&format!("sent a test to {target}, and its resolution"))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Ca(ca) => authority(ca).await,
@@ -95,19 +95,19 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Puts a backup in the place of the store, and says what it came to.
+/// Replaces the store with a backup, and reports the result.
 async fn restore(data_dir: &Path, from: &Path) -> anyhow::Result<ExitCode> {
     let epoch = store::restore(data_dir, from, Timestamp::now()).await?;
     say(&format!(
-        "restored {}; the epoch is {epoch} now. The store before it is kept as \
-         hub.db.before-restore. Start the hub: each cluster stays on what it runs until a rollout, \
-         a push or a person decides",
+        "restored {}; the epoch is now {epoch}. The previous store is kept as \
+         hub.db.before-restore. Start the hub: each cluster keeps what it runs until a rollout, \
+         a push or an operator decides",
         from.display()
     ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Raises the epoch of the store that is meant; PostgreSQL, where both are given.
+/// Raises the epoch of a store; PostgreSQL, where both are given.
 async fn raise_epoch(
     data_dir: Option<&Path>,
     store_url_file: Option<&Path>,
@@ -121,7 +121,7 @@ async fn raise_epoch(
             store.close().await;
             (
                 epoch,
-                "the replica that decides ends within seconds, and the next one begins in it",
+                "the replica that decides stops within seconds, and the next one starts with it",
             )
         }
         (Some(directory), None) => (
@@ -134,24 +134,24 @@ async fn raise_epoch(
         (None, None) => anyhow::bail!("give --data-dir or --store-url-file"),
     };
     say(&format!(
-        "the epoch is {epoch} now: {then}. Each cluster stays on what it runs until a rollout, a \
-         push or a person decides"
+        "the epoch is now {epoch}: {then}. Each cluster keeps what it runs until a rollout, a \
+         push or an operator decides"
     ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Longest file with a secret.
+/// Largest file with a secret, bytes.
 const MAX_SECRET: u64 = 64 << 10;
 
-/// Reads a file with a secret, without the line's end. A file that others can read is refused, unless
-/// a group of its owner's choosing may (E15).
+/// Reads a file with a secret, without the end of the line. A file that others can read is refused, unless a group of
+/// its owner's choosing may read it (E15).
 fn secret(path: &Path) -> anyhow::Result<String> {
     use std::os::unix::fs::PermissionsExt as _;
     let of = || format!("{}", path.display());
     let metadata = std::fs::metadata(path).with_context(of)?;
     anyhow::ensure!(
         metadata.permissions().mode() & 0o007 == 0,
-        "{} is readable by everyone: chmod o-rwx it",
+        "{0} is readable by everyone: run `chmod o-rwx {0}`",
         path.display()
     );
     anyhow::ensure!(
@@ -171,8 +171,8 @@ fn say(line: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Two authorities in one StatefulSet are two hubs behind one address: each refuses the other's agents
-/// and operators.
+/// Checks whether this pod may create an authority: two authorities in one StatefulSet are two hubs behind one address,
+/// each of which refuses the other's agents and operators.
 fn may_make_authority(data_dir: &Path, pod: Option<&str>) -> anyhow::Result<()> {
     let Some(pod) = pod else {
         return Ok(());
@@ -182,9 +182,9 @@ fn may_make_authority(data_dir: &Path, pod: Option<&str>) -> anyhow::Result<()> 
     }
     anyhow::ensure!(
         pod.rsplit('-').next() == Some("0"),
-        "{pod} is not the first pod and has no authority: it must not make one of its own. A hub on SQLite \
-         has one replica. For several, keep the store in PostgreSQL (--store-url-file) and give every pod \
-         the first one's ca.crt and ca.key in {}",
+        "{pod} is not the first pod and has no authority: it must not create its own. A hub on \
+         SQLite has one replica. For several, keep the store in PostgreSQL (--store-url-file) \
+         and give every pod the first pod's ca.crt and ca.key in {}",
         data_dir.display()
     );
     Ok(())
@@ -197,8 +197,8 @@ fn init(data_dir: &Path, operator: &OperatorName, address: &str) -> anyhow::Resu
     if is_there(&path)? {
         let path = path.display();
         say(&format!(
-            "{path} is already there and stays as it is, its hub's address too; remove it first to have \
-             it made anew for {address}"
+            "{path} already exists and is kept, with its hub address; to create it again for \
+             {address}, remove it first"
         ))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -212,11 +212,11 @@ fn init(data_dir: &Path, operator: &OperatorName, address: &str) -> anyhow::Resu
         "key": identity.key_pem,
     });
     write_private(&path, &flotilla_yaml::to_string(&context))?;
-    say(&format!("made {}", path.display()))?;
+    say(&format!("created {}", path.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Clusters whose newest certificate is not by the authority that signs now.
+/// Returns clusters whose newest certificate is not from the present authority.
 async fn behind(
     data_dir: &Path,
     url: Option<&Path>,
@@ -256,12 +256,13 @@ async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
                     false => LeftBehind::Refused,
                 };
                 rotation.finish(&behind, left)?;
-                say("the old root is trusted no more")?;
+                say("the old root is no longer trusted")?;
             } else {
                 rotation.begin(Timestamp::now())?;
                 say(
-                    "the next root signs from now on; clusters that are connected renew by themselves, \
-                     operators run `flotilla context renew`. Then: flotilla-hub ca rotate --finish",
+                    "the next root signs from now on; connected clusters renew automatically, \
+                     operators run `flotilla context renew`. Then: flotilla-hub ca rotate \
+                     --finish",
                 )?;
             }
         }
@@ -277,7 +278,7 @@ async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
             let adopted = store.adopt_authority(&roots, Timestamp::now()).await;
             store.close().await;
             adopted?;
-            say("the store belongs to this authority now; agents have to enrol anew")?;
+            say("the store now belongs to this authority; agents have to enrol again")?;
         }
         Ca::Status {
             data_dir,
@@ -286,7 +287,7 @@ async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
             let authority = Authority::open(&data_dir)?;
             let behind = behind(&data_dir, store_url_file.as_deref(), &authority).await?;
             let state = if Rotation(&data_dir).has_begun()? {
-                "is being changed; both roots are trusted"
+                "is being rotated; both roots are trusted"
             } else {
                 "one root is trusted"
             };
@@ -303,8 +304,8 @@ async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Becomes the operator's command line, which knows contexts and asks hubs; the program that is beside this
-/// one, or else the one in `PATH`. Comes back only when it cannot be started.
+/// Executes the operator's command line, which has contexts and queries hubs: the program next to this one, or else the
+/// one in `PATH`. Returns only when it cannot be started.
 fn compare(
     file: &Path,
     hub: &str,
@@ -326,13 +327,13 @@ fn compare(
     command.args(output.iter().flat_map(|output| ["--output", output]));
     let error = command.exec();
     anyhow::anyhow!(
-        "cannot start flotilla, which asks the hub: {error}; put it beside this program or into PATH, or run \
-         flotilla check --fleet-file {} where it is",
+        "cannot start flotilla, which queries the hub: {error}; install it next to this program \
+         or in PATH, or run flotilla check --fleet-file {} where it is installed",
         file.display()
     )
 }
 
-/// A fleet file that can work; none: what is wrong with it was told.
+/// Reads a fleet file that can work; none: its errors were printed.
 fn checked(file: &Path) -> anyhow::Result<Option<Spec>> {
     let spec = match app::read_fleet_file(file) {
         Ok((spec, _)) => spec,
@@ -348,7 +349,7 @@ fn checked(file: &Path) -> anyhow::Result<Option<Spec>> {
     Ok(never.is_empty().then_some(spec))
 }
 
-/// What a fleet file declares, in one line.
+/// Summarises a fleet file in one line.
 fn summary(file: &Path, spec: &Spec) -> String {
     format!(
         "{}: {}, {}, {}, {}",
@@ -360,7 +361,7 @@ fn summary(file: &Path, spec: &Spec) -> String {
     )
 }
 
-/// Reads what the hub may speak to forges with.
+/// Reads the forge file.
 fn forges(path: &Path) -> anyhow::Result<crate::forge::config::Forges> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| name.clone())?;

@@ -1,4 +1,4 @@
-//! The one task that owns the fleet: takes events, keeps their effects, then sends.
+//! The one task that owns the fleet: takes events, stores their effects, then sends.
 //!
 //! Everything else holds a [`Handle`]: a bounded channel in, a version number out.
 
@@ -23,11 +23,10 @@ use crate::store::{self, Store};
 pub use crate::store::Health;
 pub use handle::{Handle, Refused, Stopped};
 
-/// Events that may wait; a full channel slows the senders down, which is the point.
+/// Highest number of waiting events; a full channel slows the senders down on purpose.
 const QUEUE: usize = 1024;
 
-/// How often time alone is looked at: soaks, deadlines, windows and pins end within this of when they
-/// should.
+/// Interval of ticks: soaks, deadlines, windows and pins end at most this late.
 const TICK: Duration = Duration::from_secs(1);
 
 struct Session {
@@ -44,14 +43,14 @@ impl Drop for Session {
 
 type Query = Box<dyn FnOnce(&Fleet) + Send>;
 
-/// Something decided in the fleet itself: what is to be kept, and who is told once it is (`Ok`), or that
-/// nobody can say (`Err`).
+/// A decision in the fleet itself: effects to store, and who is informed once they are stored (`Ok`), or that the
+/// outcome is unknown (`Err`).
 type Change = Box<dyn FnOnce(&mut Fleet, Timestamp) -> (Vec<Effect>, Told) + Send>;
 
-/// Tells the asker; nobody decides anything by it.
+/// Informs the requester of the outcome.
 type Told = Box<dyn FnOnce(Result<(), Refused>) + Send>;
 
-/// An action of a person, with the way back for what it came to.
+/// An action of an operator, with the channel for its result.
 struct Request {
     action: Action,
     by: String,
@@ -72,8 +71,8 @@ enum Command {
     ),
 }
 
-/// Starts the driver on a fleet that was restored from `store`. It ends when all handles are gone, or
-/// when another process took over deciding; then it cancels `stop`.
+/// Starts the driver on a fleet that was restored from `store`. It ends when all handles are dropped, or when another
+/// process took over deciding; then it cancels `stop`.
 #[must_use]
 pub fn spawn(
     fleet: Fleet,
@@ -109,18 +108,18 @@ pub fn spawn(
 
 struct Driver {
     fleet: Fleet,
-    /// The fleet as it was last stored: what is shown while the store fails, since what it does not hold
-    /// may be gone after a crash.
+    /// The fleet as it was last stored: it is shown while the store fails, since what is not stored may be lost in a
+    /// crash.
     shown: Fleet,
     health: Health,
     store: Store,
     version: watch::Sender<u64>,
     sessions: HashMap<(ClusterName, SessionId), Session>,
-    /// Who is told when this batch is stored.
+    /// Requesters to inform when this batch is stored.
     told: Vec<Told>,
-    /// Questions of this batch, likewise.
+    /// Queries to answer when this batch is stored.
     queries: Vec<Query>,
-    /// What came while the store was unwell.
+    /// Commands that arrived while the store was failing.
     backlog: VecDeque<Command>,
     batches: u64,
     metrics: Metrics,
@@ -190,14 +189,14 @@ impl Driver {
         }
     }
 
-    /// Everything that is in memory is on disk.
+    /// Notes that everything in memory is stored.
     fn stored(&mut self) {
         if self.shown.version() != self.fleet.version() {
             self.shown = self.fleet.clone();
         }
     }
 
-    /// The fleet as far as it is stored, with what needs no store: who is there.
+    /// Returns the fleet as stored, with the present connections.
     fn last_stored(&mut self) -> &Fleet {
         self.shown.hear(&self.fleet);
         &self.shown
@@ -249,9 +248,9 @@ impl Driver {
         }
     }
 
-    /// Stores a batch, however long that takes: stored before sent. While the store is unwell the hub
-    /// decides nothing new and says so to people; it still shows what it knows, and agents go on with
-    /// what they have (S1, S9). False: another process decides now.
+    /// Stores a batch, however long that takes: stored before sent. While the store fails, the hub makes no new
+    /// decisions and reports that; it still shows what it knows, and agents continue with what they have (S1, S9).
+    /// False: another process decides now.
     async fn keep(
         &mut self,
         effects: &[Effect],
@@ -278,7 +277,7 @@ impl Driver {
                 }
                 Err(error) => {
                     self.metrics.store_failed();
-                    tracing::error!(%error, "cannot store; will try again");
+                    tracing::error!(%error, "cannot store; will retry");
                 }
             }
             self.health.fails();

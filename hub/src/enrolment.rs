@@ -1,11 +1,11 @@
-//! Who may join the fleet under which name: a token, a key, a name, and what is known of each. Pure.
+//! Admission of clusters: judges a token, a key and a name. Pure.
 //!
 //! Laws, checked by the simulation below it:
-//! - a name belongs to the key that took it, until a person removes the cluster: no token and no number
-//!   of tries gives it to a second key;
-//! - a token is used up only by what it lets in, in the same transaction;
-//! - nobody is locked out by what somebody without the key says. The UID of a namespace kube-system is
-//!   such a say-so: it proves nothing, and only holds a newcomer back.
+//! - a name belongs to the key that took it, until an operator removes the cluster: no token and no number of tries
+//!   gives it to a second key;
+//! - a token is used up only by the enrolment that it admits, in the same transaction;
+//! - no cluster is locked out by claims of a caller without the key. The UID of a namespace kube-system is such a
+//!   claim: it proves nothing, and only holds a newcomer back.
 
 pub(crate) mod token;
 
@@ -25,76 +25,77 @@ use crate::fleet::Lock;
 use crate::fleet::event::ClusterRecord;
 use crate::spec::ClusterSpec;
 
-/// Somebody asks to come in.
+/// An attempt to enrol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// Under this name.
+    /// The cluster's name.
     pub name: ClusterName,
-    /// With the key of this SHA-256; that it has the key was proven.
+    /// SHA-256 of the public key, whose possession was proven.
     pub key: String,
-    /// The UID of its namespace kube-system, as it says.
+    /// The UID of its namespace kube-system, as it reports.
     pub uid: String,
 }
 
-/// What an attempt comes to, where it is not refused.
+/// Decision on an attempt that is not refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnrolmentDecision {
-    /// The name is the key's: it gets a certificate.
+    /// The name belongs to the key, which gets a certificate.
     Certificate,
-    /// The name is the key's, and a person has to accept it.
+    /// The name belongs to the key, and an operator has to accept it.
     Wait,
-    /// The name is free and becomes the key's; the token is used up. The record says whether a person has
-    /// to accept it.
+    /// The name is free and is given to the key; the token is used up. The record contains whether an operator has to
+    /// accept it.
     Join(Box<ClusterRecord>),
 }
 
-/// Why somebody does not come in. Only who has a token's secret is told anything about it.
+/// Why an attempt is refused. Details of a token are only returned to callers that have its secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such token, or the secret is another: one answer, so that a guesser learns nothing.
+    /// The token does not exist, or the secret is wrong: one answer, so that guessing reveals nothing.
     #[error("the join token is not known: create one with `flotilla token create`")]
     UnknownToken,
-    /// A person revoked it.
+    /// An operator revoked it.
     #[error("the join token was revoked: create a new one with `flotilla token create`")]
     Revoked,
-    /// Its time is over.
+    /// It has expired.
     #[error("the join token expired at {at}: create a new one with `flotilla token create`")]
     Expired { at: Timestamp },
-    /// It is for somebody else.
+    /// It is for another cluster.
     #[error(
         "the join token is for the cluster {to}: use it there, or create one for this cluster with \
          `flotilla token create --cluster NAME`"
     )]
     Bound { to: ClusterName },
-    /// It let somebody else in.
+    /// It was used by another cluster.
     #[error(
         "the join token was used at {at} by the cluster {by}, with another key or under another name: \
          each token lets in one agent; create a new one with `flotilla token create`"
     )]
     Used {
         at: Timestamp,
-        /// Whom it let in.
+        /// Name of that cluster.
         by: ClusterName,
     },
-    /// It let this key in, and a person removed the cluster since.
+    /// It was used by this key, and the cluster was removed since.
     #[error("the cluster was removed after it enrolled; create a new token")]
     Removed,
-    /// The name is another key's.
+    /// The name belongs to another key.
     #[error(
-        "a cluster named {0} is already there, with another key: take another name; or, if this agent is \
-         to take its place, remove it first with `flotilla cluster remove {0}`. The token is not used up"
-    )]
-    NameTaken(ClusterName),
-    /// An accepted cluster says that it is the same Kubernetes cluster.
-    #[error(
-        "this Kubernetes cluster (kube-system {uid}) is enrolled as {other} already: remove {other} \
-         first, or give a restored copy of a cluster a kube-system namespace of its own. The token is \
+        "a cluster named {0} already exists with another key: choose another name; or, if this \
+         agent replaces it, remove it first with `flotilla cluster remove {0}`. The token is \
          not used up"
     )]
+    NameTaken(ClusterName),
+    /// An accepted cluster reports to be the same Kubernetes cluster.
+    #[error(
+        "this Kubernetes cluster (kube-system {uid}) is already enrolled as {other}: remove \
+         {other} first, or give a restored copy of a cluster its own kube-system namespace. The \
+         token is not used up"
+    )]
     SameCluster {
-        /// What both say.
+        /// UID that both report.
         uid: String,
-        /// The one that is there.
+        /// Name of the accepted cluster.
         other: ClusterName,
     },
     /// The cluster is locked.
@@ -102,11 +103,11 @@ pub enum Refusal {
     Locked { name: ClusterName, lock: Lock },
 }
 
-/// Judges an attempt. `holder` is the record of the name, `namesake` an accepted cluster of another name
-/// that says it has the same UID, `declared` the place that the fleet file gives the name.
+/// Judges an attempt. `holder` is the record of the name, `namesake` an accepted cluster of another name that reports
+/// the same UID, `declared` the place that the fleet file gives the name.
 ///
 /// # Errors
-/// With what the asker, or the operator behind it, is told.
+/// With the message for the caller, or for the operator behind it.
 pub fn judge(
     attempt: &Attempt,
     token: Option<&Token>,
@@ -166,7 +167,7 @@ pub fn judge(
     Ok(EnrolmentDecision::Join(Box::new(record)))
 }
 
-/// A name that is taken is its key's and nobody else's.
+/// Judges an attempt for a name that is taken, which belongs to its key alone.
 fn again(attempt: &Attempt, record: &ClusterRecord) -> Result<EnrolmentDecision, Refusal> {
     if holder(record) != Some(attempt.key.as_str()) {
         return Err(Refusal::NameTaken(attempt.name.clone()));
@@ -183,18 +184,17 @@ fn again(attempt: &Attempt, record: &ClusterRecord) -> Result<EnrolmentDecision,
     })
 }
 
-/// SHA-256 of the key that has a name; none: an older hub did not note it, so that nobody proves it.
+/// Returns SHA-256 of the key that has a name; none: an older hub did not record it, so it cannot be proven.
 #[must_use]
 pub fn holder(record: &ClusterRecord) -> Option<&str> {
     let known = Some(record.credential.key.as_str()).filter(|key| !key.is_empty());
     record.pending.as_deref().or(known)
 }
 
-/// Most uses that are remembered; the store has had the oldest of them for long.
+/// Highest number of remembered uses; older ones are in the store.
 const MAX_USES: usize = 4096;
 
-/// What became of tokens a moment ago. Who asks has read the token before it is judged, and somebody
-/// else's attempt may have come in between.
+/// Recent uses of tokens. A token is read before it is judged, and another attempt may have been made in between.
 #[derive(Debug, Clone, Default)]
 pub struct Uses {
     known: BTreeMap<String, Use>,
@@ -208,12 +208,12 @@ enum Use {
 }
 
 impl Uses {
-    /// A token let somebody in.
+    /// Notes that a token was used.
     pub fn redeemed(&mut self, id: &str, by: Redeemer) {
         self.note(id, Use::Redeemed(by));
     }
 
-    /// A person revoked a token.
+    /// Notes that a token was revoked.
     pub fn revoked(&mut self, id: &str, at: Timestamp) {
         self.note(id, Use::Revoked(at));
     }
@@ -229,7 +229,7 @@ impl Uses {
         }
     }
 
-    /// A token as it was read, and as it is now.
+    /// Returns a token that was read earlier as it is now.
     #[must_use]
     pub fn current(&self, mut token: Token) -> Token {
         match self.known.get(&token.id) {

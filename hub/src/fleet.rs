@@ -3,8 +3,8 @@
 //! Laws, checked by the tests below it:
 //! - an assignment is stored before it is sent, and its generation grows exactly when its content
 //!   changes;
-//! - a read that failed takes nothing away: heads, and so assignments, stay as they were;
-//! - what an agent says is believed about its own cluster only, and only from its newest stream.
+//! - a failed read removes nothing: heads, and so assignments, stay as they were;
+//! - an agent's messages count for its own cluster only, and only from its newest stream.
 
 mod action;
 pub mod acts;
@@ -101,11 +101,11 @@ use roster::{Roster, cluster};
 use sources::Sources;
 use versions::Versions;
 
-/// Everything the hub knows.
+/// The state of the whole fleet.
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
     epoch: Epoch,
-    /// When the epoch was raised; none: it is the first.
+    /// When the epoch was raised; none: it is the first one.
     epoch_since: Option<Timestamp>,
     declarations: Declarations,
     sources: Sources,
@@ -114,15 +114,15 @@ pub struct Fleet {
     versions: Versions,
     environments: Environments,
     rollouts: Rollouts,
-    /// What clusters were asked to run for gates.
+    /// Gate Jobs that clusters were asked to run.
     gate_jobs: jobs::Asked,
-    /// When anything was looked at last.
+    /// Time of the last step.
     looked_at: Option<Timestamp>,
-    /// When this hub looked first: before that it has heard from nobody.
+    /// Time of the first step of this process.
     began_at: Option<Timestamp>,
 }
 
-/// Where a cluster belongs: the fleet file wins over its record.
+/// Returns the environment of a cluster: the fleet file overrides its record.
 fn place<'a>(
     spec: &'a Spec,
     name: &ClusterName,
@@ -132,7 +132,7 @@ fn place<'a>(
     declared.or_else(|| record?.environment.as_ref())
 }
 
-/// A cluster's labels: its record's, with the fleet file's over them.
+/// Returns the labels of a cluster: those of its record, overridden by the fleet file's.
 fn labels(
     spec: &Spec,
     name: &ClusterName,
@@ -148,7 +148,7 @@ fn labels(
 }
 
 impl Fleet {
-    /// An empty fleet of an epoch.
+    /// Makes an empty fleet of an epoch.
     #[must_use]
     pub fn new(epoch: Epoch) -> Self {
         Self {
@@ -157,13 +157,13 @@ impl Fleet {
         }
     }
 
-    /// The epoch of all assignments made here.
+    /// Returns the epoch of all assignments made here.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// What was declared.
+    /// Returns the fleet file in force.
     #[must_use]
     pub fn spec(&self) -> &Arc<Spec> {
         self.declarations.spec()
@@ -174,49 +174,49 @@ impl Fleet {
         self.sources.branches.all()
     }
 
-    /// The head of an environment's branch in a repository.
+    /// Returns the head of a branch in a repository.
     #[must_use]
     pub fn head(&self, repository: &RepositoryName, branch: &BranchName) -> Option<&Head> {
         self.sources.branches.get(repository, branch)
     }
 
-    /// All clusters by name.
+    /// Returns all clusters by name.
     #[must_use]
     pub fn clusters(&self) -> &Clusters {
         self.clusters.all()
     }
 
-    /// What was decided about each environment.
+    /// Returns the decisions about each environment.
     #[must_use]
     pub fn environments(&self) -> &BTreeMap<EnvironmentName, EnvironmentState> {
         self.environments.all()
     }
 
-    /// The last rollout of each environment, over or not.
+    /// Returns the last rollout of each environment, ended or not.
     #[must_use]
     pub fn rollouts(&self) -> &BTreeMap<EnvironmentName, Rollout> {
         self.rollouts.all()
     }
 
-    /// Where a cluster belongs: the fleet file wins over its record.
+    /// Returns the environment of a cluster: the fleet file overrides its record.
     #[must_use]
     pub fn environment_of(&self, name: &ClusterName) -> Option<EnvironmentName> {
         place(self.spec(), name, self.record_of(name)).cloned()
     }
 
-    /// Whether a cluster is one of an environment's.
+    /// Returns whether a cluster belongs to an environment.
     #[must_use]
     pub fn belongs_to(&self, name: &ClusterName, environment: &EnvironmentName) -> bool {
         place(self.spec(), name, self.record_of(name)) == Some(environment)
     }
 
-    /// A cluster's labels: its record's, with the fleet file's over them.
+    /// Returns the labels of a cluster: those of its record, overridden by the fleet file's.
     #[must_use]
     pub fn labels_of(&self, name: &ClusterName) -> BTreeMap<String, String> {
         labels(self.spec(), name, self.record_of(name))
     }
 
-    /// Whether the fleet file, as it is now, places an application on a cluster with such labels.
+    /// Returns whether the present fleet file places an application on a cluster with these labels.
     pub(crate) fn places(
         &self,
         application: &ApplicationName,
@@ -250,30 +250,30 @@ impl Fleet {
         ActionError::NoCluster(missing("cluster", name.as_str(), names))
     }
 
-    /// Grows with each visible change.
+    /// Returns the version, which grows with each visible change.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.versions.newest()
     }
 
-    /// The version of the last change of any environment or branch.
+    /// Returns the version of the last change of any environment or branch.
     #[must_use]
     pub fn environments_version(&self) -> u64 {
         self.versions.of_environments()
     }
 
-    /// Takes over from a later state of the fleet who is there, which no store keeps.
+    /// Copies connections from a later state of the fleet, since they are not stored.
     pub fn hear(&mut self, later: &Self) {
         self.clusters.hear(&later.clusters);
     }
 
-    /// Something happened to a cluster: its environment's rollout has to look.
+    /// Marks the environment of a cluster, so that its rollout is advanced.
     fn mark_dirty(&mut self, name: &ClusterName) {
         self.environments.mark_dirty(self.environment_of(name));
     }
 
-    /// The cluster, if this is its present stream, to note what its agent says: people are shown it, and its
-    /// environment's rollout has to look.
+    /// Returns the cluster, if this is its present stream, to note a message of its agent: that is a visible change,
+    /// and the rollout of its environment has to be advanced.
     fn heard(&mut self, name: &ClusterName, session: SessionId) -> Option<&mut Cluster> {
         if !self.clusters.is_live(name, session) {
             return None;
@@ -282,7 +282,7 @@ impl Fleet {
         self.clusters.change(name, &mut self.versions)
     }
 
-    /// Changes a cluster's record, with all that hangs on it.
+    /// Changes a cluster's record, and updates what depends on it.
     fn change_record(
         &mut self,
         name: &ClusterName,
@@ -303,7 +303,7 @@ impl Fleet {
         }
     }
 
-    /// As above, of a cluster that may be new.
+    /// Like the function above, for a cluster that may be new.
     fn put_record(
         &mut self,
         name: &ClusterName,
@@ -318,7 +318,7 @@ impl Fleet {
         self.versions.raise_environments();
     }
 
-    /// Somebody decides something about an environment. What is said of it: its rollout.
+    /// Changes the decisions about an environment, and marks it so that its rollout is advanced.
     fn decide(
         &mut self,
         name: &EnvironmentName,

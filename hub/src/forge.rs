@@ -1,6 +1,6 @@
-//! Speaking to forges, by one writer for the whole fleet: one truthful status for each environment on the
-//! commit it goes to ([`status`]), pull requests of promotions taken ([`merge`]), and what others would change
-//! ([`preview`]). Who is spoken to, and with what, is in [`config`].
+//! Calls to forges, by one writer for the whole fleet: a status for each environment on the commit that it gets
+//! ([`status`]), merges of pull requests of promotions ([`merge`]), and plans for pull requests ([`preview`]). Forges
+//! and credentials are in [`config`].
 
 pub mod config;
 #[cfg(test)]
@@ -34,29 +34,29 @@ use send::Sender;
 use status::{DesiredStatus, Key, Sent, desired, due, takes};
 use waits::Waits;
 
-/// Time between two looks at the fleet.
+/// Interval at which the fleet is checked.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// What speaking takes.
+/// Setup of calls to forges.
 pub struct Speaking {
     pub handle: Handle,
-    /// Where it is kept what was told.
+    /// The store, which has the statuses that were sent.
     pub store: Store,
-    /// Whom, and with what; none: nobody said so.
+    /// Forges and credentials; none: not configured.
     pub forges: Option<Forges>,
-    /// What is measured.
+    /// Metrics.
     pub metrics: Metrics,
-    /// Asks the pollers to look now.
+    /// Wakes the pollers.
     pub refresh: Arc<Notify>,
     pub planner: Arc<dyn preview::Planner>,
-    /// Where webhooks say that pull requests are to be looked at now.
+    /// Hints of webhooks about pull requests.
     pub hints: Arc<Hints>,
 }
 
-/// Speaks until stopped.
+/// Starts all calls to forges, until stopped.
 ///
 /// # Errors
-/// When there is no TLS.
+/// When TLS is not available.
 pub fn start(speaking: Speaking, stop: &CancellationToken) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let sender = Arc::new(Sender::new(speaking.metrics)?);
     let mut tasks = Vec::new();
@@ -89,7 +89,7 @@ pub fn start(speaking: Speaking, stop: &CancellationToken) -> anyhow::Result<Vec
     Ok(tasks)
 }
 
-/// Tells until stopped.
+/// Sends statuses until stopped.
 async fn tell(
     handle: Handle,
     store: Store,
@@ -110,7 +110,7 @@ async fn tell(
             None => match store.statuses().await {
                 Ok(known) => known,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot read what forges were told");
+                    tracing::warn!(%error, "cannot read the statuses sent to forges");
                     continue;
                 }
             },
@@ -152,14 +152,14 @@ async fn tell(
                         at: now,
                     };
                     if let Err(error) = store.put_status(&key, &row).await {
-                        tracing::warn!(%error, "cannot note what a forge was told; it may be told again");
+                        tracing::warn!(%error, "cannot record a status sent to a forge; it may be sent again");
                     }
                     known.insert(key, row);
                 }
                 Err(error) => {
                     let repository = &key.repository;
                     if waits.failed(repository, &error, Instant::now()) {
-                        tracing::warn!(%repository, %error, "cannot set a commit's status; will try again");
+                        tracing::warn!(%repository, %error, "cannot set a commit's status; will retry");
                     }
                 }
             }

@@ -8,8 +8,8 @@
 //!   FleetService <- status (PURE) <- query <- driver <-----------------+        +-> sessions
 //! ```
 //!
-//! One task, the [`driver`], owns the [`fleet::Fleet`]; everything else sends it events or asks it
-//! questions over one bounded channel. What must survive is stored before anything is sent.
+//! One task, the [`driver`], owns the [`fleet::Fleet`]; everything else sends it events or queries over one bounded
+//! channel. What must survive is stored before anything is sent.
 
 #![allow(
     missing_docs,

@@ -1,5 +1,5 @@
-//! What is measured, in the words of Prometheus (OpenMetrics text). Names begin with `flotilla_hub_`;
-//! label values come from enums and the fleet file, so that their number is bounded.
+//! Metrics in the format of Prometheus (OpenMetrics text). Names begin with `flotilla_hub_`; label values come from
+//! enums and the fleet file, so their number is limited.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn long_seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.5, 2.0, 16))
 }
 
-/// Everything that is measured.
+/// All metrics of the hub.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
@@ -59,7 +59,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Nothing measured yet.
+    /// Makes new metrics.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("flotilla_hub");
@@ -95,7 +95,7 @@ impl Metrics {
         }
     }
 
-    /// What [`Self::look_at`] takes from the fleet.
+    /// Registers the metrics of [`Self::look_at`].
     fn register_fleet(&self, registry: &mut Registry) {
         registry.register(
             "clusters",
@@ -114,13 +114,13 @@ impl Metrics {
         );
         registry.register_with_unit(
             "branch_read_age",
-            "Time since a branch was read well",
+            "Time since the last successful read of a branch",
             Unit::Seconds,
             self.head_age.clone(),
         );
     }
 
-    /// What storing decisions takes.
+    /// Registers the metrics of the store.
     fn register_store(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "store_batch_duration",
@@ -130,7 +130,7 @@ impl Metrics {
         );
         registry.register(
             "store_batch_effects",
-            "Effects of one batch",
+            "Effects in one batch of decisions",
             self.batch_size.clone(),
         );
         registry.register(
@@ -140,11 +140,11 @@ impl Metrics {
         );
     }
 
-    /// What goes on with agents.
+    /// Registers the metrics of agents' streams.
     fn register_streams(&self, registry: &mut Registry) {
         registry.register(
             "assignments_sent",
-            "Assignments put to streams",
+            "Assignments sent on agents' streams",
             self.assignments.clone(),
         );
         registry.register(
@@ -159,7 +159,7 @@ impl Metrics {
         );
     }
 
-    /// What reading repositories takes.
+    /// Registers the metrics of reading repositories.
     fn register_git(&self, registry: &mut Registry) {
         registry.register(
             "git_looks",
@@ -168,7 +168,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "git_look_duration",
-            "Time of one poll of a repository",
+            "Duration of one poll of a repository",
             Unit::Seconds,
             self.poll_time.clone(),
         );
@@ -179,7 +179,7 @@ impl Metrics {
         );
     }
 
-    /// Calls from forges and Git servers, of forges and of targets.
+    /// Registers the metrics of webhooks, calls to forges and notifications.
     fn register_calls(&self, registry: &mut Registry) {
         registry.register(
             "webhooks",
@@ -188,54 +188,54 @@ impl Metrics {
         );
         registry.register(
             "forge_calls",
-            "Calls of forges by host, call and outcome",
+            "Calls to forges by host, call and outcome",
             self.forge_calls.clone(),
         );
         registry.register(
             "notifications",
-            "Messages to targets by outcome: ok, failed (tried again), dead (given up)",
+            "Messages to targets by outcome: ok, failed (will be retried), dead (given up)",
             self.notifications.clone(),
         );
     }
 
-    /// How long people wait for what they push.
+    /// Registers the metrics of delays.
     fn register_delays(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "push_to_applied",
-            "From the push (or the first sight of the commit) to a cluster's report of it healthy",
+            "Time from the push (or first sight of the commit) until a cluster reports it healthy",
             Unit::Seconds,
             self.push_to_applied.clone(),
         );
     }
 
-    /// A batch was stored.
+    /// Counts a stored batch.
     pub fn stored(&self, took: Duration, effects: usize) {
         self.batch.observe(took.as_secs_f64());
         self.batch_size
             .observe(f64::from(u32::try_from(effects).unwrap_or(u32::MAX)));
     }
 
-    /// A batch could not be stored.
+    /// Counts a batch that could not be stored.
     pub fn store_failed(&self) {
         self.store_errors.inc();
     }
 
-    /// An assignment went to a stream.
+    /// Counts an assignment that was sent.
     pub fn assignment_sent(&self) {
         self.assignments.inc();
     }
 
-    /// A stream began.
+    /// Counts an opened stream.
     pub fn stream_opened(&self) {
         self.streams.inc();
     }
 
-    /// A stream ended.
+    /// Counts an ended stream.
     pub fn stream_ended(&self) {
         self.streams_ended.inc();
     }
 
-    /// A repository was looked at.
+    /// Counts a poll of a repository.
     pub fn polled(&self, repository: &RepositoryName, outcome: &str, took: Duration) {
         let labels = vec![
             ("repository", repository.to_string()),
@@ -245,7 +245,7 @@ impl Metrics {
         self.poll_time.observe(took.as_secs_f64());
     }
 
-    /// The directories of a repository's commit were read.
+    /// Counts a read of a commit's directories.
     pub fn trees_read(&self, repository: &RepositoryName, outcome: &str) {
         let labels = vec![
             ("repository", repository.to_string()),
@@ -254,7 +254,7 @@ impl Metrics {
         self.tree_reads.get_or_create(&labels).inc();
     }
 
-    /// A target was told, or not.
+    /// Counts a message to a target.
     pub fn notified(&self, target: &str, outcome: &'static str) {
         let labels = vec![
             ("target", target.to_owned()),
@@ -263,7 +263,7 @@ impl Metrics {
         self.notifications.get_or_create(&labels).inc();
     }
 
-    /// A forge was asked.
+    /// Counts a call to a forge.
     pub fn forge_asked(&self, host: &str, call: &'static str, outcome: &'static str) {
         let labels = vec![
             ("host", host.to_owned()),
@@ -273,7 +273,7 @@ impl Metrics {
         self.forge_calls.get_or_create(&labels).inc();
     }
 
-    /// A webhook called.
+    /// Counts a webhook call.
     pub fn hooked(&self, provider: &'static str, outcome: &'static str) {
         let labels = vec![
             ("provider", provider.to_owned()),
@@ -282,7 +282,7 @@ impl Metrics {
         self.hooks.get_or_create(&labels).inc();
     }
 
-    /// A cluster runs a commit, healthy.
+    /// Records the time until a cluster runs a commit, healthy.
     pub fn applied(&self, environment: &EnvironmentName, took: Duration) {
         let labels = vec![("environment", environment.to_string())];
         self.push_to_applied
@@ -290,7 +290,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Takes the fleet's present state into the gauges.
+    /// Updates the gauges from the fleet.
     pub fn look_at(&self, fleet: &Fleet, now: Timestamp) {
         self.clusters.clear();
         self.rollouts.clear();
@@ -355,7 +355,7 @@ impl Metrics {
         }
     }
 
-    /// All of it as text.
+    /// Returns all metrics as text.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

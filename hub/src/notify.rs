@@ -1,13 +1,13 @@
-//! Telling people: events are rows of an outbox, written in the transaction of the audit entry that they
-//! come with, and sent by the replica that decides.
+//! Notifications: events are rows of an outbox, written in the transaction of their audit entry, and sent by the
+//! deciding replica.
 //!
 //! ```text
 //!   audit entry --of_entry (PURE)--> outbox row, in one transaction --+
 //!   the fleet --conditions (PURE)--> Gather (PURE) --> outbox row ----+--> deliver: each target at its own place
 //! ```
 //!
-//! A target's place is noted before and after each message, so that a crash loses nothing and repeats at most
-//! one message, which says so.
+//! A target's position is stored before and after each message, so that a crash loses nothing and repeats at most one
+//! message, which is marked as a possible duplicate.
 
 mod alarm;
 pub mod conditions;
@@ -41,12 +41,12 @@ use deliver::Deliveries;
 pub use deliver::{GivenUp, Place};
 use send::Sender;
 
-/// Time between two looks.
+/// Interval of checks.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Largest file of targets.
+/// Largest notifications file, bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Why the file of targets is not followed.
+/// Error of the notifications file.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetsFileError {
     #[error("{path}: {cause}")]
@@ -60,7 +60,7 @@ pub enum TargetsFileError {
     Wrong(Vec<ConfigError>),
 }
 
-/// Reads the file of targets, and says what was read.
+/// Reads the notifications file. Returns its text, too.
 ///
 /// # Errors
 /// See [`TargetsFileError`].
@@ -85,24 +85,24 @@ fn parse(path: &Path, text: &str) -> Result<Config, TargetsFileError> {
     flotilla_notify::parse(&path.display().to_string(), text).map_err(TargetsFileError::Wrong)
 }
 
-/// What telling takes.
+/// Setup of notifications.
 pub struct Telling {
     pub handle: Handle,
-    /// Where events and places are.
+    /// The store of events and positions.
     pub store: Store,
-    /// Who is told, and the text that says so.
+    /// The notifications file and its text.
     pub config: (Config, String),
-    /// The file that it was read from, which is read again when it changes.
+    /// Path of that file, which is read again when it changes.
     pub path: PathBuf,
-    /// What is wrong with the fleet file.
+    /// State of the fleet file.
     pub fleet_file: Arc<RwLock<FleetFileStatus>>,
-    /// What is counted.
+    /// Metrics.
     pub metrics: Metrics,
-    /// Whether the store takes what is decided.
+    /// Health of the store.
     pub health: Health,
 }
 
-/// Tells until stopped.
+/// Sends notifications until stopped.
 pub async fn run(telling: Telling, stop: CancellationToken) {
     let Telling {
         handle,
@@ -116,7 +116,7 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
     let sender = match Sender::new() {
         Ok(sender) => sender,
         Err(error) => {
-            tracing::error!(%error, "nobody is told anything");
+            tracing::error!(%error, "notifications are off");
             return;
         }
     };
@@ -152,7 +152,10 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
             Err(error) => {
                 let error = error.to_string();
                 if error != refused {
-                    tracing::error!(error, "targets refused; the last good ones stay in force");
+                    tracing::error!(
+                        error,
+                        "notification targets rejected; the last valid ones stay in force"
+                    );
                     refused = error;
                 }
             }
@@ -163,7 +166,7 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
         let Ok(seen) = seen.await else { return };
         for event in watcher.look(seen, now) {
             if let Err(error) = store.put_event(&event).await {
-                tracing::warn!(%error, "cannot keep an event that people should be told of");
+                tracing::warn!(%error, "cannot store an event for notifications");
             }
         }
         tokio::select! {
@@ -173,10 +176,10 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
     }
 }
 
-/// Sends one message to a target, as it would be sent, and says what came of it.
+/// Sends a test message to a target, and returns the result.
 ///
 /// # Errors
-/// When there is no such target, or it refuses.
+/// When the target does not exist, or it refuses.
 pub async fn test(config: &Config, name: &str) -> anyhow::Result<()> {
     let target = config.targets.iter().find(|target| target.name == name);
     let target = target.ok_or_else(|| {
@@ -192,7 +195,7 @@ pub async fn test(config: &Config, name: &str) -> anyhow::Result<()> {
         clusters: Vec::new(),
         count: 0,
         actor: String::new(),
-        reason: "this is a test: somebody ran flotilla-hub notify test".to_owned(),
+        reason: "this is a test by flotilla-hub notify test".to_owned(),
     };
     let notice = Notice {
         id: 0,

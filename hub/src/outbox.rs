@@ -1,6 +1,6 @@
-//! What waits for one agent's stream. Everything in it is replaced or joined by what comes later, so
-//! that an agent that does not read costs no more than one that does (H7); and it is one small piece of
-//! memory, since ten thousand agents mostly have nothing to be told.
+//! Messages that wait for one agent's stream. Everything in it is replaced by or merged with later messages, so that an
+//! agent that does not read costs no more than one that does (H7); and it is one small allocation, since most of ten
+//! thousand agents have no waiting messages.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,17 +17,17 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tonic::Status;
 
-/// Questions that wait for one agent.
+/// Highest number of questions that wait for one agent.
 const QUESTIONS: usize = 2;
 
-/// What a stream is told beside its assignment.
+/// A message to a stream other than an assignment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Control {
-    /// Send the full report again.
+    /// Request the full report.
     RequestReport,
-    /// Run these Jobs of gates, and no others.
+    /// Run these gate Jobs, and no others.
     AskJobs(Arc<Vec<GateJob>>),
-    /// Renew the certificate within so many seconds.
+    /// Renew the certificate within a number of seconds.
     Renew(u32),
     Close(Problem),
 }
@@ -41,7 +41,7 @@ struct Waiting {
     jobs: Option<Arc<Vec<GateJob>>>,
     renew_within: Option<u32>,
     report: bool,
-    /// Nothing more will come.
+    /// Whether it takes no more messages.
     is_over: bool,
     error: Option<Box<Status>>,
 }
@@ -86,7 +86,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// One that begins with a welcome.
+    /// Makes an outbox that begins with a welcome.
     #[must_use]
     pub fn new(welcome: v1::Welcome) -> Arc<Self> {
         let outbox = Self::default();
@@ -99,12 +99,12 @@ impl Outbox {
         self.waker.wake();
     }
 
-    /// Puts an assignment over the one that waits.
+    /// Replaces the waiting assignment.
     pub fn assign(&self, assignment: Arc<DecodedAssignment>) {
         self.change(|waiting| waiting.assignment = Some(assignment));
     }
 
-    /// Says something besides.
+    /// Adds a control message.
     pub fn control(&self, control: Control) {
         self.change(|waiting| match control {
             Control::RequestReport => waiting.report = true,
@@ -120,7 +120,7 @@ impl Outbox {
         });
     }
 
-    /// Asks something; false: too many questions wait already.
+    /// Adds a question; false: too many questions are waiting.
     #[must_use]
     pub fn ask(&self, question: v1::PlanRequest) -> bool {
         let mut is_taken = false;
@@ -133,12 +133,12 @@ impl Outbox {
         is_taken
     }
 
-    /// Nothing more comes; what waits is still sent.
+    /// Ends the stream after the waiting messages are sent.
     pub fn finish(&self) {
         self.change(|waiting| waiting.is_over = true);
     }
 
-    /// Ends the stream with an error, whatever waits.
+    /// Ends the stream with an error at once.
     pub fn fail(&self, status: Status) {
         self.change(|waiting| {
             *waiting = Waiting {
@@ -149,17 +149,17 @@ impl Outbox {
         });
     }
 
-    /// Waits until nobody takes anything out any more: the stream said goodbye, or its agent is gone.
+    /// Waits until the stream no longer takes messages: it was finished, or its agent is disconnected.
     pub async fn gone(&self) {
         self.gone.notified().await;
     }
 }
 
-/// The stream that empties an outbox.
+/// The stream of an outbox's messages.
 pub struct Messages(Arc<Outbox>);
 
 impl Messages {
-    /// Of this outbox; one stream each.
+    /// Makes the stream of an outbox, which has exactly one.
     #[must_use]
     pub fn of(outbox: &Arc<Outbox>) -> Self {
         Self(Arc::clone(outbox))

@@ -1,8 +1,8 @@
-//! What a commit would change in an environment: who is asked when, what each cluster's agent answered,
-//! and which answers are the same. Pure; moments are spans since the plan began.
+//! What a commit would change in an environment: which agents are asked when, what they answered, and which answers are
+//! equal. Pure; moments are spans since the plan began.
 //!
-//! Kept in memory for some minutes: names of objects and fields only, once for all clusters that say the
-//! same, and never more than a fixed number of different answers.
+//! Kept in memory for some minutes: names of objects and fields only, once for all clusters with the same answer, and
+//! never more than a fixed number of different answers.
 
 mod groups;
 mod shelf;
@@ -22,26 +22,26 @@ use flotilla_status::PlanVerdict;
 pub use groups::{Group, Groups};
 pub use shelf::{Full, Shelf};
 
-/// What is asked.
+/// A question for a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     pub environment: EnvironmentName,
-    /// Which commit, on which branch.
+    /// The commit and its branch.
     pub revision: Revision,
-    /// Of this application only; none: of all that come from the repository.
+    /// The only application that is planned; none: all from the repository.
     pub application: Option<ApplicationName>,
 }
 
-/// How much is done at once, and for how long.
+/// Limits of a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Agents that work on an answer at the same time: each of them fetches from the Git server.
+    /// Number of agents that work on an answer at the same time: each of them fetches from the Git server.
     pub at_once: usize,
-    /// Longest time for one answer.
+    /// Time limit of an answer.
     pub answer: Duration,
-    /// Longest time for all.
+    /// Longest time for the whole plan.
     pub whole: Duration,
-    /// Before the same agent is asked again.
+    /// Time before the same agent is asked again.
     pub again: Duration,
 }
 
@@ -56,45 +56,45 @@ impl Default for Limits {
     }
 }
 
-/// What came of asking one agent.
+/// Answer of an agent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
     Plan(ClusterPlan),
-    /// It is at work on another question, or was asked too often: ask again after so long.
+    /// It is busy, or was asked too often: ask again after this time.
     Busy(Duration),
     /// It is not connected.
     Away,
-    /// It could not find out, or does not know the question.
+    /// It failed, or does not support the question.
     Failed(Option<Reason>, String),
 }
 
-/// Whether a cluster was there when it was asked last.
+/// Whether a cluster was connected when it was asked last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reachability {
-    /// It was, or nobody asked yet.
+    /// It was, or was not asked yet.
     There,
     Away,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// To be asked from this moment on.
+    /// It is asked from this moment on.
     Ready {
         from: Duration,
         reachability: Reachability,
     },
-    /// Asked; no answer counts after this moment.
+    /// It was asked; answers after this moment do not count.
     Asked {
         until: Duration,
     },
     Concluded,
 }
 
-/// The asking of all agents that a plan concerns, under way or done.
+/// A plan's inquiry to all agents that it concerns, in progress or complete.
 #[derive(Debug)]
 pub struct PlanInquiry {
     limits: Limits,
-    /// How long clusters that are away are waited for.
+    /// How long the plan waits for clusters that are offline.
     patience: Duration,
     clusters: BTreeMap<ClusterName, Standing>,
     ready: BTreeSet<(Duration, ClusterName)>,
@@ -103,7 +103,7 @@ pub struct PlanInquiry {
 }
 
 impl PlanInquiry {
-    /// For these clusters; nobody is asked yet.
+    /// Makes an inquiry to these clusters; none is asked yet.
     #[must_use]
     pub fn new(
         clusters: impl IntoIterator<Item = ClusterName>,
@@ -133,7 +133,7 @@ impl PlanInquiry {
         }
     }
 
-    /// Whom to ask now. Who did not answer in time has none.
+    /// Returns the clusters to ask now. Those that did not answer in time have timed out.
     pub fn next(&mut self, now: Duration) -> Vec<ClusterName> {
         if now >= self.limits.whole {
             self.give_up();
@@ -159,7 +159,7 @@ impl PlanInquiry {
         ask
     }
 
-    /// When [`PlanInquiry::next`] has something to do, whatever is heard until then; none: never.
+    /// Returns when [`PlanInquiry::next`] has something to do without any answer until then; none: never.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
         if self.is_done() {
@@ -172,7 +172,7 @@ impl PlanInquiry {
         first.chain([self.limits.whole]).min()
     }
 
-    /// Takes in what came of asking a cluster; of one that is not asked just now, nothing is.
+    /// Records the answer of a cluster; ignored where the cluster was not asked.
     pub fn heard(&mut self, name: &ClusterName, heard: Heard, now: Duration) {
         let Some(Standing::Asked { until }) = self.clusters.get(name).copied() else {
             return;
@@ -210,19 +210,19 @@ impl PlanInquiry {
         }
     }
 
-    /// Every cluster has an answer, or will have none.
+    /// Returns whether every cluster has answered, or will not.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.ready.is_empty() && self.asked.is_empty()
     }
 
-    /// Clusters that have not answered yet.
+    /// Returns the number of clusters that have not answered yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.ready.len() + self.asked.len()
     }
 
-    /// The answers so far.
+    /// Returns the answers so far.
     #[must_use]
     pub fn groups(&self) -> &Groups {
         &self.groups
@@ -258,7 +258,7 @@ impl PlanInquiry {
         self.groups.add(name, verdict, reason, message, plan);
     }
 
-    /// The time is over.
+    /// Gives up after the time limit.
     fn give_up(&mut self) {
         let left: Vec<(ClusterName, Standing)> = self
             .clusters

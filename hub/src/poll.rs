@@ -1,4 +1,4 @@
-//! Watching branches: one task per repository, so that a broken one delays no other.
+//! Polling of branches: one task per repository, so that a failing one delays no other.
 
 mod headings;
 mod missing;
@@ -29,11 +29,11 @@ use headings::Headings;
 use missing::Reader;
 use trees::Trees;
 
-/// Longest look at one repository; a blocking thread that hangs on is left behind and bounded by its
-/// own time-outs.
+/// Time limit of one poll of a repository; a blocking thread that hangs longer is left behind and ends by its own
+/// time-outs.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A repository that fails is looked at ever less often, up to this.
+/// Longest time between two polls of a failing repository.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
 /// When a repository that fails is looked at again, though never sooner than one that does not.
@@ -51,11 +51,11 @@ struct Target {
     url: RepositoryUrl,
     branches: Vec<BranchName>,
     interval: Duration,
-    /// Where credentials are mounted.
+    /// Directory of credentials.
     credentials: Option<PathBuf>,
 }
 
-/// The watchers of all repositories of the fleet file.
+/// The pollers of all repositories of the fleet file.
 pub struct Pollers {
     handle: Handle,
     cache: PathBuf,
@@ -66,8 +66,7 @@ pub struct Pollers {
 }
 
 impl Pollers {
-    /// None yet. `interval` overrides what the fleet file says; `credentials` is a directory as
-    /// [`Access::read`] takes it.
+    /// Makes an empty set. `interval` overrides the fleet file; `credentials` is a directory for [`Access::read`].
     #[must_use]
     pub fn new(
         handle: Handle,
@@ -86,7 +85,7 @@ impl Pollers {
         }
     }
 
-    /// Starts, keeps and ends watchers, so that they fit the fleet file.
+    /// Starts and ends pollers, so that they match the fleet file.
     pub fn fit(&mut self, spec: &Spec) {
         let mut branches = spec.branches();
         self.running.retain(|name, (_, _, task)| {
@@ -131,7 +130,7 @@ impl Pollers {
         }
     }
 
-    /// Asks every watcher to look now.
+    /// Wakes every poller.
     pub fn hint(&self) {
         for (_, hint, _) in self.running.values() {
             hint.notify_one();
@@ -241,18 +240,18 @@ impl Watcher {
     }
 }
 
-/// Where a repository is, and where what is known of it is kept.
+/// A repository's URL and its place in the cache.
 #[derive(Clone)]
 struct Place {
     url: RepositoryUrl,
     cache: PathBuf,
-    /// Where credentials are mounted.
+    /// Directory of credentials.
     credentials: Option<PathBuf>,
 }
 
 impl Place {
-    /// Reads `what` beside the tasks that must not wait. A read that hangs on is left behind after
-    /// twice the time that each of its calls may take.
+    /// Reads `what` outside the tasks that must not wait. A read that hangs is left behind after twice the time that
+    /// each of its calls may take.
     async fn read<T: Send + 'static>(
         self,
         what: &'static str,
@@ -271,11 +270,11 @@ impl Place {
             Ok(Ok(read)) => read.map_err(|error| Problem::new(error.reason(), error.to_string())),
             Ok(Err(_)) => Err(Problem::new(
                 Reason::CorruptRepository,
-                format!("reading {what} failed badly"),
+                format!("reading {what} failed unexpectedly"),
             )),
             Err(_) => Err(Problem::new(
                 Reason::RepositoryUnavailable,
-                format!("no answer in time when {what} were read"),
+                format!("reading {what} timed out"),
             )),
         }
     }

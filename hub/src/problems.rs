@@ -1,8 +1,8 @@
-//! All that is wrong with a configuration file, for whoever wrote it.
+//! Errors of a configuration file.
 
 use flotilla_yaml::config::ConfigError;
 
-/// One problem a line.
+/// Returns one error per line.
 pub(crate) fn lines(problems: &[ConfigError]) -> String {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     lines.join("\n")

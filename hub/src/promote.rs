@@ -1,9 +1,9 @@
-//! Automatic promotion: where an environment asks for it and the hub was given a credential, the hub
-//! fast-forwards its branch to what the environment before has proven.
+//! Automatic promotion: where an environment is configured so and the hub has a credential, the hub fast-forwards its
+//! branch to the commit that the environment before has proven.
 //!
-//! The hub reads Git in process; only for this it runs the system's `git`, in an empty environment and
-//! a bare repository of its own, so that nothing of a repository or a user's configuration is ever
-//! run. It never forces: what is no fast-forward is the Git server's to refuse.
+//! The hub reads Git in process; only for this it runs the system's `git`, in an empty environment and a bare
+//! repository of its own, so that nothing of a repository or a user's configuration is ever executed. It never forces:
+//! the Git server refuses what is not a fast-forward.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -27,29 +27,28 @@ use crate::fleet::stops::Stop;
 use crate::fleet::{Action, AuditEntry, Event, Fleet};
 use crate::spec::Environment;
 
-/// Time between two looks.
+/// Interval of checks.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Longest run of one git.
+/// Time limit of one run of git.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What the hub may push with: a file that `git-credential-store` reads
-/// (<https://git-scm.com/docs/git-credential-store>).
+/// The credentials for pushing: a file for `git-credential-store` (<https://git-scm.com/docs/git-credential-store>).
 #[derive(Debug, Clone)]
 pub struct Credential {
     path: PathBuf,
 }
 
 impl Credential {
-    /// Takes a file that only its owner and group can read.
+    /// Opens a file that only its owner and group may read.
     ///
     /// # Errors
-    /// When it is not there or open to everyone.
+    /// When it does not exist, or others may read it.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         use std::os::unix::fs::PermissionsExt as _;
         let metadata = std::fs::metadata(path).with_context(|| path.display().to_string())?;
         anyhow::ensure!(
             metadata.permissions().mode() & 0o007 == 0,
-            "{} is readable by everyone: chmod o-rwx it",
+            "{0} is readable by everyone: run `chmod o-rwx {0}`",
             path.display()
         );
         let path = path.canonicalize()?;
@@ -57,21 +56,21 @@ impl Credential {
     }
 }
 
-/// One branch of one repository to be moved.
+/// A branch of a repository that is to be moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// Into which environment.
+    /// The environment's name.
     pub environment: EnvironmentName,
     pub url: RepositoryUrl,
-    /// The environment before's branch, which has the commit.
+    /// The branch of the environment before, which has the commit.
     pub source: BranchName,
-    /// Which branch moves.
+    /// The branch that moves.
     pub branch: BranchName,
-    /// To which commit.
+    /// The commit that it moves to.
     pub commit: Commit,
 }
 
-/// What should be promoted now: proven, wanted, and held by nobody. Pure.
+/// Returns what should be promoted now: proven, requested and not held. Pure.
 #[must_use]
 pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
     let spec = fleet.spec();
@@ -110,16 +109,16 @@ pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
     all
 }
 
-/// Why the hub brings a commit into an environment not now.
+/// Why the hub does not promote a commit now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeptOut {
-    /// A person, or what runs, keeps it out.
+    /// A decision of an operator, or a running rollout, holds it back.
     Held(String),
     /// A gate is closed.
     Gate(String),
 }
 
-/// Why the hub does not bring a commit into an environment by itself now; none: it may.
+/// Returns why the hub does not promote a commit by itself now; none: it may.
 #[must_use]
 pub fn kept_out(
     fleet: &Fleet,
@@ -141,7 +140,7 @@ pub fn kept_out(
     closed(&fleet.gates(target, &commits, now)).map(KeptOut::Gate)
 }
 
-/// What people and failures decided, gates apart.
+/// Returns what holds a promotion back apart from gates: decisions of operators and failures.
 fn held(
     fleet: &Fleet,
     target: &Environment,
@@ -149,7 +148,7 @@ fn held(
     commits: &Commits,
 ) -> Option<String> {
     let name = &target.name;
-    let resume = format!("flotilla resume {name} lets commits in again");
+    let resume = format!("to let commits in again: flotilla resume {name}");
     // What was decided is told before what failed.
     let (failures, decided): (Vec<Stop<'_>>, Vec<Stop<'_>>) = fleet
         .stops(name, commits)
@@ -172,20 +171,20 @@ fn held(
     })
 }
 
-/// Moves branches with the hub's credential, one at a time, whoever asks.
+/// Moves branches with the hub's credential, one at a time.
 pub struct Mover {
     credential: Credential,
     refresh: Arc<Notify>,
     one_at_a_time: tokio::sync::Mutex<()>,
 }
 
-/// Why a branch stays where it is.
+/// Why a branch was not moved.
 #[derive(Debug, thiserror::Error)]
 pub enum NotMoved {
-    /// It cannot be noted, so that it must not happen.
+    /// The move cannot be recorded, so it is not made.
     #[error(transparent)]
     Unnoted(#[from] Refused),
-    /// The Git server said no, or was not reached; the audit log says so, too.
+    /// The Git server refused, or was not reached; this is in the audit log, too.
     #[error("{0}")]
     Push(String),
     /// The hub is stopping.
@@ -200,7 +199,7 @@ impl From<Stopped> for NotMoved {
 }
 
 impl Mover {
-    /// `refresh` is told when a branch has moved.
+    /// Makes a mover. `refresh` is notified when a branch has moved.
     #[must_use]
     pub fn new(credential: Credential, refresh: Arc<Notify>) -> Self {
         Self {
@@ -210,10 +209,10 @@ impl Mover {
         }
     }
 
-    /// Notes who moves a branch and why, and moves it; what the Git server refuses is noted as well.
+    /// Records who moves a branch and why, and moves it; a refusal of the Git server is recorded as well.
     ///
     /// # Errors
-    /// Why it stays where it is.
+    /// Why the branch was not moved.
     pub async fn promote(
         &self,
         handle: &Handle,
@@ -239,7 +238,7 @@ impl Mover {
                 tracing::error!(%environment, error, by, "cannot promote");
                 let entry = refusal(due, &error, Timestamp::now());
                 if let Err(error) = handle.commit(Event::Tick, entry).await? {
-                    tracing::warn!(%error, "cannot note a refusal");
+                    tracing::warn!(%error, "cannot record a refusal");
                 }
                 Err(NotMoved::Push(error))
             }
@@ -268,14 +267,14 @@ pub async fn run(handle: Handle, mover: Arc<Mover>, stop: CancellationToken) {
             match mover.promote(&handle, &promotion, HUB_ACTOR, why).await {
                 Ok(()) => {}
                 Err(NotMoved::Push(_)) => refused.push(promotion),
-                Err(NotMoved::Unnoted(error)) => tracing::warn!(%error, "cannot note a promotion"),
+                Err(NotMoved::Unnoted(error)) => tracing::warn!(%error, "cannot record promotion"),
                 Err(NotMoved::Stopping) => return,
             }
         }
     }
 }
 
-/// What the log says of a promotion that was announced and has not happened.
+/// Makes the audit entry of an announced promotion that did not happen.
 fn refusal(due: &Due, error: &str, now: Timestamp) -> AuditEntry {
     AuditEntry {
         at: now,
@@ -285,7 +284,8 @@ fn refusal(due: &Due, error: &str, now: Timestamp) -> AuditEntry {
         commit: due.commit.to_string(),
         reason: plain_line(error, MAX_MESSAGE_BYTES),
         detail: format!(
-            "branch {} of {} stays where it is; tried again when what is proven, or the branch, changes",
+            "branch {} of {} stays where it is; will retry when the proven commit or the branch \
+             changes",
             due.branch, due.url
         ),
         ..AuditEntry::default()
@@ -364,7 +364,7 @@ async fn git(place: &Path, credential: &Credential, arguments: &[&str]) -> anyho
         .kill_on_drop(true);
     let output = tokio::time::timeout(TIMEOUT, command.output())
         .await
-        .with_context(|| format!("git {what} took too long"))?
+        .with_context(|| format!("git {what} timed out"))?
         .with_context(|| "cannot start git")?;
     if !output.status.success() {
         let text = plain_line(&String::from_utf8_lossy(&output.stderr), 500);

@@ -1,10 +1,10 @@
-//! Secrets that others keep for the hub in files, which may be changed at any time.
+//! Secrets in files, which may be changed at any time.
 
 use std::path::{Path, PathBuf};
 
 const MAX: u64 = 64 << 10;
 
-/// Why a file gives no secret; never with its content.
+/// Why a secret cannot be read; never with its content.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {
     #[error("{path}: {cause}")]
@@ -18,7 +18,7 @@ pub(crate) enum SecretError {
     Empty(PathBuf),
 }
 
-/// Reads a secret as it is now.
+/// Reads the present content of a secret.
 ///
 /// # Errors
 /// See [`SecretError`].

@@ -1,7 +1,7 @@
 //! The gRPC services over mTLS.
 //!
-//! A connection without a client certificate gets as far as enrolment, health and reflection; every
-//! other method asks [`peer`] first who is there.
+//! A connection without a client certificate can call enrolment, health and reflection; every other method first asks
+//! [`peer`] for the caller.
 
 pub mod access;
 pub mod agent_api;
@@ -40,45 +40,45 @@ use crate::store::Store;
 /// Seconds between an agent's heartbeats.
 pub const HEARTBEAT_SECONDS: u32 = 10;
 
-/// What every service needs.
+/// Context of all services.
 pub struct Context {
     pub handle: Handle,
     pub store: Store,
     pub certificates: Arc<certificates::Certificates>,
-    /// How often each caller may call.
+    /// Rate limits of callers.
     pub rates: rate::Rates,
-    /// Who may do what.
+    /// Roles of operators.
     pub access: access::Access,
-    /// What is measured.
+    /// Metrics.
     pub metrics: crate::metrics::Metrics,
-    /// Whether what is decided can be stored.
+    /// Health of the store.
     pub health: crate::driver::Health,
     /// The store's epoch.
     pub epoch: Epoch,
-    /// `host:port` that agents and operators should dial.
+    /// `host:port` at which agents and operators reach the hub.
     pub address: String,
-    /// Since when this process serves.
+    /// When this process started to serve.
     pub started_at: Timestamp,
     /// Questions to agents.
     pub relay: relay::Relay,
-    /// What commits would change, as it was asked of agents; for some minutes.
+    /// Plans of the last minutes.
     pub plans: planning::Plans,
-    /// Moves branches with the hub's own credential; none: it was given none.
+    /// Moves branches with the hub's own credential; none: it has none.
     pub mover: Option<Arc<crate::promote::Mover>>,
-    /// Asks the pollers to look now.
+    /// Wakes the pollers.
     pub refresh: Arc<tokio::sync::Notify>,
-    /// The hub is stopping: streams say goodbye.
+    /// Cancelled when the hub is stopping.
     pub stop: tokio_util::sync::CancellationToken,
-    /// The fleet file in force, and why a newer one is not.
+    /// State of the fleet file in force, with the errors of a newer one.
     pub fleet_file: Arc<parking_lot::RwLock<FleetFileStatus>>,
 }
 
-/// Which fleet file is in force.
+/// State of the fleet file.
 #[derive(Debug, Clone, Default)]
 pub struct FleetFileStatus {
     /// SHA-256 of its text.
     pub digest: String,
-    /// When it was read.
+    /// When the file was read.
     pub loaded_at: Option<Timestamp>,
     /// Why the file on disk is not in force; empty: it is.
     pub error: String,
@@ -90,13 +90,13 @@ impl From<Stopped> for tonic::Status {
     }
 }
 
-/// A failing store is ours to fix; its text stays in our log.
+/// Converts an error of the store; its text stays in the hub's log.
 fn store_error(error: &crate::store::Error) -> tonic::Status {
     tracing::error!(%error, "store failed");
     not_stored(format!("{STORE_FAILED}; its log says why"))
 }
 
-/// A refusal because the store failed, marked for programs; the text is for people.
+/// Makes a refusal because the store failed, with a mark for programs; the text is for operators.
 fn not_stored(text: impl Into<String>) -> tonic::Status {
     let mut status = tonic::Status::unavailable(text);
     let mark = tonic::metadata::MetadataValue::from_static("1");

@@ -1,4 +1,4 @@
-//! What operators see: pure views of the fleet at a moment, as their model has it.
+//! Status for operators: pure views of the fleet at a moment, in the status model.
 
 mod explain;
 mod filter;
@@ -26,19 +26,19 @@ use rollout::{hold, mark, pin, quarantine, unread};
 use crate::fleet::{Cluster, Connectivity, Fleet, Head, OFFLINE_AFTER};
 use crate::spec::Environment;
 
-/// How one cluster stands, in short.
+/// Summary of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// Worst over its applications.
+    /// Worst sync state of its applications.
     pub sync: SyncState,
-    /// Worst over its applications.
+    /// Worst health of its applications.
     pub health: Health,
-    /// Online, synced and healthy at exactly what is assigned.
+    /// Whether it is online, synced and healthy at exactly what is assigned.
     pub current: bool,
 }
 
-/// Sums up a cluster. An application without a report of exactly the assigned commit is not current,
-/// whatever the agent said of an older one (I1, promise 4).
+/// Summarises a cluster. An application without a report of exactly the assigned commit is not current, even if an
+/// older one was (I1, promise 4).
 #[must_use]
 pub fn summary(cluster: &Cluster, now: Timestamp) -> Summary {
     let (sync, health) = cluster.worst();
@@ -57,21 +57,21 @@ fn is_online(cluster: &Cluster, now: Timestamp) -> bool {
     )
 }
 
-/// How much is told of a cluster or a rollout.
+/// Level of detail of a cluster or a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
     /// A cluster without its objects, a rollout without its clusters.
     Summary,
-    /// All of it.
+    /// Everything.
     Full,
 }
 
-/// A reason as its code; empty: there is none.
+/// Returns the code of a reason; empty: none.
 fn code(reason: Option<Reason>) -> String {
     reason.map_or("", Reason::as_str).to_owned()
 }
 
-/// One cluster with what its agent said last; none where there is no such cluster.
+/// Returns a cluster with its agent's last report; none where it does not exist.
 #[must_use]
 pub fn cluster(
     fleet: &Fleet,
@@ -142,7 +142,7 @@ pub fn cluster(
     })
 }
 
-/// Where a cluster belongs, by name; empty: nowhere.
+/// Returns the environment of a cluster, by name; empty: none.
 fn environment_of(fleet: &Fleet, cluster: &ClusterName) -> String {
     let environment = fleet.environment_of(cluster);
     environment
@@ -150,7 +150,7 @@ fn environment_of(fleet: &Fleet, cluster: &ClusterName) -> String {
         .unwrap_or_default()
 }
 
-/// What an agent that is away said of its clock says nothing of it now.
+/// Returns how far the agent's clock is ahead; the value of an offline agent is out of date.
 fn clock_ahead(cluster: &Cluster, connection: Connectivity) -> i64 {
     match connection {
         Connectivity::Online { .. } => cluster.clock_ahead,
@@ -214,7 +214,7 @@ fn placement(
     }
 }
 
-/// Whether a cluster's agent reports an application.
+/// Returns whether a cluster's agent reports an application.
 #[must_use]
 pub fn reports(fleet: &Fleet, cluster: &ClusterName, application: &str) -> bool {
     let report = fleet
@@ -224,7 +224,7 @@ pub fn reports(fleet: &Fleet, cluster: &ClusterName, application: &str) -> bool 
     report.is_some_and(|report| report.applications.contains_key(application))
 }
 
-/// All environments, in the fleet file's order.
+/// Returns all environments, in the fleet file's order.
 #[must_use]
 pub fn environments(fleet: &Fleet, now: Timestamp) -> Vec<flotilla_status::Environment> {
     fleet
@@ -287,7 +287,7 @@ fn environment(
     }
 }
 
-/// The branch that an environment follows, in each repository.
+/// Returns the branch that an environment follows, in each repository.
 fn branches(fleet: &Fleet, environment: &Environment) -> Vec<flotilla_status::Branch> {
     let good = fleet.good(environment);
     let never_read = Head::default();
@@ -324,7 +324,7 @@ fn branches(fleet: &Fleet, environment: &Environment) -> Vec<flotilla_status::Br
     fleet.spec().repositories.keys().map(of).collect()
 }
 
-/// What a commit says of itself; none: it was not read.
+/// Returns subject and author of a commit; none: not read.
 fn heading(
     fleet: &Fleet,
     repository: &RepositoryName,
@@ -338,7 +338,7 @@ fn heading(
     })
 }
 
-/// All applications, or the one named.
+/// Returns all applications, or the one named.
 #[must_use]
 pub fn applications(
     fleet: &Fleet,
@@ -379,7 +379,7 @@ pub fn applications(
     all
 }
 
-/// `Kustomize`: the word as `-o json` has it.
+/// Returns the renderer's name as in `-o json`, such as `Kustomize`.
 fn renderer(renderer: Renderer) -> String {
     let mut word = renderer.as_str().to_owned();
     if let Some(first) = word.get_mut(..1) {

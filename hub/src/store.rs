@@ -1,8 +1,8 @@
-//! What must survive a restart, in SQLite (bundled, WAL, synchronous=FULL; one file, one process) or
-//! in PostgreSQL (several replicas, one of which decides). One SQL for both.
+//! What must survive a restart, in SQLite (bundled, WAL, synchronous=FULL; one file, one process) or in PostgreSQL
+//! (several replicas, one of which decides). One SQL for both.
 //!
-//! One transaction takes all effects of a batch of steps, so that no half of a decision is ever seen;
-//! it also proves that this process still is the one that decides (see [`lease`]).
+//! One transaction contains all effects of a batch of steps, so that no partial decision is ever visible; it also
+//! proves that this process is still the deciding one (see [`lease`]).
 
 mod audit;
 mod authority;
@@ -46,16 +46,16 @@ pub use lease::{LEASE, Lease, Standing};
 pub use operators::{Grant, Role};
 pub use sessions::SessionRow;
 
-/// SQLite's WAL-reset bug is fixed from here on (reliability, section 2).
+/// First SQLite version without the WAL-reset bug (reliability, section 2).
 const MIN_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 /// SQLite's header of a file; what is shorter it takes for a new one, or for none of its own.
 const HEADER: u64 = 100;
 
-/// A statement that takes longer has failed; its outcome is asked for afterwards (S7, S9).
+/// Time limit of a statement; after a time-out its outcome is determined separately (S7, S9).
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How each connection to SQLite is set up.
+/// Settings of each connection to SQLite.
 const PRAGMAS: &[&str] = &[
     "PRAGMA busy_timeout = 5000",
     "PRAGMA journal_mode = WAL",
@@ -74,24 +74,24 @@ enum Engine {
 pub struct Store {
     pool: AnyPool,
     engine: Engine,
-    /// PostgreSQL's, for connections beside the pool.
+    /// URL of PostgreSQL, for connections outside the pool.
     url: Option<Arc<str>>,
-    /// For messages: the file, or the URL without its password.
+    /// Name for messages: the file, or the URL without its password.
     name: Arc<str>,
-    /// The end of the audit log as this process wrote or found it.
+    /// The end of the audit log as this process wrote or read it.
     tail: Arc<parking_lot::Mutex<Option<audit::Tail>>>,
     /// The term in which this process decides; -1: it does not.
     term: Arc<AtomicI64>,
-    /// Whether it takes what it is given.
+    /// Whether writes succeed.
     health: Health,
-    /// Held until the store is closed.
+    /// Lock of the store's file, held until the store is closed.
     lock: Option<Arc<Lock>>,
 }
 
-/// Whether no transaction is open on a connection to SQLite. On some errors (a full disk) SQLite rolls a
-/// transaction back by itself, which the driver does not notice: it goes on with savepoints, and one that
-/// then fails to become the commit stays open below everything that comes after, acknowledged and on no
-/// disk. Such a connection is closed, and the next one sees what is stored.
+/// Returns whether no transaction is open on a connection to SQLite. On some errors (a full disk) SQLite rolls a
+/// transaction back by itself, which the driver does not notice: it continues with savepoints, and one that then fails
+/// to become the commit stays open below everything that comes after, acknowledged and on no disk. Such a connection is
+/// closed, and the next one sees what is stored.
 async fn is_clear(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     let begun = connection.execute("BEGIN").await;
     let ended = connection.execute("ROLLBACK").await;
@@ -100,7 +100,7 @@ async fn is_clear(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
 }
 
 impl Store {
-    /// Which engine keeps it, in a word.
+    /// Returns the name of the engine.
     #[must_use]
     pub fn engine_name(&self) -> &'static str {
         match self.engine {
@@ -109,8 +109,7 @@ impl Store {
         }
     }
 
-    /// Opens the store in a data directory, brings its schema up to date, and takes the right to
-    /// decide.
+    /// Opens the store in a data directory, brings its schema up to date, and takes the right to decide.
     ///
     /// # Errors
     /// When it is in use, damaged or newer than this hub.
@@ -214,13 +213,13 @@ impl Store {
         Ok(store)
     }
 
-    /// Whether it takes what it is given.
+    /// Returns the health of the store.
     #[must_use]
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
-    /// Makes errors of this store, whose failure is noted, whoever it happened to.
+    /// Makes errors of this store, and records their failure.
     fn error(&self) -> impl Fn(sqlx::Error) -> Error + '_ {
         |error| {
             if error::is_of_the_store(&error) {
@@ -263,7 +262,7 @@ impl Store {
         self.rows_of(sqlx::query(sql)).await
     }
 
-    /// All rows of a query with arguments.
+    /// Returns all rows of a query with arguments.
     async fn rows_of(&self, query: Query<'_, Any, AnyArguments>) -> Result<Vec<AnyRow>, Error> {
         query.fetch_all(&self.pool).await.map_err(self.error())
     }
@@ -282,7 +281,7 @@ impl Store {
         }
     }
 
-    /// Whether this process decides, as far as it knows.
+    /// Returns whether this process decides, as far as it knows.
     #[must_use]
     pub fn decides(&self) -> bool {
         self.term.load(Ordering::Acquire) >= 0
@@ -298,7 +297,7 @@ impl Store {
     }
 }
 
-/// What SQLite says of a file that is not as it wrote it (SQLITE_CORRUPT, SQLITE_NOTADB).
+/// Converts SQLite's errors of a damaged file (SQLITE_CORRUPT, SQLITE_NOTADB).
 fn damage(name: &str, error: sqlx::Error) -> Error {
     let code = error
         .as_database_error()
@@ -328,12 +327,12 @@ fn not_emptied(path: &Path) -> Result<(), Error> {
     })
 }
 
-/// A path as part of a URL.
+/// Escapes a path for a URL.
 fn escaped(path: &str) -> String {
     percent::encode(path, b"/")
 }
 
-/// A URL as it may be shown.
+/// Returns a URL without its password, for messages.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return "PostgreSQL".to_owned();
@@ -348,7 +347,7 @@ fn without_password(url: &str) -> String {
     }
 }
 
-/// Takes the store for this process (catalogue S4).
+/// Locks the store for this process (catalogue S4).
 fn lock(path: &Path) -> Result<Lock, Error> {
     let name = path.display().to_string();
     let error = |source: std::io::Error| Error::at(&name)(sqlx::Error::Io(source));

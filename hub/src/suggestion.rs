@@ -1,9 +1,9 @@
-//! Names that somebody may have meant. Pure.
+//! Suggestions of names. Pure.
 
-/// Names that are listed where none is near.
+/// Highest number of names that are listed where none is similar.
 const LISTED: usize = 8;
 
-/// That there is no such thing, with the name that was likely meant, or with those there are.
+/// Returns the error for an unknown name, with a similar name or the existing ones.
 #[must_use]
 pub(crate) fn missing<'n>(
     what: &str,
@@ -19,12 +19,12 @@ pub(crate) fn missing<'n>(
         .filter(|(distance, known)| *distance <= (known.len().max(name.len()) / 3).max(1));
     match (nearest, all.as_slice()) {
         (Some((_, known)), _) => format!("there is no {what} {name}; did you mean {known}?"),
-        (None, []) => format!("there is no {what} {name}, and no other one either"),
+        (None, []) => format!("there is no {what} {name}; the fleet has none"),
         (None, all) if all.len() <= LISTED => {
             format!("there is no {what} {name}; there are: {}", all.join(", "))
         }
         (None, all) => format!(
-            "there is no {what} {name}, and none of the {} names is similar",
+            "there is no {what} {name}; none of the {} known names is similar",
             all.len()
         ),
     }
@@ -52,12 +52,12 @@ mod tests {
         );
         assert_eq!(
             missing("cluster", "a", []),
-            "there is no cluster a, and no other one either"
+            "there is no cluster a; the fleet has none"
         );
         let many: Vec<String> = (0..20).map(|n| format!("cluster-number-{n}")).collect();
         assert_eq!(
             missing("repository", "x", many.iter().map(String::as_str)),
-            "there is no repository x, and none of the 20 names is similar"
+            "there is no repository x; none of the 20 known names is similar"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The process that decides: the fleet as the store has it, and whoever asks it or serves it.
+//! The process that decides: the fleet as stored, with everything that queries or serves it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ pub(super) async fn decide(mut start: Start) -> anyhow::Result<Vec<JoinHandle<()
     let speaking = speaking(&context, start.config.forges.take(), hints);
     tasks.extend(forge::start(speaking, &context.stop)?);
     tasks.extend(notified.map(|telling| tokio::spawn(notify::run(telling, context.stop.clone()))));
-    tracing::info!(epoch = epoch.0, "hub serves");
+    tracing::info!(epoch = epoch.0, "hub is serving");
     tasks.push(tokio::spawn(server::serve(
         context,
         start.listener,
@@ -79,7 +79,7 @@ pub(super) async fn decide(mut start: Start) -> anyhow::Result<Vec<JoinHandle<()
     Ok(tasks)
 }
 
-/// The fleet as it was last stored.
+/// Loads the fleet as it was last stored.
 async fn load(store: &Store, now: Timestamp) -> Result<Fleet, store::Error> {
     let epoch = store.epoch().await?;
     let mut fleet = Fleet::new(epoch).since(store.epoch_since().await?);
@@ -87,7 +87,7 @@ async fn load(store: &Store, now: Timestamp) -> Result<Fleet, store::Error> {
     Ok(fleet)
 }
 
-/// What every service needs of the fleet behind `handle`; takes what only they need out of `start`.
+/// Makes the context of all services over the fleet behind `handle`; moves what only they need out of `start`.
 fn context(
     start: &mut Start,
     (handle, epoch): (Handle, Epoch),
@@ -117,7 +117,7 @@ fn context(
     })
 }
 
-/// What telling people takes, with whom and how as the file at `path` says now.
+/// Makes the setup of notifications from the file at `path`.
 fn telling(context: &Context, path: PathBuf) -> anyhow::Result<notify::Telling> {
     Ok(notify::Telling {
         config: notify::read(&path)?,
@@ -130,7 +130,7 @@ fn telling(context: &Context, path: PathBuf) -> anyhow::Result<notify::Telling> 
     })
 }
 
-/// What speaking to forges takes; previews are asked of agents.
+/// Makes the setup of calls to forges; previews are planned by agents.
 fn speaking(
     context: &Arc<Context>,
     forges: Option<forge::config::Forges>,
@@ -147,7 +147,7 @@ fn speaking(
     }
 }
 
-/// Starts what goes on without anybody's asking: files, repositories, checks and the store are looked after.
+/// Starts background work: watching files, repositories, checks and the store.
 fn work(context: &Context, config: &Config, spec: Arc<Spec>) -> Vec<JoinHandle<()>> {
     let (handle, store, stop) = (&context.handle, &context.store, &context.stop);
     let pollers = Pollers::new(
@@ -178,7 +178,7 @@ fn work(context: &Context, config: &Config, spec: Arc<Spec>) -> Vec<JoinHandle<(
     ]
 }
 
-/// Starts what listens besides the server, each where it was bound: pages, probes and webhooks.
+/// Starts the other listeners, each on its bound address: pages, probes and webhooks.
 fn open(
     context: &Arc<Context>,
     start: &mut Start,
@@ -211,8 +211,8 @@ fn open(
     tasks
 }
 
-/// After a failure of the store that nobody tries again, sees whether anything can be written: the hub says
-/// that it is not ready until something was.
+/// After a failure of the store that is not retried, tests whether it can be written: the hub is not ready until that
+/// succeeds.
 async fn prove(store: Store, stop: CancellationToken) {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
     while !stop.is_cancelled() {
@@ -224,7 +224,7 @@ async fn prove(store: Store, stop: CancellationToken) {
             true => match store.prove().await {
                 Ok(()) => Duration::ZERO,
                 Err(error) => {
-                    tracing::warn!(%error, "the store cannot be written; not ready until it can");
+                    tracing::warn!(%error, "cannot write to the store; not ready until it can");
                     backoff.next_delay(&mut rand::rng())
                 }
             },
@@ -236,11 +236,11 @@ async fn prove(store: Store, stop: CancellationToken) {
     }
 }
 
-/// Forgets what is old, at the start and then daily.
+/// Deletes old records, at the start and then daily.
 async fn retain(store: Store, stop: CancellationToken) {
     loop {
         if let Err(error) = store.retain(Timestamp::now()).await {
-            tracing::warn!(%error, "cannot forget what is old; will try again tomorrow");
+            tracing::warn!(%error, "cannot delete old records; will retry tomorrow");
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(86_400)) => {}

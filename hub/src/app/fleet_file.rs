@@ -19,8 +19,8 @@ use crate::problems::lines;
 use crate::serve::FleetFileStatus;
 use crate::spec::{self, MAX_FILE_BYTES, Spec};
 
-/// How often the fleet file is looked at. A ConfigMap's swap of links changes no time stamp that can
-/// be trusted, so its text is read and compared.
+/// Interval at which the fleet file is read. A ConfigMap's swap of links changes no time stamp that can be trusted, so
+/// its text is compared.
 const FILE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a fleet file is refused.
@@ -37,7 +37,7 @@ pub enum FleetFileError {
     Wrong(Vec<ConfigError>),
 }
 
-/// Reads and checks a fleet file; the digest of its text comes along.
+/// Reads and checks a fleet file. Returns the digest of its text, too.
 ///
 /// # Errors
 /// See [`FleetFileError`].
@@ -58,7 +58,7 @@ pub fn read(path: &Path) -> Result<(Spec, String), FleetFileError> {
     Ok((spec, Digest::of(text.as_bytes()).to_string()))
 }
 
-/// Keeps the fleet as the file says, until stopped.
+/// Applies changes of the fleet file until stopped.
 pub(super) async fn watch(
     path: PathBuf,
     mut current: Arc<Spec>,
@@ -107,7 +107,7 @@ pub(super) async fn watch(
                 if status.read().error != error {
                     tracing::error!(
                         error,
-                        "fleet file refused; the last good one stays in force"
+                        "fleet file rejected; the last valid one stays in force"
                     );
                     status.write().error = error;
                 }

@@ -1,4 +1,4 @@
-//! The listener of pages, with whatever this process is there for.
+//! The listener of pages, for the deciding process and for one that stands by.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::serve::oidc::Oidc;
 use crate::serve::web;
 use crate::store::Store;
 
-/// What serving pages takes.
+/// Setup of the pages.
 #[derive(Clone)]
 pub(super) struct Pages {
     listener: Arc<TcpListener>,
@@ -23,14 +23,14 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Listens, without serving anybody yet.
+    /// Listens, without serving yet.
     pub(super) async fn bind(
         config: &web::Config,
         oidc: Option<&Arc<Oidc>>,
         store: &Store,
     ) -> anyhow::Result<Self> {
-        let oidc = oidc
-            .context("pages are for people of an OpenID Connect issuer: give --oidc-config-file")?;
+        let oidc =
+            oidc.context("the pages need an OpenID Connect issuer: give --oidc-config-file")?;
         let listener = super::bind(&config.listen).await?;
         let bound = listener.local_addr()?;
         let place = web::Place::new(config, bound);
@@ -43,7 +43,7 @@ impl Pages {
         })
     }
 
-    /// Where people find them.
+    /// Returns the public URL of the pages.
     pub(super) fn origin(&self) -> &str {
         self.place.origin()
     }

@@ -1,4 +1,4 @@
-//! One of several replicas: stands by, decides once the lease is free, and ends with it.
+//! A replica: stands by, decides once it has the lease, and ends when it loses it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,11 @@ use crate::serve::web;
 use crate::serve::{http2, listen};
 use crate::store::{LEASE, Lease, Store, Wait};
 
-/// How often a replica that stands by looks whether it should decide, hinted or not, and one that
-/// decides proves that it is there.
+/// Interval at which a replica that stands by tries to take the lease, hinted or not, and a deciding one renews it.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Stands by until the lease is free, then decides until it is lost. What was decided in memory is
-/// worth nothing to the next one, so the process ends with the lease and begins anew.
+/// Stands by until the lease is free, then decides until it is lost. The next replica does not have this one's memory,
+/// so the process ends with the lease and restarts.
 pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let holder = format!("{:016x}", rand::random::<u64>());
     let pass_on = PassOn::new(Arc::clone(&start.certificates));
@@ -39,7 +38,7 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
             probe,
             standing_by.clone(),
         )));
-        tracing::debug!(%bound, address, "probes while standing by");
+        tracing::debug!(%bound, address, "serving probes while standing by");
     }
     if let Some(pages) = start.pages.clone() {
         let carrier = web::passed_on(pass_on.clone());
@@ -69,9 +68,9 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
                         hints.renew();
                     }
                 }
-                Err(error) => tracing::warn!(%error, "cannot see who decides"),
+                Err(error) => tracing::warn!(%error, "cannot read which replica decides"),
             },
-            Err(error) => tracing::warn!(%error, "cannot ask for the lease"),
+            Err(error) => tracing::warn!(%error, "cannot request the lease"),
         }
         tokio::select! {
             how = hints.wait(LOOK) => waited = how,
@@ -99,8 +98,8 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keeps the lease, or stops the process: also when the store has not answered for as long as a lease
-/// lasts, since another may decide by then.
+/// Renews the lease, or stops the process: also when the store has not answered for the life of a lease, since another
+/// replica may decide by then.
 async fn keep(store: Store, lease: Lease, stop: CancellationToken) {
     let mut proven = tokio::time::Instant::now();
     loop {
@@ -130,7 +129,7 @@ async fn keep(store: Store, lease: Lease, stop: CancellationToken) {
     }
 }
 
-/// Passes every call on.
+/// Forwards every call.
 async fn standby(
     pass_on: PassOn,
     listener: Arc<TcpListener>,

@@ -1,5 +1,5 @@
-//! An authority that is somebody else's: the hub is given an intermediate to sign with, or signs
-//! nothing and believes what another authority (cert-manager, a company's own) has signed.
+//! An external authority: the hub signs with an intermediate of it, or signs nothing and trusts what another authority
+//! (cert-manager, a company's own) has signed.
 
 use std::path::{Path, PathBuf};
 
@@ -9,16 +9,16 @@ use flotilla_shared::tls::{self, TlsIdentity};
 use super::files::{read, read_private};
 use super::{Authority, Error, signer};
 
-/// Files of an authority outside of the data directory. They are read again when they change.
+/// Files of an authority outside the data directory. They are read again when they change.
 #[derive(Debug, Clone, Default)]
 pub struct External {
     /// Roots that agents, operators and the hub trust, PEM.
     pub trust_bundle: PathBuf,
-    /// An issuing certificate (first, with what stands between it and a root behind it) and its key;
-    /// none: the hub signs nothing.
+    /// An issuing certificate (followed by intermediates up to a root) and its key; none: the hub issues no
+    /// certificates.
     pub issuer: Option<(PathBuf, PathBuf)>,
-    /// The hub's own certificate chain and key, where it signs nothing: with the names
-    /// `spiffe://flotilla/hub` (URI) and `hub.flotilla.internal` (DNS).
+    /// The hub's own certificate chain and key, where it issues none: with the names `spiffe://flotilla/hub` (URI) and
+    /// `hub.flotilla.internal` (DNS).
     pub hub: Option<(PathBuf, PathBuf)>,
 }
 
@@ -26,7 +26,7 @@ impl External {
     /// Reads the files.
     ///
     /// # Errors
-    /// When one cannot be used, or what is needed is not given.
+    /// When a file cannot be used, or a required one is not given.
     pub fn open(&self) -> Result<Authority, Error> {
         let bundle = read(&self.trust_bundle)?;
         tls::certificates("trust bundle", &bundle)?;
@@ -52,7 +52,7 @@ impl External {
             .map_err(|error| Error::Request(format!("the hub's certificate: {error}")))?;
         if peer.identity != Identity::Hub {
             return Err(Error::Request(format!(
-                "the hub's certificate speaks for {}, not for {}",
+                "the hub's certificate identifies {}, not {}",
                 peer.identity,
                 Identity::Hub
             )));
@@ -67,7 +67,7 @@ impl External {
     }
 }
 
-/// A key as a Secret's volume has it: its group may read it, others may not.
+/// Reads a key from a Secret's volume: its group may read it, others may not.
 fn read_key(path: &Path) -> Result<String, Error> {
     use std::os::unix::fs::PermissionsExt as _;
     let metadata = std::fs::metadata(path).map_err(|cause| Error::File {

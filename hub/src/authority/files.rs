@@ -1,4 +1,4 @@
-//! The authority's files: secrets that nobody else may read, each written whole or not at all.
+//! The authority's files: secrets that only the hub may read, each written whole or not at all.
 
 use std::path::Path;
 
@@ -11,11 +11,11 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Whether a file is there. Of one that nobody lets us look at that cannot be said, and why is told: whoever
-/// takes it for missing makes another one, or goes on without it.
+/// Returns whether a file exists. Where that cannot be determined, it fails: taking the file for missing would create
+/// another one, or continue without it.
 ///
 /// # Errors
-/// When that cannot be seen.
+/// When that cannot be determined.
 pub fn is_there(path: &Path) -> Result<bool, Error> {
     path.try_exists().map_err(|cause| Error::File {
         path: path.to_owned(),
@@ -36,7 +36,7 @@ pub(super) fn read_private(path: &Path) -> Result<String, Error> {
     read(path)
 }
 
-/// Writes a file that nobody else may read, whole or not at all.
+/// Writes a file that only its owner may read, whole or not at all.
 ///
 /// # Errors
 /// When it cannot be written.

@@ -1,4 +1,4 @@
-//! What a certificate request is read for: its key, and the proof that the asker has it.
+//! Certificate requests: the key, and the proof that the requester has it.
 
 use rcgen::SubjectPublicKeyInfo;
 use x509_parser::prelude::{FromDer as _, X509CertificationRequest};
@@ -9,7 +9,7 @@ use super::Error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     pub(super) public_key: Vec<u8>,
-    /// SHA-256 of the public key, hexadecimal: what a person compares.
+    /// SHA-256 of the public key, hexadecimal, which operators compare.
     pub fingerprint: String,
 }
 
@@ -25,14 +25,14 @@ impl Request {
         let (rest, request) = X509CertificationRequest::from_der(der)
             .map_err(|_| Error::Request("it is not PKCS#10 in DER form".to_owned()))?;
         if !rest.is_empty() {
-            return Err(Error::Request("something follows it".to_owned()));
+            return Err(Error::Request("it has trailing data".to_owned()));
         }
         request
             .verify_signature()
-            .map_err(|_| Error::Request("its signature is not by its own key".to_owned()))?;
+            .map_err(|_| Error::Request("its signature does not match its key".to_owned()))?;
         let public_key = request.certification_request_info.subject_pki.raw.to_vec();
         SubjectPublicKeyInfo::from_der(&public_key)
-            .map_err(|_| Error::Request("its key is of a kind we do not take".to_owned()))?;
+            .map_err(|_| Error::Request("its key type is not supported".to_owned()))?;
         let fingerprint = flotilla_shared::digest::Digest::of(&public_key).to_string();
         Ok(Self {
             public_key,

@@ -1,4 +1,4 @@
-//! Making a root, and having older ones certify it.
+//! Creation of a root, and its certification by older ones.
 
 use flotilla_shared::digest::Digest;
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose}
 
 use super::{Error, ROOT_LIFE, Signer, params};
 
-/// A root that is being made.
+/// A root that is being created.
 pub(super) struct Root {
     pub(super) key: KeyPair,
     pub(super) params: CertificateParams,
@@ -28,7 +28,7 @@ impl Root {
         Ok(self.params.self_signed(&self.key)?.pem())
     }
 
-    /// Its key, certified by an older root.
+    /// Returns its key, certified by an older root.
     pub(super) fn endorsed_by(&self, older: &Signer) -> Result<String, Error> {
         let mut params = self.params.clone();
         // Who missed some changes of the authority walks over as many of these.

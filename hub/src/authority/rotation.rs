@@ -1,4 +1,4 @@
-//! Changing the authority without a moment in which anybody is locked out (catalogue E12).
+//! Rotation of the authority without locking anybody out (catalogue E12).
 //!
 //! ```text
 //!   begin:   a next root is made and its key certified by the present one (RFC 4210, newWithOld);
@@ -6,8 +6,8 @@
 //!   finish:  the next root becomes the present one; the old one is trusted no more
 //! ```
 //!
-//! The files are flat, so that a Secret can hold them. One is written last and says that the others are
-//! there; a crash at any place leaves a state from which the same command goes on.
+//! The files are flat, so that a Secret can hold them. One is written last and marks the others as complete; after a
+//! crash at any place the same command continues.
 
 use std::path::Path;
 
@@ -19,48 +19,48 @@ use super::{Authority, Error, Root, signer};
 const NEXT_ROOT: &str = "next-ca.crt";
 const NEXT_KEY: &str = "next-ca.key";
 const NEXT_ENDORSEMENT: &str = "next-endorsement.crt";
-/// Certificates of earlier changes: agents that missed them walk over these.
+/// File of the certificates of earlier rotations, for agents that missed them.
 pub(super) const ENDORSEMENTS: &str = "endorsements.crt";
-/// Most of them that are kept, newest first.
+/// Highest number of them that are kept, newest first.
 const MAX_ENDORSEMENTS: usize = 4;
 
-/// The order of steps is wrong, or a step failed.
+/// Error of a rotation: a step is out of order, or it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RotationError {
-    /// There is a next root already.
+    /// A rotation is already in progress.
     #[error(
-        "the authority is being changed already: wait until `flotilla-hub ca status` shows no cluster \
-         with the old one, then run `flotilla-hub ca rotate --finish`"
+        "a rotation is already in progress: wait until `flotilla-hub ca status` shows no \
+         cluster with the old root, then run `flotilla-hub ca rotate --finish`"
     )]
     Begun,
-    /// There is no next root.
-    #[error("nothing to finish: `flotilla-hub ca rotate` begins the change")]
+    /// No rotation is in progress.
+    #[error("nothing to finish: `flotilla-hub ca rotate` starts a rotation")]
     NotBegun,
-    /// Some would be locked out.
+    /// Clusters would be locked out.
     #[error(
-        "{} still on a certificate of the old authority, such as {names}: they renew \
-         by themselves as soon as they are connected. With --force they are left behind, and come back \
-         by their key alone",
+        "{} still with a certificate of the old root, such as {names}: they renew automatically \
+         once they are connected. With --force they are left behind and return by their key \
+         alone",
         flotilla_shared::words::counted(*count, "cluster")
     )]
     InUse {
         count: usize,
-        /// Some of them.
+        /// Names of some of them.
         names: String,
     },
-    /// Files or keys.
+    /// Files or keys cannot be used.
     #[error(transparent)]
     Authority(#[from] Error),
 }
 
-/// A root that takes over.
+/// The next root.
 pub(super) struct Next {
     pub(super) root: String,
     pub(super) key: String,
     pub(super) endorsement: String,
 }
 
-/// The next root; none: the authority is not being changed.
+/// Returns the next root; none: no rotation is in progress.
 pub(super) fn next(data_dir: &Path) -> Result<Option<Next>, Error> {
     let root = data_dir.join(NEXT_ROOT);
     if !is_there(&root)? {
@@ -73,31 +73,31 @@ pub(super) fn next(data_dir: &Path) -> Result<Option<Next>, Error> {
     }))
 }
 
-/// Whether clusters may be left behind, to come back by their key alone.
+/// Whether clusters may be left behind, to return by their key alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftBehind {
     /// No cluster may be left behind.
     Refused,
-    /// As many as there are.
+    /// Any number of clusters may be left behind.
     Allowed,
 }
 
-/// The change of an authority in a data directory.
+/// The rotation of the authority in a data directory.
 pub struct Rotation<'d>(pub &'d Path);
 
 impl Rotation<'_> {
-    /// Whether it is being changed.
+    /// Returns whether a rotation is in progress.
     ///
     /// # Errors
-    /// When that cannot be seen.
+    /// When that cannot be determined.
     pub fn has_begun(&self) -> Result<bool, Error> {
         is_there(&self.0.join(NEXT_ROOT))
     }
 
-    /// Makes the next root. A hub that runs takes it into use within seconds.
+    /// Creates the next root. A running hub uses it within seconds.
     ///
     /// # Errors
-    /// When a change is under way, or files cannot be used.
+    /// When a rotation is in progress, or files cannot be used.
     pub fn begin(&self, now: Timestamp) -> Result<(), RotationError> {
         if self.has_begun()? {
             return Err(RotationError::Begun);
@@ -116,11 +116,11 @@ impl Rotation<'_> {
         Ok(())
     }
 
-    /// Trusts the old root no more. `behind` are clusters that still have a certificate of it.
+    /// Stops trusting the old root. `behind` are clusters that still have a certificate of it.
     ///
     /// # Errors
-    /// When no change is under way, when clusters would be left behind and that was not asked for, or
-    /// when files cannot be used.
+    /// When no rotation is in progress, when clusters would be left behind and that was not requested, or when files
+    /// cannot be used.
     pub fn finish(&self, behind: &[String], left: LeftBehind) -> Result<(), RotationError> {
         let Some(next) = next(self.0)? else {
             return Err(RotationError::NotBegun);
@@ -148,7 +148,7 @@ impl Rotation<'_> {
     }
 }
 
-/// The newest endorsements, each once: a step that is repeated after a crash adds nothing.
+/// Returns the newest endorsements, each once: a step that is repeated after a crash adds nothing.
 fn newest(first: &str, older: &str) -> String {
     const END: &str = "-----END CERTIFICATE-----";
     let mut kept: Vec<&str> = Vec::new();
@@ -182,7 +182,7 @@ mod tests {
         Timestamp::new(1_790_000_000, 0).unwrap()
     }
 
-    /// Whether somebody who trusts `bundle` believes the hub.
+    /// Returns whether a client that trusts `bundle` accepts the hub's certificate.
     fn believes(bundle: &str, authority: &Authority) -> bool {
         let hub = authority.hub(&[], now()).unwrap();
         let mut roots = rustls::RootCertStore::empty();

@@ -1,4 +1,4 @@
-//! Serving until told to stop.
+//! The `run` command.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use crate::promote::Credential;
 use crate::serve::connection_limits::Limits;
 use crate::serve::{oidc, web};
 
-/// Serves until a signal or the hub's own end, which has an exit code of its own.
+/// Serves until a signal, or until the hub ends by itself, which has its own exit code.
 pub(super) async fn serve(run: Run) -> anyhow::Result<ExitCode> {
     let running = app::start(config(run)?).await?;
     // One line for whoever started us, such as the demo and the tests.
@@ -34,7 +34,7 @@ pub(super) async fn serve(run: Run) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// What the command line asks for, with what is in the files that it names.
+/// Makes the configuration from the command line and its files.
 fn config(run: Run) -> anyhow::Result<Config> {
     let optional = |path: Option<PathBuf>| path.as_deref().map(secret).transpose();
     let push = run.push_credentials_file.as_deref().map(Credential::open);

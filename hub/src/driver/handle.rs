@@ -1,4 +1,4 @@
-//! A way to the driver, for everyone else.
+//! A handle to the driver, for all other tasks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,33 +12,34 @@ use super::{Command, Query, Request, Session};
 use crate::fleet::{Action, ActionError, AuditEntry, Effect, Event, Fleet, SessionId};
 use crate::outbox::Outbox;
 
-/// An action did not happen, or nobody can say that it did.
+/// An action did not happen, or its outcome is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It makes no sense.
+    /// The action is not possible.
     #[error(transparent)]
     Action(#[from] ActionError),
-    /// It is decided and not on disk.
+    /// It is decided, but not stored.
     #[error(
-        "{failed}, so that the change is not safe yet; it is tried again, look before you repeat it",
+        "{failed}: the change is not stored yet; the hub retries, so check the state before you \
+         repeat it",
         failed = STORE_FAILED
     )]
     Store,
-    /// What was decided before it is not on disk, so that nothing more is decided.
+    /// Earlier decisions are not stored, so nothing more is decided.
     #[error(
-        "{failed} before this came, so that nothing was changed: repeat it when the hub stores again (flotilla \
-         check says whether it does)",
+        "{failed} earlier, so nothing was changed: repeat this when the hub can store again (to \
+         check: flotilla check)",
         failed = STORE_FAILED
     )]
     Undecided,
 }
 
-/// The driver is gone: the hub is stopping.
+/// The driver has ended: the hub is stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the hub is stopping")]
 pub struct Stopped;
 
-/// A way to the driver.
+/// A handle to the driver.
 #[derive(Clone)]
 pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
@@ -47,7 +48,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Hands over an event.
+    /// Sends an event.
     ///
     /// # Errors
     /// When the hub is stopping.
@@ -57,8 +58,7 @@ impl Handle {
         async move { self.commands.send(command).await.map_err(|_| Stopped) }
     }
 
-    /// Takes an action of a person; what it came to, as in the audit log. It is stored when this
-    /// returns well.
+    /// Performs an action of an operator. Returns its result, as in the audit log, once it is stored.
     ///
     /// # Errors
     /// When the hub is stopping; the inner error when it was refused or could not be stored.
@@ -82,8 +82,7 @@ impl Handle {
         wait.await.map_err(|_| Stopped)
     }
 
-    /// Hands over an event of a person's making, with its audit entry, and waits until both are
-    /// stored.
+    /// Sends an operator's event with its audit entry, and waits until both are stored.
     ///
     /// # Errors
     /// When the hub is stopping; the inner error when they could not be stored.
@@ -100,8 +99,7 @@ impl Handle {
         wait.await.map_err(|_| Stopped)
     }
 
-    /// Decides something in the fleet itself, in one step with nothing in between; the answer comes when
-    /// what it changes is stored.
+    /// Makes a decision in the fleet itself, in one step; returns when its changes are stored.
     ///
     /// # Errors
     /// When the hub is stopping; the inner error when it could not be stored.
@@ -125,7 +123,7 @@ impl Handle {
         wait.await.map_err(|_| Stopped)
     }
 
-    /// Asks something of the fleet as it is after all events handed over before.
+    /// Queries the fleet as it is after all events that were sent before.
     ///
     /// # Errors
     /// When the hub is stopping.
@@ -145,7 +143,7 @@ impl Handle {
         wait.await.map_err(|_| Stopped)
     }
 
-    /// Registers a stream, before its [`Event::Connected`] is handed over.
+    /// Registers a stream, before its [`Event::Connected`] is sent.
     ///
     /// # Errors
     /// When the hub is stopping.
@@ -163,7 +161,7 @@ impl Handle {
         Ok(id)
     }
 
-    /// The fleet's version; changes with each visible change.
+    /// Returns the fleet's version, which changes with each visible change.
     #[must_use]
     pub fn version(&self) -> watch::Receiver<u64> {
         self.version.clone()

@@ -1,46 +1,46 @@
-//! Join tokens, as far as they decide anything.
+//! Join tokens.
 
 use std::collections::BTreeMap;
 
 use flotilla_shared::id::{ClusterName, EnvironmentName};
 use jiff::Timestamp;
 
-/// A token to be made.
+/// A token to create.
 #[derive(Debug, Clone, Default)]
 pub struct NewToken {
-    /// The only name it may be redeemed for; none: any that is free.
+    /// The only name that it may be used for; none: any free one.
     pub cluster: Option<ClusterName>,
-    /// Where the cluster will belong.
+    /// Environment that the cluster will join.
     pub environment: Option<EnvironmentName>,
     /// The cluster's labels.
     pub labels: BTreeMap<String, String>,
-    /// End of its use.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// No second step by a person.
+    /// Whether the cluster is accepted without a second step.
     pub auto_accept: bool,
-    /// Who asked for it.
+    /// Name of the operator who created it.
     pub created_by: String,
 }
 
-/// A token as it is kept: without its secret.
+/// A stored token, without its secret.
 #[derive(Debug, Clone)]
 pub struct Token {
-    /// Its public part.
+    /// Its public id.
     pub id: String,
-    /// What was asked for.
+    /// The token as requested.
     pub new: NewToken,
-    /// Whom it let in; none: nobody yet.
+    /// The cluster that used it; none: not used yet.
     pub redeemed: Option<Redeemer>,
-    /// When a person revoked it; none: nobody did.
+    /// When it was revoked; none: not revoked.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// Whom a token let in.
+/// The cluster that used a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redeemer {
     pub at: Timestamp,
-    /// Under which name.
+    /// Name of the cluster.
     pub cluster: ClusterName,
-    /// With the key of this SHA-256.
+    /// SHA-256 of its public key.
     pub key: String,
 }

@@ -1,5 +1,5 @@
-//! What a person may do to rollouts. Each is checked here and leaves an audit entry in the same
-//! transaction as what it changes.
+//! Actions of operators on rollouts. Each is checked here and leaves an audit entry in the same transaction as its
+//! changes.
 
 mod approval;
 mod error;
@@ -24,80 +24,80 @@ use crate::spec::Objects;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     Cluster(ClusterName),
-    /// All of an environment.
+    /// A whole environment.
     Environment(EnvironmentName),
 }
 
-/// What a person does.
+/// An action of an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Start no further cluster.
+    /// Pause: start no further cluster.
     Pause(EnvironmentName),
-    /// Go on; also lets automatic promotions in again.
+    /// Resume; also ends a hold of automatic promotions.
     Resume(EnvironmentName),
-    /// Give failed clusters another chance.
+    /// Retry failed clusters.
     Retry(EnvironmentName),
-    /// End the rollout; touched clusters go back to the last good commits.
+    /// Abort the rollout; touched clusters go back to the last good commits.
     Abort(EnvironmentName),
-    /// Keep a cluster or an environment on a commit.
+    /// Pin a cluster or an environment to a commit.
     Pin {
         subject: Subject,
-        /// On which commit; none: the one it is on.
+        /// The commit; none: the present one.
         commit: Option<Commit>,
-        /// Of which repository; none: the only one.
+        /// The repository of the commit; none: the only one.
         repository: Option<RepositoryName>,
-        /// End by itself.
+        /// When the pin expires; none: never.
         expires_at: Option<Timestamp>,
-        /// A signed approval to go back, for the agents.
+        /// A signed approval of a rollback, for the agents.
         approval: Option<Box<SignedApproval>>,
-        /// Whether whoever pins may override gates.
+        /// Whether the operator may override gates.
         overriding: Overriding,
     },
-    /// End a pin.
+    /// Unpin.
     Unpin(Subject),
-    /// Ask a cluster to write nothing.
+    /// Suspend a cluster: its agent writes nothing.
     Suspend(ClusterName),
-    /// Let it write again.
+    /// End the suspension of a cluster.
     Unsuspend(ClusterName),
-    /// An application is about to be taken away in the fleet file: only noted. It is gone when the file says
-    /// so and rollouts have brought that to the clusters.
+    /// Announce the removal of an application in the fleet file, for the audit log. It is removed when the file says so
+    /// and rollouts have brought that to the clusters.
     Remove {
         application: ApplicationName,
-        /// Where; none: everywhere.
+        /// The environment; none: everywhere.
         environment: Option<EnvironmentName>,
-        /// What becomes of its objects.
+        /// What happens to its objects.
         objects: Objects,
     },
     /// Approve a commit.
     Approve {
         environment: EnvironmentName,
-        /// Of which repository; none: the one that has it.
+        /// The repository of the commit; none: the one that has it.
         repository: Option<RepositoryName>,
         commit: Commit,
-        /// For the commit, for a wave of it, or past its gates.
+        /// Scope of the approval: the commit, a wave, or an override of its gates.
         scope: Scope,
     },
-    /// A commit is about to be promoted: only noted. Its rollout begins when the branch has moved.
+    /// Announce the promotion of a commit, for the audit log. Its rollout begins when the branch has moved.
     Promote {
         environment: EnvironmentName,
         commit: Commit,
     },
-    /// A commit that goes back was made: it comes in whatever the gates say, once the hub has seen that it
-    /// holds what a good commit held. An admin's word is enough.
+    /// Announce a rollback commit: it passes the gates once the hub has verified that it has the content of a good
+    /// commit. For an admin this is not verified.
     Rollback {
         environment: EnvironmentName,
-        /// Of which repository; none: the one that has it.
+        /// The repository of the commit; none: the one that has it.
         repository: Option<RepositoryName>,
-        /// The commit that goes back.
+        /// The rollback commit.
         commit: Commit,
-        /// The commit whose content it has; none: any that was good.
+        /// The commit whose content it has; none: any good one.
         to: Option<Commit>,
-        /// Whether whoever goes back may override gates.
+        /// Whether the operator may override gates.
         overriding: Overriding,
     },
 }
 
-/// Whether whoever acts may override the gates where they act, which admins may.
+/// Whether an operator may override gates, as admins may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overriding {
     Denied,
@@ -114,8 +114,7 @@ impl From<bool> for Overriding {
 }
 
 impl Action {
-    /// Notes whether whoever takes it may override gates where it acts: some actions do, and which ones is
-    /// known only where they are taken.
+    /// Sets whether the operator may override gates: only while the action is performed is it known whether it does.
     #[must_use]
     pub fn with_overriding(mut self, allowed: Overriding) -> Self {
         if let Self::Pin { overriding, .. } | Self::Rollback { overriding, .. } = &mut self {
@@ -147,17 +146,17 @@ impl Action {
     }
 }
 
-/// What an action came to.
+/// Result of an action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Taken {
-    /// For the person, as in the audit log.
+    /// Message for the operator, as in the audit log.
     pub answer: String,
-    /// What is to be done about it; the audit entry is among it.
+    /// Effects, including the audit entry.
     pub effects: Vec<Effect>,
 }
 
 impl Fleet {
-    /// The environment that an action touches, for the question of who may take it.
+    /// Returns the environment of an action, for the check of rights.
     #[must_use]
     pub fn environment_of_action(&self, action: &Action) -> Option<EnvironmentName> {
         match action {
@@ -190,7 +189,7 @@ impl Fleet {
         }
     }
 
-    /// Takes an action; [`Fleet::advance`] draws its consequences.
+    /// Performs an action; [`Fleet::advance`] draws its consequences.
     ///
     /// # Errors
     /// When there is nothing to act on; then nothing has changed.
@@ -213,7 +212,7 @@ impl Fleet {
         Ok(Taken { answer, effects })
     }
 
-    /// Does it. What it came to, for the person.
+    /// Carries an action out. Returns the message for the operator.
     fn carry_out(
         &mut self,
         action: &Action,
@@ -229,7 +228,7 @@ impl Fleet {
                 self.decide(name, effects, |state| state.paused = Some(mark.clone()));
                 before.map_or_else(String::new, |before| {
                     format!(
-                        "it was paused before, by {}: {}; that reason is replaced",
+                        "replaces the earlier pause by {}: {}",
                         before.by, before.reason
                     )
                 })
@@ -295,7 +294,8 @@ impl Fleet {
             }
             Action::Promote { environment, .. } => {
                 self.known(environment)?;
-                "announced: it has happened once the branch has moved, which the Git server may refuse"
+                "announced: takes effect when the branch moves; the Git server may still refuse \
+                 the push"
                     .to_owned()
             }
             Action::Rollback {
@@ -311,7 +311,7 @@ impl Fleet {
         })
     }
 
-    /// What the audit log says of it.
+    /// Makes the audit entry of an action.
     fn entry(&self, action: &Action, mark: Mark, answer: &str) -> AuditEntry {
         let (clusters, commit) = match action {
             Action::Pin {
@@ -342,8 +342,8 @@ impl Fleet {
         }
     }
 
-    /// Refuses what steers rollouts where there are none. One that runs can be steered to its end, whatever became
-    /// of the strategy in the file.
+    /// Refuses actions on rollouts where there are none. A running rollout can be steered to its end even if the
+    /// strategy is no longer in the file.
     fn steers(&self, name: &EnvironmentName) -> Result<(), ActionError> {
         self.known(name)?;
         let environment = self.spec().environment(name);
@@ -353,7 +353,7 @@ impl Fleet {
         let subject = Subject::Environment(name.clone());
         let instead = match self.pinned_commits(&subject, None, None) {
             Ok(_) => {
-                format!(". To keep them on their commits: flotilla pin --env {name} --reason TEXT")
+                format!(". To keep the current commits: flotilla pin --env {name} --reason TEXT")
             }
             Err(_) => String::new(),
         };

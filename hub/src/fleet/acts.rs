@@ -1,4 +1,4 @@
-//! What a person can do about a gate, as the command line takes it.
+//! Commands with which an operator can open a gate.
 
 use flotilla_shared::id::EnvironmentName;
 use flotilla_shared::reason::Reason;
@@ -6,8 +6,8 @@ use flotilla_shared::reason::Reason;
 use super::gates::{self, Gate, GateKind, Open};
 use super::rollout::Commits;
 
-/// What opens a gate that time does not open; none: time does, or somebody who was asked and has not answered
-/// yet. `waiting` are the commits that nobody overrode the gates for.
+/// Returns the command that opens a gate which time does not open; none: time does, or a pending answer. `waiting` are
+/// the commits without an override.
 #[must_use]
 pub fn act(gate: &Gate, environment: &EnvironmentName, waiting: &Commits) -> Option<String> {
     let opens_by_itself = gate.opens_at.is_some() && !gate.lasting;
@@ -16,25 +16,25 @@ pub fn act(gate: &Gate, environment: &EnvironmentName, waiting: &Commits) -> Opt
     }
     let commit = || Some(gate.commit.as_ref().or(waiting.values().next())?.short());
     match gate.gate {
-        GateKind::Pause => Some(format!("flotilla resume {environment} goes on")),
+        GateKind::Pause => Some(format!("to continue: flotilla resume {environment}")),
         GateKind::Check | GateKind::Job if gate.open == Open::NotYet => None,
         GateKind::Job if gate.reason == Some(Reason::GateJobFailed) => {
             commit()?;
-            Some(format!("flotilla retry {environment} runs it again"))
+            Some(format!("to run it again: flotilla retry {environment}"))
         }
         GateKind::Approval => Some(format!(
-            "flotilla approve {environment} --commit {} gives one",
+            "to approve: flotilla approve {environment} --commit {}",
             commit()?
         )),
         // A person can override any gate.
         _ => Some(format!(
-            "flotilla promote {environment} --force --commit {} --reason TEXT overrides it",
+            "to override: flotilla promote {environment} --force --commit {} --reason TEXT",
             commit()?
         )),
     }
 }
 
-/// The first gate that holds something back, in words, and what opens it.
+/// Returns the first gate that holds something back, in words, with the command that opens it.
 #[must_use]
 pub fn closed(gates: &[Gate], environment: &EnvironmentName, waiting: &Commits) -> Option<String> {
     let text = gates::closed(gates)?;
@@ -58,7 +58,7 @@ mod tests {
         for kind in GateKind::ALL {
             let gate = Gate::new(*kind, "", Open::No, "closed".to_owned());
             let told = act(&gate, &environment, &waiting).unwrap();
-            assert!(told.starts_with("flotilla "), "{kind}: {told}");
+            assert!(told.contains(": flotilla "), "{kind}: {told}");
             let open = Gate::new(*kind, "", Open::Yes, "open".to_owned());
             assert_eq!(act(&open, &environment, &waiting), None, "{kind}");
         }

@@ -1,4 +1,4 @@
-//! Who came, who left, and who was refused: names, keys and tokens.
+//! Admissions: clusters that joined, left or were refused, with names, keys and tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,44 +8,44 @@ use jiff::Timestamp;
 use super::event::Effect;
 use crate::enrolment::{Redeemer, Token, Uses};
 
-/// Refused newcomers that are remembered, so that one who asks again and again is one audit entry.
+/// Highest number of remembered refusals, so that repeated attempts cause one audit entry.
 const MAX_REFUSED: usize = 1024;
 
-/// What is remembered of them.
+/// Memory of admissions.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Admissions {
     /// SHA-256 of the certificate that signs agents' certificates.
     issuer: String,
-    /// The last certificate's number under each name that was given up.
+    /// The last certificate number of each released name.
     retired: BTreeMap<ClusterName, u64>,
-    /// What became of join tokens a moment ago.
+    /// Recent uses of join tokens.
     token_uses: Uses,
-    /// Newcomers that were refused a name, by name and key.
+    /// Refused attempts, by name and key.
     refused: BTreeSet<(ClusterName, String)>,
 }
 
 impl Admissions {
-    /// Takes names that were given up over from the store.
+    /// Restores released names from the store.
     pub(super) fn restore(&mut self, retired: Vec<(ClusterName, u64)>) {
         self.retired.extend(retired);
     }
 
-    /// What signs now; empty: not known, or nothing is signed here.
+    /// Returns the present signing certificate; empty: not known, or nothing is signed here.
     pub(super) fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Another certificate signs from now on.
+    /// Sets the signing certificate.
     pub(super) fn signed_by(&mut self, issuer: String) {
         self.issuer = issuer;
     }
 
-    /// The last certificate's number of who had a name before.
+    /// Returns the last certificate number of the previous holder of a name.
     pub(super) fn former(&self, name: &ClusterName) -> u64 {
         self.retired.get(name).copied().unwrap_or_default()
     }
 
-    /// A name is free from now on; `counter`: of the last certificate that was made for it.
+    /// Releases a name; `counter`: number of the last certificate that was issued for it.
     pub(super) fn retire(&mut self, name: &ClusterName, counter: u64, effects: &mut Vec<Effect>) {
         self.refused.retain(|(refused, _)| refused != name);
         if counter > 0 {
@@ -54,23 +54,23 @@ impl Admissions {
         }
     }
 
-    /// Somebody was refused a name. False: that is no news, or too many were.
+    /// Notes a refusal. False: it is already known, or there are too many.
     pub(super) fn refuse(&mut self, name: &ClusterName, key: &str) -> bool {
         self.refused.len() < MAX_REFUSED && self.refused.insert((name.clone(), key.to_owned()))
     }
 
-    /// A token that was read a moment ago, as it is now.
+    /// Returns a token that was read earlier as it is now.
     pub(super) fn current(&self, token: Token) -> Token {
         self.token_uses.current(token)
     }
 
-    /// A token lets somebody in.
+    /// Marks a token as used.
     pub(super) fn redeem(&mut self, id: &str, by: Redeemer, effects: &mut Vec<Effect>) {
         self.token_uses.redeemed(id, by.clone());
         effects.push(Effect::RedeemToken(id.to_owned(), by));
     }
 
-    /// A person revokes a token.
+    /// Revokes a token.
     pub(super) fn revoke(&mut self, id: &str, now: Timestamp, effects: &mut Vec<Effect>) {
         self.token_uses.revoked(id, now);
         effects.push(Effect::RevokeToken(id.to_owned(), now));

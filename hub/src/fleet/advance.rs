@@ -1,5 +1,4 @@
-//! After events, the decisions that follow: rollouts begin, advance and end, and clusters get what
-//! that means for them.
+//! Decisions that follow from events: rollouts begin, advance and end, and clusters get new assignments.
 
 mod admitted;
 mod begin;
@@ -19,11 +18,11 @@ use super::event::{AuditEntry, Effect};
 use super::rollout::{Rollout, State};
 use crate::spec::Environment;
 
-/// Rounds of one advance; what is left then waits for the next tick.
+/// Highest number of rounds of one advance; the rest waits for the next tick.
 const ROUNDS: usize = 4;
 
 impl Fleet {
-    /// Draws the consequences of everything absorbed since the last time. Deterministic.
+    /// Draws the consequences of everything absorbed since the last call. Deterministic.
     pub fn advance(&mut self, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.pass(now);
@@ -70,8 +69,8 @@ impl Fleet {
         }
     }
 
-    /// Without a strategy the heads are good as they come. They are noted, so that a strategy that is
-    /// given later begins from what runs.
+    /// Takes the heads as good in an environment without a strategy. They are stored, so that a strategy that is added
+    /// later begins from what runs.
     fn follow_heads(
         &mut self,
         environment: &Environment,
@@ -120,8 +119,8 @@ impl Fleet {
             && declared.is_some_and(|(_, declared)| declared.repositories().is_empty())
     }
 
-    /// Gives all clusters of an environment in which no rollout runs what is good there, unless that is
-    /// what they were given last.
+    /// Assigns the good commits to all clusters of an environment without a running rollout, unless they have them
+    /// already.
     fn follow_approved(&mut self, environment: &Environment) {
         let name = &environment.name;
         if self.environments.follow(name, self.rollouts.get(name)) {
@@ -130,7 +129,7 @@ impl Fleet {
     }
 }
 
-/// An entry about a rollout.
+/// Makes an audit entry about a rollout.
 pub(super) fn audit(rollout: &Rollout, action: AuditAction, now: Timestamp) -> AuditEntry {
     AuditEntry {
         at: now,

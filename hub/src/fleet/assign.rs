@@ -1,4 +1,4 @@
-//! From what is declared and read to what one cluster should run.
+//! Assignments of clusters, from declarations and heads.
 
 use std::collections::BTreeMap;
 
@@ -17,22 +17,22 @@ use super::{Effect, Fleet, StoredAssignment};
 use crate::spec::{Declared, Environment};
 
 impl Fleet {
-    /// Whether there are clusters whose assignment is still to be worked out anew: advancing does that for
-    /// some of them at a time, so that a fleet of any size takes and answers what comes meanwhile. Until
-    /// then each goes on with the assignment it has, and is not counted as current.
+    /// Returns whether there are clusters whose assignment still has to be computed: each advance does that for some of
+    /// them, so that a fleet of any size accepts and answers other events in between. Until then each cluster continues
+    /// with its present assignment, and does not count as current.
     #[must_use]
     pub fn has_due(&self) -> bool {
         self.clusters.has_due()
     }
 
-    /// Works out the next batch of those that are marked.
+    /// Computes the assignments of the next batch of marked clusters.
     pub(super) fn assign_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         for name in self.clusters.next_due() {
             self.assign(&name, now, effects);
         }
     }
 
-    /// Works out a cluster's assignment anew; stores and sends it where it changed. Whether it did.
+    /// Computes a cluster's assignment; stores and sends it where it changed. Returns whether it did.
     pub(super) fn assign(
         &mut self,
         name: &ClusterName,
@@ -143,7 +143,7 @@ impl Fleet {
         })
     }
 
-    /// Stores and sends an assignment where it is another one than before. Whether it is.
+    /// Stores and sends an assignment where it changed. Returns whether it did.
     fn give(
         &mut self,
         name: &ClusterName,
@@ -188,8 +188,7 @@ impl Fleet {
         true
     }
 
-    /// Sends what is assigned to the cluster's stream, unless the agent already runs on it or knows
-    /// something newer.
+    /// Sends the assignment to the cluster's stream, unless the agent already has it or a newer one.
     pub(super) fn offer(&mut self, name: &ClusterName, effects: &mut Vec<Effect>) {
         let epoch = self.epoch;
         let Some(cluster) = self.clusters.get(name) else {
@@ -209,15 +208,15 @@ impl Fleet {
         if cluster.accepted.place() >= ours.place() {
             let accepted = cluster.accepted;
             let knows = match accepted.place() == ours.place() {
-                true => "this hub made another assignment of that number".to_owned(),
+                true => "this hub made a different assignment with that number".to_owned(),
                 false => format!(
                     "this hub only knows epoch {} generation {}",
                     ours.epoch, ours.generation
                 ),
             };
             let text = format!(
-                "the agent runs on epoch {} generation {}, {knows}; was the hub restored from a backup? Stop it, and \
-                 raise its epoch: flotilla-hub raise-epoch",
+                "the agent runs epoch {} generation {}, but {knows}; was the hub restored from \
+                 a backup? Stop the hub and raise its epoch: flotilla-hub raise-epoch",
                 accepted.epoch, accepted.generation
             );
             if let Some(cluster) = self.clusters.change(name, &mut self.versions) {
@@ -228,9 +227,9 @@ impl Fleet {
         effects.push(Effect::Send(name.clone(), session, assigned));
     }
 
-    /// The applications placed on a cluster, with what is wrong with those that cannot be assigned: those of
-    /// the specification that is in force there, as far as the fleet file still places them. What it takes
-    /// away, it takes at once; what it adds or changes waits for its rollout.
+    /// Returns the applications placed on a cluster, with the problems of those that cannot be assigned: those of the
+    /// specification in force there, as far as the fleet file still places them. A removal from the fleet file takes
+    /// effect at once; an addition or change waits for its rollout.
     fn applications(
         &self,
         name: &ClusterName,
@@ -334,11 +333,11 @@ impl Fleet {
                 let head = self.head(&application.repository, branch);
                 match head.and_then(|head| head.problem.clone()) {
                     Some(Problem { reason, message }) => {
-                        Problem::new(reason, format!("the hub has no commit to give: {message}"))
+                        Problem::new(reason, format!("the hub has no commit: {message}"))
                     }
                     None if head.is_some_and(|head| head.commit.is_some()) => Problem::new(
                         Reason::WaitsForRollout,
-                        "no rollout has brought a commit here yet",
+                        "no rollout has delivered a commit here yet",
                     ),
                     None => Problem::new(
                         Reason::NoRevision,
@@ -365,7 +364,7 @@ impl Fleet {
     }
 }
 
-/// What an agent must be able to do to understand the assignment safely.
+/// Returns the features that an agent needs to handle the assignment safely.
 fn required_features<'a>(
     applications: impl Iterator<Item = &'a ApplicationAssignment>,
 ) -> Vec<String> {

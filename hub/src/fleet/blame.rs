@@ -1,4 +1,4 @@
-//! What was wrong on a cluster before a rollout came there, and what of that is no matter of what it brings.
+//! Problems of a cluster before a rollout started there, which do not count against it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use super::environment::{Pin, pinned_or};
 use super::rollout::{Aside, Before, Progress, Rollout};
 use crate::spec::Touch;
 
-/// What is wrong on a cluster that a rollout has not come to yet.
+/// Returns the problems of a cluster that a rollout has not started on yet.
 pub(super) fn before(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> Before {
     let assigned = cluster.assigned.as_ref();
     let report = cluster.report.as_ref();
@@ -54,16 +54,16 @@ pub(super) fn before(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) ->
     Before::of(unhealthy.collect(), refused)
 }
 
-/// Whether a report is of an assignment that declares the same as this one, apart from commits. An older agent does
-/// not say.
+/// Returns whether a report is of an assignment with the same declarations as this one, apart from commits. An older
+/// agent does not report that.
 fn declares_the_same(report: &Report, assigned: &Assignment) -> bool {
     !report.specified.is_none()
         && report.suspended.is_empty()
         && report.specified == specified(&assigned.applications, &assigned.labels)
 }
 
-/// What of it does not count for a rollout: what it brings nothing new of. `touches`: what it declares otherwise
-/// there. What a pin keeps as it is gets nothing new.
+/// Returns which applications do not count for a rollout: those for which it brings nothing new. `touches`: its effect
+/// on declarations there. What a pin keeps in place gets nothing new.
 pub(super) fn aside(
     cluster: &Cluster,
     progress: &Progress,
@@ -99,7 +99,7 @@ pub(super) fn aside(
     })
 }
 
-/// Whether what keeps a cluster from a rollout was so before it came: its agent refuses what it is given for the
+/// Returns whether the problem that keeps a cluster from a rollout existed before it: the agent refuses the assignment
 /// same reason, or an application waits for one that was not healthy before, or a removal for one that could not be
 /// assigned before. `takes`: what the rollout takes away.
 pub(super) fn is_as_before(
@@ -133,7 +133,7 @@ pub(super) fn is_as_before(
         })
 }
 
-/// Whether an application waits for one of others, by whatever is in between.
+/// Returns whether an application depends on one of `others`, directly or indirectly.
 fn depends_on(
     name: &ApplicationName,
     others: &BTreeSet<ApplicationName>,

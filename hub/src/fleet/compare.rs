@@ -1,5 +1,5 @@
-//! What a fleet file would change, were it in force: which clusters gain, lose or change which applications.
-//! What is needed of the fleet is taken out of it first, so that comparing holds up nobody.
+//! What a fleet file would change if it were in force: which clusters gain, lose or change which applications. The data
+//! is copied out of the fleet first, so that the comparison blocks nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use flotilla_shared::words::counted;
 use super::Fleet;
 use crate::spec::{Difference, Environment, Spec, Specification, Touch};
 
-/// Clusters of an environment that are listed; the rest is counted.
+/// Highest number of clusters of an environment that are listed; the rest is counted.
 const LISTED: usize = 200;
 
 type Labels = BTreeMap<String, String>;
 
-/// What is in force just now.
+/// What is currently in force.
 #[derive(Debug, Clone)]
 pub struct InForce {
     spec: Arc<Spec>,
-    /// What each environment's clusters run.
+    /// Specification in force in each environment.
     specifications: BTreeMap<EnvironmentName, Arc<Specification>>,
-    /// Rollouts that change it and are not over.
+    /// Rollouts in progress that change it.
     rollouts: BTreeMap<EnvironmentName, String>,
-    /// Clusters that were accepted, with what their records say.
+    /// Accepted clusters, with environment and labels of their records.
     clusters: Vec<(ClusterName, Option<EnvironmentName>, Labels)>,
 }
 
@@ -31,15 +31,15 @@ pub struct InForce {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvironmentChange {
     pub environment: EnvironmentName,
-    /// What is declared in another way, line by line.
+    /// Changes of declarations, one line each.
     pub changes: Vec<String>,
-    /// Whom it touches, some of them.
+    /// Some of the clusters that it affects.
     pub clusters: Vec<ClusterChange>,
-    /// How many more it touches.
+    /// Number of further clusters that it affects.
     pub more_clusters: usize,
-    /// Whether it comes in waves.
+    /// Whether it is rolled out in waves.
     pub in_waves: bool,
-    /// A rollout that changes what is declared there just now.
+    /// Running rollout that already changes what is declared there.
     pub rollout: Option<String>,
 }
 
@@ -47,25 +47,25 @@ pub struct EnvironmentChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterChange {
     pub cluster: ClusterName,
-    /// Where it belongs now, if that changes.
+    /// Its present environment, if that changes.
     pub moves_from: Option<EnvironmentName>,
-    /// Applications that come to it.
+    /// Applications that it gains.
     pub gains: Vec<ApplicationName>,
-    /// Applications that leave it; their objects stay.
+    /// Applications that it loses; their objects stay.
     pub loses: Vec<ApplicationName>,
-    /// Applications that are rendered or applied in another way.
+    /// Applications that are rendered or applied differently.
     pub changes: Vec<ApplicationName>,
 }
 
 impl ClusterChange {
-    /// Whether anything comes to it.
+    /// Returns whether the cluster gains or changes anything.
     fn brings(&self) -> bool {
         self.moves_from.is_some() || !self.gains.is_empty() || !self.changes.is_empty()
     }
 }
 
 impl Fleet {
-    /// What [`InForce::compare`] needs to know.
+    /// Returns what [`InForce::compare`] needs.
     #[must_use]
     pub fn in_force(&self) -> InForce {
         let source = RepositoryName::fleet_file();
@@ -104,7 +104,7 @@ impl Fleet {
     }
 }
 
-/// A cluster in one of both worlds.
+/// A cluster as one of both files has it.
 struct Side<'s> {
     environment: &'s EnvironmentName,
     specification: &'s Specification,
@@ -128,7 +128,7 @@ fn labels(record: &Labels, declared: Option<&Labels>) -> Labels {
 }
 
 impl InForce {
-    /// Whatever would change, by environment.
+    /// Returns what would change, by environment.
     #[must_use]
     pub fn compare(&self, new: &Spec) -> Vec<EnvironmentChange> {
         let recorded: BTreeMap<_, _> = self
@@ -217,7 +217,7 @@ impl InForce {
         changes
     }
 
-    /// What is declared in another way for an environment of either file.
+    /// Returns the changes of declarations of an environment of either file.
     fn declared(
         &self,
         environment: &Environment,
@@ -240,10 +240,10 @@ impl InForce {
                     declared.or(recorded.as_ref()) == Some(name) && !moves
                 });
                 let text = match left.count() {
-                    0 => "the environment is gone".to_owned(),
-                    1 => "the environment is gone: its cluster belongs to none and keeps what it runs".to_owned(),
+                    0 => "the environment is removed".to_owned(),
+                    1 => "the environment is removed: its cluster belongs to none and keeps what it runs".to_owned(),
                     count => format!(
-                        "the environment is gone: its {} belong to none and keep what they run",
+                        "the environment is removed: its {} belong to none and keep what they run",
                         counted(count, "cluster")
                     ),
                 };
@@ -259,7 +259,7 @@ impl InForce {
                     ..old.clone()
                 };
                 if moves(old) != *environment {
-                    let text = "waves, gates, or where its commits come from";
+                    let text = "its waves, gates or promotion source";
                     changes.push(text.to_owned());
                 }
             }
@@ -275,7 +275,7 @@ impl InForce {
     }
 }
 
-/// What changes for one cluster; none: nothing.
+/// Returns what changes for one cluster; none: nothing.
 fn cluster(
     name: &ClusterName,
     difference: Option<&Difference<'_>>,

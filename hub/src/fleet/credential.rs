@@ -1,46 +1,47 @@
-//! Which certificates a cluster has had, and how it shows that two hold them.
+//! Certificates of a cluster, and detection of copies.
 
 use flotilla_shared::id::ClusterName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The certificates of a cluster, as far as the hub issued them.
+/// The certificates of a cluster that the hub issued.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Credential {
-    /// The counter of the last certificate under this name before the cluster enrolled: who shows that
-    /// one, or an older one, is not this cluster.
+    /// The counter of the last certificate under this name before the cluster enrolled: a caller with that one, or an
+    /// older one, is not this cluster.
     #[serde(skip_serializing_if = "is_zero")]
     pub former: u64,
-    /// How many were issued: the counter of the newest.
+    /// Number of issued certificates: the counter of the newest.
     pub issued: u64,
-    /// The highest counter that was shown to the hub. An older one than this is not the same agent: the
-    /// agent keeps a new certificate, for all its pods, before it shows it.
+    /// The highest counter that was presented to the hub. An older one does not come from the same agent: the agent
+    /// stores a new certificate, for all its pods, before it presents it.
     pub shown: u64,
     /// SHA-256 of the certificate that signed the newest; empty: not known.
     pub issuer: String,
-    /// SHA-256 of the public key of the newest: who has the key is the cluster, also when the
-    /// certificate has expired (E10).
+    /// SHA-256 of the public key of the newest: the holder of the key is the cluster, even when the certificate has
+    /// expired (E10).
     pub key: String,
-    /// No new assignments until a person unlocks it.
+    /// The lock: no new assignments until an operator unlocks the cluster.
     pub locked: Option<Lock>,
 }
 
 /// Why a cluster gets no new assignments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
-    /// Since when.
+    /// When it was locked.
     pub at: Timestamp,
-    /// For a person.
+    /// Message for operators.
     pub why: String,
 }
 
 impl Lock {
-    /// What somebody is told who wants something for a locked cluster.
+    /// Returns the refusal of requests for a locked cluster.
     #[must_use]
     pub fn refusal(&self, name: &ClusterName) -> String {
         format!(
-            "{name} is locked: {}; `flotilla cluster unlock {name} --reason TEXT` when you know why",
+            "{name} is locked: {}; find the cause, then run `flotilla cluster unlock {name} \
+             --reason TEXT`",
             self.why
         )
     }
@@ -50,8 +51,8 @@ impl Lock {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsedTwice {
     #[error(
-        "its identity is used in another Kubernetes cluster: it was enrolled for kube-system {enrolled}, and \
-         is shown by {shown}"
+        "its identity is used from another Kubernetes cluster: it was enrolled for kube-system {enrolled} and \
+         is now presented by {shown}"
     )]
     Elsewhere {
         /// The UID of kube-system with which it enrolled.
@@ -60,8 +61,8 @@ pub enum UsedTwice {
         shown: String,
     },
     #[error(
-        "its identity is used twice: certificate number {counter} is shown after number {newest} was; two \
-         hold a copy of the key"
+        "its identity is used twice: certificate number {counter} was presented after number {newest}; two \
+         agents have a copy of the key"
     )]
     OldCertificate {
         /// The number of the one that is shown.
@@ -71,11 +72,11 @@ pub enum UsedTwice {
     },
 }
 
-/// A certificate was issued to a cluster.
+/// A certificate that was issued to a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedCertificate {
     pub counter: u64,
-    /// SHA-256 of what signed it.
+    /// SHA-256 of the signing certificate.
     pub issuer: String,
     /// SHA-256 of its public key.
     pub key: String,
@@ -83,22 +84,21 @@ pub struct IssuedCertificate {
 }
 
 impl Credential {
-    /// Whether this is the first certificate that was issued since the cluster enrolled, shown for the
-    /// first time.
+    /// Returns whether this is the first certificate since the cluster enrolled, presented for the first time.
     #[must_use]
     pub const fn begins_with(&self, counter: u64) -> bool {
         counter == self.former.saturating_add(1) && self.issued == counter && self.shown == 0
     }
 
-    /// Whether a certificate is from before the cluster enrolled: it was another's. Nobody is locked for
-    /// it.
+    /// Returns whether a certificate is from before the cluster enrolled: it was another cluster's. It is no reason for
+    /// a lock.
     #[must_use]
     pub const fn is_former(&self, counter: u64) -> bool {
         counter != 0 && counter <= self.former
     }
 
-    /// Judges a certificate that is shown, and the cluster in which it is (E7). Counter 0 and an empty
-    /// UID say nothing.
+    /// Judges a presented certificate, and the Kubernetes cluster that it comes from (E7). Counter 0 and an empty UID
+    /// are not judged.
     ///
     /// # Errors
     /// When the identity is in use twice.

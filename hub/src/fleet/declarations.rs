@@ -1,5 +1,5 @@
-//! What is declared: the fleet file, what it makes of each environment, and the specifications to which
-//! rollouts go and from which they come. Whatever stays in force is in the store.
+//! Declarations: the fleet file, the specification of each environment, and the specifications that rollouts use. Those
+//! in force are in the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use super::rollout::Commits;
 use super::roster::Roster;
 use crate::spec::{Spec, Specification};
 
-/// What an environment's applications are declared as, with its digest.
+/// A specification with its digest.
 pub(super) type Declaration = (Commit, Arc<Specification>);
 
-/// The fleet file and what follows from it.
+/// The fleet file and the specifications of it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Declarations {
     spec: Arc<Spec>,
-    /// What the fleet file says of each environment.
+    /// Present specification of each environment.
     present: BTreeMap<EnvironmentName, Declaration>,
-    /// Specifications that are in force, on their way, or were before what is on its way.
+    /// Specifications in force, of rollouts in progress, and of those before them.
     kept: BTreeMap<Commit, Arc<Specification>>,
 }
 
@@ -31,26 +31,26 @@ impl Declarations {
         &self.spec
     }
 
-    /// What the fleet file says of each environment.
+    /// Returns the present specification of each environment.
     pub(super) const fn present(&self) -> &BTreeMap<EnvironmentName, Declaration> {
         &self.present
     }
 
-    /// Takes specifications over from the store.
+    /// Restores specifications from the store.
     pub(super) fn restore(&mut self, specifications: Vec<(Commit, Specification)>) {
         let all = specifications.into_iter();
         self.kept
             .extend(all.map(|(revision, specification)| (revision, Arc::new(specification))));
     }
 
-    /// Another fleet file is valid from now on. The one before.
+    /// Replaces the fleet file. Returns the previous one.
     pub(super) fn replace(&mut self, spec: Arc<Spec>, clusters: &Roster) -> Arc<Spec> {
         let before = std::mem::replace(&mut self.spec, spec);
         self.work_out(clusters);
         before
     }
 
-    /// A cluster came, went or moved: it matters where applications name clusters.
+    /// Handles a cluster that came, left or moved: it matters where applications list clusters.
     pub(super) fn clusters_changed(&mut self, clusters: &Roster) {
         let mut all = self.spec.applications.values();
         if all.any(|application| !application.placement.clusters.is_empty()) {
@@ -58,7 +58,7 @@ impl Declarations {
         }
     }
 
-    /// Works out what the fleet file says of each environment.
+    /// Computes the specification of each environment.
     fn work_out(&mut self, clusters: &Roster) {
         let spec = &self.spec;
         let places = |name: &ClusterName| {
@@ -76,7 +76,7 @@ impl Declarations {
         self.present = present.collect();
     }
 
-    /// A specification by its revision, if it is known: declared now, or kept.
+    /// Returns a specification by its revision, if it is known: declared now, or kept.
     pub(super) fn specification(&self, revision: &Commit) -> Option<&Arc<Specification>> {
         let mut present = self.present.values();
         self.kept.get(revision).or_else(|| {
@@ -85,7 +85,7 @@ impl Declarations {
         })
     }
 
-    /// Keeps the specifications among revisions, in the store, too.
+    /// Keeps the specifications of these revisions, in the store, too.
     pub(super) fn keep<'c>(
         &mut self,
         all: impl IntoIterator<Item = &'c Commits>,
@@ -104,7 +104,7 @@ impl Declarations {
         }
     }
 
-    /// Forgets all that are kept and not used, in the store, too.
+    /// Deletes kept specifications that are not used, in the store, too.
     pub(super) fn keep_only(&mut self, used: &BTreeSet<&Commit>, effects: &mut Vec<Effect>) {
         self.kept.retain(|revision, _| {
             let is_used = used.contains(revision);

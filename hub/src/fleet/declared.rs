@@ -1,4 +1,4 @@
-//! What follows when the fleet file changes.
+//! Consequences of a changed fleet file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use super::{Fleet, place};
 use crate::spec::Spec;
 
 impl Fleet {
-    /// An entry of what the fleet file changes at once, where there are no rollouts that would tell; none: nothing,
-    /// or what was declared before is not known any more.
+    /// Returns an entry about a change of the fleet file that is in force at once, where no rollout reports it; none:
+    /// nothing changed, or the former declarations are no longer known.
     pub(super) fn declared_at_once(
         &self,
         environment: &EnvironmentName,
@@ -36,13 +36,13 @@ impl Fleet {
             environment: environment.to_string(),
             clusters,
             commit: revision.to_string(),
-            reason: "the environment has no rollouts: it is in force at once".to_owned(),
+            reason: "the environment has no rollout strategy: it is in force at once".to_owned(),
             detail,
             rollout: None,
         })
     }
 
-    /// Entries of clusters that another fleet file has in another environment.
+    /// Adds audit entries of clusters that the new fleet file lists in another environment.
     fn moved_by_file(&self, before: &Spec, now: Timestamp, effects: &mut Vec<Effect>) {
         let mut moves: BTreeMap<_, Vec<String>> = BTreeMap::new();
         for (name, cluster) in self.clusters.iter() {
@@ -64,7 +64,7 @@ impl Fleet {
                 action: AuditAction::ClusterMoved,
                 environment: new.to_string(),
                 clusters,
-                reason: "the fleet file has it in another environment".to_owned(),
+                reason: "the fleet file lists it in another environment".to_owned(),
                 detail: format!("{count} from {old} to {new}"),
                 ..AuditEntry::default()
             }));
@@ -90,8 +90,8 @@ impl Fleet {
         self.assign_later(|_| true);
     }
 
-    /// An environment that is given a strategy begins from what its clusters run, not from nothing:
-    /// that is what was noted while it had none, or the heads of a store older than strategies.
+    /// Initialises an environment that gets a strategy: it begins from what its clusters run, as noted while it had
+    /// none, or from the heads of a store older than strategies.
     fn adopt(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let spec = Arc::clone(self.spec());
         for environment in &spec.environments {

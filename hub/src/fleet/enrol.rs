@@ -1,4 +1,4 @@
-//! Clusters come in, get certificates, and leave their names.
+//! Enrolment, certificates and removal of clusters.
 
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::problem::Problem;
@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use super::{AuditEntry, ClusterRecord, Effect, Fleet, IssuedCertificate, Lock};
 use crate::enrolment::{self, Attempt, EnrolmentDecision, Redeemer, Refusal, Token};
 
-/// Why a certificate is not given.
+/// Why a certificate is not issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoCertificate {
-    /// The cluster is gone.
+    /// The cluster was removed.
     #[error("the cluster was removed from the fleet")]
     Removed,
-    /// The name is another key's now.
-    #[error("the name {0} is another key's")]
+    /// The name belongs to another key now.
+    #[error("the name {0} belongs to another key")]
     AnotherKey(ClusterName),
     /// The cluster is locked.
     #[error("{}", lock.refusal(name))]
@@ -24,7 +24,7 @@ pub enum NoCertificate {
 }
 
 impl Fleet {
-    /// Somebody asks to come in, with a token as it was read a moment ago.
+    /// Judges an attempt to enrol, with a token that was read before.
     pub fn enrol(
         &mut self,
         attempt: &Attempt,
@@ -88,7 +88,7 @@ impl Fleet {
         self.assign(name, now, effects);
     }
 
-    /// Once for each key that tries.
+    /// Adds an audit entry, once for each key.
     fn note_refused(
         &mut self,
         attempt: &Attempt,
@@ -114,11 +114,11 @@ impl Fleet {
         }));
     }
 
-    /// Notes a certificate before it is made, and gives its number. `key` is who asks: the key that has
-    /// the name.
+    /// Notes a certificate before it is issued, and returns its number. `key` is the requester's: it has to be the key
+    /// that has the name.
     ///
     /// # Errors
-    /// When the name is not that key's any more.
+    /// When the name no longer belongs to that key.
     pub fn certify(
         &mut self,
         name: &ClusterName,
@@ -147,14 +147,14 @@ impl Fleet {
         (Ok(counter), effects)
     }
 
-    /// A person revokes a token.
+    /// Revokes a token.
     pub fn revoke_token(&mut self, id: &str, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.admissions.revoke(id, now, &mut effects);
         effects
     }
 
-    /// A cluster was enrolled, accepted or changed.
+    /// Handles a cluster that was enrolled, accepted or changed.
     pub(super) fn cluster_put(
         &mut self,
         name: &ClusterName,
@@ -178,7 +178,7 @@ impl Fleet {
         self.assign(name, now, effects);
     }
 
-    /// A person removed a cluster's record.
+    /// Handles the removal of a cluster's record.
     pub(super) fn cluster_removed(&mut self, name: ClusterName, effects: &mut Vec<Effect>) {
         self.mark_dirty(&name);
         self.retire(&name, effects);
@@ -194,7 +194,7 @@ impl Fleet {
         self.touch_environments();
     }
 
-    /// The name is free from now on; certificates that were made for it stay those of who had it.
+    /// Releases the name; certificates that were issued for it stay those of the previous holder.
     fn retire(&mut self, name: &ClusterName, effects: &mut Vec<Effect>) {
         let Some(cluster) = self.clusters.get(name) else {
             return;

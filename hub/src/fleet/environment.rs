@@ -1,4 +1,4 @@
-//! What people and rollouts have decided about an environment.
+//! Decisions of operators and rollouts about an environment.
 
 mod hold;
 
@@ -14,20 +14,20 @@ pub use self::hold::Hold;
 use super::job_note::JobNote;
 use super::rollout::Commits;
 
-/// Good commits that are remembered, to go back to.
+/// Highest number of good commits that are remembered for rollbacks.
 pub(super) const MAX_HISTORY: usize = 20;
-/// Most commits of which is kept what clusters said.
+/// Highest number of commits whose reports are remembered.
 const MAX_SEEN: usize = 100;
-/// Quarantined commits that are remembered.
+/// Highest number of quarantined commits that are remembered.
 pub(super) const MAX_QUARANTINED: usize = 32;
-/// Approvals that are remembered.
+/// Highest number of approvals that are remembered.
 pub(super) const MAX_APPROVALS: usize = 128;
-/// Commits that are said to go back and were not compared yet.
+/// Highest number of rollback commits that wait for verification.
 pub(super) const MAX_GOING_BACK: usize = 16;
-/// Commits that may wait for their turn; one more takes the place of the last.
+/// Highest number of queued commits; one more replaces the last.
 pub(super) const MAX_QUEUE: usize = 16;
 
-/// A decision of somebody.
+/// Who made a decision, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub by: String,
@@ -35,39 +35,38 @@ pub struct Mark {
     pub at: Timestamp,
 }
 
-/// Kept on commits.
+/// A pin: a cluster or an environment is kept on commits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
-    /// On these; repositories that are not named follow their rollouts.
+    /// The commits; other repositories follow their rollouts.
     pub commits: Commits,
-    /// Who, why, when.
+    /// Who decided it, why and when.
     pub mark: Mark,
-    /// In which epoch; 0: an older hub did not note it.
+    /// Epoch in which it was decided; 0: from an older hub.
     #[serde(default)]
     pub epoch: u64,
-    /// End by itself; none: until a person ends it.
+    /// When it expires; none: never.
     pub expires_at: Option<Timestamp>,
-    /// A person's signed word that agents may go back for it; the hub only passes it on.
+    /// A signed approval that lets agents go back; the hub only passes it on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Box<SignedApproval>>,
-    /// The commit has not been through the gates: it comes by a rollout, in waves, and an admin answers for
-    /// it.
+    /// Whether the commit has not passed the gates: it comes by a rollout, in waves, and an admin overrode them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unproven: bool,
-    /// Everybody is kept where they are, in the middle of a rollout, too.
+    /// Whether every cluster is kept where it is, in the middle of a rollout, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_place: bool,
 }
 
 impl Pin {
-    /// Whether it still holds.
+    /// Returns whether the pin is in force.
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
     }
 }
 
-/// The commit of a repository that a pin keeps a cluster on, or else the one among these.
+/// Returns the commit of a repository that a pin keeps a cluster on, or else the one among these.
 pub(super) fn pinned_or<'c>(
     pin: Option<&'c Pin>,
     commits: &'c Commits,
@@ -77,37 +76,37 @@ pub(super) fn pinned_or<'c>(
     pinned.or_else(|| commits.get(repository))
 }
 
-/// Commits that were good for every wave.
+/// Commits that became good in every wave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Good {
     pub commits: Commits,
-    /// The rollout that brought them; empty: none, the environment has no strategy.
+    /// The rollout that brought them; empty: the environment has no strategy.
     pub rollout: String,
     pub at: Timestamp,
-    /// In which epoch that was decided; 0: an older hub did not note it.
+    /// Epoch in which that was decided; 0: from an older hub.
     #[serde(default)]
     pub epoch: u64,
 }
 
-/// Commits that failed.
+/// Commits that failed together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantine {
     pub commits: Commits,
-    /// In which rollout.
+    /// Id of the rollout.
     pub rollout: String,
     pub reason: String,
     pub at: Timestamp,
 }
 
-/// What an approval is for.
+/// Scope of an approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Scope {
-    /// The commit may come into the environment.
+    /// The commit may be rolled out in the environment.
     Commit,
     /// A wave of the commit's rollout may begin.
     Wave(String),
-    /// The commit may come whatever the gates say.
+    /// All gates are overridden for the commit.
     Override,
 }
 
@@ -119,98 +118,98 @@ impl Approval {
     }
 }
 
-/// Somebody's approval of a commit.
+/// An approval of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
-    /// Of which repository; none: an older hub wrote this, when a commit's name was all that counted.
+    /// The repository of the commit; none: from an older hub, which recorded only the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
-    /// For which commit.
+    /// The commit.
     pub commit: Commit,
-    /// For the commit, for a wave of it, or past its gates.
+    /// Scope of the approval: the commit, a wave, or an override of its gates.
     pub scope: Scope,
-    /// Who, why, when.
+    /// Who decided it, why and when.
     pub mark: Mark,
 }
 
-/// A commit that is said to go back: it passes the gates once the hub has seen that it does.
+/// An announced rollback commit, which passes the gates once the hub has verified it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WayBack {
-    /// Of which repository.
+    /// The repository's name.
     pub repository: RepositoryName,
     pub commit: Commit,
-    /// It has the content of one of these.
+    /// Commits, one of which has to have the same content.
     pub to: Vec<Commit>,
-    /// Who, why, when.
+    /// Who decided it, why and when.
     pub mark: Mark,
 }
 
-/// An answer of an external check.
+/// Result of an external check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckResult {
-    /// For which rollout it was asked; empty: none ran.
+    /// Id of the rollout that it was asked for; empty: none ran.
     pub rollout: String,
-    /// Whether it is good.
+    /// Whether it passed.
     pub good: bool,
-    /// What was answered.
+    /// The answer, as a message for operators.
     pub text: String,
     pub at: Timestamp,
 }
 
-/// What clusters said of a commit when the next one came, where there are no rollouts.
+/// What clusters reported on a commit when the next one came, in an environment without rollouts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// Of which repository.
+    /// The repository's name.
     pub repository: RepositoryName,
     pub commit: Commit,
-    /// Why it was not seen to be good; empty: it was.
+    /// Why it was not seen to be healthy; empty: it was.
     pub doubt: String,
 }
 
-/// What is kept of an environment.
+/// Stored state of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct EnvironmentState {
-    /// The last good commits: what every cluster runs that no rollout has come to.
+    /// The last good commits, which every cluster runs that no rollout has started on.
     pub approved: Commits,
     /// The rollout that brought them.
     pub approved_by: String,
-    /// Good commits, oldest first, the last of them `approved`.
+    /// Good commits, oldest first; the last ones are `approved`.
     pub history: VecDeque<Good>,
     /// Number of the last rollout.
     pub last_number: u64,
-    /// No cluster is started.
+    /// The pause, if any: no cluster is started.
     pub paused: Option<Mark>,
-    /// No automatic promotion comes in.
+    /// The hold of automatic promotions, if any.
     pub hold: Option<Hold>,
-    /// Every cluster is kept where this says.
+    /// The pin of the whole environment, if any.
     pub pin: Option<Pin>,
-    /// Not tried again.
+    /// Commits that failed and will not be retried.
     pub quarantined: VecDeque<Quarantine>,
     /// Commits that failed together with commits of other repositories: each is tried alone, so that none is
-    /// quarantined for another.
+    /// quarantined because of another.
     #[serde(skip_serializing_if = "Commits::is_empty")]
     pub suspects: Commits,
     /// Approvals, oldest first.
     pub approvals: VecDeque<Approval>,
-    /// Commits that are said to go back.
+    /// Announced rollback commits.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub going_back: VecDeque<WayBack>,
-    /// Commits that wait for their turn.
+    /// Queued commits.
     pub queue: VecDeque<Commits>,
-    /// Commits that the environment before has proven for as long as the gate demands.
+    /// Commits that the environment before has proven for the time that the gate demands.
     pub proven: VecDeque<Good>,
-    /// What came of gates' Jobs, the oldest first.
+    /// Results of gate Jobs, oldest first.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub jobs: VecDeque<JobNote>,
-    /// What clusters said of commits that came without rollouts, the oldest first; of each the last word.
+    /// Last reports on commits that came without rollouts, oldest first.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub seen: VecDeque<Seen>,
 }
 
 impl EnvironmentState {
-    /// The quarantine that holds a commit back, if any. Who overrides the gates for a commit that failed
-    /// before means to try it again; what is good is not held back by what failed beside it.
+    /// Returns the quarantine that holds a commit back, if any. An override of the gates for a commit that failed
+    /// before means a retry; a good commit is not held back by others that failed beside it.
     #[must_use]
     pub fn quarantine_of(
         &self,
@@ -228,7 +227,7 @@ impl EnvironmentState {
         })
     }
 
-    /// Those of these commits that a quarantine holds back, each with that.
+    /// Returns which of these commits are quarantined, each with its quarantine.
     pub fn all_held_among<'c>(
         &self,
         commits: &'c Commits,
@@ -239,7 +238,7 @@ impl EnvironmentState {
         })
     }
 
-    /// The quarantines that hold these commits back, each once, with the first commit that it holds.
+    /// Returns the quarantines of these commits, each once, with the first commit that it holds back.
     #[must_use]
     pub fn quarantines_among<'c>(&self, commits: &'c Commits) -> Vec<(&Quarantine, &'c Commit)> {
         let mut all: Vec<(&Quarantine, &Commit)> = Vec::new();
@@ -251,26 +250,26 @@ impl EnvironmentState {
         all
     }
 
-    /// The first of them.
+    /// Returns the first of them.
     #[must_use]
     pub fn held_among<'c>(&self, commits: &'c Commits) -> Option<(&Quarantine, &'c Commit)> {
         self.all_held_among(commits).next()
     }
 
-    /// The first quarantine that holds one of these commits back.
+    /// Returns the first quarantine of these commits.
     #[must_use]
     pub fn quarantine(&self, commits: &Commits) -> Option<&Quarantine> {
         self.held_among(commits).map(|(quarantine, _)| quarantine)
     }
 
-    /// The override for a commit, if any.
+    /// Returns the override for a commit, if any.
     #[must_use]
     pub fn override_of(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Approval> {
         let mut all = self.approvals.iter();
         all.rfind(|approval| approval.is_for(repository, commit, &Scope::Override))
     }
 
-    /// Whether somebody overrode the gates for each of these commits, of which there is one.
+    /// Returns whether the gates were overridden for each of these commits, and there is at least one.
     #[must_use]
     pub fn overridden(&self, changed: &Commits) -> bool {
         let mut all = changed.iter();
@@ -278,7 +277,7 @@ impl EnvironmentState {
             && all.all(|(repository, commit)| self.override_of(repository, commit).is_some())
     }
 
-    /// Of these commits, those for which nobody overrode the gates.
+    /// Returns the commits without an override.
     #[must_use]
     pub fn not_overridden(&self, changed: &Commits) -> Commits {
         let mut waiting = changed.clone();
@@ -286,7 +285,7 @@ impl EnvironmentState {
         waiting
     }
 
-    /// Who approved a commit in a scope; each person once.
+    /// Returns who approved a commit in a scope, each person once.
     #[must_use]
     pub fn approvers(
         &self,
@@ -305,8 +304,7 @@ impl EnvironmentState {
         people
     }
 
-    /// Who approved the one of these commits that fewest people approved; none: there is no commit to
-    /// approve.
+    /// Returns who approved that commit among these that has the fewest approvals; none: there is no commit to approve.
     #[must_use]
     pub fn approvers_of_all(&self, changed: &Commits, scope: &Scope) -> Option<Vec<&str>> {
         let all = changed.iter();
@@ -314,7 +312,7 @@ impl EnvironmentState {
             .min_by_key(Vec::len)
     }
 
-    /// Whether a commit was good here.
+    /// Returns whether a commit was good here.
     #[must_use]
     pub fn was_good(&self, repository: &RepositoryName, commit: &Commit) -> bool {
         self.approved.get(repository) == Some(commit)
@@ -324,7 +322,7 @@ impl EnvironmentState {
                 .any(|good| good.commits.get(repository) == Some(commit))
     }
 
-    /// The last commits of a repository that were good here, the newest first.
+    /// Returns the last good commits of a repository, newest first.
     pub(super) fn good_of(&self, repository: &RepositoryName, limit: usize) -> Vec<Commit> {
         let mut all: Vec<Commit> = Vec::new();
         let history = self.history.iter().rev().map(|good| &good.commits);
@@ -339,20 +337,20 @@ impl EnvironmentState {
         all
     }
 
-    /// When the environment before had proven a commit.
+    /// Returns when the environment before proved a commit.
     #[must_use]
     pub fn proof_of(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Good> {
         let mut all = self.proven.iter();
         all.rfind(|good| good.commits.get(repository) == Some(commit))
     }
 
-    /// Commits of a repository that the environment before had proven, the newest first.
+    /// Returns the commits of a repository that the environment before proved, newest first.
     pub(super) fn proven_of(&self, repository: &RepositoryName) -> impl Iterator<Item = &Commit> {
         let all = self.proven.iter().rev();
         all.filter_map(move |good| good.commits.get(repository))
     }
 
-    /// Takes commits as good, as decided in an epoch.
+    /// Marks commits as good, as decided in an epoch.
     pub(super) fn approve(
         &mut self,
         commits: Commits,
@@ -384,7 +382,7 @@ impl EnvironmentState {
         self.approved_by = rollout;
     }
 
-    /// Notes what clusters say of the present commits.
+    /// Notes the reports on the present commits.
     pub(super) fn note_seen(&mut self, doubts: BTreeMap<RepositoryName, String>) {
         for (repository, doubt) in doubts {
             let Some(commit) = self.approved.get(&repository).cloned() else {
@@ -401,7 +399,7 @@ impl EnvironmentState {
         }
     }
 
-    /// The good commit of a repository before the present one.
+    /// Returns the good commit of a repository before the present one.
     #[must_use]
     pub fn previous(&self, repository: &RepositoryName) -> Option<&Commit> {
         let present = self.approved.get(repository);
@@ -413,7 +411,7 @@ impl EnvironmentState {
     }
 }
 
-/// Adds to a list of bounded length; the oldest goes.
+/// Adds to a list of limited length; the oldest entry is dropped.
 pub(super) fn push<T>(list: &mut VecDeque<T>, limit: usize, item: T) {
     if list.len() >= limit {
         list.pop_front();

@@ -1,5 +1,5 @@
-//! What was decided about environments, and where something happened since. Whoever decides comes through
-//! here, so that nobody can forget that it is stored, that people are shown it, and that rollouts look again.
+//! Decisions about environments, and which environments changed. All decisions go through here, so that they are
+//! stored, shown and noticed by rollouts.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
@@ -10,22 +10,22 @@ use super::event::Effect;
 use super::rollout::{Commits, Rollout, State};
 use super::versions::Versions;
 
-/// All environments about which anything was decided.
+/// All environments with decisions.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Environments {
     states: BTreeMap<EnvironmentName, EnvironmentState>,
-    /// Those in which something happened since they were advanced.
+    /// Environments that changed since they were advanced.
     dirty: BTreeSet<EnvironmentName>,
-    /// What the clusters of each were given last while no rollout ran.
+    /// What the clusters of each were last assigned while no rollout ran.
     followed: BTreeMap<EnvironmentName, Followed>,
 }
 
-/// What clusters follow while no rollout runs.
+/// The target of clusters while no rollout runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Followed {
     approved: Commits,
     approved_by: String,
-    /// The last one, and how it ended.
+    /// The last rollout, and how it ended.
     rollout: Option<(String, State)>,
 }
 
@@ -50,12 +50,12 @@ impl Environments {
         self.states.values()
     }
 
-    /// Takes what was decided over from the store.
+    /// Restores decisions from the store.
     pub(super) fn restore(&mut self, states: Vec<(EnvironmentName, EnvironmentState)>) {
         self.states.extend(states);
     }
 
-    /// An environment is known from now on, if nothing was decided about it yet.
+    /// Adds an environment, if it is not known yet.
     pub(super) fn enter(&mut self, name: &EnvironmentName) {
         if !self.states.contains_key(name) {
             self.states
@@ -63,7 +63,7 @@ impl Environments {
         }
     }
 
-    /// Somebody decides something about an environment.
+    /// Changes the decisions about an environment, and marks it.
     pub(super) fn decide<T>(
         &mut self,
         name: &EnvironmentName,
@@ -75,7 +75,7 @@ impl Environments {
         self.change(name, versions, effects, decide)
     }
 
-    /// As above, while it is advanced, which goes on to look at it.
+    /// Like the function above, while the environment is being advanced, so that it need not be marked.
     pub(super) fn change<T>(
         &mut self,
         name: &EnvironmentName,
@@ -91,7 +91,7 @@ impl Environments {
         decided
     }
 
-    /// Something happened in environments: they are advanced anew.
+    /// Marks environments, so that they are advanced.
     pub(super) fn mark_dirty(&mut self, names: impl IntoIterator<Item = EnvironmentName>) {
         self.dirty.extend(names);
     }
@@ -100,13 +100,13 @@ impl Environments {
         !self.dirty.is_empty()
     }
 
-    /// Those that are to be advanced.
+    /// Takes the marked environments.
     pub(super) fn take_dirty(&mut self) -> BTreeSet<EnvironmentName> {
         std::mem::take(&mut self.dirty)
     }
 
-    /// Whether what the clusters of an environment follow while no rollout runs, `last` being the last one,
-    /// is not what they were given last. From now on it is.
+    /// Returns whether the target of an environment's clusters while no rollout runs, `last` being the last one,
+    /// differs from their last one, and notes it.
     pub(super) fn follow(&mut self, name: &EnvironmentName, last: Option<&Rollout>) -> bool {
         let empty = EnvironmentState::default();
         let state = self.states.get(name).unwrap_or(&empty);

@@ -1,7 +1,7 @@
-//! After a restore, or whenever the epoch was raised: what this hub knows may be older than what clusters
-//! run. So each cluster is held on what it reports until something decides that was not there before: a
-//! rollout that began since, a pin that was set since, a push that was seen since, or a person who lets
-//! the cluster go. Where what it runs is what it would be given anyway, nothing is held.
+//! After a restore, or whenever the epoch was raised: what this hub knows may be older than what clusters run. So each
+//! cluster is held on what it reports until a new decision arrives: a rollout that began since, a pin that was set
+//! since, a push that was seen since, or a release by an operator. Where a cluster already runs what it would be
+//! assigned, nothing is held.
 
 use std::collections::BTreeMap;
 
@@ -25,15 +25,15 @@ use crate::spec::Environment;
 type Applications = BTreeMap<ApplicationName, Box<ApplicationAssignment>>;
 
 impl Fleet {
-    /// Since when this epoch is in force; what was decided before it may be out of date.
+    /// Sets when this epoch began; decisions before that may be out of date.
     #[must_use]
     pub fn since(mut self, raised_at: Option<Timestamp>) -> Self {
         self.epoch_since = raised_at;
         self
     }
 
-    /// Whether a cluster has not been given anything in this epoch, though it may run something of an
-    /// older one that this hub does not know.
+    /// Returns whether a cluster has no assignment of this epoch, though it may run one of an older epoch that this hub
+    /// does not know.
     pub(super) fn is_unsettled(&self, cluster: &Cluster) -> bool {
         match &cluster.assigned {
             Some(assigned) => assigned.assignment.epoch < self.epoch,
@@ -46,8 +46,8 @@ impl Fleet {
         }
     }
 
-    /// Why a cluster stays on what it runs; none: it may be given `applications`. An empty text: its agent
-    /// has not told yet what it runs.
+    /// Returns why a cluster stays on what it runs; none: it may be assigned `applications`. An empty text: its agent
+    /// has not reported yet what it runs.
     pub(super) fn held(
         &self,
         name: &ClusterName,
@@ -111,20 +111,20 @@ impl Fleet {
         }
         let pin = match self.can_be_pinned(cluster) {
             true => {
-                format!("flotilla pin --cluster {name} --reason TEXT keeps it on its commits, ")
+                format!("to keep it on its commits: flotilla pin --cluster {name} --reason TEXT; ")
             }
             false => String::new(),
         };
         Some(format!(
-            "the hub was restored, or its epoch was raised, and this cluster runs what the hub does not \
-             know (epoch {} generation {}). It stays on that until a rollout or a push that comes now \
-             reaches it, or a person decides: {pin}flotilla unpin --cluster {name} lets it follow its \
-             environment",
+            "the hub was restored or its epoch was raised, and it does not know what this \
+             cluster runs (epoch {} generation {}). The cluster keeps that until a new rollout \
+             or push reaches it, or an operator decides; {pin}to let it follow its environment: \
+             flotilla unpin --cluster {name}",
             accepted.epoch, accepted.generation
         ))
     }
 
-    /// Whether an agent manages an application that the fleet file places there and that is not among these.
+    /// Returns whether an agent manages an application that the fleet file places there and that is not among these.
     fn would_lose(
         &self,
         name: &ClusterName,
@@ -140,7 +140,7 @@ impl Fleet {
         })
     }
 
-    /// Whether what a cluster would be given was decided in this epoch.
+    /// Returns whether what a cluster would be assigned was decided in this epoch.
     fn decided_since(
         &self,
         name: &ClusterName,
@@ -177,7 +177,7 @@ impl Fleet {
         running || good.is_some_and(|good| good.rollout == plan.rollout && is_present(good.epoch))
     }
 
-    /// Shows that a cluster is held; an empty text is no news for anybody.
+    /// Shows that a cluster is held; an empty text is not shown.
     pub(super) fn hold(&mut self, name: &ClusterName, why: String) {
         let why = Problem::new(Reason::HeldAfterRestore, why);
         let why = Some(why).filter(|why| !why.message.is_empty());
@@ -191,7 +191,7 @@ impl Fleet {
         }
     }
 
-    /// A person lets a cluster go that is held. False: it was not.
+    /// Releases a held cluster. False: it was not held.
     pub(super) fn let_go(&mut self, name: &ClusterName, effects: &mut Vec<Effect>) -> bool {
         let held = self
             .clusters
@@ -218,7 +218,7 @@ impl Fleet {
         }
     }
 
-    /// What a cluster says it runs, where that is not what this hub gave it.
+    /// Returns what a cluster reports to run, where this hub did not assign it.
     pub(super) fn reported(&self, name: &ClusterName) -> Option<Commits> {
         let cluster = self.clusters.get(name)?;
         if !self.is_unsettled(cluster) || cluster.reported_at.is_none() {
@@ -238,17 +238,18 @@ impl Fleet {
     }
 }
 
-/// What a raised epoch means for a rollout that ran: it was decided in a world that may be out of date.
+/// Ends a rollout of an older epoch: it was decided in a state that may be out of date.
 pub fn leave_behind(rollout: &mut Rollout, now: Timestamp) {
     rollout.end(
         State::Superseded,
-        "the hub was restored, or its epoch was raised; what is on the branch now is rolled out anew"
+        "the hub was restored or its epoch was raised; the present head of the branch is rolled \
+         out again"
             .to_owned(),
         now,
     );
 }
 
-/// As above, for commits that waited for their turn.
+/// Clears the queue, for the same reason.
 pub fn forget_queue(state: &mut EnvironmentState) {
     state.queue.clear();
 }

@@ -1,4 +1,4 @@
-//! What happens to the fleet, and what is to be done about it.
+//! Events of the fleet and their effects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,60 +25,60 @@ use super::rollout::{Progress, Rollout};
 use crate::enrolment::token::Redeemer;
 use crate::spec::{Spec, Specification};
 
-/// One stream of one agent. A later stream of a cluster has a greater id.
+/// Id of an agent's stream. A later stream of a cluster has a greater id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
-/// What is known of a cluster apart from what its agent says.
+/// Record of a cluster, apart from its agent's reports.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterRecord {
-    /// From the token or the person who accepted it; the fleet file wins over it.
+    /// Environment from the token or the acceptance; the fleet file overrides it.
     pub environment: Option<EnvironmentName>,
     pub labels: BTreeMap<String, String>,
     /// When it was enrolled.
     pub created_at: Timestamp,
-    /// UID of its namespace kube-system, as told at enrolment.
+    /// UID of its namespace kube-system, as reported at enrolment.
     pub cluster_uid: String,
-    /// SHA-256 of the public key that waits to be accepted; none: accepted.
+    /// SHA-256 of the public key that is waiting to be accepted; none: accepted.
     pub pending: Option<String>,
     /// End of the newest certificate.
     pub certificate_expires_at: Option<Timestamp>,
-    /// Kept on commits by a person.
+    /// The pin of the cluster, if any.
     pub pin: Option<Pin>,
-    /// Asked by a person to write nothing.
+    /// The suspension of the cluster, if any.
     pub suspended: Option<Mark>,
     pub credential: Credential,
-    /// The epoch in which a person let it go from what it was held on after a restore.
+    /// Epoch in which an operator released it after a restore.
     pub let_go: Option<Epoch>,
 }
 
-/// What an agent opens its stream with.
+/// First message of an agent's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hello {
-    /// The assignment it runs on.
+    /// The assignment that it accepted last.
     pub accepted: AssignmentRef,
     pub agent_version: String,
     pub instance: String,
-    /// The cluster's own identity.
+    /// UID of the namespace kube-system.
     pub cluster_uid: String,
     /// The API server's version.
     pub kubernetes_version: String,
-    /// The counter of the certificate it shows; 0: not known.
+    /// Counter of its certificate; 0: not known.
     pub counter: u64,
 }
 
-/// An assignment as it was stored.
+/// A stored assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredAssignment {
-    /// What was or will be sent.
+    /// The assignment as it is sent.
     pub decoded: Arc<DecodedAssignment>,
 }
 
-/// A cluster as it was stored.
+/// A stored cluster.
 #[derive(Debug, Clone)]
 pub struct StoredCluster {
     pub name: ClusterName,
-    /// Apart from what its agent says.
+    /// Its record, apart from its agent's reports.
     pub record: ClusterRecord,
     /// Its last assignment.
     pub assignment: Option<StoredAssignment>,
@@ -88,24 +88,24 @@ pub struct StoredCluster {
     pub current_since: Option<Timestamp>,
 }
 
-/// Who did what, where, why and with which commit.
+/// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditEntry {
     pub at: Timestamp,
     /// An operator, or [`flotilla_status::HUB_ACTOR`].
     pub actor: String,
-    /// What was done.
+    /// The action, one of a fixed set of words.
     pub action: AuditAction,
-    /// Where; empty: everywhere.
+    /// Name of the environment; empty: everywhere.
     pub environment: String,
-    /// To which clusters.
+    /// Names of the affected clusters.
     pub clusters: Vec<String>,
     /// With which commit; several are parted by a blank, see [`AuditEntry::commits`].
     pub commit: String,
     pub reason: String,
-    /// More, for a person.
+    /// Details for operators.
     pub detail: String,
-    /// Of a rollout's step: which rollout. Only for who hears of the entry while it is written: the log keeps it in
+    /// For a rollout's step: id of the rollout. Only for notifications, while the entry is written: the log keeps it in
     /// `detail`, and an entry that is read back has none.
     pub rollout: Option<String>,
 }
@@ -122,7 +122,7 @@ impl AuditEntry {
     }
 }
 
-/// What the fleet is told.
+/// An event of the fleet.
 #[derive(Debug, Clone)]
 #[allow(
     clippy::large_enum_variant,
@@ -132,180 +132,180 @@ pub enum Event {
     /// State from the store, at start-up, before any other event.
     Restored {
         heads: Vec<((RepositoryName, BranchName), Head)>,
-        /// Clusters with their last assignment and report.
+        /// Clusters, each with its last assignment and report.
         clusters: Vec<StoredCluster>,
-        /// What was decided about environments.
+        /// Decisions about environments.
         environments: Vec<(EnvironmentName, EnvironmentState)>,
         /// The last rollout of each environment.
         rollouts: Vec<Rollout>,
-        /// The last certificate's number under each name that was given up.
+        /// The last certificate number of each released name.
         retired: Vec<(ClusterName, u64)>,
-        /// What environments' applications were declared as, by digest.
+        /// Specifications, by digest.
         specifications: Vec<(Commit, Specification)>,
     },
-    /// A Git server says that somebody pushed. Only a hint: what is there is read from the branch.
+    /// A Git server announced a push. Only a hint: the branch is read.
     Hinted {
-        /// To which repository.
+        /// The repository's name.
         repository: RepositoryName,
-        /// When it said so.
+        /// When it was announced.
         at: Timestamp,
     },
-    /// Time went by.
+    /// Time passed.
     Tick,
-    /// An external check was asked.
+    /// An external check was run.
     Checked {
-        /// For which environment.
+        /// The environment's name.
         environment: EnvironmentName,
-        /// Which check of it.
+        /// Name of the check.
         check: String,
-        /// For which rollout; empty: none ran when it was asked.
+        /// Id of the rollout; empty: none ran when it was asked.
         rollout: String,
-        /// Whether the answer is good.
+        /// Whether it passed.
         good: bool,
-        /// What was answered.
+        /// The answer, as a message for operators.
         text: String,
     },
     /// A valid fleet file was read.
     SpecChanged(Arc<Spec>),
-    /// Branches of a repository were read; those asked for and not found are not there.
+    /// Branches of a repository were read; those asked for and not found do not exist.
     HeadsRead {
         repository: RepositoryName,
-        /// Which branches were asked for.
+        /// The branches that were asked for.
         asked: Vec<BranchName>,
-        /// What was found.
+        /// The heads that were found.
         found: BTreeMap<BranchName, Commit>,
     },
     /// A repository could not be read.
     HeadsFailed {
         repository: RepositoryName,
-        /// Which branches were asked for.
+        /// The branches that were asked for.
         asked: Vec<BranchName>,
         problem: Problem,
     },
     /// The directories of a commit were read.
     TreesRead {
-        /// In which repository.
+        /// The repository's name.
         repository: RepositoryName,
-        /// Of which commit.
+        /// The commit.
         commit: Commit,
         directories: Arc<Directories>,
     },
-    /// They could not be read: nobody is let through early for it, and nothing is held up.
+    /// The directories of a commit could not be read: no cluster is updated early, and nothing is delayed.
     TreesFailed {
-        /// In which repository.
+        /// The repository's name.
         repository: RepositoryName,
         problem: Problem,
     },
-    /// What a commit says of itself was read.
+    /// Subject and author of a commit were read.
     HeadingRead {
-        /// In which repository.
+        /// The repository's name.
         repository: RepositoryName,
         commit: Commit,
         heading: Heading,
     },
-    /// The forge was asked for the pull request of a promotion.
+    /// The pull request of a promotion was looked up at the forge.
     MergeLooked {
-        /// Into which environment.
+        /// The environment's name.
         environment: EnvironmentName,
-        /// Of which repository.
+        /// The repository's name.
         repository: RepositoryName,
-        /// What it waits for; none: there is nothing to take.
+        /// What it waits for; none: there is nothing to merge.
         waits: Option<Box<Merging>>,
     },
     /// A cluster was enrolled, accepted or changed.
     ClusterPut(ClusterName, ClusterRecord),
     /// A certificate was issued to a cluster.
     Issued(ClusterName, IssuedCertificate),
-    /// A cluster's identity was shown by somebody who has an old copy of it.
+    /// A cluster's identity was presented from an old copy of it.
     Cloned(ClusterName, String),
-    /// Somebody may not approve in these environments any more.
+    /// A person may no longer approve in these environments.
     Demoted(String, Vec<EnvironmentName>),
-    /// A person unlocked a cluster.
+    /// An operator unlocked a cluster.
     Unlocked(ClusterName),
-    /// Another certificate signs from now on (SHA-256 of it).
+    /// The signing certificate changed (SHA-256 of the new one).
     AuthorityChanged(String),
-    /// A person removed a cluster's record.
+    /// An operator removed a cluster's record.
     ClusterRemoved(ClusterName),
     /// An agent opened a stream.
     Connected(ClusterName, SessionId, Hello),
     /// A stream ended.
     Disconnected(ClusterName, SessionId),
-    /// An agent took or refused an assignment.
+    /// An agent accepted or refused an assignment.
     Acked {
         cluster: ClusterName,
-        /// On which stream.
+        /// The stream.
         session: SessionId,
-        /// What it speaks of.
+        /// The assignment that it answers.
         assignment: AssignmentRef,
-        /// None: accepted; otherwise why not.
+        /// Why it refused; none: accepted.
         refusal: Option<Problem>,
-        /// What it runs on now.
+        /// The assignment that it has accepted last.
         accepted: AssignmentRef,
     },
-    /// An agent's full state.
+    /// An agent reported its full state.
     Reported(ClusterName, SessionId, Report, Digest),
-    /// An agent lives.
+    /// A heartbeat of an agent.
     Heartbeat {
         cluster: ClusterName,
-        /// On which stream.
+        /// The stream.
         session: SessionId,
-        /// What it runs on.
+        /// The assignment that it has accepted last.
         accepted: AssignmentRef,
-        /// The digest of its last report.
+        /// Digest of its last report.
         report: Digest,
-        /// What its clock says; none: an older agent.
+        /// Its clock; none: an older agent.
         clock: Option<Timestamp>,
     },
 }
 
-/// Something is to be done, in the order of the list.
+/// An effect; effects are executed in the order of the list.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Keep a head.
+    /// Store a head.
     StoreHead(RepositoryName, BranchName, Head),
-    /// Keep a cluster's record.
+    /// Store a cluster's record.
     StoreCluster(ClusterName, Box<ClusterRecord>),
-    /// A token let somebody in.
+    /// Mark a token as used.
     RedeemToken(String, Redeemer),
-    /// A person revoked a token.
+    /// Mark a token as revoked.
     RevokeToken(String, Timestamp),
-    /// Keep the last certificate's number under a name that was given up.
+    /// Store the last certificate number of a released name.
     Retire(ClusterName, u64),
-    /// Forget a cluster.
+    /// Delete a cluster.
     DeleteCluster(ClusterName),
-    /// Keep an assignment; comes before the [`Effect::Send`] of it.
+    /// Store an assignment; comes before the [`Effect::Send`] of it.
     StoreAssignment(ClusterName, StoredAssignment),
-    /// Keep a report, and since when its cluster is current.
+    /// Store a report, and since when its cluster is current.
     StoreReport(ClusterName, Report, Option<Timestamp>),
-    /// Keep what was decided about an environment.
+    /// Store the decisions about an environment.
     StoreEnvironment(EnvironmentName, Box<EnvironmentState>),
-    /// Keep what an environment's applications are declared as.
+    /// Store a specification.
     StoreSpecification(Commit, Arc<Specification>),
     DeleteSpecification(Commit),
-    /// Keep a rollout, without its clusters.
+    /// Store a rollout, without its clusters.
     StoreRollout(Box<Rollout>),
-    /// Keep a cluster's part in a rollout.
+    /// Store the progress of a cluster in a rollout.
     StoreProgress(String, ClusterName, Box<Progress>),
-    /// Forget a cluster's part in a rollout.
+    /// Delete the progress of a cluster in a rollout.
     DeleteProgress(String, ClusterName),
     /// Add to the audit log.
     Audit(AuditEntry),
-    /// A cluster runs its assignment's commits, healthy, so long after they were pushed.
+    /// Measure the time from the push of an assignment's commits until a cluster runs them, healthy.
     Measure(EnvironmentName, Duration),
-    /// Put an assignment into a stream's slot, over what is there.
+    /// Put an assignment into a stream's slot, replacing what is there.
     Send(ClusterName, SessionId, Arc<DecodedAssignment>),
-    /// Ask for the full report again.
+    /// Request the full report.
     RequestReport(ClusterName, SessionId),
-    /// Put all that a cluster is to run for gates into a stream's slot, over what is there.
+    /// Put all gate Jobs of a cluster into a stream's slot, replacing what is there.
     AskJobs(ClusterName, SessionId, Arc<Vec<GateJob>>),
-    /// Ask for a renewal of the certificate within so many seconds.
+    /// Request a renewal of the certificate within a number of seconds.
     RequestRenewal(ClusterName, SessionId, u32),
     /// End a stream.
     Close(ClusterName, SessionId, Problem),
 }
 
 impl Effect {
-    /// Whether it is for the store.
+    /// Returns whether it is executed by the store.
     #[must_use]
     pub fn is_stored(&self) -> bool {
         !matches!(
@@ -319,8 +319,8 @@ impl Effect {
     }
 }
 
-/// Orders the effects of a batch: every store first, every send after, and of several sends to one
-/// cluster only the newest, since only that is what was stored.
+/// Orders the effects of a batch: first all stores, then all sends; of several sends to one cluster only the newest
+/// remains, since only that was stored.
 pub fn order_effects(effects: &mut Vec<Effect>) {
     let mut newest = BTreeMap::new();
     for effect in effects.iter() {

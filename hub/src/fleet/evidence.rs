@@ -1,4 +1,4 @@
-//! What clusters of the environment before say for a commit, or for what is declared.
+//! Evidence of the environment before for a commit, or for a revision of the fleet file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,33 +14,34 @@ use super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
 use super::gates::{Gate, GateKind, Open};
 use crate::spec::{Environment, Specification};
 
-/// What a cluster is assigned of a repository, or of what is declared.
+/// What a cluster is assigned of a repository, or of the declarations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Runs {
     NothingOfIt,
-    /// All of it at exactly this commit, or as exactly this.
+    /// All of it is at exactly this commit, or declared exactly as here.
     It,
     Another,
 }
 
-/// Whether clusters that do not run it yet may still come to it.
+/// Whether clusters that do not run it yet may still get it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arrival {
     OnItsWay,
     Unlikely,
 }
 
-/// Which of a cluster's applications are asked. Others that are ill there say nothing (promise 5).
+/// Which of a cluster's applications count as evidence. Others that are unhealthy there do not (promise 5).
 #[derive(Clone, Copy)]
 pub(super) struct Counts<'c> {
-    /// Of those that it is to run, those of which this says so.
+    /// Tells which of the applications that it is to run count.
     pub(super) runs: &'c dyn Fn(&ApplicationName, &ApplicationAssignment) -> bool,
-    /// Of those that it is to lose.
+    /// Applications that it is to lose and that count.
     pub(super) loses: &'c [&'c ApplicationName],
 }
 
 impl Counts<'_> {
-    /// Since when they run exactly what is assigned, synced and healthy, or are gone; or what does not.
+    /// Returns since when they run exactly what is assigned, synced and healthy, or are removed; or the first that does
+    /// not.
     fn well_since(self, cluster: &Cluster) -> Result<Timestamp, String> {
         let ill = || {
             let (sync, health) = cluster.worst();
@@ -69,8 +70,8 @@ impl Counts<'_> {
                     report.map_or_else(Default::default, |report| (report.sync, report.health));
                 let text = format!("{name}: {sync} / {health}");
                 Err(match report.is_some_and(|report| report.is_well()) {
-                    _ if self.loses.contains(&name) => format!("{text}, and not gone yet"),
-                    true => format!("{text}, and not yet as it is assigned now"),
+                    _ if self.loses.contains(&name) => format!("{text}, not removed yet"),
+                    true => format!("{text}, but not yet as currently assigned"),
                     false => text,
                 })
             }
@@ -79,8 +80,8 @@ impl Counts<'_> {
 }
 
 impl Fleet {
-    /// What the clusters of the environment before say for what `runs` judges them by, of the applications that
-    /// `counts` names.
+    /// Returns the evidence of the clusters of the environment before: `runs` judges a cluster, `counts` names the
+    /// applications that count.
     pub(super) fn evidence(
         &self,
         environment: &Environment,
@@ -127,15 +128,12 @@ impl Fleet {
             let (open, text) = if offline.len() <= allowed && enough {
                 (
                     Open::Skipped,
-                    format!("offline; {} of at most {allowed}", offline.len()),
+                    format!("offline: {} (limit {allowed})", offline.len()),
                 )
             } else {
                 (
                     Open::NotYet,
-                    format!(
-                        "offline; {} of {total}, at most {allowed} may be",
-                        offline.len()
-                    ),
+                    format!("offline: {} of {total} (limit {allowed})", offline.len()),
                 )
             };
             let mut gate = Gate::new(GateKind::Health, name.clone(), open, text);
@@ -151,7 +149,7 @@ impl Fleet {
         gates
     }
 
-    /// Whether something of a repository is placed on a cluster that it is not assigned.
+    /// Returns whether something of a repository is placed on a cluster and not assigned to it.
     pub(super) fn lacks_from(&self, cluster: &Cluster, repository: &RepositoryName) -> bool {
         let assigned = cluster.assigned.as_ref();
         let assigned = assigned.map(|assigned| &assigned.assignment.applications);
@@ -164,12 +162,12 @@ impl Fleet {
         })
     }
 
-    /// By which specification applications are placed on a cluster; none: that is not known, since a restart.
+    /// Returns the specification by which applications are placed on a cluster; none: not known since a restart.
     pub(super) fn specification_of(&self, cluster: &Cluster) -> Option<Arc<Specification>> {
         self.specification(cluster.specified.as_ref()?)
     }
 
-    /// The repository of an application by a specification, or by the fleet file as it is now.
+    /// Returns the repository of an application by a specification, or by the present fleet file.
     pub(super) fn source_of<'s>(
         &'s self,
         specification: Option<&'s Specification>,
@@ -181,7 +179,7 @@ impl Fleet {
         }
     }
 
-    /// What a cluster is assigned of a repository, against one commit of it.
+    /// Compares what a cluster is assigned of a repository with one of its commits.
     pub(super) fn runs(
         &self,
         cluster: &Cluster,

@@ -1,4 +1,4 @@
-//! What must hold before an environment takes commits, with the evidence for it.
+//! Gates of an environment, with their evidence.
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::reason::Reason;
@@ -12,10 +12,10 @@ use super::environment::{CheckResult, EnvironmentState, Scope};
 use super::rollout::{Commits, changed};
 use crate::spec::Environment;
 
-/// An answer of a check is believed for so long.
+/// Time for which the result of a check is valid.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
-/// How the gates stand that no Job opens.
+/// State of the gates other than Jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OtherGates {
     Open,
@@ -23,15 +23,15 @@ pub(super) enum OtherGates {
     Closed,
 }
 
-/// Whether a gate is open.
+/// State of a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
     Yes,
-    /// Not yet; time or a person may open it.
+    /// Not open yet; time or a person may open it.
     NotYet,
-    /// No, and something is wrong.
+    /// Closed, because something is wrong.
     No,
-    /// It does not matter: overridden, or left out.
+    /// Irrelevant: overridden or skipped.
     Skipped,
 }
 
@@ -49,22 +49,22 @@ const fn reason(kind: GateKind, open: Open) -> Reason {
     }
 }
 
-/// One gate, or one piece of evidence for it.
+/// A gate, or one item of evidence for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
     pub gate: GateKind,
-    /// A cluster, a check, a person.
+    /// What it is about: a cluster, a check or a person.
     pub subject: String,
-    /// Whether it holds something back.
+    /// State of the gate.
     pub open: Open,
-    /// Waiting does not open it.
+    /// Whether waiting will not open it.
     pub lasting: bool,
     pub text: String,
     pub reason: Option<Reason>,
     pub at: Option<Timestamp>,
     /// When it opens by itself, where that is known.
     pub opens_at: Option<Timestamp>,
-    /// The commit that it is about; none: all that go in together.
+    /// The commit that it is about; none: all commits together.
     pub commit: Option<Commit>,
 }
 
@@ -92,14 +92,14 @@ impl Gate {
         }
     }
 
-    /// The environment before will never prove it.
+    /// Makes a gate that the environment before will never open.
     pub(super) fn never(source: &EnvironmentName, text: String) -> Self {
         let mut gate = Self::new(GateKind::Health, source.to_string(), Open::No, text);
         gate.lasting = true;
         gate
     }
 
-    /// Whether it holds the commits back.
+    /// Returns whether it holds the commits back.
     #[must_use]
     pub fn holds_back(&self) -> bool {
         matches!(self.open, Open::NotYet | Open::No)
@@ -111,13 +111,13 @@ impl Gate {
     }
 }
 
-/// Whether a rollout waits for a gate. What a promotion shows of the environment before is only advice where
-/// the fleet file demands no proof.
+/// Returns whether a rollout waits for a gate. Evidence of the environment before is only advice where the fleet file
+/// demands no proof.
 fn is_enforced(environment: &Environment, gate: &Gate) -> bool {
     gate.gate != GateKind::Health || environment.gates.proof.is_some()
 }
 
-/// The first gate that holds something back, in words.
+/// Returns the first gate that holds something back, in words.
 #[must_use]
 pub fn closed(gates: &[Gate]) -> Option<String> {
     let held: Vec<&Gate> = gates.iter().filter(|gate| gate.holds_back()).collect();
@@ -135,8 +135,8 @@ pub fn closed(gates: &[Gate]) -> Option<String> {
 }
 
 impl Fleet {
-    /// Every gate between an environment and these commits. Gates belong to a repository and its commit:
-    /// each commit that changes needs its own proof, approvals or override.
+    /// Returns every gate between an environment and these commits. Gates belong to a repository and its commit: each
+    /// commit that changes needs its own proof, approvals or override.
     #[must_use]
     pub fn gates(&self, environment: &Environment, target: &Commits, now: Timestamp) -> Vec<Gate> {
         let mut gates = Vec::new();
@@ -167,7 +167,7 @@ impl Fleet {
         gates
     }
 
-    /// The gates of one commit that people and the environment before open, or that somebody overrode.
+    /// Returns the gates of one commit that people and the environment before open, or its override.
     fn commit_gates(
         &self,
         environment: &Environment,
@@ -195,7 +195,7 @@ impl Fleet {
             let why = self.unread(repository);
             let why = why.map(|problem| format!(" ({})", problem.message));
             let text = format!(
-                "{} says that it goes back, and the hub has not seen yet what it holds{}",
+                "{} announced it as a rollback, and the hub has not verified its content yet{}",
                 way.mark.by,
                 why.as_deref().unwrap_or_default()
             );
@@ -234,7 +234,7 @@ impl Fleet {
         gates
     }
 
-    /// What a commit waits for that is its own: all but times and checks, which are the environment's.
+    /// Returns the closed gates of one commit: all except times and checks, which belong to the environment.
     pub(super) fn own_gates(
         &self,
         environment: &Environment,
@@ -253,7 +253,7 @@ impl Fleet {
         gates
     }
 
-    /// The gates that a rollout waits for.
+    /// Returns the gates that a rollout waits for.
     pub(super) fn enforced_gates(
         &self,
         environment: &Environment,
@@ -265,7 +265,7 @@ impl Fleet {
         gates
     }
 
-    /// Gates that hold again and again while a rollout goes on: times and checks.
+    /// Returns the gates that apply throughout a rollout: times and checks.
     #[must_use]
     pub fn standing_gates(&self, environment: &Environment, now: Timestamp) -> Vec<Gate> {
         let mut gates = Vec::new();
@@ -324,14 +324,14 @@ impl Fleet {
         gates
     }
 
-    /// Whether a freeze or the want of a window holds back what nobody overrode.
+    /// Returns whether a freeze, or a missing window, holds back commits without an override.
     pub(super) fn is_shut(&self, environment: &Environment, now: Timestamp) -> bool {
         let gates = self.standing_gates(environment, now);
         let mut times = gates.iter().filter(|gate| gate.gate != GateKind::Check);
         times.any(Gate::holds_back)
     }
 
-    /// An external check was answered.
+    /// Handles the result of an external check.
     pub(super) fn checked(
         &mut self,
         environment: EnvironmentName,
@@ -342,7 +342,7 @@ impl Fleet {
         self.environments.mark_dirty([environment]);
     }
 
-    /// The rollout that external checks are asked for now; empty: none runs.
+    /// Returns the rollout that external checks are run for now; empty: none runs.
     #[must_use]
     pub fn asking_for(&self, environment: &EnvironmentName) -> &str {
         let rollout = self.rollouts.running(environment);

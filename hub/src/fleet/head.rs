@@ -1,4 +1,4 @@
-//! Where a branch is, as the hub last read it.
+//! Heads of branches, as the hub last read them.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use jiff::Timestamp;
 /// A branch's head as the hub last read it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Head {
-    /// None: never read, or the branch has never been there.
+    /// Its commit; none: never read, or the branch has never existed.
     pub commit: Option<Commit>,
     /// When this commit was first seen.
     pub seen_at: Option<Timestamp>,
-    /// The branch was seen to move: heads are forgotten when an epoch begins, so it did in this one.
+    /// Whether the branch was seen to move: heads are forgotten when an epoch begins, so it moved in this one.
     pub moved: bool,
-    /// The last look that succeeded.
+    /// When the branch was last read successfully.
     pub checked_at: Option<Timestamp>,
-    /// Why the last look failed; none: it did not. The commit stays.
+    /// Why the last read failed; none: it did not. The commit is kept.
     pub problem: Option<Problem>,
 }
 

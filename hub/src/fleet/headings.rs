@@ -1,5 +1,4 @@
-//! What commits say of themselves, as far as the hub has read it: for people's eyes, no decision asks for
-//! it. Not stored: it is read again.
+//! Subjects and authors of commits, as far as the hub has read them: only for display. Not stored: they are read again.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +8,28 @@ use flotilla_shared::revision::Commit;
 
 use super::Fleet;
 
-/// Commits of one repository whose words are kept.
+/// Highest number of commits of a repository whose headings are kept.
 const MAX_COMMITS: usize = 256;
 
-/// By repository and commit.
+/// Headings by repository and commit.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Headings(BTreeMap<RepositoryName, BTreeMap<Commit, Heading>>);
 
 impl Headings {
-    /// Forgets all other repositories.
+    /// Deletes all other repositories.
     pub(super) fn keep_only(&mut self, is_kept: impl Fn(&RepositoryName) -> bool) {
         self.0.retain(|name, _| is_kept(name));
     }
 }
 
 impl Fleet {
-    /// What a commit says of itself; none: it was not read.
+    /// Returns subject and author of a commit; none: not read.
     #[must_use]
     pub fn heading(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Heading> {
         self.sources.headings.0.get(repository)?.get(commit)
     }
 
-    /// The commits of a repository that people are shown and that were not read.
+    /// Returns the commits of a repository that are shown and were not read yet.
     #[must_use]
     pub fn missing_headings(&self, repository: &RepositoryName) -> Vec<Commit> {
         let mut needed = self.needed_headings(repository);
@@ -38,7 +37,7 @@ impl Fleet {
         needed
     }
 
-    /// Heads, what is good, and what rollouts bring.
+    /// Returns the commits whose headings are shown: heads, good commits, and commits of rollouts.
     fn needed_headings(&self, repository: &RepositoryName) -> Vec<Commit> {
         let mut needed: Vec<Commit> = Vec::new();
         let mut want = |commit: Option<&Commit>| {

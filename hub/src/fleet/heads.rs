@@ -1,4 +1,4 @@
-//! What is read of branches: where each repository's heads are, when they were pushed, and why a look failed.
+//! Branches as read: their heads, when they were pushed, and why a read failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +12,14 @@ use super::Fleet;
 use super::event::Effect;
 use super::head::{Head, Heads};
 
-/// A hint older than this belongs to another push.
+/// Life of a hint; an older one belongs to another push.
 const HINT_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
-/// Branches with what was announced of them.
+/// Branches, with announced pushes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Branches {
     heads: Heads,
-    /// Pushes that were announced and not yet seen.
+    /// Announced pushes that were not seen yet.
     hints: BTreeMap<RepositoryName, Timestamp>,
 }
 
@@ -32,7 +32,7 @@ impl Branches {
         self.heads.get(&(repository.clone(), branch.clone()))
     }
 
-    /// Notes what a look found. The branches of which there is news.
+    /// Notes the result of a read. Returns the branches that changed.
     fn read(
         &mut self,
         repository: &RepositoryName,
@@ -83,7 +83,7 @@ impl Branches {
         news
     }
 
-    /// Notes why a look failed; what was found before stays. The branches of which that is news.
+    /// Notes why a read failed; earlier results are kept. Returns the branches whose state changed.
     fn failed(
         &mut self,
         repository: &RepositoryName,
@@ -110,7 +110,7 @@ impl Fleet {
         self.touch_environments();
     }
 
-    /// A push was announced: what the next look finds was there since then.
+    /// A push was announced: what the next read finds dates from now.
     pub(super) fn hinted(&mut self, repository: RepositoryName, at: Timestamp) {
         self.sources.branches.hints.insert(repository, at);
     }
@@ -145,7 +145,7 @@ impl Fleet {
         }
     }
 
-    /// What is known of branches changed, and with it what their clusters may be given.
+    /// Marks what depends on changed branches: their environments and the assignments of their clusters.
     fn show_heads(&mut self, branches: &BTreeSet<BranchName>) {
         self.touch_environments();
         self.assign_later(|environment| branches.contains(&environment.branch));

@@ -1,4 +1,4 @@
-//! What agents say of themselves while they run.
+//! Messages of agents on their streams.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use jiff::Timestamp;
 use super::Fleet;
 use super::event::{Effect, SessionId};
 
-/// Clocks that differ by so many seconds more or less than before are shown anew.
+/// Change of a clock's difference, in seconds, from which on the new value is shown.
 const CLOCK_NEWS: u64 = 60;
 
 impl Fleet {
-    /// An agent took or refused an assignment, and runs on `accepted`.
+    /// Handles the answer of an agent to an assignment; it now has `accepted`.
     pub(super) fn acked(
         &mut self,
         name: &ClusterName,
@@ -39,7 +39,7 @@ impl Fleet {
         }
     }
 
-    /// An agent told its full state.
+    /// Handles the full report of an agent.
     pub(super) fn hear_report(
         &mut self,
         name: ClusterName,
@@ -77,7 +77,7 @@ impl Fleet {
         effects.push(Effect::StoreReport(name, report, current_since));
     }
 
-    /// Whether a rollout waits for one more word of a cluster.
+    /// Returns whether a rollout waits for another report of a cluster.
     fn is_asked(&self, name: &ClusterName) -> bool {
         let environment = self.environment_of(name);
         let rollout = environment.and_then(|environment| self.rollouts.get(&environment));
@@ -85,7 +85,7 @@ impl Fleet {
         progress.is_some_and(|progress| progress.asked_at.is_some())
     }
 
-    /// An agent told what its clock says.
+    /// Handles the clock of an agent.
     pub(super) fn hear_clock(
         &mut self,
         name: &ClusterName,
@@ -103,7 +103,7 @@ impl Fleet {
         }
     }
 
-    /// An agent lives.
+    /// Handles a heartbeat of an agent.
     pub(super) fn heartbeat(
         &mut self,
         name: &ClusterName,
@@ -145,7 +145,7 @@ impl Fleet {
         }
     }
 
-    /// Measures, once for each assignment, how long its newest commit took to run here.
+    /// Measures, once for each assignment, how long its newest commit took until it runs here.
     fn measure(&mut self, name: &ClusterName, now: Timestamp, effects: &mut Vec<Effect>) {
         let Some(cluster) = self
             .clusters

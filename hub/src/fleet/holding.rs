@@ -1,4 +1,4 @@
-//! What a rollout waits for: gates that are closed, and people's approval of its present wave.
+//! What a rollout waits for: closed gates, and approvals of its present wave.
 
 use jiff::Timestamp;
 
@@ -7,18 +7,18 @@ use super::environment::Scope;
 use super::gates::Gate;
 use super::rollout::Rollout;
 
-/// A wave that begins with people's approval.
+/// Approvals of a wave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaveApproval {
     pub wave: String,
-    /// How many people have to.
+    /// Number of people who have to approve.
     pub needed: u32,
-    /// Who approved.
+    /// Names of those who approved.
     pub people: Vec<String>,
 }
 
 impl WaveApproval {
-    /// Whether enough people did.
+    /// Returns whether enough people approved.
     #[must_use]
     pub fn is_given(&self) -> bool {
         self.people.len() >= self.needed as usize
@@ -26,7 +26,7 @@ impl WaveApproval {
 }
 
 impl Fleet {
-    /// What people have to say, and said, of a rollout's present wave; none: nobody is asked.
+    /// Returns the needed and given approvals of a rollout's present wave; none: no approval is needed.
     #[must_use]
     pub fn wave_approval(&self, rollout: &Rollout) -> Option<WaveApproval> {
         // What brings nothing new has nothing that anybody could approve.
@@ -53,8 +53,8 @@ impl Fleet {
         })
     }
 
-    /// The gates that hold a rollout back now: all before it has begun, from then on those that hold again
-    /// and again.
+    /// Returns the gates that hold a rollout back now: all before it has started, and those that apply throughout a
+    /// rollout afterwards.
     #[must_use]
     pub fn closed_gates(&self, rollout: &Rollout, now: Timestamp) -> Vec<Gate> {
         let environment = self.spec().environment(&rollout.environment);

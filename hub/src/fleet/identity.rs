@@ -1,4 +1,4 @@
-//! Whose identity it is: which certificates clusters are given and show, and what follows where two hold one.
+//! Identities of clusters: issued and presented certificates, and the reaction to copies.
 
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::problem::Problem;
@@ -10,17 +10,17 @@ use super::Fleet;
 use super::credential::{IssuedCertificate, Lock};
 use super::event::{AuditEntry, ClusterRecord, Effect, SessionId};
 
-/// Renewals that a change of the authority asks for in one second.
+/// Number of renewals that a rotation of the authority requests in one second.
 const RENEWALS_A_SECOND: usize = 100;
 
 impl Fleet {
-    /// SHA-256 of the certificate that signs now; empty: not known, or nothing is signed here.
+    /// Returns SHA-256 of the present signing certificate; empty: not known, or nothing is signed here.
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.admissions.issuer()
     }
 
-    /// The cluster that the hub knows by a key.
+    /// Returns the cluster that has a key.
     #[must_use]
     pub fn cluster_of_key(&self, fingerprint: &str) -> Option<&ClusterName> {
         let mut all = self.clusters.iter();
@@ -28,7 +28,7 @@ impl Fleet {
             .map(|(name, _)| name)
     }
 
-    /// Another cluster that was accepted and says that its namespace kube-system is the same (E6).
+    /// Returns another accepted cluster that reports the same namespace kube-system (E6).
     #[must_use]
     pub fn namesake(&self, name: &ClusterName, uid: &str) -> Option<&ClusterName> {
         let mut all = self.clusters.iter();
@@ -58,7 +58,7 @@ impl Fleet {
         });
     }
 
-    /// Notes which certificate a stream was opened with. False: the identity is in use twice.
+    /// Notes the certificate of a stream. False: the identity is in use twice.
     pub(super) fn shown(
         &mut self,
         name: &ClusterName,
@@ -91,7 +91,7 @@ impl Fleet {
         true
     }
 
-    /// Locks a cluster for new assignments. What it runs goes on.
+    /// Locks a cluster for new assignments. What it runs continues.
     pub(super) fn lock(
         &mut self,
         name: &ClusterName,
@@ -132,7 +132,7 @@ impl Fleet {
         }
     }
 
-    /// Another certificate signs from now on: everyone who is there is asked for a renewal.
+    /// Another certificate signs from now on: every connected cluster is asked for a renewal.
     pub(super) fn authority_changed(&mut self, issuer: String, effects: &mut Vec<Effect>) {
         self.admissions.signed_by(issuer);
         let within = self.renewal_span();
@@ -145,8 +145,8 @@ impl Fleet {
         }
     }
 
-    /// Asks a cluster that has just connected for a renewal, if its certificate is by an authority that
-    /// is on its way out.
+    /// Asks a cluster that has just connected for a renewal, if its certificate is from an authority that is being
+    /// replaced.
     pub(super) fn catch_up(
         &self,
         name: &ClusterName,
@@ -173,43 +173,45 @@ impl Fleet {
     }
 }
 
-/// What an agent is told that shows a certificate from before its name was removed. `key` is that of the
-/// certificate, empty where it is not known: who has removed a cluster and given its agent a new token is not
-/// to be sent away, since it is the same key that waits now.
+/// Returns the message for an agent that presents a certificate from before its name was removed. `key` is that of the
+/// certificate, empty where it is not known: after a removal and a new token for the same agent, the same key is
+/// waiting to be accepted, and the agent must not be told to leave.
 #[must_use]
 pub fn former_message(name: &ClusterName, record: &ClusterRecord, key: &str) -> String {
     let waits = record.pending.as_deref();
     if !key.is_empty() && waits == Some(key) {
         return format!(
-            "{name} was removed, and this agent's key waits to be accepted again: \
-             flotilla cluster accept {name} --fingerprint {key}"
+            "{name} was removed, and this agent's key has to be accepted again: flotilla \
+             cluster accept {name} --fingerprint {key}"
         );
     }
     if !key.is_empty() && record.credential.key == key {
         return format!(
-            "{name} was removed and accepted again with this agent's key: the agent gets a new certificate \
-             by itself"
+            "{name} was removed and accepted again with this agent's key: the agent gets a new \
+             certificate automatically"
         );
     }
-    let before = format!("this certificate is from before {name} was removed and enrolled anew");
+    let before =
+        format!("this certificate was issued before {name} was removed and enrolled again");
     if key.is_empty() {
         return format!("{before}: give this agent a new token");
     }
     format!("{before} with another key: give this agent a new token and another name")
 }
 
-/// The end of a stream that was opened with a certificate of who had the name before.
+/// Ends a stream that was opened with a certificate of the previous holder of the name.
 pub(super) fn former(name: &ClusterName, record: &ClusterRecord, session: SessionId) -> Effect {
     let text = former_message(name, record, "");
     let problem = Problem::new(Reason::NotAssigned, text);
     Effect::Close(name.clone(), session, problem)
 }
 
-/// The text with which a stream of a locked cluster ends.
+/// Ends a stream of a locked cluster, with the reason.
 pub(super) fn cloned(name: &ClusterName, session: SessionId) -> Effect {
     let text = format!(
-        "the identity of {name} is in use twice, so that it is locked: find out who has a copy, \
-         then `flotilla cluster unlock {name} --reason TEXT`, or remove the cluster and enrol it anew"
+        "the identity of {name} is in use twice, so the cluster is locked: find out who has a \
+         copy, then run `flotilla cluster unlock {name} --reason TEXT`, or remove the cluster \
+         and enrol it again"
     );
     let problem = Problem::new(Reason::IdentityInUse, text);
     Effect::Close(name.clone(), session, problem)

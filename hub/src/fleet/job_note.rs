@@ -1,34 +1,34 @@
-//! What is remembered of a gate's Job.
+//! Results of gate Jobs.
 
 use flotilla_shared::id::{GateName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What is known of a gate's Job for a commit.
+/// A gate Job for a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobNote {
     pub gate: GateName,
-    /// Of which repository.
+    /// The repository's name.
     pub repository: RepositoryName,
-    /// For which commit.
+    /// The commit.
     pub commit: Commit,
-    /// How often a person had it tried again.
+    /// Number of retries by operators.
     pub attempt: u32,
-    /// How it ended; none: it has not.
+    /// Its result; none: it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<JobResult>,
 }
 
-/// How a gate's Job ended.
+/// Result of a gate Job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobResult {
-    /// Of exactly which Job: hexadecimal `GateJob::id`.
+    /// Id of the Job, hexadecimal `GateJob::id`.
     pub id: String,
     /// Whether it succeeded.
     pub good: bool,
-    /// For a person.
+    /// Message for operators.
     pub text: String,
-    /// When that was heard.
+    /// When the result arrived.
     pub at: Timestamp,
 }

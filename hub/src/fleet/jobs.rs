@@ -1,5 +1,4 @@
-//! Jobs as gates: what each says of a commit. A result counts for exactly the Job that it is of; the hub
-//! names a commit and a path, and the agent decides.
+//! Jobs as gates. A result counts for exactly its own Job; the hub names a commit and a path, and the agent decides.
 
 mod ask;
 
@@ -20,7 +19,7 @@ use crate::spec::{Environment, JobGate};
 
 pub(super) use ask::Asked;
 
-/// Jobs whose results are remembered.
+/// Highest number of Jobs whose results are remembered.
 const MAX_JOBS: usize = 64;
 
 impl EnvironmentState {
@@ -51,12 +50,12 @@ impl EnvironmentState {
         push(&mut self.jobs, MAX_JOBS, note);
     }
 
-    /// Whether a Job did not succeed for one of these commits.
+    /// Returns whether a Job failed for one of these commits.
     pub(super) fn has_failed_job(&self, target: &Commits) -> bool {
         self.jobs.iter().any(|note| note.has_failed_for(target))
     }
 
-    /// Jobs that did not succeed for these commits run once more.
+    /// Lets failed Jobs of these commits run again.
     pub(super) fn retry_jobs(&mut self, target: &Commits) {
         let failed = self.jobs.iter_mut();
         for note in failed.filter(|note| note.has_failed_for(target)) {
@@ -74,7 +73,7 @@ impl JobNote {
 }
 
 impl Fleet {
-    /// The Job of a gate for a commit, as its cluster is asked for it.
+    /// Returns the Job of a gate for a commit, as its cluster is asked to run it.
     fn gate_job(
         &self,
         environment: &Environment,
@@ -107,7 +106,7 @@ impl Fleet {
         })
     }
 
-    /// Where a gate's Job runs: where the fleet file says, or in the first cluster of the first wave.
+    /// Returns the cluster of a gate's Job: that of the fleet file, or the first cluster of the first wave.
     fn job_cluster(&self, environment: &Environment, rule: &JobGate) -> Option<ClusterName> {
         match &rule.cluster {
             Some(name) => Some(name.clone()),
@@ -115,7 +114,7 @@ impl Fleet {
         }
     }
 
-    /// What the Jobs of an environment say of these commits.
+    /// Returns the gates of an environment's Jobs for these commits.
     pub(super) fn job_gates(
         &self,
         environment: &Environment,
@@ -178,20 +177,20 @@ impl Fleet {
         let found = self.clusters().get(&name);
         let Some(cluster) = found.filter(|_| here.as_ref() == Some(&environment.name)) else {
             let text = format!(
-                "cluster {name}, which is to run it, is not in {}",
+                "cluster {name}, which has to run it, is not in {}",
                 environment.name
             );
             return never(text);
         };
         if !is_online(cluster, now) {
-            let text = format!("cluster {name}, which is to run it, is offline");
+            let text = format!("cluster {name}, which has to run it, is offline");
             return Gate {
                 reason: Some(Reason::Offline),
                 ..gate(Open::NotYet, text)
             };
         }
         let Some(report) = cluster.report_of(job) else {
-            let text = format!("cluster {name}, which is to run it, has said nothing of it yet");
+            let text = format!("cluster {name}, which has to run it, has not reported on it yet");
             return gate(Open::NotYet, text);
         };
         let why = match report.message.as_str() {
@@ -203,7 +202,7 @@ impl Fleet {
             GateJobState::Refused => Gate {
                 reason: report.reason.or(Some(Reason::GateJobFailed)),
                 at,
-                ..never(format!("cluster {name} does not run it{why}"))
+                ..never(format!("cluster {name} refused to run it{why}"))
             },
             GateJobState::Waiting => Gate {
                 reason: report.reason.or(Some(Reason::GateJobPending)),
@@ -218,8 +217,8 @@ impl Fleet {
         }
     }
 
-    /// Whether a commit is on an environment's branch by what the hub read, or on its way into it: agents
-    /// run only what is on the branch.
+    /// Returns whether a commit is on an environment's branch, as the hub read it, or on its way there: agents run only
+    /// what is on the branch.
     fn is_to_come(
         &self,
         environment: &Environment,
@@ -243,7 +242,7 @@ fn is_online(cluster: &Cluster, now: Timestamp) -> bool {
 }
 
 impl Cluster {
-    /// What its agent last said of a Job.
+    /// Returns the last report of its agent on a Job.
     fn report_of(&self, job: &GateJob) -> Option<&GateJobReport> {
         let id = job.id();
         let mut all = self.report.as_ref()?.gate_jobs.iter();

@@ -1,4 +1,4 @@
-//! The clusters of an environment, and how a rollout sees them.
+//! The clusters of an environment, and their observations for a rollout.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::trees::Answers;
 use crate::spec::Environment;
 
 impl Fleet {
-    /// How many clusters wait to be accepted into an environment.
+    /// Returns the number of clusters that are waiting to be accepted into an environment.
     pub(super) fn joining(&self, environment: &EnvironmentName) -> usize {
         let pending = self.clusters.iter();
         let pending = pending.filter(|(_, cluster)| cluster.record.pending.is_some());
@@ -27,7 +27,7 @@ impl Fleet {
             .count()
     }
 
-    /// The first cluster of the first wave that has one.
+    /// Returns the first cluster of the first wave that has clusters.
     pub(super) fn first_member(&self, environment: &Environment) -> Option<ClusterName> {
         let strategy = environment.strategy.as_ref()?;
         let spec = self.declarations.spec();
@@ -36,7 +36,7 @@ impl Fleet {
         places.min().map(|(_, _, name)| name.clone())
     }
 
-    /// How its clusters stand to a rollout.
+    /// Returns the observations of its clusters for a rollout.
     pub(super) fn observe(
         &self,
         rollout: &Rollout,
@@ -136,8 +136,8 @@ impl Fleet {
         self.lacks_from(cluster, repository)
     }
 
-    /// Whether a pin keeps a cluster out of a rollout of these changes: unless all of them are of repositories that it
-    /// does not name, since what proves one commit has to run all of them.
+    /// Returns whether a pin excludes a cluster from a rollout of these changes: unless the pin names none of their
+    /// repositories, since a cluster that proves one commit has to run all of them.
     pub(super) fn is_pinned_away(
         &self,
         cluster: &Cluster,
@@ -153,7 +153,7 @@ impl Fleet {
         })
     }
 
-    /// Whether something that is meant for a cluster has had no commit of its repository so far.
+    /// Returns whether something that is declared for a cluster has had no commit of its repository so far.
     fn waits_for_any(&self, cluster: &Cluster, commits: &Commits) -> bool {
         cluster
             .placed
@@ -161,7 +161,7 @@ impl Fleet {
             .any(|(name, placed)| placed.lacks_commit() && self.is_from_any(cluster, name, commits))
     }
 
-    /// Whether there is a commit of an application's repository, as the application is declared for a cluster.
+    /// Returns whether there is a commit of an application's repository, as the application is declared for a cluster.
     fn is_from_any(&self, cluster: &Cluster, name: &ApplicationName, commits: &Commits) -> bool {
         let specification = self.specification_of(cluster);
         let source = self.source_of(specification.as_deref(), name);
@@ -176,7 +176,7 @@ impl Fleet {
     }
 }
 
-/// Whether a cluster runs exactly what was last good, or what it is kept on, by its own word.
+/// Returns whether a cluster runs exactly the last good commits, or its pinned ones, by its own report.
 fn runs_good(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> bool {
     let Some(assigned) = &cluster.assigned else {
         return false;
@@ -194,8 +194,8 @@ fn runs_good(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> bool {
         })
 }
 
-/// What was reported before a cluster was started, or tried again, failed another try: this one has the
-/// whole progress deadline. A refusal is of what is assigned now, whenever the last report was.
+/// A failure that was reported before a cluster was started, or retried, belongs to another try: this one has the whole
+/// progress deadline. A refusal is of the present assignment, whenever the last report was.
 fn since_started(verdict: Verdict, cluster: &Cluster, progress: &Progress) -> Verdict {
     let before = cluster.reported_at < progress.started_at && cluster.refusal.is_none();
     match verdict {

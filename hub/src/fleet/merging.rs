@@ -1,5 +1,5 @@
-//! What the pull requests of promotions wait for, where the hub takes them: for people's eyes, no decision
-//! asks for it. Not stored: it is found out again.
+//! What the pull requests of promotions wait for, where the hub merges them: only for display. Not stored: it is
+//! determined again.
 
 use std::collections::BTreeMap;
 
@@ -9,27 +9,27 @@ use jiff::Timestamp;
 
 use super::Fleet;
 
-/// Why a pull request is not taken yet.
+/// Why a pull request is not merged yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merging {
-    /// The commit at its end; none: there is no pull request, or no whole commit.
+    /// Its head commit; none: there is no pull request, or no full commit.
     pub commit: Option<Commit>,
-    /// Its number and page.
+    /// Its number and URL.
     pub pull: Option<(u64, String)>,
-    /// Time and approvals do not help: something is wrong.
+    /// Whether time and approvals will not help, because something is wrong.
     pub refused: bool,
-    /// Bounded: which kind of reason it is.
+    /// Code of the reason, from a fixed set.
     pub word: &'static str,
-    /// For a person.
+    /// Message for operators.
     pub text: String,
 }
 
-/// By environment and repository, with since when.
+/// By environment and repository, each with the time since which it waits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Mergings(BTreeMap<(EnvironmentName, RepositoryName), (Merging, Timestamp)>);
 
 impl Fleet {
-    /// What an environment's promotions wait for at the forge.
+    /// Returns what an environment's promotions wait for at the forge.
     pub fn mergings<'f>(
         &'f self,
         environment: &'f EnvironmentName,

@@ -1,4 +1,4 @@
-//! A cluster as a rollout sees it.
+//! Observations of clusters for rollouts.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::iter::Peekable;
@@ -17,8 +17,7 @@ use super::removed::is_removed;
 use super::rendered::rendered_without;
 use super::rollout::{Rollout, Verdict};
 
-/// Refusals that the passing of time may cure: an agent that cannot reach Git, or reads a branch that
-/// has not moved yet where it looks.
+/// Refusals that may pass with time: an agent cannot reach Git, or the branch has not moved yet where it reads it.
 const PASSING: &[Reason] = &[
     Reason::RepositoryUnavailable,
     Reason::AuthenticationFailed,
@@ -36,20 +35,18 @@ const PASSING: &[Reason] = &[
     Reason::ChangedMeanwhile,
 ];
 
-/// What a cluster is to come to.
+/// Target of a cluster.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'r> {
     pub(super) rollout: &'r Rollout,
-    /// What a person keeps it on.
+    /// The pin of the cluster, if any.
     pub(super) pin: Option<&'r Pin>,
 }
 
-/// What a cluster says of exactly these commits. Only a report of the present assignment counts, and
-/// of that only what it says of commits that are in it: an application that waits for a commit of a
-/// repository that is none of them is another rollout's matter.
-/// Where a pin keeps the cluster on a repository's commit, that one is what it is to run of it.
-/// `takes`: what the rollout takes away; `aside`: what does not count; `brings`: whether it has a commit
-/// of an application's repository.
+/// Returns the verdict of a cluster on exactly these commits. Only a report of the present assignment counts, and only
+/// its part on commits that are in it: an application that waits for a commit of another repository belongs to another
+/// rollout. Where a pin keeps the cluster on a repository's commit, it is judged by that one. `takes`: what the rollout
+/// removes; `aside`: what does not count; `brings`: whether it has a commit of an application's repository.
 pub(super) fn verdict(
     cluster: &Cluster,
     Target { rollout, pin }: Target<'_>,
@@ -166,7 +163,7 @@ fn withheld(name: &ApplicationName, cluster: &Cluster) -> Verdict {
     Verdict::Progressing(Problem::new(reason, text))
 }
 
-/// What keeps an application from being gone.
+/// Returns what delays the removal of an application.
 fn leaving(name: &ApplicationName, report: &Report) -> Verdict {
     let report = report.applications.get(name);
     let message = report.map_or("", |report| report.message.as_str());
@@ -231,15 +228,14 @@ fn application(
     Verdict::Progressing(Problem::new(reason, text("is not ready")))
 }
 
-/// Finds names that come in order: side by side where most of a map is asked for, one by one where
-/// little of it is.
+/// Looks up names in ascending order: side by side where most of a map is asked for, one by one where little of it is.
 pub(super) enum Lookup<'m, V> {
     Walk(Peekable<btree_map::Iter<'m, ClusterName, V>>),
     Search(&'m BTreeMap<ClusterName, V>),
 }
 
 impl<'m, V> Lookup<'m, V> {
-    /// In `map`, for the names of `asked`.
+    /// Makes a lookup in `map` for the names of `asked`.
     pub(super) fn new<T>(
         map: &'m BTreeMap<ClusterName, V>,
         asked: &BTreeMap<ClusterName, T>,
@@ -252,7 +248,7 @@ impl<'m, V> Lookup<'m, V> {
         }
     }
 
-    /// The value of a name that is not before those asked for earlier.
+    /// Returns the value of a name that is not before those asked for earlier.
     pub(super) fn get(&mut self, name: &ClusterName) -> Option<&'m V> {
         match self {
             Self::Search(map) => map.get(name),

@@ -1,4 +1,4 @@
-//! Which commits and which specification a cluster should run, and what says so.
+//! Plans: which commits and which specification a cluster should run, and which rollout brought them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,32 +13,33 @@ use super::Fleet;
 use super::rollout::Commits;
 use crate::spec::{Environment, Specification};
 
-/// Which commits a cluster should run, and which rollout says so.
+/// The commits that a cluster should run, and the rollout that brought them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     pub commits: Commits,
-    /// Which says so of all that nobody pinned; empty: none.
+    /// The rollout that determines all commits that are not pinned; empty: none.
     pub rollout: String,
-    /// Repositories whose commits a person pinned.
+    /// Repositories whose commits are pinned.
     pub(super) pinned: BTreeSet<RepositoryName>,
-    /// What they are applied as.
+    /// The specification that they are applied with.
     pub(super) specification: Declares,
-    /// Repositories on whose commits a person keeps this cluster: what it runs of them stays declared as it is.
+    /// Repositories on whose commits an operator keeps this cluster: the declarations of their applications stay as
+    /// they are there.
     pub(super) kept: BTreeSet<RepositoryName>,
 }
 
-/// What a cluster's applications are declared as.
+/// The specification of a cluster.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) enum Declares {
-    /// As it was assigned last.
+    /// The specification that it was assigned last.
     #[default]
     Kept,
-    /// As this revision of the fleet file says.
+    /// This revision of the fleet file.
     As(Commit, Arc<Specification>),
 }
 
 impl Plan {
-    /// The rollout that says which commit of a repository it is; empty: none does.
+    /// Returns the rollout that determines the commit of a repository; empty: none does.
     pub(super) fn rollout_of(&self, repository: &RepositoryName) -> &str {
         match self.pinned.contains(repository) {
             true => "",
@@ -48,7 +49,7 @@ impl Plan {
 }
 
 impl Fleet {
-    /// Which commits a cluster should run, and which rollout says so.
+    /// Returns the commits that a cluster should run, and the rollout that brought them.
     #[must_use]
     pub fn plan(&self, name: &ClusterName, environment: &Environment, now: Timestamp) -> Plan {
         let mut plan = self.rolled_out(name, environment);
@@ -76,7 +77,7 @@ impl Fleet {
         plan
     }
 
-    /// What people signed for the pins that hold here.
+    /// Returns the signed approvals of the pins that are in force here.
     pub(super) fn approvals(
         &self,
         name: &ClusterName,
@@ -97,8 +98,7 @@ impl Fleet {
             .collect()
     }
 
-    /// These commits with the specification among them; of one that is not known any more, what was assigned
-    /// stays.
+    /// Makes a plan of these commits with their specification; where that is no longer known, the assigned one stays.
     fn planned(&self, commits: &Commits, rollout: &str) -> Plan {
         let mut commits = commits.clone();
         let revision = commits.remove(RepositoryName::fleet_file());
@@ -116,7 +116,7 @@ impl Fleet {
         }
     }
 
-    /// What a cluster is assigned, where that is of this environment.
+    /// Returns what a cluster is assigned, where that is of this environment.
     fn assigned_in(&self, name: &ClusterName, environment: &Environment) -> Option<&Assignment> {
         let assigned = &self.clusters.get(name)?.assigned.as_ref()?.assignment;
         (assigned.environment == environment.name).then_some(assigned)

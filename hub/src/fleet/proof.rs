@@ -1,4 +1,4 @@
-//! What the environment before has proven, of commits and of what is declared.
+//! Proofs of the environment before, for commits and for revisions of the fleet file.
 
 use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
@@ -14,8 +14,8 @@ use super::{Effect, Fleet};
 use crate::spec::{Difference, Environment, Specification};
 
 impl Fleet {
-    /// Whether the environment before is healthy at exactly this commit, and was for the soak. Only
-    /// clusters that run something of the repository say anything about it.
+    /// Returns the gate of the environment before: whether it is healthy at exactly this commit, and was for the soak.
+    /// Only clusters that run something of the repository count.
     pub(super) fn proof(
         &self,
         environment: &Environment,
@@ -33,7 +33,7 @@ impl Fleet {
         }
         if let Some((twin, at)) = state.and_then(|state| self.twin(state, repository, commit)) {
             let text = format!(
-                "{source} proved {}, which holds exactly the same files (proof by tree)",
+                "{source} proved {}, which has exactly the same files (proof by tree)",
                 twin.short()
             );
             let mut gate = Gate::new(GateKind::Health, source.to_string(), Open::Yes, text);
@@ -43,8 +43,8 @@ impl Fleet {
         let declared = self.spec().environment(source);
         if declared.is_some_and(|source| !self.uses(source, repository)) {
             let text = format!(
-                "no application of {source} is from repository {repository}, so that {source} can never \
-                 prove it; place one there, or let an admin override it"
+                "{source} has no application from repository {repository} and can never prove \
+                 it; place one there, or have an admin override the gate"
             );
             return vec![Gate::never(source, text)];
         }
@@ -63,7 +63,7 @@ impl Fleet {
         self.evidence(environment, source, (soak, arrival), (runs, counts), now)
     }
 
-    /// Whether clusters of an environment that do not run a commit yet may still come to it.
+    /// Returns whether clusters of an environment that do not run a commit yet may still get it.
     fn is_on_its_way(
         &self,
         environment: &EnvironmentName,
@@ -84,9 +84,9 @@ impl Fleet {
             || state.is_some_and(|state| state.queue.iter().any(has))
     }
 
-    /// Whether the environment before runs the applications that a revision of the fleet file changes as it
-    /// declares them, healthy, and did for the soak. Directories and names of clusters differ between
-    /// environments by their templates; the templates are what is the same.
+    /// Returns whether the environment before runs the applications that a revision of the fleet file changes, as it
+    /// declares them, and was healthy for the soak. Directories and names of clusters differ between environments by
+    /// their templates; the templates are the same.
     pub(super) fn proof_of_declared(
         &self,
         environment: &Environment,
@@ -104,7 +104,7 @@ impl Fleet {
         }
         let before = state.and_then(|state| self.specification_among(&state.approved));
         let (Some(before), Some(after)) = (before, self.specification(revision)) else {
-            let text = "what it declares is not known any more".to_owned();
+            let text = "what this revision declares is no longer known".to_owned();
             return vec![Gate::never(source, text)];
         };
         let difference = Difference::between(&before, &after);
@@ -196,8 +196,8 @@ impl Fleet {
             };
             if !coming.is_some_and(|(_, coming)| alike(coming)) {
                 let text = format!(
-                    "{name} is not declared like this in {source}, so that {source} can never prove it; \
-                     place it there, or let an admin override it"
+                    "{source} does not declare {name} like this and can never prove it; declare \
+                     it there, or have an admin override the gate"
                 );
                 return Some(Gate::never(source, text));
             }
@@ -216,7 +216,8 @@ impl Fleet {
         None
     }
 
-    /// Why an environment does not run an application as it is declared now: it failed there, or has still to come.
+    /// Returns why an environment does not run an application as it is declared now: it failed there, or has not
+    /// arrived yet.
     fn not_there_yet(
         &self,
         environment: &EnvironmentName,
@@ -229,13 +230,13 @@ impl Fleet {
         match failed {
             Some(failed) => {
                 let text = format!(
-                    "{environment} tried what is declared there, and it failed in {}: {}",
+                    "{environment} tried what is declared there, and it failed in rollout {}: {}",
                     failed.rollout, failed.reason
                 );
                 Gate::never(environment, text)
             }
             None => {
-                let text = format!("{environment} does not run {application} like this yet");
+                let text = format!("{environment} does not run {application} as declared here yet");
                 Gate::new(
                     GateKind::Health,
                     environment.to_string(),
@@ -246,7 +247,7 @@ impl Fleet {
         }
     }
 
-    /// Whether it is this commit that is proven, where anything is, and not another one with the same files.
+    /// Returns whether the proof, if any, is of this commit itself, and not of another one with the same files.
     #[must_use]
     pub fn is_proof_its_own(
         &self,
@@ -260,8 +261,7 @@ impl Fleet {
         })
     }
 
-    /// Notes commits that the environment before has proven by now, so that they stay proven when it
-    /// has moved on.
+    /// Records commits that the environment before has proven, so that they stay proven when it moves on.
     pub(super) fn note_proof(
         &mut self,
         environment: &Environment,

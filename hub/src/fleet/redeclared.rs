@@ -1,4 +1,4 @@
-//! What a rollout declares otherwise than what was good before it came, and to whom that means something.
+//! What a rollout declares differently from the good declarations before it, and which clusters that affects.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use super::Fleet;
 use super::rollout::Rollout;
 use crate::spec::{Difference, Specification, Touch};
 
-/// What a rollout declares otherwise.
+/// What a rollout declares differently.
 pub(super) enum Redeclared<'s> {
-    /// It brings commits only.
+    /// Only commits differ.
     Nothing,
-    /// Another revision of the fleet file; one of the two is not known any more.
+    /// Another revision of the fleet file; one of the two is no longer known.
     Unknown,
     /// Another revision of the fleet file.
     Otherwise {
@@ -23,7 +23,7 @@ pub(super) enum Redeclared<'s> {
 }
 
 impl Redeclared<'_> {
-    /// What it means for a cluster, by application; none: nobody knows.
+    /// Returns the effect on a cluster by application; none: not known.
     pub(super) fn touches(
         &self,
         fleet: &Fleet,
@@ -40,19 +40,19 @@ impl Redeclared<'_> {
         }
     }
 
-    /// Whether it brings a cluster something, as far as anybody knows.
+    /// Returns whether it brings a cluster something, as far as known.
     pub(super) fn may_bring(&self, fleet: &Fleet, place: (&ClusterName, &EnvironmentName)) -> bool {
         self.touches(fleet, place).as_ref().is_none_or(gives)
     }
 }
 
-/// Whether something of this is brought. What is only taken away has gone already.
+/// Returns whether something is added or changed. A removal from the placement has taken effect already.
 pub(super) fn gives(touches: &BTreeMap<&ApplicationName, Touch>) -> bool {
     touches.values().any(|touch| *touch != Touch::Loses)
 }
 
 impl Fleet {
-    /// What a rollout declares otherwise than what was good before it came.
+    /// Returns what a rollout declares differently from the good declarations before it.
     pub(super) fn redeclared(&self, rollout: &Rollout) -> Redeclared<'_> {
         if rollout.specification().is_none() {
             return Redeclared::Nothing;

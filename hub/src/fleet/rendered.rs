@@ -1,4 +1,4 @@
-//! What a report was rendered from, and what that depends on.
+//! Digests of what a report was rendered from, and of what that depends on.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use flotilla_shared::wire::{DecodedAssignment, specified};
 
 use super::removed::is_over;
 
-/// Over what all of a report's applications were rendered from and applied as; of nothing where one of them
-/// did not say, or where the report is of another assignment.
+/// Digest over what all of a report's applications were rendered from and applied as; none where one of them does not
+/// report it, or where the report is of another assignment.
 pub(super) fn rendered_from(report: &Report, assigned: Option<&DecodedAssignment>) -> Digest {
     let Some(assigned) = assigned.filter(|assigned| assigned.reference == report.assignment) else {
         return Digest::default();
@@ -28,8 +28,8 @@ pub(super) fn rendered_from(report: &Report, assigned: Option<&DecodedAssignment
     over(specified.as_bytes(), told)
 }
 
-/// As above, over those applications that count, as a specification declares them; of nothing, where one of them
-/// did not say.
+/// Like the function above, over the applications that count, as a specification declares them; none where one of them
+/// does not report it.
 pub(super) fn rendered_without(
     aside: &BTreeSet<ApplicationName>,
     report: &Report,
@@ -42,8 +42,8 @@ pub(super) fn rendered_without(
     over(specification.map_or("", Commit::as_str).as_bytes(), told)
 }
 
-/// Over what applications are declared as and what each was rendered from; of nothing, where one of them did not
-/// say.
+/// Digest over the declarations of applications and what each was rendered from; none where one of them does not report
+/// it.
 fn over<'r>(
     declared: &'r [u8],
     told: impl Iterator<Item = (&'r ApplicationName, Option<&'r ApplicationReport>)>,
@@ -58,8 +58,7 @@ fn over<'r>(
     Digest::of_parts(parts)
 }
 
-/// Over what a report says its applications run and depend on; none where it does not say that of all
-/// of them.
+/// Digest over what a report's applications run and depend on; none where one of them does not report it.
 pub(super) fn reads(report: &Report) -> Option<Digest> {
     let mut parts: Vec<&[u8]> = Vec::new();
     // What was removed renders nothing any more.

@@ -1,4 +1,4 @@
-//! The fleet as the store kept it.
+//! Restores the fleet from the store.
 
 use flotilla_shared::id::{ClusterName, EnvironmentName};
 use flotilla_shared::revision::Commit;

@@ -1,18 +1,17 @@
-//! One revision moving through an environment: waves, budgets, soak, verdict. Pure; it knows clusters
-//! by what it is shown of them, and nothing of Git, streams or stores.
+//! One revision moving through an environment: waves, budgets, soak, verdict. Pure; it knows clusters only by their
+//! observations, and nothing of Git, streams or stores.
 //!
 //! Laws, checked by the tests below it:
-//! - it goes by the waves and numbers that it began with, whatever the fleet file says meanwhile;
-//! - a cluster is done only on a report of exactly this rollout's commits, healthy for the soak, which
-//!   counts the time in which the cluster was heard from, and given anew when the soak is over;
-//! - nothing has changed only against what was last good: a newer commit with the content of one that
-//!   soaks takes over how far that was, and skips nothing;
-//! - a wave is complete when somebody in it has proven the change, or nothing changes there; one that
-//!   nobody can prove any more ends the rollout, and one without clusters asks a person;
-//! - an offline cluster is never started, and never holds a wave back beyond its own budget;
-//! - no cluster of a later wave is started before the waves before it are complete, unless it is known
-//!   beforehand that nothing changes there; that proves nothing, and if its report says otherwise it
-//!   soaks like any other.
+//! - its waves and numbers stay those that it began with, even if the fleet file changes meanwhile;
+//! - a cluster is done only on a report of exactly this rollout's commits, healthy for the soak, which counts the time
+//!   in which the cluster was online, and repeated when the soak is over;
+//! - a change is empty only in comparison with the last good commits: a newer commit with the content of one that soaks
+//!   continues that soak, and skips nothing;
+//! - a wave is complete when a cluster in it has proven the change, or nothing changes there; one that no cluster can
+//!   prove any longer ends the rollout, and one without clusters asks an operator;
+//! - an offline cluster is never started, and never delays a wave beyond its own budget;
+//! - no cluster of a later wave is started before the waves before it are complete, unless it is known beforehand that
+//!   nothing changes there; that proves nothing, and if its report shows a change it soaks like any other.
 
 mod advance;
 mod aside;
@@ -46,29 +45,29 @@ pub use world::{Change, Changes, Observation, Verdict, World};
 
 use crate::spec::Strategy;
 
-/// One commit of each repository; and of the fleet file, which is a source of revisions like them, the digest
-/// of what the environment's applications are declared as.
+/// One commit of each repository; for the fleet file, which counts as a source of revisions, the digest of the
+/// declarations of the environment's applications.
 pub type Commits = BTreeMap<RepositoryName, Commit>;
 
-/// How a rollout stands.
+/// State of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
-    /// Its gates are not open.
+    /// It waits for its gates.
     Pending,
     /// Clusters are being started.
     Running,
-    /// All of the wave are started and healthy; time passes.
+    /// All clusters of the wave are started and healthy, and soak.
     Soaking,
-    /// A person stopped it.
+    /// An operator paused it.
     Paused,
-    /// Its budget of failures is spent; a person decides.
+    /// More clusters failed than its budget allows; an operator decides.
     Halted,
     /// Touched clusters went back to the last good commits.
     RolledBack,
     /// Every wave is complete.
     Succeeded,
-    /// A newer one took over.
+    /// A newer rollout took over.
     Superseded,
 }
 
@@ -85,7 +84,7 @@ impl State {
         Self::Superseded,
     ];
 
-    /// Whether nothing more will happen.
+    /// Returns whether the rollout has ended.
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Self::RolledBack | Self::Succeeded | Self::Superseded)
@@ -112,36 +111,36 @@ impl std::fmt::Display for State {
     }
 }
 
-/// How far one cluster is.
+/// Phase of one cluster of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
-    /// Not its turn yet.
+    /// Not started yet.
     Waiting,
-    /// Kept where it is by a pin; takes no part.
+    /// Excluded by a pin.
     Pinned,
-    /// A person asked it to write nothing; takes no part.
+    /// Excluded, because an operator suspended it.
     Suspended,
-    /// It was given the new commits.
+    /// It was assigned the new commits.
     Started,
-    /// It is healthy on them; time passes.
+    /// It is healthy on them, and soaks.
     Soaking,
-    /// It was healthy on them and is not now.
+    /// It was healthy on them, and is not now.
     Unavailable,
-    /// Healthy for the soak.
+    /// It was healthy for the soak.
     Done,
-    /// It did not get there.
+    /// It did not become healthy on them.
     Failed,
 }
 
 impl Phase {
-    /// Whether it was given the new commits.
+    /// Returns whether it was assigned the new commits.
     #[must_use]
     pub fn is_touched(self) -> bool {
         !matches!(self, Self::Waiting | Self::Pinned | Self::Suspended)
     }
 
-    /// Whether the rollout waits for it, and counts it.
+    /// Returns whether it takes part: the rollout waits for it and counts it.
     #[must_use]
     pub fn takes_part(self) -> bool {
         !matches!(self, Self::Pinned | Self::Suspended)
@@ -162,7 +161,7 @@ impl Phase {
     }
 }
 
-/// One cluster's part in a rollout.
+/// Progress of one cluster in a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
@@ -171,49 +170,48 @@ pub struct Progress {
     pub phase: Phase,
     /// Since when it is in this phase.
     pub since: Timestamp,
-    /// When it was given the new commits.
+    /// When it was assigned the new commits; none: not yet.
     pub started_at: Option<Timestamp>,
-    /// What its applications rendered from when it last ran what was good, known only if it did; where
-    /// nothing of it changes, there is nothing to soak.
+    /// Digest of what its applications rendered from when it last ran the good commits, known only if it did; where
+    /// nothing of it changes, no soak is needed.
     pub rendered_from: Digest,
-    /// Why it failed or waits.
+    /// Why it failed or waits, as a reason code.
     pub reason: Option<Reason>,
-    /// For a person, with the object where there is one.
+    /// Message for operators, with the object where there is one.
     pub message: String,
-    /// The commits change nothing of what it renders, by its own report or by what is known of them.
+    /// Whether the commits render the same as before there, by its own report or by what is known of them.
     #[serde(default)]
     pub unchanged: bool,
-    /// Time in this phase in which it was heard from: what soaks and deadlines count. It is in the
-    /// store as of some moments ago.
+    /// Time in this phase during which it was online, which soaks and deadlines count. The stored value lags a little.
     #[serde(default)]
     pub counted: Duration,
-    /// What it renders from on the new commits.
+    /// Digest of what it renders from on the new commits.
     #[serde(default)]
     pub content: Digest,
-    /// When its soak was over and one more word of it was asked for.
+    /// When its soak was over and another report was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
-    /// How far another content had come in rollouts that this one took over from.
+    /// Soak of the same content in rollouts that this one took over from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried: Option<Carried>,
-    /// What was wrong there before: not of its making.
+    /// Problems before the rollout started there.
     #[serde(default, skip_serializing_if = "Before::is_nothing")]
     pub before: Before,
-    /// It failed by what was so before, or by what that holds up.
+    /// Whether it failed because of problems from before, or of what waits for those.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blameless: bool,
-    /// It failed by what no commit does: its Git server is away.
+    /// Whether it failed for a cause outside any commit, such as an unreachable Git server.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outside: bool,
 }
 
-/// A soak that a newer commit with the same content goes on with.
+/// A soak that a newer commit with the same content continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Carried {
-    /// What soaked; none: nothing did.
+    /// Digest of the content that soaked; none: nothing did.
     pub content: Digest,
-    /// For how long.
+    /// For how long it soaked.
     pub counted: Duration,
 }
 
@@ -238,7 +236,7 @@ impl Progress {
         }
     }
 
-    /// What a newer rollout begins from, where this one never became good.
+    /// Returns what a newer rollout continues from, where this one never became good.
     fn carry(&self, now: Timestamp) -> Option<Self> {
         if !self.phase.is_touched() {
             let is_marked = self.carried.is_some() || self.before.is_doubted();
@@ -269,13 +267,13 @@ impl Progress {
         })
     }
 
-    /// It is given the new commits.
+    /// Marks it as started.
     fn start(&mut self, now: Timestamp) {
         self.enter(Phase::Started, now);
         self.started_at = Some(now);
     }
 
-    /// What it ran before: what was good, unless a rollout that never became good was there in between.
+    /// Sets what it ran before: the good commits, unless a rollout that never became good was there in between.
     fn begin_from(&mut self, rendered_from: Digest) {
         if self.carried.is_none() {
             self.rendered_from = rendered_from;
@@ -297,67 +295,66 @@ impl Progress {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// `<environment>-<number>`.
+    /// Its id, `<environment>-<number>`.
     pub id: String,
     pub environment: EnvironmentName,
-    /// What it brings.
+    /// The commits that it rolls out.
     pub target: Commits,
     /// The last good commits, and the rollout that brought them.
     pub from: Commits,
     pub from_id: String,
-    /// How it stands.
+    /// Its state.
     pub state: State,
     /// Rollouts that it took over from; their clusters stay where they are until their turn.
     pub carried: Vec<String>,
     /// Names of its waves.
     pub waves: Vec<String>,
-    /// The present wave.
+    /// Index of the current wave, from 0.
     pub wave: usize,
     /// When its commits were first seen.
     pub created_at: Timestamp,
-    /// In which epoch; 0: an older hub did not note it.
+    /// Epoch in which it was decided; 0: from an older hub.
     #[serde(default)]
     pub epoch: u64,
     /// When its first cluster could be started.
     pub started_at: Option<Timestamp>,
-    /// When it was over.
+    /// When it ended; none: it has not.
     pub ended_at: Option<Timestamp>,
-    /// Why it stands as it does.
+    /// Reason of its state; message for operators.
     pub note: String,
-    /// It is halted for nothing that its commits do: it goes on when that is over.
+    /// Whether it is halted for a cause outside its commits: it continues when that is resolved.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blameless: bool,
-    /// How it goes about it, as the fleet file said when it was created; none: an older hub began it,
-    /// and it takes what the fleet file says next.
+    /// Its strategy, as of its creation; none: from an older hub, it takes the next one of the fleet file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Box<Strategy>>,
-    /// What it changes of what the fleet file declares: which application, which field, before and after.
+    /// Its changes of declarations in the fleet file: application, field, before and after.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
-    /// By cluster; kept row by row.
+    /// Progress by cluster; stored row by row.
     #[serde(skip)]
     pub clusters: BTreeMap<ClusterName, Progress>,
-    /// When it was looked at last, by this process.
+    /// Time of its last step in this process.
     #[serde(skip)]
     pub stepped_at: Option<Timestamp>,
 }
 
 impl Rollout {
-    /// How many clusters are in a phase.
+    /// Returns the number of clusters in a phase.
     #[must_use]
     pub fn count(&self, phase: Phase) -> usize {
         let all = self.clusters.values();
         all.filter(|progress| progress.phase == phase).count()
     }
 
-    /// How many clusters take part: all that nobody keeps out.
+    /// Returns the number of clusters that take part.
     #[must_use]
     pub fn taking_part(&self) -> usize {
         let all = self.clusters.values();
         all.filter(|progress| progress.phase.takes_part()).count()
     }
 
-    /// Whether a cluster was given the new commits.
+    /// Returns whether a cluster was assigned the new commits.
     #[must_use]
     pub fn touches(&self, cluster: &ClusterName) -> bool {
         self.clusters
@@ -365,8 +362,8 @@ impl Rollout {
             .is_some_and(|progress| progress.phase.is_touched())
     }
 
-    /// What its clusters had come to, for a rollout that takes over, or for the next one where this one was
-    /// rolled back: then of what they had come to nothing counts but what was wrong before.
+    /// Returns the progress of its clusters for a rollout that takes over, or for the next one where this one was
+    /// rolled back: then only earlier problems are carried over.
     pub(super) fn carry(&self, now: Timestamp) -> BTreeMap<ClusterName, Progress> {
         let carry = |progress: &Progress| match self.state {
             State::RolledBack => progress.doubt(now),
@@ -377,13 +374,13 @@ impl Rollout {
             .collect()
     }
 
-    /// The commits that it changes.
+    /// Returns the commits that it changes.
     #[must_use]
     pub fn changed(&self) -> Commits {
         changed(&self.from, &self.target)
     }
 
-    /// Why it stands as it does, with what a person can do where that takes one.
+    /// Returns the reason of its state, with what an operator can do.
     #[must_use]
     pub fn why(&self) -> String {
         if self.state != State::Halted {
@@ -392,17 +389,17 @@ impl Rollout {
         let (note, name) = (&self.note, &self.environment);
         if self.blameless {
             return format!(
-                "{note}; it goes on when that is over, or flotilla retry {name}, or flotilla abort {name} \
-                 --reason TEXT"
+                "{note}; it continues when the cause is resolved; to retry: flotilla retry \
+                 {name}; to end it: flotilla abort {name} --reason TEXT"
             );
         }
         format!(
-            "{note}; push a repair, which takes over, or flotilla retry {name}, or flotilla abort {name} \
-             --reason TEXT"
+            "{note}; push a fix, which takes over; to retry: flotilla retry {name}; to end it: \
+             flotilla abort {name} --reason TEXT"
         )
     }
 
-    /// The revision of the fleet file that it brings, if that is another one than before.
+    /// Returns its revision of the fleet file, if that differs from the one before.
     #[must_use]
     pub fn specification(&self) -> Option<&Commit> {
         let source = RepositoryName::fleet_file();
@@ -410,14 +407,14 @@ impl Rollout {
         target.filter(|target| self.from.get(source) != Some(*target))
     }
 
-    /// Its place in the order in which its environment's rollouts were decided: clocks go back, this does not.
+    /// Returns its number in its environment, by which rollouts are ordered, since clocks may go back.
     #[must_use]
     pub fn number(&self) -> u64 {
         let number = self.id.rsplit_once('-').map(|(_, number)| number.parse());
         number.and_then(Result::ok).unwrap_or_default()
     }
 
-    /// Its commits; the fleet file's revision is among them where it changes that.
+    /// Returns its commits; the revision of the fleet file is included where it changes.
     #[must_use]
     pub fn shown(&self) -> Commits {
         let mut shown = self.target.clone();
@@ -427,7 +424,7 @@ impl Rollout {
         shown
     }
 
-    /// The commits that were good before, likewise.
+    /// Returns the last good commits before it, likewise.
     #[must_use]
     pub fn shown_from(&self) -> Commits {
         let mut shown = self.from.clone();
@@ -437,7 +434,7 @@ impl Rollout {
         shown
     }
 
-    /// Its commits, shortened, for a line of text.
+    /// Returns its commits, shortened, for a line of text.
     #[must_use]
     pub fn title(&self) -> String {
         match self.specification() {
@@ -451,7 +448,7 @@ impl Rollout {
     }
 }
 
-/// The commits of a target that are other ones than before.
+/// Returns the commits of a target that differ from those before.
 #[must_use]
 pub fn changed(from: &Commits, target: &Commits) -> Commits {
     let all = target.iter();
@@ -460,7 +457,7 @@ pub fn changed(from: &Commits, target: &Commits) -> Commits {
         .collect()
 }
 
-/// Commits, shortened, for a line of text.
+/// Returns commits, shortened, for a line of text.
 #[must_use]
 pub fn title(commits: &Commits) -> String {
     let of_repositories = commits.iter().filter(|(source, _)| !source.is_fleet_file());

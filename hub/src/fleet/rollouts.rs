@@ -1,5 +1,5 @@
-//! The last rollout of each environment, and what external checks say of it. Whoever changes one comes
-//! through here, so that nobody can forget that it is stored and that people are shown it.
+//! The last rollout of each environment, and the results of its external checks. Every change is made here, so that
+//! none is made without being stored and shown.
 
 use std::collections::{BTreeMap, btree_map};
 
@@ -10,12 +10,12 @@ use super::event::Effect;
 use super::rollout::Rollout;
 use super::versions::Versions;
 
-/// One for each environment.
+/// The last rollout of each environment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rollouts {
-    /// Over or not.
+    /// By environment, ended or not.
     last: BTreeMap<EnvironmentName, Rollout>,
-    /// The last answers of external checks.
+    /// The last results of external checks.
     answers: BTreeMap<EnvironmentName, BTreeMap<String, CheckResult>>,
 }
 
@@ -28,7 +28,7 @@ impl Rollouts {
         self.last.get(environment)
     }
 
-    /// The one that is not over.
+    /// Returns the rollout in progress.
     pub(super) fn running(&self, environment: &EnvironmentName) -> Option<&Rollout> {
         let rollout = self.last.get(environment);
         rollout.filter(|rollout| !rollout.state.is_over())
@@ -42,14 +42,14 @@ impl Rollouts {
         self.last.values()
     }
 
-    /// Takes them over from the store.
+    /// Restores them from the store.
     pub(super) fn restore(&mut self, rollouts: Vec<Rollout>) {
         for rollout in rollouts {
             self.put(rollout);
         }
     }
 
-    /// Changes the last one of an environment. None: there was none.
+    /// Changes the last rollout of an environment. None: there is none.
     pub(super) fn change<T>(
         &mut self,
         environment: &EnvironmentName,
@@ -64,7 +64,7 @@ impl Rollouts {
         Some(changed)
     }
 
-    /// A new one, in the place of what was there.
+    /// Begins a new rollout, in place of the last one.
     pub(super) fn begin(
         &mut self,
         rollout: Rollout,
@@ -84,17 +84,17 @@ impl Rollouts {
         self.put(rollout);
     }
 
-    /// The last one, to take a step that looks at the whole fleet; [`Self::put`] puts it back.
+    /// Takes the last one for a step that needs the whole fleet; [`Self::put`] puts it back.
     pub(super) fn take(&mut self, environment: &EnvironmentName) -> Option<Rollout> {
         self.last.remove(environment)
     }
 
-    /// Puts it back.
+    /// Puts a rollout back.
     pub(super) fn put(&mut self, rollout: Rollout) {
         self.last.insert(rollout.environment.clone(), rollout);
     }
 
-    /// An external check was answered.
+    /// Notes the result of an external check.
     pub(super) fn answered(
         &mut self,
         environment: &EnvironmentName,
@@ -105,7 +105,7 @@ impl Rollouts {
         all.insert(check, answer);
     }
 
-    /// What a check said last.
+    /// Returns the last result of a check.
     pub(super) fn answer(
         &self,
         environment: &EnvironmentName,
@@ -114,7 +114,7 @@ impl Rollouts {
         self.answers.get(environment)?.get(check)
     }
 
-    /// What spoke against a rollout is asked once more.
+    /// Discards failed results, so that the checks run again.
     pub(super) fn ask_again(&mut self, environment: &EnvironmentName) {
         self.answers.remove(environment);
     }

@@ -1,6 +1,5 @@
-//! The clusters that the hub knows. Whoever changes one comes through here, so that nobody can forget what
-//! hangs on it: people are shown it, its record is stored, environments have other members, pins end by
-//! themselves, and assignments are worked out anew.
+//! The clusters of the fleet. All changes go through here, so that their consequences are not forgotten: they are shown
+//! and stored, environments get other members, pins expire, and assignments are computed again.
 
 pub(super) mod cluster;
 mod due;
@@ -27,18 +26,18 @@ pub type Clusters = BTreeMap<ClusterName, Shared<Cluster>>;
 /// The clusters of an environment, with wave and place within it.
 pub(super) type Members = BTreeMap<ClusterName, (usize, Arc<str>)>;
 
-/// The clusters with what is worked out about all of them.
+/// The clusters, with what is computed about all of them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Roster {
     all: Clusters,
-    /// As far as they were asked for since a cluster came, went or moved.
+    /// Members, as far as they were requested since a cluster came, left or moved.
     members: BTreeMap<EnvironmentName, Waves>,
-    /// Clusters whose pin ends by itself.
+    /// Number of clusters whose pin expires.
     expiring_pins: usize,
     due: Due,
 }
 
-/// Members as they are by a fleet file and a strategy.
+/// Members by a fleet file and a strategy.
 #[derive(Debug, Clone)]
 struct Waves {
     spec: Arc<Spec>,
@@ -46,12 +45,12 @@ struct Waves {
     members: Arc<Members>,
 }
 
-/// What a change of a cluster's record means for others.
+/// The effect of a change of a cluster's record on others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RecordChange {
-    /// It is, or may be, another environment's.
+    /// Whether it belongs, or may belong, to another environment.
     pub(super) moves: bool,
-    /// Its environment's rollout has to look.
+    /// Whether its environment's rollout has to be advanced.
     pub(super) matters: bool,
 }
 
@@ -70,7 +69,7 @@ impl RecordChange {
 }
 
 impl Roster {
-    /// All by name.
+    /// Returns all clusters by name.
     pub(super) const fn all(&self) -> &Clusters {
         &self.all
     }
@@ -99,7 +98,7 @@ impl Roster {
         self.all.len()
     }
 
-    /// To change what people are shown of a cluster.
+    /// Returns a cluster for a visible change.
     pub(super) fn change(
         &mut self,
         name: &ClusterName,
@@ -110,18 +109,18 @@ impl Roster {
         Some(cluster)
     }
 
-    /// To note of a cluster what nobody is shown, such as that its agent lives.
+    /// Returns a cluster for a change that is not visible, such as a heartbeat.
     pub(super) fn note(&mut self, name: &ClusterName) -> Option<&mut Cluster> {
         self.all.get_mut(name).map(|cluster| &mut **cluster)
     }
 
-    /// Whether a stream is the cluster's present one; a word from an older one is not listened to.
+    /// Returns whether a stream is the cluster's present one; messages of older ones are ignored.
     pub(super) fn is_live(&self, name: &ClusterName, session: SessionId) -> bool {
         let present = self.get(name).and_then(|cluster| cluster.session);
         present.is_some_and(|(present, _)| present == session)
     }
 
-    /// Changes the record of a cluster, which is stored. None: there is none.
+    /// Changes the record of a cluster, which is then stored. None: the cluster does not exist.
     pub(super) fn change_record(
         &mut self,
         name: &ClusterName,
@@ -144,7 +143,7 @@ impl Roster {
         Some(found)
     }
 
-    /// As above, of a cluster that may be new.
+    /// Like the function above, for a cluster that may be new.
     pub(super) fn put_record(
         &mut self,
         name: &ClusterName,
@@ -158,7 +157,7 @@ impl Roster {
         self.members.clear();
     }
 
-    /// Takes a cluster over from the store.
+    /// Restores a cluster from the store.
     pub(super) fn restore(&mut self, stored: StoredCluster, versions: &mut Versions) {
         let name = stored.name.clone();
         let mut cluster = Cluster::restored(stored);
@@ -177,7 +176,7 @@ impl Roster {
         Some(removed)
     }
 
-    /// Takes over from a later state of the clusters who is there, which no store keeps.
+    /// Copies connections from a later state of the clusters, since they are not stored.
     pub(super) fn hear(&mut self, later: &Self) {
         for (name, cluster) in &mut self.all {
             if let Some(other) = later.all.get(name)
@@ -188,19 +187,19 @@ impl Roster {
         }
     }
 
-    /// So much of the time since anybody is current was none, or was counted twice.
+    /// Subtracts time that did not pass, or was counted twice, from the time for which clusters are current.
     pub(super) fn lose(&mut self, lost: SignedDuration) {
         for cluster in self.all.values_mut() {
             cluster.lose(lost);
         }
     }
 
-    /// Whether there are clusters whose pin ends by itself.
+    /// Returns whether there are clusters whose pin expires.
     pub(super) const fn has_expiring_pins(&self) -> bool {
         self.expiring_pins > 0
     }
 
-    /// The clusters of an environment with their waves.
+    /// Returns the clusters of an environment with their waves.
     pub(super) fn members(
         &mut self,
         spec: &Arc<Spec>,
@@ -217,7 +216,7 @@ impl Roster {
         members
     }
 
-    /// As above; whoever only looks does not keep what was worked out.
+    /// Like the function above, for readers: the result is not cached.
     pub(super) fn members_now(
         &self,
         spec: &Arc<Spec>,
@@ -248,12 +247,12 @@ impl Roster {
         Arc::new(members.collect())
     }
 
-    /// Whether there are clusters whose assignment is to be worked out anew.
+    /// Returns whether there are clusters whose assignment has to be computed.
     pub(super) fn has_due(&self) -> bool {
         !self.due.is_empty()
     }
 
-    /// Marks clusters for it.
+    /// Marks clusters, so that their assignments are computed.
     pub(super) fn mark_due(&mut self, names: BTreeSet<ClusterName>) {
         for name in names {
             if let Some(cluster) = self.all.get_mut(&name) {
@@ -263,7 +262,7 @@ impl Roster {
         }
     }
 
-    /// Marks all that are meant.
+    /// Marks all clusters that match.
     pub(super) fn mark_due_where(
         &mut self,
         is_meant: impl Fn(&ClusterName, &ClusterRecord) -> bool,
@@ -278,7 +277,7 @@ impl Roster {
         self.due.add_all(marked.collect());
     }
 
-    /// Those whose turn it is now.
+    /// Returns the next batch of marked clusters.
     pub(super) fn next_due(&self) -> Vec<ClusterName> {
         self.due.next()
     }
@@ -305,7 +304,7 @@ impl Roster {
 
 #[cfg(test)]
 impl Roster {
-    /// All agents are heard from.
+    /// Marks all agents as heard from.
     pub(super) fn hear_all(&mut self, now: jiff::Timestamp) {
         for cluster in self.all.values_mut() {
             cluster.last_seen = Some(now);
@@ -313,7 +312,7 @@ impl Roster {
         }
     }
 
-    /// Works out so many assignments at a time.
+    /// Sets the number of assignments that are computed at a time.
     pub(super) fn work_out_at_once(&mut self, count: usize) {
         self.due.at_once(count);
     }

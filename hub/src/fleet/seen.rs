@@ -1,5 +1,5 @@
-//! What clusters of an environment without rollouts said of a commit when the next one came: there, commits
-//! count as good as they come, and who goes back wants one that was.
+//! What clusters of an environment without rollouts reported on a commit when the next one came: there, commits count
+//! as good when they arrive, and a rollback should go to one that was healthy.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use super::Fleet;
 use super::cluster::Cluster;
 
 impl Fleet {
-    /// By repository: why the clusters of an environment do not say that its present commit runs there,
-    /// healthy; empty: they do, or it runs nowhere. Clusters that are kept elsewhere on purpose say nothing.
+    /// Returns, by repository, why the clusters of an environment do not report its present commit as healthy; empty:
+    /// they do, or it runs nowhere. Clusters that are kept elsewhere on purpose do not count.
     #[must_use]
     pub fn doubts(&self, environment: &EnvironmentName) -> BTreeMap<RepositoryName, String> {
         let Some(state) = self.environments().get(environment) else {
@@ -56,18 +56,18 @@ fn doubt(cluster: &Cluster, repository: &RepositoryName, commit: &Commit) -> Opt
         let report = report.and_then(|report| report.applications.get(name));
         let why = match report {
             Some(report) => says(report, commit)?,
-            None => "had not been heard of".to_owned(),
+            None => "had not been reported".to_owned(),
         };
         Some(match &cluster.refusal {
             Some(Problem { reason, message }) => {
-                format!("what was assigned is refused: {reason}: {message}")
+                format!("the assignment was refused: {reason}: {message}")
             }
             None => format!("{name} {why}"),
         })
     })
 }
 
-/// What an application's report says against a commit.
+/// Returns what an application's report says against a commit.
 fn says(report: &ApplicationReport, commit: &Commit) -> Option<String> {
     let because = match (report.reason, report.message.as_str()) {
         (None, _) => String::new(),
@@ -79,7 +79,7 @@ fn says(report: &ApplicationReport, commit: &Commit) -> Option<String> {
         return Some(format!("was refused{because}"));
     }
     if runs.is_none_or(|revision| revision.commit != *commit) {
-        return Some(format!("had not applied it in full{because}"));
+        return Some(format!("was not fully applied{because}"));
     }
     if report.sync != SyncState::Synced {
         return Some(format!("was {}{because}", report.sync));

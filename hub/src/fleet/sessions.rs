@@ -1,4 +1,4 @@
-//! Streams of agents: which one of a cluster counts, and what an agent says when it opens one.
+//! Streams of agents: which one of a cluster counts, and what an agent reports when it opens one.
 
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::problem::Problem;
@@ -9,20 +9,20 @@ use super::cluster::AgentFacts;
 use super::event::{Effect, Hello, SessionId};
 use super::{Fleet, identity};
 
-/// Generations that an agent is believed to have come to: one each second takes a century. Above it,
-/// numbers would run out, and the cluster is shown as ahead.
+/// Highest generation that an agent is believed to have: one each second takes a century. Above it, numbers would run
+/// out, and the cluster is shown as ahead.
 const FARTHEST: u64 = 1 << 32;
 
-/// Which stream of a cluster one is.
+/// Kind of a stream of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stream {
-    /// The first since it enrolled.
+    /// The first one since it enrolled.
     First,
     Later,
 }
 
 impl Fleet {
-    /// An agent opened a stream.
+    /// Handles a new stream of an agent.
     pub(super) fn connected(
         &mut self,
         name: &ClusterName,
@@ -32,8 +32,8 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         let Some(cluster) = self.clusters.get(name) else {
-            let text = "this hub has no record of the cluster; to have it back, give its agent a \
-                        new token (flotilla token create)";
+            let text = "this hub has no record of the cluster; to enrol it again, give its \
+                 agent a new token (flotilla token create)";
             let problem = Problem::new(Reason::NotAssigned, text);
             effects.push(Effect::Close(name.clone(), session, problem));
             return;
@@ -59,7 +59,7 @@ impl Fleet {
         self.catch_up(name, session, effects);
     }
 
-    /// From now on this stream is the cluster's.
+    /// Makes this stream the cluster's present one.
     fn take_over_stream(
         &mut self,
         name: &ClusterName,
@@ -99,7 +99,7 @@ impl Fleet {
         cluster.note_current(now);
     }
 
-    /// A stream ended.
+    /// Handles the end of a stream.
     pub(super) fn disconnected(&mut self, name: &ClusterName, session: SessionId) {
         if let Some(cluster) = self.heard(name, session) {
             cluster.session = None;

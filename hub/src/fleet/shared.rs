@@ -1,10 +1,10 @@
-//! A value that several states of the fleet have in common, until one of them changes it. To keep the
-//! last stored state beside the present one then costs what has changed in between.
+//! A value that several states of the fleet share until one of them changes it. Keeping the last stored state beside
+//! the present one then costs only the changes in between.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// Read as what it holds; copied on the first write while it is shared.
+/// Dereferences to its content; copied on the first write while it is shared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shared<T>(Arc<T>);
 

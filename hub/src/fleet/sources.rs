@@ -1,4 +1,4 @@
-//! What is read of Git and forges. Only heads are stored; the rest is read again.
+//! Data from Git and forges. Only heads are stored; the rest is read again.
 
 use flotilla_shared::id::RepositoryName;
 
@@ -8,21 +8,21 @@ use super::merging::Mergings;
 use super::trees::Trees;
 use crate::spec::Spec;
 
-/// Each is kept by its own file.
+/// Data from Git and forges, each part in its own file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sources {
     pub(super) branches: Branches,
-    /// What commits hold, where it was read.
+    /// Directories of commits.
     pub(super) trees: Trees,
-    /// What they say of themselves, likewise.
+    /// Subjects and authors of commits.
     pub(super) headings: Headings,
-    /// What pull requests of promotions wait for, likewise.
+    /// What pull requests of promotions wait for.
     pub(super) mergings: Mergings,
 }
 
 impl Sources {
-    /// Forgets what was read of repositories that are not declared any more, and what was read elsewhere
-    /// under their names.
+    /// Discards data of repositories that are no longer declared, and data that was read from elsewhere under their
+    /// names.
     pub(super) fn forget(&mut self, before: &Spec, now: &Spec) {
         let same = |name: &RepositoryName| {
             let url = now.repositories.get(name).map(|repository| &repository.url);

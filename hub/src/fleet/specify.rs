@@ -1,5 +1,5 @@
-//! Specifications of environments: which one the fleet file asks for, which ones are kept, and which of its
-//! changes need no rollout.
+//! Specifications of environments: which one the fleet file asks for, which ones are kept, and which of its changes
+//! need no rollout.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use super::rollout::Commits;
 use super::{Fleet, place};
 use crate::spec::{Difference, Environment, Specification, Touch};
 
-/// Who changes what is declared: the hub does not know the person.
+/// Actor of changes of the fleet file: the hub does not know the person.
 pub(super) const FLEET_FILE: &str = "fleet file";
-/// Clusters that an entry names at most.
+/// Highest number of clusters that an entry names.
 pub(super) const NAMED: usize = 50;
 
-/// Whether there is a commit of a repository among these revisions.
+/// Returns whether there is a commit of a repository among these revisions.
 pub(super) fn has_commits(commits: &Commits) -> bool {
     commits.keys().any(|source| !source.is_fleet_file())
 }
@@ -40,7 +40,7 @@ impl Fleet {
         })
     }
 
-    /// The revision of the fleet file that an environment asks for, as a source of revisions.
+    /// Returns the revision of the fleet file that an environment asks for, as a source of revisions.
     pub(crate) fn declared_revision(
         &self,
         environment: &EnvironmentName,
@@ -49,7 +49,7 @@ impl Fleet {
         Some((RepositoryName::fleet_file().clone(), revision.clone()))
     }
 
-    /// A specification by its revision, if it is known: declared now, or kept.
+    /// Returns a specification by its revision, if it is known: declared now, or kept.
     pub(super) fn specification(&self, revision: &Commit) -> Option<Arc<Specification>> {
         self.declarations.specification(revision).cloned()
     }
@@ -58,7 +58,7 @@ impl Fleet {
         self.specification(commits.get(RepositoryName::fleet_file())?)
     }
 
-    /// Forgets specifications to which nothing goes and from which nothing comes any more.
+    /// Discards specifications that are no longer used by any environment or rollout.
     pub(super) fn forget_specifications(&mut self, effects: &mut Vec<Effect>) {
         let mut used: BTreeSet<&Commit> = BTreeSet::new();
         let source = RepositoryName::fleet_file();
@@ -77,9 +77,9 @@ impl Fleet {
         self.declarations.keep_only(&used, effects);
     }
 
-    /// A cluster's labels in an environment under a specification. One that it does not name has those it
-    /// enrolled with, since what the fleet file says of it now comes with its rollout; but whoever is there by
-    /// the fleet file alone comes as that says.
+    /// Returns a cluster's labels in an environment under a specification. A cluster that the specification does not
+    /// name has the labels it enrolled with, since what the fleet file says of it now comes with its rollout; but a
+    /// cluster that is in the environment by the fleet file alone has the labels of that.
     pub(super) fn labels_under(
         &self,
         specification: &Specification,
@@ -98,7 +98,7 @@ impl Fleet {
         labels
     }
 
-    /// What one specification means for a cluster after another one.
+    /// Returns the effect on a cluster of one specification after another one.
     pub(super) fn touches<'s>(
         &self,
         difference: &Difference<'s>,
@@ -126,8 +126,8 @@ impl Fleet {
         .map(|(name, _)| name)
     }
 
-    /// Whether one specification after another defines nothing anew and brings nobody anything new: it may
-    /// take applications away from clusters, which keeps their objects and waits for nothing.
+    /// Returns whether one specification after another changes no definition and brings no cluster anything new: it may
+    /// only take applications away from clusters, which keeps their objects and waits for nothing.
     pub(super) fn only_takes(
         &self,
         before: &Specification,
@@ -143,8 +143,8 @@ impl Fleet {
             })
     }
 
-    /// The revision of the fleet file that an environment should go to: what the file says, or what it is
-    /// already on the way to or at, where that means the same to everybody who is there.
+    /// Returns the revision of the fleet file that an environment should go to: that of the file, or the present or
+    /// coming one where both have the same effect on every cluster.
     pub(super) fn asked_revision(
         &self,
         environment: &EnvironmentName,
@@ -169,8 +169,8 @@ impl Fleet {
         Some((source, revision))
     }
 
-    /// An environment whose store knows no specification yet begins from the one that is declared now; and
-    /// where nothing is on its way, changes that bring nobody anything are in force at once.
+    /// In an environment whose store has no specification yet, adopts the one that is declared now; and where no
+    /// rollout is in progress, puts changes in force at once that bring no cluster anything.
     pub(super) fn adopt_specification(
         &mut self,
         environment: &Environment,
@@ -235,7 +235,7 @@ impl Fleet {
                 environment: name.to_string(),
                 clusters,
                 commit: revision.to_string(),
-                reason: "their objects stay, and nobody manages them any more".to_owned(),
+                reason: "their objects stay and are no longer managed".to_owned(),
                 detail,
                 rollout: None,
             }));
@@ -244,7 +244,7 @@ impl Fleet {
         self.assign_later(|environment| environment.name == *name);
     }
 
-    /// For whom another specification means something else, and what.
+    /// Returns which clusters another specification affects, and how.
     pub(super) fn touched(
         &self,
         before: &Specification,
@@ -268,7 +268,7 @@ impl Fleet {
         (clusters, detail)
     }
 
-    /// What a rollout changes of what is declared, in words.
+    /// Returns a rollout's changes of declarations, in words.
     pub(super) fn declared_changes(&self, from: &Commits, target: &Commits) -> Vec<String> {
         let source = RepositoryName::fleet_file();
         if from.get(source) == target.get(source) {
@@ -283,8 +283,7 @@ impl Fleet {
         }
     }
 
-    /// Revisions with a commit for each repository that their specification takes something from, and for no
-    /// other one.
+    /// Returns revisions with a commit for each repository that their specification uses, and for no other one.
     pub(super) fn completed(&self, state: &EnvironmentState, mut commits: Commits) -> Commits {
         let Some(specification) = self.specification_among(&commits) else {
             return commits;

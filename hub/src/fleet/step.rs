@@ -1,4 +1,4 @@
-//! The step: one event, its consequences. Each event is taken in the file of what it touches.
+//! The step: one event and its consequences. Each event is handled in the file of what it concerns.
 
 use jiff::Timestamp;
 
@@ -7,8 +7,7 @@ use super::environment::CheckResult;
 use super::event::{Effect, Event, order_effects};
 
 impl Fleet {
-    /// Takes one event and draws its consequences. Deterministic: equal fleets, events and times give
-    /// equal effects.
+    /// Applies one event and its consequences. Deterministic: equal fleets, events and times give equal effects.
     pub fn step(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
         let mut effects = self.absorb(event, now);
         effects.extend(self.advance(now));
@@ -16,8 +15,8 @@ impl Fleet {
         effects
     }
 
-    /// Takes one event; several may be taken before [`Fleet::advance`] draws their consequences for
-    /// rollouts, which look at whole environments.
+    /// Applies one event; several may be applied before [`Fleet::advance`] draws their consequences for rollouts, which
+    /// visits whole environments.
     pub fn absorb(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.pass(now);
@@ -25,7 +24,7 @@ impl Fleet {
         effects
     }
 
-    /// Hands an event to the file of what it touches, and does nothing else.
+    /// Passes an event to the code for what it concerns, and does nothing else.
     fn take(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) {
         match event {
             Event::Restored {

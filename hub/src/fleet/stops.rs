@@ -79,7 +79,7 @@ impl Fleet {
     }
 }
 
-/// Commits failed, and are not tried again.
+/// Makes the gate of a quarantine.
 #[must_use]
 pub fn of_failure(quarantine: &Quarantine) -> Gate {
     let text = format!("these commits failed: {}", quarantine.reason);
@@ -90,7 +90,7 @@ pub fn of_failure(quarantine: &Quarantine) -> Gate {
     gate
 }
 
-/// Somebody stopped the environment's rollouts.
+/// Makes the gate of a pause.
 #[must_use]
 pub fn of_pause(mark: &Mark) -> Gate {
     let text = mark.reason.clone();

@@ -1,5 +1,5 @@
-//! Clusters that a person asked to write nothing. Their assignment stays as it is, so that nothing waits for
-//! them when they come back but what is right then; a rollout leaves them out, by name.
+//! Clusters that an operator suspended: their agents write nothing. Their assignment stays as it is, so that on return
+//! only the then correct assignment waits for them; a rollout excludes them, by name.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ impl Fleet {
         match (&cluster.record.suspended, is_set) {
             (Some(before), true) => {
                 return Err(ActionError::Nothing(format!(
-                    "{name} is suspended already, by {}: {}",
+                    "{name} is already suspended by {}: {}",
                     before.by, before.reason
                 )));
             }
@@ -77,7 +77,7 @@ impl Fleet {
         if cluster.session.is_none() {
             return format!("{NOTED}: it is not connected; it is sent when it is");
         }
-        "its agent writes nothing until somebody resumes it".to_owned()
+        "its agent writes nothing until it is resumed".to_owned()
     }
 
     /// As above, of one who resumed it.
@@ -109,8 +109,8 @@ impl Fleet {
         }
     }
 
-    /// A suspension that this hub does not know of, since its store is older: the agent has kept it, and
-    /// being restored is no reason to write.
+    /// Adopts a suspension that this hub does not know of, since its store is older: the agent has kept it, and a
+    /// restore is no reason to write.
     pub(super) fn adopt_suspension(
         &mut self,
         name: &ClusterName,
@@ -129,8 +129,7 @@ impl Fleet {
         }
         let mark = Mark {
             by: HUB_ACTOR.to_owned(),
-            reason: "its agent says that it was suspended, which this hub's store does not know"
-                .to_owned(),
+            reason: "its agent reports a suspension that this hub's store does not have".to_owned(),
             at: now,
         };
         let environment = self.environment_of(name);

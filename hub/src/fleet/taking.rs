@@ -1,6 +1,6 @@
-//! What a cluster loses on purpose. It takes two words at once: the specification that its environment's
-//! rollout has brought there removes the application, and the fleet file still says so. So a removal comes
-//! by waves and gates, and one that is taken back in Git stops everywhere at once.
+//! What a cluster loses on purpose. Two conditions must hold at once: the specification that its environment's rollout
+//! has brought there removes the application, and the fleet file still says so. So a removal comes by waves and gates,
+//! and one that is reverted in Git stops everywhere at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,7 +98,7 @@ impl Fleet {
         unresolved
     }
 
-    /// Notes that a person is about to take an application away. Only the fleet file does it.
+    /// Notes the announced removal of an application. Only the fleet file removes it.
     pub(super) fn announce_removal(
         &self,
         application: &ApplicationName,
@@ -130,11 +130,11 @@ impl Fleet {
             Objects::Delete => "with its objects",
         };
         Ok(format!(
-            "announced: {name} {place}, {objects}; it goes once the fleet file says so, by rollouts"
+            "announced: {name} {place}, {objects}; rollouts remove it once the fleet file says so"
         ))
     }
 
-    /// What a rollout takes away that was not taken away before.
+    /// Returns the applications that a rollout newly removes.
     pub(super) fn takes_away(&self, rollout: &Rollout) -> BTreeSet<ApplicationName> {
         let before = self.specification_among(&rollout.from);
         let after = self.specification_among(&rollout.target);

@@ -1,4 +1,4 @@
-//! What the passing of time does by itself.
+//! Effects of the passing of time.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use super::environment::Pin;
 use super::event::Effect;
 
 impl Fleet {
-    /// Notes how late it is. What jumped, or passed while nobody was listening, is no time in which anybody
-    /// was healthy.
+    /// Notes how late it is. Time that jumped, or that passed while the hub was stopped, does not count as healthy time
+    /// of any cluster.
     pub(super) fn pass(&mut self, now: Timestamp) {
         let Some(last) = self.looked_at.replace(now) else {
             self.began_at = Some(now);
@@ -32,19 +32,19 @@ impl Fleet {
         self.clusters.lose(lost);
     }
 
-    /// Whether this hub has begun just now, so that who has not come back yet need not be away.
+    /// Returns whether this hub has just started, so that clusters that have not reconnected yet need not be offline.
     pub(super) fn has_just_begun(&self, now: Timestamp) -> bool {
         let since = self.began_at.map(|began| now.duration_since(began));
         since.is_some_and(|since| since.abs() <= OFFLINE_AFTER)
     }
 
-    /// Whether time alone may change something, so that ticks are worth their while.
+    /// Returns whether time alone may change something, so that ticks are needed.
     #[must_use]
     pub fn needs_ticks(&self) -> bool {
         self.environments.is_any_dirty() || !self.ticking().is_empty()
     }
 
-    /// Environments in which time alone may change something.
+    /// Returns environments in which time alone may change something.
     fn ticking(&self) -> BTreeSet<EnvironmentName> {
         let mut names = BTreeSet::new();
         for environment in &self.spec().environments {
@@ -79,7 +79,7 @@ impl Fleet {
         own.is_some_and(expires) || self.clusters.has_expiring_pins()
     }
 
-    /// Looks again wherever time alone may change something, and ends pins whose time is over.
+    /// Advances everything that time alone may change, and ends pins that have expired.
     pub(super) fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let ticking = self.ticking();
         self.environments.mark_dirty(ticking);

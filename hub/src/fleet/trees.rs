@@ -1,5 +1,5 @@
-//! What commits hold, as far as the hub has read it, and what follows: for which clusters a rollout
-//! changes nothing. Not stored: it is read again, and until then nobody is let through early.
+//! Content of commits, as far as the hub has read it, and what follows: for which clusters a rollout changes nothing.
+//! Not stored: it is read again, and until then no cluster is started early.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use super::environment::EnvironmentState;
 use super::rollout::{Change, Commits};
 use super::{Cluster, Fleet};
 
-/// Commits of one repository whose directories are kept. One of 20,000 directories costs 2 MiB.
+/// Highest number of commits of a repository whose directories are kept. One of 20,000 directories takes 2 MiB.
 const MAX_COMMITS: usize = 8;
 
-/// Proven commits that one without a proof is compared with, the newest first.
+/// Highest number of proven commits that an unproven one is compared with, newest first.
 const MAX_TWINS: usize = 3;
 
-/// Answers kept for one environment; more than that, and they are worked out anew.
+/// Highest number of answers kept for an environment; beyond that, they are computed again.
 const MAX_ANSWERS: usize = 50_000;
 
-/// Whether two commits hold the same.
+/// Whether two commits have the same content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Contents {
     Same,
@@ -34,16 +34,16 @@ pub(super) enum Contents {
     Unknown,
 }
 
-/// Directories by commit, and what was concluded from them.
+/// Directories by commit, and conclusions from them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trees {
     known: BTreeMap<RepositoryName, BTreeMap<Commit, Arc<Directories>>>,
-    /// Why the last look failed.
+    /// Why the last read failed.
     problems: BTreeMap<RepositoryName, Problem>,
     answers: BTreeMap<EnvironmentName, Answers>,
 }
 
-/// What a rollout's commits change for clusters, by what these report to depend on: every step asks
+/// Answers to what a rollout's commits change for clusters, by the paths these report to depend on: every step asks
 /// again, for ten thousand of them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answers {
@@ -57,7 +57,7 @@ impl Trees {
         known.get(commit).map(AsRef::as_ref)
     }
 
-    /// Whether two commits hold the same.
+    /// Returns whether two commits have the same content.
     pub(super) fn compare(
         &self,
         repository: &RepositoryName,
@@ -72,7 +72,7 @@ impl Trees {
         }
     }
 
-    /// The answers for an environment's rollout; none where nothing is known that could give one.
+    /// Takes the answers for an environment's rollout; none where nothing is known that could give one.
     pub(super) fn take_answers(
         &mut self,
         environment: &EnvironmentName,
@@ -97,7 +97,7 @@ impl Trees {
         }
     }
 
-    /// Notes what a commit holds; of its repository only the commits that are `needed` are kept.
+    /// Records the content of a commit; of its repository only the commits that are `needed` are kept.
     fn read(
         &mut self,
         repository: &RepositoryName,
@@ -114,7 +114,7 @@ impl Trees {
         self.answers.clear();
     }
 
-    /// Notes why a look failed. Whether that is news.
+    /// Notes why a read failed. Returns whether that is new.
     fn failed(&mut self, repository: RepositoryName, problem: Problem) -> bool {
         let is_news = self.problems.get(&repository) != Some(&problem);
         if is_news {
@@ -123,15 +123,15 @@ impl Trees {
         is_news
     }
 
-    /// Forgets all other repositories, and what was concluded from them.
+    /// Deletes all other repositories, with the conclusions from them.
     pub(super) fn keep_only(&mut self, is_kept: impl Fn(&RepositoryName) -> bool) {
         self.known.retain(|name, _| is_kept(name));
         self.problems.retain(|name, _| is_kept(name));
         self.answers.clear();
     }
 
-    /// What the target changes for a cluster that is healthy on exactly what is assigned; of any other
-    /// one nothing is known.
+    /// Returns what the target changes for a cluster that is healthy on exactly what is assigned; for any other one
+    /// that is not known.
     pub(super) fn change(&self, cluster: &Cluster, answers: &mut Answers) -> Change {
         let (Some(reads), Some(report)) = (cluster.reads, &cluster.report) else {
             return Change::Unknown;
@@ -144,7 +144,7 @@ impl Trees {
         *answer.or_insert_with(|| self.change_since(report, target))
     }
 
-    /// What the target changes for who runs what the report says.
+    /// Returns what the target changes for a cluster that runs what the report says.
     fn change_since(&self, report: &Report, target: &Commits) -> Change {
         let mut worst = Change::Nothing;
         for application in report.applications.values() {
@@ -173,9 +173,8 @@ impl Trees {
 }
 
 impl Fleet {
-    /// The commits of a repository whose directories are worth reading and are not known, the most
-    /// useful first: what rollouts go to, what environments run, what their clusters run besides,
-    /// and what waits its turn.
+    /// Returns the commits of a repository whose directories should be read and are not known, the most useful first:
+    /// targets of rollouts, commits of environments, other commits of their clusters, and queued ones.
     #[must_use]
     pub fn missing_trees(&self, repository: &RepositoryName) -> Vec<Commit> {
         let mut needed = self.needed_trees(repository);
@@ -249,8 +248,8 @@ impl Fleet {
         needed
     }
 
-    /// A commit that the environment before has proven and that holds the same files as this one: renders
-    /// depend on files alone, so that a merge of what was proven is proven, too.
+    /// Returns a commit that the environment before has proven and that has the same files as this one: renders depend
+    /// on files alone, so that a merge of proven content is proven, too.
     pub(super) fn twin<'s>(
         &self,
         state: &'s EnvironmentState,
@@ -265,7 +264,7 @@ impl Fleet {
         })
     }
 
-    /// Why nobody can tell whom a repository's commits change; none: it can be told, or was not tried.
+    /// Returns why it is not known which clusters a repository's commits change; none: it is known, or was not tried.
     #[must_use]
     pub fn unread(&self, repository: &RepositoryName) -> Option<&Problem> {
         self.sources.trees.problems.get(repository)

@@ -1,6 +1,6 @@
-//! Numbers of what people are shown, so that whoever watches is told what has changed.
+//! Versions of what is shown, so that watchers are informed of changes.
 
-/// Counts visible changes. Each group of the fleet's state takes it where it changes.
+/// Counts visible changes. Each group of the fleet's state raises it where it changes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Versions {
     newest: u64,
@@ -8,23 +8,23 @@ pub(super) struct Versions {
 }
 
 impl Versions {
-    /// Grows with each visible change.
+    /// Returns the version, which grows with each visible change.
     pub(super) const fn newest(self) -> u64 {
         self.newest
     }
 
-    /// That of the last change of any environment or branch.
+    /// Returns the version of the last change of any environment or branch.
     pub(super) const fn of_environments(self) -> u64 {
         self.environments
     }
 
-    /// A cluster changes: the number that it remembers.
+    /// Raises the version for a change of a cluster, and returns it.
     pub(super) const fn of_cluster(&mut self) -> u64 {
         self.newest += 1;
         self.newest
     }
 
-    /// An environment or a branch changes.
+    /// Raises the version for a change of an environment or a branch.
     pub(super) const fn raise_environments(&mut self) {
         self.newest += 1;
         self.environments = self.newest;

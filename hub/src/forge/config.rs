@@ -1,5 +1,4 @@
-//! The file that says with what the hub may speak to forges. Credentials are in files of their own, which
-//! are read again each time.
+//! The forge file. Credentials are in files of their own, which are read each time.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,7 +23,7 @@ struct File {
     forges: Vec<Entry>,
 }
 
-/// Each look takes some calls of those that a forge gives in an hour.
+/// Each poll uses some of the calls that a forge allows in an hour.
 fn twenty() -> u64 {
     20
 }
@@ -47,13 +46,13 @@ struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct App {
-    /// Its id or client id.
+    /// The App's id or client id.
     pub id: String,
     /// A file with its private key.
     pub private_key_file: PathBuf,
 }
 
-/// Where a credential is.
+/// Source of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
     /// A file with a token.
@@ -62,7 +61,7 @@ pub enum Access {
     App(App),
 }
 
-/// How to speak to a repository's forge.
+/// Settings of a repository's forge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Forge {
     kind: Option<Kind>,
@@ -70,7 +69,7 @@ struct Forge {
     access: Access,
 }
 
-/// A repository on its forge, with what lets us in.
+/// A repository on its forge, with the source of the credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub at: Repository,
@@ -78,12 +77,12 @@ pub struct Place {
     pub access: Access,
 }
 
-/// Everything the file says.
+/// The content of the forge file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forges {
-    /// Where pages about environments are; empty: nowhere.
+    /// Base URL of the fleet's pages; empty: none.
     pub link: String,
-    /// Time between two looks at pull requests.
+    /// Interval at which pull requests are read.
     pub interval: Duration,
     forges: BTreeMap<RepositoryName, Forge>,
 }
@@ -99,7 +98,7 @@ impl Default for Forges {
 }
 
 impl Forges {
-    /// A repository's forge; none: nobody said anything of it, or it is on none.
+    /// Returns a repository's forge; none: not configured, or not on a forge.
     #[must_use]
     pub fn of(&self, name: &RepositoryName, url: &RepositoryUrl) -> Option<Place> {
         let forge = self.forges.get(name)?;
@@ -114,7 +113,7 @@ impl Forges {
 /// Reads the file.
 ///
 /// # Errors
-/// Every problem that was found, with file, line and key.
+/// Every error that was found, with file, line and key.
 pub fn parse(name: &str, text: &str) -> Result<Forges, Vec<ConfigError>> {
     let located = mapping::<File>(name, text, &["forges"]).map_err(|error| vec![error])?;
     let mut errors = Vec::new();
@@ -150,7 +149,7 @@ pub fn parse(name: &str, text: &str) -> Result<Forges, Vec<ConfigError>> {
             }
         };
         if entry.app.is_some() && entry.kind.is_some_and(|kind| kind != Kind::Github) {
-            wrong(format!("{path}.app"), "only GitHub has Apps".to_owned());
+            wrong(format!("{path}.app"), "supported on GitHub only".to_owned());
         }
         let forge = Forge {
             kind: entry.kind,
@@ -158,7 +157,7 @@ pub fn parse(name: &str, text: &str) -> Result<Forges, Vec<ConfigError>> {
             access,
         };
         if forges.insert(entry.repository.clone(), forge).is_some() {
-            let message = format!("repository {} is already there", entry.repository);
+            let message = format!("repository {} is listed twice", entry.repository);
             wrong(format!("{path}.repository"), message);
         }
     }

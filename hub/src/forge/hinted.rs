@@ -1,5 +1,5 @@
-//! When a hint about a repository's pull requests becomes a look at them: soon, once for a burst, and never
-//! oftener than the forge's limits bear. Pure: time comes in.
+//! When a hint about a repository's pull requests leads to a poll of them: soon, once for a burst, and never more often
+//! than the forge's limits allow. Pure: time is passed in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 use flotilla_shared::id::RepositoryName;
 use flotilla_shared::rate::{Bucket, Rate};
 
-/// A burst of hints is one look: a push comes with a hook for each check that begins.
+/// Time in which a burst of hints is gathered for one poll: a push comes with a hook for each check that begins.
 const DEBOUNCE: Duration = Duration::from_secs(1);
-/// In the long run hints cause a look in so long and not more, whoever sends them how often.
+/// Shortest average time between polls that hints cause, however many arrive.
 const EVERY: Duration = Duration::from_secs(20);
-/// Some looks at once, each followed by a new hint, before they are rationed.
+/// Number of polls at once, each after a new hint, before they are rationed.
 const LOOKS: Rate = Rate {
     per_second: 1.0 / EVERY.as_secs_f64(),
     burst: 6.0,
 };
 
-/// Repositories of which somebody said something.
+/// Repositories with hints.
 #[derive(Debug, Default)]
 pub(super) struct Hinted(BTreeMap<RepositoryName, Pending>);
 
 #[derive(Debug)]
 struct Pending {
-    /// The first hint that no look followed yet.
+    /// The first hint without a poll since.
     since: Option<Instant>,
     looks: Bucket,
 }
@@ -35,7 +35,7 @@ impl Pending {
 }
 
 impl Hinted {
-    /// Somebody said something.
+    /// Notes a hint.
     pub(super) fn hint(&mut self, repository: RepositoryName, now: Instant) {
         let pending = self.0.entry(repository).or_insert_with(|| Pending {
             since: None,
@@ -44,13 +44,13 @@ impl Hinted {
         pending.since.get_or_insert(now);
     }
 
-    /// When the next look is due; none: nobody said anything.
+    /// Returns when the next poll is due; none: there are no hints.
     #[must_use]
     pub(super) fn due(&self) -> Option<Instant> {
         self.0.values().filter_map(Pending::due).min()
     }
 
-    /// Whom to look at now. What is said from here on is another hint.
+    /// Returns the repositories to poll now. Later hints count as new ones.
     pub(super) fn take(&mut self, now: Instant) -> BTreeSet<RepositoryName> {
         let mut due = BTreeSet::new();
         for (name, pending) in &mut self.0 {

@@ -1,5 +1,5 @@
-//! When the hub takes the pull request of a promotion: once its forge would, and the fleet does, at exactly
-//! the commit that was proven. Pure; [`run`] asks and acts.
+//! When the hub merges the pull request of a promotion: once its forge would and the gates are open, at exactly the
+//! commit that was proven. Pure; [`run`] asks and acts.
 //!
 //! ```text
 //!   candidates(fleet) -> the open pull request -> says(fleet, commit) -> decide(what the forge says)
@@ -22,31 +22,31 @@ use super::status::context;
 use crate::fleet::Fleet;
 use crate::promote::{KeptOut, kept_out};
 
-/// Where a promotion's pull request may be.
+/// A promotion that may have a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Into which environment.
+    /// The environment's name.
     pub environment: EnvironmentName,
-    /// Of which repository.
+    /// The repository's name.
     pub repository: RepositoryName,
-    /// Where that is.
+    /// URL of the repository.
     pub url: RepositoryUrl,
     /// The environment's branch.
     pub branch: BranchName,
-    /// Where it is now; none: it is not there yet.
+    /// Head of the branch; none: it does not exist yet.
     pub head: Option<Commit>,
-    /// Commits that its head may be: some forges shorten what they say.
+    /// Commits that its head may be: some forges shorten commits.
     pub known: Vec<Commit>,
 }
 
 impl Candidate {
-    /// The branch that `flotilla promote --pull-request` pushes.
+    /// Returns the branch that `flotilla promote --pull-request` pushes.
     #[must_use]
     pub fn asks(&self) -> String {
         format!("flotilla/promote-{}", self.environment)
     }
 
-    /// The pull request that it opened, among those that are open.
+    /// Returns its pull request among the open ones.
     #[must_use]
     pub fn ours<'p>(&self, kind: Kind, pulls: &'p [PullRequest]) -> Option<&'p PullRequest> {
         let mark = marker(kind, &format!("promote:{}", self.environment));
@@ -60,7 +60,7 @@ impl Candidate {
         })
     }
 
-    /// The whole commit that a forge names.
+    /// Returns the full commit for what a forge reports.
     #[must_use]
     pub fn whole(&self, text: &str) -> Option<Commit> {
         let same = |commit: &&Commit| text.len() >= 12 && commit.as_str().starts_with(text);
@@ -70,8 +70,8 @@ impl Candidate {
     }
 }
 
-/// Where something may be taken: the environment says so, its branch was read since this process began, and
-/// the environment before has something else.
+/// Returns promotions that may be merged: the environment is configured so, its branch was read since this process
+/// started, and the environment before has another commit.
 #[must_use]
 pub fn candidates(fleet: &Fleet) -> Vec<Candidate> {
     let spec = fleet.spec();
@@ -121,18 +121,19 @@ pub fn candidates(fleet: &Fleet) -> Vec<Candidate> {
     all
 }
 
-/// Why a pull request is not taken yet.
+/// Why a pull request is not merged yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Wait {
-    /// Nobody said with what to speak to its forge.
-    #[error("the hub has nothing to speak to the forge of {0} with: name it in its --forge-file")]
+    /// Its forge is not configured.
+    #[error("the hub has no credential for the forge of {0}: add it to its --forge-file")]
     NoForge(RepositoryName),
-    /// Nobody opened one.
+    /// There is no open pull request.
     #[error(
-        "no pull request is open; flotilla promote {0} --pull-request --forge-token-file FILE opens it"
+        "no pull request is open; to open it: flotilla promote {0} --pull-request \
+         --forge-token-file FILE"
     )]
     NoPull(EnvironmentName),
-    /// A person, or what runs, keeps it out.
+    /// A decision of an operator, or a running rollout, holds it back.
     #[error("{0}")]
     Held(String),
     /// A gate is closed.
@@ -140,22 +141,23 @@ pub enum Wait {
     Gate(String),
     /// Another commit with the same files was proven.
     #[error(
-        "another commit with the same files was proven, not this one; promote again, so that its branch is at that"
+        "another commit with the same files was proven, not this one; promote again to move its \
+         branch to the proven one"
     )]
     Twin,
-    /// Its forge would not take it, or nobody approved it.
+    /// Its forge would not merge it, or it is not approved.
     #[error("{0}")]
     NotReady(#[from] NotReady),
-    /// A merge there makes another commit.
+    /// A merge there would create another commit.
     #[error("{0}")]
     MergeMethod(Rewrites),
-    /// The forge does not answer, or refuses.
+    /// The forge does not answer, or it refuses.
     #[error("{0}")]
     Forge(#[from] Error),
 }
 
 impl Wait {
-    /// A bounded code.
+    /// Returns a code from a fixed set.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -172,7 +174,7 @@ impl Wait {
         }
     }
 
-    /// Whether somebody has to fix something first.
+    /// Returns whether something has to be fixed first.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -187,10 +189,10 @@ impl Wait {
     }
 }
 
-/// Whether the fleet takes a commit into an environment now.
+/// Checks whether the fleet admits a commit into an environment now.
 ///
 /// # Errors
-/// What keeps it out.
+/// Why it is not admitted.
 pub fn says(
     fleet: &Fleet,
     environment: &EnvironmentName,
@@ -199,7 +201,7 @@ pub fn says(
 ) -> Result<(), Wait> {
     let target = fleet.spec().environment(environment);
     let Some(target) = target.filter(|target| target.merge.is_some()) else {
-        let text = "the fleet file does not say any more that the hub takes it";
+        let text = "the fleet file no longer asks the hub to merge it";
         return Err(Wait::Held(text.to_owned()));
     };
     match kept_out(fleet, target, (repository, commit), now) {
@@ -213,24 +215,24 @@ pub fn says(
     Ok(())
 }
 
-/// What a forge says of a pull request.
+/// State of a pull request at its forge.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
     pub pull: PullRequest,
-    /// What its branch asks for.
+    /// Requirements of its target branch.
     pub required: Required,
-    /// Who approved it.
+    /// Its approvals.
     pub approvals: Vec<Approval>,
-    /// What looked at its commit.
+    /// Checks of its commit.
     pub checks: Vec<Check>,
-    /// Why a merge there makes another commit, where it does.
+    /// Why a merge there would create another commit, if it would.
     pub rewrites: Option<Rewrites>,
 }
 
-/// Whether a pull request is taken at this commit, which the fleet takes. Who approved it is the answer.
+/// Checks whether a pull request can be merged at this commit, which the fleet admits. Returns who approved it.
 ///
 /// # Errors
-/// What it waits for.
+/// Why it is not merged yet.
 pub fn decide(
     at: &Repository,
     environment: &EnvironmentName,
@@ -258,8 +260,8 @@ pub fn decide(
     Ok(people)
 }
 
-/// Whether a forge takes a pull request at a named commit only; where it does not, its branch may move
-/// between the look and the merge.
+/// Returns whether a forge merges a pull request at a given commit only; otherwise its branch may move between the
+/// check and the merge.
 #[must_use]
 pub fn is_exact(kind: Kind) -> bool {
     kind != Kind::Bitbucket

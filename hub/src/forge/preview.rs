@@ -1,5 +1,4 @@
-//! Which pull requests the hub says something about beforehand, and who may ask for that. Pure; [`run`] asks
-//! and writes.
+//! Pull requests that are planned, and who may request that. Pure; [`run`] calls the forge.
 
 pub mod run;
 
@@ -16,57 +15,57 @@ use futures::future::BoxFuture;
 
 use crate::spec::{Preview, Role};
 
-/// Pull requests of one preview that are taken up at one look; the others follow.
+/// Number of pull requests of a preview that are handled at a time; the others follow.
 const PER_TURN: usize = 4;
-/// Who was not allowed to ask, or could not be told, is looked at again after this.
+/// Time after which a request that was refused or could not be answered is checked again.
 const AGAIN: Duration = Duration::from_secs(300);
 
-/// What is asked of agents.
+/// A request for a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     pub environment: EnvironmentName,
-    /// About which commit, and on which branch it is.
+    /// The commit and its branch.
     pub revision: Revision,
-    /// For the log.
+    /// Reason for the audit log.
     pub why: String,
 }
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unplanned {
-    /// Not now: others are under way.
+    /// Not now: too many plans are running.
     Later,
-    /// Not at all; for a person.
+    /// Not possible; message for the pull request.
     Never(String),
 }
 
-/// Who asks agents.
+/// Plans commits with agents.
 pub trait Planner: Send + Sync {
-    /// Asks them, and waits for the end of it.
+    /// Requests a plan and waits for its end.
     fn plan(&self, ask: Ask) -> BoxFuture<'_, Result<FleetPlan, Unplanned>>;
 }
 
-/// Which preview of which pull request.
+/// A pull request of a preview.
 type Key = (EnvironmentName, RepositoryName, BranchName, u64);
 
-/// What was done about a pull request.
+/// What is known of a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
-    /// The commit at its end then.
+    /// Its head commit at that time.
     head: String,
-    /// Our comment; none: there is none yet.
+    /// Id of the hub's comment; none: none yet.
     comment: Option<u64>,
-    /// It is looked at again from this moment on, though its end is the same; none: never.
+    /// When it is checked again, though its head is the same; none: never.
     again: Option<Instant>,
 }
 
-/// What was done about all of them, by this process: one that begins anew does it once more.
+/// What this process did about all pull requests; after a restart it is done once more.
 #[derive(Debug, Default)]
 struct Told(BTreeMap<Key, Known>);
 
 impl Told {
-    /// Whom to take up now of what is open, and forgets those that do not ask any more: whoever marks one
-    /// again asks again.
+    /// Returns the open pull requests to handle now, and forgets those that no longer request a plan: marking one again
+    /// requests it again.
     fn due(&mut self, preview: &Preview, open: Vec<PullRequest>, now: Instant) -> Vec<PullRequest> {
         let asking: Vec<PullRequest> = open
             .into_iter()
@@ -87,7 +86,7 @@ impl Told {
         due.take(PER_TURN).collect()
     }
 
-    /// Forgets what no preview is for any more.
+    /// Forgets pull requests without a preview.
     fn retain(&mut self, previews: &[Preview]) {
         self.0.retain(|(environment, repository, branch, _), _| {
             previews.iter().any(|preview| {
@@ -108,7 +107,7 @@ fn key(preview: &Preview, number: u64) -> Key {
     )
 }
 
-/// Whether a pull request asks at all.
+/// Returns whether a pull request requests a plan.
 fn asks(preview: &Preview, pull: &PullRequest) -> bool {
     let label = preview.label.as_ref();
     pull.open
@@ -116,7 +115,7 @@ fn asks(preview: &Preview, pull: &PullRequest) -> bool {
         && label.is_none_or(|label| pull.labels.contains(label))
 }
 
-/// Whether somebody may do what the fleet file demands.
+/// Returns whether the access is sufficient for the role in the fleet file.
 fn is_enough(right: Right, role: Role) -> bool {
     right
         >= match role {
@@ -126,13 +125,14 @@ fn is_enough(right: Right, role: Role) -> bool {
         }
 }
 
-/// Why who asked is not listened to.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Denied {
-    #[error("the forge does not say who gave label {0}")]
+    #[error("the forge does not report who added label {0}")]
     Unsaid(String),
     #[error(
-        "label {label} was given by {by}, who may not ask: it takes {} to this repository",
+        "label {label} was added by {by}, who may not request plans: that needs {} access to \
+         this repository",
         .role.as_str()
     )]
     Giver {
@@ -140,18 +140,18 @@ enum Denied {
         by: String,
         role: Role,
     },
-    #[error("{by} may not ask: it takes {} to this repository", .role.as_str())]
+    #[error("{by} may not request plans: that needs {} access to this repository", .role.as_str())]
     Author { by: String, role: Role },
 }
 
 impl Denied {
-    /// Whether it is said in the pull request: whoever may open one is not answered each time.
+    /// Returns whether it is commented: not everyone who opens a pull request is answered.
     fn is_told(&self) -> bool {
         !matches!(self, Self::Author { .. })
     }
 }
 
-/// A comment that says why there is no plan.
+/// Makes a comment that says why there is no plan.
 fn refusal(environment: &EnvironmentName, head: &str, why: &str, kind: Kind) -> String {
     let text = format!(
         "**Flotilla plan for {} {}**\n\n- ⚠ no plan: {}",
@@ -162,7 +162,7 @@ fn refusal(environment: &EnvironmentName, head: &str, why: &str, kind: Kind) -> 
     comment(kind.into(), &purpose(environment), &text, &[])
 }
 
-/// By which the comment is found again; `flotilla plan --comment` writes the same one.
+/// Returns the marker of the comment, which `flotilla plan --comment` uses, too.
 fn mark(environment: &EnvironmentName, kind: Kind) -> String {
     marker(kind, &purpose(environment))
 }

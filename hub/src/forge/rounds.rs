@@ -1,5 +1,5 @@
-//! When the tasks that look at pull requests look: every so often, and soon after a webhook said that there is
-//! something to see. What a webhook says is not believed, only that it came.
+//! When the tasks that poll pull requests run: at an interval, and soon after a webhook. Webhooks are only hints: their
+//! content is not trusted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use tokio::time::{Instant, sleep_until};
 
 use super::hinted::Hinted;
 
-/// A hub that begins anew looks after this, however seldom it looks later: branches are read by then.
+/// Delay of the first round after a start, however long the interval is: branches are read by then.
 const FIRST: Duration = Duration::from_secs(20);
 
-/// Where webhooks say that something about a repository's pull requests may be new.
+/// Passes on hints of webhooks about pull requests of repositories.
 #[derive(Debug, Default)]
 pub struct Hints {
-    /// For who takes pull requests of promotions.
+    /// For the task that merges pull requests of promotions.
     pub(super) merges: Arc<Line>,
-    /// For who says beforehand what pull requests would change.
+    /// For the task that plans pull requests.
     pub(super) previews: Arc<Line>,
 }
 
 impl Hints {
-    /// Says so to everybody who looks. It waits for nobody, and holds a name for each repository at most.
+    /// Sends a hint to all tasks. It never blocks, and keeps at most one name for each repository.
     pub fn hint(&self, repository: &RepositoryName) {
         for line in [&self.merges, &self.previews] {
             line.names.lock().insert(repository.clone());
@@ -34,7 +34,7 @@ impl Hints {
     }
 }
 
-/// What was said to one of them, and not heard yet.
+/// Hints to one task that it has not received yet.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     names: Mutex<BTreeSet<RepositoryName>>,
@@ -47,7 +47,7 @@ impl Line {
         self.names.lock().is_empty()
     }
 
-    /// What was said, as soon as there is anything. Nothing is lost where this is given up.
+    /// Waits for hints and returns them. Nothing is lost where the future is dropped.
     async fn heard(&self) -> BTreeSet<RepositoryName> {
         loop {
             let names = std::mem::take(&mut *self.names.lock());
@@ -59,7 +59,7 @@ impl Line {
     }
 }
 
-/// What is to be looked at.
+/// Scope of a round.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Round {
     All,
@@ -67,7 +67,7 @@ pub(super) enum Round {
 }
 
 impl Round {
-    /// Whether a repository is.
+    /// Returns whether the round includes a repository.
     pub(super) fn has(&self, repository: &RepositoryName) -> bool {
         match self {
             Self::All => true,
@@ -76,12 +76,12 @@ impl Round {
     }
 }
 
-/// The rounds of one task.
+/// Rounds of one task.
 pub(super) struct Rounds {
     line: Arc<Line>,
     hinted: Hinted,
     interval: Duration,
-    /// When everything is looked at; none: so long after the round that is under way.
+    /// When the next full round is due; none: one interval after the present round.
     next: Option<Instant>,
 }
 
@@ -92,7 +92,7 @@ impl Rounds {
         rounds
     }
 
-    /// As above, and the first round is no sooner than the others: for tests, in which nothing else may look.
+    /// Like the function above, with the first round no sooner than the others: for tests, which need no other polls.
     pub(super) fn hinted(line: Arc<Line>, interval: Duration) -> Self {
         Self {
             line,
@@ -102,7 +102,7 @@ impl Rounds {
         }
     }
 
-    /// Waits for the next one.
+    /// Waits for the next round.
     pub(super) async fn next(&mut self) -> Round {
         loop {
             let all = *self

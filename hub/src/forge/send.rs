@@ -1,5 +1,4 @@
-//! The one sender of this program: a thin shell around calls that others built and others read. A
-//! credential goes to the host that was named and to no other.
+//! The sender of calls to forges: a thin shell around prepared calls. A credential is sent only to the configured host.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,23 +14,23 @@ use parking_lot::Mutex;
 use super::config::{Access, App, Place};
 use crate::metrics::Metrics;
 
-/// Longest wait for one answer.
+/// Time limit of an answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// See the module.
 pub struct Sender {
     client: reqwest::Client,
     metrics: Metrics,
-    /// By API: each limits its callers by itself.
+    /// Paces by API: each API limits its callers by itself.
     paces: Mutex<BTreeMap<String, Pace>>,
     /// Tokens of Apps, by App, API and repository.
     tokens: Mutex<BTreeMap<(String, String, String), AppToken>>,
 }
 
 impl Sender {
-    /// One that has sent nothing.
+    /// Makes a new sender.
     ///
     /// # Errors
-    /// When there is no TLS.
+    /// When TLS is not available.
     pub fn new(metrics: Metrics) -> Result<Self, reqwest::Error> {
         Self::within(TIMEOUT, metrics)
     }
@@ -51,7 +50,7 @@ impl Sender {
     /// Sets a commit's status.
     ///
     /// # Errors
-    /// When the forge cannot be asked, or refuses.
+    /// When the forge cannot be reached, or refuses.
     pub async fn status(
         &self,
         place: &Place,
@@ -61,16 +60,16 @@ impl Sender {
         self.ask(place, &place.at.set_status(commit, status)).await
     }
 
-    /// Sends a call with what lets us in there.
+    /// Sends a call with its credential.
     ///
     /// # Errors
-    /// When the forge cannot be asked, or refuses.
+    /// When the forge cannot be reached, or refuses.
     pub async fn ask<T>(&self, place: &Place, call: &Call<T>) -> Result<T, Error> {
         let credential = self.credential(place).await?;
         self.send(&place.at, call, &credential).await
     }
 
-    /// What lets us in now.
+    /// Returns the present credential.
     async fn credential(&self, place: &Place) -> Result<Credential, Error> {
         match &place.access {
             Access::Token(path) => {
@@ -105,7 +104,7 @@ impl Sender {
     /// Sends a call and reads its answer.
     ///
     /// # Errors
-    /// See [`Error`]; also when the forge asked to wait and the time is not over.
+    /// See [`Error`]; also when the time that the forge asked to wait is not over.
     async fn send<T>(
         &self,
         at: &Repository,
@@ -136,7 +135,7 @@ impl Sender {
     }
 }
 
-/// A credential's file.
+/// Reads a file of a credential.
 async fn secret(path: &Path) -> Result<Vec<u8>, Error> {
     let content = crate::secret::read(path).await;
     content.map_err(|error| Error::NoAnswer(error.to_string()))

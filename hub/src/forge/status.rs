@@ -1,4 +1,4 @@
-//! Which status each environment has on which commit. Pure.
+//! Commit statuses of environments. Pure.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::fleet::rollout::{Phase, Rollout, State as Stands};
 use crate::fleet::{EnvironmentState, Fleet};
 
-/// At least so long between two statuses of one commit.
+/// Shortest time between two statuses of a commit.
 const APART: SignedDuration = SignedDuration::from_secs(10);
-/// Statuses sent at one look; the others follow.
+/// Number of statuses that are sent at a time; the others follow.
 const AT_ONCE: usize = 32;
 
-/// Whose status it is, and where.
+/// Key of a status: environment, repository and commit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     pub environment: EnvironmentName,
@@ -23,18 +23,18 @@ pub struct Key {
     pub commit: Commit,
 }
 
-/// What a commit should show.
+/// The desired status of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredStatus {
     pub status: CommitStatus,
-    /// It is sent when this is another one than the last time: text alone is no news. Bounded by waves and
-    /// states.
+    /// Key of a change: a status is sent when this differs from the last one, since text alone is no change. Bounded by
+    /// waves and states.
     pub change: String,
-    /// Whether it is why a pull request waits, which stands in its text, too.
+    /// Whether it is why a pull request waits, which is in the pull request's text, too.
     pub of_pull: bool,
 }
 
-/// What a forge was told last.
+/// The last status that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
     /// See [`DesiredStatus::change`].
@@ -42,7 +42,7 @@ pub struct Sent {
     pub at: Timestamp,
 }
 
-/// What every environment's commits should show. `link` is where its pages are; empty: nowhere.
+/// Returns the desired statuses of all environments. `link` is the base URL of the pages; empty: none.
 #[must_use]
 pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, DesiredStatus> {
     let mut all = BTreeMap::new();
@@ -121,7 +121,7 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, DesiredStatus> {
     all
 }
 
-/// Commits of pull requests that the hub takes, where nothing else is to be said of them.
+/// Adds statuses of commits of pull requests that the hub merges, where they have no other status.
 fn waiting_to_be_taken(fleet: &Fleet, link: &str, all: &mut BTreeMap<Key, DesiredStatus>) {
     for environment in &fleet.spec().environments {
         for (repository, merging, _) in fleet.mergings(&environment.name) {
@@ -137,7 +137,7 @@ fn waiting_to_be_taken(fleet: &Fleet, link: &str, all: &mut BTreeMap<Key, Desire
                 true => (State::Failure, merging.text.clone()),
                 false => (
                     State::Pending,
-                    format!("waits to be taken: {}", merging.text),
+                    format!("waiting to merge: {}", merging.text),
                 ),
             };
             let status = CommitStatus {
@@ -156,13 +156,13 @@ fn waiting_to_be_taken(fleet: &Fleet, link: &str, all: &mut BTreeMap<Key, Desire
     }
 }
 
-/// The name of an environment's status.
+/// Returns the context of an environment's status.
 #[must_use]
 pub fn context(environment: &EnvironmentName) -> String {
     format!("flotilla/{environment}")
 }
 
-/// An environment's page; empty: there is none.
+/// Returns the URL of an environment's page; empty: none.
 fn page(link: &str, environment: &EnvironmentName) -> String {
     match link {
         "" => String::new(),
@@ -172,7 +172,7 @@ fn page(link: &str, environment: &EnvironmentName) -> String {
 
 type StatusParts = (State, String, String);
 
-/// What a status says of a rollout: the state, what a repetition is known by, and the text.
+/// Returns the status of a rollout: state, change key and text.
 fn status_of(rollout: &Rollout, state: Option<&EnvironmentState>) -> StatusParts {
     let total = rollout.taking_part();
     let done = rollout.count(Phase::Done);
@@ -207,15 +207,15 @@ fn status_of(rollout: &Rollout, state: Option<&EnvironmentState>) -> StatusParts
     (status, change, text)
 }
 
-/// Whether a forge of this kind is told this: where a status holds its pull request up, what that waits for is
-/// not among them.
+/// Returns whether a status is sent to a forge of this kind: where statuses block merges, what a pull request waits for
+/// is not sent.
 #[must_use]
 pub fn takes(kind: Kind, status: &DesiredStatus) -> bool {
     !(status.of_pull && kind.holds_merges_by_statuses())
 }
 
-/// What is to be sent now: what changed, not too soon after the last. `can_be_told`: what a forge takes that is
-/// known and asked now, so that what cannot be sent takes no place from what can.
+/// Returns the statuses to send now: changed ones, not too soon after the last. `can_be_told`: whether its forge is
+/// configured and can be called now, so that what cannot be sent takes no place from what can.
 #[must_use]
 pub fn due(
     sent: &BTreeMap<Key, Sent>,

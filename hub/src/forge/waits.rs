@@ -1,4 +1,4 @@
-//! Who failed is asked again, ever less often.
+//! Retries of failed calls, with increasing delays.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use flotilla_forge::Error;
 use flotilla_shared::backoff::Backoff;
 use tokio::time::Instant;
 
-/// A forge that fails is asked again after this, and ever less often up to [`RARELY`].
+/// First delay of retries of a failing call; it increases up to [`RARELY`].
 const RETRY: Duration = Duration::from_secs(10);
 /// See [`RETRY`].
 const RARELY: Duration = Duration::from_secs(900);
 
-/// What failed, and when each is tried again.
+/// Failures, and when each is retried.
 pub(super) struct Waits<K>(BTreeMap<K, (Instant, Backoff)>);
 
 impl<K> Default for Waits<K> {
@@ -22,22 +22,22 @@ impl<K> Default for Waits<K> {
 }
 
 impl<K: Ord + Clone> Waits<K> {
-    /// Whether it is too soon to try again.
+    /// Returns whether it is too soon to retry.
     pub(super) fn holds(&self, key: &K, now: Instant) -> bool {
         self.0.get(key).is_some_and(|(at, _)| *at > now)
     }
 
-    /// It works, or nobody asks for it any more.
+    /// Removes an entry that succeeded or is no longer needed.
     pub(super) fn ended(&mut self, key: &K) {
         self.0.remove(key);
     }
 
-    /// Keeps only these.
+    /// Keeps only these entries.
     pub(super) fn retain(&mut self, keep: impl Fn(&K) -> bool) {
         self.0.retain(|key, _| keep(key));
     }
 
-    /// Notes a failure; whether it is the first one in a row, which is told of.
+    /// Notes a failure; returns whether it is the first one in a row, which is logged.
     pub(super) fn failed(&mut self, key: &K, error: &Error, now: Instant) -> bool {
         let before = self.0.remove(key);
         let is_first = before.is_none();

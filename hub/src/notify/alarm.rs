@@ -1,5 +1,5 @@
-//! That the store fails is told past the outbox, since the outbox is in that store: once an hour at most, without
-//! a second try, so that it may be lost, and told twice after a restart.
+//! Alerts on a failing store, which bypass the outbox, since the outbox is in that store: once an hour at most, without
+//! retries, so that an alert may be lost, and sent twice after a restart.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use super::send::Sender;
 use crate::driver::Health;
 use crate::metrics::Metrics;
 
-/// A store that fails for so long is worth waking somebody.
+/// Time for which the store has to fail before an alert is sent.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time between two messages.
+/// Time between two alerts.
 const APART: Duration = Duration::from_secs(3600);
-/// Time between two looks.
+/// Interval of checks.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Longest time for all that one target is sent.
+/// Longest time for sending to one target.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Whether it is time to tell. Pure.
+/// Decides when an alert is sent. Pure.
 #[derive(Debug, Default)]
 struct Alarm {
     failing_since: Option<Instant>,
@@ -32,12 +32,12 @@ struct Alarm {
 }
 
 impl Alarm {
-    /// The store works.
+    /// Notes that the store works.
     fn works(&mut self) {
         self.failing_since = None;
     }
 
-    /// The store fails: for how long it has, where people are to be told of that now.
+    /// Notes a failure of the store. Returns for how long it has failed, where an alert is due now.
     fn fails(&mut self, now: Instant) -> Option<Duration> {
         let since = *self.failing_since.get_or_insert(now);
         let lasts = now.duration_since(since);
@@ -50,7 +50,7 @@ impl Alarm {
     }
 }
 
-/// Looks until it is dropped.
+/// Runs until it is dropped.
 pub(super) async fn run(
     health: Health,
     config: watch::Receiver<Config>,
@@ -69,7 +69,7 @@ pub(super) async fn run(
     }
 }
 
-/// Tells every target that wants to know, all at once.
+/// Sends the alert to every target that gets it, in parallel.
 async fn tell(
     config: &Config,
     sender: &Sender,
@@ -87,8 +87,9 @@ async fn tell(
         count: 0,
         actor: String::new(),
         reason: format!(
-            "the hub has not been able to store anything for {} s: it decides nothing, and agents go on with \
-             what they have; sent directly, since messages wait in that store, and not tried again",
+            "the hub has been unable to write to its store for {} s: it makes no decisions, and \
+             agents keep what they have; sent directly because queued messages are in that \
+             store, and not retried",
             lasts.as_secs()
         ),
     };
@@ -102,14 +103,14 @@ async fn tell(
             repeated: false,
         };
         let sent = tokio::time::timeout(LIMIT, send(target, &notice, sender)).await;
-        let sent = sent.unwrap_or_else(|_| Err(Fault::passing("it took too long")));
+        let sent = sent.unwrap_or_else(|_| Err(Fault::passing("it timed out")));
         let outcome = match sent {
             Ok(()) => "ok",
             Err(Fault { why, .. }) => {
                 tracing::warn!(
                     target = target.name,
                     why,
-                    "cannot tell that the store fails"
+                    "cannot send the alert that the store fails"
                 );
                 "dead"
             }

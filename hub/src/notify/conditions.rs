@@ -1,4 +1,4 @@
-//! What is not as it should be now, and what of it is news. Pure.
+//! Conditions that need attention, and which of them are new. Pure.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use crate::fleet::gates::GateKind;
 use crate::fleet::rollout::State;
 use crate::fleet::{Connectivity, Fleet, OFFLINE_AFTER};
 
-/// After a start agents come back; who is away until then was away before, and people were told.
+/// Time after a start in which agents reconnect; clusters that stay offline were already reported.
 const GRACE: SignedDuration = SignedDuration::from_secs(120);
-/// A certificate ends soon when no more than this is left: agents renew long before.
+/// Remaining life of a certificate from which on it is reported: agents renew long before.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(12);
 
-/// What a condition is about: its kind, its environment, and a cluster, rollout or repository.
+/// Subject of a condition: its kind, its environment, and a cluster, rollout or repository.
 pub type Subject = (Kind, String, String);
 
-/// Everything that is not as it should be, with the reason in words that several may share.
+/// Returns all present problems, each with its reason in words that several may share.
 #[must_use]
 pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<Subject, String> {
     let mut all = BTreeMap::new();
@@ -37,9 +37,12 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
         let mut put = |kind, why: &str| put(kind, environment, name, why.to_owned());
         match cluster.connection(now, OFFLINE_AFTER) {
             Connectivity::Pending => {
-                put(Kind::ClusterPending, "flotilla cluster accept lets them in");
+                put(
+                    Kind::ClusterPending,
+                    "to accept one: flotilla cluster accept NAME",
+                );
             }
-            Connectivity::Offline => put(Kind::ClusterOffline, "not heard from"),
+            Connectivity::Offline => put(Kind::ClusterOffline, "no heartbeat from its agent"),
             Connectivity::NeverSeen | Connectivity::Online { .. } => {}
         }
         if let Some(lock) = &cluster.record.credential.locked {
@@ -101,7 +104,8 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
         if let Some(asked) = asked.filter(|asked| !asked.is_given()) {
             let subject = format!("{} wave {}", rollout.id, asked.wave);
             let why = format!(
-                "wave {} waits for approval: {} of {}; flotilla approve {name} --wave {} gives one",
+                "wave {} waits for approval: {} of {}; to approve: flotilla approve {name} \
+                 --wave {}",
                 asked.wave,
                 asked.people.len(),
                 asked.needed,
@@ -113,7 +117,7 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
     all
 }
 
-/// Remembers what was seen, and says what is news.
+/// Remembers conditions, and returns what is new.
 #[derive(Debug)]
 pub struct Watcher {
     began: Timestamp,
@@ -122,7 +126,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// One that has seen nothing.
+    /// Makes a new watcher.
     #[must_use]
     pub fn new(began: Timestamp) -> Self {
         Self {
@@ -132,7 +136,7 @@ impl Watcher {
         }
     }
 
-    /// What there is to be told now.
+    /// Returns the events to send now.
     pub fn look(&mut self, seen: BTreeMap<Subject, String>, now: Timestamp) -> Vec<Event> {
         let Some(before) = self.before.take() else {
             // The first look after a start is what people know already.

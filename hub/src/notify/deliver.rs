@@ -1,4 +1,4 @@
-//! Each target at its own place in the outbox: one that is slow or gone holds up no other.
+//! Delivery: each target has its own position in the outbox, so that a slow or unreachable one delays no other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,51 +19,51 @@ use crate::store::Store;
 
 /// Events read at a time for one target.
 const AT_ONCE: i64 = 100;
-/// Subjects whose messages are remembered at one target.
+/// Highest number of subjects whose messages are remembered for a target.
 const SUBJECTS: usize = 200;
-/// A message that cannot be sent for so long is given up.
+/// Time after which a message that cannot be sent is given up.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
-/// A target that fails is tried again after this, and ever less often up to [`RARELY`].
+/// First delay of retries of a target; it increases up to [`RARELY`].
 const RETRY: Duration = Duration::from_secs(5);
 /// See [`RETRY`].
 const RARELY: Duration = Duration::from_secs(600);
 
-/// Messages that were given up and are shown, for each target.
+/// Highest number of given-up messages that are shown for each target.
 const SHOWN: usize = 10;
 
 /// A message that was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GivenUp {
-    /// The event that the message is of.
+    /// Kind of the event.
     pub event: String,
-    /// Where; empty: in the whole fleet.
+    /// Name of the environment; empty: the whole fleet.
     #[serde(default)]
     pub environment: String,
-    /// Of which rollout; empty: of none.
+    /// Id of the rollout; empty: none.
     #[serde(default)]
     pub rollout: String,
     pub at: Timestamp,
     pub why: String,
 }
 
-/// How far a target is; kept in the store.
+/// Position of a target, kept in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Place {
-    /// The last event that it is done with.
+    /// Id of the last event that is done.
     pub cursor: i64,
-    /// The event that is on its way; after a restart it may have been told.
+    /// Id of the event that is being sent; after a restart it may have been sent already.
     pub sending: Option<i64>,
-    /// Since when it fails.
+    /// Since when sending fails.
     pub failing_since: Option<Timestamp>,
-    /// Messages that were given up.
+    /// Number of messages that were given up.
     pub dead: u64,
-    /// Why the last of them was.
+    /// Why the last one was given up.
     pub last_fault: String,
-    /// The last of them; the newest last.
+    /// The last given-up messages, newest last.
     pub given_up: Vec<GivenUp>,
-    /// What it calls its messages, by subject; the newest last.
+    /// The target's ids of messages, by subject, newest last.
     pub known: Vec<(String, Known)>,
 }
 
@@ -100,7 +100,7 @@ impl Place {
 /// A target in memory.
 struct Line {
     place: Place,
-    /// What was on its way when another process had it.
+    /// The event that another process was sending when it stopped.
     doubtful: Option<i64>,
     wait: Option<Instant>,
     backoff: Backoff,
@@ -124,7 +124,7 @@ impl Deliveries {
         }
     }
 
-    /// Tells every target what it was not told yet.
+    /// Sends every target its pending events.
     pub(super) async fn step(&mut self, config: &Config, now: Timestamp) {
         self.lines
             .retain(|name, _| config.targets.iter().any(|target| target.name == *name));
@@ -142,7 +142,7 @@ impl Deliveries {
                     };
                     self.lines.insert(target.name.clone(), line);
                 }
-                Err(error) => tracing::warn!(%error, "cannot read how far a target is"),
+                Err(error) => tracing::warn!(%error, "cannot read a target's outbox position"),
             }
         }
         let (store, sender, metrics) = (&self.store, &*self.sender, &self.metrics);
@@ -167,7 +167,7 @@ impl Line {
         }
         let rows = match store.events_after(self.place.cursor, AT_ONCE).await {
             Ok(rows) => rows,
-            Err(error) => return tracing::warn!(%error, "cannot read what people should be told"),
+            Err(error) => return tracing::warn!(%error, "cannot read events for notifications"),
         };
         for (id, event) in rows {
             let Some(event) = event.filter(|event| target.wants(event)) else {
@@ -189,7 +189,7 @@ impl Line {
             // Noted before: whoever finds this after a crash says that it may be told twice.
             self.place.sending = Some(id);
             if let Err(error) = store.put_place(&target.name, &self.place).await {
-                return tracing::warn!(%error, "cannot note how far a target is; it waits");
+                return tracing::warn!(%error, "cannot record a target's outbox position; it waits");
             }
             let mut fault = None;
             for post in &posts {
@@ -213,7 +213,11 @@ impl Line {
                     if passing && now.duration_since(since) < PATIENCE {
                         metrics.notified(name, "failed");
                         if self.backoff.attempts() == 0 {
-                            tracing::warn!(target = name, why, "cannot tell; will try again");
+                            tracing::warn!(
+                                target = name,
+                                why,
+                                "cannot send a notification; will retry"
+                            );
                         }
                         // Told in part, or not at all: the next try may repeat it.
                         self.doubtful = (posts.len() > 1 || notice.repeated).then_some(id);
@@ -223,7 +227,7 @@ impl Line {
                         return;
                     }
                     metrics.notified(name, "dead");
-                    tracing::error!(target = name, why, "a message was given up");
+                    tracing::error!(target = name, why, "a notification was given up");
                     self.place.give_up(&notice.event, &why, now);
                     self.done(id);
                     let entry = AuditEntry {
@@ -235,12 +239,12 @@ impl Line {
                         ..AuditEntry::default()
                     };
                     if let Err(error) = store.record(&entry).await {
-                        tracing::warn!(%error, "cannot note that a message was given up");
+                        tracing::warn!(%error, "cannot record that a notification was given up");
                     }
                 }
             }
             if let Err(error) = store.put_place(&target.name, &self.place).await {
-                return tracing::warn!(%error, "cannot note how far a target is");
+                return tracing::warn!(%error, "cannot record a target's outbox position");
             }
         }
     }

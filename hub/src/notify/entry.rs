@@ -1,11 +1,11 @@
-//! Which audit entries people may be told of. Pure.
+//! Audit entries that become notifications. Pure.
 
 use flotilla_notify::{Event, Kind};
 use flotilla_status::{AuditAction, HUB_ACTOR};
 
 use crate::fleet::AuditEntry;
 
-/// The event that comes with an entry, if any.
+/// Returns the event of an entry, if any.
 #[must_use]
 pub fn of_entry(entry: &AuditEntry) -> Option<Event> {
     let kind = match entry.action {

@@ -1,10 +1,10 @@
-//! Why a message is not sent, and the files that it takes to send one.
+//! Errors of sending, and reading of files for sending.
 
 use std::path::Path;
 
 pub(super) use flotilla_notify::Fault;
 
-/// The text of a file; the file may be changed at any time, so that another try may help.
+/// Reads a file; since it may be changed at any time, a retry may help.
 pub(super) async fn secret(path: &Path) -> Result<String, Fault> {
     let content = crate::secret::read(path).await;
     let content = content.map_err(|error| Fault::passing(error.to_string()))?;

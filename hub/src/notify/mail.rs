@@ -1,4 +1,4 @@
-//! Email over SMTP (RFC 5321): TLS always, from the first byte or by STARTTLS, and nothing before it but the
+//! Email over SMTP (RFC 5321): always with TLS, from the first byte or by STARTTLS, and nothing before it but the
 //! server's own words.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use super::fault::{Fault, secret};
 
-/// Longest line of an answer, and most lines.
+/// Longest line of an answer, and its highest number of lines.
 const MAX_LINE: usize = 2_000;
 /// See [`MAX_LINE`].
 const MAX_LINES: usize = 100;
@@ -25,7 +25,7 @@ const MAX_LINES: usize = 100;
 /// User and password.
 type Login = Option<(String, String)>;
 
-/// Sends one message within a time.
+/// Sends one message within a time limit.
 pub(super) async fn send(mail: &Mail, post: &Post, within: Duration) -> Result<(), Fault> {
     let roots = match &mail.ca_file {
         Some(path) => Some(secret(path).await?),
@@ -42,16 +42,16 @@ pub(super) async fn send(mail: &Mail, post: &Post, within: Duration) -> Result<(
     let connector = TlsConnector::from(Arc::new(config));
     let text = message(mail, post, Timestamp::now());
     let sent = tokio::time::timeout(within, deliver(mail, login, &text, &connector)).await;
-    sent.unwrap_or_else(|_| Err(Fault::passing("no answer: it took too long")))
+    sent.unwrap_or_else(|_| Err(Fault::passing("no answer: it timed out")))
 }
 
-/// Trusts what this machine trusts.
+/// Makes a TLS configuration with the machine's trusted certificates.
 async fn as_the_system() -> Result<ClientConfig, Fault> {
     let found = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.map(|found| found.certs).unwrap_or_default());
     if roots.is_empty() {
-        let why = "this machine trusts no certificate at all: name one by caFile";
+        let why = "this machine has no trusted certificates: set caFile";
         return Err(Fault::passing(why));
     }
     Ok(ClientConfig::builder()
@@ -68,24 +68,24 @@ async fn deliver(
     let stream = TcpStream::connect((mail.host.as_str(), mail.port)).await;
     let stream = stream.map_err(|error| broken(&error))?;
     let name = ServerName::try_from(mail.host.clone());
-    let name = name.map_err(|_| Fault::lasting(format!("{} is no host name", mail.host)))?;
+    let name = name.map_err(|_| Fault::lasting(format!("{} is not a host name", mail.host)))?;
     let stream = match mail.implicit_tls {
         true => stream,
         false => {
             let mut clear = Dialog::new(stream);
-            clear.expect(220, "it greets").await?;
+            clear.expect(220, "the connection").await?;
             let offers = clear.greet().await?;
             if !offers
                 .iter()
                 .any(|line| line.eq_ignore_ascii_case("STARTTLS"))
             {
-                let why = "it offers no STARTTLS, and nothing is sent in clear text";
+                let why = "the server does not offer STARTTLS, and nothing is sent in clear text";
                 return Err(Fault::passing(why));
             }
             clear.ask("STARTTLS", 220).await?;
             // What came before TLS may be anybody's.
             if !clear.unread.is_empty() {
-                return Err(Fault::passing("it speaks before TLS has begun"));
+                return Err(Fault::passing("the server sent data before TLS started"));
             }
             clear.stream
         }
@@ -94,7 +94,7 @@ async fn deliver(
     let stream = stream.map_err(|error| untrusted(&error))?;
     let mut dialog = Dialog::new(stream);
     if mail.implicit_tls {
-        dialog.expect(220, "it greets").await?;
+        dialog.expect(220, "the connection").await?;
     }
     let offers = dialog.greet().await?;
     if let Some((user, password)) = login {
@@ -116,7 +116,7 @@ async fn deliver(
     }
     // Whoever can be told is told; for the others there is a line in the log.
     for Fault { why, .. } in &refused {
-        tracing::warn!(why, "a mail server takes nothing for an address");
+        tracing::warn!(why, "a mail server rejects an address");
     }
     if refused.len() == mail.to.len() {
         let passing = refused.iter().any(|fault| fault.passing);
@@ -134,7 +134,7 @@ async fn deliver(
     Ok(())
 }
 
-/// Lines to and from a server.
+/// A dialogue with a server, line by line.
 struct Dialog<S> {
     stream: S,
     unread: Vec<u8>,
@@ -162,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
         })
     }
 
-    /// What the server can do.
+    /// Greets the server, and returns its extensions.
     async fn greet(&mut self) -> Result<Vec<String>, Fault> {
         // A literal, since this machine's name is nobody's business, and servers ask for one of the two.
         self.ask("EHLO [127.0.0.1]", 250).await
@@ -184,12 +184,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             self.ask(&encoded(user), 334).await?;
             self.ask(&encoded(password), 235).await
         } else {
-            let why = "it takes neither AUTH PLAIN nor AUTH LOGIN";
+            let why = "the server supports neither AUTH PLAIN nor AUTH LOGIN";
             return Err(Fault::passing(why));
         };
         // The files may be put right at any time; what the server says may repeat them.
         sent.map(|_| ())
-            .map_err(|_| Fault::passing("it does not take the user and password"))
+            .map_err(|_| Fault::passing("the server rejects the user and password"))
     }
 
     async fn ask(&mut self, line: &str, expected: u16) -> Result<Vec<String>, Fault> {
@@ -198,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
         self.expect(expected, word).await
     }
 
-    /// The lines of an answer with this code.
+    /// Reads an answer, which has to have this code.
     async fn expect(&mut self, expected: u16, to: &str) -> Result<Vec<String>, Fault> {
         let mut lines = Vec::new();
         loop {
@@ -206,13 +206,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             let code = line.get(..3).and_then(|code| code.parse::<u16>().ok());
             let Some(code) = code.filter(|code| (200..600).contains(code)) else {
                 self.is_open = false;
-                return Err(Fault::passing("what answers is no mail server"));
+                return Err(Fault::passing("the answer is not from a mail server"));
             };
             let more = line.get(3..4) == Some("-");
             lines.push(line.get(4..).unwrap_or_default().trim().to_owned());
             if lines.len() > MAX_LINES {
                 self.is_open = false;
-                return Err(Fault::lasting("its answer has no end"));
+                return Err(Fault::lasting("the server's answer is too long"));
             }
             if more {
                 continue;
@@ -230,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
                 to
             };
             return Err(Fault {
-                why: format!("it answers {code} to {to}: {text}"),
+                why: format!("the server answered {code} to {to}: {text}"),
                 passing,
             });
         }
@@ -245,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             }
             if self.unread.len() > MAX_LINE {
                 self.is_open = false;
-                return Err(Fault::lasting("its answer has no end"));
+                return Err(Fault::lasting("the server's answer is too long"));
             }
             let read = self.stream.read(&mut buffer).await;
             let count = read.map_err(|error| {
@@ -254,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             })?;
             if count == 0 {
                 self.is_open = false;
-                return Err(Fault::passing("it hangs up"));
+                return Err(Fault::passing("the server closed the connection"));
             }
             self.unread
                 .extend_from_slice(buffer.get(..count).unwrap_or_default());
@@ -271,10 +271,10 @@ fn untrusted(error: &std::io::Error) -> Fault {
     let text = plain_line(&error.to_string(), 200);
     let certificate = text.contains("certificate");
     let hint = match certificate {
-        true => "; where its authority is your own, name it by caFile",
+        true => "; for a private authority, set caFile",
         false => "",
     };
-    Fault::passing(format!("TLS does not come about: {text}{hint}"))
+    Fault::passing(format!("TLS failed: {text}{hint}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A thin shell that sends what was composed. Secrets are read from their files each time.
+//! A thin shell that sends composed posts. Secrets are read from their files each time.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use sha2::Sha256;
 use super::fault::{Fault, secret};
 use super::mail;
 
-/// Longest wait for one answer.
+/// Time limit of an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest answer that is read.
+/// Largest answer that is read, bytes.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// See the module.
@@ -34,7 +34,7 @@ impl Sender {
         Ok(Self { client, timeout })
     }
 
-    /// Sends one post; what is known of the message from then on, where the target says so.
+    /// Sends one post. Returns the target's id of the message, where it has one.
     pub(super) async fn post(&self, target: &Target, post: &Post) -> Result<Option<Known>, Fault> {
         if let Some(mail) = &target.mail {
             // A mail server asks others while we wait.
@@ -83,7 +83,7 @@ impl Sender {
         let status = response.status().as_u16();
         let answer = match body(&mut response, MAX_ANSWER).await {
             Ok(answer) => answer,
-            Err(BodyError::TooLarge) => return Err(Fault::lasting("the answer has no end")),
+            Err(BodyError::TooLarge) => return Err(Fault::lasting("the answer is too long")),
             Err(BodyError::Broken(error)) => return Err(no_answer(&error)),
         };
         resolved(target, post, status, &answer)
@@ -96,13 +96,13 @@ fn no_answer(error: &reqwest::Error) -> Fault {
 
 fn signature(key: &str, body: &str) -> Result<String, Fault> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
-        .map_err(|_| Fault::lasting("the secret cannot sign"))?;
+        .map_err(|_| Fault::lasting("the secret cannot be used to sign"))?;
     mac.update(body.as_bytes());
     let sum = mac.finalize().into_bytes();
     Ok(format!("sha256={}", hex::encode(&sum)))
 }
 
-/// Where a target is.
+/// Returns the URL of a target.
 async fn base(target: &Target) -> Result<String, Fault> {
     let url = match (&target.url_file, target.format) {
         (Some(path), _) => secret(path).await?,

@@ -1,4 +1,4 @@
-//! Equal answers in one place.
+//! Groups of equal answers.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +8,25 @@ use flotilla_shared::plan::ClusterPlan;
 use flotilla_shared::reason::Reason;
 use flotilla_status::PlanVerdict;
 
-/// Most different answers of which is kept what would change.
+/// Highest number of different answers whose changes are kept.
 const MAX_ANSWERS: usize = 64;
-/// Most memory for them, bytes, about.
+/// Approximate limit of memory for them, bytes.
 const MAX_BYTES: usize = 1 << 20;
 
 /// Clusters with the same answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
-    /// What it comes to.
+    /// Its result.
     pub verdict: PlanVerdict,
-    /// Sorted by name once the plan is shown.
+    /// Its clusters, sorted by name once the plan is shown.
     pub clusters: Vec<ClusterName>,
-    /// What would change; none: nothing is known, or there was no room.
+    /// The changes; none: not known, or left out for lack of room.
     pub plan: Option<ClusterPlan>,
     /// Why there is no plan.
     pub reason: Option<Reason>,
-    /// For a person, as the first of them said it.
+    /// Message for operators, from the first cluster of the group.
     pub message: String,
-    /// There was no room to keep what would change.
+    /// Whether the changes were left out for lack of room.
     pub folded: bool,
 }
 
@@ -34,11 +34,11 @@ pub struct Group {
 struct Key {
     verdict: PlanVerdict,
     reason: Option<Reason>,
-    /// Of nothing yet: there is no plan, or no room for it.
+    /// Digest of the plan; none: there is no plan, or no room for it.
     digest: Digest,
 }
 
-/// All of a plan's answers.
+/// All answers of a plan.
 #[derive(Debug, Default)]
 pub struct Groups {
     all: BTreeMap<Key, Group>,
@@ -47,7 +47,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Takes in one more answer.
+    /// Adds an answer.
     pub(super) fn add(
         &mut self,
         cluster: &ClusterName,
@@ -89,7 +89,7 @@ impl Groups {
         group.clusters.push(cluster.clone());
     }
 
-    /// In the order in which they are shown: by verdict, and the largest first.
+    /// Returns the groups in the order in which they are shown: by verdict, and the largest first.
     #[must_use]
     pub fn shown(&self) -> Vec<Group> {
         let mut all: Vec<Group> = self.all.values().cloned().collect();
@@ -105,7 +105,7 @@ impl Groups {
     }
 }
 
-/// In which order groups are shown: what would change first, what would not last.
+/// Returns the rank of a verdict in that order: changes first, clusters without changes last.
 fn turn(verdict: PlanVerdict) -> u8 {
     match verdict {
         PlanVerdict::Changes => 0,

@@ -1,19 +1,19 @@
-//! The plans that are kept: few, and not for long. Moments are spans since the hub began to serve.
+//! Plans that are kept for a short time. Times are spans since the hub started to serve.
 
 use std::time::Duration;
 
 use super::Question;
 
-/// Plans under way at once: each has agents fetch and render.
+/// Highest number of plans in progress: each lets agents fetch and render.
 const MAX_RUNNING: usize = 4;
-/// Plans that are kept, with those under way.
+/// Highest number of kept plans, including those in progress.
 const MAX_KEPT: usize = 12;
-/// How long one is kept after its end.
+/// Time for which a plan is kept after its end.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 
-/// As many plans are under way as may be.
+/// Error: too many plans are in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{MAX_RUNNING} plans are under way already; ask again when one of them is done")]
+#[error("{MAX_RUNNING} plans are already running; retry when one of them has finished")]
 pub struct Full;
 
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl<T> Default for Shelf<T> {
 }
 
 impl<T: Clone> Shelf<T> {
-    /// A plan under way for the same question: who asks it again gets that, and nobody works twice.
+    /// Returns a plan in progress for the same question, so that repeated questions share one plan.
     #[must_use]
     pub fn under_way(&self, question: &Question, patience: Duration) -> Option<(String, T)> {
         let is_it = |entry: &&Entry<T>| {
@@ -50,10 +50,10 @@ impl<T: Clone> Shelf<T> {
         found.map(|entry| (entry.id.clone(), entry.plan.clone()))
     }
 
-    /// Puts a plan that begins now on it.
+    /// Adds a new plan.
     ///
     /// # Errors
-    /// When too many are under way.
+    /// When too many are in progress.
     pub fn begin(
         &mut self,
         id: String,
@@ -81,14 +81,14 @@ impl<T: Clone> Shelf<T> {
         Ok(())
     }
 
-    /// A plan came to its end.
+    /// Notes the end of a plan.
     pub fn end(&mut self, id: &str, now: Duration) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) {
             entry.ended.get_or_insert(now);
         }
     }
 
-    /// A plan that is kept.
+    /// Returns a kept plan.
     pub fn get(&mut self, id: &str, now: Duration) -> Option<(Question, T)> {
         self.forget(now);
         let found = self.entries.iter().find(|entry| entry.id == id);

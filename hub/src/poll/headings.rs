@@ -1,4 +1,4 @@
-//! Reading what commits say of themselves, for people's eyes: nothing waits for it.
+//! Reading of commits' subjects and authors, only for display: nothing waits for it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use flotilla_shared::revision::Commit;
 use super::missing::Kind;
 use crate::fleet::{Event, Fleet};
 
-/// The subjects that people would be shown.
+/// Reader of headings.
 pub(super) struct Headings;
 
 impl Kind for Headings {

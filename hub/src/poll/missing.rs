@@ -1,4 +1,4 @@
-//! Reading what the fleet misses of commits. Beside the watch on branches, which never waits for it.
+//! Reading of missing data of commits, next to the polling of branches, which never waits for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,33 +17,33 @@ use super::Place;
 use crate::driver::{Handle, Stopped};
 use crate::fleet::{Event, Fleet};
 
-/// A commit that could not be read is tried again after this, and ever less often up to [`RARELY`].
+/// First delay of retries for a commit that could not be read; it increases up to [`RARELY`].
 const RETRY: Duration = Duration::from_secs(10);
 
-/// A server that cannot do it is asked again after this: somebody may have taught it.
+/// Delay of retries at a server that does not support it: it may have been upgraded.
 const RARELY: Duration = Duration::from_secs(3600);
 
-/// One kind of what is read of a commit.
+/// A kind of data of commits.
 pub(super) trait Kind: Send + 'static {
-    /// What a read finds.
+    /// Result of a read.
     type Found: Send + 'static;
 
-    /// What is read, in words.
+    /// Name of the data, in words.
     const WHAT: &'static str;
 
-    /// Longest read of one commit.
+    /// Time limit of a read.
     const TIMEOUT: Duration;
 
-    /// The commits of which the fleet misses it.
+    /// Returns the commits whose data is missing.
     fn missing(fleet: &Fleet, repository: &RepositoryName) -> Vec<Commit>;
 
-    /// Reads what is missing of a commit from the remote.
+    /// Reads the missing data of a commit from the remote.
     fn read(remote: &Remote, commit: &Commit) -> Result<Self::Found, Error>;
 
-    /// What the fleet is told of it.
+    /// Returns the event for the fleet.
     fn found(&mut self, repository: RepositoryName, commit: Commit, found: Self::Found) -> Event;
 
-    /// As above, of a commit that could not be read; none: nobody waits for it.
+    /// Like the function above, for a commit that could not be read; none: nothing depends on it.
     fn failed(
         &mut self,
         repository: RepositoryName,
@@ -52,12 +52,12 @@ pub(super) trait Kind: Send + 'static {
     ) -> Option<Event>;
 }
 
-/// Reads what the fleet misses of one repository, whenever it is woken.
+/// Reads data that the fleet lacks of one repository, whenever it is woken.
 pub(super) struct Reader<K> {
     pub(super) name: RepositoryName,
     pub(super) place: Place,
     pub(super) handle: Handle,
-    /// Somebody looked at the branches, and the fleet has drawn its conclusions.
+    /// Notified after a poll of the branches, when the fleet has handled it.
     pub(super) wake: Arc<Notify>,
     pub(super) kind: K,
 }
@@ -100,7 +100,7 @@ impl<K: Kind> Reader<K> {
     }
 }
 
-/// When what failed is tried again.
+/// When failed reads are retried.
 #[derive(Default)]
 struct Waits {
     commits: BTreeMap<Commit, (Instant, Backoff)>,
@@ -108,7 +108,7 @@ struct Waits {
 }
 
 impl Waits {
-    /// Forgets all others.
+    /// Discards the waits of all other commits.
     fn keep(&mut self, commits: &[Commit]) {
         self.commits.retain(|commit, _| commits.contains(commit));
     }

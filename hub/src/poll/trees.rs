@@ -1,4 +1,4 @@
-//! Reading commits' directories, so that the fleet can tell whom a commit changes.
+//! Reading directories of commits, so that the fleet can tell which clusters a commit changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use super::missing::Kind;
 use crate::fleet::{Event, Fleet};
 use crate::metrics::Metrics;
 
-/// The directories of commits that come, and of those that run.
+/// Directories of commits that are coming, and of those that run.
 pub(super) struct Trees {
     metrics: Metrics,
-    /// Why the last read failed, once it was logged; empty: it did not.
+    /// Error of the last read, once it was logged; empty: it did not fail.
     logged: String,
 }
 
@@ -71,7 +71,7 @@ impl Kind for Trees {
         if self.logged != *message {
             tracing::warn!(
                 %repository, %commit, %reason, message,
-                "cannot tell whom commits change; every cluster waits for its wave"
+                "cannot determine which clusters commits change; every cluster waits for its wave"
             );
             self.logged.clone_from(message);
         }

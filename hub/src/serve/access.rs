@@ -1,4 +1,4 @@
-//! Which operator may do what, where. Pure but for the lock around the grants.
+//! Roles of operators. Pure, except for the lock around the grants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,7 +25,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// With grants from the store, and people of an issuer.
+    /// Makes it with grants from the store and users of an issuer.
     #[must_use]
     pub fn new(grants: Vec<Grant>, oidc: Option<Arc<Oidc>>) -> Self {
         let grants = grants.into_iter().map(|grant| (grant.name.clone(), grant));
@@ -35,24 +35,24 @@ impl Access {
         }
     }
 
-    /// The issuer whose people may come in.
+    /// Returns the issuer whose users may log in.
     #[must_use]
     pub fn oidc(&self) -> Option<&Arc<Oidc>> {
         self.oidc.as_ref()
     }
 
-    /// All of them.
+    /// Returns all grants.
     #[must_use]
     pub fn grants(&self) -> Vec<Grant> {
         self.grants.read().values().cloned().collect()
     }
 
-    /// Takes one into force, at once.
+    /// Puts a grant in force at once.
     pub fn put(&self, grant: Grant) {
         self.grants.write().insert(grant.name.clone(), grant);
     }
 
-    /// Takes one out of force, at once. The last one stays: without any, everyone would be an admin.
+    /// Removes a grant at once. The last one stays: without any, everyone would be an admin.
     pub fn remove(&self, operator: &OperatorName) {
         let mut grants = self.grants.write();
         if grants.len() > 1 {
@@ -60,9 +60,8 @@ impl Access {
         }
     }
 
-    /// What an operator with a certificate may do. As long as nothing was granted to anyone, everyone
-    /// whom the hub's own host gave a certificate may do everything; after the first grant, only who is
-    /// named.
+    /// Returns the role of an operator with a certificate. As long as no grant exists, every operator with a
+    /// certificate from the hub's own host is an admin; after the first grant, only operators with grants have roles.
     #[must_use]
     pub fn role(&self, operator: &OperatorName, environment: Option<&EnvironmentName>) -> Role {
         let given = self.given(operator);
@@ -71,7 +70,7 @@ impl Access {
         })
     }
 
-    /// What was given to an operator, and in which environments; see [`Access::role`].
+    /// Returns an operator's role and its environments; see [`Access::role`].
     fn given(&self, operator: &OperatorName) -> Option<(Role, BTreeSet<EnvironmentName>)> {
         let grants = self.grants.read();
         if grants.is_empty() {
@@ -81,10 +80,10 @@ impl Access {
         Some((grant.role, grant.environments.clone()))
     }
 
-    /// The calling operator, if allowed.
+    /// Returns the calling operator, if allowed.
     ///
     /// # Errors
-    /// When the caller is no operator, or not one who may.
+    /// When the caller is not an operator, or lacks the right.
     pub fn allow<T>(
         &self,
         request: &Request<T>,
@@ -102,7 +101,7 @@ impl Access {
         Ok(caller)
     }
 
-    /// Who calls: by certificate or, where the caller shows none, by an issuer's token.
+    /// Returns the caller: by certificate or, where the caller presents none, by an issuer's token.
     fn caller<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
         if peer::is_itself(request) {
             return Ok(Principal::Hub);
@@ -113,13 +112,11 @@ impl Access {
         };
         match token {
             Ok(person) => Ok(Principal::Person(person)),
-            Err(error) => Err(Status::unauthenticated(format!(
-                "the token is not taken: {error}"
-            ))),
+            Err(error) => Err(Status::unauthenticated(format!("token rejected: {error}"))),
         }
     }
 
-    /// What a caller may do, and where, for the caller to see.
+    /// Returns a caller's rights and their environments, for the caller to see.
     #[must_use]
     pub fn rights(&self, caller: &Principal) -> Vec<flotilla_status::Right> {
         let right = |role: Role, environments: &BTreeSet<EnvironmentName>| flotilla_status::Right {
@@ -141,10 +138,10 @@ impl Access {
         }
     }
 
-    /// Whether a caller may.
+    /// Checks whether a caller has a right.
     ///
     /// # Errors
-    /// When not; the text says what is lacking.
+    /// When the right is lacking; the text says which one.
     pub fn check(
         &self,
         caller: &Principal,
@@ -168,7 +165,7 @@ impl Access {
         let way = match caller {
             // Who brings commits does not approve them: another role would not be the way.
             Principal::Operator(_) if need == Need::Approve && role == Role::Promoter => {
-                "who promotes does not approve: ask an approver or an admin".to_owned()
+                "promoters cannot approve: ask an approver or an admin".to_owned()
             }
             Principal::Operator(operator) => {
                 let own = self.grants.read().get(operator).cloned();
@@ -187,10 +184,8 @@ impl Access {
                     "an admin may run: flotilla operator set {operator} --role {needed}{places}"
                 )
             }
-            Principal::Hub => "the hub itself only looks".to_owned(),
-            Principal::Person(_) => {
-                "the hub's OIDC configuration gives roles to people and groups".to_owned()
-            }
+            Principal::Hub => "the hub itself can only read".to_owned(),
+            Principal::Person(_) => "roles come from the hub's OIDC configuration".to_owned(),
         };
         Err(Status::permission_denied(format!(
             "{caller} is {}{place}; this needs {needed} ({way})",
@@ -199,19 +194,19 @@ impl Access {
     }
 }
 
-/// Somebody who calls the Fleet API.
+/// A caller of the Fleet API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// An operator, known by certificate.
     Operator(OperatorName),
-    /// By an issuer's token.
+    /// A person with an issuer's token.
     Person(Person),
-    /// The hub itself, which follows the fleet for its own pages and may look, no more.
+    /// The hub itself, which reads the fleet for its own pages.
     Hub,
 }
 
 impl fmt::Display for Principal {
-    /// As in the audit log. No operator's name has a colon.
+    /// Formats it as in the audit log. No operator's name has a colon.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Operator(name) => write!(f, "{name}"),

@@ -1,4 +1,4 @@
-//! One agent's stream, from hello to goodbye.
+//! The stream of one agent, from hello to goodbye.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,12 +26,12 @@ use crate::driver::Stopped;
 use crate::fleet::{ClusterRecord, Event, Hello, SessionId, former_message};
 use crate::outbox::{Messages, Outbox};
 
-/// How long an agent may take to say hello.
+/// Time in which an agent has to send its hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// A stream without a word for this long is closed; the agent comes back.
+/// Time without a message after which a stream is closed; the agent reconnects.
 const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS as u64 + 5);
 
-/// Messages of one stream. A busy agent reports some times a second.
+/// Rate limit for messages of one stream. A busy agent reports some times a second.
 const MESSAGES: Rate = Rate {
     per_second: 20.0,
     burst: 200.0,
@@ -96,9 +96,9 @@ impl AgentService for Agents {
             self.0.handle.event(event).await?;
         } else if !known {
             return Err(Status::permission_denied(format!(
-                "this hub has no record of cluster {cluster}: it was removed, or the hub lost its \
-                 store; to have it back, give its agent a new token (flotilla cluster join-manifest \
-                 {cluster}, or flotilla token create --cluster {cluster})"
+                "this hub has no record of cluster {cluster}: it was removed, or the hub lost \
+                 its store; to enrol it again, give its agent a new token (flotilla cluster \
+                 join-manifest {cluster}, or flotilla token create --cluster {cluster})"
             )));
         }
         let understands = Understands::of(&hello.features);
@@ -213,7 +213,7 @@ async fn read(
     }
 }
 
-/// What follows from one message; none: nothing.
+/// Returns the event that follows from a message; none: nothing follows.
 fn take<'a>(
     context: &'a Context,
     cluster: &ClusterName,

@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, as far as limits go.
+//! The caller at the other end of a connection, for limits.
 
 use std::net::IpAddr;
 
@@ -7,18 +7,18 @@ use flotilla_shared::identity::Identity;
 use super::peer::Peer;
 use super::rate::source;
 
-/// Who is read: what it did on one connection counts on the next, so that nobody gets a new allowance
-/// by breaking a rule and dialling again.
+/// Key of a caller whose input is limited: usage on one connection counts on the next, so that breaking a rule and
+/// reconnecting gives no new allowance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Caller {
-    /// With a certificate.
+    /// A caller with a certificate.
     Known(Identity),
-    /// Somebody without a certificate, by address.
+    /// A caller without a certificate, by address.
     Stranger(IpAddr),
 }
 
 impl Caller {
-    /// None: another process of the hub, which passes on what many agents say.
+    /// Returns the key; none: another process of the hub, which forwards messages of many agents.
     pub(super) fn of(peer: &Peer) -> Option<Self> {
         match &peer.certificate {
             Some(certificate) if certificate.identity == Identity::Hub => None,

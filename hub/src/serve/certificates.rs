@@ -1,5 +1,5 @@
-//! Whose certificates are believed and which one the hub shows: read from files, and read again when
-//! they change, so that no change of certificates needs a restart.
+//! Trusted roots and the hub's certificate: read from files, and read again when they change, so that no change of
+//! certificates needs a restart.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use crate::driver::Handle;
 use crate::fleet::Event;
 use crate::store::Store;
 
-/// How often the files are looked at. A Secret's swap of links changes no time stamp that can be
-/// trusted, so their content is compared.
+/// Interval at which the files are read. A Secret's swap of links changes no time stamp that can be trusted, so their
+/// content is compared.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Where the authority is.
+/// Source of the authority.
 #[derive(Debug, Clone)]
 pub enum CertificateSource {
-    /// The hub's own, in its data directory.
+    /// The hub's own authority, in its data directory.
     Own(PathBuf),
-    /// An authority of somebody else's.
+    /// An external authority.
     External(External),
 }
 
@@ -39,17 +39,17 @@ impl CertificateSource {
     }
 }
 
-/// What is in force, taken whole: an authority with both ends of TLS that belong to it.
+/// The configuration in force, replaced as a whole: an authority with both ends of TLS that belong to it.
 struct InForce {
     authority: Arc<Authority>,
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    /// Of the authority's content.
+    /// Digest of the authority's content.
     digest: Digest,
     since: Timestamp,
 }
 
-/// What is believed and shown now.
+/// The roots and certificate in force.
 pub struct Certificates {
     source: CertificateSource,
     hostnames: Vec<String>,
@@ -79,23 +79,23 @@ impl Certificates {
         Arc::clone(&self.now.load().authority)
     }
 
-    /// How the hub serves.
+    /// Returns the TLS configuration for serving.
     #[must_use]
     pub fn server(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.now.load().server)
     }
 
-    /// How the hub calls its other replicas.
+    /// Returns the TLS configuration for calls to other replicas.
     #[must_use]
     pub fn client(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.now.load().client)
     }
 
-    /// Reads the files again. True: something else is in force now. The hub's own certificate is made
-    /// anew at two thirds of its life, too.
+    /// Reads the files again. True: the configuration changed. The hub's own certificate is also renewed at two thirds
+    /// of its life.
     ///
     /// # Errors
-    /// When the files cannot be used; what was in force stays.
+    /// When the files cannot be used; the present configuration stays in force.
     pub fn refresh(&self, now: Timestamp) -> Result<bool, Error> {
         let present = self.now.load();
         let authority = self.source.open()?;
@@ -109,7 +109,7 @@ impl Certificates {
     }
 }
 
-/// Keeps what is in force up to date until stopped; `handle` is told when another certificate signs.
+/// Keeps the configuration up to date until stopped; `handle` gets an event when another certificate signs.
 pub async fn watch(
     certificates: Arc<Certificates>,
     decides: Option<(Handle, Store)>,
@@ -124,7 +124,7 @@ pub async fn watch(
             if !roots.is_empty() && roots != named {
                 match store.name_authority(&roots).await {
                     Ok(()) => named = roots,
-                    Err(error) => tracing::warn!(%error, "cannot note the roots in the store"),
+                    Err(error) => tracing::warn!(%error, "cannot record the roots in the store"),
                 }
             }
             // Level-triggered: equal news changes nothing.
@@ -149,7 +149,7 @@ pub async fn watch(
             Ok(changed) => {
                 problem.clear();
                 if changed {
-                    tracing::info!("certificates changed; new connections see the new ones");
+                    tracing::info!("certificates changed; new connections use the new ones");
                 }
             }
             Err(error) => {
@@ -157,7 +157,7 @@ pub async fn watch(
                 if text != problem {
                     tracing::error!(
                         error = text,
-                        "certificates cannot be read; the last good ones stay in force"
+                        "cannot read certificates; the last valid ones stay in force"
                     );
                     problem = text;
                 }

@@ -1,7 +1,7 @@
-//! A connection after its handshake, and how fast its caller is read.
+//! A connection after its handshake, with the rate limit of its caller.
 //!
-//! Bytes are counted by caller, over all its connections and also after it came back, which bounds the
-//! work that any flood of frames can make; and no connection is read for long at a time.
+//! Bytes are counted by caller, over all its connections and across reconnects, which bounds the work that any flood of
+//! frames can cause; and no connection is read for long at a time.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,22 +19,22 @@ use super::peer::Peer;
 use super::penalties::Penalties;
 use super::rate::{Buckets, Rate};
 
-/// How fast one caller is read. An agent sends some hundred bytes each ten seconds, and a report of
-/// at most 4 MiB now and then, which may take its seconds.
+/// Rate at which one caller is read. An agent sends some hundred bytes each ten seconds, and now and then a report of
+/// at most 4 MiB, which may take some seconds.
 const INGRESS: Rate = Rate {
     per_second: 512.0 * 1024.0,
     // What a flood makes the hub do before it is slowed down: some milliseconds for everybody else.
     burst: 64.0 * 1024.0,
 };
 
-/// Callers whose reading is remembered.
+/// Highest number of callers whose usage is remembered.
 const CALLERS: usize = 65_536;
 
-/// What is read of one connection before others have their turn: small frames are the most work for a
-/// byte, and nothing else runs on a worker meanwhile.
+/// Number of bytes that are read from one connection before others have their turn: small frames are the most work for
+/// a byte, and nothing else runs on a worker meanwhile.
 const READ_QUANTUM: usize = 8 << 10;
 
-/// What each caller may still send.
+/// The remaining allowance of each caller.
 #[derive(Debug, Clone)]
 pub(super) struct Ingress(Arc<Buckets<Caller>>);
 
@@ -44,15 +44,15 @@ impl Ingress {
     }
 }
 
-/// A connection after its handshake. Handed on in a box: it is moved about, and each place that it passes
-/// through would keep room for all of it as long as it lives.
+/// A connection after its handshake. It is boxed, because it is moved often, and each place that it passes through
+/// would otherwise keep room for all of it as long as it lives.
 pub struct Connection<S = TlsStream<TcpStream>> {
     stream: S,
     peer: Arc<Peer>,
     ingress: Option<(Ingress, Caller)>,
     penalties: Penalties,
     waiting: Option<Pin<Box<Sleep>>>,
-    /// Read since others last had their turn.
+    /// Bytes that were read since others last had their turn.
     in_quantum: usize,
     _places: Places,
 }
@@ -76,12 +76,12 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Where it is noted that the other end broke a rule.
+    /// Returns the record of callers that broke a rule.
     pub(super) fn penalties(&self) -> Penalties {
         self.penalties.clone()
     }
 
-    /// Who is at the other end.
+    /// Returns the peer of the connection.
     pub(super) fn peer(&self) -> Arc<Peer> {
         Arc::clone(&self.peer)
     }

@@ -1,5 +1,5 @@
-//! How many are let in: handshakes at once, and a fair share of them for each source; connections in
-//! all, of strangers and of each identity.
+//! Limits of connections: of handshakes at once, with a fair share for each source; and of connections in total,
+//! without a certificate, and for each identity.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -14,23 +14,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::caller::Caller;
 use super::penalties::Penalties;
 
-/// How much the listener takes on.
+/// Limits of the listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections in all; more wait in the kernel's queue.
+    /// Highest number of connections; more wait in the kernel's queue.
     pub connections: usize,
-    /// Connections without a client certificate: enrolment, and people who log in.
+    /// Connections without a client certificate: enrolments and logins.
     pub strangers: usize,
-    /// Of those, from one source.
+    /// Those of them from one source.
     pub strangers_of_source: usize,
-    /// Connections with one certificate's identity. An agent has one, and one more while it renews.
+    /// Connections with one certificate's identity. An agent has one, and a second one while it renews.
     pub of_identity: usize,
-    /// Handshakes at once.
+    /// Highest number of handshakes at once.
     pub handshakes: usize,
-    /// From here on, one source has at most its share of them.
+    /// Number of handshakes from which on one source gets at most its share.
     pub handshakes_unshared: usize,
     pub handshakes_of_source: usize,
-    /// Longest time of a handshake.
+    /// Time limit of a handshake.
     pub handshake: Duration,
 }
 
@@ -49,18 +49,18 @@ impl Default for Limits {
     }
 }
 
-/// Places that are given back with the connection.
+/// Places that are released with the connection.
 pub(super) struct Places {
     _connection: OwnedSemaphorePermit,
     _stranger: Option<(OwnedSemaphorePermit, Share<IpAddr>)>,
     _identity: Option<Share<Identity>>,
 }
 
-/// How many of something each key has.
+/// Counts something by key.
 #[derive(Debug)]
 pub(super) struct Counts<K>(Arc<Mutex<HashMap<K, usize>>>);
 
-/// One of them, given back when dropped.
+/// One counted place, released when dropped.
 #[derive(Debug)]
 pub(super) struct Share<K: Eq + Hash> {
     counts: Counts<K>,
@@ -131,8 +131,8 @@ impl ConnectionLimits {
         }
     }
 
-    /// Whether a source may begin a handshake now: under pressure, each has its share, so that who
-    /// opens connections and says nothing leaves room for the others.
+    /// Admits a handshake of a source: under load, each source has its share, so that a source that opens connections
+    /// and sends nothing leaves room for the others.
     pub(super) fn handshake(&self, from: IpAddr) -> Option<Share<IpAddr>> {
         let busy = self.limits.handshakes - self.handshakes.available_permits();
         let most = if busy > self.limits.handshakes_unshared {
@@ -143,7 +143,7 @@ impl ConnectionLimits {
         self.sources.take(from, most)
     }
 
-    /// A place for who is known now (none: another process of the hub); none: there are enough of them.
+    /// Admits a caller after its handshake (none: another process of the hub); none: there are too many.
     pub(super) fn admit(
         &self,
         connection: OwnedSemaphorePermit,

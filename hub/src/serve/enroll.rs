@@ -1,4 +1,4 @@
-//! Enrolment: a token, a key, a person, a certificate.
+//! Enrolment: a token, a key, an operator's acceptance, a certificate.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ use crate::authority::{self, AGENT_LIFE, Issued, Request as KeyRequest};
 use crate::enrolment::{self, Attempt, EnrolmentDecision, Refusal};
 use crate::fleet::{ClusterRecord, Event, IssuedCertificate, Lock, former_message};
 
-/// How soon a pending agent asks again, seconds.
+/// Interval at which a pending agent asks again, seconds.
 const RETRY_SECONDS: u32 = 2;
-/// Enrolments at once; a failed one holds its place for a while, which bounds guessing (E3).
+/// Number of enrolments at once; a failed one keeps its place for a while, which limits guessing (E3).
 const AT_ONCE: usize = 16;
 const FAILURE_DELAY: Duration = Duration::from_millis(250);
-/// So long after its certificate expired a cluster comes back by its key alone; later, a person has to
-/// accept it again (E10).
+/// Time after its certificate expired for which a cluster returns by its key alone; later, an operator has to accept it
+/// again (E10).
 const RECOVERY: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// An agent whose clock is ahead finds its certificate expired earlier than we do (E11).
+/// Slack for an agent whose clock is ahead, which finds its certificate expired earlier than the hub does (E11).
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(10);
 
 pub struct Enrollment {
@@ -47,8 +47,8 @@ impl Enrollment {
         }
     }
 
-    /// A certificate for a key, noted before it is made. `holder` is the key that has the name, as it was
-    /// judged a moment ago.
+    /// Issues a certificate for a key, which is recorded first. `holder` is the key that has the name, as it was judged
+    /// a moment ago.
     async fn issue(
         &self,
         name: &ClusterName,
@@ -96,7 +96,7 @@ impl Enrollment {
             .await?)
     }
 
-    /// A caller without a certificate may fail so often and no more.
+    /// Limits failed attempts of callers without a certificate.
     fn may_guess(&self, address: Option<IpAddr>) -> Result<(), Status> {
         let Some(address) = address else {
             return Ok(());
@@ -243,8 +243,8 @@ impl EnrollmentService for Enrollment {
 }
 
 impl Enrollment {
-    /// What a caller without a certificate asks for: bounded at once, slow to fail, and refused to a
-    /// source that failed often.
+    /// Handles a request of a caller without a certificate: bounded, slow to fail, and refused to a source that failed
+    /// often.
     async fn slow<T>(
         &self,
         address: Option<IpAddr>,
@@ -296,7 +296,7 @@ impl Enrollment {
             .await?;
         let Some((name, record, is_behind)) = found else {
             return Err(Status::permission_denied(
-                "no cluster of this fleet is known by that key: enrol with a token",
+                "no cluster of this fleet has that key: enrol with a token",
             ));
         };
         if let Some(lock) = &record.credential.locked {
@@ -319,7 +319,7 @@ impl Enrollment {
         let end = record.certificate_expires_at.unwrap_or(now);
         let too_late = now.duration_since(end) > RECOVERY;
         if too_late && record.pending.is_none() {
-            tracing::warn!(cluster = %name, "has been away for long; a person has to accept it again");
+            tracing::warn!(cluster = %name, "was away for too long; it has to be accepted again");
             let waiting = ClusterRecord {
                 pending: Some(key.fingerprint.clone()),
                 ..record
@@ -346,7 +346,7 @@ impl Enrollment {
     }
 }
 
-/// What the agent, and so the operator who reads its log, is told.
+/// Returns the error for the agent, and so for the operator who reads its log.
 fn refused(refusal: &Refusal) -> Status {
     let text = refusal.to_string();
     match refusal {
@@ -361,10 +361,10 @@ fn refused(refusal: &Refusal) -> Status {
     }
 }
 
-/// The same key may ask again with the same token.
+/// Makes the error for an unstored enrolment: the same key may try again with the same token.
 fn nothing_promised(_: crate::driver::Refused) -> Status {
     not_stored(format!(
-        "{STORE_FAILED}, so that nothing is promised; try again"
+        "{STORE_FAILED}, so nothing is confirmed; try again"
     ))
 }
 

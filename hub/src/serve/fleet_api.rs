@@ -1,4 +1,4 @@
-//! What operators see and steer.
+//! The API for operators.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ fn unpromotable(why: Unpromotable) -> Status {
     }
 }
 
-/// Which clusters are asked for.
+/// Reads a filter of clusters.
 fn filter(wire: Option<v1::ClusterFilter>) -> Result<Filter, Status> {
     let wire = wire.unwrap_or_default();
     let requested = Requested {
@@ -79,7 +79,7 @@ fn entry(operator: &Principal, action: AuditAction) -> AuditEntry {
     }
 }
 
-/// The text for a cluster that is not there.
+/// Returns the error for a cluster that does not exist.
 fn no_cluster(fleet: &Fleet, name: &str) -> String {
     missing(
         "cluster",
@@ -88,23 +88,23 @@ fn no_cluster(fleet: &Fleet, name: &str) -> String {
     )
 }
 
-/// The text for an environment that is not there.
+/// Returns the error for an environment that does not exist.
 fn no_environment(fleet: &Fleet, name: &str) -> String {
     missing("environment", name, fleet.spec().environment_names())
 }
 
 impl Operators {
-    /// The caller, where it may do this everywhere.
+    /// Returns the caller, if it has the right everywhere.
     fn allow<T>(&self, request: &Request<T>, need: Need) -> Result<Principal, Status> {
         self.0.access.allow(request, &self.0.rates, need, None)
     }
 
-    /// The caller, where it may see; what more is needed depends on what is asked.
+    /// Returns the caller, if it may read; further rights depend on the request.
     fn allow_anywhere<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
         self.allow(request, Need::See)
     }
 
-    /// Takes an event of a person's making, with its audit entry.
+    /// Commits an operator's event with its audit entry.
     async fn commit(&self, event: Event, entry: AuditEntry) -> Result<(), Status> {
         self.0
             .handle
@@ -113,7 +113,7 @@ impl Operators {
             .map_err(|refused| refused_status(&refused))
     }
 
-    /// Adds an audit entry about what was done to the store directly.
+    /// Adds an audit entry about a change that was made in the store directly.
     async fn record(&self, entry: AuditEntry) -> Result<(), Status> {
         let recorded = self.0.store.record(&entry).await;
         recorded.map_err(|error| store_error(&error))
@@ -425,10 +425,10 @@ impl FleetService for Operators {
     }
 }
 
-/// Messages to targets that were given up and are told at once.
+/// Highest number of given-up messages in one answer.
 const MAX_GIVEN_UP: usize = 50;
 
-/// What targets were never told, the newest first.
+/// Returns the given-up messages of all targets, newest first.
 fn given_up(places: Vec<(String, Place)>) -> Vec<flotilla_status::GivenUp> {
     let of_one = |(target, place): (String, Place)| {
         let all = place.given_up.into_iter();

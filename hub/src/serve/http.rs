@@ -1,4 +1,4 @@
-//! Plain HTTP beside gRPC: probes, metrics and webhooks, each on a listener that somebody asked for.
+//! Plain HTTP beside gRPC: probes, metrics and webhooks, each on its own optional listener.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,33 +22,33 @@ use super::standby::PassOn;
 use crate::driver::{Handle, Health};
 use crate::metrics::Metrics;
 
-/// What OpenMetrics text is called (<https://prometheus.io/docs/specs/om/open_metrics_spec/>).
+/// Content type of OpenMetrics text (<https://prometheus.io/docs/specs/om/open_metrics_spec/>).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Connections of one listener at once.
+/// Highest number of connections of one listener.
 const CONNECTIONS: usize = 256;
-/// Longest from a connection to the end of its answer.
+/// Time limit from a connection to the end of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Longest that readiness waits for an answer.
+/// Time limit of an answer for readiness.
 const ANSWER: Duration = Duration::from_secs(4);
-/// Largest head of a request; the least that hyper takes is 8 KiB.
+/// Largest head of a request; hyper's minimum is 8 KiB.
 const MAX_HEAD: usize = 16 << 10;
 
 /// Probes and metrics.
 #[derive(Clone)]
 pub struct Probe {
-    /// What is measured.
+    /// Metrics.
     pub metrics: Metrics,
-    /// What this process is there for.
+    /// Duty of this process.
     pub duty: Duty,
 }
 
-/// Decides, or passes on what it is asked.
+/// Whether this process decides or forwards calls.
 #[derive(Clone)]
 pub enum Duty {
     /// The fleet, and whether its store works.
     Decides(Handle, Health),
-    /// The way to the process that decides.
+    /// Forwards calls to the deciding process.
     StandsBy(PassOn),
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             match tokio::time::timeout(PATIENCE, call).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "a plain HTTP connection failed"),
-                Err(_) => tracing::debug!("a plain HTTP connection took too long and was cut"),
+                Err(_) => tracing::debug!("a plain HTTP connection timed out and was closed"),
             }
             drop(place);
         });
@@ -95,15 +95,15 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     calls.wait().await;
 }
 
-/// Ready is: what is asked is answered, and what is decided is kept. A process that stands by passes
-/// questions on, so that it is ready when the one that decides can be reached.
+/// Ready means: requests are answered, and decisions are stored. A process that stands by forwards requests, so that it
+/// is ready when the deciding one can be reached.
 async fn ready(State(probe): State<Arc<Probe>>) -> impl IntoResponse {
     match &probe.duty {
         Duty::Decides(handle, health) => {
             match tokio::time::timeout(ANSWER, handle.query(|_| ())).await {
                 Ok(Ok(())) if health.is_failing() => (
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "the store fails: nothing new is decided; the log says why\n",
+                    "the store fails: no new decisions are made; the log says why\n",
                 ),
                 Ok(Ok(())) => (StatusCode::OK, "ok\n"),
                 _ => (StatusCode::SERVICE_UNAVAILABLE, "the hub does not answer\n"),
@@ -115,7 +115,7 @@ async fn ready(State(probe): State<Arc<Probe>>) -> impl IntoResponse {
             } else {
                 (
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "standing by, and no hub process that decides can be reached\n",
+                    "standing by, but the hub process that decides cannot be reached\n",
                 )
             }
         }

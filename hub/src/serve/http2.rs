@@ -1,8 +1,8 @@
 //! HTTP/2 over what the listener lets in, with its bounds (RFC 9113).
 //!
-//! This uses hyper itself: tonic's own server keeps some KiB more for each connection, to speak HTTP/1
-//! as well and to lead requests through layers that we do not need, and there are ten thousand. Of
-//! those layers, the limit of calls at once is here one of streams, and a call's deadline is its caller's.
+//! This uses hyper itself: tonic's own server needs some KiB more for each connection, to support HTTP/1 as well and to
+//! pass requests through layers that are not needed here, and there are ten thousand connections. Of those layers, the
+//! limit of parallel calls is here one of streams, and a call's deadline is its caller's.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,16 +21,16 @@ use tower::Service as _;
 use super::connection::Connection;
 use super::rate::source;
 
-/// Streams of one connection. An agent has one; a replica that passes calls on has one for each of its
+/// Highest number of streams of one connection. An agent has one; a replica that forwards calls has one for each of its
 /// agents, on connections of its own.
 const MAX_STREAMS: u32 = 64;
-/// What may be in flight towards us on one stream: what a slow hub holds in memory for it.
+/// Bytes in flight to the hub on one stream: the memory that a slow hub holds for it.
 const WINDOW: u32 = 64 << 10;
-/// Without an answer to a ping for this long a connection is gone; pings go out as often.
+/// Time without an answer to a ping after which a connection is closed; pings are sent as often.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// After this a connection is closed in good order, so that none lives as long as the process.
+/// Age at which a connection is closed in good order, so that none lives as long as the process.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
-/// And so long after that in any order.
+/// Time after that at which it is closed in any case.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// Answers requests on all connections until stopped, or until no more come; ends when all have ended.
@@ -54,7 +54,7 @@ pub async fn serve(
     connections.wait().await;
 }
 
-/// One connection until its end.
+/// Serves one connection until its end.
 async fn converse(connection: Box<Connection>, routes: Routes, stop: CancellationToken) {
     let peer = connection.peer();
     let (penalties, source) = (connection.penalties(), source(peer.address));
@@ -87,7 +87,7 @@ async fn converse(connection: Box<Connection>, routes: Routes, stop: Cancellatio
             tracing::debug!(%error, "a connection failed");
             penalties.note(source, &error, Instant::now());
         }
-        None => tracing::debug!("a connection was cut: it did not end by itself"),
+        None => tracing::debug!("a connection did not end in time and was closed"),
     }
 }
 

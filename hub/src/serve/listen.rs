@@ -1,7 +1,7 @@
 //! The listener: TCP, TLS with a time-out, and an accept loop that survives running out of files.
 //!
-//! What is bounded here is in `connection_limits.rs` and `connection.rs` (catalogue H1 to H6), and what the kernel
-//! keeps for a connection before we read it.
+//! The limits here are in `connection_limits.rs` and `connection.rs` (catalogue H1 to H6), and the kernel's buffer for
+//! a connection before it is read.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use super::connection_limits::{ConnectionLimits, Limits};
 use super::peer::Peer;
 use super::rate::source;
 
-/// Bytes that the kernel may keep for one connection before we read them. Left to itself it keeps
-/// megabytes, which nobody counts, for whoever sends faster than it is read.
+/// Bytes that the kernel may buffer for one connection before they are read. By default it buffers megabytes, which no
+/// limit counts, for a sender that is faster than the reader.
 const UNREAD: usize = 64 << 10;
 
 /// Accepts connections until the receiver is dropped.
@@ -38,7 +38,7 @@ pub fn accept(
     let ingress = Ingress::new();
     // What is accepted inherits it.
     if let Err(error) = SockRef::from(&*listener).set_recv_buffer_size(UNREAD) {
-        tracing::warn!(%error, "the kernel keeps what it likes for each connection");
+        tracing::warn!(%error, "cannot limit the receive buffer of connections");
     }
     tokio::spawn(async move {
         loop {
@@ -55,7 +55,7 @@ pub fn accept(
                 () = sender.closed() => return,
             };
             let Some(share) = bounds.handshake(source(address.ip())) else {
-                tracing::debug!(%address, "too many handshakes of one source");
+                tracing::debug!(%address, "too many handshakes from one source");
                 continue;
             };
             let (bounds, ingress, sender) = (bounds.clone(), ingress.clone(), sender.clone());
@@ -64,7 +64,7 @@ pub fn accept(
                 let source = source(address.ip());
                 let wait = bounds.penalties.wait(source, Instant::now());
                 if !wait.is_zero() {
-                    tracing::debug!(%address, ?wait, "others of this source broke rules");
+                    tracing::debug!(%address, ?wait, "delaying a handshake: its source broke rules");
                     tokio::time::sleep(wait).await;
                 }
                 let shaken = establish(acceptor, tcp, address.ip());
@@ -74,19 +74,19 @@ pub fn accept(
                     Ok(Ok(shaken)) => shaken,
                     Ok(Err(error)) => {
                         if let Some(what) = flotilla_shared::dial::clock(&error) {
-                            tracing::warn!(%address, "a client's certificate is {what} by our clock");
+                            tracing::warn!(%address, "a client's certificate is {what} by this hub's clock");
                         }
                         tracing::debug!(%error, %address, "TLS handshake failed");
                         return;
                     }
                     Err(_) => {
-                        tracing::debug!(%address, "TLS handshake took too long");
+                        tracing::debug!(%address, "TLS handshake timed out");
                         return;
                     }
                 };
                 let caller = Caller::of(&peer);
                 let Some(places) = bounds.admit(connection, caller.as_ref()) else {
-                    tracing::warn!(%address, "too many connections of one caller");
+                    tracing::warn!(%address, "too many connections from one caller");
                     return;
                 };
                 let ingress = caller.map(|caller| (ingress, caller));
@@ -104,7 +104,7 @@ pub fn accept(
     receiver
 }
 
-/// The next connection, whatever goes wrong before it.
+/// Returns the next connection; errors before it are skipped.
 pub(super) async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {

@@ -1,4 +1,4 @@
-//! What `flotilla login` asks first.
+//! The issuer's settings, which `flotilla login` asks for first.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! People who log in at an OpenID Connect issuer: what the hub believes of them, and what they may do.
+//! Persons who log in at an OpenID Connect issuer: how the hub identifies them, and their roles.
 //!
-//! Each call carries an ID token. It is verified against the issuer's published keys, which are fetched
-//! beside, never within a call: no caller makes the hub ask anybody anything more than once a while.
+//! Each call carries an ID token. It is verified against the issuer's published keys, which are fetched in the
+//! background, never within a call: callers cannot make the hub call the issuer more than once in a while.
 
 mod code;
 mod error;
@@ -27,15 +27,15 @@ pub use token::{Expected, Keys, Person, TokenError, Verified, verify};
 
 use crate::store::Role;
 
-/// How often keys are fetched.
+/// Interval at which keys are fetched.
 const INTERVAL: Duration = Duration::from_secs(600);
-/// How soon again, where a token names a key that is not known, or the last try failed.
+/// Shortest interval, where a token names an unknown key, or the last fetch failed.
 const SOON: Duration = Duration::from_secs(15);
-/// How often the configuration file is looked at.
+/// Interval at which the configuration file is read.
 const LOOK: Duration = Duration::from_secs(1);
-/// Longest wait for one answer.
+/// Time limit of an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest answer read.
+/// Largest answer that is read, bytes.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// The configuration file.
@@ -44,21 +44,21 @@ const MAX_ANSWER: usize = 1 << 20;
 pub struct Config {
     /// The issuer's URL, exactly as in its tokens.
     pub issuer: String,
-    /// What the issuer calls us; tokens must be for it.
+    /// The hub's client id at the issuer; tokens must be for it.
     pub client_id: String,
-    /// Which claim names the person.
+    /// Name of the claim with the user name.
     #[serde(default = "email")]
     pub user_claim: String,
-    /// Which claim lists groups.
+    /// Name of the claim with the groups.
     #[serde(default = "groups")]
     pub groups_claim: String,
-    /// What `flotilla login` asks for.
+    /// Scopes that `flotilla login` requests.
     #[serde(default = "scopes")]
     pub scopes: Vec<String>,
     /// Roots to certificates for the issuer, PEM, instead of the system's.
     #[serde(default)]
     pub trust_bundle_file: Option<PathBuf>,
-    /// Who may do what. Who is not named may do nothing.
+    /// Grants. A person without a grant has no rights.
     pub grants: Vec<Grant>,
 }
 
@@ -76,18 +76,18 @@ fn scopes() -> Vec<String> {
         .to_vec()
 }
 
-/// What one person or group may do.
+/// The role of a person or group.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Grant {
-    /// One person; or a group.
+    /// Name of a person; none: the grant is for a group.
     #[serde(default)]
     pub user: Option<String>,
-    /// One group; or a person.
+    /// Name of a group; none: the grant is for a person.
     #[serde(default)]
     pub group: Option<String>,
     pub role: Role,
-    /// Where; none at all: everywhere.
+    /// Environments of the role; empty: all.
     #[serde(default)]
     pub environments: BTreeSet<EnvironmentName>,
 }
@@ -96,7 +96,7 @@ impl Config {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// File, line and key of what is wrong.
+    /// The error, with file, line and key.
     pub fn read(path: &Path) -> Result<Self, IssuerFileError> {
         let text = std::fs::read_to_string(path).map_err(|cause| IssuerFileError::Unreadable {
             path: path.to_owned(),
@@ -110,7 +110,7 @@ impl Config {
         Ok(config)
     }
 
-    /// `path` is where it was read from.
+    /// Checks the content; `path` is where it was read from.
     fn check(&self, path: &Path) -> Result<(), IssuerFileError> {
         let path = || path.to_owned();
         if !is_private(&self.issuer) {
@@ -136,8 +136,8 @@ impl Config {
         }
     }
 
-    /// What a person may do in an environment, or where it concerns none in particular; the most of
-    /// what the person's name and groups give.
+    /// Returns the role of a person in an environment, or where no environment is concerned: the highest that the
+    /// person's name and groups have.
     #[must_use]
     pub fn role(&self, person: &Person, environment: Option<&EnvironmentName>) -> Role {
         self.grants_of(person)
@@ -146,7 +146,7 @@ impl Config {
             .unwrap_or(Role::None)
     }
 
-    /// What a person's name and groups give, and in which environments.
+    /// Returns the roles of a person's name and groups, with their environments.
     pub fn grants_of(
         &self,
         person: &Person,
@@ -162,7 +162,7 @@ impl Config {
     }
 }
 
-/// The issuer as the hub knows it.
+/// The issuer, with its present keys.
 pub struct Oidc {
     config: ArcSwap<Config>,
     keys: ArcSwap<Keys>,
@@ -171,7 +171,7 @@ pub struct Oidc {
 }
 
 impl Oidc {
-    /// Without keys yet; [`Oidc::run`] fetches them.
+    /// Makes it without keys; [`Oidc::run`] fetches them.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
@@ -188,8 +188,8 @@ impl Oidc {
         self.config.load_full()
     }
 
-    /// Keeps the configuration as its file says, until stopped: who is taken out of it may do nothing from
-    /// then on. While the file is no good the last good one stays in force, and the log says why.
+    /// Keeps the configuration up to date with its file, until stopped: persons who are removed from it lose their
+    /// rights at once. While the file is invalid the last valid one stays in force, and the error is logged.
     pub async fn follow(self: Arc<Self>, path: PathBuf, stop: CancellationToken) {
         let mut problem = String::new();
         loop {
@@ -207,7 +207,7 @@ impl Oidc {
                     if error != problem {
                         tracing::error!(
                             error,
-                            "the file of the issuer is refused; the last good one stays in force"
+                            "OIDC configuration rejected; the last valid one stays in force"
                         );
                         problem = error;
                     }
@@ -222,7 +222,7 @@ impl Oidc {
         if *before == config {
             return;
         }
-        tracing::info!(issuer = config.issuer, "the file of the issuer changed");
+        tracing::info!(issuer = config.issuer, "OIDC configuration changed");
         let is_another = before.issuer != config.issuer;
         self.config.store(Arc::new(config));
         if is_another {
@@ -233,18 +233,18 @@ impl Oidc {
         }
     }
 
-    /// Who a token speaks of.
+    /// Returns the person of a token.
     ///
     /// # Errors
-    /// When it is not good.
+    /// When the token is not valid.
     pub fn person(&self, token: &str, now: Timestamp) -> Result<Person, TokenError> {
         self.verified(token, now).map(|verified| verified.person)
     }
 
-    /// As [`Oidc::person`], with when the token ends and which login it answers.
+    /// Like [`Oidc::person`], with the token's expiry and the login that it answers.
     ///
     /// # Errors
-    /// When it is not good.
+    /// When the token is not valid.
     pub fn verified(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
         let keys = self.keys.load();
         let verified = token::read(token, &keys, &self.config().expected(), now.as_second());
@@ -254,7 +254,7 @@ impl Oidc {
         verified
     }
 
-    /// Keeps the keys fresh until stopped. Where they cannot be fetched the last ones stay.
+    /// Keeps the keys up to date until stopped. Where they cannot be fetched the last ones stay.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         loop {
             let wait = match self.fetch().await {
@@ -348,7 +348,7 @@ async fn get(client: &reqwest::Client, place: &str) -> Result<Vec<u8>, IssuerErr
     whole(answer, place).await
 }
 
-/// A whole answer, if it is not too large.
+/// Returns a whole answer, if it is not too large.
 async fn whole(mut answer: reqwest::Response, place: &str) -> Result<Vec<u8>, IssuerError> {
     let body = flotilla_http::body(&mut answer, MAX_ANSWER).await;
     body.map_err(|cause| IssuerError::Body {

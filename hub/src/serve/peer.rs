@@ -1,4 +1,4 @@
-//! Who is calling: the client certificate alone says so.
+//! The caller of a request: the client certificate alone determines it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,29 +10,29 @@ use tonic::{Request, Status};
 /// What the listener knows of a connection; every request on it carries this.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// Where it comes from.
+    /// The remote address.
     pub address: IpAddr,
-    /// None: no client certificate.
+    /// The client certificate; none: it has none.
     pub certificate: Option<PeerCertificate>,
 }
 
-/// On a request that the hub makes of itself, in this process, to look at its own fleet. No header makes it.
+/// Marks a request of the hub to itself, in this process, to read its own fleet. No header can set it.
 #[derive(Debug, Clone, Copy)]
 pub struct Itself;
 
-/// On whose behalf another hub process calls.
+/// Header with the caller on whose behalf another hub process calls.
 pub const BEHALF: &str = "x-flotilla-on-behalf-of";
-/// The serial number of that caller's certificate.
+/// Header with the serial number of that caller's certificate.
 pub const BEHALF_SERIAL: &str = "x-flotilla-on-behalf-of-serial";
-/// SHA-256 of the public key of that caller's certificate.
+/// Header with SHA-256 of the public key of that caller's certificate.
 pub const BEHALF_KEY: &str = "x-flotilla-on-behalf-of-key";
-/// Where that caller calls from.
+/// Header with that caller's address.
 pub const BEHALF_ADDRESS: &str = "x-flotilla-on-behalf-of-address";
-/// In that header: a caller without a certificate.
+/// Value of that header for a caller without a certificate.
 pub const NOBODY: &str = "nobody";
 
-/// Who calls. Another process of the hub calls for somebody else, and is believed, since only our own
-/// authority's hub certificate can say so; from anyone else the header is not even looked at (E8).
+/// Returns the caller. Another process of the hub calls on behalf of others, and is trusted, since only a hub
+/// certificate of the own authority allows that; from any other caller the header is ignored (E8).
 fn identity<T>(request: &Request<T>) -> Result<Option<Identity>, Status> {
     let Some(certificate) = request
         .extensions()
@@ -53,7 +53,7 @@ fn identity<T>(request: &Request<T>) -> Result<Option<Identity>, Status> {
         Some(NOBODY) => Ok(None),
         Some(uri) => match uri.parse() {
             Ok(Identity::Hub) | Err(_) => {
-                Err(Status::permission_denied("no hub speaks on behalf of that"))
+                Err(Status::permission_denied("a hub cannot act on its behalf"))
             }
             Ok(identity) => Ok(Some(identity)),
         },
@@ -71,13 +71,13 @@ fn header<'r, T>(request: &'r Request<T>, name: &str) -> Option<&'r str> {
     value.to_str().ok()
 }
 
-/// Whether the hub asks itself, or one of its other processes does: on nobody's behalf.
+/// Returns whether the hub itself, or another process of it, calls on nobody's behalf.
 pub fn is_itself<T>(request: &Request<T>) -> bool {
     request.extensions().get::<Itself>().is_some()
         || (is_hub(request) && request.metadata().get(BEHALF).is_none())
 }
 
-/// How many certificates the caller has had; 0: not known.
+/// Returns the number of certificates that the caller has had; 0: not known.
 pub fn counter<T>(request: &Request<T>) -> u64 {
     if is_hub(request) {
         return header(request, BEHALF_SERIAL).map_or(0, serial_counter);
@@ -87,7 +87,7 @@ pub fn counter<T>(request: &Request<T>) -> u64 {
         .map_or(0, PeerCertificate::counter)
 }
 
-/// The serial number of the caller's certificate, hexadecimal; empty: it has none.
+/// Returns the serial number of the caller's certificate, hexadecimal; empty: it has none.
 pub fn serial<T>(request: &Request<T>) -> String {
     if is_hub(request) {
         return header(request, BEHALF_SERIAL)
@@ -100,8 +100,8 @@ pub fn serial<T>(request: &Request<T>) -> String {
         .unwrap_or_default()
 }
 
-/// SHA-256 of the public key of the caller's certificate; empty: it has none, or an older process of the hub
-/// calls for it.
+/// Returns SHA-256 of the public key of the caller's certificate; empty: it has none, or an older process of the hub
+/// calls on its behalf.
 pub fn key<T>(request: &Request<T>) -> String {
     if is_hub(request) {
         return header(request, BEHALF_KEY).unwrap_or_default().to_owned();
@@ -112,7 +112,7 @@ pub fn key<T>(request: &Request<T>) -> String {
         .unwrap_or_default()
 }
 
-/// Where the caller calls from; none: not known.
+/// Returns the caller's address; none: not known.
 pub fn address<T>(request: &Request<T>) -> Option<IpAddr> {
     if is_hub(request) {
         return header(request, BEHALF_ADDRESS)?.parse().ok();
@@ -123,11 +123,11 @@ pub fn address<T>(request: &Request<T>) -> Option<IpAddr> {
         .map(|peer| peer.address)
 }
 
-/// An issuer's token, from a caller without a certificate. Who has one is who the certificate says,
-/// whatever else is sent along.
+/// Returns the issuer's token of a caller without a certificate. With a certificate, the certificate determines the
+/// caller, and a token is ignored.
 ///
 /// # Errors
-/// When a hub speaks on behalf of somebody that no hub speaks for.
+/// When a hub calls on behalf of an identity that hubs do not act for.
 pub fn token<T>(request: &Request<T>) -> Result<Option<&str>, Status> {
     if identity(request)?.is_some() {
         return Ok(None);
@@ -135,7 +135,7 @@ pub fn token<T>(request: &Request<T>) -> Result<Option<&str>, Status> {
     Ok(header(request, "authorization").and_then(|value| value.strip_prefix("Bearer ")))
 }
 
-/// The calling agent's cluster.
+/// Returns the calling agent's cluster.
 ///
 /// # Errors
 /// When the caller is not an agent.
@@ -149,7 +149,7 @@ pub fn cluster<T>(request: &Request<T>) -> Result<ClusterName, Status> {
     }
 }
 
-/// The calling operator.
+/// Returns the calling operator.
 ///
 /// # Errors
 /// When the caller is not an operator.

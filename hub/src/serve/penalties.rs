@@ -1,5 +1,5 @@
-//! Slows down callers that break the rules of HTTP/2 and dial again: a handshake takes a millisecond, which a
-//! flood that is cut off would make the hub spend again and again. Pure but for the lock around it.
+//! Slows down callers that break the rules of HTTP/2 and reconnect: a handshake takes a millisecond, which a flood that
+//! is cut off would cost the hub again and again. Pure but for the lock around it.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -10,17 +10,17 @@ use tokio::time::Instant;
 
 use super::rate::{Buckets, Rate};
 
-/// Connections of one source that may break a rule before its next ones wait.
+/// Number of connections of one source that may break a rule before its next ones wait.
 const VIOLATIONS: Rate = Rate {
     per_second: 2.0,
     burst: 10.0,
 };
-/// Longest wait: others of the same source, behind the same address, wait as well.
+/// Longest wait: other callers of the same source, behind the same address, wait as well.
 const LONGEST: Duration = Duration::from_secs(5);
-/// Sources that are remembered.
+/// Highest number of sources that are remembered.
 const SOURCES: usize = 16_384;
 
-/// Violations of each source, not yet made up for.
+/// Violations of each source that still count.
 #[derive(Debug, Clone)]
 pub(super) struct Penalties(Arc<Buckets<IpAddr>>);
 
@@ -29,12 +29,12 @@ impl Penalties {
         Self(Arc::new(Buckets::new(VIOLATIONS, SOURCES)))
     }
 
-    /// How long a source waits before its next handshake.
+    /// Returns how long a source waits before its next handshake.
     pub(super) fn wait(&self, source: IpAddr, now: Instant) -> Duration {
         self.0.owed(&source, now).min(LONGEST)
     }
 
-    /// Notes that a connection of a source was cut, if it was the caller's doing.
+    /// Records that a connection of a source was cut, if the caller caused it.
     pub(super) fn note(&self, source: IpAddr, error: &hyper::Error, now: Instant) {
         if is_violation(error) {
             self.0.take(&source, 1.0, now);
@@ -42,7 +42,7 @@ impl Penalties {
     }
 }
 
-/// Whether we ended the connection because of what the other side sent.
+/// Returns whether the hub ended the connection because of what the other side sent.
 fn is_violation(error: &hyper::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref());
     cause.is_some_and(|cause: &h2::Error| cause.is_go_away() && cause.is_library())

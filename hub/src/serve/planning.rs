@@ -1,4 +1,4 @@
-//! Plans under way: asks agents as [`crate::plans`] says, and gives it their answers.
+//! Plans in progress: asks agents as [`crate::plans`] determines, and passes it their answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,26 +21,26 @@ use super::Context;
 use super::relay::Unanswered;
 use crate::plans::{Full, Group, Heard, Limits, PlanInquiry, Question, Shelf};
 
-/// An agent that does not say when it may be asked again.
+/// Delay before an agent is asked again that does not report one.
 const BUSY: Duration = Duration::from_secs(2);
 
-/// A question with whom it concerns.
+/// A question with the clusters that it concerns.
 #[derive(Debug)]
 pub struct Asked {
-    /// What is asked.
+    /// The question.
     pub question: Question,
     /// The clusters, with the applications that each of them should answer about.
     pub clusters: BTreeMap<ClusterName, BTreeSet<ApplicationName>>,
-    /// Clusters of the environment that have nothing to say.
+    /// Number of clusters of the environment that it does not concern.
     pub unconcerned: u32,
 }
 
-/// A plan under way, or done.
+/// A plan, in progress or complete.
 #[derive(Debug)]
 pub struct Running {
-    /// What is asked of whom.
+    /// The question, with its clusters.
     pub asked: Asked,
-    /// When it began.
+    /// When the plan was requested.
     pub started_at: Timestamp,
     began: Instant,
     plan: Mutex<PlanInquiry>,
@@ -48,14 +48,14 @@ pub struct Running {
 }
 
 impl Running {
-    /// The answers so far, and how many clusters have none.
+    /// Returns the answers so far, and the number of clusters without one.
     #[must_use]
     pub fn state(&self) -> (Vec<Group>, usize) {
         let plan = self.plan.lock();
         (plan.groups().shown(), plan.waiting())
     }
 
-    /// Waits until it is whole, at most so long.
+    /// Waits until it is complete, at most for `longest`.
     pub async fn whole(&self, longest: Duration) {
         let mut whole = self.whole.subscribe();
         let _ = tokio::time::timeout(longest, whole.wait_for(|whole| *whole)).await;
@@ -79,7 +79,7 @@ impl Default for Plans {
 }
 
 impl Plans {
-    /// One under way for the same question.
+    /// Returns a plan in progress for the same question.
     #[must_use]
     pub fn under_way(
         &self,
@@ -89,7 +89,7 @@ impl Plans {
         self.shelf.lock().under_way(question, patience)
     }
 
-    /// One that is kept.
+    /// Returns a kept plan.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Arc<Running>> {
         let now = self.began.elapsed();
@@ -99,7 +99,7 @@ impl Plans {
     /// Begins a plan.
     ///
     /// # Errors
-    /// When too many are under way.
+    /// When too many are in progress.
     pub fn begin(
         &self,
         context: &Arc<Context>,
@@ -188,11 +188,11 @@ async fn ask_one(context: &Context, running: &Running, cluster: &ClusterName) ->
 }
 
 fn older() -> Heard {
-    let words = "the agent is older than this question: upgrade it";
+    let words = "the agent is too old for plans: upgrade it";
     Heard::Failed(Some(Reason::UpgradeRequired), words.to_owned())
 }
 
-/// What an answer says. What the agent should have spoken of and did not is not assigned to it yet.
+/// Reads an answer. An application that the agent should have planned and did not is not assigned to it yet.
 fn heard<'a>(
     result: &v1::PlanResult,
     of: &v1::Revision,
@@ -218,7 +218,7 @@ fn heard<'a>(
             Heard::Plan(plan)
         }
         Err(error) => {
-            let words = format!("the agent's answer cannot be taken: {error}");
+            let words = format!("the agent's answer is invalid: {error}");
             Heard::Failed(Some(Reason::Other), words)
         }
     }

@@ -1,4 +1,4 @@
-//! Plans that pull requests ask for: the same questions to agents as people's, by the hub itself.
+//! Plans that pull requests request: the hub asks agents the same questions as operators do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::fleet::{AuditEntry, Event};
 use crate::forge::preview::{Ask, Planner, Unplanned};
 use crate::plans::Question;
 
-/// A plan ends by itself before this.
+/// Time limit of a plan, after which it ends by itself.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Asks the agents that are connected to this fleet.
+/// Plans with the agents that are connected to this fleet.
 pub struct ByAgents(pub Arc<Context>);
 
 impl Planner for ByAgents {

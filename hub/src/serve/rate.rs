@@ -1,5 +1,4 @@
-//! How often each caller may do something: token buckets, of which there are never more than a fixed
-//! number. Pure but for the lock around them.
+//! Rate limits of callers: token buckets, in a limited number. Pure but for the lock around them.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,7 +10,7 @@ pub use flotilla_shared::rate::{Bucket, Rate};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// A bucket for each of many.
+/// A token bucket for each key.
 #[derive(Debug)]
 pub struct Buckets<K> {
     rate: Rate,
@@ -20,7 +19,7 @@ pub struct Buckets<K> {
 }
 
 impl<K: Eq + Hash + Clone> Buckets<K> {
-    /// At most `most` of them are remembered.
+    /// Makes it; at most `most` keys are remembered.
     #[must_use]
     pub fn new(rate: Rate, most: usize) -> Self {
         Self {
@@ -30,7 +29,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         }
     }
 
-    /// Whether `key` has nothing left.
+    /// Returns whether the bucket of `key` is empty.
     pub fn is_spent(&self, key: &K, now: Instant) -> bool {
         let buckets = self.buckets.lock();
         buckets.get(key).is_some_and(|bucket| {
@@ -39,7 +38,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         })
     }
 
-    /// How long until `key` owes nothing.
+    /// Returns how long until `key` has no debt.
     pub fn owed(&self, key: &K, now: Instant) -> Duration {
         let buckets = self.buckets.lock();
         buckets.get(key).map_or(Duration::ZERO, |bucket| {
@@ -48,7 +47,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         })
     }
 
-    /// Takes `amount` out, also what is not there; gives how long to wait until it is.
+    /// Takes `amount` out, even beyond what is there; returns how long to wait until it is.
     pub fn take(&self, key: &K, amount: f64, now: Instant) -> Duration {
         // Whoever cannot be remembered has nothing in hand.
         let mut forgotten = Bucket::empty(now);
@@ -59,14 +58,14 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         })
     }
 
-    /// Whether `key` may once more.
+    /// Returns whether `key` has one more.
     pub fn allow(&self, key: &K, now: Instant) -> bool {
         self.with(key, now, |bucket| {
             bucket.is_some_and(|bucket| bucket.try_take(self.rate, now))
         })
     }
 
-    /// Does something with the bucket of `key`; with none where no more can be remembered.
+    /// Calls `act` with the bucket of `key`; with none where no more can be remembered.
     fn with<R>(&self, key: &K, now: Instant, act: impl FnOnce(Option<&mut Bucket>) -> R) -> R {
         let rate = self.rate;
         let mut buckets = self.buckets.lock();
@@ -85,14 +84,14 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
     }
 }
 
-/// Every bucket of a hub.
+/// All rate limits of a hub.
 #[derive(Debug)]
 pub struct Rates {
-    /// Calls of each operator and agent. A person's tools poll; nobody needs more.
+    /// Calls of each operator and agent. Tools of operators poll; nothing needs more.
     pub calls: Buckets<String>,
-    /// Streams and renewals of each cluster: two that fight over one identity cost little.
+    /// Streams and renewals of each cluster: two agents that fight over one identity cost little.
     pub streams: Buckets<Identity>,
-    /// Failed attempts without a certificate, of each source (E3).
+    /// Failed attempts without a certificate, by source (E3).
     pub guesses: Buckets<IpAddr>,
 }
 
@@ -107,7 +106,7 @@ impl Default for Rates {
     }
 }
 
-/// IPv6 hands out a /64 to each site: that is one source.
+/// Returns the source of an address: IPv6 gives each site a /64, which counts as one source.
 #[must_use]
 pub fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

@@ -1,4 +1,4 @@
-//! Questions to agents, and their answers: the one thing that operators ask of a cluster itself.
+//! Questions to agents, and their answers: the only requests of operators that are passed to a cluster.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tonic::Status;
 
 use crate::outbox::Outbox;
 
-/// Longest time for an answer.
+/// Time limit of an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why there is no answer.
@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) enum Unanswered {
     /// No agent is connected.
     Away,
-    /// As many questions wait for it as may.
+    /// Its limit of waiting questions is reached.
     Full,
     /// Its stream ended before it answered.
     Lost,
@@ -31,24 +31,24 @@ pub(super) enum Unanswered {
     Older,
 }
 
-/// What an agent is asked about.
+/// Subject of a question to an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Preview {
-    /// A reconcile pass of what is assigned.
+    /// A reconcile pass of the assignment.
     Assigned,
-    /// One that takes the application away.
+    /// A pass that removes the application.
     Removal,
 }
 
-/// Which questions an agent understands; an older one would answer another question than the one that was asked.
+/// Questions that an agent supports; an older one would answer another question than the one that was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Understands {
-    /// What the removal of an application would do.
+    /// Whether it supports the removal of an application.
     pub(super) removal: bool,
 }
 
 impl Understands {
-    /// By the features of its hello.
+    /// Returns this by the features of its hello.
     pub(super) fn of(features: &[String]) -> Self {
         Self {
             removal: features.iter().any(|feature| feature == "plan-removal"),
@@ -56,7 +56,7 @@ impl Understands {
     }
 }
 
-/// The stream that questions to a cluster go to.
+/// The stream that gets the questions to a cluster.
 struct Stream {
     id: u64,
     outbox: Arc<Outbox>,
@@ -71,12 +71,12 @@ struct Inner {
 
 struct Waiting {
     cluster: ClusterName,
-    /// The stream that the question went to.
+    /// The stream that got the question.
     stream: u64,
     reply: oneshot::Sender<v1::PlanResult>,
 }
 
-/// Questions under way. Bounded by the streams: each takes few at once, and each question has its time.
+/// Questions in progress. Bounded by the streams: each accepts few at a time, and each question has a time limit.
 #[derive(Default)]
 pub struct Relay {
     inner: Mutex<Inner>,
@@ -84,7 +84,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A stream is open; the one before it gets no more questions.
+    /// Notes an opened stream; the one before it gets no more questions.
     pub(super) fn open(
         &self,
         cluster: &ClusterName,
@@ -101,7 +101,7 @@ impl Relay {
         id
     }
 
-    /// A stream is closed.
+    /// Notes a closed stream.
     pub(super) fn close(&self, cluster: &ClusterName, id: u64) {
         let mut inner = self.inner.lock();
         if inner
@@ -115,7 +115,7 @@ impl Relay {
         inner.waiting.retain(|_, asked| asked.stream != id);
     }
 
-    /// An agent's answer; one that was not asked for, or of another cluster, is dropped.
+    /// Passes on an agent's answer; one that was not asked for, or of another cluster, is dropped.
     pub(super) fn answer(&self, cluster: &ClusterName, result: v1::PlanResult) {
         let mut inner = self.inner.lock();
         let is_asked = inner
@@ -127,7 +127,7 @@ impl Relay {
         }
     }
 
-    /// Asks a cluster's agent what a reconcile pass would do now, and waits for its answer.
+    /// Asks a cluster's agent what a reconcile pass would do now, and waits for the answer.
     pub(super) async fn ask(
         &self,
         cluster: &ClusterName,
@@ -143,25 +143,26 @@ impl Relay {
             Ok(result) if result.error.is_empty() => Ok(result),
             Ok(result) => Err(Status::unavailable(result.error)),
             Err(Unanswered::Away) => Err(Status::unavailable(format!(
-                "cluster {cluster} is not connected to this hub; its agent alone can look"
+                "cluster {cluster} is not connected to this hub; only its agent can answer"
             ))),
             Err(Unanswered::Full) => Err(Status::resource_exhausted(format!(
-                "cluster {cluster} has questions waiting"
+                "cluster {cluster} has too many unanswered questions; try again"
             ))),
             Err(Unanswered::Lost) => Err(Status::unavailable(format!(
-                "the agent of {cluster} went away before it answered"
+                "the agent of {cluster} disconnected before it answered"
             ))),
             Err(Unanswered::Late) => Err(Status::deadline_exceeded(format!(
-                "the agent of {cluster} did not answer within 30 seconds (an older one may not know the \
-                 question)"
+                "the agent of {cluster} did not answer within 30 seconds (an older agent may \
+                 not support the question)"
             ))),
             Err(Unanswered::Older) => Err(Status::failed_precondition(format!(
-                "the agent of {cluster} is older and cannot tell what a removal would delete; upgrade it"
+                "the agent of {cluster} is too old to tell what a removal would delete; upgrade \
+                 it"
             ))),
         }
     }
 
-    /// Asks a cluster's agent anything, and waits for its answer.
+    /// Asks a cluster's agent a question, and waits for the answer.
     pub(super) async fn question(
         &self,
         cluster: &ClusterName,
@@ -207,7 +208,7 @@ impl Relay {
     }
 }
 
-/// Nobody waits for an answer any more, however that came.
+/// Removes a question when it is dropped, for any reason.
 struct GivenUp<'a> {
     relay: &'a Relay,
     request: u64,

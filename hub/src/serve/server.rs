@@ -1,4 +1,4 @@
-//! What the hub serves.
+//! The hub's gRPC server.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub async fn serve(
         .add_service(operators);
     match reflection {
         Ok(reflection) => routes = routes.add_service(reflection),
-        Err(error) => tracing::error!(%error, "no reflection of services"),
+        Err(error) => tracing::error!(%error, "gRPC reflection is not available"),
     }
     http2::serve(routes, listen::accept(listener, certificates, limits), stop).await;
 }

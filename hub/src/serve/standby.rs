@@ -1,8 +1,8 @@
-//! A replica that does not decide passes every call on to the one that does, as it came: agents and
-//! operators may connect to any replica.
+//! A replica that does not decide forwards every call unchanged to the one that does: agents and operators may connect
+//! to any replica.
 //!
-//! The way between replicas is mTLS with the hub's own identity, and only that identity may say on
-//! whose behalf it speaks.
+//! Connections between replicas use mTLS with the hub's own identity, and only that identity may call on behalf of
+//! others.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use tower::Service;
 use super::certificates::Certificates;
 use super::peer::{BEHALF, BEHALF_ADDRESS, BEHALF_KEY, BEHALF_SERIAL, Itself, NOBODY, Peer};
 
-/// Where calls go.
+/// Forwarding of calls to the deciding replica.
 #[derive(Clone)]
 pub struct PassOn {
     certificates: Arc<Certificates>,
-    /// The process that decides, and the channel to it.
+    /// Address of the deciding process, and the channel to it.
     target: Arc<Mutex<(String, Option<Channel>)>>,
 }
 
 impl PassOn {
-    /// To nobody yet.
+    /// Makes it without a target.
     #[must_use]
     pub fn new(certificates: Arc<Certificates>) -> Self {
         Self {
@@ -38,18 +38,18 @@ impl PassOn {
         }
     }
 
-    /// From now on to this address; empty: nobody decides. True: it is another than before.
+    /// Sets the address that calls are forwarded to; empty: no process decides. True: it changed.
     pub fn aim(&self, address: &str) -> bool {
         let mut target = self.target.lock();
         let is_new = target.0 != address;
         if is_new {
-            tracing::info!(address, "passing calls on");
+            tracing::info!(address, "forwarding calls");
             *target = (address.to_owned(), None);
         }
         is_new
     }
 
-    /// Whether the process that decides answers.
+    /// Returns whether the deciding process answers.
     pub async fn answers(&self) -> bool {
         use tonic_health::pb::HealthCheckRequest;
         use tonic_health::pb::health_client::HealthClient;
@@ -63,7 +63,7 @@ impl PassOn {
             return Ok(channel);
         }
         if address.is_empty() {
-            return Err(not_passed_on("no hub process decides just now; try again"));
+            return Err(not_passed_on("no hub process currently decides; try again"));
         }
         let made = dial(&address, self.certificates.client())
             .await
@@ -103,21 +103,21 @@ impl PassOn {
                 continue;
             }
             let value = HeaderValue::from_str(&value)
-                .map_err(|_| Status::internal("an identity that is no header"))?;
+                .map_err(|_| Status::internal("an identity that is not a valid header"))?;
             request.headers_mut().insert(name, value);
         }
         let mut channel = self.channel().await?;
         std::future::poll_fn(|cx| channel.poll_ready(cx))
             .await
-            .map_err(|_| not_passed_on("the hub process that decides is gone; try again"))?;
+            .map_err(|_| not_passed_on("the hub process that decides stopped; try again"))?;
         channel
             .call(request)
             .await
-            .map_err(|_| Status::unavailable("the hub process that decides is gone; try again"))
+            .map_err(|_| Status::unavailable("the hub process that decides stopped; try again"))
     }
 }
 
-/// Nothing came of the call, so that it may be tried again, whatever it is.
+/// Returns the error of a call that was not forwarded, so that it may be retried, whatever it is.
 fn not_passed_on(text: &str) -> Status {
     let mut status = Status::unavailable(text);
     let mark = tonic::metadata::MetadataValue::from_static("1");

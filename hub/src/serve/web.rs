@@ -1,5 +1,5 @@
-//! The hub's own pages, for people of an issuer: a listener of its own, sessions in the store, and the
-//! Fleet API in this process (or that of the replica that decides) called with each reader's own token.
+//! The hub's own pages, for persons of an issuer: a listener of its own, sessions in the store, and the Fleet API in
+//! this process (or that of the deciding replica) called with each reader's own token.
 //!
 //! ```text
 //! browser --TLS--> listen --> entrance (cookie -> store -> token) --> flotilla-web's pages
@@ -38,25 +38,25 @@ use super::peer::Itself;
 use super::standby::PassOn;
 use crate::store::Store;
 
-/// Pages that are followed at once.
+/// Number of pages that are followed at once.
 const STREAMS: usize = 512;
-/// Largest answer of the Fleet API.
+/// Largest answer of the Fleet API, bytes.
 const MAX_MESSAGE: usize = 64 << 20;
 
-/// How pages are served.
+/// Configuration of the pages.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// Where to listen.
+    /// Address to listen on.
     pub listen: String,
-    /// What people type, such as `https://flotilla.example.org`; empty: the loopback address that was bound.
+    /// Public URL, such as `https://flotilla.example.org`; empty: the loopback address that was bound.
     pub url: String,
     /// Certificate chain and key, PEM; none: plain HTTP.
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// Whatever ends TLS stands in front.
+    /// Whether a proxy in front terminates TLS.
     pub behind_proxy: bool,
 }
 
-/// Why pages are not served: they would be in the open, or for nobody.
+/// Why pages are not served: they would be unencrypted, or unreachable.
 #[derive(Debug, thiserror::Error)]
 pub enum ServingError {
     #[error(
@@ -64,24 +64,24 @@ pub enum ServingError {
     )]
     TlsTwice,
     #[error(
-        "pages on {0} need TLS: give --web-certificate-file and --web-key-file, or --web-behind-proxy \
-         where something in front ends TLS"
+        "pages on {0} need TLS: give --web-certificate-file and --web-key-file, or \
+         --web-behind-proxy where a proxy terminates TLS"
     )]
     NoTls(SocketAddr),
-    #[error("give --web-url: what people type, such as https://flotilla.example.org")]
+    #[error("give --web-url: the public URL of the pages, such as https://flotilla.example.org")]
     NoUrl,
-    #[error("--web-url {0:?} is no https URL")]
+    #[error("--web-url {0:?} is not an https URL")]
     NotHttp(String),
     #[error("--web-url {0:?} must be a scheme and a host, such as https://flotilla.example.org")]
     NotHost(String),
     #[error(
-        "--web-url {0:?} promises TLS: give --web-certificate-file and --web-key-file, or \
+        "--web-url {0:?} needs TLS: give --web-certificate-file and --web-key-file, or \
          --web-behind-proxy"
     )]
     PromisesTls(String),
     #[error("--web-url {0:?} must begin with https://")]
     NotHttps(String),
-    /// Of the certificate or its key.
+    /// The certificate or its key cannot be used.
     #[error("{path}: {cause}")]
     File {
         path: PathBuf,
@@ -91,21 +91,21 @@ pub enum ServingError {
     Certificate(TlsError),
 }
 
-/// What it takes to serve them.
+/// Setup of the pages.
 pub struct Serving {
-    /// Where it listens.
+    /// Address that it listens on.
     pub listener: Arc<TcpListener>,
     pub config: Config,
-    /// Under which name.
+    /// Public address of the pages.
     pub place: Place,
     pub oidc: Arc<Oidc>,
-    /// Where sessions are.
+    /// The store of sessions.
     pub store: Store,
-    /// The way to the Fleet API.
+    /// Carries calls to the Fleet API.
     pub carrier: Carrier,
 }
 
-/// The Fleet API of this process.
+/// Returns the Fleet API of this process.
 #[must_use]
 pub fn in_process(context: Arc<Context>) -> Carrier {
     let service = FleetServiceServer::new(Operators(context))
@@ -117,7 +117,7 @@ pub fn in_process(context: Arc<Context>) -> Carrier {
     Carrier::new(service)
 }
 
-/// The Fleet API of the replica that decides.
+/// Returns the Fleet API of the deciding replica.
 #[must_use]
 pub fn passed_on(pass_on: PassOn) -> Carrier {
     let service = ServiceBuilder::new()
@@ -126,7 +126,7 @@ pub fn passed_on(pass_on: PassOn) -> Carrier {
     Carrier::new(service)
 }
 
-/// The Fleet API, each request changed first.
+/// Returns the Fleet API, with `change` applied to each request.
 fn api<F>(carrier: &Carrier, change: F) -> Api
 where
     F: Fn(&mut http::Request<tonic::body::Body>) + Clone + Send + Sync + 'static,

@@ -1,6 +1,6 @@
-//! Webhooks of Git servers. A hook only hints that a branch may have moved, or that a pull request may have
-//! changed: the hub then reads the branch, or asks the forge, itself, so that a forged, replayed or doubled hook
-//! costs one look and changes nothing (E16).
+//! Webhooks of Git servers. A hook only hints that a branch may have moved, or that a pull request may have changed:
+//! the hub then reads the branch, or asks the forge, itself, so that a forged, replayed or doubled hook costs one poll
+//! and changes nothing (E16).
 
 mod verify;
 
@@ -25,23 +25,23 @@ use crate::fleet::Event;
 use crate::forge::Hints;
 use crate::metrics::Metrics;
 
-/// Largest body. A push of very many commits is larger; it is then found at the next look.
+/// Largest body. A push of very many commits is larger; it is then found at the next poll.
 const MAX_BODY: usize = 1 << 20;
 
-/// What the listener needs.
+/// Context of the listener.
 pub struct Hooks {
     pub handle: Handle,
-    /// What the Git servers sign with.
+    /// Secret that the Git servers sign with.
     pub secret: Vec<u8>,
-    /// Asks the pollers to look now.
+    /// Wakes the pollers.
     pub refresh: Arc<tokio::sync::Notify>,
-    /// Asks who looks at pull requests to look now.
+    /// Wakes the tasks that poll pull requests.
     pub hints: Arc<Hints>,
-    /// What is measured.
+    /// Metrics.
     pub metrics: Metrics,
 }
 
-/// What a hook that is believed speaks of.
+/// What a valid hook is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum About {
     Push,
@@ -59,7 +59,7 @@ pub async fn serve(listener: TcpListener, hooks: Hooks, stop: CancellationToken)
     super::http::serve(listener, router, stop).await;
 }
 
-/// A body that says itself that it is too large is not waited for.
+/// Refuses a body by its declared size, without waiting for it.
 async fn refuse_giants(request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -108,15 +108,15 @@ async fn receive(
     }
 }
 
-/// Which repositories a hook speaks of.
+/// Repositories that a hook names.
 enum Meant {
-    /// At least one of this fleet.
+    /// At least one is of this fleet.
     Ours,
-    /// None of this fleet.
+    /// None of them is of this fleet.
     None,
 }
 
-/// Looks which of our repositories is meant, and has it looked at.
+/// Finds the repositories that are meant, and has them polled.
 async fn hint(hooks: &Hooks, urls: Vec<String>, about: About) -> Result<Meant, Stopped> {
     let meant: Vec<RepositoryName> = hooks
         .handle

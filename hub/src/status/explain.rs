@@ -1,4 +1,4 @@
-//! Why a cluster runs what it runs: the chain from branch head to the agent's last word.
+//! Explanations: the chain from branch head to the agent's last report.
 
 mod agent;
 mod applications;
@@ -22,7 +22,7 @@ use self::steps::{Step, Steps};
 use crate::fleet::{Cluster, Fleet, OFFLINE_AFTER};
 use crate::spec::Environment;
 
-/// Explains a cluster or an environment; none where there is neither.
+/// Explains a cluster or an environment; none where it does not exist.
 #[must_use]
 pub fn explain(fleet: &Fleet, subject: &str, now: Timestamp) -> Option<Vec<flotilla_status::Step>> {
     let mut steps = Steps(Vec::new());
@@ -73,7 +73,7 @@ fn heads(fleet: &Fleet, environment: &Environment, steps: &mut Steps) {
     }
 }
 
-/// From where a cluster belongs to what its agent says of each application.
+/// Explains a cluster, from its placement to its agent's report on each application.
 fn explain_cluster(
     fleet: &Fleet,
     name: &ClusterName,
@@ -84,7 +84,7 @@ fn explain_cluster(
     use flotilla_status::StepState::{Failed, Waiting};
     if let Some(key) = &cluster.record.pending {
         let text =
-            format!("waits for a person: flotilla cluster accept {name} --fingerprint {key}");
+            format!("waits for acceptance: flotilla cluster accept {name} --fingerprint {key}");
         steps.add(Step::new(StepKind::Acceptance, Waiting, text).because(Reason::Pending));
         return;
     }
@@ -104,7 +104,7 @@ fn explain_cluster(
     applications(cluster, steps);
 }
 
-/// In which environment a cluster is, and what comes to it there.
+/// Explains the environment of a cluster, and what applies to it there.
 fn placement(
     fleet: &Fleet,
     name: &ClusterName,
@@ -130,18 +130,18 @@ fn placement(
         None => {
             let text = match fleet.environment_of(name) {
                 Some(gone) => format!(
-                    "in environment {gone}, which the fleet file does not have (any more): if it was renamed, list \
-                     this cluster in the file under the new name; nothing was carried over to that, and it keeps \
-                     its last assignment"
+                    "environment {gone} is not in the fleet file; the cluster keeps its last \
+                     assignment. If the environment was renamed, list the cluster under the new \
+                     name; its rollouts and approvals are not carried over"
                 ),
-                None => "in no environment; it keeps its last assignment".to_owned(),
+                None => "in no environment; the cluster keeps its last assignment".to_owned(),
             };
             steps.add(Step::new(StepKind::Placement, Failed, text).because(Reason::NoEnvironment));
         }
     }
 }
 
-/// Why applications that are placed on a cluster are not assigned as the fleet file says.
+/// Explains why applications that are placed on a cluster are not assigned as the fleet file says.
 fn problems(cluster: &Cluster, steps: &mut Steps) {
     use flotilla_status::StepState::{Failed, Waiting};
     for (app, placed) in &cluster.placed {
@@ -156,7 +156,7 @@ fn problems(cluster: &Cluster, steps: &mut Steps) {
     }
 }
 
-/// What a cluster is to run.
+/// Explains the assignment of a cluster.
 fn assignment(cluster: &Cluster, steps: &mut Steps) {
     use flotilla_status::StepState::{Ok, Waiting};
     match &cluster.assigned {
@@ -173,12 +173,12 @@ fn assignment(cluster: &Cluster, steps: &mut Steps) {
         None => steps.add(Step::new(
             StepKind::Assignment,
             Waiting,
-            "nothing yet".to_owned(),
+            "nothing assigned yet".to_owned(),
         )),
     }
 }
 
-/// What is assigned, by commit.
+/// Describes what is assigned, by commit.
 fn assigned_text(assignment: &Assignment) -> String {
     let applications = &assignment.applications;
     let mut commits: Vec<&str> = applications
@@ -188,7 +188,7 @@ fn assigned_text(assignment: &Assignment) -> String {
     commits.sort_unstable();
     commits.dedup();
     match (applications.len(), commits.as_slice()) {
-        (0, _) => "no application yet".to_owned(),
+        (0, _) => "no applications yet".to_owned(),
         (count, several) => {
             format!(
                 "{} at {}",

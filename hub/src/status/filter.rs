@@ -1,4 +1,4 @@
-//! Which clusters a person asked for.
+//! Filters of clusters.
 
 use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::wire::MAX_TOKEN_BYTES;
@@ -9,22 +9,22 @@ use crate::fleet::Fleet;
 use crate::spec::{Selector, SelectorError};
 use crate::suggestion::missing;
 
-/// What a person asks for; empty: whatever there is. All of it is joined by "and".
+/// A request's filter; empty parts match everything, and all parts must match.
 #[derive(Debug, Clone, Default)]
 pub struct Requested {
-    /// Of one of these environments.
+    /// Environments, any of which matches.
     pub environments: Vec<String>,
-    /// One of these.
+    /// Names of clusters, any of which matches.
     pub clusters: Vec<String>,
-    /// With one of these applications placed on it.
+    /// Applications, any of which has to be placed on it.
     pub applications: Vec<String>,
-    /// With labels that this selects, as Kubernetes writes it.
+    /// A selector for its labels, in the syntax of Kubernetes.
     pub selector: String,
-    /// Not synced, healthy and online.
+    /// Whether only clusters match that are not synced, healthy and online.
     pub not_ready: bool,
 }
 
-/// A filter that was read.
+/// A parsed filter.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     requested: Requested,
@@ -35,7 +35,7 @@ impl Filter {
     /// Reads a filter.
     ///
     /// # Errors
-    /// When the selector is not one.
+    /// When the selector is malformed.
     pub fn parse(requested: Requested) -> Result<Self, SelectorError> {
         if requested.selector.len() > 16 * MAX_TOKEN_BYTES {
             return Err(SelectorError {
@@ -49,8 +49,7 @@ impl Filter {
         })
     }
 
-    /// The first name asked for that nothing has: an answer without clusters would look as if there
-    /// were nothing to see.
+    /// Returns the first requested name that does not exist: an answer without clusters would look as if all were fine.
     #[must_use]
     pub fn unknown(&self, fleet: &Fleet) -> Option<String> {
         self.unknown_place(fleet).or_else(|| {
@@ -62,7 +61,7 @@ impl Filter {
         })
     }
 
-    /// As [`Filter::unknown`], for environments and applications alone.
+    /// Like [`Filter::unknown`], for environments and applications alone.
     #[must_use]
     pub fn unknown_place(&self, fleet: &Fleet) -> Option<String> {
         let spec = fleet.spec();
@@ -84,7 +83,7 @@ impl Filter {
         environment.or(application)
     }
 
-    /// Whether a cluster is asked for.
+    /// Returns whether a cluster matches.
     #[must_use]
     pub fn matches(&self, fleet: &Fleet, name: &ClusterName, now: Timestamp) -> bool {
         let Some(cluster) = fleet.clusters().get(name) else {

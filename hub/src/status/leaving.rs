@@ -1,5 +1,4 @@
-//! What is to be said of applications that a cluster is to run no more, and of a cluster that is to write
-//! nothing. Pure.
+//! Applications that a cluster is to lose, and suspended clusters, in words. Pure.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +9,7 @@ use flotilla_shared::report::ApplicationReport;
 
 use crate::fleet::{Cluster, Fleet, is_over};
 
-/// Applications that are not to run in a cluster and are not gone: those that its agent still knows, and
+/// Returns the applications that are not to run in a cluster and are still there: those that its agent reports, and
 /// those that it is to remove.
 pub(super) fn applications(cluster: &Cluster) -> BTreeSet<&ApplicationName> {
     let reported = cluster
@@ -23,7 +22,7 @@ pub(super) fn applications(cluster: &Cluster) -> BTreeSet<&ApplicationName> {
     known.chain(cluster.leaving()).collect()
 }
 
-/// Says what decides over an application that nobody declares any more, and that one is being removed.
+/// Explains the state of an application that is no longer declared, or that is being removed.
 pub(super) fn say(
     fleet: &Fleet,
     name: &ClusterName,
@@ -74,22 +73,22 @@ fn let_go(
     // The revision of the file that gives it to the cluster failed, or is still to come.
     if fleet.places(app, (name, environment), &labels) {
         return format!(
-            "it is declared for this cluster by a revision of the fleet file that {environment} does not \
-             have; its objects are kept (flotilla rollout show {environment} says what became of it)"
+            "it is declared for this cluster by a revision of the fleet file that {environment} \
+             has not adopted; its objects are kept (see flotilla rollout show {environment})"
         );
     }
     // Removing it everywhere would take it from where it is to run.
     if fleet.spec().applications.contains_key(app) {
         return format!(
-            "it is declared, but not for this cluster any more, and its objects are kept; place it here \
-             again, or take them away by this in the fleet file: removed: [{{application: {app}, clusters: \
-             [{name}]}}] (they stay with keepObjects: true)"
+            "it is declared, but no longer for this cluster, and its objects are kept; place it \
+             here again, or delete them with this entry in the fleet file: removed: \
+             [{{application: {app}, clusters: [{name}]}}] (keepObjects: true keeps them)"
         );
     }
     format!(
-        "nobody declares it any more, and its objects are kept; declare it again, or \
-         decide: flotilla application remove {app} --env {environment} (its \
-         objects stay with --keep-objects)"
+        "it is no longer declared, and its objects are kept; declare it again, or remove it: \
+         flotilla application remove {app} --env {environment} (--keep-objects keeps its \
+         objects)"
     )
 }
 
@@ -129,7 +128,7 @@ fn removal(
     }
 }
 
-/// Why a cluster writes nothing, and what ends it; empty: it does write.
+/// Returns why a cluster writes nothing, and what ends that; empty: it writes.
 pub(super) fn suspended(name: &ClusterName, cluster: &Cluster) -> String {
     let told = cluster
         .report
@@ -140,11 +139,11 @@ pub(super) fn suspended(name: &ClusterName, cluster: &Cluster) -> String {
         return told.to_owned();
     };
     let heard = match told {
-        "" => ", and its agent has not said yet that it knows",
+        "" => ", not yet confirmed by its agent",
         _ => "",
     };
     format!(
-        "suspended by {}: {}{heard}; flotilla resume {name} ends it",
+        "suspended by {}: {}{heard}; to end it: flotilla resume {name}",
         mark.by, mark.reason
     )
 }

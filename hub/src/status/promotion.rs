@@ -1,4 +1,4 @@
-//! What a promotion would move, and what holds it back.
+//! Promotions: which branches would move, and what holds them back.
 
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
@@ -9,15 +9,15 @@ use crate::fleet::Fleet;
 use crate::fleet::gates::Gate;
 use crate::suggestion::missing;
 
-/// A promotion into an environment, worked out.
+/// A computed promotion into an environment.
 #[derive(Debug)]
 pub struct Promotion {
     pub environment: EnvironmentName,
     /// The environment before.
     source: EnvironmentName,
-    /// What would move; empty: nothing.
+    /// The moves; empty: nothing would move.
     pub moves: Vec<Move>,
-    /// Everybody who is there.
+    /// The environment's clusters.
     clusters: Vec<ClusterName>,
     pub gates: Vec<Gate>,
 }
@@ -27,29 +27,29 @@ pub struct Promotion {
 pub struct Move {
     pub repository: RepositoryName,
     pub url: RepositoryUrl,
-    /// The environment before's branch.
+    /// The branch of the environment before.
     pub source: BranchName,
     pub branch: BranchName,
-    /// None: it is not there, or was not read.
+    /// Present commit of the branch; none: the branch does not exist, or was not read.
     from: Option<Commit>,
     pub to: Commit,
-    /// What of it comes from there.
+    /// Applications of it from that repository.
     applications: Vec<ApplicationName>,
 }
 
-/// Why no promotion can be worked out, as a text for the person.
+/// Why no promotion can be computed; the text is for operators.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unpromotable {
-    /// There is no such environment or repository.
+    /// The environment or repository does not exist.
     Missing(String),
-    /// The environment promotes from none.
+    /// The environment has no environment before it.
     FromNone(String),
 }
 
-/// Works out a promotion of what the environment before has, or of one commit, or of one repository only.
+/// Computes a promotion of all commits of the environment before, of one commit, or of one repository only.
 ///
 /// # Errors
-/// No such environment or repository, or nothing to promote from.
+/// When the environment or repository does not exist, or there is nothing to promote from.
 pub fn promotion(
     fleet: &Fleet,
     name: &EnvironmentName,
@@ -68,7 +68,7 @@ pub fn promotion(
         .and_then(|from| spec.environment(from))
         .ok_or_else(|| {
             Unpromotable::FromNone(format!(
-                "environment {name} promotes from none; commit to its branch directly"
+                "environment {name} does not promote from another; commit to its branch directly"
             ))
         })?;
     if let Some(only) = only
@@ -128,7 +128,7 @@ pub fn promotion(
 }
 
 impl Promotion {
-    /// As operators see it; which commits are in between is known to who has the repository.
+    /// Returns it for operators; the commits in between are known to whoever has the repository.
     #[must_use]
     pub fn shown(self) -> flotilla_status::Promotion {
         flotilla_status::Promotion {
@@ -160,7 +160,7 @@ impl Move {
     }
 }
 
-/// The repository that has a commit at the head of a branch, if only one has.
+/// Returns the repository that has a commit at the head of a branch, if exactly one has.
 #[must_use]
 pub fn home<'f>(fleet: &'f Fleet, commit: &Commit) -> Option<&'f RepositoryName> {
     let mut having: Vec<&RepositoryName> = fleet

@@ -1,4 +1,4 @@
-//! Rollouts and decisions as operators see them.
+//! Rollouts and decisions, for operators.
 
 mod next;
 mod present;
@@ -27,14 +27,14 @@ fn commits(commits: &Commits) -> Vec<RepositoryCommit> {
         .collect()
 }
 
-/// Without the digest of what is declared.
+/// Converts commits, without the digest of the fleet file's declarations.
 fn of_repositories(commits: &Commits) -> Vec<RepositoryCommit> {
     let mut all = self::commits(commits);
     all.retain(|repository| !repository.is_fleet_file());
     all
 }
 
-/// A rollout of the present, with what its waves ask for.
+/// Converts a present rollout, with the approvals that its waves need.
 #[must_use]
 pub fn rollout(
     fleet: &Fleet,
@@ -70,7 +70,7 @@ pub fn rollout(
     status
 }
 
-/// A rollout by itself.
+/// Converts a past rollout.
 #[must_use]
 pub fn past_rollout(rollout: &Rollout, detail: Detail) -> flotilla_status::Rollout {
     let clusters = rollout.clusters.iter().map(|(name, progress)| {
@@ -113,7 +113,7 @@ pub fn past_rollout(rollout: &Rollout, detail: Detail) -> flotilla_status::Rollo
     }
 }
 
-/// Why it stands as it does. Of one that is through, how many clusters it was for is told by its waves.
+/// Returns the reason of its state. For a finished one, the number of clusters is in its waves.
 fn note(rollout: &Rollout) -> String {
     let count = || counted(rollout.count(Phase::Done), "cluster");
     match rollout.state {
@@ -122,7 +122,7 @@ fn note(rollout: &Rollout) -> String {
     }
 }
 
-/// How many clusters of each wave are how far.
+/// Returns its waves, with the number of clusters by phase.
 fn waves(rollout: &Rollout) -> Vec<Wave> {
     let mut waves: Vec<Wave> = rollout.waves.iter().map(|name| wave(name)).collect();
     for progress in rollout.clusters.values() {
@@ -133,7 +133,7 @@ fn waves(rollout: &Rollout) -> Vec<Wave> {
     waves
 }
 
-/// One without clusters that asks for nothing.
+/// Makes a wave without clusters and approvals.
 fn wave(name: &str) -> Wave {
     Wave {
         name: name.to_owned(),
@@ -198,7 +198,7 @@ fn phase(phase: Phase) -> flotilla_status::Phase {
     }
 }
 
-/// Why nobody can tell beforehand whom a rollout changes; none: it can be told, or it is over.
+/// Returns why it is not known beforehand which clusters a rollout changes; none: it is known, or the rollout is over.
 #[must_use]
 pub(super) fn unread(fleet: &Fleet, rollout: &Rollout) -> Option<Problem> {
     if rollout.state.is_over() {
@@ -218,7 +218,7 @@ pub(super) fn mark(mark: &Mark) -> flotilla_status::Mark {
     }
 }
 
-/// Why no automatic promotion comes in.
+/// Returns the hold of automatic promotions, if any.
 pub(super) fn hold(state: &EnvironmentState) -> Option<flotilla_status::Mark> {
     let hold = state.hold.as_ref()?;
     Some(flotilla_status::Mark {
@@ -247,7 +247,7 @@ pub(super) fn quarantine(from: &Quarantine) -> flotilla_status::Quarantine {
     }
 }
 
-/// What was decided about an environment.
+/// Returns the decisions about an environment.
 #[must_use]
 pub fn decisions(fleet: &Fleet, environment: &Environment, now: Timestamp) -> Decisions {
     let empty = EnvironmentState::default();
@@ -288,7 +288,7 @@ fn held(fleet: &Fleet, environment: &Environment, now: Timestamp) -> Vec<flotill
     .collect()
 }
 
-/// Commits that were good, with what clusters said of them where there are no rollouts.
+/// Returns good commits, with the reports of clusters on them where there are no rollouts.
 fn good(
     fleet: &Fleet,
     environment: &Environment,

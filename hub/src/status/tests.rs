@@ -93,7 +93,7 @@ fn an_orphan_that_the_file_declares_here_is_not_said_to_be_undeclared() {
         report.message
     };
     assert!(message("web").contains("declared for this cluster by a revision"));
-    assert!(message("other").starts_with("nobody declares it any more"));
+    assert!(message("other").starts_with("it is no longer declared"));
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn explain_tells_gates_before_and_after_they_opened_and_how_to_open_them() {
     use StepState::{Ok, Waiting};
     let mut fleet = waiting();
     let gate = |fleet: &Fleet, second| steps(fleet, "c", "approval", second);
-    let how = "0 of 1 approval; flotilla approve prod --commit aaaaaaa gives one";
+    let how = "0 of 1 approval; to approve: flotilla approve prod --commit aaaaaaa";
     assert_eq!(gate(&fleet, 3), [(Waiting, how.to_owned())]);
     let note = rollout_note(&fleet);
     assert_eq!(note, format!("approval: {how}"), "the note has it, too");
@@ -251,11 +251,14 @@ fn an_approval_that_nothing_asks_for_is_refused() {
     );
     assert_eq!(
         say(Scope::Wave("rest".to_owned())),
-        "wave rest of prod asks for no approval; its wave canary does: give --wave canary"
+        "wave rest of prod does not require approval; wave canary does: add --wave canary"
     );
     let mut open = fleet_without_strategy();
     let refused = approve(&mut open, Scope::Commit, 4).unwrap_err();
-    assert_eq!(refused.to_string(), "prod asks for no approval of a commit");
+    assert_eq!(
+        refused.to_string(),
+        "prod does not require approval of commits"
+    );
 }
 
 fn fleet_without_strategy() -> Fleet {
@@ -276,7 +279,7 @@ fn what_cannot_be_steered_is_not_said_to_be() {
         Action::Abort(prod),
     ] {
         let text = say(action);
-        assert!(text.starts_with("prod has no strategy"), "{text}");
+        assert!(text.starts_with("prod has no rollout strategy"), "{text}");
         assert!(text.contains("flotilla pin --env prod"), "{text}");
     }
     let pin = |cluster: &str| Action::Pin {
@@ -314,7 +317,7 @@ fn explain_tells_a_local_freeze_and_keeps_health_apart_from_sync() {
         of("freeze"),
         [(
             Waiting,
-            "nothing is written inside the cluster, whatever is assigned: migration until noon"
+            "the agent writes nothing in the cluster, whatever is assigned: migration until noon"
                 .to_owned()
         )]
     );

@@ -1,5 +1,5 @@
-//! The audit log: append-only, each entry's hash over its own content and the hash before it, so that
-//! an entry that was changed, taken out or put elsewhere is found (S13).
+//! The audit log: append-only, with each entry's hash over its own content and the hash before it, so that changed,
+//! removed or moved entries are found (S13).
 
 use flotilla_shared::digest::Digest;
 use flotilla_status::AuditAction;
@@ -10,28 +10,28 @@ use sqlx::{Any, Row as _, Transaction};
 use super::{Error, Store};
 use crate::fleet::AuditEntry;
 
-/// Entries read at once while the chain is checked.
+/// Number of entries that are read at a time while the chain is verified.
 const PAGE: i64 = 1000;
-/// Clusters that an entry names at most; the rest is counted.
+/// Highest number of clusters that an entry names; the rest is counted.
 const MAX_CLUSTERS: usize = 200;
 
-/// An entry with its place.
+/// An entry with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRow {
-    /// 1, 2, 3 and so on, without a gap.
+    /// Position: 1, 2, 3 and so on, without a gap.
     pub seq: i64,
-    /// What it says.
+    /// The entry.
     pub entry: AuditEntry,
-    /// Over this entry and the one before.
+    /// Hash over this entry and the one before.
     pub hash: String,
 }
 
-/// The first place where the chain does not hold.
+/// The first position where the chain is broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("audit entry {seq} {why}")]
 pub struct BrokenChain {
     pub seq: i64,
-    /// What is wrong.
+    /// Description of the problem.
     pub why: String,
 }
 
@@ -73,7 +73,7 @@ fn clusters(entry: &AuditEntry) -> String {
 }
 
 impl Store {
-    /// Adds one entry, in a transaction of its own: for what is done to the store directly.
+    /// Adds one entry, in a transaction of its own: for changes that are made in the store directly.
     ///
     /// # Errors
     /// When the store fails, or another process decides.
@@ -88,7 +88,7 @@ impl Store {
         Ok(())
     }
 
-    /// The end of the log as this process knows it, once that is on disk.
+    /// Remembers the end of the log, once that is on disk.
     pub(super) fn remember(&self, tail: Option<Tail>) {
         let Some(tail) = tail else { return };
         let mut known = self.tail.lock();
@@ -158,7 +158,7 @@ impl Store {
         Ok(())
     }
 
-    /// Entries after a place, oldest first.
+    /// Returns entries after a position, oldest first.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -179,7 +179,7 @@ impl Store {
         rows.iter().map(|row| self.audit_row(row)).collect()
     }
 
-    /// The newest entries, oldest first.
+    /// Returns the newest entries, oldest first.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -220,11 +220,11 @@ impl Store {
         })
     }
 
-    /// Checks the whole chain, and against what this process has seen of it: how many entries hold and the
-    /// hash of the last, which people remember elsewhere.
+    /// Verifies the whole chain, also against what this process has seen of it. Returns the number of verified entries
+    /// and the hash of the last one, which operators record elsewhere.
     ///
     /// # Errors
-    /// When the log cannot be read; the inner error is the first place where the chain breaks.
+    /// When the log cannot be read; the inner error is the first position where the chain is broken.
     pub async fn verify_audit(&self) -> Result<Result<(i64, String), BrokenChain>, Error> {
         let (mut seq, mut last) = (0i64, String::new());
         // What this process wrote is there, and as it was: a chain made anew holds in itself.
@@ -235,7 +235,7 @@ impl Store {
                 return Ok(match known {
                     Some(known) if known.seq > seq => Err(BrokenChain {
                         seq: known.seq,
-                        why: format!("is gone, though this hub has seen it: only {seq} are left"),
+                        why: format!("is missing, but this hub has seen it: only {seq} are left"),
                     }),
                     _ => Ok((seq, last)),
                 });
@@ -248,7 +248,7 @@ impl Store {
                     }))
                 };
                 if row.seq != seq + 1 {
-                    return broken("follows a gap: entries before it were taken out");
+                    return broken("follows a gap: entries before it were removed");
                 }
                 let clusters = row.entry.clusters.join(" ");
                 if hash(&last, row.seq, &row.entry, &clusters) != row.hash {
@@ -259,7 +259,7 @@ impl Store {
                     .is_some_and(|known| known.seq == row.seq && known.hash != row.hash)
                 {
                     return broken(
-                        "is another one than this hub has seen: the log was written anew",
+                        "differs from the one that this hub has seen: the log was rewritten",
                     );
                 }
                 seq = row.seq;

@@ -1,5 +1,5 @@
-//! Whose store it is. A hub process with another certificate authority could take the lease, would
-//! refuse every agent and operator, and let its own people read the fleet.
+//! The authority that a store belongs to. A hub process with another certificate authority could take the lease, would
+//! refuse every agent and operator, and let its own operators read the fleet.
 
 use flotilla_status::AuditAction;
 use jiff::Timestamp;
@@ -12,11 +12,11 @@ use crate::fleet::AuditEntry;
 const KEY: &str = "authority";
 
 impl Store {
-    /// Proves that this process has the authority whose store this is, by a root that both know; a store
-    /// that nobody has named yet is this authority's from now on.
+    /// Proves that this process has the store's authority, by a root that both have; a store without an authority is
+    /// bound to this one.
     ///
     /// # Errors
-    /// [`Error::OtherAuthority`] when it is another's.
+    /// [`Error::OtherAuthority`] when the store belongs to another authority.
     pub async fn prove_authority(&self, roots: &[String]) -> Result<(), Error> {
         sqlx::query("INSERT INTO facts (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
             .bind(KEY)
@@ -41,7 +41,7 @@ impl Store {
         })
     }
 
-    /// Notes the roots that the authority has now, while it changes.
+    /// Records the authority's present roots, during a rotation.
     ///
     /// # Errors
     /// When the store fails.
@@ -55,7 +55,7 @@ impl Store {
         Ok(())
     }
 
-    /// Gives the store to another authority: a person's decision, after the old one was lost.
+    /// Binds the store to another authority: an operator's decision, after the old one was lost.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,5 +1,5 @@
-//! Backups of an SQLite store, taken while the hub serves; and the way back, which raises the epoch so
-//! that the older world is never taken for the newer one (P8).
+//! Backups of an SQLite store, also while the hub serves; and their restore, which raises the epoch so that the older
+//! state is never taken for the newer one (P8).
 
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::fleet::AuditEntry;
 /// Writes a consistent copy of a data directory's store to a new file, also while a hub serves from it.
 ///
 /// # Errors
-/// When the store cannot be read or the file cannot be written, or is there already.
+/// When the store cannot be read, the file cannot be written, or it exists already.
 pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
     let path = data_dir.join("hub.db");
     let refused = |why: &str| Error::Backup {
@@ -25,12 +25,12 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
         why: why.to_owned(),
     };
     if !is_there(&path)? {
-        return Err(refused(&format!("{} is not there", path.display())));
+        return Err(refused(&format!("{} does not exist", path.display())));
     }
     // An empty file of ours is what SQLite writes into: nobody else reads it for a moment, either.
     let made = flotilla_disk::create(to, b"");
     made.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => refused("the file is there already; name a new one"),
+        std::io::ErrorKind::AlreadyExists => refused("the file already exists; name a new one"),
         _ => refused(&error.to_string()),
     })?;
     let copied = copy(&path, to)
@@ -43,8 +43,8 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
     copied
 }
 
-/// Whether a store's file is there. Of one in a directory that nobody lets us look into that cannot be said,
-/// and why is told.
+/// Returns whether a store's file exists. In a directory without access that cannot be determined, and the error says
+/// why.
 pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
     path.try_exists().map_err(|cause| Error::Unseen {
         path: path.to_owned(),
@@ -64,13 +64,14 @@ async fn copy(path: &Path, to: &Path) -> Result<(), Error> {
     copied.map(|_| ())
 }
 
-/// A store holds hashes of tokens, and who may do what: no more people read a copy than the store.
+/// Restricts a file to its owner: a store has hashes of tokens and operators' roles, so a copy must not be more
+/// readable than the store.
 fn owner_only(path: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
 }
 
-/// Makes the file of a store that is not there yet, for its owner alone; one that an older hub made open
-/// to others is closed. What SQLite makes beside it takes its mode.
+/// Creates the file of a new store, for its owner alone; one that an older hub left open to others is closed. Files
+/// that SQLite creates beside it get its mode.
 pub(super) fn for_owner_only(path: &Path) -> Result<(), Error> {
     let made = std::fs::OpenOptions::new()
         .write(true)
@@ -82,10 +83,10 @@ pub(super) fn for_owner_only(path: &Path) -> Result<(), Error> {
         .map_err(|error| Error::at(&path.display().to_string())(sqlx::Error::Io(error)))
 }
 
-/// Raises the epoch of a data directory's store. No hub may serve from it meanwhile.
+/// Raises the epoch of a data directory's store. No hub may use the store meanwhile.
 ///
 /// # Errors
-/// When a hub has the store, or it cannot be changed.
+/// When a hub uses the store, or it cannot be changed.
 pub async fn raise_epoch(data_dir: &Path, reason: &str, now: Timestamp) -> Result<Epoch, Error> {
     let path = data_dir.join("hub.db");
     if !is_there(&path)? {
@@ -100,11 +101,11 @@ pub async fn raise_epoch(data_dir: &Path, reason: &str, now: Timestamp) -> Resul
     raised
 }
 
-/// Puts a backup in the place of a data directory's store, which is kept beside it, and raises the
-/// epoch over both. No hub may serve from it meanwhile.
+/// Replaces a data directory's store with a backup, keeps the old store beside it, and raises the epoch above both. No
+/// hub may use the store meanwhile.
 ///
 /// # Errors
-/// When a hub has the store, or the backup is damaged or newer than this hub.
+/// When a hub uses the store, or the backup is damaged or newer than this hub.
 pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epoch, Error> {
     let path = data_dir.join("hub.db");
     let refused = |why: String| Error::Backup {
@@ -127,7 +128,7 @@ pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epo
     restored.migrate().await?;
     let held_by_backup = restored.audit_end().await?;
     let mut epoch = restored.epoch().await?;
-    let mut replaced = "nothing was there".to_owned();
+    let mut replaced = "there was no store before".to_owned();
     if is_there(&path)? {
         // A store that cannot be read is why one restores; it then has no say about the epoch.
         replaced = "it replaced a store that cannot be read".to_owned();
@@ -145,7 +146,7 @@ pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epo
         actor: HOST.to_owned(),
         action: AuditAction::HubRestore,
         detail: format!(
-            "backup {} with {held_by_backup}; {replaced}; the epoch is {epoch} now",
+            "backup {} with {held_by_backup}; {replaced}; the epoch is now {epoch}",
             from.display()
         ),
         ..AuditEntry::default()
@@ -221,12 +222,12 @@ mod tests {
         ] {
             let text = error.to_string();
             assert!(text.contains("data/hub.db: Not a directory"), "{text}");
-            assert!(!text.contains("not there"), "{text}");
+            assert!(!text.contains("does not exist"), "{text}");
         }
         assert!(!to.exists());
         std::fs::remove_file(&data_dir).unwrap();
         let missing = backup(&data_dir, &to).await.unwrap_err().to_string();
-        assert!(missing.contains("hub.db is not there"), "{missing}");
+        assert!(missing.contains("hub.db does not exist"), "{missing}");
     }
 
     #[tokio::test]
@@ -244,7 +245,7 @@ mod tests {
         backup(directory.path(), &to).await.unwrap();
         let before = std::fs::read(&to).unwrap();
         let refused = backup(directory.path(), &to).await.unwrap_err();
-        assert!(refused.to_string().contains("there already"), "{refused}");
+        assert!(refused.to_string().contains("already exists"), "{refused}");
         assert_eq!(std::fs::read(&to).unwrap(), before, "what is there stays");
     }
 }

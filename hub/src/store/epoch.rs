@@ -1,5 +1,5 @@
-//! The epoch: raised after something older was restored, so that the older world is never taken for the
-//! newer one (P8). What was under way in it is ended in the same transaction, and all of it is audited.
+//! The epoch: raised after a restore of older state, so that the older state is never taken for the newer one (P8).
+//! Rollouts in progress are ended in the same transaction, and all of it is audited.
 
 use flotilla_shared::id::Epoch;
 use flotilla_status::AuditAction;
@@ -10,7 +10,7 @@ use super::{Error, Store};
 use crate::fleet::rollout::Rollout;
 use crate::fleet::{AuditEntry, EnvironmentState, forget_queue, leave_behind};
 
-/// Who acts on the hub's own machine, in the audit log.
+/// Actor of commands on the hub's own machine, in the audit log.
 pub(super) const HOST: &str = "flotilla-hub";
 
 /// The end of a store's audit log.
@@ -23,7 +23,7 @@ pub(super) struct End {
 impl std::fmt::Display for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.entries {
-            0 => f.write_str("no audit entry"),
+            0 => f.write_str("no audit entries"),
             entries => write!(
                 f,
                 "{entries} audit entries, the last with hash {}",
@@ -34,7 +34,7 @@ impl std::fmt::Display for End {
 }
 
 impl Store {
-    /// The epoch of this store; a restore raises it.
+    /// Returns the epoch of this store; a restore raises it.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -46,7 +46,7 @@ impl Store {
         Ok(Epoch(u64::try_from(value).unwrap_or(1)))
     }
 
-    /// When the epoch was raised; none: it is the first, or an older hub raised it.
+    /// Returns when the epoch was raised; none: it is the first, or an older hub raised it.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -61,7 +61,7 @@ impl Store {
         Ok(Timestamp::from_millisecond(value).ok())
     }
 
-    /// The end of the audit log.
+    /// Returns the end of the audit log.
     pub(super) async fn audit_end(&self) -> Result<End, Error> {
         let rows = self
             .rows("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
@@ -75,8 +75,8 @@ impl Store {
         })
     }
 
-    /// Raises the epoch, after something older was restored. Gives the new one. A hub that runs on the
-    /// store finds its term over, and begins anew in the new epoch.
+    /// Raises the epoch, after a restore of older state. Returns the new one. A hub that runs on the store finds its
+    /// term over, and starts again in the new epoch.
     ///
     /// # Errors
     /// When the store fails.
@@ -100,7 +100,7 @@ impl Store {
         Ok(Epoch(u64::try_from(next).unwrap_or(1)))
     }
 
-    /// Whoever decides does so no more: its next write is refused, and it ends.
+    /// Ends the term of the deciding process: its next write is refused, and it ends.
     pub(super) async fn end_term(
         &self,
         transaction: &mut Transaction<'_, Any>,
@@ -134,8 +134,8 @@ impl Store {
         })
     }
 
-    /// A new epoch: branches are read anew before anything follows from them, rollouts that ran and
-    /// commits that waited are of the older world.
+    /// Begins a new epoch: branches are read again before anything follows from them; rollouts in progress and queued
+    /// commits belong to the older state and end.
     pub(super) async fn begin_epoch(
         &self,
         transaction: &mut Transaction<'_, Any>,

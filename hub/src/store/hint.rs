@@ -1,6 +1,5 @@
-//! Hints that another process may decide now (PostgreSQL's LISTEN and NOTIFY). Nothing rests on them:
-//! who waits for one also looks by itself, so that a lost one costs a moment (S12), and an engine that
-//! has none works as well.
+//! Hints that another process may decide now (PostgreSQL's LISTEN and NOTIFY). Nothing depends on them: the waiting
+//! process also polls, so that a lost hint costs a moment (S12), and an engine without hints works as well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,21 +10,21 @@ use tokio::task::JoinHandle;
 
 use super::{Engine, Store};
 
-/// Where hints are given.
+/// Channel of the hints.
 const CHANNEL: &str = "flotilla_decider";
-/// Before listening is tried again; hints are no reason to press a server that is unwell.
+/// Delay before listening is retried; hints are no reason to press a failing server.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What ended a wait.
+/// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// A hint came, or hints may have been missed meanwhile: look.
+    /// A hint came, or hints may have been missed: poll.
     Hinted,
-    /// None came; look all the same.
+    /// No hint came; poll all the same.
     Passed,
 }
 
-/// Listens for hints as long as it lives.
+/// Listens for hints until it is dropped.
 pub struct Hints {
     url: Option<Arc<str>>,
     came: Arc<Notify>,
@@ -51,8 +50,7 @@ impl Hints {
         hints
     }
 
-    /// Listens on a new connection: the present one did not tell what it should have, as one does that
-    /// a firewall has forgotten.
+    /// Listens on a new connection: the present one missed a hint, as after a firewall has dropped it.
     pub fn renew(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
@@ -62,7 +60,7 @@ impl Hints {
         }
     }
 
-    /// Waits for a hint, but no longer than `look`.
+    /// Waits for a hint, at most for `look`.
     pub async fn wait(&self, look: Duration) -> Wait {
         match tokio::time::timeout(look, self.came.notified()).await {
             Ok(()) => Wait::Hinted,
@@ -74,7 +72,7 @@ impl Hints {
 async fn listen(url: Arc<str>, came: Arc<Notify>) {
     loop {
         if let Err(error) = listen_once(&url, &came).await {
-            tracing::debug!(%error, "no hints from the store; looking goes on");
+            tracing::debug!(%error, "no hints from the store; polling continues");
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -93,13 +91,13 @@ async fn listen_once(url: &str, came: &Notify) -> Result<(), sqlx::Error> {
 }
 
 impl Store {
-    /// Hints about who decides.
+    /// Returns the hints about the deciding process.
     #[must_use]
     pub fn hints(&self) -> Hints {
         Hints::new(self.url.clone())
     }
 
-    /// Tells the others to look. Nobody depends on it, so that its failing is no error.
+    /// Sends a hint to the others. Nothing depends on it, so that a failure is no error.
     pub(super) async fn hint(&self) {
         if self.engine != Engine::Postgres {
             return;
@@ -109,7 +107,7 @@ impl Store {
             .execute(&self.pool)
             .await;
         if let Err(error) = told {
-            tracing::debug!(%error, "cannot hint");
+            tracing::debug!(%error, "cannot send a hint");
         }
     }
 }

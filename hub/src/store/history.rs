@@ -1,4 +1,4 @@
-//! Rollouts that were, and how much of the past is kept.
+//! Past rollouts, and retention.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,19 @@ use sqlx::Row as _;
 use super::{Error, Store};
 use crate::fleet::rollout::{Progress, Rollout};
 
-/// Ended rollouts are kept for so long,
+/// Time for which ended rollouts are kept.
 const KEEP: SignedDuration = SignedDuration::from_hours(24 * 365);
-/// and at least so many of each environment, and at most ten times that.
+/// Number of ended rollouts of each environment that are kept at least; ten times that at most.
 const KEEP_EACH: i64 = 100;
-/// Tokens that ended are kept for so long, so that an operator can see what became of them.
+/// Time for which used, revoked and expired tokens are kept, so that operators can see what happened to them.
 const KEEP_TOKENS: SignedDuration = SignedDuration::from_hours(24 * 30);
 
-/// A rollout of the past or the present.
+/// A past or present rollout.
 pub type RolloutRow = Rollout;
 
 impl Store {
-    /// The newest rollouts, newest first, without their clusters: of one environment in the order in which they
-    /// were decided, of all of them by the clock, which is all that they have in common.
+    /// Returns the newest rollouts, newest first, without their clusters: of one environment by their numbers, of all
+    /// environments by time, which is the only order that they have in common.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -42,7 +42,7 @@ impl Store {
             .collect()
     }
 
-    /// One rollout with its clusters.
+    /// Returns a rollout with its clusters.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -81,8 +81,7 @@ impl Store {
             .collect()
     }
 
-    /// Forgets what is old: ended rollouts and tokens (S14). Never the audit log, never what is in
-    /// force.
+    /// Deletes old records: ended rollouts and tokens (S14). Never the audit log, never what is in force.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! Whose certificates clusters have: what decides whether an old root may go.
+//! Issuers of the clusters' certificates, which decide whether an old root may be removed.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::backup::is_there;
 use super::{Error, Store};
 use crate::fleet::Credential;
 
-/// As [`Store::issuers`], of a data directory from which a hub may be serving.
+/// Like [`Store::issuers`], for a data directory of a hub that may be running.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -24,7 +24,7 @@ pub async fn issuers(data_dir: &Path) -> Result<Vec<(String, String)>, Error> {
 }
 
 impl Store {
-    /// Each cluster that has a certificate, with SHA-256 of what signed it; empty: not known.
+    /// Returns each cluster that has a certificate, with SHA-256 of the certificate that signed it; empty: not known.
     ///
     /// # Errors
     /// When they cannot be read.

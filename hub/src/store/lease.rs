@@ -1,8 +1,8 @@
-//! Who decides. One process does; the others pass on what they are asked.
+//! The lease of the deciding process; the others forward calls.
 //!
-//! The lease is a row, its clock the database's. What really protects is the term: every write
-//! transaction first touches the row of its own term, so that a process that lost the lease without
-//! noticing (a pause, a partition) writes nothing any more (S10), whatever any clock says (S11).
+//! The lease is a row, its clock the database's. The actual protection is the term: every write transaction first
+//! touches the row of its own term, so that a process that lost the lease without noticing (a pause, a partition) can
+//! no longer write (S10), whatever any clock says (S11).
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -12,16 +12,16 @@ use sqlx::{Any, Row as _, Transaction};
 
 use super::{Engine, Error, STATEMENT_TIMEOUT, Store};
 
-/// How long a lease lasts without being renewed. A takeover takes at most this and one look.
+/// Life of a lease without a renewal. A takeover takes at most this and one poll.
 pub const LEASE: Duration = Duration::from_secs(6);
 
 /// Milliseconds since the epoch, by the database's clock.
 const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 
-/// What has to find room on the disk before it counts as one that has some.
+/// Number of bytes that have to fit on the disk before it counts as having room.
 const ROOM: usize = 1 << 20;
 
-/// Whether a file of some size can be written; of bytes that no disk makes fewer.
+/// Tests whether a file of some size can be written; its bytes cannot be compressed.
 fn has_room(path: &Path) -> std::io::Result<()> {
     let mut bytes = vec![0; ROOM];
     rand::fill(&mut bytes[..]);
@@ -32,27 +32,27 @@ fn has_room(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// A lease that was taken.
+/// A lease that is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Grows with each change of hands.
+    /// Term, which grows with each change of the deciding process.
     pub term: i64,
 }
 
-/// Who decides now.
+/// The deciding process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// `host:port` of the process that decides; empty: nobody does.
+    /// `host:port` of the deciding process; empty: none.
     pub address: String,
     pub term: i64,
 }
 
-/// What the fence says to a batch.
+/// Result of the fence for a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fence {
-    /// The batch is written.
+    /// The batch may be written.
     Open,
-    /// It is there already: the answer to an earlier try was lost.
+    /// The batch was written already: the answer to an earlier try was lost.
     AlreadyWritten,
 }
 
@@ -69,9 +69,9 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the lease if nobody holds it; none: somebody does. One that ends later than any lease
-    /// lasts is from before the database's clock was set back, and must not bind anybody for as long
-    /// as that was (S11); whoever holds it is fenced by the new term.
+    /// Takes the lease if it is free; none: it is held. One that ends later than any lease lasts is from before the
+    /// database's clock was set back, and must not block for as long as that was (S11); its holder is fenced by the new
+    /// term.
     ///
     /// # Errors
     /// When the store fails.
@@ -95,7 +95,7 @@ impl Store {
         Ok(Some(Lease { term }))
     }
 
-    /// Keeps the lease; false: it is lost, and this process decides no more.
+    /// Renews the lease; false: it is lost, and this process no longer decides.
     ///
     /// # Errors
     /// When the store fails; the lease may still be held.
@@ -112,10 +112,10 @@ impl Store {
         Ok(result.rows_affected() == 1)
     }
 
-    /// Gives the lease back, so that another takes over without waiting for its end.
+    /// Releases the lease, so that another process takes over without waiting for its end.
     ///
     /// # Errors
-    /// When the store fails; it then ends by itself.
+    /// When the store fails; the lease then expires by itself.
     pub async fn release(&self) -> Result<(), Error> {
         let term = self.term.swap(-1, Ordering::AcqRel);
         if self.engine == Engine::Postgres && term >= 0 {
@@ -129,8 +129,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes something that changes nothing, to see whether that can be done. SQLite writes the same bytes
-    /// again and again, also where nothing more would find room: so there, a file beside it has to, too.
+    /// Writes something that changes nothing, to test whether writes succeed. SQLite writes the same bytes again and
+    /// again, even where there is no room for more: so there, a file beside it has to be written, too.
     ///
     /// # Errors
     /// When it cannot.
@@ -151,7 +151,7 @@ impl Store {
         Ok(())
     }
 
-    /// The holder of the lease: the replica that decides.
+    /// Returns the holder of the lease: the deciding replica.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! Reading everything back at start-up.
+//! Reads everything back at start-up.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::fleet::rollout::Rollout;
 use crate::fleet::{ClusterRecord, Event, Head, StoredAssignment, StoredCluster};
 
 impl Store {
-    /// Everything that was kept, as the fleet's first event.
+    /// Returns everything that was stored, as the fleet's first event.
     ///
     /// # Errors
-    /// When a row cannot be read back: serving from half a memory would be worse than not serving.
+    /// When a row cannot be read back: serving from incomplete data would be worse than not serving.
     pub async fn load(&self) -> Result<Event, Error> {
         self.remember_end().await?;
         let mut heads = Vec::new();
@@ -77,7 +77,7 @@ impl Store {
         })
     }
 
-    /// The last certificate's number under each name that was given up.
+    /// Returns the last certificate number of each released name.
     async fn retired(&self) -> Result<Vec<(ClusterName, u64)>, Error> {
         let rows = self.rows("SELECT name, counter FROM retired").await?;
         rows.iter()
@@ -93,7 +93,7 @@ impl Store {
             .collect()
     }
 
-    /// The last rollout of each environment, with its clusters.
+    /// Returns the last rollout of each environment, with its clusters.
     async fn last_rollouts(&self) -> Result<Vec<Rollout>, Error> {
         // One that was not over when the next one began is over by that, whatever its row says.
         let rows = self

@@ -1,4 +1,4 @@
-//! What each operator may do. Kept here and not in certificates, so that it can be taken away at once.
+//! Roles of operators. Kept here and not in certificates, so that they can be removed at once.
 
 use std::collections::BTreeSet;
 
@@ -9,20 +9,20 @@ use sqlx::Row as _;
 
 use super::{Error, Store};
 
-/// What one operator may do, and where.
+/// The role of an operator, and its environments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     pub name: OperatorName,
     pub role: Role,
-    /// Where; none at all: everywhere.
+    /// Environments of the role; empty: all.
     pub environments: BTreeSet<EnvironmentName>,
-    /// Who said so.
+    /// Who granted it.
     pub changed_by: String,
     pub changed_at: Timestamp,
 }
 
 impl Grant {
-    /// An admin's grant: everything, everywhere.
+    /// Makes an admin's grant, for all environments.
     #[must_use]
     pub fn admin(name: &OperatorName, now: Timestamp) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl Grant {
 }
 
 impl Store {
-    /// The grants of all operators.
+    /// Returns the grants of all operators.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -61,10 +61,10 @@ impl Store {
             .collect()
     }
 
-    /// Sets what an operator may do.
+    /// Sets the role of an operator.
     ///
     /// # Errors
-    /// When it cannot be kept.
+    /// When it cannot be stored.
     pub async fn grant(&self, grant: &Grant) -> Result<(), Error> {
         let environments = serde_json::to_string(&grant.environments)
             .map_err(|error| Error::Encode(error.to_string()))?;
@@ -85,10 +85,10 @@ impl Store {
         Ok(())
     }
 
-    /// Takes everything from an operator.
+    /// Removes all rights of an operator.
     ///
     /// # Errors
-    /// When that cannot be kept.
+    /// When that cannot be stored.
     pub async fn ungrant(&self, operator: &OperatorName) -> Result<(), Error> {
         sqlx::query("DELETE FROM operators WHERE name = $1")
             .bind(operator.to_string())

@@ -1,4 +1,4 @@
-//! What people are to be told, and how far each target is.
+//! Events for notifications, and the position of each target.
 
 use flotilla_notify::Event;
 use jiff::{SignedDuration, Timestamp};
@@ -7,11 +7,11 @@ use sqlx::{Any, Row as _, Transaction};
 use super::{Error, Store};
 use crate::notify::Place;
 
-/// Events are kept for so long; a target that is away for longer misses them.
+/// Time for which events are kept; a target that cannot be reached for longer misses them.
 const KEEP: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Store {
-    /// Adds an event within a transaction; numbers only grow, since the newest is never forgotten.
+    /// Adds an event within a transaction; ids only grow, since the newest is never deleted.
     pub(super) async fn push_event(
         &self,
         transaction: &mut Transaction<'_, Any>,
@@ -31,10 +31,10 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps an event that comes with no audit entry.
+    /// Adds an event that has no audit entry.
     ///
     /// # Errors
-    /// When it cannot be kept, or another process decides now.
+    /// When it cannot be stored, or another process decides now.
     pub async fn put_event(&self, event: &Event) -> Result<(), Error> {
         let mut transaction = self.pool.begin().await.map_err(self.error())?;
         self.fence(&mut transaction, &super::tokens::random_hex(12))
@@ -43,7 +43,7 @@ impl Store {
         transaction.commit().await.map_err(self.error())
     }
 
-    /// Events after a place, oldest first; none where a newer hub wrote one that this one cannot read.
+    /// Returns events after an id, oldest first; none where a newer hub wrote one that this one cannot read.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -66,7 +66,7 @@ impl Store {
             .collect()
     }
 
-    /// How far a target is; one that is new begins with what happens next.
+    /// Returns the position of a target; a new one begins with the next event.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -78,7 +78,7 @@ impl Store {
             .map_err(self.error())?;
         if let Some(row) = row {
             let text: String = row.try_get(0).map_err(self.error())?;
-            let damaged = || self.damaged(&format!("the place of target {target}"));
+            let damaged = || self.damaged(&format!("the position of target {target}"));
             return serde_json::from_str(&text).map_err(|_| damaged());
         }
         let row = self.row("SELECT COALESCE(MAX(id), 0) FROM outbox").await?;
@@ -90,7 +90,7 @@ impl Store {
         Ok(place)
     }
 
-    /// How far all targets are, by name.
+    /// Returns the positions of all targets, by name.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -101,17 +101,17 @@ impl Store {
             .map(|row| {
                 let target: String = row.try_get(0).map_err(self.error())?;
                 let text: String = row.try_get(1).map_err(self.error())?;
-                let damaged = || self.damaged(&format!("the place of target {target}"));
+                let damaged = || self.damaged(&format!("the position of target {target}"));
                 let place = serde_json::from_str(&text).map_err(|_| damaged())?;
                 Ok((target, place))
             })
             .collect()
     }
 
-    /// Notes how far a target is.
+    /// Stores the position of a target.
     ///
     /// # Errors
-    /// When it cannot be kept, or another process decides now.
+    /// When it cannot be stored, or another process decides now.
     pub async fn put_place(&self, target: &str, place: &Place) -> Result<(), Error> {
         let text =
             serde_json::to_string(place).map_err(|error| Error::Encode(error.to_string()))?;
@@ -130,7 +130,7 @@ impl Store {
         transaction.commit().await.map_err(self.error())
     }
 
-    /// Forgets events that are old.
+    /// Deletes old events.
     pub(super) async fn retain_events(
         &self,
         transaction: &mut Transaction<'_, Any>,

@@ -1,4 +1,4 @@
-//! The schema's versions. Each is one transaction; a hub never opens a store newer than itself.
+//! The schema's versions. Each upgrade is one transaction; a hub never opens a store newer than itself.
 
 use sqlx::Row as _;
 
@@ -72,13 +72,13 @@ const MIGRATIONS: &[&[&str]] = &[
     ],
 ];
 
-/// The version this hub knows.
+/// Returns the version that this hub supports.
 pub(super) fn known() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
 impl Store {
-    /// The version found.
+    /// Returns the version of the store.
     pub(super) async fn schema(&self) -> Result<i64, Error> {
         let sql = match self.engine {
             Engine::Sqlite => "SELECT CAST(user_version AS INTEGER) FROM pragma_user_version",
@@ -144,7 +144,7 @@ impl Store {
         Ok(())
     }
 
-    /// A statement in the engine's own names of types: SQLite's INTEGER has 64 bits, PostgreSQL's 32.
+    /// Translates a statement's types for the engine: SQLite's INTEGER has 64 bits, PostgreSQL's 32.
     fn dialect(&self, statement: &str) -> String {
         match self.engine {
             Engine::Sqlite => statement.to_owned(),

@@ -1,17 +1,17 @@
-//! Sessions of people's browsers: hashes of their cookies, and what is sealed with a key that only the
-//! cookie gives, so that who reads the store gets in as nobody.
+//! Browser sessions: hashes of their cookies, and data that is sealed with a key that only the cookie has, so that
+//! reading the store gives access as no one.
 
 use jiff::Timestamp;
 use sqlx::Row as _;
 
 use super::{Error, Store};
 
-/// Sessions of one person; the oldest goes.
+/// Highest number of sessions of one person; the oldest is deleted.
 const OF_PERSON: i64 = 16;
-/// Sessions in all; the oldest goes.
+/// Highest number of sessions; the oldest is deleted.
 const IN_ALL: i64 = 10_000;
 
-/// A session as it is kept.
+/// A stored session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {
     /// SHA-256 of the cookie.
@@ -21,15 +21,15 @@ pub struct SessionRow {
     pub sealed: Vec<u8>,
     /// Grows with each change.
     pub version: i64,
-    /// When it is over.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
 impl Store {
-    /// Keeps a new session. What is over goes, and the oldest of whoever has too many.
+    /// Stores a new session. Expired ones are deleted, and the oldest of a person with too many.
     ///
     /// # Errors
-    /// When it cannot be kept.
+    /// When it cannot be stored.
     pub async fn open_session(&self, row: &SessionRow, now: Timestamp) -> Result<(), Error> {
         let mut transaction = self.pool.begin().await.map_err(self.error())?;
         sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
@@ -70,7 +70,7 @@ impl Store {
         transaction.commit().await.map_err(self.error())
     }
 
-    /// A session that is not over; none: there is none such.
+    /// Returns a session that is not over; none: it does not exist.
     ///
     /// # Errors
     /// When the store fails.
@@ -96,7 +96,7 @@ impl Store {
         }))
     }
 
-    /// Keeps what a session holds now; false: somebody else changed or ended it first.
+    /// Stores the present content of a session; false: another request changed or ended it first.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! What environments' applications are declared as, as far as anything goes to it or comes from it.
+//! Specifications of environments, as far as a rollout, a pin or an environment uses them.
 
 use flotilla_shared::revision::Commit;
 use sqlx::Row as _;
@@ -7,7 +7,7 @@ use super::{Error, Store};
 use crate::spec::Specification;
 
 impl Store {
-    /// All of them.
+    /// Returns all of them.
     pub(super) async fn specifications(&self) -> Result<Vec<(Commit, Specification)>, Error> {
         let rows = self
             .rows("SELECT revision, content FROM specifications")

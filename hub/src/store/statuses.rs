@@ -1,4 +1,4 @@
-//! What forges were told last, so that nobody lists it and nothing is told twice.
+//! The last statuses sent to forges, so that they need not be listed and nothing is sent twice.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use sqlx::Row as _;
 use super::{Error, Store};
 use crate::forge::status::{Key, Sent};
 
-/// Rows that are kept; far more than commits that are still of interest.
+/// Number of rows that are kept: far more than commits that still matter.
 const KEPT: i64 = 5_000;
 
 impl Store {
-    /// The last status on each commit.
+    /// Returns the last status on each commit.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -42,10 +42,10 @@ impl Store {
         Ok(all)
     }
 
-    /// Keeps what a forge was told.
+    /// Stores a status that was sent.
     ///
     /// # Errors
-    /// When it cannot be kept, or another process decides now.
+    /// When it cannot be stored, or another process decides now.
     pub async fn put_status(&self, key: &Key, sent: &Sent) -> Result<(), Error> {
         let mut transaction = self.pool.begin().await.map_err(self.error())?;
         self.fence(&mut transaction, &super::tokens::random_hex(12))

@@ -183,7 +183,7 @@ async fn p08_a_restore_and_a_raised_epoch_are_in_the_log_with_what_they_replaced
     };
     let text = &restored.entry.detail;
     assert_eq!(restored.entry.action, AuditAction::HubRestore);
-    for expected in ["backup.db", &kept.hash, &lost.hash, "the epoch is 2"] {
+    for expected in ["backup.db", &kept.hash, &lost.hash, "the epoch is now 2"] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     assert_eq!(raised.entry.action, AuditAction::EpochRaise);

@@ -13,10 +13,10 @@ use crate::enrolment::{NewToken, Redeemer, Token};
 const PREFIX: &str = "flt_";
 
 impl Store {
-    /// Makes a token and returns its text, which is kept nowhere.
+    /// Makes a token and returns its text, which is not stored.
     ///
     /// # Errors
-    /// When it could not be kept.
+    /// When it cannot be stored.
     pub async fn create_token(&self, new: &NewToken) -> Result<(String, Token), Error> {
         let id = random_hex(6);
         let secret = random_hex(32);
@@ -44,7 +44,7 @@ impl Store {
         Ok((format!("{PREFIX}{id}_{secret}"), token))
     }
 
-    /// All tokens that are still kept and were not revoked.
+    /// Returns all kept tokens that were not revoked.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -55,7 +55,7 @@ impl Store {
         rows.iter().map(|row| self.token(row)).collect()
     }
 
-    /// The token whose secret somebody shows; none: there is none such.
+    /// Returns the token with this secret; none: it does not exist.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,5 +1,5 @@
-//! Writing a batch: one transaction, and one statement for many rows of a table. Ten thousand
-//! assignments are then forty statements; each as its own takes four times as long.
+//! Writing a batch: one transaction, and one statement for many rows of a table. Ten thousand assignments are then
+//! forty statements; each as its own takes four times as long.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use super::{Engine, Error, STATEMENT_TIMEOUT, Store, lease};
 use crate::fleet::rollout::Progress;
 use crate::fleet::{ClusterRecord, Effect, StoredAssignment};
 
-/// Rows of one statement: far below the 32,766 parameters that SQLite takes, far above what a
-/// statement costs beside its rows.
+/// Rows of one statement: far below the 32,766 parameters that SQLite supports, and enough that the cost of a statement
+/// does not matter.
 const ROWS: usize = 256;
 
 /// A row's value.
@@ -26,7 +26,7 @@ enum Value {
     Bytes(Vec<u8>),
 }
 
-/// A table whose rows are written many at once.
+/// A table whose rows are written many at a time.
 struct Table {
     insert: &'static str,
     columns: usize,
@@ -65,8 +65,8 @@ const PROGRESS: Table = Table {
 };
 
 impl Table {
-    /// SQLite's driver looks each parameter up by its name, through all of them; those without a name
-    /// it need not look up. PostgreSQL wants numbers.
+    /// SQLite's driver looks each parameter up by its name, through all of them; those without a name need no lookup.
+    /// PostgreSQL requires numbers.
     fn statement(&self, rows: usize, engine: Engine) -> String {
         let mut text = self.insert.to_owned();
         for row in 0..rows {
@@ -88,8 +88,8 @@ impl Table {
     }
 }
 
-/// Rows that wait to be written together. Of several for one key only the newest counts, which is also
-/// what one statement demands; in order of their keys, so that neighbours share pages.
+/// Rows that wait to be written together. Of several for one key only the newest counts, which a single statement
+/// requires, too; sorted by key, so that neighbours share pages.
 #[derive(Default)]
 struct Waiting<'a> {
     clusters: BTreeMap<&'a ClusterName, &'a ClusterRecord>,
@@ -99,12 +99,12 @@ struct Waiting<'a> {
 }
 
 impl Store {
-    /// Keeps the storable effects of a batch, all or none, durably. `batch` names it: where the
-    /// outcome of an earlier try is not known, a batch that arrived is not written twice (S7).
+    /// Stores the storable effects of a batch, all or none, durably. `batch` is its id: where the outcome of an earlier
+    /// try is not known, a batch that was stored is not written twice (S7).
     ///
     /// # Errors
-    /// When they could not be kept; then none of the batch's sends may happen. [`Error::Fenced`] when
-    /// another process decides now.
+    /// When they could not be stored; then none of the batch's sends may happen. [`Error::Fenced`] when another process
+    /// decides now.
     pub async fn apply(
         &self,
         batch: &str,
@@ -135,8 +135,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes the storable ones of these effects into a transaction. The end of the audit log in it; none: nothing
-    /// was added to that.
+    /// Writes the storable ones of these effects into a transaction. Returns the new end of the audit log; none:
+    /// nothing was added to it.
     pub(super) async fn put_all(
         &self,
         transaction: &mut Transaction<'_, Any>,

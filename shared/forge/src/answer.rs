@@ -1,4 +1,4 @@
-//! What came back, judged by its status before anybody reads its body.
+//! An answer of a forge, which is judged by its status before its body is read.
 
 use flotilla_shared::report::plain_line;
 use jiff::{SignedDuration, Timestamp};
@@ -7,19 +7,19 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// The largest answer that is read; a sender stops there.
+/// Largest answer that is read, bytes; a sender stops there.
 pub const MAX_ANSWER: usize = 4 << 20;
 
-/// An answer. Header names are lower case.
+/// An HTTP answer. Header names are lower case.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
-    /// Of HTTP; a redirect is an answer, too, since none is followed.
+    /// HTTP status; a redirect is an answer, too, since redirects are not followed.
     pub status: u16,
-    /// What the headers say that matters here.
+    /// The headers that matter here.
     pub headers: Vec<(String, String)>,
     /// The body, cut at [`MAX_ANSWER`].
     pub body: Vec<u8>,
-    /// When it came.
+    /// When the answer arrived.
     pub at: Timestamp,
 }
 
@@ -33,26 +33,26 @@ impl Answer {
         self.header(name)?.trim().parse().ok()
     }
 
-    /// How many entries a list has on all its pages, where the forge says so.
+    /// Returns the number of entries of a list on all its pages, where the forge reports it.
     pub(crate) fn total(&self) -> Option<usize> {
         self.number("x-total-count")
             .and_then(|count| usize::try_from(count).ok())
     }
 
-    /// Whether a list goes on, where the forge says so; of the last page this header is empty.
+    /// Returns whether a list has more pages, where the forge reports it; on the last page this header is empty.
     pub(crate) fn has_next_page(&self) -> Option<bool> {
         self.header("x-next-page")
             .map(|page| !page.trim().is_empty())
     }
 
-    /// Calls that are left until the limit begins anew, where the forge says so.
+    /// Returns the number of calls that are left until the rate limit resets, where the forge reports it.
     #[must_use]
     pub fn remaining(&self) -> Option<i64> {
         self.number("x-ratelimit-remaining")
             .or_else(|| self.number("ratelimit-remaining"))
     }
 
-    /// When the limit begins anew.
+    /// Returns when the rate limit resets.
     #[must_use]
     pub fn resets_at(&self) -> Option<Timestamp> {
         let seconds = self
@@ -65,7 +65,7 @@ impl Answer {
         Timestamp::from_second(seconds).ok()
     }
 
-    /// How long the forge asks us to wait.
+    /// Returns how long the forge asks to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<SignedDuration> {
         let text = self.header("retry-after")?.trim();
@@ -77,7 +77,7 @@ impl Answer {
         Some(bounded(wait.as_secs()))
     }
 
-    /// Whether it is an answer at all, and which failure if not.
+    /// Checks the status, and returns the failure that it stands for.
     pub(crate) fn judge(&self) -> Result<(), Error> {
         match self.status {
             200..=299 => Ok(()),
@@ -140,7 +140,7 @@ impl Answer {
         plain_line(&format!("{host}{path}"), 200)
     }
 
-    /// What the forge says about a failure, as one short line.
+    /// Returns the forge's message on a failure, as one short line.
     pub(crate) fn failure_text(&self) -> String {
         let value: Value = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
         let text = |value: &Value| match value {
@@ -174,18 +174,18 @@ impl Answer {
         plain_line(&whole, 300)
     }
 
-    /// The body as JSON of a form, turned into what it stands for.
+    /// Reads the body as JSON of type `F` and converts it.
     pub(crate) fn json_as<F: DeserializeOwned, T: From<F>>(&self) -> Result<T, Error> {
         self.json::<F>().map(T::from)
     }
 
-    /// The body as a JSON list of a form, each turned into what it stands for.
+    /// Reads the body as a JSON list of `F` and converts each entry.
     pub(crate) fn list_as<F: DeserializeOwned, T: From<F>>(&self) -> Result<Vec<T>, Error> {
         let all: Vec<F> = self.json()?;
         Ok(all.into_iter().map(T::from).collect())
     }
 
-    /// The body as JSON of a form.
+    /// Reads the body as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         if self.body.len() >= MAX_ANSWER {
             return Err(Error::TooLarge);
@@ -200,7 +200,7 @@ impl Answer {
     }
 }
 
-/// At least a second, at most an hour: no forge stops us for days by a number.
+/// Limits a wait to between a second and an hour, so that no forge can stop calls for days.
 fn bounded(seconds: i64) -> SignedDuration {
     SignedDuration::from_secs(seconds.clamp(1, 3600))
 }

@@ -1,4 +1,4 @@
-//! GitHub Apps: who proves with a private key which App it is gets a token for an hour.
+//! GitHub Apps: an App that proves its identity with its private key gets a token for an hour.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,17 +10,17 @@ use rustls_pki_types::{PrivatePkcs1KeyDer, PrivatePkcs8KeyDer};
 
 use crate::request::{Credential, Secret};
 
-/// A token of an installation.
+/// The token of an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppToken {
-    /// What the `Authorization` header carries.
+    /// The token for the `Authorization` header.
     pub token: Secret,
-    /// When it ends.
+    /// When the token expires.
     pub expires_at: Timestamp,
 }
 
 impl AppToken {
-    /// Whether it is still good for some minutes.
+    /// Returns whether the token stays valid for some minutes.
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
         self.expires_at.duration_since(now).as_secs() > 300
@@ -39,28 +39,28 @@ impl std::fmt::Debug for AppKey {
     }
 }
 
-/// A key cannot be used.
+/// Why a private key cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppKeyError {
-    /// Not PEM of a key.
+    /// The file is not a key in PEM.
     #[error(
-        "the file holds no RSA private key in PEM; GitHub gives one that begins with -----BEGIN RSA PRIVATE KEY-----"
+        "the file has no RSA private key in PEM form; one from GitHub begins with -----BEGIN \
+         RSA PRIVATE KEY-----"
     )]
     NoKey,
-    /// A key that ring does not take.
+    /// The key is not supported by ring.
     #[error("the private key cannot be used: {0}")]
     Unfit(String),
-    /// It cannot sign.
+    /// The key cannot sign.
     #[error("the private key cannot sign")]
     Sign,
 }
 
 impl AppKey {
-    /// Reads a key as GitHub hands it out (PKCS#1), or as others write it (PKCS#8). `app` is the App's id or
-    /// client id.
+    /// Reads a key as GitHub issues it (PKCS#1), or as others write it (PKCS#8). `app` is the App's id or client id.
     ///
     /// # Errors
-    /// When it is no such key.
+    /// When the file is not such a key.
     pub fn read(app: &str, pem: &[u8]) -> Result<Self, AppKeyError> {
         let unfit = |error: ring::error::KeyRejected| AppKeyError::Unfit(error.to_string());
         let key = if let Ok(key) = PrivatePkcs1KeyDer::from_pem_slice(pem) {
@@ -75,8 +75,8 @@ impl AppKey {
         })
     }
 
-    /// The App's own signed token: it begins a minute ago, since clocks differ, and ends before the ten
-    /// minutes that GitHub allows (RFC 7519, RS256).
+    /// Makes the App's own signed token: it begins a minute ago, since clocks differ, and ends before the ten minutes
+    /// that GitHub allows (RFC 7519, RS256).
     ///
     /// # Errors
     /// When the key cannot sign.
@@ -99,7 +99,7 @@ impl AppKey {
         Ok(Credential::App(Secret::new(&token)))
     }
 
-    /// The key's public half (PKCS#1 DER), which can tell whether a token is of it.
+    /// Returns the public key (PKCS#1 DER), with which tokens can be verified.
     #[must_use]
     pub fn public(&self) -> Vec<u8> {
         self.key.public().as_ref().to_vec()

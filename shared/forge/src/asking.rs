@@ -1,31 +1,31 @@
-//! Who asks for something at a pull request, and what they may do in the repository.
+//! Who requests something at a pull request by a label, and their access to the repository.
 
-/// A mark was given, or taken away.
+/// A label was added or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labelling {
-    /// The label's name; upper and lower case are told apart.
+    /// The label's name, which is case-sensitive.
     pub label: String,
-    /// Who did it.
+    /// The account that did it.
     pub by: String,
-    /// Whether it was given.
+    /// Whether the label was added; otherwise it was removed.
     pub given: bool,
 }
 
-/// What somebody may do in a repository. A forge's other words count as the next lower one.
+/// Access to a repository. A forge's other levels count as the next lower one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Right {
-    /// Nothing that not everybody may.
+    /// No more than everybody has.
     None,
-    /// Look at it.
+    /// Read access.
     Read,
-    /// Push to its branches.
+    /// Write access: push to branches.
     Write,
-    /// Decide who may.
+    /// Admin access: manage access.
     Admin,
 }
 
 impl Right {
-    /// As GitHub, Gitea and Forgejo name it.
+    /// Reads the word of GitHub, Gitea and Forgejo.
     pub(crate) fn of_word(word: &str) -> Self {
         match word {
             "read" | "triage" => Self::Read,
@@ -36,7 +36,7 @@ impl Right {
     }
 }
 
-/// Who gave a mark that is there: the last word on it counts. None: nobody is known to have.
+/// Returns who added a label that is present: the last change counts. None: not known.
 #[must_use]
 pub fn given_by<'l>(all: &'l [Labelling], label: &str) -> Option<&'l str> {
     let mut own = all.iter().rev();

@@ -14,11 +14,11 @@ use crate::request::{Call, Method, call, done, get};
 use crate::status::{CommitStatus, State};
 use crate::text::{cut, line};
 
-/// Entries of one page.
+/// Entries on one page.
 const PAGE: usize = 50;
-/// Longest key of a status.
+/// Longest key of a status, characters.
 const KEY: usize = 40;
-/// Longest description of a status.
+/// Longest description of a status, characters.
 const DESCRIPTION: usize = 255;
 
 #[derive(Deserialize)]
@@ -111,7 +111,7 @@ struct Pull {
     links: Option<Links>,
     #[serde(default)]
     participants: Vec<Participant>,
-    /// Only where one is asked for, not in lists.
+    /// Only present where a single pull request is read, not in lists.
     #[serde(default)]
     reviewers: Vec<User>,
 }
@@ -147,8 +147,7 @@ fn read_pull(answer: &Answer) -> Result<PullRequest, Error> {
     answer.json_as::<Pull, PullRequest>()
 }
 
-/// A key of at most forty characters: a longer context keeps its beginning and is told from others by a
-/// hash at its end.
+/// Returns a key of at most forty characters: a longer context keeps its beginning and gets a hash at its end.
 pub(crate) fn key(context: &str) -> String {
     if context.len() <= KEY {
         return context.to_owned();
@@ -214,7 +213,7 @@ pub(crate) fn create_pull(at: &Repository, new: &NewPull) -> Call<PullRequest> {
     call(at, "createPull", Method::Post, rest, Some(body), read_pull)
 }
 
-/// Whoever is not given back is not asked to look at it any more.
+/// Reviewers that are not sent back are removed.
 pub(crate) fn update_pull(
     at: &Repository,
     pull: &PullRequest,
@@ -277,7 +276,7 @@ pub(crate) fn merge(at: &Repository, number: u64) -> Call<()> {
     call(at, "merge", Method::Post, &rest, Some(body), |answer| {
         // 202: it is still at it, and nobody knows yet how it ends.
         match answer.status {
-            202 => Err(Error::Conflict("the merge takes longer".to_owned())),
+            202 => Err(Error::Conflict("the merge is still in progress".to_owned())),
             _ => Ok(()),
         }
     })

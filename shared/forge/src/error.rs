@@ -1,64 +1,65 @@
-//! Why a forge did not do as asked.
+//! Errors of calls to a forge.
 
 use jiff::SignedDuration;
 
-/// See the module. The text of a forge is one short line without control characters.
+/// An error of a call to a forge. Text from the forge is one short line without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The credential is not taken.
-    #[error("the forge does not take the credential{}", because(.0))]
+    /// The credential is rejected.
+    #[error("the forge rejected the credential{}", because(.0))]
     Unauthorized(String),
-    /// The credential may not do this.
-    #[error("the credential may not do this{}", because(.0))]
+    /// The credential lacks the permission.
+    #[error("the credential lacks permission for this{}", because(.0))]
     Forbidden(String),
-    /// Too many calls.
-    #[error("the forge asks to wait {} s before the next call", .wait.as_secs())]
+    /// The rate limit is reached.
+    #[error("rate limited by the forge: wait {} s before the next call", .wait.as_secs())]
     RateLimited {
-        /// From the answer on; 60 seconds where the forge does not say.
+        /// Time to wait, from the answer on; 60 seconds where the forge does not say.
         wait: SignedDuration,
     },
-    /// There is no such thing, or it is hidden from this credential.
-    #[error("there is no such thing, or the credential may not see it{}", because(.0))]
+    /// It does not exist, or the credential may not see it.
+    #[error("not found, or not visible to the credential{}", because(.0))]
     NotFound(String),
-    /// Something else is there by now.
-    #[error("it is not as it was: somebody else was faster, or it cannot be done now{}", because(.0))]
+    /// The state has changed in the meantime.
+    #[error("conflict: it changed in the meantime, or it cannot be done now{}", because(.0))]
     Conflict(String),
-    /// The request is refused as it is.
-    #[error("the forge refuses this (HTTP {status}){}", because(.text))]
+    /// The request is refused.
+    #[error("the forge refused the request (HTTP {status}){}", because(.text))]
     Refused {
-        /// With which status.
+        /// The HTTP status.
         status: u16,
-        /// What the forge gives as its reason; empty: it gives none.
+        /// The forge's reason; empty: none given.
         text: String,
     },
-    /// The forge is unwell.
-    #[error("the forge is unwell (HTTP {0})")]
+    /// The forge has an internal error; the HTTP status.
+    #[error("forge error (HTTP {0})")]
     Server(u16),
-    /// It points somewhere else, where a credential is not sent: host and path; empty: it does not say where.
+    /// A redirect to another place, where the credential is not sent: host and path; empty: not given.
     #[error(
-        "the forge points to another place{}, and a credential is sent to none but the one that was named",
+        "the forge redirects to another place{}, and the credential is sent only to the \
+         configured one",
         elsewhere(.0)
     )]
     Redirected(String),
-    /// It is not an API.
+    /// The answer is not from an API.
     #[error("the answer is not JSON: is this the address of the API?")]
     NotJson,
-    /// It answers without end.
-    #[error("the answer is larger than anything this asks for")]
+    /// The answer exceeds the size limit.
+    #[error("the answer is too large")]
     TooLarge,
-    /// It is JSON of another form.
+    /// The answer is JSON of another form.
     #[error("the answer cannot be read: {0}")]
     Unreadable(String),
-    /// It has no such thing.
+    /// The forge does not support it.
     #[error("{0}")]
     Unsupported(&'static str),
-    /// There is no answer.
+    /// No answer arrived.
     #[error("no answer: {0}")]
     NoAnswer(String),
 }
 
 impl Error {
-    /// Whether the same call may succeed later, without anybody doing anything.
+    /// Returns whether the same call may succeed later without intervention.
     #[must_use]
     pub fn passes(&self) -> bool {
         matches!(
@@ -67,7 +68,7 @@ impl Error {
         )
     }
 
-    /// A bounded code, for metrics.
+    /// Returns a code from a fixed set, for metrics.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -18,9 +18,9 @@ use crate::request::{Call, Method, call, done, get};
 use crate::status::CommitStatus;
 use crate::text::line;
 
-/// Entries of one page; more than fifty are cut by the server's own settings.
+/// Entries on one page; servers cut pages of more than fifty by default.
 const PAGE: usize = 50;
-/// Longest description of a status.
+/// Longest description of a status, characters.
 const DESCRIPTION: usize = 255;
 
 #[derive(Deserialize)]
@@ -83,7 +83,7 @@ pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus
     call(at, "setStatus", Method::Post, &rest, Some(body), done)
 }
 
-/// The one that is open between two branches; there is at most one.
+/// Finds the open pull request between two branches; there is at most one.
 pub(crate) fn find_pulls(at: &Repository, head: &str, base: &str) -> Call<Vec<PullRequest>> {
     let rest = format!("/pulls/{}/{}", segment(base), segment(head));
     let find = get(at, "findPulls", &rest, |answer| {
@@ -101,7 +101,7 @@ pub(crate) fn create_pull(at: &Repository, new: &NewPull) -> Call<PullRequest> {
     call(at, "createPull", Method::Post, "/pulls", body, read_pull)
 }
 
-/// All at once: the API has no pages here.
+/// Reads all comments at once: the API has no pages here.
 pub(crate) fn comments(at: &Repository, number: u64) -> Call<Page<Comment>> {
     let rest = format!("/issues/{number}/comments");
     get(at, "readComments", &rest, |answer| {

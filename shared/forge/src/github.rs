@@ -20,9 +20,9 @@ use crate::request::{Call, Method, Secret, call, done, get};
 use crate::status::{CommitStatus, State};
 use crate::text::line;
 
-/// Entries of one page.
+/// Entries on one page.
 const PAGE: usize = 100;
-/// Longest description of a status.
+/// Longest description of a status, characters.
 const DESCRIPTION: usize = 140;
 
 #[derive(Deserialize)]
@@ -110,7 +110,7 @@ pub(crate) fn comments(at: &Repository, number: u64, page: u32) -> Call<Page<Com
     })
 }
 
-/// Never by force: what would not be a fast-forward is refused with 422.
+/// Moves a branch, never by force: what would not be a fast-forward is refused with 422.
 pub(crate) fn move_branch(at: &Repository, branch: &str, commit: &Commit) -> Call<()> {
     let rest = format!("/git/refs/heads/{}", path(branch));
     let body = json!({"sha": commit.as_str(), "force": false});
@@ -157,7 +157,7 @@ struct Branch {
     protection: Option<Value>,
 }
 
-/// Rulesets and the older protection of a branch, which both may ask for something.
+/// Reads rulesets and the older branch protection, either of which may have requirements.
 pub(crate) fn required(at: &Repository, branch: &BranchName) -> Vec<Call<Required>> {
     let rules = format!("/rules/branches/{}?per_page={PAGE}", path(branch.as_str()));
     let rules = get(at, "readRules", &rules, |answer| {
@@ -204,7 +204,7 @@ fn of_rule(rule: &Rule) -> Required {
     }
 }
 
-/// The texts of a list, or of a member of each entry.
+/// Returns the texts of a list, or of one member of each entry.
 fn texts(list: Option<&Value>, member: Option<&str>) -> Vec<String> {
     let all = list.and_then(Value::as_array).into_iter().flatten();
     all.filter_map(|entry| member.map_or(Some(entry), |name| entry.get(name)))
@@ -242,7 +242,7 @@ struct Run {
     conclusion: Option<String>,
 }
 
-/// Statuses and check runs, which are two things there. A list that goes on elsewhere proves nothing.
+/// Reads statuses and check runs, which GitHub keeps apart. An incomplete list proves nothing.
 pub(crate) fn checks(at: &Repository, commit: &Commit) -> Vec<Call<Page<Check>>> {
     let statuses = format!("/commits/{commit}/status?per_page={PAGE}");
     let statuses = get(at, "readStatuses", &statuses, |answer| {

@@ -1,4 +1,4 @@
-//! What the API of GitHub and the API of Gitea and Forgejo, which follows it, have in common.
+//! The common part of the APIs of GitHub, Gitea and Forgejo.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -18,28 +18,28 @@ pub(crate) struct User {
     login: String,
 }
 
-/// The name of an account; empty where the account is gone.
+/// Returns the name of an account; empty where the account was deleted.
 pub(crate) fn login(user: Option<User>) -> String {
     user.map(|user| user.login).unwrap_or_default()
 }
 
-/// A label, of which nothing but its name counts.
+/// A label, of which only the name matters.
 #[derive(Deserialize)]
 pub(crate) struct Named {
     #[serde(default)]
     pub(crate) name: String,
 }
 
-/// One of the two branches of a pull request.
+/// The head or base branch of a pull request.
 #[derive(Deserialize)]
 pub(crate) struct End {
     #[serde(default, rename = "ref")]
     pub(crate) branch: String,
     #[serde(default)]
     pub(crate) sha: String,
-    /// Of GitHub; none: the fork is gone.
+    /// The repository, on GitHub; none: the fork was deleted.
     pub(crate) repo: Option<Repo>,
-    /// Of Gitea.
+    /// The repository's id, on Gitea.
     #[serde(default)]
     pub(crate) repo_id: i64,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Repo {
     pub(crate) full_name: String,
 }
 
-/// A page of a list: full pages are followed by another one.
+/// Reads a page of a list: a full page is followed by another one.
 pub(crate) fn page_of<E: DeserializeOwned, T>(
     answer: &Answer,
     size: usize,
@@ -63,7 +63,7 @@ pub(crate) fn page_of<E: DeserializeOwned, T>(
     })
 }
 
-/// What a status is set to.
+/// Returns the API's word for a state.
 pub(crate) fn state_word(state: State) -> &'static str {
     match state {
         State::Pending => "pending",
@@ -72,7 +72,7 @@ pub(crate) fn state_word(state: State) -> &'static str {
     }
 }
 
-/// How a status stands; words that we do not know count as failures.
+/// Reads the state of a status; unknown words count as failures.
 pub(crate) fn state_of(word: &str) -> State {
     match word {
         "success" => State::Success,
@@ -81,7 +81,7 @@ pub(crate) fn state_of(word: &str) -> State {
     }
 }
 
-/// Refuses a list of checks of which there are more than it shows: it proves nothing.
+/// Refuses an incomplete list of checks: it proves nothing.
 pub(crate) fn whole(count: usize, seen: usize) -> Result<(), Error> {
     if count > seen {
         return Err(Error::Unreadable(format!(
@@ -95,7 +95,7 @@ pub(crate) fn pull(at: &Repository, number: u64, read: Read<PullRequest>) -> Cal
     get(at, "readPull", &format!("/pulls/{number}"), read)
 }
 
-/// What a pull request is opened with.
+/// Returns the body of the request that opens a pull request.
 pub(crate) fn new_pull(new: &NewPull) -> Value {
     json!({
         "title": new.title,
@@ -149,7 +149,7 @@ pub(crate) fn update_comment(at: &Repository, id: u64, text: &str) -> Call<Comme
     call(at, "updateComment", method, &rest, body, read_comment)
 }
 
-/// What each person said last, where that is an approval; comments change nothing.
+/// Returns the last review of each person where it is an approval; comments do not count.
 pub(crate) fn standing(reviews: impl Iterator<Item = (String, Approval)>) -> Vec<Approval> {
     let mut last: Vec<(String, Option<Approval>)> = Vec::new();
     for (state, approval) in reviews {

@@ -14,18 +14,18 @@ use crate::request::{Call, Method, call, done, get};
 use crate::status::{CommitStatus, State};
 use crate::text::line;
 
-/// Entries of one page; GitLab's own twenty have cost others duplicates.
+/// Entries on one page; GitLab's default of twenty has caused duplicates elsewhere.
 const PAGE: usize = 100;
-/// Longest description of a status, and longest link of one.
+/// Longest description of a status, and longest link of one, characters.
 const DESCRIPTION: usize = 255;
 
-/// Its booleans may be null, which means false there.
+/// Reads a boolean of the API, where null means false.
 fn null_is_false<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
-/// A page of a list of which this many entries came. What the credential may not see is left out of notes and
-/// events only after they were cut into pages, so that a page that is not full says nothing.
+/// Makes a page of a list with the number of entries that arrived. GitLab removes what the credential may not see only
+/// after it has cut notes and events into pages, so a short page need not be the last one.
 fn page<T>(answer: &Answer, came: usize, items: impl Iterator<Item = T>) -> Page<T> {
     Page {
         items: items.collect(),
@@ -57,9 +57,9 @@ struct Merge {
     target_branch: String,
     #[serde(default, deserialize_with = "null_is_false")]
     squash: bool,
-    /// What the project says about squashing is in it; older ones have none.
+    /// Whether the merge will squash, with the project's setting applied; older servers do not report it.
     squash_on_merge: Option<bool>,
-    /// How many commits of the target it lacks, where that was asked.
+    /// Number of commits of the target that it lacks, where that was requested.
     diverged_commits_count: Option<u64>,
     source_project_id: Option<u64>,
     target_project_id: Option<u64>,
@@ -228,8 +228,8 @@ pub(crate) fn rewrites(at: &Repository) -> Call<Option<Rewrites>> {
     })
 }
 
-/// As the project and the request say, which have to have said that no other commit comes of it: that it is not
-/// to be squashed cannot be said here. Refused where the request's head is another commit by now.
+/// Merges as the project and the merge request are set, which have to be set so that no other commit results: squashing
+/// cannot be turned off in the call. Refused where the head is another commit in the meantime.
 pub(crate) fn merge(at: &Repository, number: u64, head: &Commit) -> Call<()> {
     let rest = format!("/merge_requests/{number}/merge");
     let body = Some(json!({"sha": head.as_str()}));
@@ -269,7 +269,7 @@ pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
     })
 }
 
-/// Jobs and statuses of all pipelines of a commit, whichever branch they ran for.
+/// Reads jobs and statuses of all pipelines of a commit, whichever branch they ran for.
 pub(crate) fn checks(at: &Repository, commit: &Commit, part: u32) -> Call<Page<Check>> {
     #[derive(Deserialize)]
     struct Status {

@@ -1,5 +1,5 @@
-//! What forges are asked, and what their answers mean. Pure: a [`Call`] is a request and the way to read
-//! its answer; who sends it is somebody else's business.
+//! Calls to forges, and the meaning of their answers. Pure: a [`Call`] is a request with a function that reads its
+//! answer; sending it is left to the caller.
 //!
 //! ```text
 //!   Repository --github|gitlab|gitea|bitbucket--> Call<T> { Request, read }
@@ -39,7 +39,7 @@ pub use status::{CommitStatus, State};
 pub use text::{Form, Section, comment, marker};
 
 impl Repository {
-    /// Sets a status on a commit; the same again is no failure.
+    /// Sets a status on a commit; setting the same status again is not a failure.
     #[must_use]
     pub fn set_status(&self, commit: &Commit, status: &CommitStatus) -> Call<()> {
         match self.kind() {
@@ -50,7 +50,7 @@ impl Repository {
         }
     }
 
-    /// The name under which a status of this context stands among a commit's checks.
+    /// Returns the name under which a status of this context is listed among a commit's checks.
     #[must_use]
     pub fn check_name(&self, context: &str) -> String {
         match self.kind() {
@@ -59,7 +59,7 @@ impl Repository {
         }
     }
 
-    /// Open pull requests from one branch of this repository into another.
+    /// Finds open pull requests from one branch of this repository into another.
     #[must_use]
     pub fn find_pulls(&self, head: &BranchName, base: &BranchName) -> Call<Vec<PullRequest>> {
         let (head, base) = (head.as_str(), base.as_str());
@@ -71,8 +71,8 @@ impl Repository {
         }
     }
 
-    /// Open pull requests, those that changed last first and at most [`OPEN`] of them; some forges part them by
-    /// their base, others leave that to us.
+    /// Reads open pull requests, last changed first and at most [`OPEN`]; some forges filter them by base, others leave
+    /// that to the caller.
     #[must_use]
     pub fn open_pulls(&self, base: &BranchName) -> Call<Vec<PullRequest>> {
         match self.kind() {
@@ -83,8 +83,8 @@ impl Repository {
         }
     }
 
-    /// A page of who marked a pull request with what, oldest first, the first page being 1; none: the forge
-    /// has no marks.
+    /// Reads a page of label changes of a pull request, oldest first, the first page being 1; none: the forge has no
+    /// labels.
     #[must_use]
     pub fn labellings(&self, number: u64, page: u32) -> Option<Call<Page<Labelling>>> {
         match self.kind() {
@@ -95,8 +95,8 @@ impl Repository {
         }
     }
 
-    /// What somebody may do here, by a list of people, of which only the one by exactly this name counts; none:
-    /// the forge does not say.
+    /// Reads a person's access, as a list of people of which only the one with exactly this name counts; none: the
+    /// forge does not report it.
     #[must_use]
     pub fn rights(&self, person: &str) -> Option<Call<Vec<(String, Right)>>> {
         match self.kind() {
@@ -106,7 +106,8 @@ impl Repository {
         }
     }
 
-    /// The whole commit of which a pull request names the beginning; none: this forge always names it in whole.
+    /// Reads the full commit for the beginning that a pull request contains; none: this forge always reports it in
+    /// full.
     #[must_use]
     pub fn whole_commit(&self, beginning: &str) -> Option<Call<String>> {
         match self.kind() {
@@ -115,7 +116,7 @@ impl Repository {
         }
     }
 
-    /// One pull request.
+    /// Reads one pull request.
     #[must_use]
     pub fn pull(&self, number: u64) -> Call<PullRequest> {
         match self.kind() {
@@ -137,8 +138,8 @@ impl Repository {
         }
     }
 
-    /// Writes title and text of a pull request anew, which [`Repository::pull`] has read: lists do not say all
-    /// that some forges want back.
+    /// Writes title and text of a pull request that was read with [`Repository::pull`]: lists lack fields that some
+    /// forges want back.
     #[must_use]
     pub fn update_pull(&self, pull: &PullRequest, title: &str, body: &str) -> Call<PullRequest> {
         let (number, texts) = (pull.number, (title, body));
@@ -150,7 +151,7 @@ impl Repository {
         }
     }
 
-    /// A page of a pull request's comments, the first being 1.
+    /// Reads a page of a pull request's comments, the first being 1.
     #[must_use]
     pub fn comments(&self, number: u64, page: u32) -> Call<Page<Comment>> {
         match self.kind() {
@@ -161,7 +162,7 @@ impl Repository {
         }
     }
 
-    /// Says something about a pull request.
+    /// Creates a comment on a pull request.
     #[must_use]
     pub fn create_comment(&self, number: u64, body: &str) -> Call<Comment> {
         match self.kind() {
@@ -171,7 +172,7 @@ impl Repository {
         }
     }
 
-    /// Writes a comment anew, where it is.
+    /// Replaces the text of a comment.
     #[must_use]
     pub fn update_comment(&self, number: u64, comment: u64, body: &str) -> Call<Comment> {
         match self.kind() {
@@ -181,16 +182,15 @@ impl Repository {
         }
     }
 
-    /// Why merges here are other than by fast-forward, where they are; none: the call of
-    /// [`Repository::fast_forward`] asks for that itself.
+    /// Reads why merges here would not be a fast-forward; none: the call of [`Repository::fast_forward`] asks for one
+    /// itself.
     #[must_use]
     pub fn rewrites(&self) -> Option<Call<Option<Rewrites>>> {
         (self.kind() == Kind::Gitlab).then(|| gitlab::rewrites(self))
     }
 
-    /// Moves a pull request's base to exactly this commit, which is its head; what would not be a
-    /// fast-forward is refused. GitHub has no such merge: there the reference itself is moved, by which the
-    /// pull request counts as merged.
+    /// Moves a pull request's base to exactly this commit, which is its head; what would not be a fast-forward is
+    /// refused. GitHub has no such merge: there the reference is moved, and the pull request then counts as merged.
     #[must_use]
     pub fn fast_forward(&self, pull: &PullRequest, head: &Commit) -> Call<()> {
         match self.kind() {
@@ -201,7 +201,7 @@ impl Repository {
         }
     }
 
-    /// Who approved a pull request, and at which commit where the forge says so.
+    /// Reads who approved a pull request, and at which commit where the forge reports it.
     #[must_use]
     pub fn approvals(&self, number: u64) -> Call<Vec<Approval>> {
         match self.kind() {
@@ -212,7 +212,7 @@ impl Repository {
         }
     }
 
-    /// What a branch asks of a pull request; the answers add up.
+    /// Reads what a branch requires of a pull request; the answers add up.
     #[must_use]
     pub fn required(&self, branch: &BranchName) -> Vec<Call<Required>> {
         match self.kind() {
@@ -223,8 +223,8 @@ impl Repository {
         }
     }
 
-    /// A page of a commit's checks, the first being 1; the answers add up. Where a forge is asked for one page
-    /// only, more than that is an error.
+    /// Reads a page of a commit's checks, the first being 1; the answers add up. Where only one page is read, more
+    /// entries are an error.
     #[must_use]
     pub fn checks(&self, commit: &Commit, page: u32) -> Vec<Call<Page<Check>>> {
         match self.kind() {
@@ -236,13 +236,13 @@ impl Repository {
         }
     }
 
-    /// The installation of a GitHub App on this repository; its number. Asked with the App's own token.
+    /// Reads the number of a GitHub App's installation on this repository, with the App's own token.
     #[must_use]
     pub fn installation(&self) -> Call<u64> {
         github::installation(self)
     }
 
-    /// A token of an installation, for this repository only.
+    /// Creates a token of an installation, for this repository only.
     #[must_use]
     pub fn installation_token(&self, installation: u64) -> Call<AppToken> {
         github::installation_token(self, installation)

@@ -1,4 +1,4 @@
-//! When the next call may be made: after what a forge said last, and never with its last calls, which
+//! When the next call may be made: after the forge's last answer, and never with the last calls of the limit, which
 //! people need, too.
 
 use jiff::{SignedDuration, Timestamp};
@@ -6,17 +6,17 @@ use jiff::{SignedDuration, Timestamp};
 use crate::answer::Answer;
 use crate::error::Error;
 
-/// Calls that are left to others.
+/// Number of calls of the limit that are left to others.
 const FLOOR: i64 = 50;
 
-/// One credential's pace at one host.
+/// The pace of one credential at one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pace {
     not_before: Option<Timestamp>,
 }
 
 impl Pace {
-    /// Takes an answer in.
+    /// Notes an answer.
     pub fn answered(&mut self, answer: &Answer) {
         let limited = match answer.judge() {
             Err(Error::RateLimited { wait }) => Some(wait),
@@ -33,7 +33,7 @@ impl Pace {
         self.not_before = self.not_before.max(until);
     }
 
-    /// How long to wait; zero: no longer.
+    /// Returns how long to wait before the next call; zero: not at all.
     #[must_use]
     pub fn wait(&self, now: Timestamp) -> SignedDuration {
         self.not_before.map_or(SignedDuration::ZERO, |at| {

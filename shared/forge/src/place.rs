@@ -1,11 +1,11 @@
-//! Which forge a repository is on, where its API is, and what the repository is called there.
+//! The forge of a repository, its API and the repository's name there.
 
 use flotilla_shared::loopback;
 use flotilla_shared::percent;
 use flotilla_shared::revision::RepositoryUrl;
 use serde::Deserialize;
 
-/// What serves a repository to people.
+/// Kind of forge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// By the host's name, where it says so.
+    /// Returns the kind by the name of the host, where that tells.
     #[must_use]
     pub fn guess(host: &str) -> Option<Self> {
         let host = host.to_ascii_lowercase();
@@ -38,20 +38,20 @@ impl Kind {
         }
     }
 
-    /// Whether its pull requests can be marked.
+    /// Returns whether its pull requests can have labels.
     #[must_use]
     pub fn has_labels(self) -> bool {
         self != Self::Bitbucket
     }
 
-    /// Whether it counts each status of a commit among what a pull request has to pass: one that waits for the
-    /// merge would keep it from ever coming.
+    /// Returns whether each status of a commit has to succeed before a pull request can be merged: one that waits for
+    /// the merge would then block it for ever.
     #[must_use]
     pub fn holds_merges_by_statuses(self) -> bool {
         self == Self::Gitlab
     }
 
-    /// The largest comment it takes, with room for what counts differently.
+    /// Returns the largest comment that it accepts, bytes, with a margin.
     #[must_use]
     pub fn comment_limit(self) -> usize {
         match self {
@@ -62,26 +62,22 @@ impl Kind {
     }
 }
 
-/// A repository cannot be found on a forge.
+/// Why the forge of a repository cannot be determined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
     /// The URL names no host.
-    #[error("{0} is on no forge: it names no host")]
+    #[error("{0} is not on a forge: it names no host")]
     NoForge(String),
-    /// Only a name.
-    #[error(
-        "{0} names no owner: a forge has its repositories at host/owner/name, and pages and API by that"
-    )]
+    /// The URL has a name without an owner.
+    #[error("{0} names no owner: repositories of a forge are at host/owner/name")]
     NoOwner(String),
-    /// Folders, where a forge has none.
-    #[error(
-        "{0} has more than an owner and a name in its path: among forges only GitLab has folders"
-    )]
+    /// The URL has folders, which this forge does not support.
+    #[error("{0} has more than an owner and a name in its path: only GitLab supports folders")]
     Folders(String),
-    /// The host does not say.
-    #[error("what serves {0} is not known by its name: say github, gitlab, gitea or bitbucket")]
+    /// The host does not tell the kind of forge.
+    #[error("the host of {0} does not name its forge: give github, gitlab, gitea or bitbucket")]
     Unknown(String),
-    /// Credentials would go over the net for everybody to read.
+    /// The API is not encrypted, so credentials are not sent there.
     #[error("{0} is neither https nor on this machine: a credential is not sent there")]
     Plain(String),
 }
@@ -90,19 +86,18 @@ pub enum PlaceError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
     kind: Kind,
-    /// Without a slash at its end.
+    /// URL of the API, without a slash at its end.
     api: String,
-    /// Everything before the name.
+    /// The path before the name.
     owner: String,
     name: String,
 }
 
 impl Repository {
-    /// From the URL that Git pulls from. `kind` and `api` are what somebody said in place of what the host
-    /// tells.
+    /// Determines the forge from the URL that Git pulls from. `kind` and `api` override what the host tells.
     ///
     /// # Errors
-    /// When there is no such thing on a forge.
+    /// When the URL is not that of a repository on a forge.
     pub fn at(
         url: &RepositoryUrl,
         kind: Option<Kind>,
@@ -158,43 +153,43 @@ impl Repository {
         })
     }
 
-    /// Whose API it speaks: as somebody said, else as the host's name tells.
+    /// Returns the kind of forge: as given, or by the name of the host.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Where its API is.
+    /// Returns the URL of the API.
     #[must_use]
     pub fn api(&self) -> &str {
         &self.api
     }
 
-    /// The API's host, for metrics and messages.
+    /// Returns the host of the API, for metrics and messages.
     #[must_use]
     pub fn host(&self) -> &str {
         let rest = self.api.split_once("://").map_or("", |(_, rest)| rest);
         rest.split('/').next().unwrap_or_default()
     }
 
-    /// Who has it.
+    /// Returns the owner of the repository.
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
-    /// What it is called there.
+    /// Returns the name of the repository.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// `owner/name`.
+    /// Returns `owner/name`.
     #[must_use]
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
 
-    /// A URL below the repository's own resource.
+    /// Returns a URL below the repository's resource.
     pub(crate) fn below(&self, rest: &str) -> String {
         let (owner, name) = (segment(&self.owner), segment(&self.name));
         let own = match self.kind {
@@ -213,12 +208,12 @@ fn is_private(api: &str) -> bool {
     loopback::is_private(api) && !authority.contains('@')
 }
 
-/// As one part of a path or as a value of a query; a slash does not stay.
+/// Escapes text as one part of a path or as a query value; slashes are escaped.
 pub(crate) fn segment(text: &str) -> String {
     percent::encode(text, b"")
 }
 
-/// As several parts of a path; a slash stays.
+/// Escapes text as several parts of a path; slashes are kept.
 pub(crate) fn path(text: &str) -> String {
     let parts: Vec<String> = text.split('/').map(segment).collect();
     parts.join("/")

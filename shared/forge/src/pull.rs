@@ -1,6 +1,6 @@
-//! Pull requests, whatever a forge calls them.
+//! Pull requests, or merge requests, of any forge.
 
-/// Open pull requests that are looked at, those that changed last.
+/// Number of open pull requests that are read, last changed first.
 pub const OPEN: usize = 50;
 
 /// A pull request.
@@ -8,73 +8,73 @@ pub const OPEN: usize = 50;
 pub struct PullRequest {
     /// Its number in the repository.
     pub number: u64,
-    /// The URL of its page, for people.
+    /// URL of its web page.
     pub link: String,
-    /// One line, whose words are its author's.
+    /// Its title, one line of its author's words.
     pub title: String,
-    /// Its description in the forge's Markdown, whose words are its author's; empty: it has none.
+    /// Its description in the forge's Markdown, in its author's words; empty: none.
     pub body: String,
-    /// The branch that asks.
+    /// The source branch.
     pub head: String,
-    /// The commit at its end; empty: the forge did not say, or only in part.
+    /// Commit of the source branch; empty: not reported in full.
     pub head_commit: String,
-    /// Whether the branch that asks is in another repository, which anybody may have made.
+    /// Whether the source branch is in another repository, which anybody may have created.
     pub from_fork: bool,
-    /// The branch that takes.
+    /// The target branch.
     pub base: String,
     /// Whether it is open.
     pub open: bool,
-    /// Whether it was taken.
+    /// Whether it was merged.
     pub merged: bool,
-    /// Whether its author says that it is not finished.
+    /// Whether it is a draft.
     pub draft: bool,
     /// Whether it is marked to be squashed: its merge would make another commit.
     pub squash: bool,
-    /// What the forge itself says about merging it: none where it does not say.
+    /// Whether the forge reports that it can be merged; none: not reported.
     pub mergeable: Option<bool>,
-    /// Who opened it.
+    /// Name of the account that opened it.
     pub author: String,
-    /// What it is marked with.
+    /// Names of its labels.
     pub labels: Vec<String>,
-    /// Ids of who is asked to look at it, where whoever writes it anew has to give them back.
+    /// Ids of its reviewers, where an update has to send them back.
     pub reviewers: Vec<String>,
 }
 
-/// What a pull request is opened with.
+/// A pull request to open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPull {
-    /// The branch that asks.
+    /// The source branch.
     pub head: String,
-    /// The branch that takes.
+    /// The target branch.
     pub base: String,
-    /// One line, as lists of pull requests show it.
+    /// Its title, one line.
     pub title: String,
     /// Its description, in the forge's Markdown.
     pub body: String,
 }
 
-/// Something said about a pull request.
+/// A comment on a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
-    /// The forge's id of it, by which it is written anew.
+    /// The forge's id of the comment, by which it is updated.
     pub id: u64,
-    /// What it says.
+    /// Its text.
     pub body: String,
-    /// Who said it.
+    /// Name of its author's account.
     pub author: String,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What is on it.
+    /// Entries on the page.
     pub items: Vec<T>,
-    /// Whether there is another one.
+    /// Whether another page follows.
     pub more: bool,
 }
 
 impl<T> Page<T> {
-    /// All that there is.
+    /// Makes the only page of a list.
     pub(crate) fn only(items: impl Iterator<Item = T>) -> Self {
         Self {
             items: items.collect(),
@@ -83,54 +83,51 @@ impl<T> Page<T> {
     }
 }
 
-/// Somebody's approval of a pull request.
+/// An approval of a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
     /// The account's name at the forge.
     pub by: String,
-    /// At which commit; empty: the forge does not say, and takes approvals back by itself where it is told
-    /// to.
+    /// The approved commit; empty: the forge does not report it, and withdraws approvals by itself where set so.
     pub commit: String,
 }
 
-/// Why a project's merges make other commits than those that were looked at.
+/// Why merges of a project would create other commits than those that were reviewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rewrites {
-    /// It joins the two branches by a commit.
-    #[error("the project merges by merge commits; set its merge method to fast-forward merge")]
+    /// Merges create a merge commit.
+    #[error("the project uses merge commits; set its merge method to fast-forward merge")]
     Merges,
-    /// It makes one commit of all.
-    #[error("the project squashes what it merges; set it not to require squashing")]
+    /// Merges squash all commits into one.
+    #[error("the project squashes merge requests; set it not to require squashing")]
     Squashes,
-    /// It brings what is behind up to date by itself.
-    #[error(
-        "the project rebases what is behind before it merges it; switch its automatic rebase off"
-    )]
+    /// Merge requests that are behind are rebased automatically.
+    #[error("the project rebases merge requests that are behind; turn its automatic rebase off")]
     Rebases,
 }
 
-/// Something that looked at a commit.
+/// A check of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// A status' context or a job's name, such as `ci/build`; of Bitbucket, the status' key.
+    /// Context of a status or name of a job, such as `ci/build`; on Bitbucket, the key of the status.
     pub name: String,
-    /// How it stands.
+    /// State of the check.
     pub state: crate::State,
 }
 
-/// What a branch asks of a pull request.
+/// Requirements of a branch for pull requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Required {
-    /// Checks that must be green.
+    /// Names of the checks that must be green.
     pub checks: Vec<String>,
-    /// People that must approve.
+    /// Number of people who must approve.
     pub approvals: u32,
     /// Whether an approval of an older commit does not count.
     pub fresh: bool,
 }
 
 impl Required {
-    /// Both at once.
+    /// Combines the requirements of both.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.checks.extend(other.checks);

@@ -1,48 +1,46 @@
-//! Whether a pull request may be taken: what its forge would ask, and never less.
+//! Whether a pull request may be merged: what its forge would require, and never less.
 
 use flotilla_shared::revision::Commit;
 
 use crate::pull::{Approval, Check, PullRequest, Required};
 use crate::status::State;
 
-/// Why a pull request is not taken yet.
+/// Why a pull request may not be merged yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
-    /// It is over.
+    /// It is closed.
     #[error("it is closed")]
     Closed,
-    /// Its author is not done.
+    /// It is a draft.
     #[error("it is a draft")]
     Draft,
-    /// Its branch has moved on.
-    #[error("its branch is at another commit than the one that was proven")]
+    /// Its branch is at another commit.
+    #[error("its branch is not at the commit that was proven")]
     OtherCommit,
-    /// Whoever made a fork could have made it.
+    /// It comes from a fork, which anybody can create.
     #[error("it comes from a fork")]
     Fork,
-    /// People are missing.
+    /// Approvals are missing.
     #[error("{have} of {}", flotilla_shared::words::counted(*need, "approval"))]
     Approvals {
-        /// How many there are.
+        /// Number of approvals.
         have: usize,
-        /// How many it takes.
+        /// Number of approvals that it needs.
         need: usize,
     },
     /// A check is missing or not green.
     #[error("check {0} is not green")]
     Check(String),
-    /// Its merge would make another commit.
-    #[error(
-        "it is marked to be squashed, by which another commit would be taken; untick that in it"
-    )]
+    /// Its merge would create another commit.
+    #[error("it is marked to be squashed, which would merge another commit; clear that mark in it")]
     Squash,
-    /// The forge itself says no.
-    #[error("the forge says that it cannot be merged")]
+    /// The forge reports that it cannot be merged.
+    #[error("the forge reports that it cannot be merged")]
     Forge,
 }
 
-/// Whether a pull request may be taken at exactly this commit. Someone has to have approved it, whatever
-/// the branch asks; who opened it does not count. Who approved it is the answer.
+/// Checks whether a pull request may be merged at exactly this commit. At least one person other than its author has to
+/// have approved it, whatever the branch requires. Returns who approved it.
 ///
 /// # Errors
 /// The first thing that is missing.
@@ -99,7 +97,7 @@ pub fn ready(
     Ok(people.into_iter().map(str::to_owned).collect())
 }
 
-/// Some forges shorten commits; twelve digits are the least that counts.
+/// Returns whether a text is this commit, possibly shortened to at least twelve digits.
 fn names(text: &str, commit: &Commit) -> bool {
     text.len() >= 12 && commit.as_str().starts_with(text)
 }

@@ -1,4 +1,4 @@
-//! A request, and the way to read its answer.
+//! A request, with a function that reads its answer.
 
 use std::fmt;
 
@@ -8,21 +8,21 @@ use crate::answer::Answer;
 use crate::error::Error;
 use crate::place::{Kind, Repository};
 
-/// What a request does.
+/// Method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// Reads, and changes nothing at the forge.
+    /// Reads without changing anything.
     Get,
-    /// Makes something new, such as a status or a comment.
+    /// Creates something, such as a status or a comment.
     Post,
-    /// Puts in place.
+    /// Replaces.
     Put,
     /// Changes a part.
     Patch,
 }
 
 impl Method {
-    /// As HTTP writes it.
+    /// Returns the method's name in HTTP.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -34,18 +34,18 @@ impl Method {
     }
 }
 
-/// Text that no message and no log shows.
+/// A secret text, which no message and no log shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes what a file holds; white space around it is not part of it.
+    /// Makes a secret of a file's content, without surrounding white space.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.trim().to_owned())
     }
 
-    /// The text, for where it must go.
+    /// Returns the secret text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -58,7 +58,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What lets a request in.
+/// Credential of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
     /// A token of a person, a project or an installation.
@@ -67,20 +67,20 @@ pub enum Credential {
     App(Secret),
 }
 
-/// What is to be sent. A sender adds its own name, and never follows an answer to another place.
+/// A request to send. The sender adds its user agent and never follows redirects.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// What it does.
+    /// Its method.
     pub method: Method,
-    /// The whole URL.
+    /// Its full URL.
     pub url: String,
-    /// What it carries; none: nothing.
+    /// Its body; none: no body.
     pub body: Option<Value>,
     kind: Kind,
 }
 
 impl Request {
-    /// All headers, with a credential in the words of the forge.
+    /// Returns all headers, with the credential in the form that the forge expects.
     #[must_use]
     pub fn headers(&self, credential: &Credential) -> Vec<(&'static str, Secret)> {
         let plain = |text: &str| Secret::new(text);
@@ -113,19 +113,19 @@ impl Request {
     }
 }
 
-/// A request with the way to read its answer.
+/// A request with a function that reads its answer.
 #[derive(Debug)]
 pub struct Call<T> {
-    /// A short, bounded name, for metrics.
+    /// A short name from a fixed set, for metrics.
     pub name: &'static str,
-    /// What is to be sent.
+    /// The request to send.
     pub request: Request,
-    /// Which statuses besides 2xx are answers, too.
+    /// Tells which statuses besides 2xx are answers, too.
     also: fn(&Answer) -> bool,
     read: Read<T>,
 }
 
-/// The way to read an answer.
+/// A function that reads an answer.
 pub(crate) type Read<T> = fn(&Answer) -> Result<T, Error>;
 
 impl<T> Call<T> {
@@ -155,10 +155,10 @@ impl<T> Call<T> {
         self
     }
 
-    /// What an answer means.
+    /// Reads an answer.
     ///
     /// # Errors
-    /// When the forge refused, limits us, is unwell, or answered what nobody can read.
+    /// When the forge refused, limits the rate, failed, or gave an answer that cannot be read.
     pub fn read(&self, answer: &Answer) -> Result<T, Error> {
         if !(self.also)(answer) {
             answer.judge()?;
@@ -167,7 +167,7 @@ impl<T> Call<T> {
     }
 }
 
-/// A call at a path below the repository's own resource.
+/// Makes a call at a path below the repository's resource.
 pub(crate) fn call<T>(
     at: &Repository,
     name: &'static str,
@@ -179,12 +179,12 @@ pub(crate) fn call<T>(
     Call::new(at, name, method, at.below(rest), body, read)
 }
 
-/// A call that reads at a path below the repository's own resource.
+/// Makes a call that reads at a path below the repository's resource.
 pub(crate) fn get<T>(at: &Repository, name: &'static str, rest: &str, read: Read<T>) -> Call<T> {
     call(at, name, Method::Get, rest, None, read)
 }
 
-/// For calls whose answer says no more than that it was done.
+/// Reads the answer of a call without a result.
 pub(crate) fn done(_: &Answer) -> Result<(), Error> {
     Ok(())
 }

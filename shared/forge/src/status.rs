@@ -1,30 +1,30 @@
-//! A commit's status, as people see it beside the commit.
+//! Commit statuses.
 
 use serde::{Deserialize, Serialize};
 
-/// How it stands.
+/// State of a commit status or check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
-    /// On its way, or waiting.
+    /// In progress or waiting.
     Pending,
-    /// It went well, or was left out on purpose.
+    /// Succeeded, or skipped on purpose.
     Success,
-    /// It went wrong.
+    /// Failed.
     Failure,
 }
 
-/// What is set. The forge keeps one for each context.
+/// A commit status to set. The forge keeps one for each context.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CommitStatus {
-    /// Whose status it is, such as `flotilla/prod`.
+    /// Its context, such as `flotilla/prod`.
     pub context: String,
-    /// How it stands.
+    /// Its state.
     pub state: State,
-    /// One line for people; GitHub's is cut at 140 bytes, the others' at 255.
+    /// Its description, one line; cut at 140 bytes on GitHub, at 255 elsewhere.
     pub description: String,
-    /// A page about it; empty: there is none.
+    /// URL of a page about it; empty: none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub link: String,
 }

@@ -1,4 +1,4 @@
-//! Texts below a forge's limit, in the Markdown that it shows: what matters first, and what does not fit is
+//! Comments within a forge's size limit, in its Markdown: the important parts come first, and what does not fit is
 //! counted, never cut silently.
 
 use flotilla_shared::markup::escape;
@@ -6,21 +6,21 @@ use flotilla_shared::report::plain_line;
 
 use crate::place::Kind;
 
-/// A part of a comment that may be left out where there is no room.
+/// A section of a comment, which may be left out for lack of room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
-    /// One line, plain text.
+    /// Its title, one line of plain text.
     pub title: String,
-    /// Shown as it is, in a fence.
+    /// Its text, shown in a code block.
     pub text: String,
 }
 
-/// Where a text is shown, and how much of it fits there.
+/// The form of a comment: forge and size limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
-    /// On which forge.
+    /// Kind of forge.
     pub kind: Kind,
-    /// Most bytes of the text.
+    /// Size limit of the text, bytes.
     pub limit: usize,
 }
 
@@ -31,7 +31,7 @@ impl From<Kind> for Form {
     }
 }
 
-/// By which a text is found again; unseen where the forge shows it.
+/// Returns a marker by which a text is found again; it is invisible on the forge's page.
 #[must_use]
 pub fn marker(kind: Kind, purpose: &str) -> String {
     let mut plain = String::new();
@@ -49,15 +49,15 @@ pub fn marker(kind: Kind, purpose: &str) -> String {
     }
 }
 
-/// Whether a forge takes HTML in Markdown; others show it for everybody to read.
+/// Returns whether a forge renders HTML in Markdown; others show the tags.
 fn has_html(kind: Kind) -> bool {
     kind != Kind::Bitbucket
 }
 
-/// A comment of a marker for a purpose, a summary in Markdown and sections, folded where the forge can fold.
+/// Composes a comment of a marker, a summary in Markdown and sections, which are folded where the forge supports it.
 #[must_use]
 pub fn comment(form: Form, purpose: &str, summary: &str, sections: &[Section]) -> String {
-    /// What says how many are left out.
+    /// Room for the line about left-out sections, bytes.
     const ROOM: usize = 200;
     let Form { kind, limit } = form;
     let mut out = format!("{}\n", marker(kind, purpose));
@@ -82,7 +82,7 @@ pub fn comment(form: Form, purpose: &str, summary: &str, sections: &[Section]) -
     }
     if left_out > 0 {
         out.push_str(&format!(
-            "\n{left_out} of {} parts are not shown: there is no room for them here.\n",
+            "\n{left_out} of {} parts are not shown: there is not enough room for them.\n",
             sections.len()
         ));
     }
@@ -103,7 +103,7 @@ fn shown(kind: Kind, section: &Section) -> String {
     format!("\n{fence}diff\n{text}\n{fence}\n")
 }
 
-/// The beginning of a text, at most so many bytes.
+/// Returns the beginning of a text, at most `limit` bytes.
 pub(crate) fn cut(text: &str, limit: usize) -> &str {
     if text.len() <= limit {
         return text;
@@ -112,7 +112,7 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
-/// One line of at most so many bytes, with a sign where it was cut.
+/// Returns a text as one line of at most `limit` bytes, with an ellipsis where it was cut.
 pub(crate) fn line(text: &str, limit: usize) -> String {
     let plain = plain_line(text, 4096);
     if plain.len() <= limit {
@@ -121,7 +121,7 @@ pub(crate) fn line(text: &str, limit: usize) -> String {
     format!("{}…", cut(&plain, limit.saturating_sub('…'.len_utf8())))
 }
 
-/// A fence that nothing in the text can end.
+/// Returns a code fence that no line of the text can end.
 fn fence(text: &str) -> String {
     let mut longest = 2usize;
     let mut run = 0usize;

@@ -24,7 +24,7 @@ const MAX_WHY: usize = 200;
 #[must_use]
 pub fn why(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return "it took too long".to_owned();
+        return "it timed out".to_owned();
     }
     if let Some(status) = error.status() {
         return format!("HTTP {}", status.as_u16());

@@ -1,4 +1,4 @@
-//! What is sent to a target for a notice, and what its answer means.
+//! Posts for a notice at a target, and the meaning of the target's answer.
 
 mod alert;
 mod chat;
@@ -11,22 +11,22 @@ use crate::config::{Format, Target};
 use crate::event::Notice;
 use crate::fault::Fault;
 
-/// What is known of a subject's earlier messages at one target.
+/// What is known of earlier messages on the same subject at a target.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Known {
-    /// What the target calls the message: Slack's `ts`, Grafana's number.
+    /// The target's id of the message: Slack's `ts`, Grafana's number.
     #[serde(default)]
     pub message: String,
-    /// Slack's own id of the channel, which changing a message takes.
+    /// Slack's id of the channel, needed to change a message.
     #[serde(default)]
     pub channel: String,
 }
 
-/// How a post is let in. The sender has the texts of the files; nothing here has.
+/// Authentication of a post. Only the sender reads the files of secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
-    /// Nothing but its URL.
+    /// None but the URL.
     No,
     /// `Authorization: Bearer` with the token, where there is one.
     Bearer,
@@ -34,20 +34,20 @@ pub enum Sign {
     Hmac,
 }
 
-/// What is to be sent.
+/// A request to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Post {
-    /// POST, PUT or PATCH.
+    /// HTTP method: POST, PUT or PATCH.
     pub method: &'static str,
-    /// After the target's URL.
+    /// Path after the target's URL.
     pub path: String,
-    /// The content's type.
+    /// The content type.
     pub content_type: &'static str,
-    /// Sent as JSON; of email, what its message is made of.
+    /// The body, sent as JSON; for email, the parts of the message.
     pub body: serde_json::Value,
-    /// How the request is signed.
+    /// Authentication of the request.
     pub sign: Sign,
-    /// Whether the answer says what the message is called.
+    /// Whether the answer contains the id of the message.
     pub names: bool,
 }
 
@@ -64,7 +64,7 @@ impl Post {
     }
 }
 
-/// What is sent, in this order; nothing where this target has nothing to say of it.
+/// Returns the posts for a notice, in order; empty where this target gets none.
 #[must_use]
 pub fn compose(target: &Target, notice: &Notice, known: &Known) -> Vec<Post> {
     match target.format {
@@ -80,7 +80,7 @@ pub fn compose(target: &Target, notice: &Notice, known: &Known) -> Vec<Post> {
     }
 }
 
-/// What an answer means for what is known; none: nothing new.
+/// Returns what an answer adds to what is known; none: nothing.
 ///
 /// # Errors
 /// When the target says no, in its words.
@@ -116,7 +116,7 @@ pub fn resolved(
                 | "request_timeout"
         );
         return Err(Fault {
-            why: format!("Slack says {}", short(error)),
+            why: format!("Slack error: {}", short(error)),
             passing,
         });
     }

@@ -1,4 +1,4 @@
-//! `notifications.yaml`: who is told what, and how.
+//! `notifications.yaml`: targets of notifications and the events that each one gets.
 
 mod email;
 
@@ -62,7 +62,7 @@ struct Entry {
     min_severity: Severity,
 }
 
-/// How a target wants to be told.
+/// Type of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Format {
@@ -70,11 +70,11 @@ pub enum Format {
     Webhook,
     /// A bot: one message for each rollout that changes, details in its thread.
     Slack,
-    /// An incoming webhook of Slack: when something begins, needs somebody, and ends.
+    /// An incoming webhook of Slack: a message when something begins, needs attention, and ends.
     SlackWebhook,
-    /// A workflow's URL of Microsoft Teams.
+    /// The URL of a Microsoft Teams workflow.
     Teams,
-    /// A webhook of Discord.
+    /// A Discord webhook.
     Discord,
     /// Alertmanager's API, version 2.
     Alertmanager,
@@ -82,28 +82,28 @@ pub enum Format {
     PagerDuty,
     /// Grafana's annotations: a region over each rollout.
     Grafana,
-    /// A mail server: when something begins, needs somebody, and ends.
+    /// A mail server: a message when something begins, needs attention, and ends.
     Email,
 }
 
-/// Somebody who is told.
+/// A target of notifications.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Letters, digits and `-`, at most 63; unique in the file.
+    /// Its name: letters, digits and `-`, at most 63; unique in the file.
     pub name: String,
-    /// The file's `type`: it decides what is sent, and which keys there may be.
+    /// Its `type`, which decides what is sent and which keys are allowed.
     pub format: Format,
-    /// Where; empty: in the file, or known for its kind.
+    /// Its URL; empty: in `url_file`, or fixed for its type.
     pub url: String,
-    /// A file that holds where.
+    /// A file with the URL.
     pub url_file: Option<PathBuf>,
-    /// A file with what lets us in.
+    /// A file with the token.
     pub token_file: Option<PathBuf>,
     /// A file with the key that a webhook is signed with.
     pub secret_file: Option<PathBuf>,
-    /// The channel, for Slack.
+    /// The Slack channel.
     pub channel: String,
-    /// How email is sent, where it is.
+    /// Email settings, for a target of that type.
     pub mail: Option<Mail>,
     environments: BTreeSet<EnvironmentName>,
     events: BTreeSet<Kind>,
@@ -111,7 +111,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether it wants to be told of an event. What concerns the whole fleet concerns every environment.
+    /// Returns whether the target gets an event. Events of the whole fleet count for every environment.
     #[must_use]
     pub fn wants(&self, event: &Event) -> bool {
         let here = self.environments.is_empty()
@@ -136,17 +136,17 @@ impl Target {
     }
 }
 
-/// Everything the file says.
+/// The content of `notifications.yaml`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Config {
-    /// Where pages about environments are; empty: nowhere.
+    /// Base URL of the fleet's pages; empty: none.
     pub link: String,
-    /// Who is told.
+    /// The targets.
     pub targets: Vec<Target>,
 }
 
 impl Config {
-    /// A page about an event; empty: there is none.
+    /// Returns the URL of a page about an event; empty: none.
     #[must_use]
     pub fn page(&self, event: &Event) -> String {
         let base = self.link.trim_end_matches('/');
@@ -191,7 +191,7 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Vec<ConfigError>> {
             None
         });
         if targets.iter().any(|other| other.name == entry.name) {
-            let message = format!("target {} is already there", entry.name);
+            let message = format!("target {} is listed twice", entry.name);
             errors.push(located.error(&format!("{path}.name"), message));
         }
         targets.push(Target {
@@ -244,11 +244,11 @@ fn check(located: &Located<File>, path: &str, entry: &Entry, errors: &mut Vec<Co
     match (&entry.url, &entry.url_file) {
         _ if is_mail => {}
         (Some(_), Some(_)) => wrong(".urlFile", "give either url or urlFile"),
-        (None, None) if !known => wrong("", "it needs a url, or a urlFile that holds it"),
+        (None, None) if !known => wrong("", "url or urlFile is required"),
         (Some(_), None) if secret => {
             wrong(
                 ".url",
-                "whoever knows this URL can write there: put it into a file, and name that by urlFile",
+                "this URL is a secret: put it into a file and give that as urlFile",
             );
         }
         (Some(url), None) if !loopback::is_private(url) => {
@@ -269,18 +269,18 @@ fn check(located: &Located<File>, path: &str, entry: &Entry, errors: &mut Vec<Co
         Format::Slack | Format::PagerDuty | Format::Grafana
     );
     match entry.token_file {
-        None if needs_token => wrong("", "it needs a tokenFile"),
-        Some(_) if !takes_token => wrong(".tokenFile", "this type takes none"),
+        None if needs_token => wrong("", "tokenFile is required"),
+        Some(_) if !takes_token => wrong(".tokenFile", "this type does not use one"),
         _ => {}
     }
     if entry.secret_file.is_some() && entry.format != Format::Webhook {
-        wrong(".secretFile", "only a webhook is signed");
+        wrong(".secretFile", "only webhook supports signing");
     }
     match &entry.channel {
-        None if entry.format == Format::Slack => wrong("", "it needs a channel"),
+        None if entry.format == Format::Slack => wrong("", "channel is required"),
         Some(_) if entry.format != Format::Slack => wrong(".channel", "only slack has channels"),
         Some(channel) if channel.is_empty() || channel.len() > 200 => {
-            wrong(".channel", "it is no channel");
+            wrong(".channel", "it is not a channel");
         }
         _ => {}
     }
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_file_line_and_key() {
         for (text, expected) in [
-            ("- {name: a, type: webhook}\n", "needs a url"),
+            ("- {name: a, type: webhook}\n", "url or urlFile is required"),
             (
                 "- {name: a, type: webhook, url: 'http://h/x'}\n",
                 "https://",
@@ -316,19 +316,19 @@ mod tests {
             ),
             (
                 "- {name: a, type: slack, channel: c}\n",
-                "needs a tokenFile",
+                "tokenFile is required",
             ),
             (
                 "- {name: a, type: slack, tokenFile: /t}\n",
-                "needs a channel",
+                "channel is required",
             ),
             (
                 "- {name: a, type: discord, urlFile: /u, tokenFile: /t}\n",
-                "takes none",
+                "does not use one",
             ),
             (
                 "- {name: a, type: grafana, url: 'https://h', tokenFile: /t, secretFile: /s}\n",
-                "only a webhook",
+                "only webhook",
             ),
             (
                 "- {name: 'a b', type: webhook, url: 'https://h'}\n",
@@ -336,7 +336,7 @@ mod tests {
             ),
             (
                 "- {name: a, type: webhook, url: 'https://h'}\n- {name: a, type: webhook, url: 'https://h'}\n",
-                "already there",
+                "listed twice",
             ),
             (
                 "- {name: a, type: webhook, url: 'https://h', events: [rolloutBegun]}\n",
@@ -348,7 +348,7 @@ mod tests {
             ),
             (
                 "- {name: a, type: email, url: 'smtp://h', from: \"a@b.c\\r\\nBcc: x@y\", to: [a@b.c]}\n",
-                "no address",
+                "not an address",
             ),
             (
                 "- {name: a, type: email, url: 'smtp://h', from: a@b.c, to: [a@b.c], userFile: /u}\n",
@@ -356,7 +356,7 @@ mod tests {
             ),
             (
                 "- {name: a, type: email, url: 'smtp://h', from: a@b.c, to: [a@b.c], tokenFile: /t}\n",
-                "takes none",
+                "does not use one",
             ),
             (
                 "- {name: a, type: webhook, url: 'https://h', caFile: /c}\n",

@@ -1,4 +1,4 @@
-//! What happens, in bounded words.
+//! Events that notifications are about.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use crate::severity::Severity;
 
 macro_rules! kinds {
     ($($name:ident $word:literal $severity:ident $title:literal,)*) => {
-        /// What happened, in a closed list: the words that `events` of a target may have.
+        /// Kind of an event, from a fixed list: the words that `events` of a target may have.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "camelCase")]
         pub enum Kind {
@@ -15,22 +15,22 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// All of them, in the order in which they are declared.
+            /// All kinds, in the order in which they are declared.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The word, as files and messages have it.
+            /// Returns the word in files and messages.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
             }
 
-            /// How bad it is.
+            /// Returns the severity.
             #[must_use]
             pub fn severity(self) -> Severity {
                 match self { $(Self::$name => Severity::$severity,)* }
             }
 
-            /// What a person reads first.
+            /// Returns the title.
             #[must_use]
             pub fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
@@ -41,29 +41,29 @@ macro_rules! kinds {
 
 kinds! {
     RolloutStarted "rolloutStarted" Info "Rollout started",
-    RolloutWaits "rolloutWaits" Info "Rollout waits",
+    RolloutWaits "rolloutWaits" Info "Rollout waiting",
     RolloutPaused "rolloutPaused" Warning "Rollout paused",
     RolloutHalted "rolloutHalted" Critical "Rollout halted",
     RolloutRolledBack "rolloutRolledBack" Critical "Rolled back",
     RolloutSucceeded "rolloutSucceeded" Info "Rollout succeeded",
     RolloutSuperseded "rolloutSuperseded" Info "Rollout superseded",
     ApprovalNeeded "approvalNeeded" Warning "Approval needed",
-    ClusterPending "clusterPending" Warning "Clusters wait to be accepted",
+    ClusterPending "clusterPending" Warning "Clusters waiting for acceptance",
     ClusterOffline "clusterOffline" Warning "Clusters offline",
-    ClusterBack "clusterBack" Info "Clusters back",
+    ClusterBack "clusterBack" Info "Clusters back online",
     ClusterLocked "clusterLocked" Critical "Clusters locked",
     DeleteHeld "deleteHeld" Warning "Deletes held",
-    Fight "fight" Warning "Two writers fight",
-    BranchAhead "branchAhead" Warning "Branch is ahead of what is proven",
+    Fight "fight" Warning "Competing writers",
+    BranchAhead "branchAhead" Warning "Branch ahead of the proven commit",
     OverrideUsed "overrideUsed" Warning "Gates overridden",
-    FleetFileInvalid "fleetFileInvalid" Critical "Fleet file not valid",
+    FleetFileInvalid "fleetFileInvalid" Critical "Fleet file invalid",
     BranchUnreadable "branchUnreadable" Warning "Branch cannot be read",
-    CertificateEnds "certificateEnds" Warning "Certificate ends soon",
+    CertificateEnds "certificateEnds" Warning "Certificate expires soon",
     StoreFailing "storeFailing" Critical "Store failing",
 }
 
 impl Kind {
-    /// Whether it is a step of a rollout, which has one message that changes.
+    /// Returns whether it is a step of a rollout, which has one message that is updated.
     #[must_use]
     pub fn is_of_rollout(self) -> bool {
         matches!(
@@ -79,7 +79,7 @@ impl Kind {
         )
     }
 
-    /// Whether nothing more follows of it.
+    /// Returns whether it ends its subject.
     #[must_use]
     pub fn ends(self) -> bool {
         matches!(
@@ -89,33 +89,33 @@ impl Kind {
     }
 }
 
-/// Something that people may be told of. No text of it holds anything of a Secret.
+/// An event. None of its texts contains data of a Secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
-    /// Decides how severe it is.
+    /// Its kind, which determines the severity.
     pub kind: Kind,
-    /// By the hub's clock; of what was gathered, when that ended.
+    /// When it happened, by the hub's clock; for gathered events, the end of the gathering.
     pub at: Timestamp,
-    /// Where; empty: in the whole fleet.
+    /// Name of the environment; empty: the whole fleet.
     #[serde(default)]
     pub environment: String,
-    /// Of which rollout; empty: of none.
+    /// Id of the rollout; empty: none.
     #[serde(default)]
     pub rollout: String,
-    /// With which commits, shortened.
+    /// The commits, shortened.
     #[serde(default)]
     pub commit: String,
-    /// Which clusters, not all of them.
+    /// Names of affected clusters, not necessarily all.
     #[serde(default)]
     pub clusters: Vec<String>,
-    /// How many there are.
+    /// Number of affected clusters.
     #[serde(default)]
     pub count: usize,
-    /// Who did it; empty: nobody, it happened.
+    /// Who caused it; empty: no person.
     #[serde(default)]
     pub actor: String,
-    /// Why, for a person.
+    /// The reason, as a message for people.
     #[serde(default)]
     pub reason: String,
 }
@@ -123,18 +123,18 @@ pub struct Event {
 /// An event on its way to targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// Its place in the order of all; the same after a restart.
+    /// Its position in the outbox; the same after a restart.
     pub id: i64,
-    /// What each target is asked about: [`Target::wants`](crate::Target::wants).
+    /// The event, which [`Target::wants`](crate::Target::wants) filters.
     pub event: Event,
-    /// A page about it; empty: there is none.
+    /// URL of a page about it; empty: none.
     pub link: String,
-    /// It may have been told before: the process ended between telling and noting that.
+    /// Whether it may have been sent before: the process ended between sending and recording it.
     pub repeated: bool,
 }
 
 impl Event {
-    /// By which it is told apart from others that come again: a rollout, or a kind in an environment.
+    /// Returns its subject, by which repeated events are grouped: a rollout, or a kind in an environment.
     #[must_use]
     pub fn subject(&self) -> String {
         match self.rollout.as_str() {
@@ -143,7 +143,7 @@ impl Event {
         }
     }
 
-    /// What a person types to see more.
+    /// Returns the command that shows more.
     #[must_use]
     pub fn command(&self) -> String {
         let word = |text: &str| {

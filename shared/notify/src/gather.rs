@@ -1,5 +1,5 @@
-//! What happens to clusters, gathered for a minute and by reason: a site that loses its network is one
-//! message, not two hundred.
+//! Events of clusters, gathered for a minute and by reason: a site that loses its network is one message, not two
+//! hundred.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,30 +7,30 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Event, Kind};
 
-/// How long it is gathered, from the first on.
+/// Time for which events are gathered, from the first on.
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
-/// Names that are kept of one kind and reason.
+/// Highest number of names that are kept of one kind and reason.
 const NAMES: usize = 20;
-/// Kinds, environments and reasons that are gathered at a time.
+/// Highest number of kinds, environments and reasons that are gathered at a time.
 const KEYS: usize = 256;
 
-/// What happened to one cluster.
+/// An event of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Happening {
-    /// `ClusterBack` and `ClusterOffline` undo each other for as long as neither was told.
+    /// Its kind; `ClusterBack` and `ClusterOffline` cancel each other until one of them is sent.
     pub kind: Kind,
-    /// The cluster's; only what happened in the same one is told together.
+    /// Environment of the cluster; only events of the same one are sent together.
     pub environment: String,
-    /// Its name; of those that are told together, the first 20 are named.
+    /// Name of the cluster; of clusters that are sent together, the first 20 are named.
     pub cluster: String,
-    /// Why, in words that others share.
+    /// The reason, by which events are grouped.
     pub reason: Reason,
 }
 
-/// A reason that several clusters may share.
+/// A reason, which several clusters may share.
 pub type Reason = String;
 
-/// See the module.
+/// Gathers events of clusters.
 #[derive(Debug, Clone, Default)]
 pub struct Gather {
     waiting: BTreeMap<(Kind, String, Reason), Bunch>,
@@ -40,12 +40,12 @@ pub struct Gather {
 struct Bunch {
     since: Timestamp,
     clusters: BTreeSet<String>,
-    /// Those that found no room.
+    /// Number of clusters beyond the named ones.
     more: usize,
 }
 
 impl Gather {
-    /// Something happened to a cluster. One that comes back before it was told to be away was never away.
+    /// Adds an event of a cluster. A cluster that comes back before it was reported offline is not reported at all.
     pub fn add(&mut self, happening: Happening, now: Timestamp) {
         let opposite = match happening.kind {
             Kind::ClusterBack => Some(Kind::ClusterOffline),
@@ -78,7 +78,7 @@ impl Gather {
         bunch.clusters.insert(happening.cluster);
     }
 
-    /// Too many reasons at a time: what is left is counted without one.
+    /// Counts an event without its reason, where there are too many reasons at a time.
     fn squeeze(&mut self, kind: Kind, environment: &str, now: Timestamp) {
         let key = (kind, environment.to_owned(), String::new());
         let bunch = self.waiting.entry(key).or_insert_with(|| Bunch {
@@ -89,7 +89,7 @@ impl Gather {
         bunch.more += 1;
     }
 
-    /// What has been gathered for its minute.
+    /// Returns the events whose minute has passed.
     pub fn ripe(&mut self, now: Timestamp) -> Vec<Event> {
         let mut ripe = Vec::new();
         self.waiting.retain(|(kind, environment, reason), bunch| {

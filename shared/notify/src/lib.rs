@@ -1,5 +1,5 @@
-//! What people are told of a fleet, and how each kind of target wants to be told. Pure: a [`Notice`] and
-//! what is known of the ones before go in, a [`Post`] comes out; who sends it is somebody else's business.
+//! Notifications about a fleet, for each type of target. Pure: a [`Notice`] and what is known of earlier ones go in, a
+//! [`Post`] comes out; sending it is left to the caller.
 //!
 //! ```text
 //!   audit entry --> Event --wants?--> Target --compose--> Post { url, headers, JSON } --> (the sender)

@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use crate::compose::Post;
 use crate::config::Mail;
 
-/// Longest line of a text, with the sign that it goes on.
+/// Longest line of a text, with the sign that it continues, characters.
 const LINE: usize = 76;
-/// Most bytes of a subject that one encoded word holds, so that the word is no longer than 75 characters.
+/// Bytes of a subject in one encoded word, so that the word is at most 75 characters long.
 const WORD: usize = 18;
 
-/// The whole message, with CRLF and nothing in it that a mail server could take for its end. Its id is the
-/// same when it is sent again, so that a mailbox can tell.
+/// Returns the whole message, with CRLF and nothing in it that a mail server could take for its end. Its id is the same
+/// when it is sent again, so that a mailbox can detect it.
 #[must_use]
 pub fn message(mail: &Mail, post: &Post, now: Timestamp) -> String {
     let field = |name: &str| post.body.get(name).and_then(serde_json::Value::as_str);
@@ -47,7 +47,7 @@ fn short_digest(text: &str) -> String {
     hex::encode(&Digest::of(text.as_bytes()).as_bytes()[..8])
 }
 
-/// A text in a header: as encoded words, so that nothing in it is a sign.
+/// Encodes a header text as encoded words, so that nothing in it is syntax.
 fn words(text: &str) -> String {
     let mut all: Vec<String> = Vec::new();
     let mut word = String::new();
@@ -75,7 +75,7 @@ fn words(text: &str) -> String {
     all.join("\r\n ")
 }
 
-/// A text as quoted-printable; dots are written as numbers, since a line that is a dot ends a message.
+/// Encodes a text as quoted-printable; dots are encoded, since a line of a single dot ends a message.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 4);
     for line in text.lines() {

@@ -1,24 +1,24 @@
-//! How bad an event is, and from where on a target wants to be told.
+//! Severity of events, and the threshold of targets.
 
 use serde::{Deserialize, Serialize};
 
-/// How bad something is.
+/// Severity of an event.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(rename_all = "camelCase")]
 pub enum Severity {
-    /// Good to know.
+    /// For information.
     #[default]
     Info,
-    /// Somebody should look soon.
+    /// Needs attention soon.
     Warning,
-    /// Somebody should look now.
+    /// Needs attention now.
     Critical,
 }
 
 impl Severity {
-    /// `info`, `warning` or `critical`: as in `minSeverity` and in messages.
+    /// Returns `info`, `warning` or `critical`, as in `minSeverity` and in messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,14 +1,14 @@
-//! Fixed texts, and how each place wants text that is not its own to be written.
+//! Texts of notifications, and escaping for each type of target.
 
 use flotilla_shared::report::plain_line;
 
 use crate::event::Notice;
 
-/// Names that are shown of a long list.
+/// Number of names that are shown of a long list.
 const NAMES: usize = 5;
 const REASON: usize = 500;
 
-/// One line: what, where, with which commit.
+/// Returns one line: what, where, with which commit.
 pub(crate) fn headline(notice: &Notice) -> String {
     let event = &notice.event;
     let mut line = match event.count {
@@ -28,12 +28,12 @@ pub(crate) fn headline(notice: &Notice) -> String {
         line.push_str(&format!(" ({what})"));
     }
     if notice.repeated {
-        line.push_str(" - may be told twice");
+        line.push_str(" - possible duplicate");
     }
     plain_line(&line, 200)
 }
 
-/// One or two lines: why, by whom, and which clusters.
+/// Returns one or two lines: why, by whom, and which clusters.
 pub(crate) fn detail(notice: &Notice) -> String {
     let event = &notice.event;
     let mut parts = Vec::new();
@@ -68,7 +68,7 @@ fn lower(text: &str) -> String {
     }
 }
 
-/// For Markdown as Discord reads it: nothing in it is a sign.
+/// Escapes text for Discord's Markdown.
 pub(crate) fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,6 +1,6 @@
-//! Changing a fleet file as a person would: in place, with its comments and its layout, and only what is
-//! meant. The result is read again, and is held against what it should say; where the file is written in a
-//! way that is not understood here, nothing is changed and the reason is told.
+//! Edits of a fleet file as a person would make them: in place, with comments and layout kept. The result is read again
+//! and compared with what it should say; where the file has a form that is not supported here, nothing is changed and
+//! the reason is returned.
 
 mod node;
 mod place;
@@ -13,29 +13,30 @@ use flotilla_shared::id::{ApplicationName, EnvironmentName};
 use self::node::{Node, Value};
 use super::{Objects, Removal, Spec, parse};
 
-/// A fleet file is not changed.
+/// Why a fleet file is not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// It cannot be used as it is.
+    /// The file is not valid.
     #[error("the fleet file is not valid: {0}")]
     Invalid(String),
-    /// It is written in a way that only a person should change.
-    #[error("the fleet file is written in a way that is not changed automatically: {0}")]
+    /// The file has a form that is not edited automatically.
+    #[error("the fleet file has a form that cannot be edited automatically: {0}")]
     Unusual(String),
-    /// It says so already.
-    #[error("the fleet file says so already")]
+    /// The file already says so.
+    #[error("the fleet file already says so")]
     Nothing,
-    /// Entries in `removed` mean the same place otherwise, and a person has to say what becomes of them.
+    /// Entries in `removed` overlap with different settings, and a person has to merge them.
     #[error(
-        "`removed` has what meets this already: {there}; both have to become one, so that no cluster is meant twice"
+        "`removed` already has an overlapping entry: {there}; merge both into one, so that no \
+         cluster is named twice"
     )]
     Twice {
-        /// What is there, as the file could have it.
+        /// The entries that are there, in the file's syntax.
         there: String,
-        /// What would say both in its place, likewise.
+        /// The entries that would replace both, in the file's syntax.
         instead: String,
     },
-    /// What would come out cannot be used.
+    /// The edited file would not be valid.
     #[error("the changed fleet file would not be valid: {0}")]
     Refused(String),
 }
@@ -44,8 +45,8 @@ fn unusual(why: impl Into<String>) -> EditError {
     EditError::Unusual(why.into())
 }
 
-/// Takes an application away: out of `applications`, or out of some environments of its placement, with an
-/// entry in `removed`. No environments: everywhere.
+/// Removes an application from `applications`, or from some environments of its placement, and adds an entry to
+/// `removed`. No environments: everywhere.
 ///
 /// # Errors
 /// Why the file is not changed.
@@ -99,13 +100,12 @@ pub fn remove_application(
     let after =
         parse("fleet file", &changed).map_err(|errors| EditError::Refused(first(errors)))?;
     if after != expected(before, &left, removal) {
-        return Err(unusual("the change would say something else than is meant"));
+        return Err(unusual("the edit would not say what is meant"));
     }
     Ok(changed)
 }
 
-/// What says a removal and those that it meets, with no cluster meant twice: where they differ, what is asked for
-/// now wins.
+/// Merges a removal with those that overlap it, so that no cluster is named twice: where they differ, the new one wins.
 fn merged(
     there: &[&Removal],
     removal: &Removal,
@@ -144,10 +144,10 @@ fn merged(
     all
 }
 
-/// Where an application is still to run.
+/// Where an application continues to run.
 #[derive(Debug, PartialEq)]
 enum Left {
-    /// The file need not change for it.
+    /// The file needs no change.
     AsItIs,
     Nowhere,
     In(BTreeSet<EnvironmentName>),
@@ -194,7 +194,7 @@ fn expected(mut spec: Spec, left: &Left, removal: Removal) -> Spec {
     spec
 }
 
-/// What is put in place of which bytes.
+/// Replacements of byte ranges in a text.
 struct Edits<'t> {
     text: &'t str,
     newline: &'static str,
@@ -218,13 +218,13 @@ impl<'t> Edits<'t> {
         self.replace(at..at, text);
     }
 
-    /// The beginning of the line that a byte is in.
+    /// Returns the beginning of the line with a byte.
     fn line_start(&self, at: usize) -> usize {
         let before = self.text.get(..at).unwrap_or_default();
         before.rfind('\n').map_or(0, |newline| newline + 1)
     }
 
-    /// Behind the line that a byte is in, its end included.
+    /// Returns the end of the line with a byte, behind its line break.
     fn line_end(&self, at: usize) -> usize {
         let after = self.text.get(at..).unwrap_or_default();
         after
@@ -232,7 +232,7 @@ impl<'t> Edits<'t> {
             .map_or(self.text.len(), |newline| at + newline + 1)
     }
 
-    /// Behind the last line of a node.
+    /// Returns the end of the last line of a node.
     fn after(&self, node: &Node) -> usize {
         // Texts over several lines end where the next line begins.
         if node.end > node.start && self.line_start(node.end) == node.end {
@@ -241,7 +241,7 @@ impl<'t> Edits<'t> {
         self.line_end(node.end)
     }
 
-    /// Lines behind a place that ends a line, whether or not the text ends one.
+    /// Inserts lines at the end of a line, whether or not the text ends with a line break.
     fn insert_lines(&mut self, at: usize, lines: &[String]) {
         let newline = self.newline;
         let is_open = at > 0 && !self.text.get(..at).unwrap_or_default().ends_with('\n');
@@ -263,7 +263,7 @@ impl<'t> Edits<'t> {
         let mut at = 0;
         for (range, with) in &self.all {
             let kept = self.text.get(at..range.start);
-            result.push_str(kept.ok_or_else(|| unusual("two changes meet in one place"))?);
+            result.push_str(kept.ok_or_else(|| unusual("two edits overlap"))?);
             result.push_str(with);
             at = range.end;
         }

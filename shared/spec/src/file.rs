@@ -1,4 +1,4 @@
-//! The fleet file is read, and all that spans more than one key is checked.
+//! Reads the fleet file and checks everything that involves more than one key.
 
 mod entries;
 mod previews;
@@ -106,7 +106,7 @@ impl<'f> Checker<'f> {
             self.error(&format!("{path}.pollInterval"), "it must be at least 1s");
         }
         if entry.name.is_fleet_file() {
-            let message = "fleet-file stands for this file itself: choose another name";
+            let message = "fleet-file is reserved for this file itself: choose another name";
             self.error(&format!("{path}.name"), message);
         }
         let repository = Repository {
@@ -121,14 +121,14 @@ impl<'f> Checker<'f> {
         {
             self.error(
                 &format!("{path}.name"),
-                format!("repository {} is already there", entry.name),
+                format!("repository {} is listed twice", entry.name),
             );
         }
     }
 
     fn environment(&mut self, path: &str, entry: &'f EnvironmentEntry) {
         if self.spec.environment(&entry.name).is_some() {
-            let message = format!("environment {} is already there", entry.name);
+            let message = format!("environment {} is listed twice", entry.name);
             self.error(&format!("{path}.name"), message);
         }
         let taken = self
@@ -137,7 +137,7 @@ impl<'f> Checker<'f> {
             .iter()
             .find(|other| other.branch == entry.branch);
         if let Some(other) = taken.map(|other| other.name.clone()) {
-            let message = format!("branch {} is already that of {other}", entry.branch);
+            let message = format!("branch {} is already used by {other}", entry.branch);
             self.error(&format!("{path}.branch"), message);
         }
         let mut problems = Vec::new();
@@ -194,7 +194,7 @@ impl<'f> Checker<'f> {
         {
             self.error(
                 &format!("{path}.name"),
-                format!("cluster {} is already there", entry.name),
+                format!("cluster {} is listed twice", entry.name),
             );
         }
     }
@@ -257,12 +257,12 @@ impl<'f> Checker<'f> {
             .insert(entry.name.clone(), application)
             .is_some()
         {
-            let message = format!("application {} is already there", entry.name);
+            let message = format!("application {} is listed twice", entry.name);
             self.error(&format!("{path}.name"), message);
         }
     }
 
-    /// What gates ask for has to be there.
+    /// Checks that what gates refer to exists.
     fn gates(&mut self) {
         let environments = self.spec.environments.iter();
         let wrong: Vec<_> = environments
@@ -285,7 +285,7 @@ impl<'f> Checker<'f> {
                     break;
                 };
                 if !seen.insert(name) {
-                    self.error(&path, "environments promote in a circle");
+                    self.error(&path, "environments promote in a cycle");
                     break;
                 }
                 let from = found.promotes_from.clone();

@@ -1,4 +1,4 @@
-//! What an application of the fleet file says of its Helm chart.
+//! Settings of an application's Helm chart.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::template::{PathTemplate, TemplateError};
 
-/// Longest name of a release, as Helm has it.
+/// Longest name of a release, as in Helm.
 const MAX_RELEASE_NAME: usize = 53;
 
 #[derive(Debug, Default, Deserialize)]
@@ -27,16 +27,16 @@ pub(super) struct HelmEntry {
     skip_schema: bool,
 }
 
-/// How an application's chart is rendered, for any cluster.
+/// Settings for rendering an application's chart, for any cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Helm {
     values_files: Vec<ValuesTemplate>,
-    /// All but the files.
+    /// All options except the values files.
     options: ChartOptions,
 }
 
-/// A values file for each cluster: `values-{environment}.yaml` beside the chart, `/shared/{cluster}.yaml`
+/// Template of a values file for each cluster: `values-{environment}.yaml` next to the chart, `/shared/{cluster}.yaml`
 /// from the repository's root, either with `?` at its end where it may be missing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,10 +46,10 @@ struct ValuesTemplate {
 }
 
 impl HelmEntry {
-    /// What is meant; each problem with its key.
+    /// Reads the settings; each problem is added with its key.
     pub(super) fn read(&self, renderer: Renderer, problems: &mut Vec<(String, String)>) -> Helm {
         if !renderer.may_be(Renderer::Helm) {
-            let message = format!("it means nothing with renderer: {}", renderer.as_str());
+            let message = format!("it has no effect with renderer: {}", renderer.as_str());
             problems.push(("helm".to_owned(), message));
         }
         let mut problem =
@@ -58,8 +58,8 @@ impl HelmEntry {
             problem(
                 "releaseName",
                 format!(
-                    "{:?} is no name of a release: lower-case letters, digits, `-` and `.`, at most \
-                     {MAX_RELEASE_NAME}, a letter or digit at both ends",
+                    "{:?} is not a release name: lower-case letters, digits, `-` and `.`, at \
+                     most {MAX_RELEASE_NAME}, a letter or digit at both ends",
                     self.release_name
                 ),
             );
@@ -105,7 +105,7 @@ impl HelmEntry {
     }
 }
 
-/// Empty is a name, too: the application's.
+/// Returns whether a text is a release name; empty stands for the application's name.
 fn is_release_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name.len() <= MAX_RELEASE_NAME
@@ -131,7 +131,7 @@ impl ValuesTemplate {
     }
 }
 
-/// The file that a name means for a chart at `chart`: a `/` at its beginning is the repository's root.
+/// Resolves the name of a file for a chart at `chart`: a `/` at its beginning stands for the repository's root.
 fn place(chart: &TreePath, name: &str) -> Result<TreePath, TemplateError> {
     let refused = |why: &str| TemplateError::Path(format!("{name:?}, {why}"));
     // Beside a chart that is an archive, in one that is a folder.
@@ -151,7 +151,7 @@ fn place(chart: &TreePath, name: &str) -> Result<TreePath, TemplateError> {
             ".." => {
                 parts
                     .pop()
-                    .ok_or_else(|| refused("which leaves the repository"))?;
+                    .ok_or_else(|| refused("which is outside the repository"))?;
             }
             part => parts.push(part),
         }
@@ -161,13 +161,13 @@ fn place(chart: &TreePath, name: &str) -> Result<TreePath, TemplateError> {
         .parse()
         .map_err(|error| TemplateError::Path(format!("{error}")))?;
     if path.as_str().is_empty() {
-        return Err(refused("which is no file"));
+        return Err(refused("which is not a file"));
     }
     Ok(path)
 }
 
 impl Helm {
-    /// For one cluster.
+    /// Returns the options for one cluster.
     ///
     /// # Errors
     /// When the cluster lacks a label that a file which must be there is named by, or a name leads out of
@@ -272,11 +272,11 @@ mod tests {
         for (helm, wrong) in [
             (
                 "  renderer: plain\n  helm: {}\n",
-                "f:9:3: applications[0].helm: it means nothing with renderer: plain",
+                "f:9:3: applications[0].helm: it has no effect with renderer: plain",
             ),
             (
                 "  helm: {releaseName: Web}\n",
-                "applications[0].helm.releaseName: \"Web\" is no name of a release",
+                "applications[0].helm.releaseName: \"Web\" is not a release name",
             ),
             ("  helm: {crds: always}\n", "always"),
             ("  helm: {generated: allow}\n", "allow"),

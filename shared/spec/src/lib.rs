@@ -1,4 +1,4 @@
-//! The fleet file: what a person declares, checked as a whole before any of it is used.
+//! The fleet file: declarations of a fleet, checked as a whole before any of it is used.
 
 mod edit;
 mod file;
@@ -32,29 +32,29 @@ pub use specification::{Declared, Difference, Specification, Touch};
 pub use strategy::*;
 pub use template::{PathTemplate, TemplateError};
 
-/// Largest fleet file that a hub takes, bytes.
+/// Largest fleet file that a hub accepts, bytes.
 pub const MAX_FILE_BYTES: usize = 8 << 20;
 
-/// Everything the hub was told, valid as a whole.
+/// The content of a fleet file, valid as a whole.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Spec {
     /// The Git repositories, by name.
     pub repositories: BTreeMap<RepositoryName, Repository>,
     /// Environments, in the file's order (which is the order they are shown in).
     pub environments: Vec<Environment>,
-    /// Clusters that the file places itself; it wins over what a token or a person said.
+    /// Clusters that the file places; it overrides tokens and operators.
     pub clusters: BTreeMap<ClusterName, ClusterSpec>,
-    /// By name; each says itself which clusters run it.
+    /// The applications, by name; each has its own placement.
     pub applications: BTreeMap<ApplicationName, Application>,
-    /// Applications that are taken away on purpose, in the file's order. An application that is in neither
-    /// list keeps its objects, and nobody manages them.
+    /// Applications that are removed on purpose, in the file's order. An application in neither list keeps its objects,
+    /// which are then unmanaged.
     pub removed: Vec<Removal>,
-    /// Pull requests of which the hub says beforehand what they would change, in the file's order.
+    /// Pull requests for which the hub comments what they would change, in the file's order.
     pub previews: Vec<Preview>,
 }
 
 impl Spec {
-    /// An environment by name.
+    /// Returns an environment by name.
     #[must_use]
     pub fn environment(&self, name: &EnvironmentName) -> Option<&Environment> {
         self.environments
@@ -62,14 +62,14 @@ impl Spec {
             .find(|environment| environment.name == *name)
     }
 
-    /// The names of all environments, in the file's order.
+    /// Returns the names of all environments, in the file's order.
     pub fn environment_names(&self) -> impl Iterator<Item = &str> {
         self.environments
             .iter()
             .map(|environment| environment.name.as_str())
     }
 
-    /// The branches that must be known of each repository.
+    /// Returns the branches that are needed of each repository.
     #[must_use]
     pub fn branches(&self) -> BTreeMap<RepositoryName, BTreeSet<BranchName>> {
         let branches: BTreeSet<BranchName> = self
@@ -84,35 +84,35 @@ impl Spec {
     }
 }
 
-/// A Git repository that agents pull and the hub watches.
+/// A Git repository that agents pull and the hub polls.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Repository {
-    /// What agents and hub dial; no credential is part of it.
+    /// URL for agents and hub, without credentials.
     pub url: RepositoryUrl,
-    /// Time between two looks; a jitter of a tenth is added.
+    /// Time between two polls; a jitter of a tenth is added.
     pub poll_interval: Duration,
 }
 
 /// An environment: a branch and what it promotes from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
-    /// `dev` or `prod`; what promotions, placements and clusters refer to.
+    /// Its name, such as `dev` or `prod`.
     pub name: EnvironmentName,
-    /// The branch of every repository that this environment runs.
+    /// The branch that it follows in every repository.
     pub branch: BranchName,
-    /// The environment whose commits may come here.
+    /// The environment that it promotes from; none: it is the first one.
     pub promotes_from: Option<EnvironmentName>,
-    /// How a commit moves through it; none: to every cluster at once.
+    /// Its rollout strategy; none: a commit reaches every cluster at once.
     pub strategy: Option<Strategy>,
-    /// What must hold before it takes a commit.
+    /// Gates that must be open before a commit is rolled out.
     pub gates: Gates,
-    /// Whether the hub itself moves the branch once the environment before has proven a commit.
+    /// Whether the hub moves the branch once the environment before has proven a commit.
     pub auto_promote: bool,
-    /// Whether the hub takes the pull request that a promotion opened; none: a person does.
+    /// How the hub merges the pull request of a promotion; none: a person does.
     pub merge: Option<Merge>,
 }
 
-/// How the hub takes a pull request.
+/// How the hub merges a pull request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Merge {
@@ -123,53 +123,53 @@ pub enum Merge {
 /// A cluster that the file places.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterSpec {
-    /// Where it belongs.
+    /// Its environment.
     pub environment: EnvironmentName,
-    /// For selectors and templates.
+    /// Its labels, for selectors and templates.
     pub labels: BTreeMap<String, String>,
 }
 
-/// An application: what to run, and where. All of it is part of its environments' specification, whose
-/// changes are rolled out: a new field needs `#[serde(default, skip_serializing_if = ...)]`, so that what
-/// a store holds can be read and keeps its digest.
+/// An application and its placement. All of it is part of its environments' specification, whose changes are rolled
+/// out: a new field needs `#[serde(default, skip_serializing_if = ...)]`, so that stored specifications can be read and
+/// keep their digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Application {
-    /// Its name in the fleet file's `repositories`.
+    /// Name of its repository in the fleet file.
     pub repository: RepositoryName,
-    /// Which directory of it, per cluster.
+    /// Its directory in the repository, per cluster.
     pub path: PathTemplate,
-    /// How it is rendered.
+    /// The renderer.
     pub renderer: Renderer,
-    /// What is said of its Helm chart, where it is one.
+    /// Settings of its Helm chart, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helm: Option<Helm>,
     /// Which clusters run it.
     pub placement: Placement,
-    /// What must be healthy first.
+    /// Applications that must be healthy first.
     pub depends_on: Vec<ApplicationName>,
-    /// For namespaced objects that name none.
+    /// Namespace for namespaced objects without one.
     pub namespace: String,
-    /// Whether cluster facts are substituted.
+    /// Whether variables of the cluster are substituted.
     pub substitute: bool,
-    /// Pruning, drift, conflicts.
+    /// Policy for pruning, drift and conflicts.
     pub sync_policy: SyncPolicy,
 }
 
-/// Which clusters run an application; empty parts match all, and all parts must match.
+/// Placement of an application; empty parts match all clusters, and all parts must match.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Placement {
-    /// Any of these environments.
+    /// Environments, any of which matches.
     pub environments: BTreeSet<EnvironmentName>,
-    /// Any of these clusters.
+    /// Clusters, any of which matches.
     pub clusters: BTreeSet<ClusterName>,
-    /// What must hold of a cluster's labels.
+    /// Selector for a cluster's labels.
     pub selector: Selector,
 }
 
 impl Placement {
-    /// Whether a cluster is meant.
+    /// Returns whether a cluster matches.
     #[must_use]
     pub fn matches(
         &self,

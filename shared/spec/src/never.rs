@@ -1,12 +1,12 @@
-//! What a fleet file says that can never come true. It is no reason for a running hub to put the file
-//! away: clusters come and go, and yesterday it may have made sense.
+//! Settings of a fleet file that can never take effect. A running hub uses the file all the same: clusters come and go,
+//! and the settings may have made sense before.
 
 use std::collections::BTreeMap;
 
 use super::strategy::never_open;
 use super::{Environment, Members, Spec};
 
-/// What can never work, each as the place in the file and what is wrong there.
+/// Returns what can never work, each as the place in the file and what is wrong there.
 #[must_use]
 pub fn can_never_work(spec: &Spec) -> Vec<(String, String)> {
     let mut found = Vec::new();

@@ -1,41 +1,42 @@
-//! Pull requests of which the hub says beforehand what they would change.
+//! Pull requests for which the hub comments what they would change.
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::revision::BranchName;
 use serde::Deserialize;
 
-/// Most previews of one file: each asks a forge again and again.
+/// Highest number of previews of a file: each one polls a forge.
 pub(crate) const MAX_PREVIEWS: usize = 50;
 
-/// Which pull requests, and whose clusters are asked.
+/// Which pull requests are planned, and for which clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
-    /// The environment whose clusters are asked.
+    /// Environment whose clusters are asked.
     pub environment: EnvironmentName,
-    /// The repository whose pull requests are meant.
+    /// Repository of the pull requests.
     pub repository: RepositoryName,
-    /// The branch that they want to be taken into.
+    /// Target branch of the pull requests.
     pub branch: BranchName,
-    /// The mark that asks for it; none: whoever opens one asks.
+    /// The label that requests a plan; none: opening a pull request does.
     pub label: Option<String>,
-    /// What who asks may do in the repository: who gave the mark, or opened it; none: the mark is enough.
+    /// Access to the repository that the requester needs, who added the label or opened the pull request; none: the
+    /// label is enough.
     pub role: Option<Role>,
 }
 
-/// What somebody may do in a repository, in words that every forge has one for.
+/// Access to a repository, in levels that every forge has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
-    /// Look at it.
+    /// Read access.
     Read,
-    /// Push to its branches.
+    /// Write access: push to branches.
     Write,
-    /// Decide who may.
+    /// Admin access: manage access.
     Admin,
 }
 
 impl Role {
-    /// The word of the fleet file.
+    /// Returns the word in the fleet file.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

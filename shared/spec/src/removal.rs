@@ -1,5 +1,5 @@
-//! What the fleet file takes away on purpose. An application that merely vanishes from the file keeps its
-//! objects; only an entry here removes it.
+//! Removals in the fleet file. An application that merely disappears from the file keeps its objects; only an entry
+//! here removes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,36 +8,36 @@ use serde::{Deserialize, Serialize};
 
 use super::{Application, Spec};
 
-/// Most entries: what was carried out everywhere may leave the file.
+/// Highest number of entries: those that are complete everywhere can be deleted.
 pub(super) const MAX_REMOVALS: usize = 200;
 
-/// An application that is to run nowhere in some places any more.
+/// The removal of an application from some places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {
-    /// Which one; it need not be known.
+    /// Name of the application, which need not be declared.
     pub application: ApplicationName,
-    /// Where; none: in every environment.
+    /// Environments; empty: all.
     pub environments: BTreeSet<EnvironmentName>,
-    /// Which clusters of them; none: all.
+    /// Clusters of those environments; empty: all.
     pub clusters: BTreeSet<ClusterName>,
-    /// What becomes of its objects.
+    /// What happens to its objects.
     pub objects: Objects,
 }
 
-/// What becomes of the objects of an application that is removed.
+/// What happens to the objects of a removed application.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Objects {
-    /// Agents delete them, as far as their own policy lets them.
+    /// Agents delete them, as far as their policy allows.
     #[default]
     Delete,
-    /// They stay, and nobody manages them any more.
+    /// They stay and are no longer managed.
     Keep,
 }
 
-/// From `keepObjects`, as the fleet file, the wire and the command line say it.
+/// Converts `keepObjects` of the fleet file, the wire and the command line.
 impl From<bool> for Objects {
     fn from(keep_objects: bool) -> Self {
         match keep_objects {
@@ -47,39 +47,39 @@ impl From<bool> for Objects {
     }
 }
 
-/// A removal as an environment's specification has it.
+/// A removal in the specification of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Removed {
-    /// Which clusters; none: all of the environment.
+    /// Clusters; empty: all of the environment.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub clusters: BTreeSet<ClusterName>,
-    /// What becomes of its objects.
+    /// What happens to its objects.
     #[serde(default)]
     pub objects: Objects,
 }
 
-/// Removals by application. No two of one application mean the same cluster.
+/// Removals by application. No two of one application include the same cluster.
 pub type Removals = BTreeMap<ApplicationName, Vec<Removed>>;
 
 impl Removal {
-    /// Whether a cluster is meant.
+    /// Returns whether a cluster matches.
     #[must_use]
     pub fn matches(&self, cluster: &ClusterName, environment: &EnvironmentName) -> bool {
         (self.environments.is_empty() || self.environments.contains(environment))
             && (self.clusters.is_empty() || self.clusters.contains(cluster))
     }
 
-    /// Whether both may mean one cluster.
+    /// Returns whether both may include the same cluster.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         self.application == other.application
             && overlap(&self.environments, &other.environments)
             && overlap(&self.clusters, &other.clusters)
     }
 
-    /// Whether, by what the file says, a cluster is to run the application and to lose it: then the file
-    /// contradicts itself. What only labels decide, or a place that the file does not name, is decided where
-    /// it is known, and there what is declared wins.
+    /// Returns whether the file contradicts itself: a cluster is to run the application and to lose it. What depends on
+    /// labels, or on an environment that the file does not contain, is decided where it is known; there the declaration
+    /// wins.
     pub(super) fn contradicts(&self, application: &Application, spec: &Spec) -> bool {
         let placement = &application.placement;
         if !overlap(&self.environments, &placement.environments) {
@@ -107,13 +107,13 @@ impl Removal {
     }
 }
 
-/// Whether two sets have something in common, where an empty one is everything.
+/// Returns whether two sets overlap, where an empty one stands for everything.
 fn overlap<T: Ord>(these: &BTreeSet<T>, other: &BTreeSet<T>) -> bool {
     these.is_empty() || other.is_empty() || !these.is_disjoint(other)
 }
 
 impl Spec {
-    /// What becomes of the objects of an application that a cluster is to lose; none: it is not to lose it.
+    /// Returns what happens to the objects of an application that a cluster is to lose; none: it is not to lose it.
     #[must_use]
     pub fn removal(
         &self,
@@ -128,7 +128,7 @@ impl Spec {
         found.map(|removal| removal.objects)
     }
 
-    /// The removals of one environment; `mine` says which clusters may be there.
+    /// Returns the removals of one environment; `mine` tells which clusters may be in it.
     pub(super) fn removals(
         &self,
         environment: &EnvironmentName,
@@ -159,7 +159,7 @@ impl Spec {
     }
 }
 
-/// What becomes of the objects of an application that a cluster of the environment is to lose.
+/// Returns what happens to the objects of an application that a cluster of the environment is to lose.
 pub(super) fn removed_from(
     removals: &Removals,
     application: &ApplicationName,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-/// All requirements must hold; none at all matches everything.
+/// A label selector. All requirements must hold; an empty one matches everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Selector(Vec<Requirement>);
 
@@ -15,25 +15,25 @@ enum Requirement {
     Missing(String),
 }
 
-/// A selector cannot be read.
+/// Error of a selector that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{part:?} is not a label requirement: write key=value, key!=value, key in (a,b), key notin (a,b), \
      key or !key"
 )]
 pub struct SelectorError {
-    /// The part that was not understood.
+    /// The part that cannot be read.
     pub part: String,
 }
 
 impl Selector {
-    /// Whether it matches whatever the labels are.
+    /// Returns whether it is empty and matches all labels.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether labels fulfil it.
+    /// Returns whether labels match it.
     #[must_use]
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.iter().all(|requirement| match requirement {

@@ -1,5 +1,5 @@
-//! What an environment's applications are declared as: a revision of its own, which has a digest like a
-//! commit, is kept like one, and comes to clusters by rollouts like one. Pure.
+//! The declarations for an environment: a revision of its own, which has a digest like a commit, is stored like one,
+//! and reaches clusters by rollouts like one. Pure.
 
 mod difference;
 
@@ -16,11 +16,10 @@ use super::{Application, Spec, TemplateError};
 
 pub use difference::{Difference, Touch};
 
-/// Labels of a cluster.
+/// Labels of a cluster, by key.
 type Labels = BTreeMap<String, String>;
 
-/// Everything in the fleet file that decides what the clusters of one environment are assigned, apart from
-/// commits.
+/// Everything in the fleet file that determines the assignments of an environment's clusters, apart from commits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Specification {
@@ -30,24 +29,24 @@ pub struct Specification {
     pub applications: BTreeMap<ApplicationName, Declared>,
     /// Labels that the file gives to clusters of the environment.
     pub labels: BTreeMap<ClusterName, Labels>,
-    /// What is taken away on purpose.
+    /// Removals, by application.
     #[serde(default, skip_serializing_if = "Removals::is_empty")]
     pub removed: Removals,
 }
 
-/// An application with what belongs to it elsewhere in the file.
+/// An application with the settings that belong to it elsewhere in the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Declared {
-    /// Where its repository is.
+    /// URL of its repository.
     pub url: RepositoryUrl,
     /// The application as the fleet file declares it.
     pub application: Application,
 }
 
 impl Specification {
-    /// What a file says of an environment. An application that names clusters belongs to it as long as one of
-    /// them may be there.
+    /// Returns the specification of an environment. An application that lists clusters belongs to it as long as one of
+    /// them may be in the environment.
     #[must_use]
     pub fn of(
         spec: &Spec,
@@ -91,14 +90,14 @@ impl Specification {
         })
     }
 
-    /// Its name among revisions: a digest over all of it, whatever the order and form of the file.
+    /// Returns its revision: a digest over all of it, independent of order and layout of the file.
     #[must_use]
     pub fn revision(&self) -> Option<Commit> {
         let text = serde_json::to_vec(self).ok()?;
         Digest::of(&text).to_string().parse().ok()
     }
 
-    /// The repositories that it takes anything from.
+    /// Returns the repositories of its applications.
     #[must_use]
     pub fn repositories(&self) -> BTreeSet<&RepositoryName> {
         let all = self.applications.values();
@@ -106,8 +105,8 @@ impl Specification {
             .collect()
     }
 
-    /// The directory of an application on a cluster, and what its chart is rendered with; none: it is not
-    /// placed there.
+    /// Returns the directory of an application on a cluster, and the options of its chart; none: it is not placed
+    /// there.
     #[must_use]
     pub fn place(
         &self,
@@ -125,8 +124,8 @@ impl Specification {
         })
     }
 
-    /// What becomes of the objects of an application that a cluster is to lose; none: it is not to lose it,
-    /// or runs it by what is declared.
+    /// Returns what happens to the objects of an application that a cluster is to lose; none: it is not to lose it, or
+    /// the declarations place it there.
     #[must_use]
     pub fn removes(
         &self,

@@ -1,4 +1,4 @@
-//! How a commit moves through an environment, and what must hold before it does.
+//! Rollout strategies and gates.
 
 mod check;
 mod entry;
@@ -20,18 +20,18 @@ pub use window::{Freeze, Window};
 use super::{Environment, Selector, Spec};
 use problems::Problems;
 
-/// A number of clusters, or a share of those that take part.
+/// A number of clusters, or a percentage of those that take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Amount {
-    /// So many clusters, however many take part.
+    /// A fixed number of clusters.
     Count(u32),
-    /// Per cent, 0 to 100.
+    /// A percentage, 0 to 100.
     Share(u8),
 }
 
 impl Amount {
-    /// Of `total` clusters, where a share is rounded down: for budgets, which may not be exceeded.
+    /// Returns the amount of `total` clusters, with a percentage rounded down: for budgets, which may not be exceeded.
     #[must_use]
     pub fn at_most(self, total: usize) -> usize {
         match self {
@@ -40,8 +40,8 @@ impl Amount {
         }
     }
 
-    /// Of `total` clusters, where a share is rounded up, and at least one: for progress, which must
-    /// not stand still.
+    /// Returns the amount of `total` clusters, with a percentage rounded up, and at least one: for progress, which must
+    /// not stall.
     #[must_use]
     pub fn at_least_one(self, total: usize) -> usize {
         match self {
@@ -60,35 +60,35 @@ impl std::fmt::Display for Amount {
     }
 }
 
-/// Which clusters a wave takes.
+/// Clusters of a wave.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Members {
-    /// Clusters whose labels match.
+    /// Clusters with matching labels.
     Selector(Selector),
-    /// Those that the wave's `clusters` names.
+    /// The clusters that the wave lists.
     Clusters(BTreeSet<ClusterName>),
-    /// A share of the environment's clusters, of those that no selector or list took.
+    /// A percentage of the environment's clusters, out of those that no selector or list includes.
     Share(u8),
-    /// All that no other wave took; always the last wave.
+    /// All clusters that are left; always the last wave.
     Rest,
 }
 
-/// Clusters that are stepped together.
+/// A wave: clusters that are rolled out together.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wave {
-    /// Unique in its strategy; `rest` where the file has no last wave for what is left.
+    /// Its name, unique in the strategy; `rest` for the implicit last wave.
     pub name: String,
-    /// Whom it takes.
+    /// Its clusters.
     pub members: Members,
-    /// Clusters under way at once; over the strategy's.
+    /// Clusters in progress at once; overrides the strategy's value.
     pub max_concurrent: Option<Amount>,
-    /// Over the strategy's.
+    /// How long a cluster must stay healthy; overrides the strategy's value.
     pub soak: Option<Duration>,
-    /// People who must approve before this wave begins.
+    /// Number of people who must approve before the wave begins.
     pub approvals: u32,
-    /// What happens where it has no cluster.
+    /// What happens where it has no clusters.
     #[serde(default)]
     pub when_empty: WhenEmpty,
 }
@@ -97,69 +97,69 @@ pub struct Wave {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenEmpty {
-    /// A person lets it go on: nobody has proven anything there.
+    /// It needs an approval to continue, since nothing was proven there.
     #[default]
     Ask,
-    /// It goes on.
+    /// It continues.
     Skip,
 }
 
-/// What may be wrong before a rollout waits or halts.
+/// Budgets of a rollout: what may be wrong before it waits or halts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Budgets {
     /// Clusters that failed; one more halts the rollout.
     pub failed: Amount,
-    /// Clusters that were healthy on the new commit and are not any more; with one more the rollout
-    /// starts no further cluster.
+    /// Clusters that were healthy on the new commit and are not now; with one more the rollout starts no further
+    /// cluster.
     pub unavailable: Amount,
     /// Clusters that are offline and are left behind; with one more the rollout waits for them.
     pub offline: Amount,
 }
 
-/// What a new commit does to a rollout that runs.
+/// What a new commit does to a running rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnNewCommit {
-    /// It takes over, from the first wave.
+    /// A new rollout takes over, from the first wave.
     #[default]
     Supersede,
-    /// Each waits for its turn, in order.
+    /// New commits are queued, in order.
     Queue,
-    /// The running one is finished; of those that came meanwhile only the newest follows.
+    /// The running rollout is finished; of the commits that came meanwhile, only the newest follows.
     Finish,
 }
 
-/// What a rollout does when its budget of failures is spent.
+/// What a rollout does when more clusters fail than its budget allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
-    /// Stops; clusters stay where they are.
+    /// It halts; clusters stay where they are.
     #[default]
     Halt,
-    /// Returns touched clusters to the last good commit.
+    /// It returns touched clusters to the last good commit.
     Rollback,
 }
 
-/// How a commit moves through an environment.
+/// The rollout strategy of an environment.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Strategy {
-    /// In order; the last one takes [`Members::Rest`].
+    /// Its waves, in order; the last one has [`Members::Rest`].
     pub waves: Vec<Wave>,
-    /// Clusters under way at once, in one wave.
+    /// Clusters in progress at once, in one wave.
     pub max_concurrent: Amount,
-    /// What may be wrong.
+    /// Its budgets.
     pub budgets: Budgets,
     /// How long a cluster must stay healthy before it counts as done.
     pub soak: Duration,
-    /// How long a cluster may take to become healthy.
+    /// Time in which a cluster has to become healthy.
     pub progress_deadline: Duration,
-    /// Clusters of a wave go in the order of this label's value, then by name; none: by name.
+    /// Label by whose value the clusters of a wave are ordered, then by name; none: by name.
     pub sort_label: Option<String>,
-    /// When a newer commit comes.
+    /// What a newer commit does.
     pub on_new_commit: OnNewCommit,
-    /// When failures exceed their budget.
+    /// What failures beyond the budget do.
     pub on_failure: OnFailure,
 }
 
@@ -183,7 +183,7 @@ impl Default for Strategy {
 }
 
 impl Wave {
-    /// The last wave, with the strategy's own numbers.
+    /// Returns the implicit last wave, with the strategy's own values.
     #[must_use]
     pub fn rest() -> Self {
         Self {
@@ -198,7 +198,7 @@ impl Wave {
 }
 
 impl Strategy {
-    /// Clusters of a wave under way at once.
+    /// Returns the number of clusters of a wave that may be in progress at once.
     #[must_use]
     pub fn concurrency(&self, wave: usize, members: usize) -> usize {
         self.waves
@@ -208,7 +208,7 @@ impl Strategy {
             .at_least_one(members)
     }
 
-    /// How long a cluster of a wave must stay healthy.
+    /// Returns how long a cluster of a wave must stay healthy.
     #[must_use]
     pub fn soak(&self, wave: usize) -> Duration {
         self.waves
@@ -217,7 +217,7 @@ impl Strategy {
             .unwrap_or(self.soak)
     }
 
-    /// The order of clusters within a wave.
+    /// Returns the key by which clusters of a wave are ordered.
     #[must_use]
     pub fn sort_key<'l>(&self, labels: &'l BTreeMap<String, String>) -> &'l str {
         self.sort_label
@@ -227,36 +227,35 @@ impl Strategy {
     }
 }
 
-/// What must hold before an environment takes a commit.
+/// Gates of an environment, which must be open before a commit is rolled out.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Gates {
-    /// The environment before must have been healthy at exactly this commit for so long. None: it
-    /// need not be proven there.
+    /// Time for which the environment before must have been healthy at exactly this commit; none: no proof is needed.
     pub proof: Option<Duration>,
-    /// Clusters of the environment before that may be offline, of all of them.
+    /// Clusters of the environment before that may be offline.
     pub offline: Option<Amount>,
-    /// Different people who must approve.
+    /// Number of different people who must approve.
     pub approvals: u32,
-    /// Open times; none at all: always open.
+    /// Change windows; empty: always open.
     pub windows: Vec<Window>,
-    /// Closed times, over the windows.
+    /// Freezes, which override windows.
     pub freezes: Vec<Freeze>,
-    /// Questions to the outside.
+    /// External checks.
     pub checks: Vec<Check>,
-    /// Jobs of the commit itself.
+    /// Gate Jobs, from the commit itself.
     pub jobs: Vec<JobGate>,
 }
 
 impl Gates {
-    /// Offline clusters of the environment before that are tolerated, of `total`.
+    /// Returns the number of offline clusters of the environment before that are tolerated, of `total`.
     #[must_use]
     pub fn offline_allowed(&self, total: usize) -> usize {
         self.offline.unwrap_or(Amount::Share(25)).at_most(total)
     }
 }
 
-/// The gates as the file has them. A kind of gate is named here, in [`Gates`], and where it asks for something
-/// in [`misfits`] and [`never_open`]; all else of it is in its own file.
+/// Gates in the fleet file. A kind of gate is named here, in [`Gates`], and, where it has requirements, in [`misfits`]
+/// and [`never_open`]; everything else about it is in its own file.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct GatesEntry {
@@ -275,7 +274,7 @@ pub(super) struct GatesEntry {
 }
 
 impl GatesEntry {
-    /// Reads them; what is wrong is added to `problems`.
+    /// Reads them; errors are added to `problems`.
     pub(super) fn read(&self, problems: &mut Problems) -> Gates {
         let proof = self.proof.as_ref().map(|proof| proof.read(problems));
         let (proof, offline) = proof.unzip();
@@ -291,8 +290,8 @@ impl GatesEntry {
     }
 }
 
-/// What an environment's gates ask for that the rest of the file does not have, with keys below `gates`. A file
-/// with one is not used.
+/// Returns what an environment's gates refer to that the file does not have, with keys below `gates`. A file with such
+/// an error is not used.
 pub(super) fn misfits(environment: &Environment, spec: &Spec) -> Problems {
     let mut problems = Problems::new();
     proof::misfits(environment, &mut problems);
@@ -300,7 +299,8 @@ pub(super) fn misfits(environment: &Environment, spec: &Spec) -> Problems {
     problems
 }
 
-/// Which of its gates can never open as the file is now, likewise: it is used all the same.
+/// Returns which of its gates can never open with the present file, with keys below `gates`: the file is used all the
+/// same.
 pub(super) fn never_open(environment: &Environment, spec: &Spec) -> Problems {
     let mut problems = Problems::new();
     proof::never_open(environment, spec, &mut problems);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use flotilla_shared::id::{ClusterName, EnvironmentName};
 use flotilla_shared::revision::TreePath;
 
-/// A directory per cluster.
+/// Template of a directory, which is filled in for each cluster.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PathTemplate {
@@ -22,21 +22,22 @@ enum Part {
     Label(String),
 }
 
-/// A template cannot be used, here or at all.
+/// Error of a template, for one cluster or at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// Braces do not pair.
-    #[error("path template {0:?} has a brace without its partner")]
+    /// A brace is unmatched.
+    #[error("path template {0:?} has an unmatched brace")]
     Brace(String),
-    /// Not a variable.
+    /// The variable is not supported.
     #[error(
-        "path template uses {{{0}}}; known are {{environment}}, {{cluster}} and {{labels.NAME}}"
+        "path template uses {{{0}}}; supported are {{environment}}, {{cluster}} and \
+         {{labels.NAME}}"
     )]
     Variable(String),
-    /// The cluster has no such label.
+    /// The cluster does not have this label.
     #[error("path template uses {{labels.{0}}}, and the cluster has no label {0:?}")]
     NoLabel(String),
-    /// What comes out is not a path in a repository.
+    /// The result is not a path in a repository.
     #[error("path template gives {0}")]
     Path(String),
 }
@@ -59,7 +60,7 @@ impl PathTemplate {
     /// Reads a template.
     ///
     /// # Errors
-    /// When braces or variables are wrong.
+    /// When braces or variables are malformed.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -92,7 +93,7 @@ impl PathTemplate {
         })
     }
 
-    /// Whether any cluster can have a directory by it.
+    /// Checks whether the template can result in a directory for any cluster.
     ///
     /// # Errors
     /// When the result is not a path within a repository, whatever the cluster.
@@ -103,7 +104,7 @@ impl PathTemplate {
         }
     }
 
-    /// For a cluster of which everything is called `x`.
+    /// Returns the path with `x` for every variable.
     pub(super) fn example(&self) -> String {
         let mut path = String::new();
         for part in &self.parts {
@@ -115,13 +116,13 @@ impl PathTemplate {
         path
     }
 
-    /// As the fleet file has it: `clusters/{cluster}`.
+    /// Returns the template as in the fleet file: `clusters/{cluster}`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The directory for one cluster.
+    /// Returns the directory for one cluster.
     ///
     /// # Errors
     /// When the cluster lacks a label, or the result is not a path within a repository.
@@ -136,7 +137,7 @@ impl PathTemplate {
             .map_err(|error| TemplateError::Path(format!("{error}")))
     }
 
-    /// The same before it is read as a path.
+    /// Returns the filled template before it is read as a path.
     pub(super) fn text(
         &self,
         cluster: &ClusterName,

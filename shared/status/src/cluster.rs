@@ -13,23 +13,23 @@ use super::schema::{CountsForm, HealthWord, SyncWord};
 use super::{Mark, Pin, Revision, is_empty};
 use crate::words::words;
 
-/// Whether a cluster's agent is there.
+/// Connection state of a cluster's agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum Connectivity {
-    /// Enrolled, and waits to be accepted.
+    /// Enrolled, and waiting to be accepted.
     Pending,
     /// A stream is open.
     Online,
-    /// It was there before.
+    /// Connected before, and not now.
     Offline,
     /// Accepted, never connected.
     NeverSeen,
-    /// A newer hub's word.
+    /// A value of a newer hub.
     Unknown,
 }
 
 impl Connectivity {
-    /// As it is shown.
+    /// Returns the word that is shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,80 +42,79 @@ impl Connectivity {
     }
 }
 
-/// A cluster as the hub knows it, with what its agent said last.
+/// A cluster as the hub knows it, with its agent's last report.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cluster {
     /// Its name in the fleet.
     pub name: String,
-    /// The environment; empty: none.
+    /// Name of its environment; empty: none.
     pub environment: String,
-    /// As set in fleet file, token and acceptance.
+    /// Its labels, from fleet file, token and acceptance.
     pub labels: BTreeMap<String, String>,
-    /// Whether its agent is there.
+    /// Connection state of its agent.
     pub connection: Connectivity,
-    /// Why it gets no new assignments until a person unlocks it; empty: it does.
+    /// Why it is locked and gets no new assignments until an operator unlocks it; empty: not locked.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub locked: String,
-    /// The agent's last word.
+    /// When the agent last sent anything.
     pub last_seen: Option<Timestamp>,
-    /// Begin of the open stream.
+    /// When the open stream began.
     pub connected_since: Option<Timestamp>,
-    /// Of its agent, as that said when it connected last; empty: not known.
+    /// The agent's version, as of its last connection; empty: not known.
     pub agent_version: String,
-    /// The API server's.
+    /// Version of the API server; empty: not known.
     pub kubernetes_version: String,
     /// UID of the namespace kube-system.
     pub cluster_uid: String,
-    /// Generation of what the hub wants.
+    /// Generation that the hub assigned.
     pub assigned_generation: Option<u64>,
-    /// Generation of what the agent runs on.
+    /// Generation that the agent accepted last.
     pub accepted_generation: Option<u64>,
     /// Whether the agent refused the assignment.
     pub refused: bool,
-    /// Why it refused, as a CamelCase code; empty: it did not.
+    /// Why the agent refused, as a CamelCase code; empty: it did not.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
-    /// For a person.
+    /// Message for operators.
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
-    /// Worst over the applications.
+    /// The worst of its applications.
     #[schemars(with = "SyncWord")]
     pub sync: SyncState,
-    /// Worst over the applications.
+    /// The worst of its applications.
     #[schemars(with = "HealthWord")]
     pub health: Health,
-    /// What is to run here, and what still does.
+    /// Applications that are to run here, or still do.
     pub applications: Vec<Placement>,
     /// When the agent reported last.
     pub reported_at: Option<Timestamp>,
-    /// Why the agent writes nothing; empty: it does.
+    /// Why the agent writes nothing; empty: it is not suspended.
     #[serde(skip_serializing_if = "is_empty")]
     pub suspended: String,
     /// When it enrolled.
     pub created_at: Option<Timestamp>,
     /// End of the agent's certificate.
     pub certificate_expires_at: Option<Timestamp>,
-    /// SHA-256 of the key that waits to be accepted.
+    /// SHA-256 fingerprint of the key that is waiting to be accepted.
     #[serde(skip_serializing_if = "is_empty")]
     pub pending_fingerprint: String,
-    /// What keeps it on commits, whatever its environment does.
+    /// The pin that keeps it on its commits, whatever its environment does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
-    /// Who asked at the hub that it writes nothing; `suspended` has it in words.
+    /// Who suspended it at the hub, when and why; `suspended` has this in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspension: Option<Mark>,
-    /// By how much its agent's clock is ahead of the hub's (negative: behind), where that is more than clocks
-    /// may differ.
+    /// Seconds by which its agent's clock is ahead of the hub's (negative: behind), where this exceeds the tolerance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_ahead_seconds: Option<i64>,
-    /// The hub's epoch in which its assignment was made; 0: it has none.
+    /// Epoch of the hub in which its assignment was made; 0: it has none.
     #[serde(skip)]
     pub assigned_epoch: u64,
-    /// Of what the agent runs on.
+    /// Epoch of what the agent accepted last.
     #[serde(skip)]
     pub accepted_epoch: u64,
-    /// When it came to run, healthy, all that is assigned; none: it does not.
+    /// Since when it has run everything assigned, synced and healthy; none: it does not.
     #[serde(skip)]
     pub current_since: Option<Timestamp>,
     /// Whether it is online and runs, healthy, exactly what it is to run; none: an older hub does not say, or only
@@ -130,32 +129,32 @@ pub struct Cluster {
 pub struct Placement {
     /// Its name in the fleet file.
     pub application: String,
-    /// The cluster that is to run it, or still does.
+    /// Name of the cluster that is to run it, or still does.
     pub cluster: String,
-    /// Where the cluster belongs; empty: nowhere.
+    /// Environment of the cluster; empty: none.
     pub environment: String,
-    /// Directory in the repository.
+    /// Directory of the application in its repository.
     pub path: String,
-    /// What the hub wants.
+    /// The revision that the hub assigned.
     pub assigned: Option<Revision>,
-    /// What was applied last.
+    /// The revision that was applied last.
     pub revision: Option<Revision>,
-    /// Whether live equals the commit.
+    /// Relation of the live objects to the assigned commit.
     #[schemars(with = "SyncWord")]
     pub sync: SyncState,
-    /// Worst over the objects.
+    /// The worst of its objects.
     #[schemars(with = "HealthWord")]
     pub health: Health,
-    /// A CamelCase code.
+    /// A CamelCase code; empty: none.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
-    /// For a person.
+    /// Message for operators.
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
-    /// How many objects.
+    /// Number of objects by health.
     #[schemars(with = "CountsForm")]
     pub counts: ObjectCounts,
-    /// Those worth showing, worst first; `counts` has the whole.
+    /// Objects of interest, worst first; `counts` covers all of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<Object>,
     /// End of the last reconcile pass that applied `revision` in full.
@@ -169,23 +168,23 @@ pub struct Placement {
 }
 
 words! {
-    /// What was last done to an object.
+    /// The last action on an object.
     pub closed ObjectAction {
-        /// It was not there and was made.
+        /// It was missing and was created.
         Created = "Created",
-        /// A field of ours differed and was set.
+        /// A managed field differed and was set.
         Updated = "Updated",
-        /// There was nothing to do.
+        /// No change was needed.
         Unchanged = "Unchanged",
-        /// It left the rendered set and was deleted.
+        /// It was no longer rendered and was deleted.
         Pruned = "Pruned",
-        /// It was not touched, on purpose.
+        /// It was left alone on purpose.
         Skipped = "Skipped",
-        /// A delete waits for a person.
+        /// Its delete is held for an operator.
         Held = "Held",
-        /// The write was refused or failed.
+        /// The write was refused, or it failed.
         Failed = "Failed",
-        /// What a newer agent says.
+        /// A value of a newer agent.
         Unknown = "Unknown",
     }
 }
@@ -196,21 +195,21 @@ words! {
 pub struct Object {
     /// The API group; empty: core.
     pub group: String,
-    /// `Deployment`; no version.
+    /// The kind without a version, such as `Deployment`.
     pub kind: String,
-    /// Empty: not namespaced.
+    /// The namespace; empty: not namespaced.
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
-    /// What was last done to it.
+    /// The last action on it.
     pub action: ObjectAction,
-    /// Health in kstatus' words.
+    /// Health in the words of kstatus.
     #[schemars(with = "HealthWord")]
     pub health: Health,
-    /// A CamelCase code.
+    /// A CamelCase code; empty: none.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
-    /// For a person.
+    /// Message for operators.
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
 }
@@ -219,29 +218,29 @@ pub struct Object {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Application {
-    /// As in the fleet file, such as `web`.
+    /// Its name in the fleet file, such as `web`.
     pub name: String,
-    /// Where its files are.
+    /// Name of the repository that has its files.
     pub repository: String,
-    /// The template as written.
+    /// The path template, as written in the fleet file.
     pub path: String,
-    /// `Plain`, `Kustomize` or what a newer hub knows.
+    /// `Plain`, `Kustomize`, `Helm` or a value of a newer hub.
     pub renderer: String,
-    /// Clusters it is to run in.
+    /// Number of clusters that it is to run in.
     pub clusters: u32,
-    /// Of those, with exactly the assigned commit, healthy.
+    /// Number of those that run exactly the assigned commit, healthy.
     pub current: u32,
-    /// Of those, failed or refused.
+    /// Number of those that failed or refused it.
     pub failed: u32,
-    /// Worst over them.
+    /// The worst health over its clusters.
     #[schemars(with = "HealthWord")]
     pub health: Health,
-    /// One by one.
+    /// The application in each of its clusters.
     pub placements: Vec<Placement>,
 }
 
 impl Cluster {
-    /// Leaves only these applications, and sums up anew. An empty list leaves all.
+    /// Keeps only these applications and recalculates the totals. An empty list keeps all.
     #[must_use]
     pub fn only(mut self, applications: &[String]) -> Self {
         if applications.is_empty() {

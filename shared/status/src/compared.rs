@@ -5,38 +5,38 @@ use serde::Serialize;
 
 use super::is_empty;
 
-/// In one environment, compared with what is in force there.
+/// What changes in one environment, compared with what is in force there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentDifference {
-    /// One in which something differs, or that only the file in force has.
+    /// Name of the environment; one that only the file in force has is listed, too.
     pub environment: String,
-    /// What is declared in another way, line by line.
+    /// Changes of declarations, one line each.
     pub changes: Vec<String>,
-    /// Whom it touches.
+    /// Clusters that it affects.
     pub clusters: Vec<ClusterDifference>,
-    /// How many more it touches.
+    /// Number of further clusters that it affects.
     pub more_clusters: u32,
-    /// Whether it comes in waves; otherwise to all clusters at once.
+    /// Whether the change is rolled out in waves; otherwise it reaches all clusters at once.
     pub in_waves: bool,
-    /// A rollout that changes what is declared there just now; empty: none.
+    /// Running rollout that already changes what is declared there; empty: none.
     #[serde(skip_serializing_if = "is_empty")]
     pub rollout: String,
 }
 
-/// On one cluster: applications by what becomes of them.
+/// What changes on one cluster: applications by kind of change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterDifference {
-    /// One that would be touched.
+    /// Name of the cluster.
     pub cluster: String,
-    /// Where it belongs now, where that changes; empty: it does not, or it belongs nowhere.
+    /// Its present environment, where that changes; empty: it does not change, or it has none.
     #[serde(skip_serializing_if = "is_empty")]
     pub moves_from: String,
-    /// They come to it.
+    /// Applications that it gains.
     pub gains: Vec<String>,
-    /// They leave it, and their objects stay.
+    /// Applications that it loses; their objects stay.
     pub loses: Vec<String>,
-    /// They are rendered or applied in another way.
+    /// Applications that are rendered or applied differently.
     pub changes: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What people and rollouts decided about an environment.
+//! Decisions of operators and rollouts about an environment.
 
 mod way_back;
 
@@ -12,23 +12,23 @@ use serde::Serialize;
 use super::digits;
 use super::rollout::RepositoryCommit;
 
-/// What was decided about an environment.
+/// Decisions about an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Decisions {
-    /// Who stopped rollouts, and why.
+    /// Who paused its rollouts, when and why.
     pub paused: Option<Mark>,
-    /// Why no automatic promotion comes in.
+    /// Why automatic promotions are held; none: they are not.
     pub hold: Option<Mark>,
     /// Pins of the environment and of its clusters.
     pub pins: Vec<Pin>,
-    /// Commits that failed and are not tried again.
+    /// Commits that failed and will not be retried.
     pub quarantined: Vec<Quarantine>,
     /// Good commits, oldest first.
     pub good: Vec<Good>,
-    /// Who approved which commit, oldest first.
+    /// Approvals of commits, oldest first.
     pub approvals: Vec<Approval>,
-    /// Where all of this holds.
+    /// Name of the environment.
     #[serde(skip)]
     pub environment: String,
     /// What an override lets in; none: an older hub does not say.
@@ -70,42 +70,42 @@ pub struct Held {
     pub given_up: bool,
 }
 
-/// Somebody's word for a commit.
+/// An approval of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Approval {
-    /// The full id.
+    /// Full commit id.
     pub commit: String,
-    /// For this wave only; empty: for the commit.
+    /// The wave that it is for; empty: the commit itself.
     pub wave: String,
-    /// Whether it comes in whatever the gates say.
+    /// Whether it overrides all gates.
     pub r#override: bool,
-    /// Who, why, when.
+    /// Who decided it, why and when.
     pub mark: Option<Mark>,
-    /// Of which repository; empty: an older hub does not say.
+    /// The repository's name; empty: from an older hub.
     #[serde(skip)]
     pub repository: String,
 }
 
-/// What somebody decided: who, when and why.
+/// Who made a decision, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mark {
     /// An operator's name, or `hub`.
     pub by: String,
-    /// In their own words.
+    /// The reason, in the words of whoever decided.
     pub reason: String,
-    /// By the hub's clock.
+    /// When it was decided, by the hub's clock.
     pub at: Option<Timestamp>,
     /// The rollout that was rolled back, where that is the reason.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rolled_back: String,
-    /// Of a hold: the repositories of which no automatic promotion comes in; empty: of none one does.
+    /// Of a hold: repositories whose automatic promotions are held; empty: all of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<String>,
 }
 
 impl Mark {
-    /// What it holds, where it holds automatic promotions: `automatic promotion of fleet held`.
+    /// Returns what it holds, where it holds automatic promotions: `automatic promotion of fleet held`.
     #[must_use]
     pub fn held(&self) -> String {
         let of = words::of_repositories(self.repositories.iter().map(String::as_str));
@@ -113,39 +113,39 @@ impl Mark {
     }
 }
 
-/// Kept on commits.
+/// A pin: a cluster or an environment is kept on commits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pin {
-    /// Empty: the environment.
+    /// Name of the pinned cluster; empty: the whole environment.
     pub cluster: String,
-    /// The commits that it is about.
+    /// The commits that it is pinned to.
     pub commits: Vec<RepositoryCommit>,
-    /// Who, why, when.
+    /// Who decided it, why and when.
     pub mark: Option<Mark>,
-    /// End by itself.
+    /// When the pin expires; none: never.
     pub expires_at: Option<Timestamp>,
-    /// Its commits have not been through the gates: an admin overrode them.
+    /// Whether its commits have not passed the gates, so that an admin overrode them.
     #[serde(skip)]
     pub unproven: bool,
 }
 
-/// Commits that failed.
+/// Commits that failed in a rollout and are quarantined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Quarantine {
-    /// What the rollout brought: at most one for each repository.
+    /// The commits of the rollout: at most one for each repository.
     pub commits: Vec<RepositoryCommit>,
-    /// In which rollout.
+    /// Id of the rollout.
     pub rollout: String,
-    /// Why the rollout ended, for a person.
+    /// Why the rollout ended; message for operators.
     pub reason: String,
     /// When the rollout ended, by the hub's clock.
     pub at: Option<Timestamp>,
 }
 
 impl Quarantine {
-    /// That it failed, and what comes in its place, for an operator of an environment. `asked`: the commit of it
-    /// that is still asked for, where that is one.
+    /// Returns the message for operators of an environment: that the commits failed, and what to do next. `asked` is
+    /// the commit among them that the branch still asks for, if any.
     #[must_use]
     pub fn told(&self, environment: &str, asked: Option<&str>) -> String {
         let is_declared = self.commits.iter().any(RepositoryCommit::is_fleet_file);
@@ -155,34 +155,34 @@ impl Quarantine {
         };
         let commit = asked.map_or_else(String::new, |asked| format!(" --commit {}", digits(asked)));
         format!(
-            "{} did not come through in {} and is not tried again; {newer} is, or flotilla promote {environment} \
-             --force{commit} --reason TEXT",
+            "{} failed in {} and will not be retried; push {newer}, or run flotilla promote \
+             {environment} --force{commit} --reason TEXT",
             RepositoryCommit::title(&self.commits),
             self.rollout
         )
     }
 }
 
-/// Commits that were good.
+/// Commits that became good together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Good {
     /// At most one for each repository.
     pub commits: Vec<RepositoryCommit>,
-    /// In which rollout.
+    /// Id of the rollout.
     pub rollout: String,
-    /// Since when it is so.
+    /// Since when they are good.
     pub at: Option<Timestamp>,
-    /// Where there are no rollouts: what clusters said of each repository's commit last.
+    /// In an environment without rollouts: what clusters last reported on each repository's commit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<Seen>,
 }
 
-/// What clusters said of a commit.
+/// What clusters reported on a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Seen {
-    /// Of which repository.
+    /// The repository's name.
     pub repository: String,
-    /// Why it was not seen to be good; empty: it was.
+    /// Why it was not seen to be healthy; empty: it was.
     pub doubt: String,
 }
 
@@ -223,8 +223,8 @@ mod tests {
         let told = failed.told("prod", Some(&failed.commits[0].commit));
         assert_eq!(
             told,
-            "2222222 did not come through in prod-2 and is not tried again; a newer commit is, or flotilla \
-             promote prod --force --commit 2222222 --reason TEXT"
+            "2222222 failed in prod-2 and will not be retried; push a newer commit, or run flotilla promote prod \
+             --force --commit 2222222 --reason TEXT"
         );
     }
 }

@@ -8,48 +8,48 @@ use serde::Serialize;
 use super::schema::HealthWord;
 use super::{Cluster, Mark, Pin, Quarantine, Revision, Rollout, is_empty};
 
-/// What `status` shows.
+/// Environments and clusters, as `status` shows them.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fleet {
-    /// In the fleet file's order.
+    /// Environments, in the fleet file's order.
     pub environments: Vec<Environment>,
-    /// Those that were asked for, by name.
+    /// The clusters that were asked for, sorted by name.
     pub clusters: Vec<Cluster>,
 }
 
-/// An environment as the hub knows it, with its last rollout and what keeps commits out.
+/// An environment as the hub knows it, with its last rollout and what holds commits back.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Environment {
-    /// As in the fleet file, such as `prod`.
+    /// Its name in the fleet file, such as `prod`.
     pub name: String,
     /// The branch it follows in every repository.
     pub branch: String,
-    /// Empty: the first one.
+    /// Name of the environment that it promotes from; empty: none, it is the first one.
     pub promotes_from: String,
-    /// One per repository.
+    /// The branch in each repository.
     pub branches: Vec<Branch>,
-    /// Clusters in it.
+    /// Number of its clusters.
     pub clusters: u32,
-    /// Of those, online.
+    /// Number of those that are online.
     pub online: u32,
-    /// Of those, healthy at exactly what they are assigned.
+    /// Number of those that run exactly what is assigned, healthy.
     pub current: u32,
-    /// Of those, failed or refused.
+    /// Number of those that failed or refused their assignment.
     pub failed: u32,
-    /// Worst over those online.
+    /// The worst health over online clusters.
     #[schemars(with = "HealthWord")]
     pub health: Health,
-    /// The last rollout, without its clusters; none where there was none.
+    /// The last rollout, without its clusters; none: there was none.
     pub rollout: Option<Rollout>,
-    /// Who stopped its rollouts, and why.
+    /// Who paused its rollouts, when and why; none: not paused.
     pub paused: Option<Mark>,
-    /// Why no automatic promotion comes in.
+    /// Why automatic promotions are held; none: they are not.
     pub hold: Option<Mark>,
-    /// What keeps all of its clusters on commits.
+    /// The pin of the whole environment.
     pub pin: Option<Pin>,
-    /// Why heads of it are not tried again, each failure once.
+    /// Failures because of which heads of its branches will not be retried.
     pub quarantined: Vec<Quarantine>,
 }
 
@@ -76,27 +76,27 @@ impl Environment {
 pub struct Branch {
     /// The repository's name.
     pub repository: String,
-    /// Its head; none where it was never read.
+    /// Its head; none: never read.
     pub head: Option<Revision>,
-    /// The commit clusters are sent to, where that is another.
+    /// The commit that clusters are assigned, where it is not the head.
     pub approved: Option<String>,
-    /// What the head says of itself; none: it was not read.
+    /// Subject and author of the head; none: not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heading: Option<Heading>,
-    /// What `approved` says of itself, likewise.
+    /// Subject and author of `approved`; none: not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved_heading: Option<Heading>,
     /// When the head was first seen.
     pub seen_at: Option<Timestamp>,
     /// When the branch was last read.
     pub checked_at: Option<Timestamp>,
-    /// Why the last look failed.
+    /// Why the last read failed, as a CamelCase code; empty: it did not.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
-    /// For a person.
+    /// Message for operators.
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
-    /// The commit clusters are sent to, whether or not it is the head; none: there is none yet.
+    /// The commit that clusters are assigned, whether or not it is the head; none: there is none yet.
     #[serde(skip)]
     pub good: Option<String>,
     /// Whether the environment runs something of the repository; none: an older hub does not say. Who wants to know
@@ -105,13 +105,13 @@ pub struct Branch {
     pub used: Option<bool>,
 }
 
-/// What a commit says of itself. Whoever wrote it chose every word.
+/// Subject and author of a commit. Its author chose every word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Heading {
-    /// The first line of its message.
+    /// First line of the commit message.
     pub subject: String,
-    /// Its author's name.
+    /// Name of the author.
     pub author: String,
     /// When it was written, by the author's clock.
     pub authored_at: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! What a commit would change in an environment, cluster by cluster, with equal answers together.
+//! What a commit would change in an environment, with clusters grouped by equal answers.
 
 use flotilla_shared::object::{ObjectNames, ObjectRef};
 use flotilla_shared::report::plain_object;
@@ -8,19 +8,19 @@ use serde::{Serialize, Serializer};
 
 use super::{PlannedAction, Revision, is_empty, text};
 
-/// What a plan says on the whole.
+/// Overall result of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Answer {
-    /// Every cluster would stay as it is.
+    /// Nothing would change in any cluster.
     Nothing,
-    /// Something would change, and every cluster says that it would take it.
+    /// Something would change, and every cluster would accept it.
     Changes,
-    /// Of some cluster it is not known, or it would not take it.
+    /// A cluster did not answer, or would not accept the change.
     CannotSay,
 }
 
-/// What a group's answer comes to.
+/// Result of a group of clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PlanVerdict {
@@ -28,17 +28,17 @@ pub enum PlanVerdict {
     Nothing,
     /// Something would change.
     Changes,
-    /// Something of it would not be taken, or needs a person.
+    /// Part of it would be rejected, or needs an operator.
     Conflict,
-    /// The agent's rules do not let the commit in.
+    /// The agent's policy refuses the commit.
     Refused,
-    /// The agent could not find out.
+    /// The agent could not make the plan.
     Failed,
-    /// No answer in time.
+    /// No answer arrived in time.
     TimedOut,
     /// No agent is connected.
     Offline,
-    /// The hub is newer.
+    /// A value of a newer hub.
     Unknown,
 }
 
@@ -46,35 +46,35 @@ pub enum PlanVerdict {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetPlan {
-    /// The hub's name for it.
+    /// The hub's id of the plan.
     pub id: String,
-    /// The one whose clusters are asked.
+    /// Name of the environment whose clusters are asked.
     pub environment: String,
     /// The commit, and the branch on which agents found it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
-    /// Of this application only; empty: of all.
+    /// The only application that is planned; empty: all.
     #[serde(skip_serializing_if = "is_empty")]
     pub application: String,
-    /// When it was asked for.
+    /// When the plan was requested.
     pub started_at: Option<Timestamp>,
-    /// On the whole.
+    /// The overall result.
     pub answer: Answer,
-    /// In one line.
+    /// Summary of all groups in one line.
     pub summary: String,
-    /// Whether nobody is waited for any more.
+    /// Whether no more answers are expected.
     pub done: bool,
-    /// Clusters that have not answered yet.
+    /// Number of clusters that have not answered yet.
     pub waiting: u32,
-    /// Clusters of the environment that run nothing of it.
+    /// Number of clusters of the environment that run none of its applications.
     pub unconcerned: u32,
-    /// What would change first, what would not last.
+    /// Groups of equal answers; those with changes first, those without last.
     pub groups: Vec<PlanGroup>,
 }
 
 impl FleetPlan {
-    /// A plan with these answers while so many clusters have not answered, and with what both say on the whole; of
-    /// whom what was asked, and when, is not said yet.
+    /// Makes a plan of these answers, with `waiting` clusters that have not answered, and its overall result; what was
+    /// asked, of whom and when is not filled in.
     #[must_use]
     pub fn answered(groups: Vec<PlanGroup>, waiting: u32) -> Self {
         Self {
@@ -114,24 +114,24 @@ impl FleetPlan {
     }
 }
 
-/// Clusters with the same answer.
+/// A group of clusters with the same answer.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanGroup {
-    /// What it comes to.
+    /// Result of the group.
     pub verdict: PlanVerdict,
-    /// Names of those that gave this answer, or that gave none.
+    /// Names of the group's clusters.
     pub clusters: Vec<String>,
-    /// What would change.
+    /// What would change, by application.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub applications: Vec<PlannedApplication>,
-    /// Why there is no plan; empty: there is.
+    /// Why there is no plan, as a CamelCase code; empty: there is one.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
-    /// For a person.
+    /// Message for operators.
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
-    /// There was no room for what would change: these clusters may differ from each other.
+    /// Whether the changes were left out for lack of room; the clusters' changes may then differ from each other.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub folded: bool,
 }
@@ -142,16 +142,16 @@ pub struct PlanGroup {
 pub struct PlannedApplication {
     /// Its name in the fleet file.
     pub application: String,
-    /// What would change, or is left alone on purpose.
+    /// Objects that would change, or are left alone on purpose.
     pub changes: Vec<PlannedChange>,
-    /// Objects that would stay as they are, on the first of the clusters.
+    /// Number of objects without a change, in the first of the clusters.
     pub unchanged: u32,
-    /// Whether there is more than is told.
+    /// Whether the list is cut short.
     pub truncated: bool,
-    /// Why there is no plan; empty: there is.
+    /// Why there is no plan, as a CamelCase code; empty: there is one.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
-    /// For a person.
+    /// Message for operators.
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
 }
@@ -160,22 +160,22 @@ pub struct PlannedApplication {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedChange {
-    /// `Deployment.apps web/frontend`.
+    /// The object, such as `Deployment.apps web/frontend`.
     #[serde(serialize_with = "in_words")]
     #[schemars(with = "String")]
     pub object: ObjectRef,
-    /// What would be done.
+    /// The action that would be taken.
     pub action: PlannedAction,
-    /// Why it would not; empty: it would.
+    /// Why the action would not be taken, as a CamelCase code; empty: it would.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
-    /// Of a conflict: who has the fields.
+    /// In a conflict: the managers that own the fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub managers: Vec<String>,
-    /// Where it differs (RFC 6901); values are not told.
+    /// Paths of the fields that differ (RFC 6901), without values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
-    /// For a person.
+    /// Message for operators.
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
 }
@@ -230,13 +230,13 @@ impl PlannedChange {
         }
     }
 
-    /// Whether it would be done.
+    /// Returns whether the change would be made.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.action.is_done()
     }
 
-    /// What is in the way of it, in some words; empty: nothing.
+    /// Returns what prevents the change, in a few words; empty: nothing.
     #[must_use]
     pub fn trouble(&self) -> String {
         match (self.is_done(), self.managers.as_slice()) {
@@ -269,7 +269,7 @@ impl PlanGroup {
         self.applications.iter().flat_map(|one| &one.changes)
     }
 
-    /// What the group's clusters say, in some words.
+    /// Returns the group's result in a few words.
     #[must_use]
     pub fn words(&self) -> String {
         let count = self.clusters.len();
@@ -293,7 +293,7 @@ impl PlanGroup {
                 format!("{count} cluster{s}: {same}{number}{changes} change{es}")
             }
             PlanVerdict::Conflict if self.folded => {
-                format!("{count} cluster{s}: changes that would not be taken")
+                format!("{count} cluster{s}: changes that would be rejected")
             }
             PlanVerdict::Conflict => {
                 let mut troubles = self.changes().map(PlannedChange::trouble);
@@ -315,7 +315,7 @@ impl PlanGroup {
     }
 }
 
-/// What groups say on the whole, while so many clusters have not answered.
+/// Returns the overall result of groups while `waiting` clusters have not answered.
 pub(crate) fn answer(groups: &[PlanGroup], waiting: u32) -> Answer {
     let of = |group: &PlanGroup| match group.verdict {
         PlanVerdict::Nothing => Answer::Nothing,
@@ -327,14 +327,14 @@ pub(crate) fn answer(groups: &[PlanGroup], waiting: u32) -> Answer {
     all.max().unwrap_or(Answer::Nothing)
 }
 
-/// Likewise, in one line.
+/// Returns the summary of groups in one line.
 pub(crate) fn summary(groups: &[PlanGroup], waiting: u32) -> String {
     let mut parts: Vec<String> = groups.iter().map(PlanGroup::words).collect();
     if waiting > 0 {
         parts.push(format!("{waiting} still to answer"));
     }
     if parts.is_empty() {
-        parts.push("no cluster runs anything of it".to_owned());
+        parts.push("no cluster runs it".to_owned());
     }
     parts.join("; ")
 }

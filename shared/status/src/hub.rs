@@ -8,73 +8,73 @@ use serde::Serialize;
 
 use super::{StepKind, is_empty};
 
-/// What a hub says of itself, and what the caller may do there.
+/// The hub's description of itself, and the caller's rights.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hub {
-    /// Of the program that answered, such as `0.1.0`.
+    /// Version of the hub that answered, such as `0.1.0`.
     pub version: String,
-    /// Grows when it is restored from a backup.
+    /// The hub's epoch, which grows when it is restored from a backup.
     pub epoch: u64,
-    /// Who we are to it.
+    /// The caller's identity.
     pub operator: String,
-    /// What we may do, and where.
+    /// The caller's roles, and the environments that they cover.
     pub rights: Vec<Right>,
-    /// `host:port` agents dial.
+    /// `host:port` at which agents reach the hub.
     pub address: String,
-    /// Roots of its authority, PEM.
+    /// Root certificates of its authority, PEM.
     pub trust_bundle: String,
-    /// Since when it runs.
+    /// When the hub started.
     pub started_at: Option<Timestamp>,
-    /// Of the fleet file in force.
+    /// Digest of the fleet file in force.
     pub fleet_digest: String,
-    /// Since when that is.
+    /// Since when that fleet file is in force.
     pub fleet_loaded_at: Option<Timestamp>,
     /// Why the fleet file on disk is not in force, line by line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fleet_errors: Vec<String>,
-    /// Its clock when it answered; none: an older hub.
+    /// The hub's clock when it answered; none: an older hub.
     pub now: Option<Timestamp>,
-    /// `sqlite` or `postgresql`; empty: an older hub.
+    /// The kind of store, `sqlite` or `postgresql`; empty: an older hub.
     pub store: String,
     /// Whether the last write to the store failed.
     pub store_failing: bool,
-    /// Of several replicas, where the one that decides is reached by the others.
+    /// Of several replicas, the address at which the others reach the deciding one.
     pub decider: String,
-    /// How often the right to decide has changed hands.
+    /// Term of the deciding replica's lease, which grows with each change of the replica.
     pub term: u64,
-    /// Whether it was given a credential to move branches with.
+    /// Whether it has a credential for moving branches.
     pub moves_branches: bool,
-    /// Messages to targets of notifications that were given up, the newest first; not all of them.
+    /// The latest notifications that were given up, newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<GivenUp>,
-    /// How many were in all.
+    /// Total number of notifications that were given up.
     pub given_up_total: u64,
 }
 
-/// What a target of notifications was never told.
+/// A notification that was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GivenUp {
-    /// Its name in `notifications.yaml`.
+    /// The target's name in `notifications.yaml`.
     pub target: String,
-    /// Of what, in the word of `notifications.yaml`.
+    /// The kind of event, as in `notifications.yaml`.
     pub event: String,
-    /// Where; empty: in the whole fleet.
+    /// Name of the environment; empty: the whole fleet.
     pub environment: String,
-    /// Of which rollout; empty: of none.
+    /// Id of the rollout; empty: none.
     pub rollout: String,
-    /// When it was given up.
+    /// When the notification was given up.
     pub at: Option<Timestamp>,
-    /// What the last try came to, such as `HTTP 404`.
+    /// Error of the last attempt, such as `HTTP 404`.
     pub why: String,
 }
 
-/// A role, and where it holds.
+/// A role and the environments that it covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Right {
-    /// viewer, approver, promoter or admin.
+    /// The role: viewer, approver, promoter or admin.
     pub role: String,
-    /// None at all: everywhere.
+    /// Environments that it covers; empty: all.
     pub environments: Vec<String>,
 }
 
@@ -82,23 +82,23 @@ pub struct Right {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
-    /// The public part.
+    /// The token's public id.
     pub id: String,
-    /// The only name it can be used for; empty: any.
+    /// The only cluster name that it can be used for; empty: any.
     pub cluster: String,
-    /// Where its cluster will belong; empty: not said.
+    /// Environment that its cluster will join; empty: not set.
     pub environment: String,
-    /// What its cluster will get.
+    /// Labels that its cluster will get.
     pub labels: BTreeMap<String, String>,
-    /// When it becomes unusable.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// When it was used.
+    /// When it was used; none: not yet.
     pub redeemed_at: Option<Timestamp>,
-    /// By which cluster.
+    /// Name of the cluster that used it.
     pub redeemed_by: String,
-    /// By which operator.
+    /// Name of the operator who created it.
     pub created_by: String,
-    /// Whether its cluster needs no second step.
+    /// Whether its cluster is accepted without a second step.
     pub auto_accept: bool,
 }
 
@@ -108,31 +108,31 @@ pub struct Token {
 pub struct NewToken {
     /// The secret, shown once.
     pub token: String,
-    /// What is kept of it.
+    /// The token as the hub keeps it.
     pub status: Token,
     /// Roots of the hub's authority, PEM.
     pub trust_bundle: String,
-    /// `host:port` agents dial.
+    /// `host:port` at which agents reach the hub.
     pub hub_address: String,
 }
 
-/// How one step of a decision chain stands.
+/// State of one step of a decision chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum StepState {
-    /// It is done, or holds; of a gate, it is open.
+    /// Done or fulfilled; of a gate: open.
     Ok,
-    /// It is not done yet; of a gate, it may still open.
+    /// Not done yet; of a gate: it may still open.
     Waiting,
-    /// It cannot go on.
+    /// Failed: it cannot continue.
     Failed,
-    /// Left out on purpose.
+    /// Skipped on purpose.
     Skipped,
-    /// A newer hub's word.
+    /// A value of a newer hub.
     Unknown,
 }
 
 impl StepState {
-    /// As it is shown.
+    /// Returns the word that is shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -144,7 +144,7 @@ impl StepState {
         }
     }
 
-    /// Whether a gate in this state lets nothing through. One that only a newer hub knows does not, either.
+    /// Returns whether a gate in this state holds commits back. A state that only a newer hub knows does, too.
     #[must_use]
     pub fn holds_back(self) -> bool {
         !matches!(self, Self::Ok | Self::Skipped)
@@ -155,23 +155,23 @@ impl StepState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// A bounded word, such as `branch-head`, `placement` or `health`; of a gate, its kind.
+    /// Kind of the step, such as `branch-head`, `placement` or `health`; of a gate, its kind.
     pub step: StepKind,
-    /// What it speaks of.
+    /// What the step is about, such as a branch, a cluster or a check.
     pub subject: String,
-    /// How it stands.
+    /// State of the step.
     pub state: StepState,
-    /// For a person.
+    /// Message for operators.
     pub text: String,
-    /// A CamelCase code.
+    /// A CamelCase code; empty: none.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
-    /// Since when it is so.
+    /// Since when the step is in this state.
     pub at: Option<Timestamp>,
-    /// Of a closed gate: time or other people may open it.
+    /// Of a closed gate: whether time or other people may open it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_open: bool,
-    /// When it opens by itself, where that is known.
+    /// When the gate opens by itself, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens_at: Option<Timestamp>,
 }
@@ -180,38 +180,38 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Promotion {
-    /// Into which environment.
+    /// Name of the environment that it moves commits into.
     pub environment: String,
-    /// The environment whose commits would be taken.
+    /// Name of the environment whose commits would be promoted.
     pub promotes_from: String,
-    /// One per repository.
+    /// The move in each repository.
     pub moves: Vec<Move>,
-    /// Which will follow.
+    /// Clusters that would follow.
     pub clusters: Vec<String>,
-    /// What has to hold first, with evidence.
+    /// Gates that have to be open first, with their evidence.
     pub gates: Vec<Step>,
 }
 
-/// One repository's part.
+/// The part of a promotion in one repository.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Move {
-    /// Its name in the fleet file.
+    /// The repository's name in the fleet file.
     pub repository: String,
-    /// Where it is.
+    /// URL of the repository.
     pub url: String,
-    /// The branch the commit is taken from.
+    /// Branch that the commit comes from.
     pub source_branch: String,
-    /// The branch that moves.
+    /// Branch that moves.
     pub target_branch: String,
-    /// Where it is; empty: it does not exist yet.
+    /// Present commit of that branch; empty: the branch does not exist yet.
     pub from_commit: String,
-    /// Where it will be.
+    /// Commit that the branch would move to.
     pub to_commit: String,
-    /// What is in the repository.
+    /// Applications from this repository.
     pub applications: Vec<String>,
-    /// One line each, newest first; as many as are shown.
+    /// Commits in between, one line each, newest first; not necessarily all.
     pub commits: Vec<String>,
-    /// How many there are.
+    /// Number of commits in between.
     pub commit_count: usize,
 }

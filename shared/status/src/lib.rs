@@ -1,12 +1,11 @@
 //! The operators' model of a fleet: clusters, environments, rollouts, gates and plans as domain values.
 //!
-//! It is the shape of `-o json`, and what tables, pages and messages are made of. The hub makes it, and sends it on
-//! the wire; wire types come in with every limit, and go no further.
+//! It is the shape of `-o json`, and tables, pages and messages are made of it. The hub makes it, and sends it on the
+//! wire; wire types are converted here with every limit, and are not used beyond.
 //!
-//! Keys are camelCase and only ever added; moments are RFC 3339. Each type knows its own JSON Schema, of which
-//! the command line makes the one that is published (`deploy/schemas/output.schema.json`). Texts are cut and
-//! stripped of control characters here, once, so that no hub, agent or repository can write to a terminal
-//! what it likes.
+//! Keys are camelCase and only ever added; moments are RFC 3339. Each type has its own JSON Schema, from which the
+//! command line makes the published one (`deploy/schemas/output.schema.json`). Texts are cut and stripped of control
+//! characters here, once, so that no hub, agent or repository can write control sequences to a terminal.
 
 mod cluster;
 mod compared;
@@ -48,10 +47,10 @@ use flotilla_shared::report::plain_line;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Longest text that is shown.
+/// Longest text that is shown, bytes.
 const MAX_TEXT: usize = 4096;
 
-/// A text that can be shown: cut at 4 KiB, without what steers a terminal or turns its direction.
+/// Makes a text safe to show: cut at 4 KiB, without control characters or characters that change its direction.
 #[must_use]
 pub fn text(text: &str) -> String {
     // C1 controls, and the marks that turn the direction of text, can mislead a reader too.
@@ -82,7 +81,7 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// `prod@sha1:3f2a9c1`, the field's usual form.
+    /// Returns the usual short form, `prod@sha1:3f2a9c1`.
     #[must_use]
     pub fn short(&self) -> String {
         format!("{}@{}", self.branch, short_commit(&self.commit))
@@ -99,14 +98,14 @@ impl From<&flotilla_shared::revision::Revision> for Revision {
     }
 }
 
-/// `sha1:3f2a9c1`.
+/// Returns the short form of a commit with its algorithm, `sha1:3f2a9c1`.
 #[must_use]
 pub fn short_commit(commit: &str) -> String {
     let algorithm = if commit.len() == 64 { "sha256" } else { "sha1" };
     format!("{algorithm}:{}", digits(commit))
 }
 
-/// `3f2a9c1`: the digits that tables show, where it is plain that they are a commit's.
+/// Returns the first digits of a commit, `3f2a9c1`, as tables show them.
 #[must_use]
 pub fn digits(commit: &str) -> &str {
     // What a hub sends may be no commit at all.

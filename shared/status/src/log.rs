@@ -1,4 +1,4 @@
-//! Who did what, and who may.
+//! The audit log, and operators with their roles.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -133,39 +133,39 @@ impl Default for AuditAction {
 /// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Entry {
-    /// From 1, without gaps: its place in the chain of hashes.
+    /// Its number in the chain of hashes, from 1 and without gaps.
     pub seq: u64,
-    /// By the clock of the hub that wrote it.
+    /// When it was written, by the hub's clock.
     pub at: Option<Timestamp>,
-    /// An operator, or `hub`.
+    /// Who acted: an operator, or `hub`.
     pub actor: String,
-    /// What was done.
+    /// The action, such as `pause` or `rollout started`.
     pub action: AuditAction,
-    /// In which environment; empty: everywhere.
+    /// Name of the environment; empty: everywhere.
     pub environment: String,
-    /// To which clusters.
+    /// Names of the affected clusters.
     pub clusters: Vec<String>,
-    /// With which commit.
+    /// The commit; empty: none.
     pub commit: String,
-    /// In the actor's words; empty: none were given.
+    /// The reason that the actor gave; empty: none.
     pub reason: String,
-    /// What more there is to say, for a person, such as the key and token of an enrolment.
+    /// Details for operators, such as the key and token of an enrolment.
     pub detail: String,
-    /// Over the entry and the hash before it.
+    /// Hash over the entry and the hash before it.
     pub hash: String,
 }
 
-/// Somebody whom the hub has given a role.
+/// An operator with a role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Operator {
     /// The operator's name.
     pub name: String,
-    /// What they may do.
+    /// The operator's role.
     pub role: String,
-    /// Where; none at all: everywhere.
+    /// Environments that the role covers; empty: all.
     pub environments: Vec<String>,
-    /// Who said so.
+    /// Who gave the role last.
     pub changed_by: String,
     /// When the role was last given, by the hub's clock.
     pub changed_at: Option<Timestamp>,

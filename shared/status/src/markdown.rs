@@ -1,8 +1,8 @@
-//! Markdown for pull requests: texts of others stand in it as they are.
+//! Markdown for pull requests, in which text from others is escaped.
 
 use flotilla_shared::report::plain_line;
 
-/// Text of others in a line or a table of Markdown, at most so many bytes of it.
+/// Escapes text from others for a line or a table of Markdown, and cuts it at `max_bytes`.
 #[must_use]
 pub fn plain(text: &str, max_bytes: usize) -> String {
     let mut out = String::new();

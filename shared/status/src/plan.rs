@@ -1,4 +1,4 @@
-//! What an agent would change.
+//! Changes that an agent would make.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,50 +12,50 @@ use crate::words::words;
 pub struct ApplicationPlan {
     /// Its name in the fleet file.
     pub application: String,
-    /// The commit that was planned for.
+    /// The revision that was planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
-    /// What differs, is made, deleted, or not touched on purpose.
+    /// Objects that would change, or are left alone on purpose.
     pub changes: Vec<Change>,
-    /// Objects that need no change.
+    /// Number of objects that need no change.
     pub unchanged: u32,
-    /// Whether there is more than is shown.
+    /// Whether the list is cut short.
     pub truncated: bool,
-    /// Why there is no plan, or not of the newest commit; empty: there is.
+    /// Why there is no plan, or not of the newest commit; empty: there is one.
     #[serde(skip_serializing_if = "is_empty")]
     pub error: String,
 }
 
 words! {
-    /// What would be done to an object.
+    /// The action that would be taken on an object.
     pub closed PlannedAction {
-        /// It would be made.
+        /// It would be created.
         Create = "create",
-        /// Fields of ours would be set.
+        /// Managed fields would be set.
         Update = "update",
         /// It would be deleted.
         Delete = "delete",
-        /// It is left alone, on purpose.
+        /// It would be left alone on purpose.
         Skip = "skip",
-        /// A delete of it waits for a person.
+        /// Its delete is held for an operator.
         Hold = "hold",
         /// It cannot be written.
         Fail = "fail",
-        /// There is nothing to do.
+        /// It needs no change.
         Nothing = "none",
-        /// What a newer agent says.
+        /// A value of a newer agent.
         Unknown = "unknown",
     }
 }
 
 impl PlannedAction {
-    /// Whether something would be done.
+    /// Returns whether the object would be written or deleted.
     #[must_use]
     pub fn is_done(self) -> bool {
         matches!(self, Self::Create | Self::Update | Self::Delete)
     }
 
-    /// By which a line about it begins.
+    /// Returns the sign that a line about it begins with.
     #[must_use]
     pub fn sign(self) -> &'static str {
         match self {
@@ -68,38 +68,38 @@ impl PlannedAction {
     }
 }
 
-/// What would become of one object.
+/// A change of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    /// `Deployment.apps web/frontend`.
+    /// The object, such as `Deployment.apps web/frontend`.
     pub object: String,
-    /// What would be done.
+    /// The action that would be taken.
     pub action: PlannedAction,
-    /// Why something is not done; empty: it is.
+    /// Why the action would not be taken, as a CamelCase code; empty: it would.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
-    /// For a person.
+    /// Message for operators.
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
-    /// Field by field.
+    /// The fields that differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
 }
 
-/// One field; values are JSON, empty where there is none.
+/// A field that differs; values are JSON, empty where there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Field {
     /// The field's path, as a JSON pointer (RFC 6901).
     pub path: String,
-    /// As it is.
+    /// The live value.
     pub live: String,
-    /// As it would be.
+    /// The desired value.
     pub desired: String,
 }
 
 impl ApplicationPlan {
-    /// Whether anything would be done, or should be and is not.
+    /// Returns whether anything would change, or should change and cannot.
     #[must_use]
     pub fn differs(&self) -> bool {
         !self.changes.is_empty() || !self.error.is_empty()

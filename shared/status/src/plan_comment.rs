@@ -7,28 +7,28 @@ use flotilla_forge::{Form, Kind, Section, comment, marker};
 use crate::markdown::plain;
 use crate::{FleetPlan, PlanGroup, PlanVerdict, PlannedAction, PlannedApplication};
 
-/// Most bytes of one text of others.
+/// Longest text from others, bytes.
 const MAX_TEXT: usize = 500;
 
-/// What a line means.
+/// Meaning of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
-    /// What the lines below it are about.
+    /// Heading of the lines below it.
     Head,
-    /// Something is made.
+    /// An object would be created.
     Create,
     /// An object would change.
     Update,
-    /// Something goes, or does not work.
+    /// An object would be deleted, or something fails.
     Bad,
-    /// More about the line above.
+    /// Details of the line above.
     Detail,
 }
 
-/// Clusters that are named of a long list.
+/// Number of clusters that are named of a long list.
 const NAMES: usize = 10;
 
-/// A group's clusters, as many as people read.
+/// Returns the names of a group's clusters, with the rest counted.
 #[must_use]
 pub fn names(group: &PlanGroup) -> String {
     let shown: Vec<&str> = group
@@ -43,7 +43,7 @@ pub fn names(group: &PlanGroup) -> String {
     }
 }
 
-/// What is planned where.
+/// Returns the title: what is planned, and where.
 #[must_use]
 pub fn title(plan: &FleetPlan) -> String {
     let mut title = plan.environment.clone();
@@ -68,7 +68,7 @@ fn weight(action: PlannedAction) -> Weight {
     }
 }
 
-/// What one application would do, line by line; nothing of one that would do nothing.
+/// Writes the changes of one application line by line; nothing where nothing changes.
 pub fn lines(application: &PlannedApplication, put: &mut dyn FnMut(&str, Weight)) {
     let is_quiet = application.changes.is_empty() && application.reason.is_empty();
     if is_quiet && !application.truncated {
@@ -103,7 +103,7 @@ pub fn lines(application: &PlannedApplication, put: &mut dyn FnMut(&str, Weight)
     put(&same, Weight::Detail);
 }
 
-/// The summary in Markdown, with the clusters that need a person.
+/// Returns the summary in Markdown, with the clusters that need an operator.
 #[must_use]
 pub fn summary(plan: &FleetPlan) -> String {
     let mut out = format!(
@@ -131,7 +131,7 @@ pub fn summary(plan: &FleetPlan) -> String {
     out
 }
 
-/// What would change, a part for each group.
+/// Returns the changes, one section for each group.
 #[must_use]
 pub fn sections(plan: &FleetPlan) -> Vec<Section> {
     let groups = plan.groups.iter();
@@ -157,8 +157,8 @@ pub fn sections(plan: &FleetPlan) -> Vec<Section> {
     told.map(|(_, section)| section).collect()
 }
 
-/// By which a plan's comment is found again: one for each environment, and application where one is asked
-/// about.
+/// Returns the marker by which a plan's comment is found again: one for each environment, and for each application that
+/// is planned alone.
 #[must_use]
 pub fn mark(plan: &FleetPlan, kind: Kind) -> String {
     marker(kind, &purpose(plan))
@@ -171,7 +171,7 @@ fn purpose(plan: &FleetPlan) -> String {
     }
 }
 
-/// For a comment on a forge.
+/// Returns the plan as a comment on a forge.
 #[must_use]
 pub fn markdown(plan: &FleetPlan, form: impl Into<Form>) -> String {
     let summary = summary(plan);

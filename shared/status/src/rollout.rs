@@ -10,53 +10,53 @@ use super::{Step, digits};
 use crate::words::words;
 
 words! {
-    /// How a rollout stands.
+    /// State of a rollout.
     pub open RolloutState {
-        /// Its gates are not open.
+        /// It waits for its gates.
         Pending = "pending",
         /// Clusters are being started.
         Running = "running",
-        /// All of the wave are started and healthy; time passes.
+        /// All clusters of the wave are started and healthy, and soak.
         Soaking = "soaking",
-        /// A person stopped it.
+        /// An operator paused it.
         Paused = "paused",
-        /// Its budget of failures is spent; a person decides.
+        /// More clusters failed than its budget allows; an operator decides.
         Halted = "halted",
         /// Touched clusters went back to the last good commits.
         RolledBack = "rolledBack",
         /// Every wave is complete.
         Succeeded = "succeeded",
-        /// A newer one took over.
+        /// A newer rollout took over.
         Superseded = "superseded",
     }
 }
 
 impl RolloutState {
-    /// Whether nothing more will happen.
+    /// Returns whether the rollout has ended.
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self, Self::RolledBack | Self::Succeeded | Self::Superseded)
     }
 
-    /// Whether clusters are being given its commits, or soak on them.
+    /// Returns whether clusters are being started or soak.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         matches!(self, Self::Running | Self::Soaking)
     }
 
-    /// Whether it goes on by itself, as soon as what it waits for is there: nobody and nothing stopped it.
+    /// Returns whether it continues by itself once what it waits for is fulfilled: it is neither stopped nor over.
     #[must_use]
     pub fn goes_on(&self) -> bool {
         matches!(self, Self::Pending | Self::Running | Self::Soaking)
     }
 
-    /// Whether it is over, and there is nothing of it that anybody needs to know.
+    /// Returns whether it is over and needs no attention.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         matches!(self, Self::Succeeded | Self::Superseded)
     }
 
-    /// As people say it.
+    /// Returns the state as a phrase, such as `rolled back`.
     #[must_use]
     pub fn phrase(&self) -> &str {
         match self {
@@ -67,23 +67,23 @@ impl RolloutState {
 }
 
 words! {
-    /// How far one cluster of a rollout is.
+    /// Phase of one cluster of a rollout.
     pub open Phase {
-        /// Not its turn yet.
+        /// Not started yet.
         Waiting = "waiting",
-        /// Kept where it is by a pin; takes no part.
+        /// Excluded by a pin.
         Pinned = "pinned",
-        /// A person asked it to write nothing; takes no part.
+        /// Excluded, because an operator suspended it.
         Suspended = "suspended",
-        /// It was given the new commits.
+        /// It was assigned the new commits.
         Started = "started",
-        /// It is healthy on them; time passes.
+        /// It is healthy on them, and soaks.
         Soaking = "soaking",
-        /// It was healthy on them and is not now.
+        /// It was healthy on them, and is not now.
         Unavailable = "unavailable",
-        /// Healthy for the soak.
+        /// It was healthy for the soak.
         Done = "done",
-        /// It did not get there.
+        /// It did not become healthy on them.
         Failed = "failed",
     }
 }
@@ -91,96 +91,96 @@ words! {
 words! {
     /// What a budget of a rollout counts.
     pub open BudgetKind {
-        /// Clusters that did not get there.
+        /// Clusters that failed.
         Failed = "failed",
         /// Clusters that were healthy on the new commits and are not now.
         Unavailable = "unavailable",
-        /// Clusters of which nothing is heard.
+        /// Clusters that are offline.
         Offline = "offline",
     }
 }
 
-/// The way of commits through an environment, wave by wave.
+/// A rollout of commits through an environment, wave by wave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// `<environment>-<number>`.
+    /// Its id, `<environment>-<number>`.
     pub id: String,
-    /// The one whose clusters it changes.
+    /// Name of the environment.
     pub environment: String,
-    /// pending, running, soaking, paused, halted, rolledBack, succeeded or superseded.
+    /// Its state: pending, running, soaking, paused, halted, rolledBack, succeeded or superseded.
     pub state: RolloutState,
-    /// What it brings.
+    /// The commits that it rolls out.
     pub target: Vec<RepositoryCommit>,
-    /// The last good commits when it began.
+    /// The last good commits when it was created.
     pub from: Vec<RepositoryCommit>,
-    /// The waves in their order.
+    /// Its waves, in order.
     pub waves: Vec<Wave>,
-    /// Index of the present wave.
+    /// Index of the current wave, from 0.
     pub wave: usize,
     /// When its commits were first seen.
     pub created_at: Option<Timestamp>,
     /// When its first cluster could be started.
     pub started_at: Option<Timestamp>,
-    /// When it was over.
+    /// When it ended; none: it has not.
     pub ended_at: Option<Timestamp>,
-    /// Why it stands as it does.
+    /// Reason of its state; message for operators.
     pub note: String,
-    /// Why nobody can tell beforehand whom the commits change; empty: it can be told, or it is over.
+    /// Why it is not known beforehand which clusters the commits change; empty: it is known, or the rollout is over.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub unread: String,
-    /// What it changes of what the fleet file declares: application, field, before and after.
+    /// Its changes of declarations in the fleet file: application, field, before and after.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
-    /// How much of each budget is used, while it is not over.
+    /// Use of its budgets, while it is not over.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<Budget>,
-    /// The first of the gates that hold it back now.
+    /// The first gates that hold it back now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Step>,
-    /// How many more do.
+    /// Number of further gates that hold it back.
     #[serde(skip_serializing_if = "is_zero")]
     pub more_gates: u32,
-    /// What the environment is asked for and it does not bring, since gates of its own are closed.
+    /// Commits that the environment is asked for but this rollout does not include, because their own gates are closed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub apart: Vec<Apart>,
-    /// Its clusters, where they were asked for.
+    /// Progress of its clusters, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<Progress>,
-    /// What a person can do for it to go on, as a command with what it does; empty: nothing, or the note names it.
+    /// Command with which an operator can let it continue; empty: none, or the note names it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub next: String,
-    /// The wave that people have to approve now; empty: none.
+    /// Name of the wave that needs approval now; empty: none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub wave_to_approve: String,
 }
 
-/// A rollout in a list, which does not count its clusters.
+/// A rollout in a list, without its clusters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutSummary<'r> {
-    /// `<environment>-<number>`.
+    /// Its id, `<environment>-<number>`.
     id: &'r str,
-    /// The one whose clusters it changes.
+    /// Name of the environment.
     environment: &'r str,
     state: &'r RolloutState,
-    /// What it brings.
+    /// The commits that it rolls out.
     target: &'r [RepositoryCommit],
-    /// The last good commits when it began.
+    /// The last good commits when it was created.
     from: &'r [RepositoryCommit],
-    /// By name, in order.
+    /// Names of its waves, in order.
     waves: Vec<&'r str>,
-    /// Index of the present wave.
+    /// Index of the current wave, from 0.
     wave: usize,
     /// When its commits were first seen.
     created_at: Option<Timestamp>,
     /// When its first cluster could be started.
     started_at: Option<Timestamp>,
-    /// When it was over.
+    /// When it ended; none: it has not.
     ended_at: Option<Timestamp>,
-    /// Why it stands as it does.
+    /// Reason of its state; message for operators.
     note: &'r str,
-    /// What it changes of what the fleet file declares: application, field, before and after.
+    /// Its changes of declarations in the fleet file: application, field, before and after.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     changes: &'r [String],
 }
@@ -208,21 +208,21 @@ impl<'r> From<&'r Rollout> for RolloutSummary<'r> {
     }
 }
 
-/// A commit that waits by itself beside a rollout.
+/// A commit that is held back while a rollout runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Apart {
-    /// What waits; of the fleet file, the digest of what is declared.
+    /// The commit; for the fleet file, the digest of what it declares.
     #[serde(flatten)]
     pub commit: RepositoryCommit,
-    /// What holds it back, in words, with what lets it in.
+    /// What holds it back, and how to let it in; message for operators.
     pub text: String,
-    /// Each of its gates that is closed.
+    /// Its closed gates.
     pub gates: Vec<Step>,
 }
 
 impl Apart {
-    /// Whether people's approval of it is among what it waits for.
+    /// Returns whether it waits for approvals.
     #[must_use]
     pub fn wants_approval(&self) -> bool {
         asks_people(&self.gates)
@@ -234,15 +234,15 @@ fn asks_people(gates: &[Step]) -> bool {
     gates.any(|gate| gate.reason == Reason::ApprovalNeeded.as_str())
 }
 
-/// How much of a budget is used.
+/// Use of one budget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Budget {
-    /// failed, unavailable or offline.
+    /// The budget: failed, unavailable or offline.
     pub budget: BudgetKind,
-    /// Clusters that count against it now.
+    /// Number of clusters that count against it now.
     pub used: u32,
-    /// As many as it takes.
+    /// Highest number of clusters that it allows.
     pub at_most: u32,
 }
 
@@ -250,89 +250,89 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// One commit of one repository.
+/// A commit of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RepositoryCommit {
-    /// Its name in the fleet file; `fleet-file` for what that itself declares.
+    /// The repository's name in the fleet file; `fleet-file` for the fleet file's own declarations.
     pub repository: String,
     /// Full commit id.
     pub commit: String,
 }
 
-/// How many clusters of a wave are how far.
+/// A wave, with the number of its clusters by phase.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Wave {
-    /// As in the strategy; `rest` where that has no last wave for what is left.
+    /// Its name in the strategy; `rest` for the implicit last wave.
     pub name: String,
-    /// Clusters that have not started.
+    /// Number of clusters that have not started.
     pub waiting: u32,
-    /// Given the new commits.
+    /// Number of clusters that were assigned the new commits.
     pub started: u32,
-    /// Healthy, for less than the soak.
+    /// Number of clusters that are healthy and soak.
     pub soaking: u32,
-    /// Were healthy, and are not now.
+    /// Number of clusters that were healthy, and are not now.
     pub unavailable: u32,
-    /// Healthy for the soak.
+    /// Number of clusters that were healthy for the soak.
     pub done: u32,
-    /// Did not get there.
+    /// Number of clusters that failed.
     pub failed: u32,
-    /// Kept out by a pin.
+    /// Number of clusters that are excluded by a pin.
     pub pinned: u32,
-    /// Kept out, since a person asked them to write nothing.
+    /// Number of clusters that are excluded because they are suspended.
     pub suspended: u32,
-    /// Render the same from the new commits as before, as far as that is known.
+    /// Number of clusters for which the new commits render the same as before, as far as known.
     pub unchanged: u32,
-    /// How many people must approve before it begins.
+    /// Number of people who must approve before it begins.
     pub approvals: u32,
-    /// Who approved it.
+    /// Names of those who approved it.
     pub approved_by: Vec<String>,
-    /// How long its clusters must stay healthy.
+    /// Seconds for which its clusters must stay healthy.
     pub soak_seconds: u32,
-    /// Of those that wait, how many are not online.
+    /// Number of waiting clusters that are offline.
     #[serde(skip_serializing_if = "is_zero")]
     pub offline: u32,
-    /// Of those that are done, how many render the same as before.
+    /// Number of done clusters for which the commits render the same as before.
     #[serde(skip_serializing_if = "is_zero")]
     pub done_unchanged: u32,
-    /// When the last of those that soak has soaked long enough, if all stay healthy.
+    /// When the last soaking cluster is done, if all stay healthy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soak_ends_at: Option<Timestamp>,
 }
 
 impl Wave {
-    /// Clusters that take part.
+    /// Returns the number of clusters that take part.
     #[must_use]
     pub fn total(&self) -> u32 {
         self.waiting + self.started + self.soaking + self.unavailable + self.done + self.failed
     }
 }
 
-/// One cluster's part.
+/// Progress of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// Its name in the fleet.
+    /// The cluster's name.
     pub cluster: String,
-    /// The name of the wave that it is in.
+    /// Name of its wave.
     pub wave: String,
-    /// waiting, pinned, suspended, started, soaking, unavailable, done or failed.
+    /// Its phase: waiting, pinned, suspended, started, soaking, unavailable, done or failed.
     pub phase: Phase,
     /// Since when it is in this phase.
     pub since: Option<Timestamp>,
-    /// When it was given the new commits.
+    /// When it was assigned the new commits; none: not yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// A code where something is wrong.
+    /// A CamelCase code where something is wrong; empty: nothing.
     pub reason: String,
-    /// For a person.
+    /// Message for operators.
     pub message: String,
-    /// It renders the same from the new commits as before.
+    /// Whether the new commits render the same as before.
     pub unchanged: bool,
 }
 
 impl RepositoryCommit {
-    /// Commits, shortened, for a line of text: `3f2a9c1+fleet file 77aa01b`; empty: there are none.
+    /// Returns commits, shortened, for a line of text: `3f2a9c1+fleet file 77aa01b`; empty: there are none.
     #[must_use]
     pub fn title(commits: &[Self]) -> String {
         let entry = |entry: &Self| match entry.is_fleet_file() {
@@ -343,7 +343,7 @@ impl RepositoryCommit {
         all.join("+")
     }
 
-    /// Whether it is the digest of what the fleet file declares, and no commit of a repository.
+    /// Returns whether it is the digest of the fleet file's declarations, and not a commit of a repository.
     #[must_use]
     pub fn is_fleet_file(&self) -> bool {
         self.repository == RepositoryName::fleet_file().as_str()
@@ -351,7 +351,7 @@ impl RepositoryCommit {
 }
 
 impl Rollout {
-    /// The wave that wants a person's approval now; none: none does.
+    /// Returns the wave that needs approval now, if any.
     #[must_use]
     pub fn asked_wave(&self) -> Option<&Wave> {
         let asked = self.wave_to_approve.as_str();
@@ -359,13 +359,13 @@ impl Rollout {
         waves.find(|wave| !asked.is_empty() && wave.name == asked)
     }
 
-    /// Whether people's approval of its commits is among what it waits for.
+    /// Returns whether it waits for approvals of its commits.
     #[must_use]
     pub fn wants_commits_approved(&self) -> bool {
         self.state == RolloutState::Pending && asks_people(&self.gates)
     }
 
-    /// Whether nothing more will happen.
+    /// Returns whether the rollout has ended.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.state.is_over()

@@ -1,4 +1,4 @@
-//! Types that know nothing of schemas, as the schema of `-o json` lists them.
+//! Schemas of `-o json` for types that do not have one of their own.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ impl JsonSchema for HealthWord {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "How an object is, or the worst of several, in the words of kstatus; from best to worst.",
+            "description": "Health of an object, or the worst of several, in the words of \
+                 kstatus; from best to worst.",
             "enum": Health::ALL.map(Health::as_str),
         })
     }
@@ -34,7 +35,7 @@ impl JsonSchema for SyncWord {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "How live objects relate to the assigned commit; from best to worst.",
+            "description": "Relation of live objects to the assigned commit; from best to worst.",
             "enum": SyncState::ALL.map(SyncState::as_str),
         })
     }
@@ -43,16 +44,15 @@ impl JsonSchema for SyncWord {
 /// Stands for [`flotilla_shared::report::ObjectCounts`].
 pub(crate) struct CountsForm;
 
-/// Its fields.
 const COUNTS: [(&str, &str); 8] = [
-    ("total", "Objects of whatever health."),
+    ("total", "All objects, whatever their health."),
     ("current", "Objects that are Current (kstatus)."),
-    ("suspended", "Waiting for a person."),
+    ("suspended", "Objects that wait for a person."),
     ("inProgress", "Objects that are InProgress (kstatus)."),
     ("failed", "Objects that are Failed (kstatus)."),
     ("terminating", "Objects that are Terminating (kstatus)."),
     ("notFound", "Objects that are NotFound (kstatus)."),
-    ("unknown", "Objects of which health is not known."),
+    ("unknown", "Objects whose health is not known."),
 ];
 
 impl JsonSchema for CountsForm {
@@ -72,7 +72,7 @@ impl JsonSchema for CountsForm {
         let counts = COUNTS.map(|(name, about)| (name, count(about)));
         json_schema!({
             "type": "object",
-            "description": "How many objects of which health.",
+            "description": "Number of objects by health.",
             "properties": BTreeMap::from(counts),
             "required": COUNTS.map(|(name, _)| name),
         })

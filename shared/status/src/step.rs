@@ -1,4 +1,4 @@
-//! What the steps of a decision chain, and the gates among them, are called.
+//! Kinds of the steps of a decision chain, and of the gates among them.
 
 use crate::words::words;
 
@@ -29,41 +29,41 @@ words! {
 }
 
 words! {
-    /// What a step of a decision chain is about; of a gate, its kind.
+    /// Kind of a step of a decision chain; of a gate, its kind.
     pub open StepKind {
-        /// Where a cluster or an application belongs.
+        /// The environment or placement of a cluster or an application.
         Placement = "placement",
-        /// What a branch points at, as the hub read it last.
+        /// The head of a branch, as the hub last read it.
         BranchHead = "branch-head",
-        /// Whether a cluster was let in, and whether its agent took what is assigned.
+        /// Whether a cluster was accepted, and whether its agent accepted the assignment.
         Acceptance = "acceptance",
-        /// Whose certificate a cluster uses.
+        /// Whether the cluster's certificate is used by its agent alone.
         Identity = "identity",
-        /// What a cluster is to run.
+        /// The assignment of a cluster.
         Assignment = "assignment",
-        /// Whether the agent is there to be told.
+        /// Whether the agent is connected.
         Delivery = "delivery",
-        /// How far the agent's clock is off.
+        /// The difference between the agent's clock and the hub's.
         Clock = "clock",
         /// Whether the assigned commit is applied.
         Apply = "apply",
         /// A pull request that the hub would merge.
         Merge = "merge",
-        /// Whether automatic promotions come in.
+        /// Whether automatic promotions are held.
         Hold = "hold",
-        /// How far a rollout is.
+        /// The state of a rollout.
         Rollout = "rollout",
-        /// Whether it is known beforehand whom the commits change.
+        /// Whether it is known beforehand which clusters the commits change.
         Directories = "directories",
-        /// Whether people let a wave begin.
+        /// Whether enough people approved a wave.
         WaveApproval = "wave-approval",
-        /// What keeps a cluster or an environment on commits.
+        /// A pin of a cluster or an environment.
         Pin = "pin",
-        /// Commits that wait for a rollout's end.
+        /// Commits that wait for a rollout to end.
         Queue = "queue",
-        /// Where a cluster stands in a rollout.
+        /// The wave and phase of a cluster in a rollout.
         Wave = "wave",
-        /// How a cluster of an environment stands.
+        /// The state of a cluster of an environment.
         Cluster = "cluster",
         +
         /// A gate; and what is called as one: whether an application is healthy (`health`), and whether a cluster's

@@ -1,9 +1,8 @@
-//! The edge of the operators' model: wire types come in here with every limit, and go out as they are.
+//! The edge of the operators' model: wire types are converted here with every limit, and are sent as they are.
 //!
-//! Who reads is the one that cuts: texts are cut and stripped of what steers a terminal, lists are cut, and a word
-//! that only a newer hub knows is kept. Who writes, which is the hub, leaves out nothing. What an agent would
-//! change of what is assigned to it ([`crate::ApplicationPlan`]) is only read here: the hub passes on what the agent
-//! says.
+//! The reader cuts: texts are cut and stripped of control characters, lists are cut, and a word that only a newer hub
+//! knows is kept. The writer, which is the hub, leaves out nothing. What an agent would change of its assignment
+//! ([`crate::ApplicationPlan`]) is only read here: the hub passes on what the agent sends.
 
 mod cluster;
 mod compared;
@@ -36,13 +35,12 @@ fn list<'w, W, T: From<&'w W>>(wire: &'w [W], most: usize) -> Vec<T> {
     wire.iter().take(most).map(T::from).collect()
 }
 
-/// A moment of the wire; none where it names none.
+/// Converts a time from the wire; none where it is absent or invalid.
 #[must_use]
 pub fn moment(timestamp: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     timestamp_from_wire(timestamp)
 }
 
-/// The other way.
 fn sent(moment: Option<Timestamp>) -> Option<prost_types::Timestamp> {
     moment.map(timestamp_to_wire)
 }
@@ -67,7 +65,7 @@ fn sent_labels(labels: BTreeMap<String, String>) -> Vec<v1::Label> {
         .collect()
 }
 
-/// None where it names no commit.
+/// Converts a revision from the wire; none where it has no commit.
 fn revision(wire: Option<&v1::Revision>) -> Option<Revision> {
     wire.filter(|wire| !wire.commit.is_empty())
         .map(|wire| Revision {

@@ -18,12 +18,12 @@ macro_rules! words {
         $vis enum $name {
             $( $(#[$of])* $value, )+
             $( $(#[$within])* $inner($closed), )?
-            /// A newer hub's word.
+            /// A value of a newer hub.
             Other(String),
         }
 
         impl $name {
-            /// The word.
+            /// Returns the word.
             #[must_use]
             $vis fn as_str(&self) -> &str {
                 match self {
@@ -35,7 +35,7 @@ macro_rules! words {
         }
 
         impl From<&str> for $name {
-            /// What is not known is kept, cut as any text is.
+            /// An unknown word is kept, cut as any text is.
             fn from(word: &str) -> Self {
                 match word {
                     $( $word => Self::$value, )+
@@ -74,7 +74,7 @@ macro_rules! words {
             /// Each of them.
             $vis const ALL: &'static [Self] = &[ $( Self::$value ),+ ];
 
-            /// The word.
+            /// Returns the word.
             #[must_use]
             $vis const fn as_str(self) -> &'static str {
                 match self {

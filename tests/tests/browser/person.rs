@@ -168,7 +168,7 @@ async fn elsewhere(world: &World, ada: &Browser) {
         .unwrap();
     ada.until("hello").await.unwrap();
     ada.script(&form).await.unwrap();
-    ada.until("Your session is over").await.unwrap();
+    ada.until("Your session has ended").await.unwrap();
     // Of the same host on another port: it does, and the browser says where the form is from.
     let neighbour = format!("{}/.well-known/openid-configuration", world.issuer.url);
     ada.go(&neighbour).await.unwrap();

@@ -225,7 +225,7 @@ async fn a_page_asks_the_agents_and_has_the_hub_move_the_branch_once() {
     assert_eq!(done.location(), Some("/env/prod"), "{done:?}");
     let told = tab.open("/env/prod").await.unwrap();
     assert!(
-        told.text.contains(&format!("is at {}", &commit[..7])),
+        told.text.contains(&format!("is now at {}", &commit[..7])),
         "{}",
         told.text
     );

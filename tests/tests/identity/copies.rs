@@ -45,8 +45,9 @@ async fn e07_a_copied_identity_is_noticed_within_one_renewal_and_locked() {
             return;
         };
         while let Ok(Some(message)) = stream.message().await {
-            let is_welcome = matches!(message.body, Some(v1::hub_message::Body::Welcome(_)));
-            assert!(is_welcome, "{message:?}");
+            use v1::hub_message::Body::{Goodbye, Welcome};
+            let is_no_work = matches!(message.body, Some(Welcome(_) | Goodbye(_)));
+            assert!(is_no_work, "{message:?}");
         }
     });
     ended.await.expect("the stream of the copy ends");

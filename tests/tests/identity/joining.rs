@@ -144,7 +144,7 @@ async fn e02_of_many_that_show_a_token_at_once_one_comes_in_and_the_others_are_t
             ..v1::CreateTokenRequest::default()
         };
         let token = hub.token(request).await;
-        let names: Vec<String> = (0..12)
+        let names: Vec<String> = (0..8)
             .map(|index| format!("c{index}-{auto_accept}"))
             .collect();
         let keys: Vec<rcgen::KeyPair> = names

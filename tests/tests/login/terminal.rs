@@ -176,7 +176,7 @@ async fn assert_told_where_nobody_logs_in(terminal: &Terminal, second: &TestHub)
     ];
     let (code, _, err) = terminal.run(&login).await;
     assert_eq!(code, 2);
-    assert!(err.contains("have certificates"), "{err}");
+    assert!(err.contains("use certificates"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -121,7 +121,7 @@ async fn a_promotions_pull_request_is_taken_at_the_commit_that_live_clusters_pro
         });
         found.await.unwrap()
     };
-    let text = says("**Waits to be taken:** ").await;
+    let text = says("**Waiting to merge:** ").await;
     assert!(
         text.starts_with("<!-- flotilla:promote:prod -->\n") && text.ends_with("\nMoves prod."),
         "{text}"
@@ -153,7 +153,7 @@ async fn a_promotions_pull_request_is_taken_at_the_commit_that_live_clusters_pro
         "{promoted:?}"
     );
     assert_eq!(promoted[0].commit, second);
-    let text = says("**Taken** at ").await;
+    let text = says("**Merged** at ").await;
     assert!(
         text.contains("approved by ann.") && text.ends_with("\nMoves prod."),
         "{text}"

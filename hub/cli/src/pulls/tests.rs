@@ -181,10 +181,10 @@ async fn what_may_be_missing_is_said() {
 #[tokio::test]
 async fn a_refusal_says_what_the_token_needs_and_never_shows_it() {
     for (status, expected) in [
-        (401, "does not take the credential"),
-        (403, "may not do this"),
-        (404, "no such thing"),
-        (500, "unwell"),
+        (401, "rejected the credential"),
+        (403, "lacks permission"),
+        (404, "not found"),
+        (500, "HTTP 500"),
         (302, "another place"),
     ] {
         let (result, _) = propose(vec![(status, json!({"message": "no"}))]).await;
@@ -278,7 +278,7 @@ async fn a_comment_of_somebody_else_with_our_mark_is_left_alone() {
     .await;
     let error = limited.unwrap_err().to_string();
     assert!(
-        error.contains("unwell") && !error.contains("s3cret"),
+        error.contains("HTTP 500") && !error.contains("s3cret"),
         "{error}"
     );
 }

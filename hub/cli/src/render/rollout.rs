@@ -195,7 +195,7 @@ fn changes(rollout: &Rollout) -> String {
     }
     if !rollout.unread.is_empty() {
         out.push_str(
-            "  whom it changes is not known beforehand, so that all wait for their waves: ",
+            "  which clusters it changes is not known beforehand, so all wait for their waves: ",
         );
         out.push_str(&format!("{}\n", rollout.unread));
     }

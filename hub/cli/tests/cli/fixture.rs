@@ -226,7 +226,7 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
             },
         ],
         started_at: ago(590),
-        note: "1 failed, and the budget is 0: prod-1 (web failed)".to_owned(),
+        note: "1 failed (budget 0): prod-1 (web failed)".to_owned(),
         ..halted()
     });
     environments[1].hold = mark("hub", "prod-6 was rolled back: 1 failed").map(|mark| v1::Mark {
@@ -360,7 +360,7 @@ pub(crate) fn compared() -> Vec<v1::EnvironmentDifference> {
         },
         v1::EnvironmentDifference {
             environment: "qa".to_owned(),
-            changes: names(&["the environment is gone"]),
+            changes: names(&["the environment is removed"]),
             ..v1::EnvironmentDifference::default()
         },
     ]

@@ -128,7 +128,7 @@ fn a_removal_is_pushed_with_its_person_and_reason_and_the_clone_stays_as_it_is()
     let again = world.remove(&hub, &["--env", "prod", "--yes"]);
     assert_eq!(again.status.code(), Some(2), "{}", stderr(&again));
     assert!(
-        stderr(&again).contains("says so already"),
+        stderr(&again).contains("already says so"),
         "{}",
         stderr(&again)
     );

@@ -37,7 +37,7 @@ fn rollout() -> Rollout {
             wave("rest", 0, 0, 0, 5),
         ],
         wave: 1,
-        note: "1 of at most 0 failed: prod-4 (web failed: Deployment web/web: \u{1b}[31mcrashes)"
+        note: "1 failed (budget 0): prod-4 (web failed: Deployment web/web: \u{1b}[31mcrashes)"
             .to_owned(),
         clusters: vec![
             v1::ClusterProgress {
@@ -55,7 +55,8 @@ fn rollout() -> Rollout {
                 ..v1::ClusterProgress::default()
             },
         ],
-        next: "push a repair, which takes over; or flotilla retry prod; or flotilla abort prod --reason TEXT"
+        next: "push a fix, which takes over; to retry: flotilla retry prod; to end it: flotilla abort prod \
+               --reason TEXT"
             .to_owned(),
         ..halted()
     })

@@ -1,4 +1,4 @@
-//! Approvals: for which commit of which repository they are, and which anything asks for.
+//! Approvals of commits and waves.
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
@@ -14,7 +14,7 @@ use crate::spec::{Members, WhenEmpty};
 use crate::suggestion::missing;
 
 impl Fleet {
-    /// Notes that somebody approves a commit.
+    /// Adds an approval of a commit.
     pub(super) fn approve(
         &mut self,
         environment: &EnvironmentName,
@@ -45,7 +45,7 @@ impl Fleet {
         })
     }
 
-    /// What becomes of a halted rollout that a commit takes over from, where the rollout does not bring it.
+    /// Returns what happens to a halted rollout that the commit supersedes, where the rollout does not include it.
     fn would_end_a_halt(
         &self,
         environment: &EnvironmentName,
@@ -59,16 +59,16 @@ impl Fleet {
         // Of several nobody knows which is at fault, and each is tried by itself.
         let alone = rollout.changed().len() == 1;
         let failed = match alone && rollout.is_to_blame() {
-            true => ", and what failed there is not tried again",
+            true => "; the commit that failed will not be retried",
             false => "",
         };
         let id = &rollout.id;
         Some(format!(
-            "{id} is halted and gives way to it once it may come in{failed}"
+            "{id} is halted; this commit supersedes it once its gates are open{failed}"
         ))
     }
 
-    /// The repository that a commit is of: the one that was named, or the only one that can be meant.
+    /// Returns the repository of a commit: the given one, or the only possible one.
     pub(super) fn repository_of(
         &self,
         name: &EnvironmentName,
@@ -129,13 +129,14 @@ impl Fleet {
             // With one repository any commit that the hub does not know can only be of that.
             ([repository], _) | ([], [repository, _]) => Ok((*repository).clone()),
             _ => Err(ActionError::Nothing(format!(
-                "nobody can tell which repository of {name} has commit {}: name it with --repository",
+                "cannot tell which repository of {name} has commit {}: specify it with \
+                 --repository",
                 commit.short()
             ))),
         }
     }
 
-    /// What somebody approved who may not any more counts no longer.
+    /// Withdraws the approvals of a person who may no longer approve.
     pub(in crate::fleet) fn demoted(
         &mut self,
         person: &str,
@@ -159,13 +160,13 @@ impl Fleet {
                 actor: HUB_ACTOR.to_owned(),
                 action: AuditAction::ApprovalsWithdrawn,
                 environment: name.to_string(),
-                detail: format!("{gone} of {person}, who may not approve there any more"),
+                detail: format!("{gone} of {person}, who may no longer approve there"),
                 ..AuditEntry::default()
             }));
         }
     }
 
-    /// Whether a rollout stands before a wave in which nobody takes part.
+    /// Returns whether a rollout waits at a wave in which no cluster takes part.
     fn asks_without_clusters(rollout: &Rollout, wave: &str) -> bool {
         let index = rollout.waves.iter().position(|name| name == wave);
         !rollout.state.is_over()
@@ -175,8 +176,7 @@ impl Fleet {
             })
     }
 
-    /// Refuses an approval that nothing would ever ask for: whoever gave it would think that something
-    /// goes on now.
+    /// Refuses an approval that nothing requires: it would suggest that something continues.
     pub(super) fn is_asked_for(
         &self,
         name: &EnvironmentName,
@@ -198,8 +198,8 @@ impl Fleet {
             .collect();
         let others = match asking.as_slice() {
             [] => String::new(),
-            [name] => format!("; its wave {name} does: give --wave {name}"),
-            some => format!("; its waves {} do: give --wave NAME", some.join(", ")),
+            [name] => format!("; wave {name} does: add --wave {name}"),
+            some => format!("; waves {} do: add --wave NAME", some.join(", ")),
         };
         let text = match scope {
             Scope::Override => return Ok(()),
@@ -213,7 +213,7 @@ impl Fleet {
                 {
                     return Ok(());
                 }
-                Some(_) => format!("wave {wave} of {name} asks for no approval{others}"),
+                Some(_) => format!("wave {wave} of {name} does not require approval{others}"),
                 None => {
                     let names = waves.iter().map(|wave| wave.name.as_str());
                     format!("{name}: {}", missing("wave", wave, names))
@@ -224,7 +224,7 @@ impl Fleet {
             {
                 return Ok(());
             }
-            Scope::Commit => format!("{name} asks for no approval of a commit{others}"),
+            Scope::Commit => format!("{name} does not require approval of commits{others}"),
         };
         Err(ActionError::Nothing(text))
     }

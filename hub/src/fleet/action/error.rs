@@ -13,8 +13,8 @@ pub enum ActionError {
     NoCluster(String),
     /// What has no rollouts cannot be steered.
     #[error(
-        "{0} has no strategy: its clusters take each commit of its branch at once, and there is no \
-         rollout to steer{1}"
+        "{0} has no rollout strategy: its clusters follow every commit of the branch directly, \
+         so there is no rollout to control{1}"
     )]
     NoStrategy(EnvironmentName, String),
     /// Nothing to act on.

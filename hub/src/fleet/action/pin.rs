@@ -1,4 +1,4 @@
-//! Keeping a cluster or an environment on commits.
+//! Pins of clusters and environments.
 
 use flotilla_shared::id::{ClusterName, RepositoryName};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
@@ -43,7 +43,7 @@ impl Fleet {
             return match (names.next(), names.next()) {
                 (Some(name), None) => Ok([(name.clone(), commit.clone())].into()),
                 _ => Err(nothing(
-                    "a commit is in one repository, and this fleet has several: name it".to_owned(),
+                    "this fleet has several repositories: specify the one of the commit".to_owned(),
                 )),
             };
         }
@@ -72,13 +72,13 @@ impl Fleet {
             .collect();
         if present.is_empty() {
             return Err(nothing(
-                "it runs nothing yet that it could be kept on".to_owned(),
+                "it runs no commit yet that it could be pinned to".to_owned(),
             ));
         }
         Ok(present)
     }
 
-    /// Whether a pin names a commit that has not been through the gates where it would run.
+    /// Returns whether a pin names a commit that has not passed the gates where it would run.
     pub(super) fn is_unproven(&self, subject: &Subject, commits: &Commits) -> bool {
         let name = match subject {
             Subject::Environment(name) => Some(name.clone()),
@@ -110,8 +110,8 @@ impl Fleet {
         })
     }
 
-    /// Lets a pin in, or says what it needs; `past_gates`: it lets commits past the gates, and whether
-    /// whoever pins may do that. Says what the pin means.
+    /// Checks whether a pin is allowed; `past_gates`: it overrides gates, and whether the operator may do that. Returns
+    /// a description of the pin.
     pub(super) fn admit_pin(
         &self,
         subject: &Subject,
@@ -128,26 +128,27 @@ impl Fleet {
                 };
                 let instead = match self.pinned_commits(subject, None, None) {
                     Ok(_) => format!(
-                        " (a commit that was good there, or none, does not: flotilla pin {flag} {name} --reason \
-                         TEXT)"
+                        " (a commit that was good there, or the current one, does not: flotilla \
+                         pin {flag} {name} --reason TEXT)"
                     ),
                     Err(_) => String::new(),
                 };
                 Err(ActionError::NeedsAdmin(format!(
-                    "{text} has not been through the gates of {name}, so that pinning it overrides them: \
-                     that takes an admin{instead}"
+                    "{text} has not passed the gates of {name}; pinning it overrides them and \
+                     needs an admin{instead}"
                 )))
             }
             (Some(Overriding::Allowed), Subject::Environment(_)) => Ok(format!(
-                "{text}, which has not been through the gates: they are overridden, and it comes in waves"
+                "{text}, which has not passed the gates: they are overridden, and it rolls out \
+                 in waves"
             )),
             (Some(Overriding::Allowed), Subject::Cluster(_)) => Ok(format!(
-                "{text}, which has not been through the gates: they are overridden for this cluster"
+                "{text}, which has not passed the gates: they are overridden for this cluster"
             )),
         }
     }
 
-    /// What becomes of a pin that is there, to be said behind what the new one means.
+    /// Returns a note on the pin that a new one replaces.
     pub(super) fn replaced_pin(
         &self,
         subject: &Subject,
@@ -172,7 +173,7 @@ impl Fleet {
             false => format!(" to {}", title(&before.commits)),
         };
         format!(
-            " (it was pinned before{to}, by {}: {}; that pin and its reason are replaced)",
+            " (replaces the earlier pin{to} by {}: {})",
             before.mark.by,
             plain_line(&before.mark.reason, MAX_MESSAGE_BYTES / 2)
         )
@@ -226,7 +227,7 @@ impl Fleet {
     }
 }
 
-/// What a pin lets past the gates of its environment.
+/// Returns the overrides that a pin implies.
 fn overrides(pin: &Pin) -> Vec<Approval> {
     let commits = pin.commits.iter().filter(|_| pin.unproven);
     let overrides = commits.map(|(repository, commit)| Approval {

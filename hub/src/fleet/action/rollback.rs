@@ -1,4 +1,4 @@
-//! Commits that go back: let past the gates because they hold what was good, which the hub sees for itself.
+//! Rollback commits: they pass the gates because they have the content of good commits, which the hub verifies.
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
@@ -13,11 +13,11 @@ use super::super::event::{AuditEntry, Effect};
 use super::super::trees::Contents;
 use super::{ActionError, Overriding};
 
-/// Good commits that a commit is compared with, where nobody said to which of them it goes back.
+/// Highest number of good commits that a rollback commit is compared with, where its target was not given.
 const MAX_COMPARED: usize = 3;
 
 impl Fleet {
-    /// Notes that a commit goes back.
+    /// Notes a rollback commit.
     pub(super) fn go_back(
         &mut self,
         environment: &EnvironmentName,
@@ -34,8 +34,8 @@ impl Fleet {
             && !was_good(to)
         {
             return Err(ActionError::NeedsAdmin(format!(
-                "{} of {repository} was never good in {environment}, so that going back to it overrides the \
-                 gates: that takes an admin",
+                "{} of {repository} was never good in {environment}; rolling back to it \
+                 overrides the gates and needs an admin",
                 to.short()
             )));
         }
@@ -64,12 +64,12 @@ impl Fleet {
             state.hold_promotions(Hold::of(mark, String::new(), [&repository]));
         });
         Ok(match overriding {
-            Overriding::Allowed => format!("{repository}, its gates are overridden"),
-            Overriding::Denied => format!("{repository}, if it holds what was good"),
+            Overriding::Allowed => format!("{repository}, gates overridden"),
+            Overriding::Denied => format!("{repository}, if its content is that of a good commit"),
         })
     }
 
-    /// Compares commits that are said to go back with what was good, as far as both have been read.
+    /// Compares announced rollback commits with good commits, as far as both have been read.
     pub(in crate::fleet) fn judge_ways_back(
         &mut self,
         name: &EnvironmentName,
@@ -101,7 +101,7 @@ impl Fleet {
             let (action, detail) = match found {
                 Some(to) => {
                     let mark = Mark {
-                        reason: format!("it goes back to {}: {}", to.short(), way.mark.reason),
+                        reason: format!("rolls back to {}: {}", to.short(), way.mark.reason),
                         ..way.mark.clone()
                     };
                     let approval = Approval {
@@ -113,13 +113,14 @@ impl Fleet {
                     approvals.push(approval);
                     (
                         AuditAction::RollbackProven,
-                        format!("it holds what {to} held"),
+                        format!("its content is that of {to}"),
                     )
                 }
                 None => (
                     AuditAction::RollbackRefused,
                     format!(
-                        "it does not hold what was good in {name}, and goes through the gates like any other"
+                        "its content is not that of a commit that was good in {name}; it has to \
+                         pass the gates like any other commit"
                     ),
                 ),
             };

@@ -1,4 +1,4 @@
-//! Trying a rollout again, and ending it.
+//! Retrying and aborting rollouts.
 
 use flotilla_shared::id::EnvironmentName;
 use flotilla_status::AuditAction;
@@ -20,7 +20,7 @@ impl Fleet {
         self.steers(name)?;
         let nothing = || {
             ActionError::Nothing(format!(
-                "{name} has no failed cluster, and no failed Job of a gate, to try again"
+                "{name} has no failed cluster and no failed gate Job to retry"
             ))
         };
         let rollout = self.rollouts.get(name).ok_or_else(nothing)?;
@@ -33,12 +33,14 @@ impl Fleet {
             let held = state.and_then(|state| state.held_among(&newest));
             let again = held.map_or_else(String::new, |(_, commit)| {
                 format!(
-                    ", and flotilla promote {name} --force --commit {} --reason TEXT tries this one again",
+                    "; to retry this one: flotilla promote {name} --force --commit {} --reason \
+                     TEXT",
                     commit.short()
                 )
             });
             return Err(ActionError::Nothing(format!(
-                "{} is over ({}); a new commit, or another change of the fleet file, begins a new one{again}",
+                "{} has ended ({}); a new commit or another change of the fleet file starts a \
+                 new rollout{again}",
                 rollout.id, rollout.state
             )));
         }

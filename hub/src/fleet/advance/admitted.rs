@@ -1,5 +1,5 @@
-//! Which of the commits that are asked for go in now. Gates belong to a repository and its commit: what is open goes
-//! without what is closed, which waits for a rollout of its own, and holds up nobody.
+//! Which of the requested commits are rolled out now. Gates belong to a repository and its commit: commits whose gates
+//! are open are rolled out without those whose gates are closed, which wait for a rollout of their own.
 
 use flotilla_shared::id::RepositoryName;
 use flotilla_shared::revision::Commit;
@@ -11,40 +11,40 @@ use super::super::gates::Gate;
 use super::super::rollout::{Commits, Rollout, State, changed};
 use crate::spec::{Environment, OnNewCommit, Specification, Strategy};
 
-/// How far a commit's own gates let it in.
+/// How far a commit's own gates are open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Entry {
-    /// Not at all.
+    /// Closed.
     Closed,
-    /// All but its Jobs, which run when a rollout waits for nothing else.
+    /// Open except for its Jobs, which run when a rollout waits for nothing else.
     Jobs,
     Open,
-    /// An admin let it in, whatever the environment's times and checks say.
+    /// An admin overrode the gates, including the environment's times and checks.
     Overridden,
 }
 
-/// A commit of a repository that waits while another rollout goes on, with the gates that hold it back.
+/// A commit that is held back while a rollout runs, with its closed gates.
 #[derive(Debug, Clone)]
 pub struct Apart {
-    /// Of which repository.
+    /// The repository's name.
     pub repository: RepositoryName,
     pub commit: Commit,
-    /// At least one.
+    /// Its closed gates, at least one.
     pub gates: Vec<Gate>,
 }
 
 impl Apart {
-    /// The commit as those are that wait for somebody.
+    /// Returns the commit as a set of waiting commits.
     #[must_use]
     pub fn waiting(&self) -> Commits {
         Commits::from([(self.repository.clone(), self.commit.clone())])
     }
 
-    /// Which commit waits, and for what.
+    /// Returns which commit is held back, and why.
     #[must_use]
     pub fn text(&self, why: &str) -> String {
         let (repository, commit) = (&self.repository, self.commit.short());
-        format!("{repository} {commit} waits separately: {why}")
+        format!("{repository} {commit} is held back: {why}")
     }
 }
 
@@ -67,9 +67,9 @@ impl Fleet {
         }
     }
 
-    /// Of what is asked for, what goes in now: commits whose own gates are open, and what they can go with. Where none
-    /// is open all of them wait together, and are seen to. What may not come in stays as it is in what has its turn
-    /// `before`, if anything has.
+    /// Returns which of the requested commits are rolled out now: those whose own gates are open, with what they can be
+    /// rolled out with. Where none is open, all of them wait together, visibly. What may not be rolled out stays as in
+    /// `before`, which has its turn, if there is one.
     pub(super) fn admitted(
         &self,
         environment: &Environment,
@@ -152,15 +152,15 @@ impl Fleet {
         now_in
     }
 
-    /// Whether a newer commit would take over from what a rollout brings. Where it would queue, it does so at its own
-    /// gates, too, so that it keeps its turn.
+    /// Returns whether a newer commit would supersede a rollout. Where commits queue, it queues at its own gates, too,
+    /// so that it keeps its turn.
     fn would_take_over(&self, environment: &Environment, rollout: &Rollout) -> bool {
         let strategy = self.strategy_of(environment);
         let supersedes = |strategy: &Strategy| strategy.on_new_commit == OnNewCommit::Supersede;
         strategy.is_some_and(supersedes) && !rollout.changed().is_empty()
     }
 
-    /// Repositories from which these revisions take something without a commit of them, where others have one.
+    /// Returns repositories that these revisions use without a commit of them, where `others` have one.
     pub(super) fn lacking(&self, commits: &Commits, others: &Commits) -> Commits {
         let specification = self.specification_among(commits);
         let mut lacking = others.clone();
@@ -172,7 +172,7 @@ impl Fleet {
         lacking
     }
 
-    /// Whether something that these commits bring has its own gates open.
+    /// Returns whether any of these commits has its own gates open.
     pub(super) fn lets_in_any(
         &self,
         environment: &Environment,
@@ -191,7 +191,8 @@ impl Fleet {
         !changed(&state.approved, &open).is_empty()
     }
 
-    /// What an environment's heads ask for and its rollout does not bring, since its own gates are closed.
+    /// Returns the commits that an environment's heads ask for but its rollout does not include, because their own
+    /// gates are closed.
     #[must_use]
     pub fn apart(&self, environment: &Environment, now: Timestamp) -> Vec<Apart> {
         let Some(rollout) = self.rollouts.running(&environment.name) else {

@@ -1,4 +1,4 @@
-//! Which commits an environment goes to next, and the rollout that brings them.
+//! Which commits an environment gets next, and the rollout that brings them.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::audit;
 use crate::spec::{Environment, OnNewCommit, Strategy};
 
 impl EnvironmentState {
-    /// Commits with what is good in the place of what failed.
+    /// Returns commits with failed ones replaced by the last good ones.
     pub(crate) fn without_failed(&self, commits: &Commits) -> Commits {
         let mut all = commits.clone();
         for (repository, commit) in commits {
@@ -26,7 +26,7 @@ impl EnvironmentState {
         all
     }
 
-    /// Leaves a repository where it is good.
+    /// Keeps a repository at its last good commit.
     pub(super) fn hold_back(&self, commits: &mut Commits, repository: &RepositoryName) {
         match self.approved.get(repository) {
             Some(good) => commits.insert(repository.clone(), good.clone()),
@@ -34,14 +34,14 @@ impl EnvironmentState {
         };
     }
 
-    /// A pin of what has not been through the gates.
+    /// Returns the pin, if its commits have not passed the gates.
     fn pinned_ahead(&self, now: Timestamp) -> Option<&Pin> {
         let pin = self.pin.as_ref();
         pin.filter(|pin| pin.unproven && pin.holds(now))
     }
 
-    /// What of these commits may be tried next: nothing that failed, and of those that failed together
-    /// one at a time, when all others are in.
+    /// Returns which of these commits may be tried next: none that failed, and of those that failed together one at a
+    /// time, once all others are rolled out.
     pub(in crate::fleet) fn triable(&self, commits: &Commits) -> Commits {
         let mut next = self.without_failed(commits);
         let is_suspect = |repository, commit| self.suspects.get(repository) == Some(commit);
@@ -58,7 +58,7 @@ impl EnvironmentState {
 }
 
 impl Fleet {
-    /// The commits that an environment is asked to go to by its heads, its pin and what failed there.
+    /// Returns the commits that an environment should get, by its heads, its pin and its failures.
     fn asked(
         &self,
         environment: &Environment,
@@ -92,7 +92,7 @@ impl Fleet {
         state.without_failed(&heads)
     }
 
-    /// What is asked for, and what of that the environment goes to next.
+    /// Returns the requested commits, and which of them come next.
     fn asked_and_desired(
         &self,
         environment: &Environment,
@@ -108,7 +108,7 @@ impl Fleet {
         (asked, desired)
     }
 
-    /// Of what is asked for, what the environment goes to now, or when what is `before` it had its turn.
+    /// Returns which of the requested commits the environment gets now, or after `before`.
     fn desired(
         &self,
         environment: &Environment,
@@ -128,7 +128,7 @@ impl Fleet {
         desired
     }
 
-    /// Begins a rollout where the heads ask for one.
+    /// Creates a rollout where the heads require one.
     pub(super) fn begin(
         &mut self,
         environment: &Environment,
@@ -221,7 +221,7 @@ impl Fleet {
         }
     }
 
-    /// Whether a newer commit takes over from a rollout in every mode: it has failed, or will not begin.
+    /// Returns whether a newer commit supersedes a rollout in every mode: it has failed, or will not begin.
     fn yields(&self, environment: &Environment, rollout: &Rollout, now: Timestamp) -> bool {
         let hopeless = |gate: &Gate| gate.holds_back() && gate.lasting;
         rollout.state == State::Halted
@@ -234,8 +234,8 @@ impl Fleet {
                     .any(hopeless))
     }
 
-    /// Whether a rollout waits at gates of its own commits, and something that it brings, or that waits for it, does
-    /// not.
+    /// Returns whether a rollout waits at gates of its own commits while another commit, of this rollout or waiting for
+    /// it, does not.
     fn waits_before<'c>(
         &self,
         environment: &Environment,
@@ -253,8 +253,8 @@ impl Fleet {
             || (!lets_in(target) && waiting.any(lets_in))
     }
 
-    /// Takes what is next from the queue: the first of which something is open, since what waits longer than what came
-    /// after it would go back; where nothing is, the first.
+    /// Takes the next entry of the queue: the first with an open commit; entries before it are dropped, since rolling
+    /// them out later would go back. Where none is open, the first.
     fn first(
         &self,
         environment: &Environment,
@@ -267,7 +267,7 @@ impl Fleet {
         state.queue.pop_front()
     }
 
-    /// A rollout that goes on from where the one before it stands.
+    /// Makes a rollout that continues from where the previous one stands.
     fn take_over(
         &mut self,
         name: &EnvironmentName,
@@ -334,7 +334,8 @@ fn leave_out(next: &mut Commits, failed: &Commits, desired: &Commits) {
     }
 }
 
-/// Commits of a halted rollout that the heads still ask for, when a commit of another repository takes over.
+/// Quarantines the commits of a halted rollout that the heads still ask for, when a commit of another repository takes
+/// over.
 fn blame(state: &mut EnvironmentState, rollout: &Rollout, asked: &Commits, now: Timestamp) {
     let failed = rollout.changed();
     let mut still = failed.clone();

@@ -1,4 +1,4 @@
-//! What the end of a rollout means for its environment.
+//! Consequences of the end of a rollout.
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_status::{AuditAction, HUB_ACTOR};
@@ -18,9 +18,9 @@ pub(in crate::fleet) enum EndedBy {
 }
 
 impl EnvironmentState {
-    /// Commits failed, of all that a rollout changed. One alone is quarantined; of several nobody knows which
-    /// is at fault, and each is tried by itself, so that no good one shares the fate of a bad one; what cannot
-    /// be tried alone is quarantined when it has failed again.
+    /// Handles the failure of all commits that a rollout changed. A single one is quarantined; of several it is not
+    /// known which is at fault, so each is tried by itself and no good one is quarantined because of a bad one; what
+    /// cannot be tried alone is quarantined when it has failed again.
     pub(in crate::fleet) fn condemn(
         &mut self,
         changed: &Commits,
@@ -36,7 +36,7 @@ impl EnvironmentState {
         }
     }
 
-    /// What a rollout made good: what it brought, but for what nobody has proven.
+    /// Returns the commits that a rollout made good: those that it included, except unproven ones.
     fn proven(&self, rollout: &Rollout, unproven: &[RepositoryName]) -> Commits {
         let mut proven = rollout.target.clone();
         for repository in unproven {
@@ -45,7 +45,7 @@ impl EnvironmentState {
         proven
     }
 
-    /// A rollout failed, or a person ended it.
+    /// Handles a rollout that failed or was aborted.
     fn rolled_back(&mut self, rollout: &Rollout, ended_by: EndedBy, now: Timestamp) {
         let changed = rollout.changed();
         if ended_by == EndedBy::Person && !changed.is_empty() {
@@ -61,7 +61,7 @@ impl EnvironmentState {
         self.hold_promotions(Hold::of(mark, rollout.id.clone(), changed.keys()));
     }
 
-    /// Commits are not tried again.
+    /// Quarantines commits.
     fn quarantine_all(&mut self, commits: Commits, rollout: &Rollout, now: Timestamp) {
         self.suspects
             .retain(|repository, commit| commits.get(repository) != Some(commit));
@@ -76,7 +76,7 @@ impl EnvironmentState {
 }
 
 impl Fleet {
-    /// What the end of a rollout means.
+    /// Draws the consequences of the end of a rollout.
     pub(in crate::fleet) fn conclude(
         &mut self,
         rollout: &Rollout,
@@ -105,8 +105,8 @@ impl Fleet {
         });
     }
 
-    /// An environment is not in the fleet file any more: its rollout goes on nowhere. Its clusters stay
-    /// where they are, and should it come back, the next rollout goes on from there.
+    /// Ends the rollout of an environment that is no longer in the fleet file. Its clusters stay where they are, and if
+    /// the environment returns, the next rollout continues from there.
     pub(super) fn abandon(
         &mut self,
         name: &EnvironmentName,
@@ -116,7 +116,7 @@ impl Fleet {
         if self.rollouts.running(name).is_none() {
             return;
         }
-        let note = format!("environment {name} is not in the fleet file any more");
+        let note = format!("environment {name} is no longer in the fleet file");
         let versions = &mut self.versions;
         let entry = self.rollouts.change(name, versions, effects, |rollout| {
             rollout.end(State::Superseded, note, now);

@@ -1,4 +1,4 @@
-//! One step of an environment's rollout, and what its clusters get by it.
+//! One step of an environment's rollout, and its effect on clusters.
 
 mod shown;
 
@@ -16,7 +16,7 @@ use super::{EndedBy, audit};
 use crate::spec::{Environment, Strategy};
 
 impl Fleet {
-    /// Advances an environment's rollout, and gives clusters what follows from it.
+    /// Advances an environment's rollout, and assigns clusters what follows from it.
     pub(super) fn advance_rollout(
         &mut self,
         environment: &Environment,
@@ -61,22 +61,22 @@ impl Fleet {
         self.put_back(environment, (rollout, given), now, effects);
     }
 
-    /// Says of a rollout that is through what nobody has proven there.
+    /// Adds to the note of a finished rollout what was not proven there.
     fn note_unproven(&self, rollout: &mut Rollout) {
         for repository in self.unproven(rollout) {
             rollout.note.push_str(&match repository.is_fleet_file() {
-                true => "; what the fleet file declares stays as it was good: no cluster that gets something by it \
-                         has proven it"
+                true => "; the last good revision of the fleet file stays in force: no cluster that the new one \
+                         affects has proven it"
                     .to_owned(),
                 false => format!(
-                    "; {repository} stays where it was good: no cluster that runs something of it has proven the \
-                     commit"
+                    "; {repository} stays at its last good commit: no cluster that runs it has \
+                     proven the new one"
                 ),
             });
         }
     }
 
-    /// Notes what was wrong on clusters before a rollout came there.
+    /// Notes the problems of clusters before a rollout started there.
     fn note_found(&self, rollout: &mut Rollout, started: &BTreeSet<ClusterName>, now: Timestamp) {
         for cluster in started {
             if let Some(known) = self.clusters.get(cluster) {
@@ -90,7 +90,7 @@ impl Fleet {
         }
     }
 
-    /// Asks clusters that are connected how they stand now.
+    /// Requests reports from connected clusters.
     fn ask_for_reports(&self, asked: &BTreeSet<ClusterName>, effects: &mut Vec<Effect>) {
         for cluster in asked {
             let session = self.clusters.get(cluster).and_then(|known| known.session);
@@ -100,8 +100,8 @@ impl Fleet {
         }
     }
 
-    /// Keeps how far a rollout is with each cluster that changed, and forgets those that left. Says to whom it
-    /// gives its commits.
+    /// Stores the progress of each cluster that changed, and deletes that of clusters that left. Returns the clusters
+    /// that get the rollout's commits.
     fn keep_progress(
         &mut self,
         rollout: &Rollout,
@@ -128,8 +128,8 @@ impl Fleet {
         given
     }
 
-    /// Puts a rollout back after its step. If that was the last one its end is concluded, and all clusters follow
-    /// what is good then; otherwise those that are `given` its commits are assigned anew.
+    /// Puts a rollout back after its step. If that was the last one, its end is concluded, and all clusters follow the
+    /// good commits of then; otherwise the clusters that are `given` its commits get new assignments.
     fn put_back(
         &mut self,
         environment: &Environment,
@@ -152,7 +152,7 @@ impl Fleet {
     }
 }
 
-/// What the audit log calls a step that changed a rollout's state or its wave.
+/// Returns the audit log's action for a step that changed a rollout's state or wave.
 fn action(before: (State, usize), rollout: &Rollout) -> AuditAction {
     match rollout.state {
         State::Running if before.0 == State::Pending => AuditAction::RolloutStarted,

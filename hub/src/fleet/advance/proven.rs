@@ -1,6 +1,6 @@
-//! By whom a commit is proven: by clusters that run something of its repository; and a revision of the fleet file, by
-//! those to which it brings something. Where none of them took part, it stays where it was good, whatever else its
-//! rollout brought.
+//! Which clusters prove a commit: those that run something of its repository; and a revision of the fleet file is
+//! proven by those that it affects. Where none of them took part, it stays where it was good, whatever else its rollout
+//! brought.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,11 @@ use super::super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
 use super::super::redeclared::Redeclared;
 use super::super::rollout::{Phase, Progress, Rollout, State, listed};
 
-/// What a cluster does that a revision of the fleet file brings something.
-const GAINS: &str = "gets something by the fleet file";
+/// Description of clusters that a revision of the fleet file changes.
+const GAINS: &str = "is affected by the fleet file";
 
 impl Fleet {
-    /// Whether a cluster can prove what a rollout brings of a repository, or of the fleet file.
+    /// Returns whether a cluster can prove a rollout's commit of a repository, or its revision of the fleet file.
     fn takes(
         &self,
         (name, cluster): (&ClusterName, &Cluster),
@@ -29,8 +29,8 @@ impl Fleet {
         }
     }
 
-    /// What a rollout was through with and nobody has proven there: all who run something of the repository, or to
-    /// whom the fleet file brings something, were left out, or behind.
+    /// Returns what a finished rollout did not prove: every cluster that runs something of the repository, or that the
+    /// fleet file affects, was excluded or is behind.
     pub(in crate::fleet) fn unproven(&self, rollout: &Rollout) -> Vec<RepositoryName> {
         if rollout.state != State::Succeeded {
             return Vec::new();
@@ -55,8 +55,8 @@ impl Fleet {
         unproven.collect()
     }
 
-    /// Whether nothing changes for anybody who is there, and those for whom something may are away: it waits for
-    /// them, and what others can prove does not.
+    /// Returns whether nothing changes for any cluster that is online, while clusters that it may change are offline:
+    /// it waits for those, and what other clusters can prove does not.
     pub(super) fn waits_for_absent(&self, rollout: &Rollout, now: Timestamp) -> bool {
         if rollout.state != State::Running {
             return false;
@@ -82,8 +82,8 @@ impl Fleet {
         alone && done && away
     }
 
-    /// Why a rollout cannot begin: all who run something of what it brings are kept out of it. It gives way to
-    /// what others can prove.
+    /// Returns why a rollout cannot begin: every cluster that runs something of what it brings is excluded. It yields
+    /// to what other clusters can prove.
     pub(crate) fn kept_out(&self, rollout: &Rollout, now: Timestamp) -> Option<String> {
         if rollout.started_at.is_some() {
             return None;
@@ -130,15 +130,15 @@ impl Fleet {
             .keys()
             .filter(|repository| !repository.is_fleet_file());
         let repositories: Vec<&str> = repositories.map(RepositoryName::as_str).collect();
-        let runs = format!("runs something of {}", repositories.join(", "));
+        let runs = format!("runs applications of {}", repositories.join(", "));
         let takes = match (repositories.is_empty(), rollout.specification()) {
             (_, None) => runs,
             (true, Some(_)) => GAINS.to_owned(),
             (false, Some(_)) => format!("{runs} or {GAINS}"),
         };
         Some(format!(
-            "every cluster that {takes} is kept out ({}); it begins when one is {begins}, or flotilla abort {} \
-             --reason TEXT ends it",
+            "every cluster that {takes} is excluded ({}); the rollout starts when one is \
+             {begins}; to end it: flotilla abort {} --reason TEXT",
             kept.join("; "),
             rollout.environment
         ))

@@ -1,4 +1,4 @@
-//! Of which repositories no automatic promotion comes into an environment, and until when.
+//! Holds of automatic promotions, by repository.
 
 use std::collections::BTreeSet;
 
@@ -8,31 +8,30 @@ use serde::{Deserialize, Serialize};
 use super::super::rollout::Commits;
 use super::{EnvironmentState, Mark};
 
-/// Why no automatic promotion comes in.
+/// A hold of automatic promotions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// Who, why, when.
+    /// Who decided it, why and when.
     #[serde(flatten)]
     pub mark: Mark,
-    /// The rollout that was rolled back; empty: a person rolled the branch back, or an older hub wrote
-    /// this.
+    /// The rollout that was rolled back; empty: an operator rolled the branch back, or it is from an older hub.
     #[serde(
         default,
         skip_serializing_if = "String::is_empty",
         rename = "rolledBack"
     )]
     pub rolled_back: String,
-    /// Of which repositories none comes in; empty: of none at all, as where the fleet file failed alone, or an
-    /// older hub wrote this.
+    /// Repositories that it holds; empty: all of them, as where the fleet file failed alone, or where an older hub
+    /// wrote it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub repositories: BTreeSet<RepositoryName>,
-    /// Those of them that were held last, by whom and why it says; empty: all of them.
+    /// Those of them that were held last, which `mark` describes; empty: all of them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub latest: BTreeSet<RepositoryName>,
 }
 
 impl Hold {
-    /// A hold of what went back. The fleet file is left out: no branch brings it.
+    /// Makes a hold of the commits that were rolled back. The fleet file is left out: no branch contains it.
     pub(in crate::fleet) fn of<'a>(
         mark: Mark,
         rolled_back: String,
@@ -48,13 +47,13 @@ impl Hold {
         }
     }
 
-    /// Whether it keeps out what a repository brings.
+    /// Returns whether it holds the promotions of a repository.
     #[must_use]
     pub fn is_of(&self, repository: &RepositoryName) -> bool {
         self.repositories.is_empty() || self.repositories.contains(repository)
     }
 
-    /// Whether who, why and when are said of a repository.
+    /// Returns whether `mark` describes the hold of a repository.
     #[must_use]
     pub fn is_told_of(&self, repository: &RepositoryName) -> bool {
         self.is_of(repository) && (self.latest.is_empty() || self.latest.contains(repository))
@@ -62,7 +61,7 @@ impl Hold {
 }
 
 impl EnvironmentState {
-    /// No automatic promotion comes in, beside what is held already.
+    /// Holds automatic promotions, in addition to existing holds.
     pub(in crate::fleet) fn hold_promotions(&mut self, mut hold: Hold) {
         if let Some(before) = self.hold.take() {
             hold.latest.clone_from(&hold.repositories);
@@ -75,7 +74,7 @@ impl EnvironmentState {
         self.hold = Some(hold);
     }
 
-    /// A rollout that made these commits good is over: of their repositories promotions come in again.
+    /// Lifts the hold for the repositories of these commits, whose rollout has ended and made them good.
     pub(in crate::fleet) fn lift_hold(&mut self, good: &Commits) {
         if let Some(hold) = &mut self.hold {
             hold.repositories

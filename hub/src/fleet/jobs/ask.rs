@@ -1,5 +1,5 @@
-//! Which cluster is asked to run which Jobs: what follows from the fleet's state at each advance, as a whole
-//! for each cluster, told again on each new stream.
+//! Which cluster is asked to run which Jobs: this follows from the fleet's state at each advance, as a whole for each
+//! cluster, and is repeated on each new stream.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,22 +18,22 @@ use super::super::job_note::{JobNote, JobResult};
 use super::super::rollout::Commits;
 use crate::spec::Environment;
 
-/// What a cluster was asked last.
+/// The last request to a cluster.
 #[derive(Debug, Clone)]
 struct AskedOf {
-    /// By which environment.
+    /// The environment's name.
     environment: EnvironmentName,
-    /// On which stream; none: that is not known.
+    /// The stream; none: not known.
     session: Option<SessionId>,
     jobs: Arc<Vec<GateJob>>,
 }
 
-/// What clusters were asked last; those that were asked for nothing are not in it.
+/// The last requests to clusters; those that were asked for nothing are not in it.
 #[derive(Debug, Clone, Default)]
 pub(in crate::fleet) struct Asked(BTreeMap<ClusterName, AskedOf>);
 
 impl Asked {
-    /// A cluster says that it was asked for something.
+    /// Notes that a cluster reports to have been asked for something.
     fn suspect(&mut self, name: &ClusterName, environment: EnvironmentName) {
         self.0.entry(name.clone()).or_insert_with(|| AskedOf {
             environment,
@@ -43,7 +43,7 @@ impl Asked {
     }
 }
 
-/// A Job that is to run now.
+/// A Job to run now.
 struct DueJob {
     cluster: ClusterName,
     repository: RepositoryName,
@@ -51,7 +51,7 @@ struct DueJob {
 }
 
 impl Fleet {
-    /// The commits that wait for nothing but their Jobs: those of a rollout that has not begun, and those that wait by
+    /// Returns the commits that wait only for their Jobs: those of a rollout that has not begun, and those that wait by
     /// themselves beside one.
     fn waiting_for_jobs(&self, environment: &Environment, now: Timestamp) -> Commits {
         let mut waiting = Commits::new();
@@ -80,7 +80,7 @@ impl Fleet {
         waiting
     }
 
-    /// The Jobs that are to run now.
+    /// Returns the Jobs to run now.
     fn due_jobs(&self, environment: &Environment, now: Timestamp) -> Vec<DueJob> {
         let mut due = Vec::new();
         if environment.gates.jobs.is_empty() {
@@ -111,7 +111,7 @@ impl Fleet {
         due
     }
 
-    /// Takes in what came of an environment's Jobs, and asks its clusters for those that are to run now.
+    /// Records the results of an environment's Jobs, and asks its clusters for the Jobs to run now.
     pub(in crate::fleet) fn run_jobs(
         &mut self,
         environment: &Environment,
@@ -134,7 +134,7 @@ impl Fleet {
         }
     }
 
-    /// Notes the end of a Job, if its cluster told of it.
+    /// Notes the result of a Job, if its cluster reported it.
     fn take_result(
         &mut self,
         environment: &Environment,
@@ -191,7 +191,7 @@ impl Fleet {
         true
     }
 
-    /// Tells a cluster what it is asked for, unless it was told so on its present stream.
+    /// Sends a cluster its request, unless that was sent on its present stream.
     fn ask_jobs(
         &mut self,
         environment: &Environment,
@@ -225,7 +225,7 @@ impl Fleet {
         self.gate_jobs.0.insert(name, asked);
     }
 
-    /// A cluster said how its Jobs are: one that nobody asks for any more is told so.
+    /// Handles a report on gate Jobs: a cluster whose Jobs are no longer requested is told so.
     pub(in crate::fleet) fn hear_jobs(&mut self, name: &ClusterName) {
         let cluster = self.clusters().get(name);
         let report = cluster.and_then(|cluster| cluster.report.as_ref());
@@ -237,7 +237,7 @@ impl Fleet {
     }
 }
 
-/// How a Job ended, for a person.
+/// Describes the result of a Job.
 fn ended(cluster: &ClusterName, report: &GateJobReport) -> String {
     let seconds = counted(report.ran_seconds as usize, "second");
     let why = match report.message.as_str() {
@@ -247,7 +247,7 @@ fn ended(cluster: &ClusterName, report: &GateJobReport) -> String {
     match report.state {
         GateJobState::Succeeded => format!("succeeded in cluster {cluster} after {seconds}"),
         GateJobState::TimedOut => {
-            format!("did not end in time in cluster {cluster}, {seconds}{why}")
+            format!("timed out in cluster {cluster} after {seconds}{why}")
         }
         _ => format!("failed in cluster {cluster} after {seconds}{why}"),
     }

@@ -13,7 +13,7 @@ use super::words::listed;
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
 use crate::spec::OnFailure;
 
-/// The longest time that counts between two steps: a running rollout is looked at each second.
+/// Longest time that counts between two steps: a running rollout takes a step each second.
 const STRIDE: Duration = Duration::from_secs(5);
 
 impl Rollout {
@@ -38,17 +38,17 @@ impl Rollout {
         changes
     }
 
-    /// Time since the last step, by a clock that neither jumps nor goes on while nobody looked: a hub that
-    /// was away heard nothing, and blames and praises nobody for that time.
+    /// Returns the time since the last step, limited so that neither clock jumps nor the hub's absence count: a hub
+    /// that was away received no reports, and that time counts neither for nor against a cluster.
     fn passed(&mut self, now: Timestamp) -> Duration {
         let last = self.stepped_at.replace(now).unwrap_or(now);
         let passed = now.duration_since(last);
         Duration::try_from(passed).unwrap_or_default().min(STRIDE)
     }
 
-    /// Takes in clusters that joined, lets go of those that left, and moves those that have not
-    /// started to the wave that fits them now; never to one that is over, which nobody would wait for.
-    /// Says whether there is anybody to let through.
+    /// Adds clusters that joined, removes those that left, and moves those that have not started to the wave that fits
+    /// them now, but never to one that is over, which would not wait for them. Returns whether any cluster may be
+    /// started early.
     fn enroll_and_place(
         &mut self,
         world: &World<'_>,
@@ -98,9 +98,8 @@ impl Rollout {
         passing
     }
 
-    /// Makes the rollout's clusters those of the world. From here on both have the same ones in the same
-    /// order, which is what lets the rest of a step walk them side by side: it looks at all of ten
-    /// thousand several times.
+    /// Makes the rollout's clusters those of the world. From here on both have the same ones in the same order, so that
+    /// the rest of a step can walk them side by side: it visits all of ten thousand several times.
     fn enroll(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
         let mut old = std::mem::take(&mut self.clusters);
         for (name, seen) in world.clusters {
@@ -113,7 +112,7 @@ impl Rollout {
         changes.left.extend(old.into_keys());
     }
 
-    /// Every cluster with what is seen of it; only after [`Rollout::enroll_and_place`].
+    /// Returns every cluster with its observation; only after [`Rollout::enroll_and_place`].
     pub(super) fn pairs<'a>(
         &'a self,
         world: &'a World<'_>,
@@ -122,8 +121,8 @@ impl Rollout {
         pairs.map(|((name, progress), (_, seen))| (name, progress, seen))
     }
 
-    /// Whether nothing stops it: no failures over the budget, nothing that speaks against it outside, no
-    /// person, no gate at its start, and somebody there.
+    /// Returns whether nothing stops it: no failures beyond the budget, no failing check, no pause, no closed gate at
+    /// its start, and at least one cluster.
     fn goes_on(&mut self, world: &World<'_>, total: usize, now: Timestamp) -> bool {
         let budgets = &world.strategy.budgets;
         let failed = self.names(|progress, _| progress.phase == Phase::Failed, world);
@@ -137,7 +136,7 @@ impl Rollout {
         if over {
             let blameless = self.blameless(&failed);
             let note = format!(
-                "{} failed, and the budget is {}: {}",
+                "{} failed (budget {}): {}",
                 failed.len(),
                 budgets.failed,
                 self.blame(&failed)
@@ -174,13 +173,13 @@ impl Rollout {
         true
     }
 
-    /// Whether it has changed anything anywhere that could be at fault.
+    /// Returns whether it has changed anything that could be at fault.
     fn is_in_doubt(&self) -> bool {
         let mut all = self.clusters.values();
         all.any(|progress| progress.phase.is_touched() && !progress.unchanged)
     }
 
-    /// It stops, or returns what it touched, as it was told to.
+    /// Halts or rolls back, as the strategy says.
     fn fail(&mut self, note: String, world: &World<'_>, now: Timestamp) {
         match world.strategy.on_failure {
             OnFailure::Halt => self.halt(note),
@@ -229,7 +228,7 @@ impl Rollout {
             .filter(|progress| progress.unchanged && progress.phase == Phase::Done);
         match unchanged.count() {
             0 => {}
-            unchanged => note.push_str(&format!(", nothing changed in {unchanged} of them")),
+            unchanged => note.push_str(&format!(", {unchanged} of them unchanged")),
         }
         if behind > 0 {
             let names = self.names(
@@ -237,20 +236,17 @@ impl Rollout {
                 world,
             );
             note.push_str(&format!(
-                "; {behind} left behind follow when they can: {}",
+                "; {behind} left behind, still to follow: {}",
                 listed(&names)
             ));
         }
         let pinned = self.names(|progress, _| progress.phase == Phase::Pinned, world);
         if !pinned.is_empty() {
-            note.push_str(&format!("; left out by pins: {}", listed(&pinned)));
+            note.push_str(&format!("; excluded by pins: {}", listed(&pinned)));
         }
         let suspended = self.names(|progress, _| progress.phase == Phase::Suspended, world);
         if !suspended.is_empty() {
-            note.push_str(&format!(
-                "; left out since suspended: {}",
-                listed(&suspended)
-            ));
+            note.push_str(&format!("; excluded as suspended: {}", listed(&suspended)));
         }
         note.push_str(&self.left_aside(world));
         self.end(State::Succeeded, note, now);
@@ -286,7 +282,7 @@ impl Rollout {
             .collect()
     }
 
-    /// Who was healthy on it, and is there, and is not now.
+    /// Returns online clusters that were healthy on it, and are not now.
     pub(super) fn unavailable(&self, world: &World<'_>) -> Vec<ClusterName> {
         self.names(
             |progress, seen| progress.phase == Phase::Unavailable && seen.online,
@@ -294,25 +290,29 @@ impl Rollout {
         )
     }
 
-    /// Who failed and why, for the note.
+    /// Returns the failed clusters with reasons, for the note.
     pub(super) fn blame(&self, failed: &[ClusterName]) -> String {
         listed(failed.iter().map(|name| {
             let progress = self.clusters.get(name);
             let why = progress.map_or("", |progress| progress.message.as_str());
             let before = progress.is_some_and(|progress| progress.blameless && !progress.outside);
-            let before = if before { ", as before it came" } else { "" };
+            let before = if before {
+                ", as before the rollout"
+            } else {
+                ""
+            };
             format!("{name} ({why}{before})")
         }))
     }
 
-    /// It stops until somebody has looked.
+    /// Halts it until an operator decides.
     fn halt(&mut self, note: String) {
         self.state = State::Halted;
         self.blameless = false;
         self.note = note;
     }
 
-    /// It stops by what speaks against nothing that it brings.
+    /// Halts it for a cause outside its commits.
     fn halt_blameless(&mut self, note: String) {
         self.halt(note);
         self.blameless = true;
@@ -330,7 +330,7 @@ impl Rollout {
         self.ended_at = Some(now);
     }
 
-    /// Gives failed clusters another chance; says whether there was anything to try again.
+    /// Retries failed clusters. Returns which ones.
     pub(in crate::fleet) fn retry(&mut self, now: Timestamp) -> BTreeSet<ClusterName> {
         let mut again = BTreeSet::new();
         for (name, progress) in &mut self.clusters {

@@ -1,4 +1,4 @@
-//! What does not count of a cluster, since it was not well there before.
+//! Applications of a cluster that do not count, because they were unhealthy there before.
 
 use std::collections::BTreeSet;
 
@@ -6,19 +6,19 @@ use flotilla_shared::id::ApplicationName;
 
 use super::words::listed;
 
-/// What is left aside on a cluster that a rollout has come to.
+/// Applications that do not count on a cluster of a rollout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aside {
     pub applications: BTreeSet<ApplicationName>,
-    /// Of all others the rollout brings nothing new: this cluster proves nothing.
+    /// Whether the rollout brings nothing new for all others, so that this cluster proves nothing.
     pub leaves_nothing: bool,
 }
 
 impl Aside {
-    /// In words; `place`: here or there.
+    /// Returns it in words; `place`: here or there.
     pub(super) fn text(&self, place: &str) -> String {
         format!(
-            "without {}, not healthy {place} before",
+            "ignoring {}, unhealthy {place} before",
             listed(&self.applications)
         )
     }

@@ -1,9 +1,9 @@
-//! Whose fault it is that a cluster is not healthy. An application that the rollout brings nothing new for, and
-//! that was not healthy there before, says nothing of what it brings: it is left aside, and holds nobody else up
-//! (promise 5). One that was healthy until the rollout came counts, whoever it is from: applications share
-//! clusters. What refused or waited for such a thing before is no fault of the rollout either, but proves nothing
-//! of it: it halts, and condemns nothing. Likewise where an agent had no way to the commits, or was told by its
-//! own people to write nothing.
+//! Whether a rollout is to blame for an unhealthy cluster. An application for which the rollout brings nothing new, and
+//! that was not healthy there before, is no evidence about it: it does not count, and delays no other (promise 5). One
+//! that was healthy until the rollout came counts, whichever repository it is from: applications share clusters. A
+//! refusal or a wait that existed before is not caused by the rollout either, but proves nothing: the rollout halts,
+//! and quarantines nothing. The same holds where an agent could not reach the commits, or was suspended by its own
+//! cluster's administrators.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use super::words::listed;
 use super::world::World;
 use super::{Phase, Progress, Rollout};
 
-/// What keeps an agent from any commit, whatever is in it.
+/// Returns whether a reason keeps an agent from any commit, whatever its content.
 pub(super) const fn is_outside(reason: Reason) -> bool {
     matches!(
         reason,
@@ -33,30 +33,30 @@ pub(super) const fn is_outside(reason: Reason) -> bool {
     )
 }
 
-/// Whether all was well on a cluster after the rollout before went back.
+/// Whether a cluster was seen to recover after the previous rollout was rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::fleet) enum Recovery {
     Seen,
     NotSeen,
 }
 
-/// What was wrong on a cluster when the first rollout came there that has not become good since.
+/// Problems of a cluster when the first rollout started there that has not become good since.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Before {
-    /// Applications that were not seen healthy as what was last good.
+    /// Applications that were not healthy on the last good commits.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub unhealthy: BTreeSet<ApplicationName>,
-    /// Its agent had refused what was assigned.
+    /// Why its agent had refused the assignment, if it had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Reason>,
-    /// A rollout was there since and never became good: what is wrong now may be its doing.
+    /// Whether a rollout ran there since and never became good, so that problems may be caused by it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     doubted: bool,
 }
 
 impl Before {
-    /// What is so now.
+    /// Makes the problems as they are now.
     #[must_use]
     pub fn of(unhealthy: BTreeSet<ApplicationName>, refused: Option<Reason>) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Before {
         self.doubted
     }
 
-    /// For a rollout that comes after one that was there and never became good.
+    /// Returns what follows for a rollout after one that was there and never became good.
     pub(super) fn doubted(&self) -> Self {
         Self {
             doubted: true,
@@ -82,7 +82,7 @@ impl Before {
         }
     }
 
-    /// What is known when a rollout comes.
+    /// Notes what is known when a rollout arrives.
     fn found(&mut self, mut now: Self, recovery: Recovery) {
         if self.doubted && recovery == Recovery::NotSeen {
             now.unhealthy.retain(|app| self.unhealthy.contains(app));
@@ -93,7 +93,7 @@ impl Before {
 }
 
 impl Progress {
-    /// What was wrong there when it was given the new commits.
+    /// Notes the problems when it was assigned the new commits.
     fn begin_with(&mut self, found: Before, recovery: Recovery) {
         let recovery = match self.carried {
             None => recovery,
@@ -102,12 +102,12 @@ impl Progress {
         self.before.found(found, recovery);
     }
 
-    /// Where it failed: whether that speaks against what the rollout brings.
+    /// For a failed cluster: returns whether the failure speaks against what the rollout brings.
     const fn is_to_blame(&self) -> bool {
         !self.blameless && !self.outside
     }
 
-    /// What the next rollout has to know of one that was rolled back.
+    /// Returns what the next rollout has to know after this one was rolled back.
     pub(super) fn doubt(&self, now: Timestamp) -> Option<Self> {
         let was_there = self.phase.is_touched() || self.before.is_doubted();
         was_there.then(|| Self {
@@ -118,7 +118,7 @@ impl Progress {
 }
 
 impl Rollout {
-    /// Notes what was wrong on a cluster that it comes to now.
+    /// Records the problems of a cluster that it starts on now.
     pub(in crate::fleet) fn comes_to(
         &mut self,
         name: &ClusterName,
@@ -130,7 +130,7 @@ impl Rollout {
         }
     }
 
-    /// Whether what failed speaks against what it brings.
+    /// Returns whether the failures speak against what it brings.
     pub(in crate::fleet) fn is_to_blame(&self) -> bool {
         let mut failed = self
             .clusters
@@ -140,13 +140,13 @@ impl Rollout {
         failed.peek().is_none() || failed.any(Progress::is_to_blame)
     }
 
-    /// Who failed by nothing that it brings.
+    /// Returns how many of these failed for causes other than what it brings.
     pub(super) fn blameless(&self, failed: &[ClusterName]) -> usize {
         let all = failed.iter().filter_map(|name| self.clusters.get(name));
         all.filter(|progress| !progress.is_to_blame()).count()
     }
 
-    /// Applications that were not counted, for the note at its end.
+    /// Returns the applications that were not counted, for the note at its end.
     pub(super) fn left_aside(&self, world: &World<'_>) -> String {
         let aside = self.pairs(world).filter_map(|(name, progress, seen)| {
             let aside = seen.aside.as_ref()?;

@@ -1,4 +1,4 @@
-//! When a wave is complete, and what it waits for where it is not.
+//! Completion of waves, and what they wait for.
 
 use flotilla_shared::id::ClusterName;
 
@@ -9,16 +9,16 @@ use super::words::listed;
 use super::{Phase, Rollout, World};
 use crate::spec::{Members, WhenEmpty};
 
-/// How the present wave stands.
+/// State of the present wave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It holds nothing back.
+    /// It is complete.
     Complete,
-    /// Clusters of it are on their way, or wait for their turn.
+    /// Clusters are in progress, or not started yet.
     Open,
-    /// Nothing of it will move by itself; what does it is in words.
+    /// It will not proceed by itself; the text says what is needed.
     Waits(String),
-    /// Nobody in it can prove the commits any more.
+    /// No cluster of it can prove the commits any longer.
     Dead(String),
 }
 
@@ -26,11 +26,11 @@ pub(super) enum Standing {
 #[derive(Debug, Default)]
 struct Tally {
     members: usize,
-    /// Healthy for the whole soak on what differs from what was good.
+    /// Number of clusters that were healthy for the soak on a change.
     proven: usize,
     failed: Vec<ClusterName>,
     offline: Vec<ClusterName>,
-    /// Offline, and not known to be left as they are.
+    /// Whether offline clusters may be changed.
     in_doubt: bool,
     open: bool,
     pinned: Vec<ClusterName>,
@@ -38,8 +38,8 @@ struct Tally {
 }
 
 impl Rollout {
-    /// How the present wave stands: it is complete when each of its clusters is done, or counts against a
-    /// budget that still has room, and somebody has proven the commits, if they change anything there.
+    /// Returns the state of the present wave: it is complete when each of its clusters is done, or counts against a
+    /// budget that is not used up, and a cluster has proven the commits, if they change anything there.
     pub(super) fn standing(&self, world: &World<'_>, total: usize) -> Standing {
         let tally = self.tally(world);
         if tally.members == 0 {
@@ -61,11 +61,12 @@ impl Rollout {
             (true, true) => Standing::Complete,
             (true, false) if !tally.in_doubt => Standing::Complete,
             (false, true) => Standing::Dead(format!(
-                "no cluster of wave {name} has proven it, and none is left that could: {}",
+                "no cluster of wave {name} has proven the rollout, and none is left that could: \
+                 {}",
                 self.blame(&tally.failed)
             )),
             _ => Standing::Waits(format!(
-                "no cluster of wave {name} has proven it; {}",
+                "no cluster of wave {name} has proven the rollout yet; {}",
                 waits_for_offline(&self.environment, &tally.offline, None, world)
             )),
         }
@@ -94,7 +95,7 @@ impl Rollout {
         tally
     }
 
-    /// Whether somebody of an earlier wave is on the way again when the last one would be complete.
+    /// Returns whether a cluster of an earlier wave is in progress again when the last one would be complete.
     fn is_unsettled(&self, world: &World<'_>) -> bool {
         if self.wave + 1 < world.strategy.waves.len() {
             return false;
@@ -104,7 +105,7 @@ impl Rollout {
         })
     }
 
-    /// A wave in which nobody takes part proves nothing to those that come after it.
+    /// Handles a wave in which no cluster takes part, which proves nothing.
     fn empty(&self, world: &World<'_>, tally: &Tally) -> Standing {
         let Some(wave) = world.strategy.waves.get(self.wave) else {
             return Standing::Complete;
@@ -135,17 +136,17 @@ impl Rollout {
             return Standing::Complete;
         }
         let why = match (tally.pinned.as_slice(), tally.suspended.as_slice()) {
-            ([], []) => "has no cluster".to_owned(),
-            (pinned, []) => format!("is pinned away ({})", listed(pinned)),
+            ([], []) => "has no clusters".to_owned(),
+            (pinned, []) => format!("is excluded by pins ({})", listed(pinned)),
             ([], suspended) => format!("is suspended ({})", listed(suspended)),
             (pinned, suspended) => format!(
-                "is pinned away ({}) or suspended ({})",
+                "is excluded by pins ({}) or suspended ({})",
                 listed(pinned),
                 listed(suspended)
             ),
         };
         Standing::Waits(format!(
-            "wave {} {why}, so that nothing is proven there: {given} of {} to go on without it \
+            "wave {} {why} and cannot prove the rollout: {given} of {} to continue without it \
              (flotilla approve {} --wave {})",
             wave.name,
             counted(needed as usize, "approval"),
@@ -154,7 +155,7 @@ impl Rollout {
         ))
     }
 
-    /// Whether more are ill, or away, of this wave and those before it than the budgets allow.
+    /// Returns whether more clusters of this wave and those before it are unhealthy or offline than the budgets allow.
     fn is_beyond_budgets(&self, world: &World<'_>, total: usize) -> bool {
         let budgets = &world.strategy.budgets;
         let offline = self.names(
@@ -171,7 +172,7 @@ impl Rollout {
             || unavailable.len() > budgets.unavailable.at_most(total)
     }
 
-    /// Why nobody is there to prove anything, and what helps.
+    /// Returns why no cluster takes part, and what to do.
     pub(super) fn nobody(&self, joining: usize) -> String {
         let of = |phase: Phase| -> Vec<ClusterName> {
             let all = self.clusters.iter();
@@ -181,8 +182,8 @@ impl Rollout {
         let (pinned, suspended) = (of(Phase::Pinned), of(Phase::Suspended));
         if self.clusters.is_empty() && joining > 0 {
             return format!(
-                "{} has no cluster yet, and {} to be accepted; it begins with the first that is (flotilla cluster \
-                 list --pending names them)",
+                "{} has no clusters yet, and {} to be accepted; the rollout starts with the \
+                 first accepted cluster (to list them: flotilla cluster list --pending)",
                 self.environment,
                 match joining {
                     1 => "1 waits".to_owned(),
@@ -192,15 +193,15 @@ impl Rollout {
         }
         if self.clusters.is_empty() {
             return format!(
-                "{} has no cluster yet; it begins with the first that has joined and was accepted (flotilla token \
-                 create --env {} lets one join)",
+                "{} has no clusters yet; the rollout starts with the first cluster that joins \
+                 and is accepted (to let one join: flotilla token create --env {})",
                 self.environment, self.environment
             );
         }
         if pinned.len() == self.clusters.len() {
             return format!(
-                "every cluster is pinned: {}; it begins when one is unpinned (flotilla unpin --cluster NAME, or \
-                 flotilla abort {} --reason TEXT to end it)",
+                "every cluster is pinned: {}; the rollout starts when one is unpinned (flotilla \
+                 unpin --cluster NAME; to end it: flotilla abort {} --reason TEXT)",
                 listed(&pinned),
                 self.environment
             );
@@ -211,15 +212,15 @@ impl Rollout {
                 pinned => format!("; pinned: {}", listed(pinned)),
             };
             return format!(
-                "every cluster is kept out, suspended: {}{pinned}; it begins when one is resumed (flotilla \
-                 resume NAME, or flotilla abort {} --reason TEXT to end it)",
+                "every cluster is excluded, suspended: {}{pinned}; the rollout starts when one \
+                 is resumed (flotilla resume NAME; to end it: flotilla abort {} --reason TEXT)",
                 listed(&suspended),
                 self.environment
             );
         }
         format!(
-            "no cluster has come to it; it waits for one that is online (flotilla status --env {} shows them, \
-             flotilla abort {} --reason TEXT ends it)",
+            "no cluster takes part yet; the rollout waits for one that is online (to see them: \
+             flotilla status --env {}; to end it: flotilla abort {} --reason TEXT)",
             self.environment, self.environment
         )
     }

@@ -1,4 +1,4 @@
-//! What a cluster's word means for its part.
+//! Judgement of clusters by their reports.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{Changes, Observation, Phase, Progress, Rollout, Verdict, World};
 use crate::spec::Strategy;
 
 impl Rollout {
-    /// Judges each cluster by what it says; `passed` since the last time.
+    /// Judges each cluster by its report; `passed` since the last step.
     pub(super) fn judge(
         &mut self,
         world: &World<'_>,
@@ -39,7 +39,7 @@ impl Rollout {
     }
 }
 
-/// How many marks the counted time has passed; at each of them it is stored, so that a hub that dies loses
+/// Returns how many marks the counted time has passed; it is stored at each of them, so that a crash of the hub loses
 /// little of a long soak.
 fn marked(progress: &Progress, strategy: &Strategy) -> u64 {
     let mark = (strategy.soak(progress.wave).as_secs() / 8).max(60);
@@ -57,7 +57,7 @@ fn count(progress: &mut Progress, seen: &Observation, passed: Duration) {
     }
 }
 
-/// One touched, online cluster.
+/// Judges one started, online cluster.
 fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: Timestamp) {
     let fail = |progress: &mut Progress, problem: Problem| {
         if progress.phase != Phase::Failed {
@@ -79,7 +79,7 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
             progress.unchanged = true;
             progress.content = *from;
             progress.message = match &seen.aside {
-                Some(aside) => format!("brings nothing new here {}", aside.text("here")),
+                Some(aside) => format!("brings nothing new here, {}", aside.text("here")),
                 None => "renders from the same files as before".to_owned(),
             };
         }
@@ -120,14 +120,14 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
                 Verdict::Progressing(problem) if !problem.message.is_empty() => {
                     problem.message.clone()
                 }
-                _ => "no report of these commits".to_owned(),
+                _ => "no report on these commits".to_owned(),
             };
             if progress.counted > strategy.progress_deadline {
                 let seconds = strategy.progress_deadline.as_secs();
                 let outside =
                     matches!(verdict, Verdict::Progressing(problem) if is_outside(problem.reason));
                 let nothing_of_it = if outside {
-                    ", by nothing that it brings"
+                    ", for a cause outside the rollout"
                 } else {
                     ""
                 };
@@ -150,7 +150,7 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
     }
 }
 
-/// The soak is over; the cluster is done if it still says so now.
+/// Finishes the soak: the cluster is done if a new report confirms it.
 fn finish(progress: &mut Progress, seen: &Observation, soak: Duration, now: Timestamp) {
     let asked = progress.asked_at.filter(|asked| *asked <= now);
     // What is dated later than now was said before the clock was set back.

@@ -1,4 +1,4 @@
-//! Which wave a cluster belongs to.
+//! Waves of clusters.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use flotilla_shared::id::ClusterName;
 
 use crate::spec::{Members, Strategy};
 
-/// The wave of each cluster: the first that names or selects it; shares are then filled, in the
-/// strategy's order, from those that are left; the last wave takes the rest.
+/// Returns the wave of each cluster: the first that names or selects it; shares are then filled, in the strategy's
+/// order, from those that are left; the last wave takes the rest.
 #[must_use]
 pub fn wave_of_each(
     strategy: &Strategy,

@@ -1,12 +1,12 @@
-//! What a rollout's notes say of clusters that are not heard from.
+//! Notes on offline clusters.
 
 use flotilla_shared::id::{ClusterName, EnvironmentName};
 
 use super::words::listed;
 use super::world::{Observation, World};
 
-/// What helps where clusters of an environment are waited for that do not come. What runs nothing cannot be kept
-/// on that: it is suspended.
+/// Returns what to do where offline clusters are waited for. A cluster that runs nothing cannot be pinned: it is
+/// suspended.
 fn leave_out(
     environment: &EnvironmentName,
     waited_for: &[&ClusterName],
@@ -19,16 +19,15 @@ fn leave_out(
         waited_for.first(),
     ) {
         (Some(name), _) => {
-            format!("flotilla pin --cluster {name} --reason TEXT leaves it out, ")
+            format!("to exclude {name}: flotilla pin --cluster {name} --reason TEXT; ")
         }
-        (None, Some(name)) => format!("flotilla suspend {name} --reason TEXT leaves it out, "),
+        (None, Some(name)) => format!("to exclude {name}: flotilla suspend {name} --reason TEXT; "),
         (None, None) => String::new(),
     };
-    format!("; {act}flotilla abort {environment} --reason TEXT ends it")
+    format!("; {act}to end the rollout: flotilla abort {environment} --reason TEXT")
 }
 
-/// What it says of clusters that are not heard from, of which so many may be left behind. A hub that has just
-/// begun has heard from nobody, and advises nothing yet.
+/// Returns the note on offline clusters, with their budget. A hub that has just started gives no advice yet.
 pub(super) fn waits_for_offline(
     environment: &EnvironmentName,
     offline: &[ClusterName],
@@ -39,14 +38,12 @@ pub(super) fn waits_for_offline(
     let (awaited, away): (Vec<_>, Vec<_>) = offline.iter().partition(is_awaited);
     let awaited = (!awaited.is_empty()).then(|| {
         format!(
-            "waits to hear again from clusters, as this hub has just begun: {}",
+            "this hub has just started and waits for clusters to report: {}",
             listed(&awaited)
         )
     });
     let away = (!away.is_empty()).then(|| {
-        let at_most = budget.map_or_else(String::new, |budget| {
-            format!(", at most {budget} may be left behind")
-        });
+        let at_most = budget.map_or_else(String::new, |budget| format!(" (budget {budget})"));
         format!(
             "waits for offline clusters{at_most}: {}{}",
             listed(&away),

@@ -1,4 +1,4 @@
-//! Which clusters are given the commits next, and why none are.
+//! Which clusters are started next, and why none are.
 
 use jiff::Timestamp;
 
@@ -7,22 +7,21 @@ use super::words::listed;
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
 
 impl Rollout {
-    /// Starts every cluster for which nothing changes, whatever its wave. Of what it runs only the name
-    /// of the commit is new, so that there is nothing to prove first, nothing to approve, and nothing
-    /// that could be under way in too many places.
+    /// Starts every cluster for which nothing changes, whatever its wave. Only the name of the commit is new there, so
+    /// that no proof, no approval and no limit of concurrency is needed.
     pub(super) fn pass(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
         for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
             if passes(progress, seen) {
                 progress.start(now);
                 progress.begin_from(seen.rendered_from);
-                progress.message = "changes nothing here, so it waits for no wave".to_owned();
+                progress.message = "changes nothing here, so it need not wait".to_owned();
                 changes.clusters.insert(name.clone());
                 changes.started.insert(name.clone());
             }
         }
     }
 
-    /// Starts as many clusters of the present wave as may be under way at once.
+    /// Starts as many clusters of the present wave as may be in progress at once.
     pub(super) fn start(
         &mut self,
         world: &World<'_>,
@@ -78,7 +77,7 @@ impl Rollout {
         }
     }
 
-    /// Why no further cluster may be started, if so.
+    /// Returns why no further cluster may be started, if so.
     pub(super) fn waits_for(&self, world: &World<'_>, total: usize) -> Option<String> {
         if let Some(why) = &world.held {
             return Some(why.clone());
@@ -87,7 +86,7 @@ impl Rollout {
         let unavailable = self.unavailable(world);
         if unavailable.len() > budgets.unavailable.at_most(total) {
             return Some(format!(
-                "{} of at most {} were healthy on it and are not now: {}",
+                "{} became unhealthy on it (budget {}): {}",
                 unavailable.len(),
                 budgets.unavailable,
                 listed(&unavailable)
@@ -105,7 +104,7 @@ impl Rollout {
         });
         lacking.next().map(|(_, wave)| {
             format!(
-                "wave {} waits for approval: {} of {}; flotilla approve {} --wave {} gives one",
+                "wave {} waits for approval: {} of {}; to approve: flotilla approve {} --wave {}",
                 wave.name,
                 given(&wave.name),
                 wave.approvals,
@@ -130,7 +129,7 @@ impl Rollout {
     }
 }
 
-/// Whether a cluster need not wait for its wave.
+/// Returns whether a cluster need not wait for its wave.
 pub(super) fn passes(progress: &Progress, seen: &Observation) -> bool {
     progress.phase == Phase::Waiting
         && seen.online

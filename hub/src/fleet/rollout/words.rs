@@ -1,6 +1,6 @@
-//! Names as a rollout's notes say them.
+//! Lists of names in notes.
 
-/// Clusters that a note names at most; the rest is counted.
+/// Highest number of clusters that a note names; the rest is counted.
 const NAMED: usize = 5;
 
 pub(in crate::fleet) fn listed<T: ToString>(

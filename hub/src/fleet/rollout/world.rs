@@ -1,4 +1,4 @@
-//! What a step of a rollout is shown, and what it did.
+//! Input and result of a rollout's step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,95 +11,95 @@ use jiff::Timestamp;
 use super::aside::Aside;
 use crate::spec::Strategy;
 
-/// What a cluster says of the rollout's commits.
+/// Verdict on a cluster for the rollout's commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     NotYet,
-    /// It works on them.
+    /// It is in progress.
     Progressing(Problem),
-    /// Exactly these, synced and healthy; rendered from files of this digest.
+    /// It runs exactly these commits, synced and healthy; digest of the files that it rendered from.
     Healthy(Digest),
-    /// It will not get there by itself.
+    /// It failed, and will not recover by itself.
     Failed(Problem),
 }
 
-/// What a rollout's commits change of what a cluster renders, before it was given them.
+/// Whether a rollout's commits change what a cluster renders, before it is assigned them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     Unknown,
-    /// Files that it may read are others.
+    /// Files that it may read differ.
     Something,
-    /// Whatever it reads is the same.
+    /// Everything that it reads is the same.
     Nothing,
 }
 
-/// A cluster as a rollout is shown it.
+/// A cluster as a rollout sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     /// Its wave, by the strategy and its labels as they are now.
     pub wave: usize,
-    /// Its place within the wave.
+    /// Its sort key within the wave.
     pub sort_key: Arc<str>,
-    /// A pin keeps it out.
+    /// Whether a pin excludes it.
     pub pinned: bool,
-    /// A person asked it to write nothing.
+    /// Whether it is suspended.
     pub suspended: bool,
-    /// Whether it is heard from.
+    /// Whether it is online.
     pub online: bool,
-    /// It is not heard from by a hub that has just begun, and need not be away.
+    /// Whether a hub that has just started has not heard from it yet, so that it need not be offline.
     pub awaited: bool,
-    /// Asked of who is not: whether it has something that a pin could keep it on.
+    /// For an offline cluster: whether it runs something that it can be pinned to.
     pub can_be_pinned: bool,
-    /// What it says.
+    /// The verdict on its report.
     pub verdict: Verdict,
-    /// What of it does not count; none: all of it does.
+    /// Applications that do not count; none: all count.
     pub aside: Option<Aside>,
-    /// Where it does not get there: what keeps it was so before.
+    /// Where it is not healthy: whether the cause existed before.
     pub blameless: bool,
-    /// It runs something that the rollout brings another commit of, or may: only such a cluster proves it.
+    /// Whether the rollout changes, or may change, something that it runs: only such a cluster proves it.
     pub concerned: bool,
-    /// When it last vouched for what it says; none: not since it connected.
+    /// When it last confirmed its report; none: not since it connected.
     pub heard_at: Option<Timestamp>,
-    /// What its applications render from, where they run what was last good; otherwise nothing.
+    /// Digest of what its applications render from, where they run the last good commits; otherwise none.
     pub rendered_from: Digest,
-    /// What would change there, likewise.
+    /// Whether the commits change anything there, likewise.
     pub change: Change,
-    /// It stands on commits of a rollout that this one took over from: first in its wave, since what
-    /// it has is in doubt.
+    /// Whether it has commits of a rollout that this one took over from: it comes first in its wave, since those are in
+    /// doubt.
     pub carried: bool,
 }
 
-/// Everything a step needs to know.
+/// Everything that a step needs.
 #[derive(Debug, Clone)]
 pub struct World<'w> {
-    /// How to go about it.
+    /// The strategy.
     pub strategy: &'w Strategy,
     /// The environment's clusters, by name, each once.
     pub clusters: &'w [(ClusterName, Observation)],
-    /// How many more wait to be accepted into the environment.
+    /// Number of clusters that are waiting to be accepted into the environment.
     pub joining: usize,
     /// Why the gates at the rollout's start are closed; none: they are open.
     pub closed: Option<String>,
-    /// Why nothing may be started just now; none: it may.
+    /// Why nothing may be started now; none: it may.
     pub held: Option<String>,
-    /// Why a person stopped it; none: nobody did.
+    /// Why an operator stopped it; none: not stopped.
     pub paused: Option<String>,
-    /// What the outside says against it; none: nothing does.
+    /// Which external check fails; none: none does.
     pub failing: Option<String>,
-    /// What the outside was asked and has not answered; none: nothing.
+    /// Which external check has no result yet; none: all have one.
     pub unanswered: Option<String>,
     /// Approvals given, by wave.
     pub approvals: &'w BTreeMap<String, u32>,
 }
 
-/// What a step did.
+/// Result of a step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Clusters whose progress changed.
     pub clusters: BTreeSet<ClusterName>,
-    /// Clusters that it comes to now, with whom nobody was before or whom another one left as they are.
+    /// Clusters that it starts on, which were not started before or were left as they are by another rollout.
     pub started: BTreeSet<ClusterName>,
-    /// Clusters whose soak is over, if they say so once more.
+    /// Clusters whose soak is over once they confirm it.
     pub asked: BTreeSet<ClusterName>,
     /// Clusters that left.
     pub left: BTreeSet<ClusterName>,

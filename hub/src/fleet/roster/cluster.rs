@@ -1,4 +1,4 @@
-//! One cluster as the hub sees it.
+//! The state of one cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -20,41 +20,41 @@ use super::super::event::{ClusterRecord, SessionId, StoredCluster};
 use super::super::removed::is_removed;
 use super::super::rendered;
 
-/// Without a word for this long an agent counts as offline: three heartbeats and some slack.
+/// Time without a message after which an agent counts as offline: three heartbeats and some slack.
 pub const OFFLINE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(35);
 
-/// Whether and since when an agent is there.
+/// Connection state of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connectivity {
-    /// Enrolled, and waits for a person.
+    /// Enrolled, and waiting to be accepted.
     Pending,
     /// Accepted, never connected.
     NeverSeen,
-    /// A stream is open and heard from.
+    /// Connected, with recent messages.
     Online { since: Timestamp },
-    /// No stream, or nothing heard for three heartbeats.
+    /// Not connected, or without messages for three heartbeats.
     Offline,
 }
 
-/// What an agent said of itself when it connected.
+/// What an agent reported about itself when it connected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AgentFacts {
     pub agent_version: String,
     /// The API server's version.
     pub kubernetes_version: String,
-    /// The cluster's own identity.
+    /// UID of the namespace kube-system.
     pub cluster_uid: String,
 }
 
 /// An application that is placed on a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Placed {
-    /// Why it is not assigned, or is assigned as it was before; none: it is assigned as the spec and heads say.
+    /// Why it is not assigned, or keeps its former assignment; none: it is assigned as fleet file and heads demand.
     pub problem: Option<Box<Problem>>,
 }
 
 impl Placed {
-    /// Whether all that is wrong is that no commit of its repository may be given here: the application
+    /// Returns whether its only problem is that no commit of its repository may be assigned here: the application
     /// itself can be assigned.
     pub(in crate::fleet) fn lacks_commit(&self) -> bool {
         self.problem.as_ref().is_some_and(|problem| {
@@ -65,8 +65,8 @@ impl Placed {
         })
     }
 
-    /// What is shown of it where its agent says `reported`. One that the hub has no commit to give was not
-    /// refused by anybody there.
+    /// Returns its sync state where its agent reports `reported`. An application for which the hub has no commit was
+    /// not refused by an agent.
     #[must_use]
     pub fn sync(&self, reported: SyncState) -> SyncState {
         match (&self.problem, self.lacks_commit()) {
@@ -76,7 +76,7 @@ impl Placed {
         }
     }
 
-    /// Whether what is wrong is over by itself.
+    /// Returns whether its problem resolves by itself.
     #[must_use]
     pub fn is_a_wait(&self) -> bool {
         self.problem.as_ref().is_some_and(|problem| {
@@ -85,7 +85,7 @@ impl Placed {
     }
 }
 
-/// A value that is in the store, too. Everybody may read it; only the roster changes it, which stores it then.
+/// A value that is also in the store. All code may read it; only the roster changes it, and then stores it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept<T>(T);
 
@@ -103,67 +103,66 @@ impl<T> Deref for Kept<T> {
     }
 }
 
-/// Everything the hub knows of one cluster.
+/// The state of a cluster.
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
-    /// Apart from what its agent says.
+    /// Its record, apart from its agent's reports.
     pub record: Kept<ClusterRecord>,
-    /// What it should run; none before its first assignment.
+    /// Its assignment; none before the first one.
     pub assigned: Option<Arc<DecodedAssignment>>,
-    /// What its agent runs on.
+    /// The assignment that its agent accepted last.
     pub accepted: AssignmentRef,
-    /// Why the agent refused what is assigned, or why nothing can be sent to it.
+    /// Why the agent refused the assignment, or why it cannot be sent.
     pub refusal: Option<Problem>,
-    /// The last full state.
+    /// The last report.
     pub report: Option<Report>,
-    /// When that came.
+    /// When the last report arrived.
     pub reported_at: Option<Timestamp>,
-    /// When its agent last said, on its present stream, that the report is how it still is.
+    /// When its agent last confirmed the report, on its present stream.
     pub vouched_at: Option<Timestamp>,
-    /// Since when its agent says that it runs exactly what is assigned, synced and healthy. Over a
-    /// restart of the hub this goes on only if the agent still has the same report: what nobody watched
-    /// proves nothing, unless nothing happened.
+    /// Since when its agent reports that it runs exactly what is assigned, synced and healthy. After a restart of the
+    /// hub this continues only if the agent still has the same report: unwatched time proves nothing, unless nothing
+    /// happened.
     pub current_since: Option<Timestamp>,
     /// Applications that are placed here.
     pub placed: BTreeMap<ApplicationName, Placed>,
     /// Applications that it is to lose with their objects, once all that is placed here can be assigned.
     pub withheld: BTreeSet<ApplicationName>,
-    /// What its agent said of itself.
+    /// What its agent reported about itself.
     pub facts: AgentFacts,
-    /// When anything was heard last.
+    /// When a message last arrived.
     pub last_seen: Option<Timestamp>,
-    /// By how many seconds its agent's clock is ahead of ours, as it said on its present stream; 0: not by
-    /// more than clocks may differ.
+    /// Number of seconds by which its agent's clock is ahead of the hub's, as reported on its present stream; 0: within
+    /// the tolerance.
     pub clock_ahead: i64,
     /// The version of its last visible change.
     pub version: u64,
-    /// The generation above which its assignments begin: an agent that enrolled anew runs on what the
-    /// hub has forgotten.
+    /// The generation above which its assignments begin: an agent that enrolled again runs something that the hub no
+    /// longer knows.
     pub(in crate::fleet) floor: u64,
     pub(in crate::fleet) session: Option<(SessionId, Timestamp)>,
     pub(in crate::fleet) report_digest: Digest,
-    /// What that report was rendered from, worked out once.
+    /// Digest of what that report was rendered from, computed once.
     pub(in crate::fleet) rendered_from: Digest,
-    /// What it says its applications run and depend on, likewise; none: it does not say.
+    /// Digest of what its applications run and depend on, likewise; none: not reported.
     pub(in crate::fleet) reads: Option<Digest>,
-    /// From before a restart: since when it was current, and by which report. Gone with the first
-    /// other one.
+    /// From before a restart: since when it was current, and by which report. Discarded when another report arrives.
     pub(in crate::fleet) resumable: Option<(Timestamp, Digest)>,
-    /// By which specification its assignment was worked out last; none: that is not known, since a restart.
+    /// Specification by which its assignment was last computed; none: not known since a restart.
     pub(in crate::fleet) specified: Option<Commit>,
-    /// Its assignment is to be worked out anew, see [`crate::fleet::Fleet::has_due`].
+    /// Whether its assignment has to be computed, see [`crate::fleet::Fleet::has_due`].
     pub(super) due: bool,
-    /// The last assignment that it was current on.
+    /// The last assignment on which it was current.
     well_on: AssignmentRef,
-    /// Since when applications do that are as assigned, or gone as assigned, for longer than all of it is, or while
-    /// not all of it is.
+    /// Since when each application is as assigned, or removed as assigned, where that is longer than for all of them,
+    /// or while not all of them are.
     apart: BTreeMap<ApplicationName, Timestamp>,
-    /// The assignment whose way here was measured.
+    /// The assignment whose delay was measured.
     pub(in crate::fleet) measured: AssignmentRef,
 }
 
 impl Cluster {
-    /// As the store kept it.
+    /// Restores a cluster from the store.
     pub(super) fn restored(stored: StoredCluster) -> Self {
         let mut cluster = Self {
             record: Kept(stored.record),
@@ -178,7 +177,7 @@ impl Cluster {
         cluster
     }
 
-    /// How its agent is connected; `offline_after` without a word counts as gone.
+    /// Returns the connection state; offline after `offline_after` without a message.
     #[must_use]
     pub fn connection(&self, now: Timestamp, offline_after: jiff::SignedDuration) -> Connectivity {
         if self.record.pending.is_some() {
@@ -195,14 +194,14 @@ impl Cluster {
         }
     }
 
-    /// The pin that keeps it on commits now.
+    /// Returns the pin that is in force now.
     #[must_use]
     pub fn pin(&self, now: Timestamp) -> Option<&Pin> {
         let pin = self.record.pin.as_ref();
         pin.filter(|pin| pin.holds(now))
     }
 
-    /// Worst sync state and health over its applications.
+    /// Returns the worst sync state and health over its applications.
     #[must_use]
     pub fn worst(&self) -> (SyncState, Health) {
         let mut sync = SyncState::Synced;
@@ -227,38 +226,38 @@ impl Cluster {
         (sync, health)
     }
 
-    /// Whether its agent last said that it runs exactly what is assigned, synced and healthy. An
-    /// application without a report of exactly the assigned commit is not current, whatever the agent
-    /// said of an older one (I1, promise 4); nor is one whose assignment is to be worked out anew.
+    /// Returns whether its agent last reported that it runs exactly what is assigned, synced and healthy. An
+    /// application without a report of exactly the assigned commit is not current, even if an older one was (I1,
+    /// promise 4); nor is a cluster whose assignment has to be computed.
     #[must_use]
     pub fn is_current(&self) -> bool {
         !self.due && self.runs_what_is_assigned()
     }
 
-    /// Whether its assignment is to be worked out anew.
+    /// Returns whether its assignment has to be computed again.
     pub(in crate::fleet) const fn is_due(&self) -> bool {
         self.due
     }
 
-    /// Applications that it is to lose, and that are not gone by its agent's word.
+    /// Returns the applications that it is to lose and that are not removed yet, by its agent's report.
     pub fn leaving(&self) -> impl Iterator<Item = &ApplicationName> {
         let assigned = self.assigned.iter();
         let tombstones = assigned.flat_map(|assigned| assigned.assignment.tombstones.keys());
         tombstones.filter(|name| !is_removed(self.report.as_ref(), name))
     }
 
-    /// Whether nothing is written there, by a word of the hub's or of the cluster's own people.
+    /// Returns whether nothing is written there, suspended by the hub or by the cluster's own administrators.
     fn is_suspended(&self) -> bool {
         let report = self.report.as_ref();
         self.record.suspended.is_some() || report.is_some_and(|report| !report.suspended.is_empty())
     }
 
-    /// Whether its agent took what is assigned, and may write it.
+    /// Returns whether its agent accepted the assignment, and may apply it.
     fn took_what_is_assigned(&self) -> bool {
         self.accepted == self.assigned_ref() && self.refusal.is_none() && !self.is_suspended()
     }
 
-    /// What it said of another assignment of the same commits is no word of this one.
+    /// Returns whether its report is of this assignment; one of another assignment of the same commits does not count.
     fn reported_on_it(&self) -> bool {
         let report = self.report.as_ref();
         report.is_some_and(|report| report.assignment == self.accepted)
@@ -291,7 +290,7 @@ impl Cluster {
         self.placed.keys().all(|name| self.is_well(name))
     }
 
-    /// Whether an application is at exactly its assigned commit, synced and healthy, by the last report.
+    /// Returns whether an application is at exactly its assigned commit, synced and healthy, by the last report.
     fn is_well(&self, name: &ApplicationName) -> bool {
         let report = self.report.as_ref().and_then(|r| r.applications.get(name));
         let assigned = self
@@ -307,7 +306,7 @@ impl Cluster {
         exact && placed && report.is_some_and(|report| report.is_well())
     }
 
-    /// What a report says, whether it came just now or from the store.
+    /// Notes a report that arrived, or was read from the store.
     pub(in crate::fleet) fn note_report(&mut self, report: Option<Report>) {
         self.rendered_from = report
             .as_ref()
@@ -317,20 +316,20 @@ impl Cluster {
         self.report = report;
     }
 
-    /// Takes over who is there, which no store keeps.
+    /// Copies the connection from another state, since it is not stored.
     pub(super) fn hear(&mut self, other: &Self) {
         self.session = other.session;
         self.last_seen = other.last_seen;
         self.clock_ahead = other.clock_ahead;
     }
 
-    /// Whether it knows as much of who is there.
+    /// Returns whether it has the same connection state.
     pub(super) fn hears(&self, other: &Self) -> bool {
         let heard = |cluster: &Self| (cluster.session, cluster.last_seen, cluster.clock_ahead);
         heard(self) == heard(other)
     }
 
-    /// So much of the time since it is current was none, or was counted twice.
+    /// Subtracts time that did not pass, or was counted twice, from the time for which it is current.
     pub(super) fn lose(&mut self, lost: jiff::SignedDuration) {
         let later = |since: Timestamp| since.saturating_add(lost).unwrap_or(Timestamp::MAX);
         self.current_since = self.current_since.map(later);
@@ -339,7 +338,7 @@ impl Cluster {
         }
     }
 
-    /// It is assigned something else. Applications that stay as they are go on being what they were.
+    /// Assigns it something else. Applications that do not change keep their state.
     pub(in crate::fleet) fn give(&mut self, next: Arc<DecodedAssignment>, now: Timestamp) {
         self.refusal = None;
         let (all, apart) = (self.current_since.take(), std::mem::take(&mut self.apart));
@@ -359,7 +358,7 @@ impl Cluster {
         self.note_current(now);
     }
 
-    /// Notes since when it is current, and each of its applications.
+    /// Records since when it is current, and each of its applications.
     pub(in crate::fleet) fn note_current(&mut self, now: Timestamp) {
         let known = self.current_since;
         let all = self.runs_what_is_assigned();
@@ -391,8 +390,8 @@ impl Cluster {
         self.apart = well.collect();
     }
 
-    /// Since when applications run exactly what is assigned, synced and healthy, or are gone where that is assigned,
-    /// by the last report; or the first that does not.
+    /// Returns since when applications run exactly what is assigned, synced and healthy, or are removed where that is
+    /// assigned, by the last report; or the first that does not.
     pub(in crate::fleet) fn well_since<'n>(
         &self,
         mut applications: impl Iterator<Item = &'n ApplicationName>,
@@ -405,12 +404,12 @@ impl Cluster {
         })
     }
 
-    /// Whether it was current at some moment since it was assigned what it has now, as far as this process knows.
+    /// Returns whether it was current at some moment since its present assignment, as far as this process knows.
     pub(in crate::fleet) fn has_been_well(&self) -> bool {
         self.assigned.is_some() && self.well_on == self.assigned_ref()
     }
 
-    /// What is assigned, as a reference; the place before all assignments where nothing is.
+    /// Returns a reference to the assignment; where there is none, the one before all assignments.
     #[must_use]
     pub fn assigned_ref(&self) -> AssignmentRef {
         self.assigned

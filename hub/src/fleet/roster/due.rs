@@ -1,4 +1,4 @@
-//! Clusters whose assignment is to be worked out anew, a batch at a time.
+//! Clusters whose assignment has to be computed, a batch at a time.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,15 @@ use flotilla_shared::id::ClusterName;
 use super::super::{Fleet, place};
 use crate::spec::Environment;
 
-/// Assignments worked out in one step: as many as take a few milliseconds, so that no agent and no
-/// person waits for ten thousand others.
+/// Number of assignments that are computed in one step: as many as take a few milliseconds, so that no agent and no
+/// operator waits for ten thousand others.
 const BATCH: usize = 500;
 
 /// Clusters whose assignment is due.
 #[derive(Debug, Clone)]
 pub(super) struct Due {
     names: BTreeSet<ClusterName>,
-    /// How many of them are a batch.
+    /// Size of a batch.
     batch: usize,
 }
 
@@ -45,7 +45,7 @@ impl Due {
         self.names.remove(name);
     }
 
-    /// The next batch; each stays until it is worked out.
+    /// Returns the next batch; each cluster stays until its assignment is computed.
     pub(super) fn next(&self) -> Vec<ClusterName> {
         self.names.iter().take(self.batch).cloned().collect()
     }

@@ -105,7 +105,7 @@ fn rules_of_rollouts_are_told_without_a_cluster() {
     let other = file("maxConcurrent: 2", "approvals: 0", "prod");
     assert_eq!(
         lines(&world, &other),
-        ["prod: waves, gates, or where its commits come from"]
+        ["prod: its waves, gates or promotion source"]
     );
 }
 
@@ -123,6 +123,6 @@ fn live_32_a_renamed_environment_is_one_that_is_gone_and_one_that_is_new() {
         "{seen:?}"
     );
     let gone =
-        "prod: the environment is gone: its 3 clusters belong to none and keep what they run";
+        "prod: the environment is removed: its 3 clusters belong to none and keep what they run";
     assert!(seen.contains(&gone.to_owned()), "{seen:?}");
 }

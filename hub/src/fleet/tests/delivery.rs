@@ -260,12 +260,10 @@ fn a_pin_over_another_says_whose_it_replaces() {
     };
     let mut act = |by, reason, second| fleet.act(&pin, by, reason, at(second)).unwrap().answer;
     let first = act("ada", "lunch", 3);
-    assert!(!first.contains("pinned before"), "{first}");
+    assert!(!first.contains("earlier pin"), "{first}");
     assert_eq!(
         act("bob", "holiday", 4),
-        format!(
-            "{first} (it was pinned before, by ada: lunch; that pin and its reason are replaced)"
-        )
+        format!("{first} (replaces the earlier pin by ada: lunch)")
     );
     assert_eq!(act("eve", "audit", 51), first, "bob's has ended");
 }
@@ -434,7 +432,7 @@ fn what_clusters_said_of_a_commit_is_noted_when_the_next_one_comes() {
     // Replaced before anybody had said anything of it.
     fleet.step(heads(Some(5), None), at(8));
     let doubt = seen(&fleet, 4).unwrap();
-    assert!(doubt.starts_with("d: web had not applied it"), "{doubt}");
+    assert!(doubt.starts_with("d: web was not fully applied"), "{doubt}");
     // What comes again is judged again.
     fleet.step(heads(Some(2), None), at(9));
     report(&mut fleet, &|_| {});

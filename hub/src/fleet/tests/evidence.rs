@@ -84,11 +84,11 @@ fn who_is_away_is_left_out_within_its_budget_and_only_beside_a_proof() {
     };
     for online in [6, 7] {
         let away = 8 - online;
-        let left_out = (Open::Skipped, None, format!("offline; {away} of at most 2"));
+        let left_out = (Open::Skipped, None, format!("offline: {away} (limit 2)"));
         assert_eq!(offline(online, 14), vec![left_out; away]);
     }
     let held = |away: usize| {
-        let text = format!("offline; {away} of 8, at most 2 may be");
+        let text = format!("offline: {away} of 8 (limit 2)");
         vec![(Open::NotYet, Some(Reason::Offline), text); away]
     };
     assert_eq!(offline(5, 14), held(3));
@@ -181,7 +181,7 @@ fn an_application_that_is_ill_or_behind_is_named() {
     world.silent = vec!["d1".to_owned()];
     world.push("fleet", "dev", 2);
     world.pass(1);
-    let behind = "a: Synced / Current, and not yet as it is assigned now";
+    let behind = "a: Synced / Current, but not yet as currently assigned";
     assert_eq!(answer(&world, "fleet", commit(2)), behind);
     world.silent.clear();
     world.bad = vec![commit(2)];

@@ -100,7 +100,7 @@ fn closed_gates_are_told_with_evidence_and_opening_time() {
         .find(|gate| gate.step == StepKind::Gate(GateKind::Window))
         .unwrap();
     assert!(window.opens_at.unwrap() > at(world.second), "{told:?}");
-    let explain = "flotilla explain prod shows each gate";
+    let explain = "to see each gate: flotilla explain prod";
     assert_eq!(told.next, explain, "time opens it: {}", told.note);
 }
 
@@ -113,7 +113,7 @@ fn what_only_counts_the_clusters_of_a_rollout_is_no_note() {
     let shown = |rollout: &Rollout| status::past_rollout(rollout, Detail::Summary).note;
     rollout.note = count.clone();
     assert_eq!(shown(&rollout), "");
-    rollout.note = format!("{count}; left out by pins: p1");
+    rollout.note = format!("{count}; excluded by pins: p1");
     assert_eq!(shown(&rollout), rollout.note);
     rollout.note = count;
     rollout.clusters.clear();

@@ -305,7 +305,7 @@ fn a_way_back_that_nobody_has_compared_yet_holds_that_commit_and_no_other() {
     assert_eq!((held.open, held.lasting), (Open::NotYet, false));
     assert_eq!(
         held.text,
-        "bob says that it goes back, and the hub has not seen yet what it holds"
+        "bob announced it as a rollback, and the hub has not verified its content yet"
     );
     assert!(world.gates(&[("fleet", commit(8))]).is_empty());
     assert!(world.gates(&[("second", commit(7))]).is_empty());
@@ -351,6 +351,6 @@ fn a_job_says_that_it_waits_for_other_gates_only_while_one_holds() {
     let text = world.gate(GateKind::Job, &target).text;
     assert_eq!(
         text,
-        "cluster p1, which is to run it, has said nothing of it yet"
+        "cluster p1, which has to run it, has not reported on it yet"
     );
 }

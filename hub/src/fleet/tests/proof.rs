@@ -182,7 +182,7 @@ fn a_merge_of_what_was_proven_is_proven_by_its_tree() {
     assert_eq!(
         texts,
         [format!(
-            "dev proved {short}, which holds exactly the same files (proof by tree)"
+            "dev proved {short}, which has exactly the same files (proof by tree)"
         )]
     );
     assert!(!gates.iter().any(gates::Gate::holds_back));

@@ -157,7 +157,7 @@ fn promise_5_a_removal_is_proven_where_it_is_gone_whatever_else_is_ill_there() {
     assert_eq!(stands(&world), "---", "{}", world.rollout().note);
     let note = &world.rollout().note;
     assert!(
-        note.contains("d1: b: ") && note.contains("not gone yet"),
+        note.contains("d1: b: ") && note.contains("not removed yet"),
         "{note}"
     );
     world.holding.clear();
@@ -297,7 +297,7 @@ fn a_suspended_cluster_keeps_everything_and_is_left_out_by_name() {
     let rollout = world.rollout();
     assert_eq!(rollout.state, State::Succeeded, "{}", rollout.note);
     assert!(
-        rollout.note.contains("left out since suspended: p2"),
+        rollout.note.contains("excluded as suspended: p2"),
         "{}",
         rollout.note
     );
@@ -305,7 +305,7 @@ fn a_suspended_cluster_keeps_everything_and_is_left_out_by_name() {
     assert_eq!(world.having(&commit(2)), ["p1", "p3"]);
     assert_eq!(*assigned(&world, "p2"), before, "nothing of it moved");
     let refused = world.act(&suspend("p2")).unwrap_err().to_string();
-    assert_eq!(refused, "p2 is suspended already, by bob: why");
+    assert_eq!(refused, "p2 is already suspended by bob: why");
     // Resumed, it gets what is right now, in one step.
     world.act(&resume("p2")).unwrap();
     let after = assigned(&world, "p2");

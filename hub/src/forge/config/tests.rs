@@ -23,11 +23,11 @@ fn mistakes_are_named_with_their_place() {
         ),
         (
             "forges:\n- {repository: fleet, tokenFile: /a}\n- {repository: fleet, tokenFile: /a}\n",
-            "already there",
+            "listed twice",
         ),
         (
             "forges:\n- {repository: f, kind: gitlab, app: {id: '1', privateKeyFile: /k}}\n",
-            "only GitHub",
+            "GitHub only",
         ),
         ("link: http://x\n", "https://"),
         ("intervalSeconds: 0\n", "between 1 and 3600"),

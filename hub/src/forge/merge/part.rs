@@ -1,15 +1,14 @@
-//! The hub's own part of the text of a promotion's pull request: what it waits for, or that it was taken. Pure.
+//! The hub's own part of the text of a promotion's pull request: what it waits for, or that it was merged. Pure.
 //!
 //! ```text
 //!   <!-- flotilla:promote:prod -->
 //!   <!-- flotilla:waits:prod:approvals:bbbbbbbbbbbb -->
-//!   **Waits to be taken:** 0 of 1 approval
+//!   **Waiting to merge:** 0 of 1 approval
 //!   <!-- flotilla:end:prod -->
 //!   `prod` moves from ...                             (as flotilla promote --pull-request wrote it)
 //! ```
 //!
-//! What kind of reason stands there is in its marker, so that a hub that begins anew knows it and writes nothing
-//! twice.
+//! The kind of reason is in the marker, so that a restarted hub knows it and writes nothing twice.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -21,23 +20,23 @@ use flotilla_status::markdown::plain;
 
 use crate::fleet::Merging;
 
-/// Least time between two writes. People edit it, too, and forges keep each version.
+/// Shortest time between two writes. People edit the text, too, and forges keep each version.
 const APART: Duration = Duration::from_secs(60);
-/// Words alone are no news for so long: how far a soak is changes with every look.
+/// Shortest time between two writes that change only the words, since a soak's progress changes all the time.
 const WORDS: Duration = Duration::from_secs(600);
-/// Most bytes of a reason.
+/// Longest reason, bytes.
 const MAX_TEXT: usize = 400;
 
-/// What is to stand there.
+/// The part of the text that the hub writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
-    /// Changes where something else has to happen than before. Bounded by reasons and commits.
+    /// Key of a change: it differs where another action is needed than before. Bounded by reasons and commits.
     key: String,
     line: String,
     is_last: bool,
 }
 
-/// What stands there.
+/// The part that is in a text.
 struct Found {
     at: Range<usize>,
     key: String,
@@ -51,13 +50,13 @@ fn short(commit: &Commit) -> &str {
 }
 
 impl Part {
-    /// Why it is not taken yet.
+    /// Makes the part that says why it is not merged yet.
     #[must_use]
     pub(super) fn waits(merging: &Merging) -> Self {
         let at = merging.commit.as_ref().map(short).unwrap_or_default();
         let title = match merging.refused {
-            true => "Not taken, somebody has to fix something first",
-            false => "Waits to be taken",
+            true => "Not merged, action required",
+            false => "Waiting to merge",
         };
         Self {
             key: format!("{}:{at}", merging.word),
@@ -66,25 +65,25 @@ impl Part {
         }
     }
 
-    /// That it was.
+    /// Makes the part that says that it was merged.
     #[must_use]
     pub(super) fn taken(commit: &Commit, people: &[String]) -> Self {
         let people = plain(&people.join(", "), MAX_TEXT);
         Self {
             key: format!("taken:{}", short(commit)),
-            line: format!("**Taken** at {}, approved by {people}.", short(commit)),
+            line: format!("**Merged** at {}, approved by {people}.", short(commit)),
             is_last: true,
         }
     }
 
-    /// Whether nothing comes after it.
+    /// Returns whether it is the last one.
     #[must_use]
     pub(super) fn is_last(&self) -> bool {
         self.is_last
     }
 
-    /// The text with this in it; none: it is not to be written now, because it stands there, or too soon, or
-    /// there is no room. `since`: since when we wrote last; none: not since we began.
+    /// Returns the text with this part in it; none: it is not written now, because it is there already, or too soon, or
+    /// too long. `since`: time of the hub's last write; none: none since it started.
     #[must_use]
     pub(super) fn written(
         &self,
@@ -123,7 +122,7 @@ fn end(kind: Kind, environment: &EnvironmentName) -> String {
     marker(kind, &format!("end:{environment}"))
 }
 
-/// Our part, where somebody left it whole.
+/// Finds the hub's part, where it is intact.
 fn find(kind: Kind, environment: &EnvironmentName, body: &str) -> Option<Found> {
     // A marker without its key, and how it ends.
     let whole = marker(kind, &format!("waits:{environment}:KEY"));
@@ -171,7 +170,7 @@ mod tests {
                     "{first}"
                 );
                 assert!(
-                    first.contains("**Waits to be taken:** 0 of 1 approval\n"),
+                    first.contains("**Waiting to merge:** 0 of 1 approval\n"),
                     "{first}"
                 );
                 assert_eq!(write(&approvals, &first), None, "it stands there");
@@ -182,7 +181,7 @@ mod tests {
                     "{second}"
                 );
                 assert!(
-                    second.contains("somebody has to fix something first:**"),
+                    second.contains("**Not merged, action required:**"),
                     "{second}"
                 );
                 assert!(
@@ -192,7 +191,7 @@ mod tests {
                 let commit = "b".repeat(40).parse().unwrap();
                 let taken = Part::taken(&commit, &["ann".to_owned(), "bob".to_owned()]);
                 let third = write(&taken, &second).unwrap();
-                assert!(third.contains("**Taken** at bbbbbbbbbbbb, approved by ann, bob."));
+                assert!(third.contains("**Merged** at bbbbbbbbbbbb, approved by ann, bob."));
                 // There and back is the same text, so that nothing grows.
                 assert_eq!(write(&approvals, &third).unwrap(), first);
             }

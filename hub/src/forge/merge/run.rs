@@ -1,5 +1,5 @@
-//! Looks for pull requests of promotions, and takes those that are ready. One task; level-triggered: what it
-//! knows is asked anew, so that a restart forgets nothing that matters.
+//! Finds pull requests of promotions, and merges those that are ready. One task; level-triggered: everything is read
+//! again, so that a restart loses nothing that matters.
 
 mod tell;
 
@@ -28,42 +28,42 @@ use crate::driver::{Handle, Stopped};
 use crate::fleet::{Action, AuditEntry, Event, Merging};
 use tell::Told;
 
-/// Pages of a commit's checks that are read.
+/// Highest number of pages of a commit's checks that are read.
 const CHECKS: u32 = 20;
-/// Pull requests that are looked at side by side.
+/// Number of pull requests that are read in parallel.
 const AT_ONCE: usize = 4;
-/// So long the branch that was moved may take to be read.
+/// Time in which a moved branch has to be read.
 const SEEN_WITHIN: Duration = Duration::from_secs(600);
 
 type Key = (EnvironmentName, RepositoryName);
 
-/// What taking takes.
+/// Setup of merges.
 pub struct Taking {
     pub handle: Handle,
-    /// Whom to ask, and with what.
+    /// Forges and credentials.
     pub forges: Forges,
     pub sender: Arc<Sender>,
-    /// Asks the pollers to look now.
+    /// Wakes the pollers.
     pub refresh: Arc<Notify>,
 }
 
-/// What this process remembers; all of it may be lost.
+/// Memory of this process; all of it may be lost.
 #[derive(Default)]
 struct Memory {
     waits: Waits<Key>,
-    /// Of what the fleet was told something.
+    /// Promotions that were reported to the fleet.
     reported: BTreeSet<Key>,
-    /// Promotions that the log has.
+    /// Promotions in the audit log.
     announced: BTreeSet<(Key, Commit, u64)>,
-    /// Refusals that the log has.
+    /// Refusals in the audit log.
     refused: BTreeMap<Key, (Commit, String)>,
-    /// Branches that were moved and not read since.
+    /// Branches that were moved and not read since then.
     moved: BTreeMap<Key, (Commit, Instant)>,
-    /// What was written into pull requests.
+    /// What was written into pull requests, and when.
     told: Told,
 }
 
-/// What came of one look.
+/// Result of one check.
 struct Looked {
     pull: Option<PullRequest>,
     commit: Option<Commit>,
@@ -71,7 +71,7 @@ struct Looked {
     outcome: Result<Vec<String>, Wait>,
 }
 
-/// Takes until stopped.
+/// Merges until stopped.
 pub(in crate::forge) async fn run(taking: Taking, mut rounds: Rounds, stop: CancellationToken) {
     let mut memory = Memory::default();
     while let Some(round) = stop.run_until_cancelled(rounds.next()).await {
@@ -117,7 +117,7 @@ impl Taking {
         Ok(())
     }
 
-    /// Asks as little as it takes: a gate that is closed is known without the forge.
+    /// Checks a promotion with as few calls as possible: closed gates are known without the forge.
     async fn look(&self, candidate: &Candidate) -> Result<Looked, Stopped> {
         let mut looked = Looked {
             pull: None,
@@ -157,7 +157,7 @@ impl Taking {
         Ok(looked)
     }
 
-    /// The open pull request.
+    /// Finds the open pull request.
     async fn find(&self, place: &Place, candidate: &Candidate) -> Result<PullRequest, Wait> {
         let none = || Wait::NoPull(candidate.environment.clone());
         let asks: BranchName = candidate.asks().parse().map_err(|_| none())?;
@@ -169,7 +169,7 @@ impl Taking {
             .ok_or_else(none)
     }
 
-    /// Everything that its forge says of it.
+    /// Reads its state at the forge.
     async fn ask(
         &self,
         place: &Place,
@@ -213,7 +213,7 @@ impl Taking {
         )))
     }
 
-    /// Takes what is ready, and lets people see what is not.
+    /// Merges what is ready, and shows what is not.
     async fn conclude(
         &self,
         candidate: &Candidate,
@@ -237,7 +237,7 @@ impl Taking {
             Some(Wait::Forge(error)) => {
                 if memory.waits.failed(&key, error, Instant::now()) {
                     let (environment, repository) = &key;
-                    tracing::warn!(%environment, %repository, %error, "cannot take the pull request of a promotion; will try again");
+                    tracing::warn!(%environment, %repository, %error, "cannot merge the pull request of a promotion; will retry");
                 }
             }
             _ => memory.waits.ended(&key),
@@ -263,7 +263,7 @@ impl Taking {
         Ok(())
     }
 
-    /// Moves the branch; why it did not, where it did not.
+    /// Moves the branch; returns why, where it did not.
     async fn take(
         &self,
         candidate: &Candidate,
@@ -289,7 +289,7 @@ impl Taking {
             Ok(()) => {
                 let (environment, commit_word) = (&candidate.environment, commit.short());
                 let exact = is_exact(place.at.kind());
-                tracing::info!(%environment, commit = commit_word, pull = pull.number, exact, "took the pull request of a promotion");
+                tracing::info!(%environment, commit = commit_word, pull = pull.number, exact, "merged the pull request of a promotion");
                 memory.moved.insert(key, (commit.clone(), Instant::now()));
                 self.refresh.notify_one();
                 Ok(None)
@@ -299,7 +299,7 @@ impl Taking {
                 if memory.refused.get(&key) != Some(&told) {
                     let entry = refusal(candidate, pull, &told, Timestamp::now());
                     if let Err(error) = self.handle.commit(Event::Tick, entry).await? {
-                        tracing::warn!(%error, "cannot note a refusal");
+                        tracing::warn!(%error, "cannot record a refusal");
                     }
                     memory.refused.insert(key, told);
                 }
@@ -308,7 +308,7 @@ impl Taking {
         }
     }
 
-    /// Notes it before it happens, in one step with the last look at the fleet.
+    /// Announces a merge in the audit log, in one step with the last check of the fleet.
     async fn announce(
         &self,
         candidate: &Candidate,
@@ -363,7 +363,7 @@ fn key(candidate: &Candidate) -> Key {
     (candidate.environment.clone(), candidate.repository.clone())
 }
 
-/// What the log says of a promotion that was announced and has not happened.
+/// Makes the audit entry of an announced promotion that did not happen.
 fn refusal(
     candidate: &Candidate,
     pull: &PullRequest,
@@ -378,7 +378,7 @@ fn refusal(
         commit: commit.to_string(),
         reason: plain_line(error, MAX_MESSAGE_BYTES),
         detail: format!(
-            "pull request {}; branch {} of {} stays where it is, and is tried again",
+            "pull request {}; branch {} of {} stays where it is; will retry",
             pull.number, candidate.branch, candidate.url
         ),
         ..AuditEntry::default()

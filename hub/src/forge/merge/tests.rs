@@ -338,7 +338,7 @@ fn every_reason_is_told_on_the_commit_and_by_explain() {
         !gitlab,
         "a project where pipelines must succeed would wait for it for ever"
     );
-    assert_eq!(text, "waits to be taken: 0 of 1 approval");
+    assert_eq!(text, "waiting to merge: 0 of 1 approval");
     let step = step.unwrap();
     assert_eq!(step.subject, "fleet, pull request 7");
     assert_eq!(step.text, "0 of 1 approval (https://x/7)");

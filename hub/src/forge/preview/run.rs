@@ -1,4 +1,4 @@
-//! Looks for pull requests that ask for a plan, has agents asked, and keeps one comment at each.
+//! Finds pull requests that request a plan, plans them, and maintains one comment on each.
 
 use std::sync::Arc;
 
@@ -18,36 +18,36 @@ use super::{AGAIN, Ask, Denied, Known, Planner, Told, Unplanned, is_enough, key,
 use crate::driver::{Handle, Stopped};
 use crate::spec::Preview;
 
-/// Plans at a time: the others that a hub has at once are people's.
+/// Number of plans at a time; the rest of the hub's limit is left to people.
 const AT_ONCE: usize = 2;
-/// Pages of a pull request's events that are read: what was said last counts, and is on the last one.
+/// Highest number of pages of a pull request's events that are read: the last event counts, and is on the last page.
 const EVENTS: u32 = 10;
-/// Pages of its comments that are looked through.
+/// Highest number of pages of comments that are read.
 const COMMENTS: u32 = 30;
 
-/// Why heads of forks are not planned, although forges keep them in the repository that is asked
-/// (`refs/pull/N/head`, `refs/merge-requests/N/head`): what a policy trusts are branches, by their names.
-const FORK: &str = "it comes from a fork: agents plan branches of this repository, which only those write who \
-                    may push here, and a fork's is written by anybody; whoever may push and has read it can \
-                    push it to a branch here and open a pull request from there";
+/// Why heads of forks are not planned, although forges keep them in the target repository (`refs/pull/N/head`,
+/// `refs/merge-requests/N/head`): policies trust branches, by their names.
+const FORK: &str = "it comes from a fork: agents plan branches of this repository only, since a fork can be \
+                    written by anybody; after a review, a person with push access can push it to a branch here \
+                    and open a pull request from that branch";
 
-/// What previews take.
+/// Setup of previews.
 pub struct Previewing {
     pub handle: Handle,
-    /// Whom to ask, and with what.
+    /// Forges and credentials.
     pub forges: Forges,
     pub sender: Arc<Sender>,
     pub planner: Arc<dyn Planner>,
 }
 
-/// What this process remembers; all of it may be lost.
+/// Memory of this process; all of it may be lost.
 #[derive(Default)]
 struct Memory {
     told: Told,
     waits: Waits<(EnvironmentName, RepositoryName, BranchName)>,
 }
 
-/// Looks until stopped.
+/// Runs until stopped.
 pub(in crate::forge) async fn run(
     previewing: Previewing,
     mut rounds: Rounds,
@@ -96,12 +96,12 @@ impl Previewing {
             let looked = match self.forges.of(&preview.repository, url) {
                 Some(place) if preview.label.is_some() && !place.at.kind().has_labels() => {
                     Err(Error::Unsupported(
-                        "Bitbucket Cloud has no labels: say in the fleet file who may ask by role alone",
+                        "Bitbucket Cloud has no labels: use only role in the fleet file",
                     ))
                 }
                 Some(place) => self.look(preview, &place, &mut memory.told).await,
                 None => Err(Error::NoAnswer(
-                    "the hub has nothing to speak to it with: name it in its --forge-file"
+                    "the hub has no credential for the forge: add it to its --forge-file"
                         .to_owned(),
                 )),
             };
@@ -110,7 +110,7 @@ impl Previewing {
                 Err(error) => {
                     if memory.waits.failed(&key, &error, Instant::now()) {
                         let (environment, repository, branch) = &key;
-                        tracing::warn!(%environment, %repository, %branch, %error, "cannot look at pull requests; will try again");
+                        tracing::warn!(%environment, %repository, %branch, %error, "cannot read pull requests; will retry");
                     }
                 }
             }
@@ -118,7 +118,8 @@ impl Previewing {
         Ok(())
     }
 
-    /// One look at what is open. What fails for one of them only is tried again later, and holds up no other.
+    /// Handles the open pull requests once. A failure that concerns one of them only is retried later, and delays no
+    /// other.
     async fn look(&self, preview: &Preview, place: &Place, told: &mut Told) -> Result<(), Error> {
         let open = place.at.open_pulls(&preview.branch);
         let open = self.sender.ask(place, &open).await?;
@@ -147,7 +148,7 @@ impl Previewing {
                 }
                 Err(error) => {
                     let number = pull.number;
-                    tracing::warn!(number, %error, "cannot say what a pull request would change");
+                    tracing::warn!(number, %error, "cannot plan a pull request");
                     Known {
                         head: pull.head_commit,
                         comment,
@@ -160,7 +161,7 @@ impl Previewing {
         unwell
     }
 
-    /// Has one planned, and says what came of it; none: it is to be tried again at the next look.
+    /// Plans a pull request and comments the result; none: to be retried next time.
     async fn one(
         &self,
         preview: &Preview,
@@ -209,7 +210,7 @@ impl Previewing {
         Ok(Some(known))
     }
 
-    /// The commit as agents find it, or why they do not.
+    /// Returns the commit and branch for agents, or why they cannot find it.
     async fn revision(
         &self,
         preview: &Preview,
@@ -229,7 +230,7 @@ impl Previewing {
             },
         };
         let (Ok(commit), Ok(branch)) = (head.parse::<Commit>(), pull.head.parse()) else {
-            return Ok(Err("the forge does not name its commit in whole"));
+            return Ok(Err("the forge does not report its full commit ID"));
         };
         Ok(Ok(Revision {
             repository: preview.repository.clone(),
@@ -238,7 +239,7 @@ impl Previewing {
         }))
     }
 
-    /// Who asks, where the fleet file wants to know that; empty: it does not.
+    /// Returns who requested a plan, where the fleet file requires it; empty: it does not.
     async fn asked_by(
         &self,
         preview: &Preview,
@@ -291,8 +292,8 @@ impl Previewing {
         Ok(None)
     }
 
-    /// Writes our comment anew where it is, or the first one; its number. What others wrote under the same mark,
-    /// and may not be changed by us, is left alone.
+    /// Updates the hub's comment, or creates the first one; returns its id. Comments of others under the same marker,
+    /// which the hub may not change, are left alone.
     async fn write(
         &self,
         preview: &Preview,

@@ -115,7 +115,7 @@ fn a_role_is_enough_from_the_one_demanded_on() {
         text.starts_with("<!-- flotilla:plan:prod -->\n**Flotilla plan for prod aaaaaaa**"),
         "{text}"
     );
-    assert!(text.contains("it takes write to this repository"), "{text}");
+    assert!(text.contains("write access to this repository"), "{text}");
     assert!(!text.contains("<b>") && !text.contains("@eve"), "{text}");
     let author = Denied::Author {
         by: "eve".to_owned(),

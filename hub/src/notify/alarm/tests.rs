@@ -46,7 +46,7 @@ async fn s09_each_target_that_wants_it_is_told_past_the_outbox_whatever_others_d
     assert_eq!(told[0]["type"], "dev.flotilla.storeFailing");
     let reason = told[0]["data"]["reason"].as_str().unwrap();
     assert!(
-        reason.contains("for 61 s") && reason.contains("not tried again"),
+        reason.contains("for 61 s") && reason.contains("not retried"),
         "{reason}"
     );
     assert_eq!((broken.bodies().len(), other.bodies().len()), (0, 0));

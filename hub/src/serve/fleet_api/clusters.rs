@@ -1,4 +1,4 @@
-//! Clusters: shown, let in, unlocked, removed.
+//! Clusters: showing, accepting, unlocking and removing.
 
 use flotilla_proto::v1;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
@@ -15,11 +15,11 @@ use crate::fleet::{AuditEntry, ClusterRecord, Event};
 use crate::status::{self, Detail};
 use crate::suggestion::missing;
 
-/// Clusters of one page, unless asked otherwise, and at most.
+/// Clusters of one page, by default and at most.
 const PAGE: usize = 500;
 const MAX_PAGE: usize = 1000;
 
-/// Of a key that a person named: as long as a fingerprint is.
+/// Longest key that a request may name, characters: the length of a fingerprint.
 const MAX_NAMED_KEY: usize = 64;
 
 pub(super) async fn list_clusters(
@@ -93,7 +93,7 @@ pub(super) async fn diff(
         parsed.map_err(|e| bad_name(&e))?;
     }
     if request.removal && request.application.is_empty() {
-        let text = "whose removal? Name one application";
+        let text = "application name is required for a removal";
         return Err(Status::invalid_argument(text));
     }
     let name = cluster.clone();
@@ -159,7 +159,7 @@ pub(super) async fn accept_cluster(
     let record = record.map_err(Status::not_found)?;
     let Some(pending) = record.pending.clone() else {
         return Err(Status::failed_precondition(format!(
-            "{name} was accepted before"
+            "{name} is already accepted"
         )));
     };
     if !request.fingerprint.is_empty() && request.fingerprint != pending {
@@ -168,15 +168,15 @@ pub(super) async fn accept_cluster(
             environment: audited(record.environment.as_ref()),
             clusters: vec![name.to_string()],
             detail: format!(
-                "key {pending} waits, key {} was named",
+                "key {pending} waits, key {} was given",
                 plain_line(&request.fingerprint, MAX_NAMED_KEY)
             ),
             ..entry(&operator, AuditAction::ClusterAcceptRefused)
         };
         api.record(refused).await?;
         return Err(Status::failed_precondition(format!(
-            "{name} waits with key {pending}, not with the one you named: somebody else may have \
-             used its token"
+            "{name} waits with key {pending}, not with the key that you gave: another agent may \
+             have used its token"
         )));
     }
     let elsewhere = elsewhere(&record, environment.as_ref());
@@ -219,14 +219,14 @@ fn audited(environment: Option<&EnvironmentName>) -> String {
     environment.map(ToString::to_string).unwrap_or_default()
 }
 
-/// What a person should know of an acceptance into `chosen` where the cluster was meant for another
-/// environment; empty: nothing.
+/// Returns a note for the operator where a cluster is accepted into `chosen` and was meant for another environment;
+/// empty: no note.
 fn elsewhere(record: &ClusterRecord, chosen: Option<&EnvironmentName>) -> String {
     match (&record.environment, chosen) {
         (Some(before), Some(chosen)) if before != chosen => {
             // Who has had a certificate waits after a long absence: that is no token's word any more.
             match record.certificate_expires_at {
-                Some(_) => format!("it was in {before} before"),
+                Some(_) => format!("previously in {before}"),
                 None => format!("its token was for {before}"),
             }
         }
@@ -313,6 +313,6 @@ mod tests {
             certificate_expires_at: Some(Timestamp::UNIX_EPOCH),
             ..by_token
         };
-        assert_eq!(elsewhere(&away, Some(&dev)), "it was in prod before");
+        assert_eq!(elsewhere(&away, Some(&dev)), "previously in prod");
     }
 }

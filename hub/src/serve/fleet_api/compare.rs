@@ -1,4 +1,4 @@
-//! What a fleet file would change here, for whoever is about to put it in place.
+//! Comparison of a fleet file with what is in force.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use super::Operators;
 use crate::fleet::{ClusterChange, EnvironmentChange};
 use crate::spec;
 
-/// Errors of a file that are told.
+/// Highest number of errors of a file that are returned.
 const MAX_ERRORS: usize = 20;
-/// Longest line about one of them.
+/// Longest text of an error, bytes.
 const MAX_LINE: usize = 400;
 
-/// Longest time that a file may be on its way.
+/// Longest time of an upload.
 const ON_ITS_WAY: Duration = Duration::from_secs(30);
 
-/// A file takes memory and a processor: two at a time are enough.
+/// Limits parallel comparisons: a file takes memory and CPU time.
 static COMPARING: Semaphore = Semaphore::const_new(2);
 
 pub(super) async fn compare_fleet_file(
@@ -29,11 +29,11 @@ pub(super) async fn compare_fleet_file(
     request: Request<Streaming<v1::CompareFleetFileRequest>>,
 ) -> Result<Response<v1::CompareFleetFileResponse>, Status> {
     api.allow(&request, Need::See)?;
-    let busy = |_| Status::resource_exhausted("others compare fleet files just now; try again");
+    let busy = |_| Status::resource_exhausted("too many comparisons are running; try again");
     let permit = COMPARING.try_acquire().map_err(busy)?;
     let text = tokio::time::timeout(ON_ITS_WAY, text(request.into_inner()))
         .await
-        .map_err(|_| Status::deadline_exceeded("the fleet file was too long on its way"))??;
+        .map_err(|_| Status::deadline_exceeded("the upload of the fleet file timed out"))??;
     let in_force = api.ask(|fleet, _| fleet.in_force()).await?;
     // Thousands of clusters take a while, in which others are to be served.
     let compared = tokio::task::spawn_blocking(move || {
@@ -62,17 +62,17 @@ async fn text(mut parts: Streaming<v1::CompareFleetFileRequest>) -> Result<Strin
         let part = part?.part;
         if text.len() + part.len() > spec::MAX_FILE_BYTES {
             return Err(Status::invalid_argument(format!(
-                "the fleet file has more than the {} bytes that a hub takes",
+                "the fleet file is larger than the {} bytes that a hub accepts",
                 spec::MAX_FILE_BYTES
             )));
         }
         text.extend_from_slice(&part);
     }
     String::from_utf8(text)
-        .map_err(|_| Status::invalid_argument("the fleet file is no text in UTF-8"))
+        .map_err(|_| Status::invalid_argument("the fleet file is not UTF-8 text"))
 }
 
-/// As operators see it.
+/// Converts it for operators.
 fn environment(change: &EnvironmentChange) -> flotilla_status::EnvironmentDifference {
     flotilla_status::EnvironmentDifference {
         environment: change.environment.to_string(),

@@ -13,9 +13,9 @@ use super::Operators;
 use crate::serve::{Context, store_error};
 use crate::store::AuditRow;
 
-/// Most entries of one answer; who gets fewer than it asked for sees it by their numbers.
+/// Highest number of entries of one answer; the caller sees by their numbers where there are more.
 const MAX_ENTRIES: u32 = 1000;
-/// Entries sent at once.
+/// Entries that are sent at a time.
 const PAGE: i64 = 200;
 
 pub(super) async fn list_audit(
@@ -83,7 +83,7 @@ pub(super) async fn verify_audit(
     Ok(Response::new(response))
 }
 
-/// As operators see it.
+/// Converts it for operators.
 fn shown(row: AuditRow) -> flotilla_status::Entry {
     flotilla_status::Entry {
         seq: u64::try_from(row.seq).unwrap_or_default(),
@@ -124,7 +124,7 @@ pub(super) async fn follow(
             sender
                 .send(entry)
                 .await
-                .map_err(|_| Status::cancelled("the watcher is gone"))?;
+                .map_err(|_| Status::cancelled("the client closed the stream"))?;
         }
         // What is written to the store directly changes no version, so time wakes us too.
         tokio::select! {

@@ -1,4 +1,4 @@
-//! The hub moves branches for a person, with its own credential: by fast-forward, through open gates only.
+//! The hub moves branches for an operator, with its own credential: by fast-forward, through open gates only.
 
 use flotilla_proto::v1;
 use flotilla_shared::id::EnvironmentName;
@@ -24,14 +24,15 @@ pub(super) async fn move_branches(
     access.check(&caller, Need::Promote, environment.as_ref())?;
     let Some(mover) = &api.0.mover else {
         return Err(Status::failed_precondition(format!(
-            "the hub was given no credential to push with; your own git moves the branch: flotilla promote {}",
+            "the hub has no credential to push with; to move the branch with your own git: \
+             flotilla promote {}",
             request.environment
         )));
     };
     let reason = plain_line(&request.reason, MAX_MESSAGE_BYTES);
     if reason.trim().is_empty() {
         return Err(Status::invalid_argument(
-            "a promotion by the hub needs a reason: somebody will ask for it later",
+            "a promotion by the hub needs a reason",
         ));
     }
     let due = api
@@ -43,7 +44,7 @@ pub(super) async fn move_branches(
         let result = mover.promote(&api.0.handle, promotion, &who, &reason).await;
         match result {
             Ok(()) => moved.push(format!(
-                "{} of {} is at {} now",
+                "{} of {} is now at {}",
                 promotion.branch,
                 promotion.url,
                 promotion.commit.short()
@@ -71,7 +72,7 @@ fn stays(due: &Due, moved: &[String], error: NotMoved) -> Status {
     }
 }
 
-/// What has to be pushed for what was shown, if that is still what would move, and nothing holds it back.
+/// Returns what has to be pushed for the shown promotion, if that is still what would move, and nothing holds it back.
 /// Pure.
 fn due(
     fleet: &Fleet,
@@ -92,7 +93,7 @@ fn due(
         || !promotion.moves.iter().all(shown)
     {
         return Err(Status::failed_precondition(format!(
-            "what would move into {environment} is not what was shown any more: look at it again"
+            "the promotion into {environment} has changed since it was shown: look at it again"
         )));
     }
     if let Some(closed) = promotion.gates.iter().find(|gate| gate.holds_back()) {

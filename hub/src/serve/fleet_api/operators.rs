@@ -1,4 +1,4 @@
-//! Operators: who may do what, and their certificates.
+//! Operators: their roles and certificates.
 
 use flotilla_proto::v1;
 use flotilla_shared::id::{EnvironmentName, OperatorName};
@@ -54,7 +54,7 @@ pub(super) async fn set_operator(
     };
     if own == Some(&grant.name) && grant.role != Role::Admin {
         return Err(Status::failed_precondition(
-            "you cannot take your own admin role: let another admin do it",
+            "you cannot remove your own admin role: ask another admin",
         ));
     }
     let key = match request.csr.as_slice() {
@@ -100,7 +100,7 @@ pub(super) async fn set_operator(
     }))
 }
 
-/// What an operator approved where that is not allowed any more is taken back.
+/// Withdraws approvals of an operator that are no longer allowed.
 async fn take_back(api: &Operators, operator: &Principal) -> Result<(), Status> {
     let environments = api
         .ask(|fleet, _| {
@@ -138,7 +138,7 @@ pub(super) async fn remove_operator(
     api.0.access.remove(&name);
     api.record(AuditEntry {
         reason: plain_line(&request.reason, MAX_MESSAGE_BYTES),
-        detail: format!("{} no more", granted(grant)),
+        detail: format!("no longer: {}", granted(grant)),
         ..entry(&caller, AuditAction::OperatorRemove)
     })
     .await?;
@@ -146,14 +146,14 @@ pub(super) async fn remove_operator(
     Ok(Response::new(v1::RemoveOperatorResponse {}))
 }
 
-/// Whether somebody may take everything from an operator.
+/// Checks whether all rights may be removed from an operator.
 fn may_be_removed(
     caller: &Principal,
     operator: &OperatorName,
     grants: usize,
 ) -> Result<(), &'static str> {
     if matches!(caller, Principal::Operator(own) if own == operator) {
-        return Err("you cannot remove yourself: let another admin do it");
+        return Err("you cannot remove yourself: ask another admin");
     }
     if grants <= 1 {
         return Err(
@@ -172,7 +172,7 @@ pub(super) async fn renew_operator(
     // A certificate outlives a person's membership in a group.
     let Principal::Operator(operator) = &caller else {
         return Err(Status::permission_denied(
-            "who logs in has no certificate to renew: run flotilla login again",
+            "people who log in have no certificate to renew: run flotilla login again",
         ));
     };
     let key = KeyRequest::from_der(&request.get_ref().csr)
@@ -195,7 +195,7 @@ pub(super) async fn renew_operator(
     }))
 }
 
-/// Who may do what from now on, and where, for the audit log.
+/// Describes a grant for the audit log.
 fn granted(grant: &Grant) -> String {
     let places: Vec<&str> = grant
         .environments
@@ -209,7 +209,7 @@ fn granted(grant: &Grant) -> String {
     format!("{} is {}{place}", grant.name, grant.role.as_str())
 }
 
-/// As operators see it.
+/// Converts it for operators.
 fn shown(grant: &Grant) -> flotilla_status::Operator {
     flotilla_status::Operator {
         name: grant.name.to_string(),
@@ -224,8 +224,8 @@ fn cannot_sign(error: &Error) -> Status {
     if matches!(error, Error::NoIssuer) {
         return Status::failed_precondition(error.to_string());
     }
-    tracing::error!(%error, "cannot sign");
-    Status::internal("cannot make the certificate; the hub's log says why")
+    tracing::error!(%error, "cannot sign an operator's certificate");
+    Status::internal("cannot issue the certificate; the hub's log says why")
 }
 
 #[cfg(test)]

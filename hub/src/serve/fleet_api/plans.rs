@@ -1,4 +1,4 @@
-//! What a commit would change: asked of an environment's agents, and shown.
+//! What a commit would change: an environment's agents are asked, and the answers are shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,9 +21,9 @@ use crate::spec::Environment;
 use crate::status;
 use crate::suggestion::missing;
 
-/// Longest time that clusters which are away are waited for.
+/// Longest time for which clusters that are offline are waited for.
 const MAX_WAIT: Duration = Duration::from_secs(1800);
-/// How long a look waits for a plan to be whole.
+/// How long a request waits for a plan to be complete.
 const LOOK: Duration = Duration::from_secs(2);
 
 pub(super) async fn start(
@@ -74,7 +74,7 @@ pub(super) async fn get(
     let id = request.into_inner().id;
     let Some(running) = api.0.plans.get(&id) else {
         return Err(Status::not_found(
-            "the hub keeps no such plan: it was started anew since, another replica decides by now, or the \
+            "the hub has no such plan: it was restarted, another replica decides now, or the \
              plan is older than ten minutes; ask for it again",
         ));
     };
@@ -117,7 +117,7 @@ fn question(fleet: &Fleet, request: &v1::StartPlanRequest) -> Result<Question, S
     };
     let repository = repository.ok_or_else(|| {
         Status::invalid_argument(format!(
-            "{named} runs from several repositories, and a commit is in one of them: name it"
+            "{named} runs from several repositories: specify which one has the commit"
         ))
     })?;
     let branch = match request.branch.as_str() {
@@ -186,8 +186,7 @@ pub(in crate::serve) fn resolve(fleet: &Fleet, question: Question) -> Result<Ask
     })
 }
 
-/// The repository that an environment runs from, where it is one; else the one that has the commit at the
-/// head of a branch.
+/// Returns the only repository of an environment; else the one that has the commit at the head of a branch.
 fn only_repository(
     fleet: &Fleet,
     environment: &Environment,
@@ -201,8 +200,8 @@ fn only_repository(
     status::home(fleet, commit).cloned()
 }
 
-/// Where agents find a commit of which nobody said it: on the environment's own branch if it is the head
-/// of it, else on that of the environment before, where commits come from.
+/// Returns the branch where agents find a commit that was given without one: the environment's own branch if it is the
+/// head of it, else that of the environment before, where commits come from.
 fn branch(
     fleet: &Fleet,
     environment: &Environment,
@@ -219,7 +218,7 @@ fn branch(
     }
 }
 
-/// A plan as operators see it.
+/// Converts a plan for operators.
 pub(in crate::serve) fn shown(id: &str, running: &Running) -> FleetPlan {
     let question = &running.asked.question;
     let (groups, waiting) = running.state();

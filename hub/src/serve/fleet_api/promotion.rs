@@ -1,4 +1,4 @@
-//! What a promotion would move, on the wire.
+//! Promotions, on the wire.
 
 use flotilla_proto::v1;
 use flotilla_shared::id::EnvironmentName;

@@ -1,4 +1,4 @@
-//! Rollouts: shown and steered.
+//! Rollouts: their display and operators' actions on them.
 
 use flotilla_proto::v1;
 use jiff::Timestamp;

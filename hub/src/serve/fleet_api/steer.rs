@@ -1,4 +1,4 @@
-//! What a person asks for, from the wire to an action.
+//! Converts requests of operators to actions.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::fleet::{Action, Overriding, Scope, Subject};
 use crate::serve::access::Need;
 use crate::spec::Objects;
 
-/// An action with what it asks of whoever takes it.
+/// An action with the right that it needs.
 #[derive(Debug)]
 pub(super) struct Steer {
     pub(super) action: Action,
@@ -27,7 +27,7 @@ fn parse<T: std::str::FromStr<Err = NameError>>(text: &str) -> Result<T, Status>
     text.parse().map_err(|error| bad_name(&error))
 }
 
-/// As [`parse`]; none: the text is empty.
+/// Like [`parse`]; none: the text is empty.
 fn optional<T: std::str::FromStr<Err = NameError>>(text: &str) -> Result<Option<T>, Status> {
     (!text.is_empty()).then(|| parse(text)).transpose()
 }
@@ -42,7 +42,7 @@ pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, 
     );
     if reasoned && reason.trim().is_empty() {
         return Err(Status::invalid_argument(format!(
-            "{} needs a reason: somebody will ask for it later",
+            "{} needs a reason",
             action.word()
         )));
     }
@@ -53,16 +53,16 @@ pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, 
     })
 }
 
-/// A request whose fields are read where an action has them.
+/// A request, with its fields read as an action needs them.
 struct Asked<'r>(&'r v1::SteerRequest);
 
 impl Asked<'_> {
-    /// What is to be done, and what that asks of whoever does it.
+    /// Returns the action, and the right that it needs.
     fn action(&self, now: Timestamp) -> Result<(Action, Need), Status> {
         let request = self.0;
         Ok(match request.action() {
             Wire::Unspecified => {
-                return Err(Status::invalid_argument("no action that this hub knows"));
+                return Err(Status::invalid_argument("the hub does not know the action"));
             }
             Wire::Pause => (Action::Pause(self.environment()?), Need::Promote),
             Wire::Resume if !request.cluster.is_empty() => {
@@ -88,22 +88,22 @@ impl Asked<'_> {
         })
     }
 
-    /// Where it is to be done; has to be named.
+    /// Returns the environment, which has to be given.
     fn environment(&self) -> Result<EnvironmentName, Status> {
         parse(&self.0.environment)
     }
 
-    /// Of which repository; none: it goes without saying.
+    /// Returns the repository; none: not given.
     fn repository(&self) -> Result<Option<RepositoryName>, Status> {
         optional(&self.0.repository)
     }
 
-    /// Which commit; has to be named, in full.
+    /// Returns the commit, which has to be given in full.
     fn commit(&self) -> Result<Commit, Status> {
         parse(&self.0.commit)
     }
 
-    /// The cluster, where one is named, or else the environment.
+    /// Returns the cluster, if one is named, or else the environment.
     fn subject(&self) -> Result<Subject, Status> {
         if self.0.cluster.is_empty() {
             Ok(Subject::Environment(self.environment()?))
@@ -112,7 +112,7 @@ impl Asked<'_> {
         }
     }
 
-    /// Takes an application away, in one environment or everywhere.
+    /// Makes the removal of an application, in one environment or everywhere.
     fn removal(&self) -> Result<Action, Status> {
         Ok(Action::Remove {
             application: parse(&self.0.application)?,
@@ -121,7 +121,7 @@ impl Asked<'_> {
         })
     }
 
-    /// A pin that ends by itself, counted from now on, or lasts.
+    /// Makes a pin, which expires after a time from now, or never.
     fn pin(&self, now: Timestamp) -> Result<Action, Status> {
         let request = self.0;
         let life = Duration::from_secs(u64::from(request.expires_seconds));
@@ -142,7 +142,7 @@ impl Asked<'_> {
         })
     }
 
-    /// Lets a commit in, as far as `scope` goes.
+    /// Makes an approval of a commit, with this scope.
     fn approval(&self, scope: Scope) -> Result<Action, Status> {
         Ok(Action::Approve {
             environment: self.environment()?,
@@ -152,7 +152,7 @@ impl Asked<'_> {
         })
     }
 
-    /// Goes back with a commit that was made for it.
+    /// Makes the announcement of a rollback commit.
     fn rollback(&self) -> Result<Action, Status> {
         Ok(Action::Rollback {
             environment: self.environment()?,
@@ -163,7 +163,7 @@ impl Asked<'_> {
         })
     }
 
-    /// Notes that a commit is about to come in.
+    /// Makes the announcement of a promotion.
     fn promotion(&self) -> Result<Action, Status> {
         Ok(Action::Promote {
             environment: self.environment()?,

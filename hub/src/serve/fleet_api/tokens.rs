@@ -107,7 +107,7 @@ pub(super) async fn revoke_token(
     Ok(Response::new(v1::RevokeTokenResponse {}))
 }
 
-/// As operators see it.
+/// Converts it for operators.
 fn shown(token: &Token) -> flotilla_status::Token {
     let new = &token.new;
     flotilla_status::Token {

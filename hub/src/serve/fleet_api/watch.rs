@@ -1,4 +1,4 @@
-//! One watcher's stream.
+//! The stream of a watcher.
 
 use std::sync::Arc;
 
@@ -46,17 +46,17 @@ pub(super) async fn watch(
     Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
 }
 
-/// What a watcher is to be told of.
+/// Changes for a watcher.
 #[derive(Default)]
 struct News {
     environments: Vec<flotilla_status::Environment>,
     clusters: Vec<flotilla_status::Cluster>,
-    /// Clusters that are not there any more, or are not asked for.
+    /// Clusters that no longer exist, or no longer match.
     gone: Vec<ClusterName>,
 }
 
 impl News {
-    /// On the wire, in the order in which they are told.
+    /// Returns the changes for the wire, in the order in which they are sent.
     fn events(self) -> impl Iterator<Item = Change> {
         let environments = self.environments.into_iter();
         let environments = environments.map(|environment| Change::Environment(environment.into()));
@@ -80,7 +80,7 @@ pub(super) async fn run(
     let mut seen = 0u64;
     let mut shown = std::collections::BTreeSet::<ClusterName>::new();
     let mut first = true;
-    let gone = |_| Status::cancelled("the watcher is gone");
+    let gone = |_| Status::cancelled("the client closed the stream");
     loop {
         version.borrow_and_update();
         let (filter, before) = (filter.clone(), shown.clone());

@@ -1,5 +1,5 @@
-//! The authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636) and fresh tokens (section 6), as
-//! a public client: the same one as `flotilla login`. Tokens go to the issuer and nowhere else.
+//! The authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636) and refresh tokens (section 6), as a public
+//! client: the same one as `flotilla login`. Tokens go to the issuer and nowhere else.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use serde::Deserialize;
 use super::error::IssuerError;
 use super::{Oidc, whole};
 
-/// Where the issuer is asked.
+/// URLs of the issuer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoints {
-    /// By the person's browser.
+    /// URL for the person's browser.
     pub authorization: String,
     pub token: String,
 }
 
-/// What the issuer gave.
+/// Tokens from the issuer.
 #[derive(Clone, Deserialize, PartialEq, Eq)]
 pub struct Tokens {
-    /// Says who it is.
+    /// The ID token, which names the person.
     #[serde(default)]
     pub id_token: String,
-    /// For the next one; empty: none.
+    /// The refresh token; empty: none.
     #[serde(default)]
     pub refresh_token: String,
 }
@@ -37,16 +37,16 @@ impl std::fmt::Debug for Tokens {
 /// Why there are no tokens.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The issuer says no: the code or the login is over.
-    #[error("the issuer says no: {0}")]
+    /// The issuer refused: the code or the login has expired.
+    #[error("the issuer rejected the request: {0}")]
     Refused(String),
-    /// Nobody said anything that can be used.
-    #[error("the issuer cannot be asked: {0}")]
+    /// The issuer did not give a usable answer.
+    #[error("the issuer is not available: {0}")]
     Unreachable(String),
 }
 
 impl Oidc {
-    /// Where to send people; none: the issuer has not been reached yet, or lets nobody in by a browser.
+    /// Returns the issuer's URLs; none: the issuer has not been reached yet, or does not support logins by browser.
     #[must_use]
     pub fn endpoints(&self) -> Option<Arc<Endpoints>> {
         let endpoints = self.endpoints.load_full();
@@ -57,10 +57,10 @@ impl Oidc {
         Some(endpoints)
     }
 
-    /// Tokens for a code.
+    /// Exchanges a code for tokens.
     ///
     /// # Errors
-    /// When there are none.
+    /// When there are no tokens.
     pub async fn redeem(&self, code: &str, verifier: &str, back: &str) -> Result<Tokens, Failure> {
         let client = self.config().client_id.clone();
         self.ask(&[
@@ -73,10 +73,10 @@ impl Oidc {
         .await
     }
 
-    /// Exchanges a refresh token for fresh tokens.
+    /// Exchanges a refresh token for new tokens.
     ///
     /// # Errors
-    /// When there are none.
+    /// When there are no tokens.
     pub async fn refresh(&self, token: &str) -> Result<Tokens, Failure> {
         let client = self.config().client_id.clone();
         let form = [
@@ -125,13 +125,13 @@ impl Oidc {
             return Err(Failure::Refused(text));
         }
         if !status.is_success() {
-            let text = format!("it answers with HTTP {}", status.as_u16());
+            let text = format!("it answered with HTTP {}", status.as_u16());
             return Err(Failure::Unreachable(text));
         }
         match serde_json::from_slice::<Tokens>(&body) {
             Ok(tokens) if !tokens.id_token.is_empty() => Ok(tokens),
             _ => Err(Failure::Refused(
-                "it gives no ID token; is the scope openid asked for?".to_owned(),
+                "it returned no ID token; is the scope openid requested?".to_owned(),
             )),
         }
     }

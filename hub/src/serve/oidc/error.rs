@@ -1,4 +1,4 @@
-//! Why an issuer's file is refused, and why an issuer cannot be asked.
+//! Errors of an issuer's file, and of calls to an issuer.
 
 use std::path::PathBuf;
 
@@ -23,10 +23,10 @@ pub enum IssuerFileError {
     Grant(PathBuf),
 }
 
-/// Why the issuer says nothing that can be used.
+/// Why an issuer's answer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IssuerError {
-    /// Of the roots that the issuer is trusted by.
+    /// The roots that the issuer is trusted by cannot be used.
     #[error("{path}: {cause}")]
     Roots {
         path: PathBuf,
@@ -47,10 +47,10 @@ pub(super) enum IssuerError {
         place: String,
         cause: serde_json::Error,
     },
-    #[error("{place} speaks for {issuer:?}")]
+    #[error("{place} is for issuer {issuer:?}")]
     AnotherIssuer { place: String, issuer: String },
     #[error("{place} names keys at {keys:?}")]
     OpenKeys { place: String, keys: String },
-    #[error("{0} is no key set")]
+    #[error("{0} is not a key set")]
     NoKeys(String),
 }

@@ -1,5 +1,5 @@
-//! An ID token (OpenID Connect Core 1.0, section 2) and the keys that sign it (RFC 7517, RFC 7518).
-//! Pure. Only what an issuer needs is taken: signed, never encrypted, with RS256, ES256 or EdDSA.
+//! An ID token (OpenID Connect Core 1.0, section 2) and the keys that sign it (RFC 7517, RFC 7518). Pure. Only what an
+//! issuer needs is supported: signed, never encrypted, with RS256, ES256 or EdDSA.
 
 use std::collections::BTreeMap;
 
@@ -12,39 +12,39 @@ use ring::signature::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Largest token. One with very many groups is larger; let the issuer send fewer.
+/// Largest token, bytes. One with very many groups is larger; the issuer should then send fewer.
 const MAX_TOKEN: usize = 16 << 10;
-/// Most keys of an issuer.
+/// Highest number of keys of an issuer.
 const MAX_KEYS: usize = 64;
-/// How far the issuer's clock may be from ours, seconds.
+/// Tolerated difference between the issuer's clock and the hub's, seconds.
 const CLOCK_SLACK: i64 = 60;
 
-/// A token is not taken.
+/// Why a token is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not three parts of base64url and JSON.
+    /// It is not three parts of base64url and JSON.
     #[error("it is not an ID token")]
     Malformed,
-    /// A way to sign that is not taken, `none` among them.
-    #[error("it is signed with {0:?}; RS256, ES256 and EdDSA are taken")]
+    /// The signature algorithm is not supported, such as `none`.
+    #[error("it is signed with {0:?}; RS256, ES256 and EdDSA are supported")]
     Algorithm(String),
-    /// Signed with a key that the issuer does not publish, or has not when we last looked.
+    /// It is signed with a key that the issuer does not publish, or did not when its keys were last fetched.
     #[error("it is signed with a key that its issuer does not publish; log in again")]
     UnknownKey,
     /// The signature is not by that key.
-    #[error("its signature is wrong")]
+    #[error("its signature is invalid")]
     Signature,
-    #[error("it is of another issuer")]
+    #[error("it is from another issuer")]
     Issuer,
-    /// For somebody else.
+    /// It is for another client.
     #[error("it is for another client")]
     Audience,
     #[error("it has expired; log in again")]
     Expired,
-    /// From the future.
+    /// It is from the future.
     #[error("it is not valid yet: is a clock wrong?")]
     NotYet,
-    /// No user name in it, or one that nobody has checked.
+    /// It has no user name, or one that the issuer has not verified.
     #[error("it has no usable claim {0:?}")]
     User(String),
 }
@@ -117,7 +117,7 @@ impl Keys {
 }
 
 impl Key {
-    /// The key decides how it is used, so that no header makes an RSA key another kind of key.
+    /// Verifies a signature. The key determines how it is used, so that no header makes an RSA key another kind of key.
     fn verify(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> Result<(), TokenError> {
         let verified = match (self, algorithm) {
             (Self::Rsa { n, e }, "RS256") => {
@@ -136,42 +136,42 @@ impl Key {
     }
 }
 
-/// What a token must say.
+/// Expected content of a token.
 #[derive(Debug, Clone, Default)]
 pub struct Expected {
-    /// The issuer that `iss` has to name exactly.
+    /// The issuer that `iss` must name exactly.
     pub issuer: String,
-    /// The audience that has to be among `aud`.
+    /// The audience that must be in `aud`.
     pub audience: String,
-    /// Which claim names the person.
+    /// Name of the claim with the user name.
     pub user_claim: String,
-    /// Which claim lists groups.
+    /// Name of the claim with the groups.
     pub groups_claim: String,
 }
 
-/// Who a token speaks of.
+/// The person of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// As the issuer calls the person.
+    /// The issuer's name of the person.
     pub user: String,
-    /// As the issuer calls them.
+    /// The issuer's names of the person's groups.
     pub groups: Vec<String>,
 }
 
-/// What a good token says beside the person.
+/// Content of a valid token beside the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     pub person: Person,
-    /// When it ends, seconds since the epoch.
+    /// When it expires, seconds since the epoch.
     pub expires: i64,
-    /// What the login that it answers was given; empty: none.
+    /// The nonce of the login that it answers; empty: none.
     pub nonce: String,
 }
 
 /// Verifies a token at `now` (seconds since the epoch).
 ///
 /// # Errors
-/// When anything about it is not as it should be.
+/// When the token is not valid.
 pub fn verify(
     token: &str,
     keys: &Keys,
@@ -181,10 +181,10 @@ pub fn verify(
     read(token, keys, expected, now).map(|verified| verified.person)
 }
 
-/// As [`verify`], with the rest.
+/// Like [`verify`], with the rest of its content.
 ///
 /// # Errors
-/// As [`verify`].
+/// See [`verify`].
 pub(super) fn read(
     token: &str,
     keys: &Keys,

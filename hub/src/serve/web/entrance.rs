@@ -1,5 +1,5 @@
-//! From a cookie to a reader: the session in the store, the token sealed in it, and what the hub says of
-//! whom the token speaks of.
+//! From a cookie to a reader: the session in the store, the token sealed in it, and the hub's roles of the person in
+//! the token.
 
 use std::sync::Arc;
 
@@ -24,14 +24,14 @@ use crate::store::{SessionRow, Store};
 
 /// The session's cookie.
 pub(super) const SESSION: &str = "flotilla-hub";
-/// A token that ends this soon is renewed first, seconds.
+/// Remaining life of a token at which it is renewed, seconds.
 const SOON: i64 = 60;
-/// However often its token is renewed, a session ends after so long.
+/// Longest life of a session, however often its token is renewed.
 const LONGEST: SignedDuration = SignedDuration::from_hours(12);
-/// Sessions that may be renewed at once; two of one session never are.
+/// Number of sessions that may be renewed at once; two renewals of one session never overlap.
 const LOCKS: usize = 16;
 
-/// The entrance of the hub's pages.
+/// Logins and sessions of the hub's pages.
 pub(super) struct Sessions {
     pub(super) place: Place,
     pub(super) oidc: Arc<Oidc>,
@@ -41,7 +41,7 @@ pub(super) struct Sessions {
     pub(super) behind_proxy: bool,
 }
 
-/// A page that says why somebody is not in.
+/// Makes a page that says why a person is not logged in.
 pub(super) fn entrance_page(
     status: StatusCode,
     title: &str,
@@ -52,14 +52,14 @@ pub(super) fn entrance_page(
     flotilla_web::serve::page_response(status, &HeaderMap::new(), page.html())
 }
 
-/// A secret that nobody had yet.
+/// Makes a new random secret.
 pub(super) fn new_secret() -> Secret {
     Secret::drawn(flotilla_web::serve::secret())
 }
 
 type Refusal = Box<Response>;
 
-/// Whether a session's own tokens are still taken.
+/// Whether a session's own tokens are still valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Validity {
     Valid,
@@ -67,17 +67,17 @@ enum Validity {
 }
 
 impl Validity {
-    /// Of a token that ends after so many seconds.
+    /// Returns the validity of a token that expires after a number of seconds.
     fn of(left: i64) -> Self {
         if left > 0 { Self::Valid } else { Self::Over }
     }
 }
 
 fn store_failed(error: &crate::store::Error) -> Refusal {
-    tracing::error!(%error, "the store of sessions failed");
+    tracing::error!(%error, "the session store failed");
     Box::new(entrance_page(
         StatusCode::SERVICE_UNAVAILABLE,
-        "Not now",
+        "Temporarily unavailable",
         "The hub's store failed; its log says why.",
         Some("/"),
     ))
@@ -95,19 +95,19 @@ impl Sessions {
         }
     }
 
-    /// The session's secret that a browser shows.
+    /// Returns the session's secret that a browser presents.
     pub(super) fn secret(&self, headers: &HeaderMap) -> Option<Secret> {
         let name = self.place.cookie(SESSION);
         cookies(headers, &name).next().and_then(Secret::parse)
     }
 
-    /// What somebody without a session gets: the way to one.
+    /// Returns the answer without a session: the way to the login.
     fn stranger(&self, uri: &Uri) -> Refusal {
         let path = uri.path();
         if path == "/events" || path == "/act" {
             return Box::new(plain(
                 StatusCode::UNAUTHORIZED,
-                "Your session is over; reload the page to log in again.\n",
+                "Your session has ended; reload the page to log in again.\n",
             ));
         }
         let back = uri.path_and_query().map_or("/", |whole| whole.as_str());
@@ -115,14 +115,14 @@ impl Sessions {
         Box::new((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response())
     }
 
-    /// A reader with these tokens.
+    /// Makes the reader of these tokens.
     pub(super) async fn reader(
         &self,
         secret: &Secret,
         tokens: &Tokens,
     ) -> Result<Reader, tonic::Status> {
         let value = HeaderValue::from_str(&format!("Bearer {}", tokens.id_token))
-            .map_err(|_| tonic::Status::unauthenticated("the token is no token"))?;
+            .map_err(|_| tonic::Status::unauthenticated("the token is malformed"))?;
         let api = api(&self.carrier, move |request| {
             let headers = request.headers_mut();
             headers.insert(header::AUTHORIZATION, value.clone());
@@ -138,7 +138,7 @@ impl Sessions {
         })
     }
 
-    /// Begins a session. Gives its cookie.
+    /// Begins a session, and returns its cookie.
     pub(super) async fn begin(&self, tokens: &Tokens, now: Timestamp) -> Result<String, Refusal> {
         let refused = |text: &str| {
             let text = flotilla_status::text(text);
@@ -152,7 +152,7 @@ impl Sessions {
         let verified = self
             .oidc
             .verified(&tokens.id_token, now)
-            .map_err(|error| refused(&format!("The issuer's token is not taken: {error}.")))?;
+            .map_err(|error| refused(&format!("The issuer's token was rejected: {error}.")))?;
         let secret = new_secret();
         if let Err(error) = self.reader(&secret, tokens).await {
             return Err(match error.code() {
@@ -172,23 +172,23 @@ impl Sessions {
             person: verified.person.user.clone(),
             sealed: secret
                 .seal(tokens, rand::random())
-                .ok_or_else(|| refused("The session cannot be kept."))?,
+                .ok_or_else(|| refused("The session cannot be stored."))?,
             version: 0,
             expires_at,
         };
         let kept = self.store.open_session(&row, now).await;
         kept.map_err(|error| store_failed(&error))?;
-        tracing::info!(person = row.person, "logged in by a browser");
+        tracing::info!(person = row.person, "logged in with a browser");
         Ok(self.place.set_cookie(SESSION, secret.text(), None))
     }
 
-    /// Ends the session that a browser shows, everywhere.
+    /// Ends the session that a browser presents, on every replica.
     pub(super) async fn end(&self, secret: &Secret) -> Result<(), Refusal> {
         let ended = self.store.end_session(&secret.hash()).await;
         ended.map_err(|error| store_failed(&error))
     }
 
-    /// The reader of a session; none: there is no such session any more.
+    /// Returns the reader of a session; none: the session no longer exists.
     async fn of_session(&self, secret: &Secret) -> Result<Option<Reader>, Refusal> {
         let now = Timestamp::now();
         let hash = secret.hash();
@@ -219,7 +219,7 @@ impl Sessions {
         }
     }
 
-    /// Seconds until a token ends; 0: it has, or is not taken.
+    /// Returns the seconds until a token expires; 0: it has expired, or is not valid.
     fn left(&self, tokens: &Tokens, now: Timestamp) -> i64 {
         match self.oidc.verified(&tokens.id_token, now) {
             Ok(verified) => (verified.expires - now.as_second()).max(0),
@@ -229,8 +229,8 @@ impl Sessions {
         }
     }
 
-    /// Fresh tokens for a session whose own end; the old ones where the issuer is away and they are still
-    /// valid. None: the session is over, and ended.
+    /// Returns new tokens for a session whose own expire; the old ones where the issuer cannot be reached and they are
+    /// still valid. None: the session is over, and was ended.
     async fn renewed(
         &self,
         secret: &Secret,
@@ -275,33 +275,34 @@ impl Sessions {
                 // An issuer that rotates its tokens gives each one once: the other replica has the next.
                 let next = self.another(secret).await?;
                 if next.is_none() {
-                    tracing::info!(person = row.person, why, "a session is not renewed");
+                    tracing::info!(person = row.person, why, "a session was not renewed");
                     self.end(secret).await?;
                 }
                 Ok(next)
             }
             Err(Failure::Unreachable(why)) => {
-                tracing::warn!(why, "a session cannot be renewed just now");
+                tracing::warn!(why, "cannot renew a session");
                 if validity == Validity::Valid {
                     return Ok(Some(tokens));
                 }
                 Err(Box::new(entrance_page(
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "Not now",
-                    "The issuer that you logged in at cannot be reached, and your login has to be renewed.",
+                    "Temporarily unavailable",
+                    "Your login has to be renewed, but the issuer that you logged in at cannot \
+                     be reached.",
                     Some("/"),
                 )))
             }
         }
     }
 
-    /// Whether fresh tokens are good, and of the same person.
+    /// Returns whether new tokens are valid, and of the same person.
     fn is_of(&self, tokens: &Tokens, person: &str) -> bool {
         let verified = self.oidc.verified(&tokens.id_token, Timestamp::now());
         verified.is_ok_and(|verified| verified.person.user == person)
     }
 
-    /// The tokens that somebody else renewed meanwhile.
+    /// Returns tokens that another request renewed meanwhile.
     async fn another(&self, secret: &Secret) -> Result<Option<Tokens>, Refusal> {
         let now = Timestamp::now();
         let row = self.store.session(&secret.hash(), now).await;
@@ -314,7 +315,7 @@ impl Sessions {
 fn unavailable(error: &tonic::Status) -> Refusal {
     Box::new(entrance_page(
         StatusCode::SERVICE_UNAVAILABLE,
-        "Not now",
+        "Temporarily unavailable",
         &flotilla_status::text(error.message()),
         Some("/"),
     ))

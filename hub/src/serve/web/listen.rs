@@ -1,6 +1,5 @@
-//! The listener of pages: TLS by files that are read again when they change, HTTP/1 and HTTP/2, and as
-//! bounded as the other listeners: places, handshakes, how fast each source is read, and how long one may
-//! leave unread what it asked for.
+//! The listener of pages: TLS by files that are read again when they change, HTTP/1 and HTTP/2, with the limits of the
+//! other listeners: connections, handshakes, rate for each source, and how long answers may stay unread.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -33,32 +32,32 @@ use crate::serve::listen::next;
 use crate::serve::peer::Peer;
 use crate::serve::rate::source;
 
-/// Connections in all.
+/// Highest number of connections.
 const CONNECTIONS: usize = 2048;
-/// Of one source, where it is not a proxy.
+/// Highest number of connections of one source, where it is not a proxy.
 const OF_SOURCE: usize = 64;
-/// Longest from one request's end to the head of the next.
+/// Time limit from one request's end to the head of the next.
 const HEAD: Duration = Duration::from_secs(60);
-/// Largest head of a request.
+/// Largest head of a request, bytes.
 const MAX_HEAD: usize = 16 << 10;
-/// Calls at once on one connection.
+/// Highest number of parallel calls on one connection.
 const MAX_STREAMS: u32 = 64;
-/// Whoever takes nothing of what it asked for during so long is cut off.
+/// Time after which a client is disconnected that reads nothing of its answers.
 const UNREAD: Duration = Duration::from_secs(30);
-/// How often certificate files are looked at.
+/// Interval at which certificate files are read.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long connections may take to end when the hub stops.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What stands in front of the listener.
+/// What terminates TLS in front of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Front {
     Nothing,
-    /// Whatever ends TLS: all connections come from there.
+    /// A proxy: all connections come from there.
     Proxy,
 }
 
-/// Certificate and key, as read.
+/// Reads certificate and key.
 fn read(chain: &Path, key: &Path) -> Result<TlsIdentity, ServingError> {
     let text = |path: &Path| {
         std::fs::read_to_string(path).map_err(|cause| ServingError::File {
@@ -117,7 +116,7 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// Puts a changed certificate in force; one that is no good leaves the last one there.
+/// Puts a changed certificate in force; an invalid one leaves the last one there.
 async fn follow(chain: &Path, key: &Path, in_force: &ArcSwap<ServerConfig>) {
     let mut before = read(chain, key).ok();
     loop {
@@ -217,7 +216,7 @@ async fn accept(
     let _ = tokio::time::timeout(GRACE, tracker.wait()).await;
 }
 
-/// What a connection is made of: with TLS, or what a proxy took it off.
+/// A connection's transport: TLS, or the plain one from a proxy.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -232,7 +231,7 @@ async fn establish(
     })
 }
 
-/// One connection until its end.
+/// Serves one connection until its end.
 async fn converse(
     stream: impl Stream + 'static,
     router: Router,
@@ -268,7 +267,7 @@ async fn converse(
     Ok(())
 }
 
-/// Cuts off whoever takes nothing: an unread stream keeps a place and memory.
+/// Disconnects a client that reads nothing: an unread stream keeps a place and memory.
 struct Patient<S> {
     stream: S,
     patience: Duration,

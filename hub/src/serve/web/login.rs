@@ -1,5 +1,5 @@
-//! Ways in and out: to the issuer, back from it with a code (RFC 6749 section 4.1, RFC 7636, OpenID
-//! Connect Core 1.0 section 3.1), and the end of a session.
+//! Login and logout: to the issuer, back from it with a code (RFC 6749 section 4.1, RFC 7636, OpenID Connect Core 1.0
+//! section 3.1), and the end of a session.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -22,22 +22,22 @@ use super::session::Attempt;
 use crate::serve::oidc::Oidc;
 use crate::serve::rate::{Buckets, Rate, source};
 
-/// The cookie of a login under way.
+/// The cookie of a login in progress.
 const LOGIN: &str = "flotilla-hub-login";
-/// How long a login may take, seconds.
+/// Time limit of a login, seconds.
 const LIFE: u32 = 600;
-/// Questions to the issuer at once.
+/// Number of parallel calls to the issuer.
 const AT_ONCE: usize = 8;
-/// Longest page to come back to.
+/// Longest path of a page to return to, bytes.
 const MAX_BACK: usize = 1024;
 
-/// Where somebody comes from.
+/// The address that a person comes from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct From(pub(super) IpAddr);
 
 struct Ways {
     sessions: Arc<Sessions>,
-    /// Codes that each source may bring. Behind a proxy all have one source.
+    /// Limits codes by source. Behind a proxy all callers have one source.
     guesses: Buckets<IpAddr>,
     asking: Semaphore,
 }
@@ -84,7 +84,7 @@ fn go(to: String, cookies: Vec<String>) -> Response {
         .into_response()
 }
 
-/// Where the issuer is asked to let somebody in.
+/// Returns the issuer's URL for a login.
 fn question(oidc: &Oidc, endpoint: &str, attempt: &Attempt, callback: &str) -> String {
     let config = oidc.config();
     let query = percent::form(&[
@@ -106,8 +106,9 @@ async fn begin(State(ways): Shared, Query(fields): Fields) -> Response {
     let Some(endpoints) = sessions.oidc.endpoints() else {
         return entrance_page(
             StatusCode::SERVICE_UNAVAILABLE,
-            "Not now",
-            "The issuer has not been reached yet, or it lets nobody in by a browser; the hub's log says which.",
+            "Temporarily unavailable",
+            "The issuer has not been reached yet, or it does not support browser logins; the \
+             hub's log says which.",
             Some("/"),
         );
     };
@@ -148,31 +149,31 @@ async fn callback(
         .filter_map(Attempt::parse)
         .find(|attempt| equal(&attempt.state(), field("state")));
     let Some(attempt) = attempt else {
-        return failed("This login was not begun in this browser, or took too long. Begin again.");
+        return failed("This login was not started in this browser, or it timed out. Start again.");
     };
     let issuer = sessions.oidc.config().issuer.clone();
     // RFC 9207: another issuer's answer is not taken for ours.
     if !matches!(field("iss"), named if named.is_empty() || named == issuer) {
-        return failed("The answer is of another issuer.");
+        return failed("The answer is from another issuer.");
     }
     if !field("error").is_empty() {
         let text = format!("{} {}", field("error"), field("error_description"));
         let text = flotilla_shared::report::plain_line(text.trim(), 300);
-        return failed(&format!("The issuer says no: {text}"));
+        return failed(&format!("The issuer rejected the login: {text}"));
     }
     if !ways.guesses.allow(&source(address), Instant::now()) {
         return entrance_page(
             StatusCode::TOO_MANY_REQUESTS,
-            "Too often",
-            "Too many logins from where you are; wait some seconds.",
+            "Too many logins",
+            "Too many logins from your address; wait a few seconds.",
             Some("/"),
         );
     }
     let Ok(_asking) = ways.asking.try_acquire() else {
         return entrance_page(
             StatusCode::SERVICE_UNAVAILABLE,
-            "Not now",
-            "Many people log in just now; try again.",
+            "Temporarily unavailable",
+            "Too many logins are in progress; try again.",
             Some("/"),
         );
     };
@@ -185,8 +186,8 @@ async fn callback(
     let now = Timestamp::now();
     match sessions.oidc.verified(&tokens.id_token, now) {
         Ok(verified) if equal(&verified.nonce, &attempt.nonce()) => {}
-        Ok(_) => return failed("The issuer's token answers another login."),
-        Err(error) => return failed(&format!("The issuer's token is not taken: {error}.")),
+        Ok(_) => return failed("The issuer's token belongs to another login."),
+        Err(error) => return failed(&format!("The issuer's token was rejected: {error}.")),
     }
     // Whatever session this browser had is over.
     if let Some(before) = sessions.secret(&headers)
@@ -225,7 +226,8 @@ async fn signed_out() -> Response {
     entrance_page(
         StatusCode::OK,
         "Signed out",
-        "Your session is over, on every page and every replica. You may still be logged in at the issuer.",
+        "Your session has ended on every page and every replica. You may still be logged in at \
+         the issuer.",
         Some("/"),
     )
 }

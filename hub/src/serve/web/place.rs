@@ -1,5 +1,4 @@
-//! The name under which pages are served: which `Host` is ours, where the issuer sends people back, and
-//! what cookies are called. Pure.
+//! The public address of pages: the accepted `Host`, the issuer's redirect, and names of cookies. Pure.
 
 use std::net::SocketAddr;
 
@@ -7,7 +6,7 @@ use flotilla_web::security::Scheme;
 
 use super::{Config, ServingError};
 
-/// Where browsers find us.
+/// Public address of the pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// `https://host[:port]`, as in `Origin`.
@@ -18,10 +17,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// From what was configured and what was bound.
+    /// Makes it from the configuration and the bound address.
     ///
     /// # Errors
-    /// Why that would serve pages in the open, or to nobody.
+    /// Why the pages would be served unencrypted, or could not be reached.
     pub fn new(config: &Config, bound: SocketAddr) -> Result<Self, ServingError> {
         let url = config.url.as_str();
         let has_certificate = config.certificate.is_some();
@@ -70,13 +69,13 @@ impl Place {
         })
     }
 
-    /// As people type it.
+    /// Returns the public URL.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// How browsers come here.
+    /// Returns the scheme that browsers use.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         match self.secure {
@@ -85,7 +84,7 @@ impl Place {
         }
     }
 
-    /// Whether a `Host` is ours.
+    /// Returns whether a `Host` header is that of the pages.
     #[must_use]
     pub fn is_ours(&self, host: &str) -> bool {
         let default = if self.secure { ":443" } else { ":80" };
@@ -94,14 +93,14 @@ impl Place {
             .eq_ignore_ascii_case(&self.authority)
     }
 
-    /// Where the issuer sends people back.
+    /// Returns the URL to which the issuer redirects.
     #[must_use]
     pub fn callback(&self) -> String {
         format!("{}/login/callback", self.origin)
     }
 
-    /// A cookie's name. `__Host-` binds it to this very host and to TLS; on plain loopback, where it cannot
-    /// be, the port keeps several hubs apart.
+    /// Returns a cookie's name. `__Host-` binds it to this very host and to TLS; on plain loopback, where that is not
+    /// possible, the port keeps several hubs apart.
     #[must_use]
     pub fn cookie(&self, name: &str) -> String {
         match self.secure {
@@ -110,7 +109,7 @@ impl Place {
         }
     }
 
-    /// What sets a cookie; `life` in seconds: none is until the browser ends.
+    /// Returns the header that sets a cookie; `life` in seconds: none is until the browser ends.
     #[must_use]
     pub fn set_cookie(&self, name: &str, value: &str, life: Option<u32>) -> String {
         let secure = if self.secure { "; Secure" } else { "" };

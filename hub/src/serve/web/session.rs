@@ -1,5 +1,5 @@
-//! What a session's cookie is worth: everything is drawn from its random secret, and the store has only
-//! a hash of it and what is sealed with it. Pure: randomness comes as an argument.
+//! The secret of a session's cookie: everything is derived from it, and the store has only a hash of it and data that
+//! is sealed with it. Pure: randomness is an argument.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::serve::oidc::Tokens;
 
-/// A secret that a browser keeps.
+/// The secret in a browser's cookie.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Secret(String);
 
-/// What is sealed.
+/// The sealed data of a session.
 #[derive(Clone, Serialize, Deserialize)]
 struct Sealed {
     id_token: String,
@@ -22,28 +22,28 @@ struct Sealed {
 }
 
 impl Secret {
-    /// Of a cookie; none: it is no secret of ours.
+    /// Reads a cookie; none: it is not a secret of these pages.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let is_ours = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_ours.then(|| Self(text.to_owned()))
     }
 
-    /// Of a text that was drawn for it.
+    /// Makes a secret of a random text.
     pub(super) fn drawn(text: String) -> Self {
         Self(text)
     }
 
-    /// As in the cookie.
+    /// Returns the text in the cookie.
     pub(super) fn text(&self) -> &str {
         &self.0
     }
 
-    /// As in the store.
+    /// Returns the hash in the store.
     pub(super) fn hash(&self) -> String {
         Digest::of(self.0.as_bytes()).to_string()
     }
 
-    /// A token that only this secret gives, for one purpose.
+    /// Derives a token from the secret, for one purpose.
     pub(super) fn derived_token(&self, purpose: &str) -> String {
         URL_SAFE_NO_PAD.encode(self.derive(purpose))
     }
@@ -59,7 +59,7 @@ impl Secret {
             .map(LessSafeKey::new)
     }
 
-    /// Tokens as the store keeps them; the nonce must be new.
+    /// Seals tokens for the store; the nonce must be new.
     pub(super) fn seal(&self, tokens: &Tokens, nonce: [u8; NONCE_LEN]) -> Option<Vec<u8>> {
         let mut text = serde_json::to_vec(&Sealed {
             id_token: tokens.id_token.clone(),
@@ -75,7 +75,7 @@ impl Secret {
         Some(sealed)
     }
 
-    /// Tokens from the store; none: they were sealed with another secret, or changed.
+    /// Opens tokens from the store; none: they were sealed with another secret, or changed.
     pub(super) fn open(&self, sealed: &[u8]) -> Option<Tokens> {
         let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
@@ -92,12 +92,12 @@ impl Secret {
     }
 }
 
-/// A login under way: what its cookie carries. The issuer's answer counts only in the browser that began
-/// it, whichever replica it comes back to.
+/// A login in progress: the content of its cookie. The issuer's answer counts only in the browser that began it,
+/// whichever replica it comes back to.
 pub(super) struct Attempt {
-    /// Gives state, nonce and verifier.
+    /// The secret from which state, nonce and verifier are derived.
     pub(super) secret: Secret,
-    /// The page to come back to.
+    /// The page to return to.
     pub(super) back: String,
 }
 
@@ -125,12 +125,12 @@ impl Attempt {
         self.secret.derived_token("nonce")
     }
 
-    /// RFC 7636, section 4.1: 43 characters.
+    /// Returns the code verifier (RFC 7636, section 4.1: 43 characters).
     pub(super) fn verifier(&self) -> String {
         self.secret.derived_token("verifier")
     }
 
-    /// RFC 7636, section 4.2: S256.
+    /// Returns the code challenge (RFC 7636, section 4.2: S256).
     pub(super) fn challenge(&self) -> String {
         let digest = ring::digest::digest(&ring::digest::SHA256, self.verifier().as_bytes());
         URL_SAFE_NO_PAD.encode(digest.as_ref())

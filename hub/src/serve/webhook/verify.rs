@@ -1,4 +1,4 @@
-//! Who sent a hook, and which repository it speaks of. Pure.
+//! Sender of a hook, and the repository that it names. Pure.
 
 use axum::http::HeaderMap;
 use hmac::{Hmac, Mac as _};
@@ -8,7 +8,7 @@ use sha2::Sha256;
 /// Longest URL that is compared.
 const MAX_URL: usize = 2048;
 
-/// Whose hooks are understood.
+/// Git servers whose hooks are supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provider {
     /// <https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries>
@@ -23,7 +23,7 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// The word in the URL and in metrics.
+    /// Returns the word in the URL and in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,33 +49,33 @@ impl std::str::FromStr for Provider {
     }
 }
 
-/// A hook is not believed. Callers are told nothing of this.
+/// Why a hook is rejected. Callers do not get the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("it is not signed")]
     Unsigned,
-    /// Another secret, or another body.
-    #[error("its signature is not by our secret")]
+    /// It was signed with another secret, or has another body.
+    #[error("its signature does not match the secret")]
     Forged,
     #[error("its body is not JSON")]
     Malformed,
 }
 
-/// What a believed hook says of the repository that has these URLs. All else in it is not read: whoever cares
-/// asks the Git server, or the forge, how it is now.
+/// Content of a valid hook about the repository with these URLs. Nothing else of it is read: the present state is read
+/// from the Git server or the forge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing that anybody cares for.
+    /// It concerns nothing that the hub reads.
     Ignored,
-    /// Somebody pushed to it.
+    /// A push to it.
     Push(Vec<String>),
-    /// Something happened that may open or close a pull request's way: itself, its marks, who approved it, a
-    /// check of a commit.
+    /// Something happened that may affect a pull request: the pull request itself, its labels, its approvals, a check
+    /// of a commit.
     Pull(Vec<String>),
 }
 
 impl Provider {
-    /// What an event of this name is about; none: nothing that anybody cares for.
+    /// Returns what an event of this name is about; none: it is ignored.
     fn about(self, event: &str) -> Option<fn(Vec<String>) -> Verdict> {
         let is_push = match self {
             Self::GitHub | Self::Gitea => event == "push",
@@ -106,7 +106,7 @@ impl Provider {
 /// Judges a hook.
 ///
 /// # Errors
-/// When it is not signed by the secret, or makes no sense.
+/// When it is not signed with the secret, or is malformed.
 pub fn verify(
     provider: Provider,
     secret: &[u8],
@@ -159,8 +159,8 @@ fn signed(secret: &[u8], body: &[u8], hex: &str) -> bool {
     mac.verify_slice(theirs.as_bytes()).is_ok()
 }
 
-/// Every URL under which an event's repository is known; of a pull request from a fork that is the one which
-/// is asked to take it.
+/// Returns every URL under which an event's repository is known; for a pull request from a fork, that of the target
+/// repository.
 #[must_use]
 pub fn names(body: &Value) -> Vec<String> {
     const PLACES: &[&str] = &[
@@ -181,8 +181,7 @@ pub fn names(body: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Whether two URLs name one repository: same host and path, whatever the scheme, user, port and
-/// ending.
+/// Returns whether two URLs name one repository: same host and path, whatever the scheme, user, port and ending.
 #[must_use]
 pub fn same_repository(url: &str, other: &str) -> bool {
     match (place(url), place(other)) {

@@ -1,4 +1,4 @@
-//! An agent's part in the chain: whether what is assigned reaches it, and whether it goes by that.
+//! An agent's part of the chain: whether it gets the assignment, and whether it accepts it.
 
 use flotilla_shared::clock::agent_clock;
 use flotilla_shared::id::ClusterName;
@@ -8,7 +8,7 @@ use flotilla_status::{GateKind, StepKind, StepState};
 use super::steps::{Step, Steps};
 use crate::fleet::{Cluster, Connectivity};
 
-/// Whether the agent is there to be told.
+/// Explains whether the agent is connected.
 pub(super) fn delivery(cluster: &Cluster, connection: Connectivity, steps: &mut Steps) {
     use flotilla_status::StepState::{Ok, Waiting};
     let (state, text, at) = match connection {
@@ -26,7 +26,7 @@ pub(super) fn delivery(cluster: &Cluster, connection: Connectivity, steps: &mut 
     steps.add(step.because(reason).at(at));
 }
 
-/// By how much the agent's clock is off, where it is.
+/// Explains the difference of the agent's clock, where there is one.
 pub(super) fn clock(cluster: &Cluster, connection: Connectivity, steps: &mut Steps) {
     let ahead = crate::status::clock_ahead(cluster, connection);
     if ahead != 0 {
@@ -35,7 +35,7 @@ pub(super) fn clock(cluster: &Cluster, connection: Connectivity, steps: &mut Ste
     }
 }
 
-/// Whether the agent took what is assigned.
+/// Explains whether the agent accepted the assignment.
 pub(super) fn acceptance(cluster: &Cluster, steps: &mut Steps) {
     use flotilla_status::StepState::{Failed, Ok, Waiting};
     match (&cluster.refusal, cluster.accepted == cluster.assigned_ref()) {
@@ -44,16 +44,13 @@ pub(super) fn acceptance(cluster: &Cluster, steps: &mut Steps) {
             steps.add(step.because(refusal.reason));
         }
         (None, true) => {
-            let text = format!(
-                "the agent runs on generation {}",
-                cluster.accepted.generation
-            );
+            let text = format!("the agent runs generation {}", cluster.accepted.generation);
             steps.add(Step::new(StepKind::Acceptance, Ok, text));
         }
         (None, false) => {
             let text = match cluster.accepted.generation.0 {
-                0 => "the agent has not said yet what it runs on".to_owned(),
-                generation => format!("the agent runs on generation {generation}"),
+                0 => "the agent has not reported a generation yet".to_owned(),
+                generation => format!("the agent runs generation {generation}"),
             };
             steps.add(Step::new(StepKind::Acceptance, Waiting, text));
         }
@@ -63,7 +60,7 @@ pub(super) fn acceptance(cluster: &Cluster, steps: &mut Steps) {
 /// What forbids changes is called as a gate is that does.
 const FREEZE: StepKind = StepKind::Gate(GateKind::Freeze);
 
-/// Who lets the agent write nothing, the hub's people or the cluster's own.
+/// Explains a suspension of the agent's writes, by the hub or by the cluster's own administrators.
 pub(super) fn freeze(name: &ClusterName, cluster: &Cluster, steps: &mut Steps) {
     use flotilla_status::StepState::Waiting;
     let suspended = cluster.report.as_ref().map(|report| &report.suspended);
@@ -72,7 +69,7 @@ pub(super) fn freeze(name: &ClusterName, cluster: &Cluster, steps: &mut Steps) {
         let step = Step::new(FREEZE, Waiting, text).of(name.as_str());
         steps.add(step.because(Reason::SuspendedByHub).at(mark.at));
     } else if let Some(why) = suspended.filter(|why| !why.is_empty()) {
-        let text = format!("nothing is written inside the cluster, whatever is assigned: {why}");
+        let text = format!("the agent writes nothing in the cluster, whatever is assigned: {why}");
         let step = Step::new(FREEZE, Waiting, text).of(name.as_str());
         steps.add(step.because(Reason::Frozen).at(cluster.reported_at));
     }

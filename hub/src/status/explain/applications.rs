@@ -1,5 +1,4 @@
-//! Each application's part in the chain, as its cluster's agent tells it: whether it is applied, and whether it is
-//! healthy.
+//! Each application's part of the chain, by its cluster's agent: whether it is applied, and whether it is healthy.
 
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
@@ -11,13 +10,13 @@ use flotilla_status::{GateKind, StepKind};
 use super::steps::{Step, Steps};
 use crate::fleet::Cluster;
 
-/// What a report says is wrong, at one of an application's two links; empty at the other.
+/// The problem in a report, for one of an application's two steps; empty for the other.
 struct Message {
     text: String,
     reason: Option<Reason>,
 }
 
-/// All applications that the agent reports.
+/// Explains all applications that the agent reports.
 pub(super) fn applications(cluster: &Cluster, steps: &mut Steps) {
     let reported = cluster
         .report
@@ -30,7 +29,7 @@ pub(super) fn applications(cluster: &Cluster, steps: &mut Steps) {
     }
 }
 
-/// What a report says of applying, and what of health: all of it belongs to one of them.
+/// Splits a report's problem into the parts for sync and health: all of it belongs to one of them.
 fn by_sync_and_health(report: &ApplicationReport) -> (Message, Message) {
     // What is wrong with objects that were applied is a matter of health, not of applying them.
     let is_health = report.sync == SyncState::Synced && report.health != Health::Current;
@@ -51,7 +50,7 @@ fn by_sync_and_health(report: &ApplicationReport) -> (Message, Message) {
     (sync, health)
 }
 
-/// Whether the assigned commit is applied.
+/// Explains whether the assigned commit is applied.
 fn apply(
     app: &ApplicationName,
     report: &ApplicationReport,
@@ -90,7 +89,7 @@ fn apply(
     steps.add(step.because(message.reason).at(at));
 }
 
-/// Whether what is applied is healthy.
+/// Explains whether what is applied is healthy.
 fn health(app: &ApplicationName, report: &ApplicationReport, message: &Message, steps: &mut Steps) {
     use flotilla_status::StepState::{Failed, Ok, Waiting};
     let about_health = &message.text;

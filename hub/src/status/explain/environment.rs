@@ -1,5 +1,5 @@
-//! An environment's part in the chain: what lets commits in, how far their rollout is, what people
-//! decided, and how its clusters stand.
+//! An environment's part of the chain: gates, the progress of its rollout, decisions of operators, and the state of its
+//! clusters.
 
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ClusterName, RepositoryName};
@@ -15,10 +15,10 @@ use crate::fleet::stops::{self, Stop};
 use crate::fleet::{Cluster, Connectivity, Fleet, OFFLINE_AFTER, Pin, acts};
 use crate::spec::Environment;
 
-/// Clusters of an environment that are shown one by one, of those that are well and of the others.
+/// Highest number of an environment's clusters that are shown one by one, healthy ones and others each.
 const MAX_CLUSTERS: usize = 50;
 
-/// Gates, rollout and what people decided: why a head is, or is not yet, where clusters run it.
+/// Explains gates, rollout and decisions: why a head is, or is not yet, where clusters run it.
 pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, steps: &mut Steps) {
     use flotilla_status::StepState::{Failed, Ok, Skipped, Waiting};
     let state = fleet.environments().get(&environment.name);
@@ -73,7 +73,8 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
         steps.add(step.because(reason).at(at));
         if let Some(problem) = crate::status::unread(fleet, rollout) {
             let text = format!(
-                "whom it changes is not known beforehand, so that all wait for their waves: {}",
+                "which clusters it changes is not known beforehand, so all wait for their \
+                 waves: {}",
                 problem.message
             );
             let step = Step::new(StepKind::Directories, Skipped, text).of(&rollout.id);
@@ -94,7 +95,7 @@ fn stopped(stop: Stop<'_>, environment: &Environment, now: Timestamp, steps: &mu
         Stop::Failure(quarantine, commit) => {
             let failed = super::super::rollout::quarantine(quarantine);
             let told = failed.told(name.as_str(), Some(commit.as_str()));
-            let text = format!("{told}; the reason: {}", quarantine.reason);
+            let text = format!("{told}; reason: {}", quarantine.reason);
             steps.add_gate(stops::of_failure(quarantine), text);
         }
         Stop::Hold(hold) => {
@@ -126,14 +127,15 @@ fn stopped(stop: Stop<'_>, environment: &Environment, now: Timestamp, steps: &mu
         }
         Stop::Pin(pin) if !pin.holds(now) => {}
         Stop::Pin(pin) => {
-            let text = format!("all of the environment {}", pinned(pin));
+            let text = format!("the whole environment {}", pinned(pin));
             let step = Step::new(StepKind::Pin, Waiting, text).of(name.as_str());
             steps.add(step.because(Reason::Pinned).at(pin.mark.at));
         }
     }
 }
 
-/// What a rollout that goes on does not bring: commits that wait at their own gates, and those that wait for its end.
+/// Explains what a rollout in progress does not include: commits that wait at their own gates, and those that wait for
+/// its end.
 fn beside(
     fleet: &Fleet,
     environment: &Environment,
@@ -175,13 +177,13 @@ fn beside(
         }
     };
     if !waits.is_empty() {
-        let text = format!("{} waits until {} is over", title(&waits), rollout.id);
+        let text = format!("{} waits until {} has ended", title(&waits), rollout.id);
         let step = Step::new(StepKind::Queue, StepState::Waiting, text);
         steps.add(step.because(Reason::WaitsForRollout));
     }
 }
 
-/// What let a rollout's commits in, and what holds it back now.
+/// Explains the gates of a rollout's commits, and what holds it back now.
 fn gates(
     fleet: &Fleet,
     environment: &Environment,
@@ -200,7 +202,7 @@ fn gates(
     })
 }
 
-/// How far a rollout is, in a sentence.
+/// Describes the progress of a rollout in a sentence.
 fn progress(rollout: &Rollout) -> String {
     let word = match rollout.state {
         State::RolledBack => "rolled back",
@@ -240,7 +242,7 @@ fn progress(rollout: &Rollout) -> String {
     text
 }
 
-/// Whether people let the present wave begin.
+/// Explains whether the present wave has the approvals it needs.
 fn wave_approval(fleet: &Fleet, environment: &Environment, rollout: &Rollout, steps: &mut Steps) {
     let Some(asked) = fleet.wave_approval(rollout) else {
         return;
@@ -258,28 +260,28 @@ fn wave_approval(fleet: &Fleet, environment: &Environment, rollout: &Rollout, st
         people => format!(" ({people})"),
     };
     let text = format!(
-        "{text}{by}; flotilla approve {} --wave {} gives one",
+        "{text}{by}; to approve: flotilla approve {} --wave {}",
         environment.name, asked.wave
     );
     let step = Step::new(StepKind::WaveApproval, StepState::Waiting, text).of(&asked.wave);
     steps.add(step.because(Reason::ApprovalNeeded));
 }
 
-/// Where, by whom, why and until when.
+/// Describes a pin: commits, who, why and until when.
 fn pinned(pin: &Pin) -> String {
     let end = match pin.expires_at {
         Some(end) => format!(", until {}", end.strftime("%Y-%m-%d %H:%M UTC")),
         None => String::new(),
     };
     format!(
-        "is kept on {} by {}{end}: {}",
+        "is pinned to {} by {}{end}: {}",
         title(&pin.commits),
         pin.mark.by,
         pin.mark.reason
     )
 }
 
-/// Where one cluster stands in its environment's rollout.
+/// Explains the phase of one cluster in its environment's rollout.
 pub(super) fn wave(
     fleet: &Fleet,
     name: &ClusterName,
@@ -304,7 +306,7 @@ pub(super) fn wave(
     }
 }
 
-/// A cluster's part in a rollout that is not over.
+/// Returns a cluster's progress in a rollout that is not over.
 fn part<'f>(
     fleet: &'f Fleet,
     name: &ClusterName,
@@ -332,7 +334,7 @@ fn phase(rollout: &Rollout, progress: &Progress) -> String {
     text
 }
 
-/// An environment's clusters, those that are not ready first.
+/// Explains an environment's clusters, those that are not ready first.
 pub(super) fn clusters(
     fleet: &Fleet,
     environment: &Environment,
@@ -385,12 +387,12 @@ pub(super) fn clusters(
         steps.add(Step::new(StepKind::Cluster, StepState::Waiting, text));
     }
     if well.len() > MAX_CLUSTERS {
-        let text = format!("{} run what they should, synced and healthy", well.len());
+        let text = format!("{} run the desired state, synced and healthy", well.len());
         steps.add(Step::new(StepKind::Cluster, StepState::Ok, text));
         return;
     }
     for (name, at) in well {
-        let text = "runs what it should, synced and healthy".to_owned();
+        let text = "runs the desired state, synced and healthy".to_owned();
         let step = Step::new(StepKind::Cluster, StepState::Ok, text).of(name.as_str());
         steps.add(step.at(at));
     }

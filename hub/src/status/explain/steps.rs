@@ -1,4 +1,4 @@
-//! The chain's links.
+//! The steps of a decision chain.
 
 use flotilla_shared::reason::Reason;
 use flotilla_status::{StepKind, StepState};
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::fleet::gates::{Gate, Open};
 use crate::status::code;
 
-/// The chain, link by link.
+/// The steps of a chain.
 pub(super) struct Steps(pub(super) Vec<flotilla_status::Step>);
 
 impl Steps {
@@ -15,7 +15,7 @@ impl Steps {
         self.0.push(step.0);
     }
 
-    /// Adds a gate, in these words.
+    /// Adds a gate with this text.
     pub(super) fn add_gate(&mut self, gate: Gate, text: String) {
         self.0.push(gate_step(Gate { text, ..gate }));
     }
@@ -25,7 +25,7 @@ impl Steps {
 pub(super) struct Step(flotilla_status::Step);
 
 impl Step {
-    /// Of nothing in particular, for no reason and at no moment that is known.
+    /// Makes a step without subject, reason and time.
     pub(super) fn new(step: StepKind, state: StepState, text: String) -> Self {
         Self(flotilla_status::Step {
             step,
@@ -39,7 +39,7 @@ impl Step {
         })
     }
 
-    /// What it speaks of, such as an application.
+    /// Sets its subject, such as an application.
     pub(super) fn of(mut self, subject: &str) -> Self {
         self.0.subject = subject.to_owned();
         self
@@ -50,14 +50,14 @@ impl Step {
         self
     }
 
-    /// Since when it is so.
+    /// Sets since when it is in this state.
     pub(super) fn at(mut self, at: impl Into<Option<Timestamp>>) -> Self {
         self.0.at = at.into();
         self
     }
 }
 
-/// A gate as a step.
+/// Converts a gate to a step.
 #[must_use]
 pub fn gate_step(gate: Gate) -> flotilla_status::Step {
     flotilla_status::Step {

@@ -1,4 +1,4 @@
-//! What a person can do for a rollout to go on, where its note does not say so already.
+//! What an operator can do to let a rollout continue, where its note does not say so already.
 
 use flotilla_status::Wave;
 use jiff::Timestamp;
@@ -7,7 +7,7 @@ use crate::fleet::gates::Gate;
 use crate::fleet::rollout::{Rollout, State};
 use crate::fleet::{Fleet, acts};
 
-/// Adds it. `closed` are the gates that hold the rollout back now.
+/// Adds the next command. `closed` are the gates that hold the rollout back now.
 pub(super) fn add(
     fleet: &Fleet,
     rollout: &Rollout,
@@ -20,11 +20,11 @@ pub(super) fn add(
         status.next = format!("flotilla approve {environment} --wave {wave}");
         status.wave_to_approve = wave;
     } else if waits_for_gates_alone(fleet, rollout, closed, now) {
-        status.next = format!("flotilla explain {environment} shows each gate");
+        status.next = format!("to see each gate: flotilla explain {environment}");
     }
 }
 
-/// The wave that wants people's word now.
+/// Returns the wave that needs approvals now.
 fn wave_to_approve(rollout: &flotilla_status::Rollout) -> Option<&Wave> {
     let (present, passed) = rollout.waves.get(..=rollout.wave)?.split_last()?;
     // Who comes back behind a wave that was passed by nobody waits for its approval.
@@ -34,7 +34,7 @@ fn wave_to_approve(rollout: &flotilla_status::Rollout) -> Option<&Wave> {
     asking.find(|wave| rollout.state.is_under_way() && lacks_approval(wave))
 }
 
-/// Whether people have to approve a wave before it begins, and too few did.
+/// Returns whether a wave needs approvals before it begins, and has too few.
 fn lacks_approval(wave: &Wave) -> bool {
     let touched = wave.started + wave.soaking + wave.unavailable + wave.done + wave.failed;
     // That clusters were let through is no word on the wave: the hub still asks.
@@ -42,8 +42,8 @@ fn lacks_approval(wave: &Wave) -> bool {
     !begun && wave.approved_by.len() < wave.approvals as usize
 }
 
-/// Whether it has not begun for gates that nobody opens but time, or who was asked already: of anything else its note
-/// names the act.
+/// Returns whether it has not begun because of gates that only time or a pending answer opens: otherwise its note names
+/// the command.
 fn waits_for_gates_alone(
     fleet: &Fleet,
     rollout: &Rollout,

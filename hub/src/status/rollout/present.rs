@@ -1,4 +1,4 @@
-//! What only a rollout that goes on has: budgets in use, soaks that end, gates that are closed.
+//! What only a rollout in progress has: use of budgets, ends of soaks, closed gates.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::fleet::{Connectivity, Fleet, OFFLINE_AFTER, acts};
 use crate::spec::Strategy;
 use crate::status::gate_step;
 
-/// Gates that are told one by one; the rest is counted.
+/// Highest number of gates that are listed; the rest is counted.
 const GATES: usize = 10;
 
-/// How many clusters count against each budget.
+/// Number of clusters that count against each budget.
 #[derive(Default)]
 struct Used {
     failed: usize,
@@ -23,7 +23,7 @@ struct Used {
     offline: usize,
 }
 
-/// Adds what its environment is asked for and it does not bring; of that its note tells, too.
+/// Adds commits that its environment is asked for and it does not include, to its note as well.
 fn add_apart(
     fleet: &Fleet,
     rollout: &Rollout,
@@ -124,7 +124,7 @@ pub(super) fn add(
     status.gates = closed.into_iter().take(GATES).map(gate_step).collect();
 }
 
-/// When a cluster has soaked, in whole seconds, so that looking again says the same.
+/// Returns when a cluster has soaked, in whole seconds, so that repeated queries give the same.
 fn soaked(rollout: &Rollout, progress: &Progress, soak: Duration) -> Option<Timestamp> {
     if progress.phase != Phase::Soaking {
         return None;

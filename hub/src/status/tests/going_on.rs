@@ -32,7 +32,7 @@ fn a_pause_is_told_with_what_ends_it() {
     let steps = explain(&fleet, "prod", at(5)).unwrap();
     let pause = StepKind::Gate(GateKind::Pause);
     let step = steps.iter().find(|step| step.step == pause).unwrap();
-    let text = "no further cluster is started: lunch (ada); flotilla resume prod goes on";
+    let text = "no further cluster is started: lunch (ada); to continue: flotilla resume prod";
     assert_eq!((step.text.as_str(), step.state), (text, StepState::Waiting));
     assert_eq!(
         (step.subject.as_str(), step.reason.as_str()),

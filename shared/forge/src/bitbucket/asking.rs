@@ -1,4 +1,4 @@
-//! Open pull requests, and what who asks for something at them may do. There are no marks.
+//! Open pull requests, and the access of people who request something there. There are no labels.
 
 use serde::Deserialize;
 
@@ -21,8 +21,7 @@ pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> 
     })
 }
 
-/// The highest right that somebody has here by whatever way; only they are asked for whose id we know, since
-/// names are anybody's to choose.
+/// Returns the call for a person's highest access; only for a known id, since names can be chosen freely.
 pub(crate) fn rights(at: &Repository, person: &str) -> Option<Call<Vec<(String, Right)>>> {
     #[derive(Deserialize)]
     struct Permission {
@@ -55,7 +54,7 @@ pub(crate) fn rights(at: &Repository, person: &str) -> Option<Call<Vec<(String, 
     ))
 }
 
-/// The id in what we call a person.
+/// Returns the id in a person's internal name.
 fn id(person: &str) -> Option<&str> {
     let id = person.get(person.rfind('{')?..)?;
     let digits = id.strip_prefix('{')?.strip_suffix('}')?;
@@ -63,7 +62,7 @@ fn id(person: &str) -> Option<&str> {
     (!digits.is_empty() && digits.chars().all(is_plain)).then_some(id)
 }
 
-/// Pull requests name twelve digits of a commit.
+/// Pull requests contain only twelve digits of a commit.
 pub(crate) fn whole_commit(at: &Repository, beginning: &str) -> Option<Call<String>> {
     let is_part = beginning.len() >= 12 && beginning.bytes().all(|c| c.is_ascii_hexdigit());
     if !is_part {

@@ -1,4 +1,4 @@
-//! Open pull requests, and who asks for something at them.
+//! Open pull requests, and who requests something there by a label.
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use crate::place::{Repository, segment};
 use crate::pull::{OPEN, Page, PullRequest};
 use crate::request::{Call, get};
 
-/// Towards any branch: older servers part them by none.
+/// Reads open pull requests into any branch: older servers cannot filter by branch.
 pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> {
     let rest = format!(
         "/pulls?state=open&sort=recentupdate&base={}&limit={OPEN}",
@@ -19,7 +19,7 @@ pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> 
     get(at, "listPulls", &rest, Answer::list_as::<Pull, _>)
 }
 
-/// Oldest first. A label that was given has a text of its own.
+/// Reads changes of labels, oldest first. An added label is known by its text.
 pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<Labelling>> {
     #[derive(Deserialize)]
     struct Event {

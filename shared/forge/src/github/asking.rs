@@ -1,4 +1,4 @@
-//! Open pull requests, and who asks for something at them.
+//! Open pull requests, and who requests something there by a label.
 
 use serde::Deserialize;
 
@@ -18,7 +18,7 @@ pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> 
     get(at, "listPulls", &rest, Answer::list_as::<Pull, _>)
 }
 
-/// Who gave which label, oldest first.
+/// Reads who added and removed labels, oldest first.
 pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<Labelling>> {
     #[derive(Deserialize)]
     struct Event {

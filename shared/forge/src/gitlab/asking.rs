@@ -1,4 +1,4 @@
-//! Open merge requests, and who asks for something at them.
+//! Open merge requests, and who requests something there by a label.
 
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> 
     get(at, "listPulls", &rest, Answer::list_as::<Merge, _>)
 }
 
-/// Who gave which label, oldest first.
+/// Reads who added and removed labels, oldest first.
 pub(crate) fn labellings(at: &Repository, number: u64, part: u32) -> Call<Page<Labelling>> {
     #[derive(Deserialize)]
     struct Event {
@@ -47,7 +47,7 @@ pub(crate) fn labellings(at: &Repository, number: u64, part: u32) -> Call<Page<L
     })
 }
 
-/// Its members by part of a name: only who is called exactly `person` counts.
+/// Finds members by part of a name: only the one named exactly `person` counts.
 pub(crate) fn rights(at: &Repository, person: &str) -> Call<Vec<(String, Right)>> {
     #[derive(Deserialize)]
     struct Member {
@@ -55,7 +55,7 @@ pub(crate) fn rights(at: &Repository, person: &str) -> Call<Vec<(String, Right)>
         username: String,
         #[serde(default)]
         state: String,
-        /// Whether the membership counts yet; only some editions say so.
+        /// Whether the membership is active; only some editions report it.
         membership_state: Option<String>,
         #[serde(default)]
         access_level: u32,

@@ -132,7 +132,7 @@ DEK-Info: AES-128-CBC,00
             (
                 BROKEN,
                 Some(WITHOUT),
-                "ssh cannot use /keys/git.example.com.ssh-privatekey as a private key: it is cut off",
+                "ssh cannot use /keys/git.example.com.ssh-privatekey as a private key: it is truncated",
             ),
             (
                 BROKEN,

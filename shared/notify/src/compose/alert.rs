@@ -1,5 +1,5 @@
-//! Alerts: Alertmanager (API version 2) and PagerDuty
-//! (<https://developer.pagerduty.com/docs/events-api-v2/overview/>). What was raised is taken back.
+//! Alerts: Alertmanager (API version 2) and PagerDuty (<https://developer.pagerduty.com/docs/events-api-v2/overview/>).
+//! Raised alerts are resolved.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::event::{Kind, Notice};
 use crate::severity::Severity;
 use crate::text::{detail, headline};
 
-/// Steps of a rollout that somebody is called for.
+/// Steps of a rollout that raise an alert.
 const NEEDS: [Kind; 4] = [
     Kind::RolloutPaused,
     Kind::RolloutHalted,
@@ -16,7 +16,7 @@ const NEEDS: [Kind; 4] = [
     Kind::ApprovalNeeded,
 ];
 
-/// What is over by an event.
+/// Returns the kinds of alerts that an event resolves.
 fn ended(kind: Kind) -> Vec<Kind> {
     match kind {
         Kind::RolloutSucceeded | Kind::RolloutSuperseded => NEEDS.to_vec(),
@@ -87,7 +87,7 @@ pub(super) fn alertmanager(notice: &Notice) -> Vec<Post> {
     )]
 }
 
-/// The routing key is put in by the sender, as `routing_key`.
+/// Composes events; the sender adds the routing key as `routing_key`.
 pub(super) fn pager_duty(notice: &Notice) -> Vec<Post> {
     let event = &notice.event;
     if raises(event.kind) {

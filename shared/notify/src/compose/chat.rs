@@ -10,7 +10,7 @@ use crate::event::{Kind, Notice};
 use crate::severity::Severity;
 use crate::text::{detail, headline, markdown};
 
-/// Where a channel takes one message after another: when something begins, needs somebody, and ends.
+/// Composes for channels without threads: one message when something begins, needs attention, and ends.
 pub(super) fn once(notice: &Notice, message: fn(&Notice) -> Value) -> Vec<Post> {
     if notice.event.kind == Kind::RolloutWaits {
         return Vec::new();
@@ -56,8 +56,8 @@ fn slack_body(notice: &Notice) -> Value {
     })
 }
 
-/// One message for each rollout that is written anew, with the steps in its thread; anything else is a
-/// message of its own.
+/// Composes one message for each rollout, which is updated, with the steps in its thread; anything else is a message of
+/// its own.
 pub(super) fn slack(target: &Target, notice: &Notice, known: &Known) -> Vec<Post> {
     let post = |path: &str, body: Value| Post::json(path, body, Sign::Bearer);
     let mut body = slack_body(notice);
@@ -94,7 +94,7 @@ pub(super) fn slack_webhook(notice: &Notice) -> Value {
     slack_body(notice)
 }
 
-/// Runs of text are not read as Markdown there, which a `TextBlock` is.
+/// Composes an Adaptive Card; text runs are not parsed as Markdown, unlike a `TextBlock`.
 pub(super) fn teams(notice: &Notice) -> Value {
     let run = |text: String, more: Value| {
         let mut run = json!({"type": "TextRun", "text": text});
@@ -159,7 +159,7 @@ pub(super) fn discord(notice: &Notice) -> Value {
     json!({"embeds": [embed], "allowed_mentions": {"parse": []}})
 }
 
-/// The beginning of a text, at most so many characters.
+/// Returns the beginning of a text, at most `limit` characters.
 fn cut(text: &str, limit: usize) -> &str {
     match text.char_indices().nth(limit) {
         Some((end, _)) => text.get(..end).unwrap_or_default(),

@@ -1,11 +1,11 @@
-//! Email: plain text, whoever reads it.
+//! Email, in plain text.
 
 use serde_json::{Value, json};
 
 use crate::event::Notice;
 use crate::text::{detail, headline};
 
-/// Subject, text, and what it is about, by which a mailbox puts messages together.
+/// Composes subject, text and thread, by which mailboxes group messages.
 pub(super) fn email(notice: &Notice) -> Value {
     let line = headline(notice);
     let mut text = vec![line.clone()];

@@ -7,7 +7,8 @@ use super::{Known, Post, Sign};
 use crate::event::{Kind, Notice};
 use crate::text::{detail, headline};
 
-/// In structured mode. The id stays the same when it is told twice, so that a receiver can tell.
+/// Composes a CloudEvent in structured mode. The id stays the same when it is sent twice, so that a receiver can detect
+/// it.
 pub(super) fn cloud_event(notice: &Notice) -> Post {
     let event = &notice.event;
     let mut body = json!({
@@ -41,8 +42,7 @@ pub(super) fn cloud_event(notice: &Notice) -> Post {
     }
 }
 
-/// A region over a rollout: it begins with it, and gets its end with its end. What is no step of a rollout
-/// is a moment.
+/// Composes a region annotation that spans a rollout. Other events become a point in time.
 pub(super) fn grafana(notice: &Notice, known: &Known) -> Vec<Post> {
     let event = &notice.event;
     let at = event.at.as_millisecond();
@@ -70,7 +70,7 @@ pub(super) fn grafana(notice: &Notice, known: &Known) -> Vec<Post> {
     vec![post]
 }
 
-/// Grafana shows annotations as HTML.
+/// Escapes text as HTML, which Grafana shows annotations as.
 fn html(text: &str) -> String {
     escape(text).replace('"', "&quot;")
 }

@@ -151,7 +151,7 @@ fn slack_has_one_message_for_a_rollout_that_changes() {
     let no = |body: &[u8]| resolved(slack, &first, 200, body).unwrap_err();
     assert_eq!(
         no(br#"{"ok":false,"error":"channel_not_found"}"#),
-        Fault::lasting("Slack says channel_not_found")
+        Fault::lasting("Slack error: channel_not_found")
     );
     assert!(no(br#"{"ok":false,"error":"ratelimited"}"#).passing);
     assert!(no(b"<html>").why.contains("not JSON"));

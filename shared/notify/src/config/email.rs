@@ -1,34 +1,34 @@
-//! A target that is told by email: the server, the way in, and who writes to whom.
+//! Settings of email targets: server, credentials, sender and recipients.
 
 use std::path::PathBuf;
 
 use super::Entry;
 
-/// Most people whom one target writes to.
+/// Highest number of recipients of one target.
 const MAX_TO: usize = 20;
 
-/// How email is sent.
+/// Email settings of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// Out of `url`: a host name or an IPv4 address.
+    /// Host of `url`: a name or an IPv4 address.
     pub host: String,
-    /// Where `url` names none, 465 with TLS from the first byte and else 587.
+    /// Port of `url`; default: 465 with TLS from the first byte, otherwise 587.
     pub port: u16,
-    /// TLS from the first byte; otherwise after STARTTLS. Nothing is ever sent in clear text.
+    /// Whether TLS starts with the first byte; otherwise after STARTTLS. Nothing is ever sent in clear text.
     pub implicit_tls: bool,
     /// The sender's address.
     pub from: String,
-    /// Who is written to.
+    /// Addresses of the recipients.
     pub to: Vec<String>,
-    /// A file with the user's name; none: the server wants none.
+    /// A file with the user name; none: no login.
     pub user_file: Option<PathBuf>,
-    /// A file with its password.
+    /// A file with the password.
     pub password_file: Option<PathBuf>,
     /// A file with the only certificates that are trusted; none: the system's.
     pub ca_file: Option<PathBuf>,
 }
 
-/// What the file says of email.
+/// Reads the email settings of a target.
 ///
 /// # Errors
 /// Each problem with its key.
@@ -37,10 +37,10 @@ pub(super) fn read(entry: &Entry) -> Result<Mail, Vec<(&'static str, String)>> {
     let mut wrong = |key: &'static str, text: &str| errors.push((key, text.to_owned()));
     let server = entry.url.as_deref().map(server);
     if entry.url_file.is_some() {
-        wrong(".urlFile", "email takes a url");
+        wrong(".urlFile", "email needs url instead");
     }
     match &server {
-        None => wrong("", "it needs a url, such as smtp://mail.example.org:587"),
+        None => wrong("", "url is required, such as smtp://mail.example.org:587"),
         Some(None) => wrong(
             ".url",
             "it must be smtps://HOST[:PORT] (TLS from the start) or smtp://HOST[:PORT] (STARTTLS)",
@@ -48,18 +48,20 @@ pub(super) fn read(entry: &Entry) -> Result<Mail, Vec<(&'static str, String)>> {
         Some(Some(_)) => {}
     }
     match &entry.from {
-        None => wrong("", "it needs a from"),
-        Some(from) if !is_address(from) => wrong(".from", "it is no address such as a@example.org"),
+        None => wrong("", "from is required"),
+        Some(from) if !is_address(from) => {
+            wrong(".from", "it is not an address such as a@example.org");
+        }
         Some(_) => {}
     }
     if entry.to.is_empty() {
-        wrong("", "it needs a list of addresses in to");
+        wrong("", "to is required: a list of addresses");
     }
     if entry.to.len() > MAX_TO {
         wrong(".to", "there are more than 20");
     }
     if !entry.to.iter().all(|to| is_address(to)) {
-        wrong(".to", "one is no address such as a@example.org");
+        wrong(".to", "one is not an address such as a@example.org");
     }
     if entry.user_file.is_some() != entry.password_file.is_some() {
         wrong("", "userFile and passwordFile go together");
@@ -107,7 +109,8 @@ fn server(url: &str) -> Option<Server> {
     })
 }
 
-/// An address without a name, quotes or comments: nothing in it can end a header or a command.
+/// Returns whether a text is an address without a name, quotes or comments, so that nothing in it can end a header or a
+/// command.
 fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else {
         return false;

@@ -1,18 +1,18 @@
-//! A text as nodes that know where they stand.
+//! YAML nodes with their positions in the text.
 
 use flotilla_yaml::events::{Event, Events, Properties, Span};
 
 use super::{EditError, unusual};
 
-/// Deeper than any fleet file.
+/// Highest nesting depth, deeper than any fleet file.
 const MAX_DEPTH: usize = 64;
 
-/// A node, from its first byte to behind its last one with content.
+/// A node, from its first byte to the end of its content.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Characters before it in its line.
+    /// Number of characters before it on its line.
     pub(super) column: usize,
     pub(super) value: Value,
 }
@@ -38,7 +38,7 @@ impl Node {
         }
     }
 
-    /// What a key of a mapping has, with the key.
+    /// Returns a key of a mapping with its value.
     pub(super) fn get(&self, key: &str) -> Option<(&Self, &Self)> {
         let Value::Mapping { pairs, .. } = &self.value else {
             return None;
@@ -48,7 +48,7 @@ impl Node {
     }
 }
 
-/// The first document of a text.
+/// Reads the first document of a text.
 pub(super) fn read(text: &str) -> Result<Node, EditError> {
     let skipped = text.len() - text.trim_start_matches('\u{feff}').len();
     let mut reader = Reader {
@@ -64,7 +64,7 @@ pub(super) fn read(text: &str) -> Result<Node, EditError> {
 struct Reader<'t> {
     text: &'t str,
     events: Events<'t>,
-    /// Bytes that the events do not count.
+    /// Number of bytes that the parser's offsets do not include.
     skipped: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Where in the file a removal is written.
+//! Edits of the places in the file that a removal concerns.
 
 use std::collections::BTreeSet;
 
@@ -15,12 +15,12 @@ fn items(node: &Node) -> Option<(&[Node], bool)> {
     }
 }
 
-/// The list that an application's entry stands in, and its place there.
+/// Returns the list with an application's entry, and the entry's index.
 fn entry<'n>(
     root: &'n Node,
     name: &ApplicationName,
 ) -> Result<(&'n [Node], bool, usize), EditError> {
-    let missing = || unusual("`applications` is no list with this application");
+    let missing = || unusual("`applications` is not a list with this application");
     let (_, all) = root.get("applications").ok_or_else(missing)?;
     let (all, is_flow) = items(all).ok_or_else(missing)?;
     let is_it = |entry: &Node| {
@@ -32,7 +32,7 @@ fn entry<'n>(
     Ok((all, is_flow, place))
 }
 
-/// Takes an item out of a list in brackets, with one comma.
+/// Removes an item from a list in brackets, with one comma.
 fn leave_flow(all: &[Node], place: usize, edits: &mut Edits<'_>) {
     let (Some(own), before) = (all.get(place), place.checked_sub(1)) else {
         return;
@@ -48,7 +48,7 @@ fn leave_flow(all: &[Node], place: usize, edits: &mut Edits<'_>) {
     edits.replace(range, "");
 }
 
-/// The dash of an item in a list of lines.
+/// Returns the position of an item's dash in a list of lines.
 fn dash(item: &Node, edits: &Edits<'_>) -> Result<usize, EditError> {
     let before = edits.text.get(..item.start).unwrap_or_default().trim_end();
     match before.ends_with('-') {
@@ -57,7 +57,7 @@ fn dash(item: &Node, edits: &Edits<'_>) -> Result<usize, EditError> {
     }
 }
 
-/// Takes an item's lines out of a list of lines.
+/// Removes an item's lines from a list of lines.
 fn leave_lines(item: &Node, edits: &mut Edits<'_>) -> Result<(), EditError> {
     let dash = dash(item, edits)?;
     let start = edits.line_start(dash);
@@ -70,7 +70,7 @@ fn leave_lines(item: &Node, edits: &mut Edits<'_>) -> Result<(), EditError> {
     Ok(())
 }
 
-/// An application leaves `applications`.
+/// Removes an application from `applications`.
 pub(super) fn leave(
     root: &Node,
     name: &ApplicationName,
@@ -100,7 +100,7 @@ fn list(environments: &BTreeSet<EnvironmentName>) -> String {
     format!("[{}]", names.join(", "))
 }
 
-/// An application goes on in some environments only.
+/// Restricts an application to some environments.
 pub(super) fn narrow(
     root: &Node,
     name: &ApplicationName,
@@ -132,15 +132,15 @@ pub(super) fn narrow(
                 }
                 Ok(())
             }
-            None => Err(unusual("`placement.environments` is no list")),
+            None => Err(unusual("`placement.environments` is not a list")),
         },
     }
 }
 
-/// Adds a key behind the first one of a mapping.
+/// Adds a key after the first one of a mapping.
 fn add_key(mapping: &Node, key: &str, edits: &mut Edits<'_>) -> Result<(), EditError> {
     let Value::Mapping { pairs, is_flow } = &mapping.value else {
-        return Err(unusual("an entry is no mapping"));
+        return Err(unusual("an entry is not a mapping"));
     };
     match (pairs.first(), is_flow) {
         (None, true) => edits.insert(mapping.start + 1, key),
@@ -155,7 +155,7 @@ fn add_key(mapping: &Node, key: &str, edits: &mut Edits<'_>) -> Result<(), EditE
     Ok(())
 }
 
-/// What an entry of `removed` says.
+/// Returns the keys of an entry of `removed`.
 fn keys(removal: &Removal) -> Vec<String> {
     let mut keys = vec![format!("application: {}", removal.application)];
     if !removal.environments.is_empty() {
@@ -171,7 +171,7 @@ fn keys(removal: &Removal) -> Vec<String> {
     keys
 }
 
-/// Entries of `removed` in one line.
+/// Returns entries of `removed` on one line.
 pub(super) fn entries<'r>(all: impl Iterator<Item = &'r Removal>) -> String {
     let all: Vec<String> = all
         .map(|entry| format!("{{{}}}", keys(entry).join(", ")))
@@ -179,7 +179,7 @@ pub(super) fn entries<'r>(all: impl Iterator<Item = &'r Removal>) -> String {
     all.join(", ")
 }
 
-/// An entry comes to `removed`.
+/// Adds an entry to `removed`.
 pub(super) fn add_removal(
     root: &Node,
     removal: &Removal,
@@ -210,7 +210,7 @@ pub(super) fn add_removal(
         },
         Some((all, false)) => {
             let Some(last) = all.last() else {
-                return Err(unusual("`removed` is no list"));
+                return Err(unusual("`removed` is not a list"));
             };
             let dash = dash(last, edits)?;
             let indent = dash - edits.line_start(dash);
@@ -221,7 +221,7 @@ pub(super) fn add_removal(
             let at = edits.line_end(key.end);
             edits.insert_lines(at, &lines(key.column));
         }
-        None => return Err(unusual("`removed` is no list")),
+        None => return Err(unusual("`removed` is not a list")),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The keys of the fleet file, as they are written.
+//! The keys of the fleet file, in its YAML form.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The fleet file's previews, and what they may not say.
+//! Reads and checks the fleet file's previews.
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::revision::BranchName;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Checker;
 use crate::preview::{MAX_PREVIEWS, Preview, Role};
 
-/// Longest name of a label on any forge.
+/// Longest name of a label on any forge, bytes.
 const MAX_LABEL: usize = 255;
 
 #[derive(Debug, Deserialize)]
@@ -24,7 +24,7 @@ pub(super) struct PreviewEntry {
 }
 
 impl Checker<'_> {
-    /// After repositories and environments were read.
+    /// Reads the previews, after repositories and environments.
     pub(super) fn previews(&mut self) {
         let entries = &self.file.value.previews;
         if entries.len() > MAX_PREVIEWS {
@@ -53,19 +53,19 @@ impl Checker<'_> {
                 None => return,
             },
             (None, _) => {
-                let message = "pull requests are of one repository, and this file has another number of \
-                               them: name it with repository";
+                let message = "pull requests belong to one repository, and this file does not have exactly one: \
+                               name it with repository";
                 return self.error(path, message);
             }
         };
         if entry.label.is_none() && entry.role.is_none() {
-            let message = "say who may ask, with label, with role, or with both: a plan makes the agents \
-                           work, and reaches the clusters' admission webhooks";
+            let message = "give label, role or both to say who may request plans: a plan is work for the agents \
+                           and reaches the clusters' admission webhooks";
             self.error(path, message);
         }
         let label = entry.label.as_deref();
         if label.is_some_and(|label| label.trim().is_empty() || label.len() > MAX_LABEL) {
-            let message = format!("a label has a name of at most {MAX_LABEL} bytes");
+            let message = format!("a label must have 1 to {MAX_LABEL} bytes");
             self.error(&format!("{path}.label"), message);
         }
         let preview = Preview {

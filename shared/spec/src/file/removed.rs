@@ -1,4 +1,4 @@
-//! The fleet file's removals, and what they may not say.
+//! Reads and checks the fleet file's removals.
 
 use std::collections::BTreeSet;
 
@@ -21,12 +21,12 @@ pub(super) struct RemovalEntry {
 }
 
 impl Checker<'_> {
-    /// After everything else was read: a removal is held against what is declared.
+    /// Reads the removals last, since they are checked against what is declared.
     pub(super) fn removals(&mut self) {
         let entries = &self.file.value.removed;
         if entries.len() > MAX_REMOVALS {
             let message = format!(
-                "{} are more than {MAX_REMOVALS}: take those out that were carried out everywhere",
+                "{} are more than {MAX_REMOVALS}: delete those that are complete everywhere",
                 flotilla_shared::words::counted(entries.len(), "entry")
             );
             return self.error("removed", message);
@@ -54,14 +54,14 @@ impl Checker<'_> {
         let declared = self.spec.applications.get(name);
         if declared.is_some_and(|declared| removal.contradicts(declared, &self.spec)) {
             let message = format!(
-                "{name} is declared there, too: take it out of applications, or out of its placement, or \
-                 name here the clusters that lose it"
+                "{name} is declared there, too: remove it from applications or from its \
+                 placement, or name the clusters here that lose it"
             );
             self.error(&path, message);
         }
         let mut others = self.spec.removed.iter();
         if others.any(|other| other.overlaps(&removal)) {
-            let message = format!("{name} is already removed there by an entry before this one");
+            let message = format!("{name} is already removed there by an earlier entry");
             self.error(&path, message);
         }
         self.spec.removed.push(removal);

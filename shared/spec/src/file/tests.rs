@@ -29,9 +29,9 @@ fn errors_name_line_key_and_what_is_wrong() {
             "environments:\n- {name: a, branch: a, promotesFrom: b}\n- {name: b, branch: b, promotesFrom: a}\n- {name: c, branch: a, promotesFrom: x}\n"
         ),
         [
-            "f:6:13: environments[2].branch: branch a is already that of a",
-            "f:4:24: environments[0].promotesFrom: environments promote in a circle",
-            "f:5:24: environments[1].promotesFrom: environments promote in a circle",
+            "f:6:13: environments[2].branch: branch a is already used by a",
+            "f:4:24: environments[0].promotesFrom: environments promote in a cycle",
+            "f:5:24: environments[1].promotesFrom: environments promote in a cycle",
             "f:6:24: environments[2].promotesFrom: there is no environment x",
         ]
     );
@@ -41,7 +41,7 @@ fn errors_name_line_key_and_what_is_wrong() {
         ),
         [
             "f:5:3: applications[0].repository: there is no repository r",
-            "f:6:3: applications[0].path: path template uses {env}; known are {environment}, {cluster} and {labels.NAME}",
+            "f:6:3: applications[0].path: path template uses {env}; supported are {environment}, {cluster} and {labels.NAME}",
             "f:8:3: applications[1].repository: there is no repository r",
             "f:10:3: applications[1].dependsOn: there is no application c",
             "f:10:3: applications[1].dependsOn: b depends on itself",
@@ -102,7 +102,11 @@ fn who_may_ask_for_a_preview_is_said_without_doubt() {
         ("r", Some(crate::Role::Write))
     );
     for (fleet, text, expected) in [
-        (fleet, "environment: prod, branch: dev", "say who may ask"),
+        (
+            fleet,
+            "environment: prod, branch: dev",
+            "give label, role or both",
+        ),
         (
             fleet,
             "environment: x, branch: dev, label: a",
@@ -111,7 +115,7 @@ fn who_may_ask_for_a_preview_is_said_without_doubt() {
         (
             fleet,
             "environment: prod, branch: dev, label: ''",
-            "a label has a name",
+            "a label must have 1 to",
         ),
         (
             fleet,
@@ -217,7 +221,7 @@ fn a_removal_is_said_once_and_of_what_there_is() {
     );
     assert_eq!(
         twice.unwrap_err(),
-        ["f:13:3: removed[1]: x is already removed there by an entry before this one"]
+        ["f:13:3: removed[1]: x is already removed there by an earlier entry"]
     );
     let parts = removal(
         "- {application: x, environments: [dev]}\n- {application: x, environments: [prod]}\n",

@@ -1,4 +1,4 @@
-//! Two specifications side by side: what one means for a cluster after the other. Pure.
+//! Differences of two specifications, and their effect on a cluster. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,46 +7,46 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use super::{Declared, Labels, Specification};
 use crate::removal::Objects;
 
-/// Lines that describe a difference at most; the rest is counted.
+/// Highest number of lines that describe a difference; the rest is counted.
 const MAX_LINES: usize = 20;
-/// Characters of a value that a line shows.
+/// Characters of a value that a line shows at most.
 const MAX_VALUE: usize = 80;
 
-/// What one specification means for a cluster that another one was in force for.
+/// Effect on a cluster of a specification that replaces another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Touch {
-    /// An application leaves it.
+    /// The cluster loses an application.
     Loses,
-    /// An application comes to it.
+    /// The cluster gains an application.
     Gains,
-    /// An application is rendered or applied in another way.
+    /// An application is rendered or applied differently.
     Changes,
-    /// An application is taken away on purpose, with its objects or without them.
+    /// An application is removed on purpose, with or without its objects.
     Removes,
 }
 
-/// Two specifications side by side.
+/// The difference of two specifications.
 #[derive(Debug, Clone)]
 pub struct Difference<'s> {
     before: &'s Specification,
     after: &'s Specification,
-    /// Applications that are declared in another way.
+    /// Applications that are declared differently.
     applications: BTreeMap<&'s ApplicationName, Otherwise>,
-    /// Applications whose removal is said in another way.
+    /// Applications whose removal differs.
     removed: BTreeSet<&'s ApplicationName>,
 }
 
-/// How an application is declared in another way.
+/// How the declaration of an application differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Otherwise {
-    /// In more than its placement.
+    /// It differs in more than its placement.
     definition: bool,
-    /// In more than its placement and directory.
+    /// It differs in more than its placement and directory.
     options: bool,
 }
 
 impl<'s> Difference<'s> {
-    /// What `after` says otherwise than `before`; what only one of them declares differs, too.
+    /// Compares `after` with `before`; what only one of them declares differs, too.
     #[must_use]
     pub fn between(before: &'s Specification, after: &'s Specification) -> Self {
         let names = before.applications.keys().chain(after.applications.keys());
@@ -79,26 +79,26 @@ impl<'s> Difference<'s> {
         }
     }
 
-    /// Whether an application is new, or means something else than before, wherever it is placed.
+    /// Returns whether an application is new, or its definition differs, wherever it is placed.
     #[must_use]
     pub fn defines_anew(&self) -> bool {
         self.before.branch != self.after.branch
             || self.applications.values().any(|change| change.definition)
     }
 
-    /// Applications that would have to be proven: those that are declared in another way and are still there.
+    /// Returns the applications that have to be proven: those that are declared differently and still exist.
     pub fn to_prove(&self) -> impl Iterator<Item = &'s ApplicationName> {
         let after = self.after;
         let all = self.applications.keys().copied();
         all.filter(move |name| after.applications.contains_key(*name))
     }
 
-    /// Applications that are taken away in places where they were not before.
+    /// Returns the applications that are removed in places where they were not removed before.
     pub fn to_remove(&self) -> impl Iterator<Item = &'s ApplicationName> {
         self.removed.iter().copied()
     }
 
-    /// Whether an application is defined alike in both, wherever it is placed.
+    /// Returns whether an application has the same definition in both, wherever it is placed.
     #[must_use]
     pub fn same_definition(&self, name: &ApplicationName) -> bool {
         match self.applications.get(name) {
@@ -107,7 +107,7 @@ impl<'s> Difference<'s> {
         }
     }
 
-    /// What it means for one cluster, by application; labels before and after.
+    /// Returns the effect on one cluster by application, with its labels before and after.
     #[must_use]
     pub fn touches(
         &self,
@@ -161,7 +161,7 @@ impl<'s> Difference<'s> {
         touches
     }
 
-    /// Which application, which field, what before and what after; a bounded number of lines.
+    /// Describes it in a limited number of lines: application, field, before and after.
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -179,7 +179,9 @@ impl<'s> Difference<'s> {
                     new.application.repository
                 )),
                 (Some(_), None) if self.removed.contains(name) => {}
-                (Some(_), None) => lines.push(format!("{name}: gone, its objects stay")),
+                (Some(_), None) => {
+                    lines.push(format!("{name}: no longer declared, its objects stay"));
+                }
                 (Some(before), Some(after)) => {
                     let value = |declared: &Declared| {
                         let mut value =
@@ -243,7 +245,7 @@ fn otherwise(before: &Declared, other: &Declared) -> Otherwise {
     }
 }
 
-/// Every field that differs, by its path.
+/// Collects every field that differs, by its path.
 fn fields(
     place: &str,
     before: &serde_json::Value,

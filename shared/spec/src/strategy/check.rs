@@ -1,38 +1,38 @@
-//! Questions to the outside as gates: an HTTP server or Prometheus has to answer well.
+//! External checks as gates: an HTTP server or Prometheus has to give the expected answer.
 
 use serde::Deserialize;
 
 use super::problems::{GateError, Problems};
 
-/// A question to something outside that must answer well.
+/// An external check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
     /// Its name, unique in the environment.
     pub name: String,
-    /// What is asked.
+    /// The question that it asks.
     pub question: Question,
 }
 
-/// What a check asks.
+/// The question of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
-    /// A GET of this URL answers with this status.
+    /// A GET of a URL has to return a status.
     Http {
-        /// It begins with `http://` or `https://`, and the hub asks it.
+        /// The URL, which begins with `http://` or `https://`.
         url: String,
-        /// Which answer is good.
+        /// The expected status.
         status: u16,
     },
-    /// Every sample of an instant query lies within bounds, and there is one
+    /// An instant query has to return at least one sample, and every sample has to be within bounds
     /// (<https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries>).
     Prometheus {
         /// The server's base URL.
         url: String,
         /// The query, in PromQL.
         query: String,
-        /// No sample may be less; none: there is no lower bound.
+        /// Lower bound of samples; none: no lower bound.
         min: Option<f64>,
-        /// No sample may be more; none: there is no upper bound, and then there is a lower one.
+        /// Upper bound of samples; none: no upper bound, and then there is a lower one.
         max: Option<f64>,
     },
 }
@@ -55,12 +55,12 @@ pub(super) struct CheckEntry {
     max: Option<f64>,
 }
 
-/// Reads them; what is wrong is added to `problems`.
+/// Reads them; errors are added to `problems`.
 pub(super) fn read(entries: &[CheckEntry], problems: &mut Problems) -> Vec<Check> {
     let mut checks: Vec<Check> = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         if checks.iter().any(|check| check.name == entry.name) {
-            let message = format!("check {} is already there", entry.name);
+            let message = format!("check {} is listed twice", entry.name);
             problems.push((format!("checks[{index}].name"), message));
         }
         match entry.read() {

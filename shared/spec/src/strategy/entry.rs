@@ -9,10 +9,10 @@ use serde::Deserialize;
 use super::problems::{Problems, time};
 use super::{Amount, Budgets, Members, OnFailure, OnNewCommit, Strategy, Wave, WhenEmpty};
 
-/// Most waves of one strategy: each is walked through on every step.
+/// Highest number of waves of a strategy: every step visits each of them.
 const MAX_WAVES: usize = 64;
 
-/// `3` or `25%`.
+/// An amount such as `3` or `25%`.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum AmountEntry {
@@ -72,7 +72,7 @@ struct WaveEntry {
     when_empty: WhenEmpty,
 }
 
-/// An amount; what is none is added to `problems`.
+/// Reads an amount; errors are added to `problems`.
 pub(super) fn amount(
     entry: Option<&AmountEntry>,
     key: &str,
@@ -101,14 +101,14 @@ fn share(text: &str) -> Option<u8> {
 }
 
 impl StrategyEntry {
-    /// Reads it; what is wrong is added to `problems`.
+    /// Reads it; errors are added to `problems`.
     pub(crate) fn read(&self, problems: &mut Problems) -> Strategy {
         let defaults = Strategy::default();
         let mut waves = Vec::new();
         for (index, entry) in self.waves.iter().enumerate() {
             let key = format!("waves[{index}]");
             if waves.iter().any(|wave: &Wave| wave.name == entry.name) {
-                problems.push((format!("{key}.name"), "it is already there".to_owned()));
+                problems.push((format!("{key}.name"), "it is listed twice".to_owned()));
             }
             if waves
                 .last()

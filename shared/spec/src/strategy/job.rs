@@ -1,4 +1,4 @@
-//! Jobs as gates: run in one cluster of the environment, from the commit that is to go in.
+//! Jobs as gates: they run in one cluster of the environment, from the commit that waits at the gate.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use serde::Deserialize;
 use super::problems::{Problems, time};
 use crate::{Environment, Spec};
 
-/// How long a Job may take that says nothing of it.
+/// Default timeout of a Job.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A Job that has to succeed before a commit goes in.
+/// A Job that has to succeed before a commit is rolled out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobGate {
     /// Its name, unique in the environment.
     pub name: GateName,
-    /// Whose repository it comes from, and in whose namespace and with whose account it runs.
+    /// The application whose repository, namespace and account it uses.
     pub application: ApplicationName,
-    /// Where the Job lies in the repository.
+    /// Path of the Job in the repository.
     pub path: TreePath,
-    /// Where it runs; none: in the first cluster of the first wave.
+    /// The cluster that it runs in; none: the first cluster of the first wave.
     pub cluster: Option<ClusterName>,
-    /// How long it may take.
+    /// Its timeout.
     pub timeout: Duration,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct JobEntry {
     timeout: Option<String>,
 }
 
-/// Reads them; what is wrong is added to `problems`.
+/// Reads them; errors are added to `problems`.
 pub(super) fn read(entries: &[JobEntry], problems: &mut Problems) -> Vec<JobGate> {
     let mut jobs: Vec<JobGate> = Vec::new();
     if entries.len() > MAX_GATE_JOBS {
@@ -49,7 +49,7 @@ pub(super) fn read(entries: &[JobEntry], problems: &mut Problems) -> Vec<JobGate
     for (index, entry) in entries.iter().enumerate() {
         let key = format!("jobs[{index}]");
         if jobs.iter().any(|job| job.name == entry.name) {
-            let message = format!("job {} is already there", entry.name);
+            let message = format!("job {} is listed twice", entry.name);
             problems.push((format!("{key}.name"), message));
         }
         let timeout_key = format!("{key}.timeout");
@@ -76,7 +76,7 @@ pub(super) fn read(entries: &[JobEntry], problems: &mut Problems) -> Vec<JobGate
     jobs
 }
 
-/// What a Job names has to be there.
+/// Checks that what Jobs refer to exists.
 pub(super) fn misfits(environment: &Environment, spec: &Spec, problems: &mut Problems) {
     for (index, job) in environment.gates.jobs.iter().enumerate() {
         if !spec.applications.contains_key(&job.application) {
@@ -86,13 +86,13 @@ pub(super) fn misfits(environment: &Environment, spec: &Spec, problems: &mut Pro
         let cluster = job.cluster.as_ref();
         let declared = cluster.and_then(|name| spec.clusters.get(name));
         if let Some(other) = declared.filter(|cluster| cluster.environment != environment.name) {
-            let message = format!("that cluster is of environment {}", other.environment);
+            let message = format!("that cluster belongs to environment {}", other.environment);
             problems.push((format!("jobs[{index}].cluster"), message));
         }
     }
 }
 
-/// Jobs that never run, and those that would run as one of an application's own objects.
+/// Returns Jobs that never run, and those that would run as an application's own objects.
 pub(super) fn never_open(environment: &Environment, spec: &Spec, problems: &mut Problems) {
     for job in &environment.gates.jobs {
         let Some(application) = spec.applications.get(&job.application) else {
@@ -104,8 +104,8 @@ pub(super) fn never_open(environment: &Environment, spec: &Spec, problems: &mut 
             problems.push((
                 key.clone(),
                 format!(
-                    "application {} is not placed in {}, so that none of its commits goes in there, and \
-                     the Job never runs",
+                    "application {} is not placed in {}, so none of its commits is rolled out \
+                     there and the Job never runs",
                     job.application, environment.name
                 ),
             ));
@@ -116,8 +116,8 @@ pub(super) fn never_open(environment: &Environment, spec: &Spec, problems: &mut 
             problems.push((
                 key,
                 format!(
-                    "{path:?} lies in the directory of application {}, which would apply the Job as one \
-                     of its own objects; put it beside",
+                    "{path:?} is in the directory of application {}, which would apply the Job \
+                     as one of its own objects; put it outside",
                     job.application
                 ),
             ));

@@ -1,38 +1,38 @@
-//! What is wrong with strategies and gates, and how times are read.
+//! Errors of strategies and gates, and reading of durations.
 
 use std::time::Duration;
 
 use flotilla_shared::duration;
 use flotilla_shared::id::NameError;
 
-/// What is wrong, with the key below the entry's own path.
+/// Errors, each with the key below the entry's path.
 pub(super) type Problems = Vec<(String, String)>;
 
-/// Why a window, a freeze or a check cannot be used.
+/// Error of a window, a freeze or a check.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum GateError {
     #[error(transparent)]
     Day(#[from] NameError),
     #[error("{0:?} is not a time of day such as 09:00")]
     Clock(String),
-    #[error("{0:?} is not a moment such as 2026-12-20T00:00")]
+    #[error("{0:?} is not a time such as 2026-12-20T00:00")]
     Moment(String),
     #[error("there is no time zone {0:?}; write one such as Europe/Berlin")]
     Zone(String),
-    /// A freeze that would never hold.
+    /// A freeze that ends before it begins.
     #[error("it ends before it begins")]
     Backwards,
     #[error("{0:?} is not an http or https URL")]
     Url(String),
-    /// A query that no answer would fail.
-    #[error("give min or max: without one every answer is good")]
+    /// A query without bounds.
+    #[error("give min or max: without one every answer passes")]
     NoBounds,
-    /// A check that asks nothing, or two things.
+    /// A check without a question, or with two.
     #[error("give http, or prometheus and query")]
     NoQuestion,
 }
 
-/// A time; what is no time is added to `problems`.
+/// Reads a duration; errors are added to `problems`.
 pub(super) fn time(
     text: Option<&String>,
     key: &str,

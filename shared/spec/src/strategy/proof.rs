@@ -1,4 +1,4 @@
-//! Proof as a gate: the environment before was healthy at exactly the commit that is to go in.
+//! Proof as a gate: the environment before was healthy at exactly the commit that waits at the gate.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) struct ProofEntry {
 }
 
 impl ProofEntry {
-    /// For how long it was healthy, and how many of its clusters may be offline; what is wrong is added to
+    /// Reads for how long it has to be healthy, and how many of its clusters may be offline; errors are added to
     /// `problems`.
     pub(super) fn read(&self, problems: &mut Problems) -> (Duration, Option<Amount>) {
         let soak = time(self.soak.as_ref(), "proof.soak", Duration::ZERO, problems);
@@ -31,15 +31,15 @@ impl ProofEntry {
     }
 }
 
-/// It takes an environment before.
+/// Checks that there is an environment before.
 pub(super) fn misfits(environment: &Environment, problems: &mut Problems) {
     if environment.gates.proof.is_some() && environment.promotes_from.is_none() {
-        let message = "there is no environment before this one to prove anything";
+        let message = "it needs promotesFrom: no environment before this one can prove anything";
         problems.push(("proof".to_owned(), message.to_owned()));
     }
 }
 
-/// Applications that the environment before does not run.
+/// Returns applications that the environment before does not run.
 pub(super) fn never_open(environment: &Environment, spec: &Spec, problems: &mut Problems) {
     let (Some(_), Some(from)) = (environment.gates.proof, &environment.promotes_from) else {
         return;
@@ -49,8 +49,8 @@ pub(super) fn never_open(environment: &Environment, spec: &Spec, problems: &mut 
         let is_in = |name: &EnvironmentName| placed.is_empty() || placed.contains(name);
         if is_in(&environment.name) && !is_in(from) {
             let message = format!(
-                "application {name} is not placed in {from}, so that nothing there can prove its commits; \
-                 place it there, or take the gate away"
+                "application {name} is not placed in {from}, so nothing there can prove its \
+                 commits; place it there, or remove the gate"
             );
             problems.push(("proof".to_owned(), message));
         }

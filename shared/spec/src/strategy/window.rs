@@ -1,4 +1,4 @@
-//! Change windows and freezes, in the time zones people live in.
+//! Change windows and freezes, in local time zones.
 
 use flotilla_shared::id::NameError;
 use jiff::civil::{DateTime, Time, Weekday};
@@ -11,26 +11,26 @@ use super::problems::{GateError, Problems};
 /// A time of the week in which changes may start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Window {
-    /// Which days; the day is that of the window's start.
+    /// Days of the week on which it starts.
     pub days: Vec<Weekday>,
-    /// From this time on,
+    /// Time of day at which it starts.
     pub from: Time,
-    /// to this one; not later than `from` means on the next day.
+    /// Time of day at which it ends; on the next day where this is not later than `from`.
     pub to: Time,
-    /// In this zone.
+    /// Time zone.
     pub zone: TimeZone,
 }
 
 /// A time in which no change starts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Freeze {
-    /// From this moment on,
+    /// When it starts.
     pub from: DateTime,
-    /// to before this one.
+    /// When it ends, exclusive.
     pub to: DateTime,
-    /// In this zone.
+    /// Time zone.
     pub zone: TimeZone,
-    /// Shown where it holds a commit back; empty: nobody said why.
+    /// The reason that is shown; empty: none given.
     pub reason: String,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct FreezeEntry {
     reason: String,
 }
 
-/// Reads windows; what is wrong is added to `problems`.
+/// Reads windows; errors are added to `problems`.
 pub(super) fn windows(entries: &[WindowEntry], problems: &mut Problems) -> Vec<Window> {
     let mut windows = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
@@ -68,7 +68,7 @@ pub(super) fn windows(entries: &[WindowEntry], problems: &mut Problems) -> Vec<W
     windows
 }
 
-/// Reads freezes; what is wrong is added to `problems`.
+/// Reads freezes; errors are added to `problems`.
 pub(super) fn freezes(entries: &[FreezeEntry], problems: &mut Problems) -> Vec<Freeze> {
     let mut freezes = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
@@ -117,8 +117,7 @@ impl FreezeEntry {
 }
 
 impl Window {
-    /// Whether it is open. Judged by the clock on the wall, so that a change to summer time neither
-    /// moves nor stretches it.
+    /// Returns whether it is open, by local time, so that a change to summer time neither moves nor stretches it.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
         let local = self.zone.to_datetime(now);
@@ -131,7 +130,7 @@ impl Window {
             || (self.days.contains(&day.previous()) && time < self.to)
     }
 
-    /// When it next opens; none within the next eight days: never.
+    /// Returns when it next opens; none: not within the next eight days.
     #[must_use]
     pub fn opens_after(&self, now: Timestamp) -> Option<Zoned> {
         let today = now.to_zoned(self.zone.clone()).date();
@@ -151,7 +150,7 @@ impl Window {
 }
 
 impl Freeze {
-    /// Whether it holds.
+    /// Returns whether the freeze is in force.
     #[must_use]
     pub fn is_on(&self, now: Timestamp) -> bool {
         let local = self.zone.to_datetime(now);
@@ -159,8 +158,8 @@ impl Freeze {
     }
 }
 
-/// A zone by its IANA name (<https://www.iana.org/time-zones>); the database is built in, so that a
-/// hub in an empty image knows it too.
+/// Returns a zone by its IANA name (<https://www.iana.org/time-zones>); the database is built in, so that a hub in an
+/// empty image has it, too.
 fn zone(name: &str) -> Result<TimeZone, GateError> {
     match name {
         "" | "UTC" => Ok(TimeZone::UTC),
@@ -168,7 +167,7 @@ fn zone(name: &str) -> Result<TimeZone, GateError> {
     }
 }
 
-/// A weekday by its first three letters.
+/// Reads a weekday by its first three letters.
 fn weekday(text: &str) -> Result<Weekday, NameError> {
     Ok(match text.to_ascii_lowercase().as_str() {
         "mon" => Weekday::Monday,

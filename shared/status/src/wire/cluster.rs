@@ -8,7 +8,7 @@ use flotilla_shared::wire::{health_from_wire, health_to_wire, sync_from_wire, sy
 use super::{MAX_OF_FLEET, labels, list, moment, revision, sent, sent_labels};
 use crate::{Application, Cluster, Connectivity, Mark, Object, ObjectAction, Pin, Placement, text};
 
-/// What the hub's word for a renderer begins with on the wire.
+/// Prefix of a renderer's name on the wire.
 const RENDERER: &str = "RENDERER_";
 
 impl From<v1::Connection> for Connectivity {

@@ -1,4 +1,4 @@
-//! What a fleet file would change.
+//! Wire form of what a fleet file would change.
 
 use flotilla_proto::v1;
 

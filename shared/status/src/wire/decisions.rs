@@ -1,4 +1,4 @@
-//! What people and rollouts decided about an environment.
+//! Wire form of decisions about an environment.
 
 use flotilla_proto::v1;
 

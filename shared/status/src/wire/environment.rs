@@ -1,4 +1,4 @@
-//! Environments and the branches they follow.
+//! Wire form of environments and their branches.
 
 use flotilla_proto::v1;
 use flotilla_shared::wire::{health_from_wire, health_to_wire};
@@ -107,7 +107,7 @@ impl From<&v1::BranchStatus> for Branch {
     }
 }
 
-/// `name` is the branch's, in every repository.
+/// `name` is the name of the branch, the same in every repository.
 fn sent_branch(branch: Branch, name: &str) -> v1::BranchStatus {
     let head = branch.head.map(|head| head.commit).unwrap_or_default();
     let approved_heading = match (&branch.approved, &branch.good) {

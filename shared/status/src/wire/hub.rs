@@ -7,7 +7,7 @@ use crate::{
     GivenUp, Hub, Move, NewToken, Promotion, Right, Step, StepKind, StepState, Token, text,
 };
 
-/// Most errors of a fleet file, and messages that were given up.
+/// Highest number of fleet file errors, and of notifications that were given up, that are read.
 const MAX_LINES: usize = 100;
 
 impl From<&v1::GetHubResponse> for Hub {
@@ -263,7 +263,7 @@ impl From<&v1::PromotionMove> for Move {
     }
 }
 
-/// What is between its two commits is not sent: who asks has the repository.
+/// The commits in between are not sent: whoever asks has the repository.
 impl From<Move> for v1::PromotionMove {
     fn from(step: Move) -> Self {
         Self {

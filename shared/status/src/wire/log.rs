@@ -1,4 +1,4 @@
-//! Who did what, and who may.
+//! Wire form of the audit log and of operators.
 
 use flotilla_proto::v1;
 

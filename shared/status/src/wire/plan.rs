@@ -1,4 +1,4 @@
-//! What agents say that they would change: of what is assigned to one, and of a commit to many.
+//! Wire form of agents' plans: of one cluster's assignment, and of a commit for many clusters.
 
 use flotilla_proto::v1;
 use flotilla_shared::object::Action;
@@ -136,7 +136,7 @@ impl From<&v1::FleetPlan> for FleetPlan {
     }
 }
 
-/// What it says on the whole follows from its groups, and is not sent.
+/// The overall result follows from the groups and is not sent.
 impl From<FleetPlan> for v1::FleetPlan {
     fn from(plan: FleetPlan) -> Self {
         Self {

@@ -10,11 +10,11 @@ use crate::{
 
 /// Most waves; a fleet file may have as many.
 const MAX_WAVES: usize = 64;
-/// Most budgets that are taken in.
+/// Highest number of budgets that are read.
 const MAX_BUDGETS: usize = 8;
-/// Most gates.
+/// Highest number of gates that are read.
 const MAX_GATES: usize = 50;
-/// Most commits that wait beside a rollout.
+/// Highest number of held-back commits that are read.
 const MAX_APART: usize = 100;
 
 impl From<&v1::RepositoryCommit> for RepositoryCommit {

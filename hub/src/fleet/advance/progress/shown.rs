@@ -1,4 +1,4 @@
-//! What a rollout is shown of its clusters, its gates and what people decided, when it takes a step.
+//! Input of a rollout's step: its clusters, its gates and the decisions of operators.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::fleet::rollout::{Changes, Commits, Observation, Rollout, World};
 use crate::fleet::{Fleet, acts, gates};
 use crate::spec::{Environment, Strategy};
 
-/// Where and when a rollout takes a step.
+/// Context of a rollout's step.
 pub(super) struct StepContext<'s> {
     pub(super) environment: &'s Environment,
-    /// What people decided there.
+    /// Decisions about the environment.
     pub(super) state: EnvironmentState,
     /// The commits that the rollout changes.
     pub(super) changed: Commits,
@@ -21,12 +21,12 @@ pub(super) struct StepContext<'s> {
 }
 
 impl StepContext<'_> {
-    /// Why a person stopped the rollout, by a pause or by a pin of the whole environment; none: nobody did.
+    /// Returns why an operator stopped the rollout, by a pause or by a pin of the whole environment; none: not stopped.
     fn stopped(&self) -> Option<String> {
         let (name, state) = (&self.environment.name, &self.state);
         let paused = state.paused.as_ref().map(|mark| {
             format!(
-                "{}: {}; flotilla resume {name} goes on",
+                "{}: {}; to continue: flotilla resume {name}",
                 mark.by, mark.reason
             )
         });
@@ -34,15 +34,15 @@ impl StepContext<'_> {
         let pinned = pinned.filter(|pin| pin.holds(self.now) && !pin.unproven);
         let pinned = pinned.map(|pin| {
             format!(
-                "the environment is pinned: {}; flotilla unpin --env {name} lets it go on",
+                "the environment is pinned: {}; to continue: flotilla unpin --env {name}",
                 pin.mark.reason
             )
         });
         paused.or(pinned)
     }
 
-    /// How many people let each wave begin, each of them for all commits that the rollout changes; without such
-    /// commits nobody is asked.
+    /// Returns the number of people who approved each wave, for all commits that the rollout changes; without such
+    /// commits no approval is needed.
     fn approvals(&self, strategy: &Strategy) -> BTreeMap<String, u32> {
         strategy
             .waves
@@ -57,7 +57,7 @@ impl StepContext<'_> {
     }
 }
 
-/// What gates say against a rollout, each in the words of [`World`]; none: nothing.
+/// What holds a rollout back, see the fields of [`World`]; none: nothing.
 pub(super) struct Barriers {
     closed: Option<String>,
     held: Option<String>,
@@ -66,8 +66,8 @@ pub(super) struct Barriers {
 }
 
 impl Fleet {
-    /// Asks the gates of a rollout's environment: those at its start until it has started, and those that hold
-    /// again and again.
+    /// Evaluates the gates of a rollout's environment: all of them until it has started, then those that apply
+    /// throughout a rollout.
     pub(super) fn barriers(&self, setting: &StepContext<'_>, rollout: &Rollout) -> Barriers {
         let (environment, state, now) = (setting.environment, &setting.state, setting.now);
         let checks = self.standing_gates(environment, now);
@@ -95,7 +95,7 @@ impl Fleet {
         }
     }
 
-    /// Shows a rollout its environment as it is now, and lets it take its step by a strategy.
+    /// Lets a rollout take its step, with its present environment and strategy.
     pub(super) fn take_step(
         &mut self,
         setting: &StepContext<'_>,
@@ -130,8 +130,8 @@ impl Fleet {
         rollout.advance(&world, setting.now)
     }
 
-    /// How the clusters of a rollout's environment stand to it. What was found out of its commits is kept for
-    /// the next step.
+    /// Returns the observations of the clusters of a rollout's environment. What was found out about its commits is
+    /// kept for the next step.
     fn observe_members(
         &mut self,
         setting: &StepContext<'_>,

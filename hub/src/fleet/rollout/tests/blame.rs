@@ -98,7 +98,7 @@ fn a_deadline_that_passes_for_what_was_ill_before_condemns_nothing() {
         bench.seen.get_mut(&name("a")).unwrap().blameless = blameless;
         bench.step(20);
         assert_eq!(bench.rollout.state, state, "{}", bench.rollout.note);
-        assert_eq!(bench.rollout.note.contains("as before it came"), blameless);
+        assert_eq!(bench.rollout.note.contains("before the rollout"), blameless);
         assert_eq!(bench.rollout.is_to_blame(), !blameless);
     }
 }
@@ -124,11 +124,11 @@ fn what_is_left_aside_is_told_and_proves_nothing_alone() {
     assert_eq!(bench.rollout.state, State::Succeeded);
     let note = &bench.rollout.note;
     assert!(
-        note.contains("without b, c, not healthy there before: a, b"),
+        note.contains("ignoring b, c, unhealthy there before: a, b"),
         "{note}"
     );
     let message = &bench.rollout.clusters[&name("a")].message;
-    assert_eq!(message, "without b, c, not healthy here before");
+    assert_eq!(message, "ignoring b, c, unhealthy here before");
 }
 
 /// A night without a Git server condemns no commit, and what waited for it goes on by itself.
@@ -164,10 +164,15 @@ fn what_keeps_agents_from_any_commit_condemns_none_and_is_waited_for() {
         if !outside {
             continue;
         }
-        assert!(bench.rollout.why().contains("goes on when that is over"));
+        assert!(
+            bench
+                .rollout
+                .why()
+                .contains("continues when the cause is resolved")
+        );
         let note = &bench.rollout.note;
         assert!(
-            note.contains("by nothing that it brings") && !note.contains("as before"),
+            note.contains("for a cause outside the rollout") && !note.contains("as before"),
             "{note}"
         );
         bench.healthy(&["a", "b", "c", "d"]);
@@ -211,5 +216,5 @@ fn who_runs_nothing_of_what_changes_proves_nothing() {
     bench.step(10);
     assert_eq!(bench.rollout.state, State::Halted, "{}", bench.rollout.note);
     let note = &bench.rollout.note;
-    assert!(note.contains("has proven it"), "{note}");
+    assert!(note.contains("has proven the rollout"), "{note}");
 }

@@ -139,7 +139,7 @@ fn roll_25_a_wave_without_clusters_asks() {
     bench.fleet(&[("b", "prod"), ("c", "prod")]);
     assert!(bench.step(60).is_empty());
     assert!(
-        bench.rollout.note.contains("wave canary has no cluster")
+        bench.rollout.note.contains("wave canary has no clusters")
             && bench
                 .rollout
                 .note
@@ -157,7 +157,7 @@ fn roll_25_a_pinned_canary_proves_nothing_and_a_wave_may_be_skipped_by_configura
     bench.seen.get_mut(&name("a")).unwrap().pinned = true;
     assert!(bench.step(1).is_empty());
     assert!(
-        bench.rollout.note.contains("pinned away (a)"),
+        bench.rollout.note.contains("excluded by pins (a)"),
         "{}",
         bench.rollout.note
     );
@@ -223,7 +223,7 @@ fn roll_28_budgets_hold_over_all_clusters_until_the_end() {
         bench
             .rollout
             .note
-            .contains("healthy on it and are not now: a")
+            .contains("became unhealthy on it (budget 0): a")
     );
     bench.step(40);
     assert_eq!(

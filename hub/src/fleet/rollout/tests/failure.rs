@@ -16,7 +16,7 @@ fn a_relapse_begins_the_soak_anew_and_holds_new_starts() {
         bench
             .rollout
             .note
-            .contains("healthy on it and are not now: a")
+            .contains("became unhealthy on it (budget 0): a")
     );
     bench.healthy(&["a"]);
     assert!(bench.step(7).is_empty(), "both soak");

@@ -43,19 +43,19 @@ fn h14_a_hub_that_has_just_begun_waits_for_its_clusters_and_advises_nothing() {
     bench.healthy(&["a", "d", "e"]);
     bench.step(1);
     let note = &bench.rollout.note;
-    let both = "waits to hear again from clusters, as this hub has just begun: b; waits for offline clusters, at \
-                most 0 may be left behind: c; flotilla pin --cluster c ";
+    let both = "this hub has just started and waits for clusters to report: b; waits for offline \
+                clusters (budget 0): c; to exclude c: flotilla pin --cluster c ";
     assert!(note.starts_with(both), "{note}");
     awaited(&mut bench, "c", true);
     bench.step(2);
     let note = &bench.rollout.note;
-    assert!(note.ends_with("as this hub has just begun: b, c"), "{note}");
+    assert!(note.ends_with("clusters to report: b, c"), "{note}");
     awaited(&mut bench, "b", false);
     awaited(&mut bench, "c", false);
     bench.step(3);
     let note = &bench.rollout.note;
     assert!(
-        note.starts_with("waits for offline clusters, at most 0"),
+        note.starts_with("waits for offline clusters (budget 0)"),
         "{note}"
     );
 }

@@ -20,8 +20,8 @@ fn at_its_end_a_rollout_names_who_is_left_behind_pinned_and_suspended() {
     assert_eq!(bench.rollout.state, State::Succeeded);
     assert_eq!(
         bench.rollout.note,
-        "2 clusters; 1 left behind follow when they can: b; left out by pins: c; \
-         left out since suspended: d"
+        "2 clusters; 1 left behind, still to follow: b; excluded by pins: c; \
+         excluded as suspended: d"
     );
     assert_eq!(
         bench.rollout.wave, 1,
@@ -90,8 +90,8 @@ fn a_wave_soaks_only_while_nobody_of_it_who_is_there_has_anything_to_do() {
     assert_eq!(bench.rollout.state, State::Running);
     assert_eq!(
         bench.rollout.note,
-        "waits for offline clusters, at most 0 may be left behind: e; flotilla pin --cluster e \
-         --reason TEXT leaves it out, flotilla abort prod --reason TEXT ends it"
+        "waits for offline clusters (budget 0): e; to exclude e: flotilla pin --cluster e \
+         --reason TEXT; to end the rollout: flotilla abort prod --reason TEXT"
     );
 }
 
@@ -117,7 +117,7 @@ fn who_is_away_is_told_once_nobody_is_on_the_way() {
     bench.step(2);
     let note = &bench.rollout.note;
     // Who is pinned is waited for by nobody, nor is one whose wave has not come.
-    assert!(note.contains("may be left behind: b, d; "), "{note}");
+    assert!(note.contains("clusters (budget 1): b, d; "), "{note}");
     // Why nothing may be started comes first.
     bench.held = Some("freeze: frozen until Monday".to_owned());
     bench.step(3);
@@ -146,27 +146,27 @@ fn where_nobody_takes_part_it_says_who_keeps_them_out_and_what_lets_them_in() {
     assert!(all.contains("flotilla unpin --cluster NAME"), "{all}");
     let all = note(&[], &["a", "b", "c"]);
     assert!(
-        all.starts_with("every cluster is kept out, suspended: a, b, c; it begins"),
+        all.starts_with("every cluster is excluded, suspended: a, b, c; the rollout starts"),
         "{all}"
     );
     assert!(all.contains("flotilla resume NAME"), "{all}");
     let all = note(&["b"], &["a", "c"]);
     assert!(
-        all.starts_with("every cluster is kept out, suspended: a, c; pinned: b; it begins"),
+        all.starts_with("every cluster is excluded, suspended: a, c; pinned: b; the rollout"),
         "{all}"
     );
     let mut bench = Bench::new("{}", &[]);
     bench.step(0);
     let note = &bench.rollout.note;
     assert!(
-        note.starts_with("prod has no cluster yet; it begins"),
+        note.starts_with("prod has no clusters yet; the rollout starts"),
         "{note}"
     );
     bench.joining = 2;
     bench.step(1);
     let note = &bench.rollout.note;
     assert!(
-        note.starts_with("prod has no cluster yet, and 2 wait to be accepted"),
+        note.starts_with("prod has no clusters yet, and 2 wait to be accepted"),
         "{note}"
     );
 }
@@ -175,9 +175,17 @@ fn where_nobody_takes_part_it_says_who_keeps_them_out_and_what_lets_them_in() {
 fn a_wave_of_which_nobody_takes_part_says_why() {
     let fleet = [("a", "canary"), ("b", "canary"), ("c", "prod")];
     for (pinned, suspended, why) in [
-        (&["a", "b"][..], &[][..], "is pinned away (a, b), so"),
-        (&[], &["a", "b"], "is suspended (a, b), so"),
-        (&["a"], &["b"], "is pinned away (a) or suspended (b), so"),
+        (
+            &["a", "b"][..],
+            &[][..],
+            "is excluded by pins (a, b) and cannot",
+        ),
+        (&[], &["a", "b"], "is suspended (a, b) and cannot"),
+        (
+            &["a"],
+            &["b"],
+            "is excluded by pins (a) or suspended (b) and cannot",
+        ),
     ] {
         let mut bench = Bench::new("{waves: [{name: canary, selector: tier=canary}]}", &fleet);
         for cluster in pinned {
@@ -189,7 +197,7 @@ fn a_wave_of_which_nobody_takes_part_says_why() {
         assert!(bench.step(0).is_empty());
         let note = &bench.rollout.note;
         assert!(note.starts_with(&format!("wave canary {why}")), "{note}");
-        assert!(note.contains("0 of 1 approval to go on"), "{note}");
+        assert!(note.contains("0 of 1 approval to continue"), "{note}");
     }
 }
 
@@ -242,10 +250,10 @@ fn who_fails_by_what_it_was_ill_of_has_failed() {
 #[test]
 fn who_is_late_says_what_it_waits_for() {
     for (verdict, text) in [
-        (Verdict::NotYet, "no report of these commits"),
+        (Verdict::NotYet, "no report on these commits"),
         (
             progressing(Reason::Unhealthy, ""),
-            "no report of these commits",
+            "no report on these commits",
         ),
         (
             progressing(Reason::Unhealthy, "1 of 3 ready"),

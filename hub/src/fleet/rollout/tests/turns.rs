@@ -117,7 +117,7 @@ fn a_wave_waits_for_its_approval_and_says_how_many_there_are() {
     assert!(bench.step(10).is_empty());
     assert_eq!(
         bench.rollout.note,
-        "wave prod waits for approval: 0 of 1; flotilla approve prod --wave prod gives one"
+        "wave prod waits for approval: 0 of 1; to approve: flotilla approve prod --wave prod"
     );
     bench.approvals.insert("prod".to_owned(), 1);
     assert_eq!(bench.step(11), ["b"]);
@@ -211,7 +211,7 @@ fn a_last_wave_without_clusters_is_no_success_of_nobody() {
     bench.step(0);
     assert_eq!(bench.rollout.state, State::Running);
     let note = &bench.rollout.note;
-    assert!(note.starts_with("no cluster has come to it"), "{note}");
+    assert!(note.starts_with("no cluster takes part yet"), "{note}");
 }
 
 #[test]
@@ -260,7 +260,8 @@ fn an_offline_wave_for_which_nothing_changes_holds_nobody_up() {
         let note = &bench.rollout.note;
         assert_eq!(
             note.contains(
-                "no cluster of wave canary has proven it; waits for offline clusters: a, b"
+                "no cluster of wave canary has proven the rollout yet; waits for offline \
+                 clusters: a, b"
             ),
             !nothing,
             "{note}"
@@ -282,8 +283,8 @@ fn clusters_for_which_nothing_changes_prove_nothing_beside_one_that_failed() {
     assert_eq!(bench.rollout.state, State::Halted);
     assert_eq!(
         bench.rollout.note,
-        "no cluster of wave canary has proven it, and none is left that could: a (Deployment \
-         web/web: crashes)"
+        "no cluster of wave canary has proven the rollout, and none is left that could: a \
+         (Deployment web/web: crashes)"
     );
 }
 

@@ -49,10 +49,7 @@ fn clusters_for_which_nothing_changes_wait_for_no_wave() {
     bench.step(8001);
     bench.step(12_000);
     assert_eq!(bench.rollout.state, State::Succeeded);
-    assert_eq!(
-        bench.rollout.note,
-        "5 clusters, nothing changed in 2 of them"
-    );
+    assert_eq!(bench.rollout.note, "5 clusters, 2 of them unchanged");
 }
 
 #[test]

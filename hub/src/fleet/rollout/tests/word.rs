@@ -70,10 +70,7 @@ fn who_reports_other_files_is_not_counted_among_the_unchanged() {
     assert!(progress(&bench, "a").unchanged && !progress(&bench, "b").unchanged);
     bench.step(5);
     assert_eq!(bench.rollout.state, State::Succeeded);
-    assert_eq!(
-        bench.rollout.note,
-        "2 clusters, nothing changed in 1 of them"
-    );
+    assert_eq!(bench.rollout.note, "2 clusters, 1 of them unchanged");
 }
 
 #[test]

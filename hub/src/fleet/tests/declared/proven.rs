@@ -36,7 +36,7 @@ fn what_the_environment_before_has_not_rolled_out_yet_it_has_not_proven() {
     world.act(&Action::Pause(dev.clone())).unwrap();
     world.declare(&moved(&text));
     world.pass(20);
-    let waits = "dev does not run a like this yet".to_owned();
+    let waits = "dev does not run a as declared here yet".to_owned();
     assert_eq!(answers(&world), [(Open::NotYet, waits)]);
     has_paths(&world, "a", ["a", "a", "a"]);
     world.act(&Action::Resume(dev)).unwrap();

@@ -218,7 +218,7 @@ fn promise_6_what_waits_apart_is_seen() {
         [(second, of_second(2))].into(),
         "as what waits for somebody"
     );
-    let expected = format!("second {} waits separately: why", of_second(2).short());
+    let expected = format!("second {} is held back: why", of_second(2).short());
     assert_eq!(apart[0].text("why"), expected);
     let told = crate::status::explain(&world.fleet, "p3", at(world.second)).unwrap();
     let told: Vec<&str> = told.iter().map(|step| step.text.as_str()).collect();

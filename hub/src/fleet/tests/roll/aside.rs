@@ -31,10 +31,10 @@ fn promise_5_what_was_ill_before_holds_up_no_other_application() {
         assert_eq!(world.having(&commit(2)).len(), 3);
         let note = &rollout.note;
         assert!(
-            note.contains("without b, not healthy there before: p1, p2, p3"),
+            note.contains("ignoring b, unhealthy there before: p1, p2, p3"),
             "{note}"
         );
-        assert_eq!(message(&world, "p1"), "without b, not healthy here before");
+        assert_eq!(message(&world, "p1"), "ignoring b, unhealthy here before");
         assert!(world.state().quarantined.is_empty() && world.state().suspects.is_empty());
         // Its own repair comes in, and counts.
         world.bad.push(of_second(2));
@@ -47,7 +47,7 @@ fn promise_5_what_was_ill_before_holds_up_no_other_application() {
         assert_eq!(world.rollout().state, State::Succeeded);
         assert_eq!(world.having(&of_second(3)).len(), 3);
         let note = &world.rollout().note;
-        assert!(!note.contains("without"), "{note}");
+        assert!(!note.contains("ignoring"), "{note}");
     }
 }
 
@@ -101,7 +101,7 @@ fn promise_4_a_cluster_of_which_all_is_left_aside_proves_nothing() {
     let rollout = world.rollout();
     assert_eq!(rollout.state, State::Succeeded, "{}", rollout.why());
     assert!(
-        rollout.note.contains("nothing changed in 1 of them"),
+        rollout.note.contains("1 of them unchanged"),
         "{}",
         rollout.note
     );
@@ -220,7 +220,7 @@ fn promise_5_an_agent_that_refused_before_halts_and_condemns_nothing() {
     let why = world.rollout().why();
     assert_eq!(world.rollout().state, State::Halted, "{why}");
     assert!(
-        why.contains("as before it came") && why.contains("flotilla retry prod"),
+        why.contains("as before the rollout") && why.contains("flotilla retry prod"),
         "{why}"
     );
     // What takes over brings it along.

@@ -48,7 +48,7 @@ fn promise_5_who_is_kept_on_one_repository_gets_what_others_bring_in_its_wave() 
     world.pass(20);
     assert_eq!(phase(&world, "p1"), rollout::Phase::Pinned);
     let note = world.rollout().why();
-    assert!(note.contains("pinned away (p1)"), "{note}");
+    assert!(note.contains("excluded by pins (p1)"), "{note}");
     assert!(world.having(&commit(2)).is_empty());
 }
 
@@ -64,7 +64,7 @@ fn promise_4_who_is_kept_on_one_repository_is_left_out_of_what_brings_that_too()
     world.pass(30);
     world.stands(State::Succeeded);
     let note = world.rollout().why();
-    assert!(note.contains("left out by pins: p2"), "{note}");
+    assert!(note.contains("excluded by pins: p2"), "{note}");
     assert_eq!(world.having(&commit(2)), ["p1", "p3"]);
     assert_eq!(
         world.having(&of_second(2)),

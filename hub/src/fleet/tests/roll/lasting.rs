@@ -23,7 +23,7 @@ fn roll_12_a_pin_of_what_did_not_pass_the_gates_takes_an_admin_and_goes_in_waves
         .find(|entry| entry.action == AuditAction::Pin)
         .unwrap();
     assert!(
-        entry.detail.contains("not been through the gates"),
+        entry.detail.contains("not passed the gates"),
         "{}",
         entry.detail
     );
@@ -145,7 +145,7 @@ fn roll_32_an_environment_that_is_gone_ends_its_rollout_and_a_new_one_proves_not
     world.declare(&renamed);
     world.pass(20);
     assert_eq!(world.rollout().state, State::Superseded);
-    assert!(world.rollout().note.contains("not in the fleet file"));
+    assert!(world.rollout().note.contains("no longer in the fleet file"));
     let live = &world.fleet.rollouts()[&"live".parse::<EnvironmentName>().unwrap()];
     assert_eq!(live.state, State::Pending, "{}", live.note);
     assert_eq!(world.having(&commit(2)), ["p1"], "all stay where they are");
@@ -190,7 +190,7 @@ fn roll_32_pins_and_approvals_stay_with_the_name_that_they_were_given_to() {
     let told: Vec<&str> = told.iter().map(|step| step.text.as_str()).collect();
     assert!(
         told.iter()
-            .any(|text| text.contains("in environment prod, which the fleet file does not")),
+            .any(|text| text.contains("environment prod is not in the fleet file")),
         "{told:?}"
     );
     // And back: what was decided holds again.
@@ -282,7 +282,7 @@ fn what_people_decided_about_a_cluster_outlives_its_enrolment() {
     assert!(record.suspended.is_some());
 }
 
-/// Who pins an environment to a commit that has not been through the gates means that commit: no newer one on the
+/// Who pins an environment to a commit that has not passed the gates means that commit: no newer one on the
 /// branch, and nothing of another repository. A pin to what runs lets a rollout begin, which it stops.
 #[test]
 fn roll_12_a_pin_ahead_names_all_that_comes_in() {

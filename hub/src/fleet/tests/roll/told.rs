@@ -17,7 +17,7 @@ fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
     world.pass(20);
     let why = world.rollout().why();
     assert!(
-        why.contains("flotilla suspend p4 --reason TEXT leaves it out"),
+        why.contains("to exclude p4: flotilla suspend p4 --reason TEXT; "),
         "{why}"
     );
     let mut kept = pin(None, false);
@@ -25,14 +25,14 @@ fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
         *subject = Subject::Cluster(name("p4"));
     }
     let refused = world.act(&kept).unwrap_err().to_string();
-    assert!(refused.contains("runs nothing yet"), "{refused}");
+    assert!(refused.contains("runs no commit yet"), "{refused}");
     // Of several, one that runs something is named.
     world.connect("p3", false);
     world.push("fleet", "prod", 3);
     world.pass(20);
     let why = world.rollout().why();
     assert!(
-        why.contains("flotilla pin --cluster p3 --reason TEXT leaves it out"),
+        why.contains("to exclude p3: flotilla pin --cluster p3 --reason TEXT; "),
         "{why}"
     );
     world.connect("p3", true);
@@ -87,7 +87,7 @@ fn nobody_is_told_to_keep_what_does_not_run() {
         .unwrap_err()
         .to_string();
     assert!(
-        refused.contains("takes an admin") && !refused.contains("flotilla"),
+        refused.contains("needs an admin") && !refused.contains("flotilla"),
         "{refused}"
     );
 }

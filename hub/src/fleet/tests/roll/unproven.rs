@@ -67,7 +67,7 @@ fn promise_4_a_commit_of_whose_clusters_all_are_kept_out_is_proven_by_nobody() {
         world.stands(State::Pending);
         let note = &world.rollout().note;
         assert!(
-            note.contains(why) && note.contains("something of second"),
+            note.contains(why) && note.contains("applications of second"),
             "{note}"
         );
         gives_way(&mut world);
@@ -168,9 +168,7 @@ fn promise_4_what_is_declared_for_clusters_that_are_all_kept_out_is_proven_by_no
     world.stands(State::Pending);
     let note = world.rollout().note.clone();
     assert!(
-        note.contains(
-            "every cluster that gets something by the fleet file is kept out (pinned: p2)"
-        ),
+        note.contains("every cluster that is affected by the fleet file is excluded (pinned: p2)"),
         "{note}"
     );
     gives_way(&mut world);

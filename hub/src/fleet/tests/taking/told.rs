@@ -190,7 +190,7 @@ fn promise_4_what_vanished_from_a_cluster_that_is_away_is_not_told_as_synced() {
     world.declare(&vanished(&base()));
     let (sync, text) = told(&world, "p1");
     assert_eq!(sync, SyncState::Applying);
-    assert!(text.starts_with("nobody declares it any more"), "{text}");
+    assert!(text.starts_with("it is no longer declared"), "{text}");
     // And where it is to be removed, and waits for its wave.
     world.declare(&removed(&base()));
     says(&mut world, "p2", SyncState::Synced);
@@ -239,7 +239,7 @@ fn a_suspension_that_is_not_sent_is_not_said_to_hold_anybody_back() {
     let (fleet, second) = (&mut world.fleet, world.second);
     assert_eq!(
         suspended(fleet, "p1", second),
-        "its agent writes nothing until somebody resumes it"
+        "its agent writes nothing until it is resumed"
     );
     let text = suspended(fleet, "p2", second);
     for part in [

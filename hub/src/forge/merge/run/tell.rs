@@ -1,4 +1,4 @@
-//! Writes into a promotion's pull request what it waits for, where that changed.
+//! Writes into a promotion's pull request what it waits for, when that has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::super::Candidate;
 use super::super::part::Part;
 use super::{Key, Taking, key};
 
-/// When this process wrote what; all of it may be lost.
+/// What this process wrote, and when; all of it may be lost.
 #[derive(Default)]
 pub(super) struct Told {
     at: BTreeMap<Key, Instant>,
@@ -18,13 +18,13 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Keeps only these.
+    /// Keeps only these entries.
     pub(super) fn retain(&mut self, keys: &BTreeSet<Key>) {
         self.at.retain(|key, _| keys.contains(key));
         self.waits.retain(|key| keys.contains(key));
     }
 
-    /// As if all of it were a while ago.
+    /// Treats all of it as written some time ago.
     #[cfg(test)]
     pub(super) fn forget(&mut self) {
         *self = Self::default();
@@ -32,7 +32,7 @@ impl Told {
 }
 
 impl Taking {
-    /// Writes it where it does not stand yet. That it cannot be written holds up nothing.
+    /// Writes the part where it is not there yet. A failure to write it delays nothing.
     pub(super) async fn tell(
         &self,
         candidate: &Candidate,
@@ -53,13 +53,13 @@ impl Taking {
             Err(error) => {
                 if told.waits.failed(&key, &error, Instant::now()) {
                     let (environment, repository) = &key;
-                    tracing::warn!(%environment, %repository, number = pull.number, %error, "cannot write into a pull request what it waits for; will try again");
+                    tracing::warn!(%environment, %repository, number = pull.number, %error, "cannot update the text of a pull request; will retry");
                 }
             }
         }
     }
 
-    /// Whether anything was written.
+    /// Writes a part; returns whether anything was written.
     async fn write(
         &self,
         candidate: &Candidate,

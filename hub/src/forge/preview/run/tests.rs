@@ -249,7 +249,9 @@ async fn who_may_not_ask_causes_no_work() {
     let written = world.round().await;
     assert_eq!(written.len(), 1);
     assert!(
-        written[0].1.contains("given by eve, who may not ask"),
+        written[0]
+            .1
+            .contains("added by eve, who may not request plans"),
         "{written:?}"
     );
     assert_eq!(world.plans(), []);

@@ -36,7 +36,7 @@ async fn what_it_waits_for_stands_in_its_text_and_is_written_on_change_only() {
     assert_eq!(written.len(), 1);
     let text = &written[0];
     let expected = "<!-- flotilla:promote:prod -->\n<!-- flotilla:waits:prod:approvals:bbbbbbbbbbbb -->\n\n\
-                  **Waits to be taken:** 0 of 1 approval\n\n<!-- flotilla:end:prod -->\n\ntext";
+                  **Waiting to merge:** 0 of 1 approval\n\n<!-- flotilla:end:prod -->\n\ntext";
     assert_eq!(text, expected);
 
     // It stands there: not again, by this process or one that begins anew.
@@ -87,7 +87,7 @@ async fn what_it_waits_for_stands_in_its_text_and_is_written_on_change_only() {
     let written = world.written().await;
     assert_eq!(written.len(), 1);
     assert!(
-        written[0].contains("**Taken** at bbbbbbbbbbbb, approved by ann."),
+        written[0].contains("**Merged** at bbbbbbbbbbbb, approved by ann."),
         "{written:?}"
     );
     assert_eq!(world.waits().await, None);
@@ -101,7 +101,7 @@ async fn a_gate_and_a_merge_that_is_refused_are_told_in_the_text() {
     paused.unwrap().unwrap();
     let written = world.written().await;
     assert!(
-        written[0].contains("**Waits to be taken:** eve paused prod: lunch &lt;b&gt;"),
+        written[0].contains("**Waiting to merge:** eve paused prod: lunch &lt;b&gt;"),
         "{written:?}"
     );
     assert!(!written[0].contains("@all"), "{written:?}");
@@ -113,7 +113,7 @@ async fn a_gate_and_a_merge_that_is_refused_are_told_in_the_text() {
         .put(&refs, 403, "", r#"{"message":"protected branch"}"#);
     let written = world.written().await;
     assert!(
-        written[0].contains("somebody has to fix something first:**")
+        written[0].contains("**Not merged, action required:**")
             && written[0].contains("protected branch"),
         "{written:?}"
     );

@@ -92,7 +92,7 @@ async fn bitbucket_cloud_is_told_in_one_comment_by_what_the_author_may_do() {
         world.forge.set(&commit, status, &body);
         let written = world.round().await;
         assert!(
-            written[0].1.contains("does not name its commit"),
+            written[0].1.contains("does not report its full commit"),
             "{written:?}"
         );
         assert_eq!(world.plans(), []);
