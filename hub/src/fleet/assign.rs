@@ -30,6 +30,7 @@ impl Fleet {
         for name in self.clusters.next_due() {
             self.assign(&name, now, effects);
         }
+        self.clusters.end_round();
     }
 
     /// Computes a cluster's assignment; stores and sends it where it changed. Returns whether it did.

@@ -24,6 +24,10 @@ pub(super) fn before(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) ->
             report.assignment == assigned.reference && cluster.accepted == assigned.reference;
         is_of_this || declares_the_same(report, &assigned.assignment)
     });
+    // By the assignment, which outlives a restart.
+    let is_unresolved = |name: &ApplicationName| {
+        assigned.is_some_and(|assigned| assigned.assignment.unresolved.contains(name))
+    };
     let declared = rollout.from.get(RepositoryName::fleet_file());
     let specified = cluster.specified.as_ref();
     let report = report.filter(|_| specified.is_none() || specified == declared);
@@ -45,10 +49,13 @@ pub(super) fn before(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) ->
             && runs == good
             && report.is_well()
             && placed.is_none_or(|placed| placed.problem.is_none())
+            && !is_unresolved(name)
     };
-    let assigned = assigned.iter();
-    let assigned = assigned.flat_map(|assigned| assigned.assignment.applications.keys());
-    let names: BTreeSet<&ApplicationName> = cluster.placed.keys().chain(assigned).collect();
+    let given = assigned.iter().flat_map(|assigned| {
+        let assigned = &assigned.assignment;
+        assigned.applications.keys().chain(&assigned.unresolved)
+    });
+    let names: BTreeSet<&ApplicationName> = cluster.placed.keys().chain(given).collect();
     let unhealthy = names.into_iter().filter(|name| !is_well(name)).cloned();
     let refused = cluster.refusal.as_ref().map(|refusal| refusal.reason);
     Before::of(unhealthy.collect(), refused)
@@ -63,12 +70,16 @@ fn declares_the_same(report: &Report, assigned: &Assignment) -> bool {
 }
 
 /// Returns which applications do not count for a rollout: those for which it brings nothing new. `touches`: its effect
-/// on declarations there. What a pin keeps in place gets nothing new.
+/// there; `takes`: what it takes away, which counts as little where it waits for nothing else. What a pin keeps as it
+/// is gets nothing new.
 pub(super) fn aside(
     cluster: &Cluster,
     progress: &Progress,
     rollout: &Rollout,
-    touches: &BTreeMap<&ApplicationName, Touch>,
+    (touches, takes): (
+        &BTreeMap<&ApplicationName, Touch>,
+        &BTreeSet<ApplicationName>,
+    ),
     pin: Option<&Pin>,
 ) -> Option<Aside> {
     let assigned = cluster.assigned.as_ref()?;
@@ -93,20 +104,25 @@ pub(super) fn aside(
     }
     let mut counted = applications.keys().filter(|name| !aside.contains(*name));
     let leaves_nothing = touches.is_empty() && !counted.any(brings);
+    let later = cluster.loses_later();
+    let later = later.filter(|name| takes.contains(*name));
+    let waits = match assigned.assignment.unresolved.is_subset(&aside) {
+        true => later.cloned().collect(),
+        false => BTreeSet::new(),
+    };
     Some(Aside {
         applications: aside,
+        waits,
         leaves_nothing,
     })
 }
 
 /// Returns whether the problem that keeps a cluster from a rollout existed before it: the agent refuses the assignment
-/// same reason, or an application waits for one that was not healthy before, or a removal for one that could not be
-/// assigned before. `takes`: what the rollout takes away.
+/// same reason, or an application waits for one that was not healthy before.
 pub(super) fn is_as_before(
     cluster: &Cluster,
     progress: &Progress,
     aside: &BTreeSet<ApplicationName>,
-    takes: &BTreeSet<ApplicationName>,
 ) -> bool {
     if let Some(refusal) = &cluster.refusal {
         return progress.before.refused == Some(refusal.reason);
@@ -117,16 +133,12 @@ pub(super) fn is_as_before(
     let (Some(assigned), Some(report)) = (&cluster.assigned, &cluster.report) else {
         return false;
     };
-    let is_withheld = takes.iter().any(|name| cluster.withheld.contains(name));
-    if is_withheld && !assigned.assignment.unresolved.is_subset(aside) {
-        return false;
-    }
     let applications = &assigned.assignment.applications;
     let ill = report.applications.iter().filter(|(name, report)| {
         applications.contains_key(*name) && !aside.contains(*name) && !report.is_well()
     });
     let mut ill = ill.peekable();
-    (is_withheld || ill.peek().is_some())
+    ill.peek().is_some()
         && ill.all(|(name, report)| {
             report.reason == Some(Reason::DependencyNotReady)
                 && depends_on(name, aside, applications)
@@ -158,35 +170,7 @@ fn depends_on(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use flotilla_shared::wire::DecodedAssignment;
-    use jiff::Timestamp;
-
     use super::*;
-
-    #[test]
-    fn a_removal_that_waits_for_what_could_not_be_assigned_before_is_no_fault_of_the_rollout() {
-        let names = |all: &[&str]| -> BTreeSet<ApplicationName> {
-            all.iter().map(|name| name.parse().unwrap()).collect()
-        };
-        let (name, environment) = ("c".parse().unwrap(), "prod".parse().unwrap());
-        let assigned = DecodedAssignment::of(Assignment {
-            unresolved: names(&["shop"]),
-            ..Assignment::empty(name, environment, Timestamp::UNIX_EPOCH)
-        });
-        let mut cluster = Cluster::default();
-        cluster.note_report(Some(Report::default()));
-        cluster.assigned = Some(Arc::new(assigned.unwrap()));
-        cluster.withheld = names(&["web"]);
-        let progress = Progress::waiting(0, Timestamp::UNIX_EPOCH);
-        let is = |aside: &[&str], takes: &[&str]| {
-            is_as_before(&cluster, &progress, &names(aside), &names(takes))
-        };
-        assert!(is(&["shop"], &["web"]));
-        assert!(!is(&["other"], &["web"]), "the rollout brings it");
-        assert!(!is(&["shop"], &["old"]), "nothing keeps it");
-    }
 
     #[test]
     fn waiting_goes_through_what_is_in_between_and_ends_in_circles() {

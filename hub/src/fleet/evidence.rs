@@ -47,8 +47,8 @@ impl Counts<'_> {
             let (sync, health) = cluster.worst();
             format!("{sync} / {health}")
         };
-        let mut withheld = cluster.withheld.iter();
-        if let Some(name) = withheld.find(|name| self.loses.contains(name)) {
+        let mut later = cluster.loses_later();
+        if let Some(name) = later.find(|name| self.loses.contains(name)) {
             return Err(format!(
                 "{name}: not removed yet, since something else that is declared there cannot be assigned"
             ));

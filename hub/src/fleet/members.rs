@@ -1,6 +1,5 @@
 //! The clusters of an environment, and their observations for a rollout.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
@@ -12,7 +11,7 @@ use super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
 use super::environment::{Pin, pinned_or};
 use super::observe::{self, Lookup, Target};
 use super::redeclared::gives;
-use super::rollout::{Change, Commits, Observation, Phase, Progress, Rollout, Verdict};
+use super::rollout::{Aside, Change, Commits, Observation, Phase, Progress, Rollout, Verdict};
 use super::roster::Members;
 use super::trees::Answers;
 use crate::spec::Environment;
@@ -66,10 +65,11 @@ impl Fleet {
             let aside = begun
                 .filter(|progress| !progress.before.unhealthy.is_empty())
                 .and_then(|progress| {
-                    blame::aside(cluster, progress, rollout, touches.as_ref()?, pin)
+                    let what = (touches.as_ref()?, &takes);
+                    blame::aside(cluster, progress, rollout, what, pin)
                 });
-            let none = BTreeSet::new();
-            let left_aside = aside.as_ref().map_or(&none, |aside| &aside.applications);
+            let none = Aside::default();
+            let left_aside = aside.as_ref().unwrap_or(&none);
             let was_good = begun.is_none() && runs_good(cluster, rollout, pin);
             let observation = Observation {
                 wave: *wave,
@@ -95,7 +95,7 @@ impl Fleet {
                     None => Verdict::NotYet,
                 },
                 blameless: begun.is_some_and(|progress| {
-                    blame::is_as_before(cluster, progress, left_aside, &takes)
+                    blame::is_as_before(cluster, progress, &left_aside.applications)
                 }),
                 concerned: brings != Some(false)
                     || changed.is_empty()
@@ -195,13 +195,53 @@ fn runs_good(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> bool {
 }
 
 /// A failure that was reported before a cluster was started, or retried, belongs to another try: this one has the whole
-/// progress deadline. A refusal is of the present assignment, whenever the last report was.
+/// whole progress deadline. A refusal is of what is assigned now, whenever the last report was. Nor has a cluster
+/// recovered by its word on an assignment that is to be worked out anew: what it is still to lose is not known.
 fn since_started(verdict: Verdict, cluster: &Cluster, progress: &Progress) -> Verdict {
     let before = cluster.reported_at < progress.started_at && cluster.refusal.is_none();
     match verdict {
         Verdict::Failed(problem) if before && progress.phase == Phase::Started => {
             Verdict::Progressing(problem)
         }
+        Verdict::Healthy(_)
+            if cluster.is_due() && matches!(progress.phase, Phase::Unavailable | Phase::Failed) =>
+        {
+            Verdict::NotYet
+        }
         verdict => verdict,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_shared::digest::Digest;
+    use flotilla_shared::id::Epoch;
+
+    use super::*;
+    use crate::fleet::{ClusterRecord, Event};
+
+    /// After a restart its batch may come late, and what it is to lose later is in no store.
+    #[test]
+    fn who_failed_has_not_recovered_by_a_word_on_what_is_worked_out_anew() {
+        let (name, now): (ClusterName, _) = ("c".parse().unwrap(), Timestamp::UNIX_EPOCH);
+        let mut fleet = Fleet::new(Epoch(1));
+        fleet.absorb(
+            Event::ClusterPut(name.clone(), ClusterRecord::default()),
+            now,
+        );
+        let healthy = Verdict::Healthy(Digest::default());
+        let judged = |fleet: &Fleet, phase| {
+            let mut progress = Progress::waiting(0, now);
+            progress.phase = phase;
+            since_started(healthy.clone(), &fleet.clusters()[&name], &progress)
+        };
+        for phase in [Phase::Unavailable, Phase::Failed] {
+            assert_eq!(judged(&fleet, phase), healthy);
+        }
+        fleet.clusters.mark_due([name.clone()].into());
+        for phase in [Phase::Unavailable, Phase::Failed] {
+            assert_eq!(judged(&fleet, phase), Verdict::NotYet);
+        }
+        assert_eq!(judged(&fleet, Phase::Soaking), healthy, "it goes on");
     }
 }

@@ -15,7 +15,7 @@ use super::cluster::Cluster;
 use super::environment::{Pin, pinned_or};
 use super::removed::is_removed;
 use super::rendered::rendered_without;
-use super::rollout::{Rollout, Verdict};
+use super::rollout::{Aside, Rollout, Verdict};
 
 /// Refusals that may pass with time: an agent cannot reach Git, or the branch has not moved yet where it reads it.
 const PASSING: &[Reason] = &[
@@ -43,18 +43,20 @@ pub(super) struct Target<'r> {
     pub(super) pin: Option<&'r Pin>,
 }
 
-/// Returns the verdict of a cluster on exactly these commits. Only a report of the present assignment counts, and only
-/// its part on commits that are in it: an application that waits for a commit of another repository belongs to another
-/// rollout. Where a pin keeps the cluster on a repository's commit, it is judged by that one. `takes`: what the rollout
-/// removes; `aside`: what does not count; `brings`: whether it has a commit of an application's repository.
+/// What a cluster says of exactly these commits. Only a report of the present assignment counts, and
+/// of that only what it says of commits that are in it: an application that waits for a commit of a
+/// repository that is none of them is another rollout's matter.
+/// Where a pin keeps the cluster on a repository's commit, that one is what it is to run of it.
+/// `takes`: what the rollout takes away; `left`: what does not count; `brings`: whether it has a commit
+/// of an application's repository.
 pub(super) fn verdict(
     cluster: &Cluster,
     Target { rollout, pin }: Target<'_>,
     takes: &BTreeSet<ApplicationName>,
-    aside: &BTreeSet<ApplicationName>,
+    left: &Aside,
     brings: impl Fn(&ApplicationName) -> bool,
 ) -> Verdict {
-    let target = &rollout.target;
+    let (target, aside, waits) = (&rollout.target, &left.applications, &left.waits);
     let Some(assigned) = &cluster.assigned else {
         return Verdict::NotYet;
     };
@@ -136,9 +138,11 @@ pub(super) fn verdict(
             worst = worst.or(Some(leaving(name, report)));
         }
     }
-    // It is to lose that as soon as it can: until then the rollout is not done there.
-    for name in cluster.withheld.iter().filter(|name| takes.contains(*name)) {
-        worst = worst.or_else(|| Some(withheld(name, cluster)));
+    // It is to lose that as soon as it can: until then the rollout is not done there, unless it brings nothing of what
+    // that waits for.
+    let later = cluster.loses_later();
+    for name in later.filter(|name| takes.contains(*name) && !waits.contains(*name)) {
+        worst = worst.or_else(|| Some(withheld(name, cluster, aside)));
     }
     let from = match taken.as_slice() {
         [_] => rendered,
@@ -149,8 +153,13 @@ pub(super) fn verdict(
 }
 
 /// What keeps the removal of an application from being given to a cluster.
-fn withheld(name: &ApplicationName, cluster: &Cluster) -> Verdict {
+fn withheld(
+    name: &ApplicationName,
+    cluster: &Cluster,
+    aside: &BTreeSet<ApplicationName>,
+) -> Verdict {
     let problems = cluster.placed.iter();
+    let problems = problems.filter(|(app, _)| !aside.contains(*app));
     let mut problems = problems.filter_map(|(app, placed)| Some((app, placed.problem.as_ref()?)));
     let (reason, why) = match problems.next() {
         Some((app, problem)) => (problem.reason, format!("{app}: {}", problem.message)),

@@ -143,7 +143,7 @@ impl Fleet {
                 runs.any(|name| assignment.applications.contains_key(*name))
                     || loses.any(|name| {
                         assignment.tombstones.contains_key(*name)
-                            || cluster.withheld.contains(*name)
+                            || cluster.loses_later().any(|later| later == *name)
                     })
             });
             // Whoever was not told yet may have it to lose.

@@ -254,9 +254,10 @@ impl Roster {
 
     /// Marks clusters, so that their assignments are computed.
     pub(super) fn mark_due(&mut self, names: BTreeSet<ClusterName>) {
+        let round = self.due.round();
         for name in names {
             if let Some(cluster) = self.all.get_mut(&name) {
-                cluster.due = true;
+                cluster.due = cluster.due.or(Some(round));
                 self.due.add(name);
             }
         }
@@ -267,11 +268,12 @@ impl Roster {
         &mut self,
         is_meant: impl Fn(&ClusterName, &ClusterRecord) -> bool,
     ) {
+        let round = self.due.round();
         let marked = self.all.iter_mut().filter_map(|(name, cluster)| {
             if !is_meant(name, &cluster.record) {
                 return None;
             }
-            cluster.due = true;
+            cluster.due = cluster.due.or(Some(round));
             Some(name.clone())
         });
         self.due.add_all(marked.collect());
@@ -282,8 +284,13 @@ impl Roster {
         self.due.next()
     }
 
-    /// A cluster whose assignment is worked out now. Where it is current after all, people are shown that: meanwhile
-    /// they may have been shown that it is not.
+    /// They were worked out; the others wait for another step.
+    pub(super) const fn end_round(&mut self) {
+        self.due.end_round();
+    }
+
+    /// A cluster whose assignment is worked out now. Where it waited for that since an earlier step, and is current
+    /// after all, people are shown that: meanwhile they may have been shown that it is not.
     pub(super) fn no_longer_due(
         &mut self,
         name: &ClusterName,
@@ -291,9 +298,9 @@ impl Roster {
     ) -> Option<&Cluster> {
         self.due.forget(name);
         let cluster = self.all.get_mut(name)?;
-        if cluster.due {
-            cluster.due = false;
-            if cluster.is_current() {
+        if let Some(since) = cluster.due {
+            cluster.due = None;
+            if since < self.due.round() && cluster.is_current() {
                 cluster.version = versions.of_cluster();
                 versions.raise_environments();
             }

@@ -200,6 +200,30 @@ fn current(assigned: &DecodedAssignment) -> Report {
     }
 }
 
+/// What an agent tells of what is removed, of which it had something and that it has not been told to remove.
+fn left_over(fleet: &Fleet, name: &ClusterName) -> Vec<(ApplicationName, Box<ApplicationReport>)> {
+    let (cluster, environment) = (&fleet.clusters()[name], fleet.environment_of(name));
+    let given = cluster.assigned.as_ref().map(|given| &given.assignment);
+    let is_given = |app: &ApplicationName| {
+        given.is_some_and(|given| {
+            given.applications.contains_key(app) || given.tombstones.contains_key(app)
+        })
+    };
+    let is_to_go = |app: &ApplicationName| {
+        let place = environment.as_ref();
+        place.is_some_and(|place| fleet.spec().removal(app, name, place).is_some())
+    };
+    let told = cluster.report.iter().flat_map(|told| &told.applications);
+    let left = told.filter(|(app, told)| !is_over(told) && !is_given(app) && is_to_go(app));
+    let orphan = ApplicationReport {
+        sync: SyncState::Orphaned,
+        health: Health::Current,
+        ..ApplicationReport::default()
+    };
+    left.map(|(app, _)| (app.clone(), orphan.clone().into()))
+        .collect()
+}
+
 /// The clusters as a store has them.
 fn stored_clusters(fleet: &Fleet) -> Vec<StoredCluster> {
     let all = fleet.clusters().iter();

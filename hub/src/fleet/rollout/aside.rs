@@ -10,6 +10,8 @@ use super::words::listed;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aside {
     pub applications: BTreeSet<ApplicationName>,
+    /// What the rollout takes away as soon as those can be assigned.
+    pub waits: BTreeSet<ApplicationName>,
     /// Whether the rollout brings nothing new for all others, so that this cluster proves nothing.
     pub leaves_nothing: bool,
 }
@@ -17,9 +19,35 @@ pub struct Aside {
 impl Aside {
     /// Returns it in words; `place`: here or there.
     pub(super) fn text(&self, place: &str) -> String {
+        let applications = listed(&self.applications);
+        let text = format!("ignoring {applications}, unhealthy {place} before");
+        if self.waits.is_empty() {
+            return text;
+        }
+        let waits = listed(&self.waits);
         format!(
-            "ignoring {}, unhealthy {place} before",
-            listed(&self.applications)
+            "{text}, and without the removal of {waits}, which waits until all that is declared \
+             {place} can be assigned"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_that_waits_for_what_is_left_aside_is_told() {
+        let names = |name: &str| -> BTreeSet<ApplicationName> { [name.parse().unwrap()].into() };
+        let mut aside = Aside {
+            applications: names("shop"),
+            ..Aside::default()
+        };
+        let text = "ignoring shop, unhealthy here before";
+        assert_eq!(aside.text("here"), text);
+        aside.waits = names("web");
+        let waits = "and without the removal of web, which waits until all that is declared \
+                     here can be assigned";
+        assert_eq!(aside.text("here"), format!("{text}, {waits}"));
     }
 }

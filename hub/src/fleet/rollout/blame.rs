@@ -156,16 +156,13 @@ impl Rollout {
         if aside.peek().is_none() {
             return String::new();
         }
-        let mut applications = BTreeSet::new();
+        let mut all = Aside::default();
         let mut clusters = Vec::new();
         for (name, left) in aside {
-            applications.extend(left.applications.iter().cloned());
+            all.applications.extend(left.applications.iter().cloned());
+            all.waits.extend(left.waits.iter().cloned());
             clusters.push(name.clone());
         }
-        let all = Aside {
-            applications,
-            leaves_nothing: false,
-        };
         format!("; {}: {}", all.text("there"), listed(&clusters))
     }
 }

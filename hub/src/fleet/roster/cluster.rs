@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::super::environment::Pin;
 use super::super::event::{ClusterRecord, SessionId, StoredCluster};
-use super::super::removed::is_removed;
+use super::super::removed::{is_over, is_removed};
 use super::super::rendered;
 
 /// Time without a message after which an agent counts as offline: three heartbeats and some slack.
@@ -150,8 +150,8 @@ pub struct Cluster {
     pub(in crate::fleet) resumable: Option<(Timestamp, Digest)>,
     /// Specification by which its assignment was last computed; none: not known since a restart.
     pub(in crate::fleet) specified: Option<Commit>,
-    /// Whether its assignment has to be computed, see [`crate::fleet::Fleet::has_due`].
-    pub(super) due: bool,
+    /// Its assignment is to be worked out anew, see [`crate::fleet::Fleet::has_due`]: since which round of that.
+    pub(super) due: Option<u64>,
     /// The last assignment on which it was current.
     well_on: AssignmentRef,
     /// Since when each application is as assigned, or removed as assigned, where that is longer than for all of them,
@@ -231,12 +231,12 @@ impl Cluster {
     /// promise 4); nor is a cluster whose assignment has to be computed.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        !self.due && self.runs_what_is_assigned()
+        !self.is_due() && self.runs_what_is_assigned()
     }
 
     /// Returns whether its assignment has to be computed again.
     pub(in crate::fleet) const fn is_due(&self) -> bool {
-        self.due
+        self.due.is_some()
     }
 
     /// Returns the applications that it is to lose and that are not removed yet, by its agent's report.
@@ -244,6 +244,19 @@ impl Cluster {
         let assigned = self.assigned.iter();
         let tombstones = assigned.flat_map(|assigned| assigned.assignment.tombstones.keys());
         tombstones.filter(|name| !is_removed(self.report.as_ref(), name))
+    }
+
+    /// Of what it is to lose later, that of which something is left by its agent's word on what is assigned now, which
+    /// names all that it has a record of; all of it where there is no such word.
+    pub(in crate::fleet) fn loses_later(&self) -> impl Iterator<Item = &ApplicationName> {
+        let report = self.report.as_ref();
+        let report = report.filter(|report| report.assignment == self.assigned_ref());
+        self.withheld.iter().filter(move |name| {
+            report.is_none_or(|report| {
+                let left = report.applications.get(*name);
+                left.is_some_and(|left| !is_over(left))
+            })
+        })
     }
 
     /// Returns whether nothing is written there, suspended by the hub or by the cluster's own administrators.

@@ -17,6 +17,8 @@ pub(super) struct Due {
     names: BTreeSet<ClusterName>,
     /// Size of a batch.
     batch: usize,
+    /// How many batches are over.
+    round: u64,
 }
 
 impl Default for Due {
@@ -24,6 +26,7 @@ impl Default for Due {
         Self {
             names: BTreeSet::new(),
             batch: BATCH,
+            round: 0,
         }
     }
 }
@@ -48,6 +51,16 @@ impl Due {
     /// Returns the next batch; each cluster stays until its assignment is computed.
     pub(super) fn next(&self) -> Vec<ClusterName> {
         self.names.iter().take(self.batch).cloned().collect()
+    }
+
+    /// The round in which a cluster becomes due that does now.
+    pub(super) const fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// A batch is worked out: whoever is left is left over from an earlier one.
+    pub(super) const fn end_round(&mut self) {
+        self.round += 1;
     }
 
     #[cfg(test)]

@@ -239,6 +239,7 @@ impl World {
         let (Some((session, _)), Some(assigned)) = (known.session, known.assigned.clone()) else {
             return;
         };
+        let left = left_over(&self.fleet, &name(cluster));
         if self.silent.iter().any(|silent| silent == cluster) {
             return;
         }
@@ -264,6 +265,7 @@ impl World {
             return;
         }
         let mut report = current(&assigned);
+        report.applications.extend(left);
         let holds = self.holding.iter().any(|holding| holding == cluster);
         for app in report.applications.values_mut() {
             if holds && app.reason == Some(Reason::Removed) {

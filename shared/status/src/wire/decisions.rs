@@ -6,9 +6,6 @@ use super::rollout::{commits, sent_commits};
 use super::{MAX_OF_FLEET, MAX_SHORT, list, moment, sent, texts};
 use crate::{Approval, Decisions, Good, Held, Mark, Pin, Quarantine, RepositoryCommit, Seen, text};
 
-/// Most commits that are held back.
-const MAX_HELD: usize = 1000;
-
 impl From<&v1::Mark> for Mark {
     fn from(wire: &v1::Mark) -> Self {
         Self {
@@ -165,8 +162,7 @@ impl From<Held> for v1::HeldCommit {
 }
 
 fn held(wire: &v1::HeldCommits) -> Vec<Held> {
-    let all = wire.commits.iter().take(MAX_HELD);
-    all.map(Held::from).collect()
+    list(&wire.commits, MAX_OF_FLEET)
 }
 
 fn sent_held(held: Vec<Held>) -> v1::HeldCommits {
@@ -225,8 +221,8 @@ mod tests {
         assert_eq!(of(None), None);
         assert_eq!(of(Some(v1::HeldCommits::default())), Some(Vec::new()));
         let many = v1::HeldCommits {
-            commits: vec![v1::HeldCommit::default(); MAX_HELD + 1],
+            commits: vec![v1::HeldCommit::default(); MAX_OF_FLEET + 1],
         };
-        assert_eq!(of(Some(many)).map(|held| held.len()), Some(MAX_HELD));
+        assert_eq!(of(Some(many)).map(|held| held.len()), Some(MAX_OF_FLEET));
     }
 }

@@ -219,20 +219,27 @@ impl From<&v1::PreviewPromotionResponse> for Promotion {
             promotes_from: text(&wire.promotes_from),
             moves: list(&wire.moves, MAX_OF_FLEET),
             clusters: texts(&wire.clusters),
-            // Evidence is a gate for each cluster of the environment before, and what is closed may stand last.
-            gates: wire
-                .gates
-                .iter()
-                .take(MAX_OF_FLEET)
-                .map(|gate| {
-                    let step = Step::from(gate);
-                    // An older hub says so by the state alone.
-                    let may_open = step.may_open || step.state == StepState::Waiting;
-                    Step { may_open, ..step }
-                })
-                .collect(),
+            gates: gates(&wire.gates),
         }
     }
+}
+
+/// Evidence is a gate for each cluster of the environment before and each repository. Of more than are taken in, those
+/// come first that are not open: no number of open ones cuts a closed one off.
+fn gates(wire: &[v1::ExplainStep]) -> Vec<Step> {
+    let read = |gate: &v1::ExplainStep| {
+        let step = Step::from(gate);
+        // An older hub says so by the state alone.
+        let may_open = step.may_open || step.state == StepState::Waiting;
+        Step { may_open, ..step }
+    };
+    if wire.len() <= MAX_OF_FLEET {
+        return wire.iter().map(read).collect();
+    }
+    let is_closed = |gate: &&v1::ExplainStep| StepState::from(gate.state()).holds_back();
+    let closed = wire.iter().filter(is_closed);
+    let others = wire.iter().filter(|gate| !is_closed(gate));
+    closed.chain(others).take(MAX_OF_FLEET).map(read).collect()
 }
 
 impl From<Promotion> for v1::PreviewPromotionResponse {

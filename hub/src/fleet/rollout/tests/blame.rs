@@ -111,6 +111,7 @@ fn what_is_left_aside_is_told_and_proves_nothing_alone() {
         Some(Aside {
             applications: apps(names),
             leaves_nothing,
+            ..Aside::default()
         })
     };
     bench.seen.get_mut(&name("a")).unwrap().aside = aside(&["b", "c"], false);

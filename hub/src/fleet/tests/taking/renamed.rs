@@ -135,6 +135,109 @@ fn p03_a_cluster_for_which_the_new_name_cannot_be_worked_out_loses_nothing() {
     assert_eq!(assigned(&world, "p1").unresolved, names(["shop"]));
 }
 
+/// `b`, with `shop` beside it in prod, which has no branch to come from.
+fn with_shop(text: &str) -> String {
+    let shop = SHOP.replace("path: b", "path: b, placement: {environments: [prod]}");
+    text.replace("environments:\n", THIRD) + &shop
+}
+
+#[test]
+fn promise_5_a_removal_that_waits_for_what_could_not_be_assigned_before_holds_nobody_up() {
+    let mut world = World::rolled_out(&base());
+    let text = with_shop(&base());
+    world.declare(&text);
+    world.push("third", "dev", 1);
+    world.pass(30);
+    world.stands(State::Succeeded);
+    assert_eq!(assigned(&world, "p1").unresolved, names(["shop"]));
+    // An unrelated one is removed, and waits.
+    world.declare(&removed(&text));
+    world.pass(2);
+    assert_eq!(stands(&world), "---");
+    world.push("fleet", "prod", 2);
+    world.pass(60);
+    world.stands(State::Succeeded);
+    assert_eq!(world.having(&commit(2)).len(), 3, "it goes on");
+    assert!(world.state().quarantined.is_empty());
+    assert_eq!(stands(&world), "---");
+    assert_eq!(
+        world.fleet.clusters()[&name("p3")].withheld,
+        names(["b"]),
+        "it is still shown"
+    );
+    // As soon as that can be assigned, it is on its way.
+    world.push("third", "prod", 1);
+    world.pass(40);
+    world.stands(State::Succeeded);
+    assert_eq!(stands(&world), "xxx");
+}
+
+#[test]
+fn a_removal_that_waits_alone_ends_its_rollout_and_is_told() {
+    let mut world = World::rolled_out(&base());
+    let text = with_shop(&base());
+    world.declare(&text);
+    world.push("third", "dev", 1);
+    world.pass(30);
+    world.declare(&removed(&text));
+    world.pass(40);
+    world.stands(State::Succeeded);
+    let note = &world.rollout().note;
+    assert!(
+        note.contains("without shop") && note.contains("without the removal of b, which waits"),
+        "{note}"
+    );
+    assert_eq!(stands(&world), "---");
+}
+
+/// A store keeps what was assigned, and not why something was not.
+#[test]
+fn what_could_not_be_assigned_was_ill_before_also_over_a_restart() {
+    let mut world = World::rolled_out(&base());
+    world.declare(&with_shop(&base()));
+    world.push("third", "dev", 1);
+    world.pass(30);
+    let mut cluster = Cluster::clone(&world.fleet.clusters()[&name("p1")]);
+    cluster.placed.clear();
+    let found = crate::fleet::blame::before(&cluster, world.rollout(), None);
+    assert!(found.unhealthy.contains("shop"), "{found:?}");
+}
+
+/// Its agent names all that it has a record of.
+#[test]
+fn promise_5_a_cluster_that_has_nothing_left_to_lose_keeps_no_rollout_waiting() {
+    let text = base().replace(
+        "path: b, placement: {environments: [prod]}",
+        "path: b, placement: {clusters: [p2, p3]}",
+    );
+    let mut world = World::rolled_out(&text);
+    let shop = SHOP.replace("path: b", "path: b, placement: {clusters: [p1]}");
+    let text = vanished(&text).replace("environments:\n", THIRD) + &shop + REMOVED;
+    world.declare(&text);
+    world.push("third", "dev", 1);
+    world.pass(40);
+    assert_eq!(world.fleet.clusters()[&name("p1")].withheld, names(["b"]));
+    world.stands(State::Succeeded);
+    assert_eq!(stands(&world), "-xx");
+}
+
+#[test]
+fn the_environment_before_need_not_lose_what_it_never_had() {
+    let gated = file("maxConcurrent: 3", "proof: {soak: 2s}", "prod");
+    let mut world = World::rolled_out(&gated);
+    let shop = SHOP.replace("path: b", "path: b, placement: {environments: [dev]}");
+    let text = vanished(&gated).replace("environments:\n", THIRD) + &shop;
+    world.declare(&(text + "removed: [{application: b}]\n"));
+    world.step(lost());
+    world.pass(40);
+    assert_eq!(
+        world.fleet.clusters()[&name("d1")].withheld,
+        names(["b"]),
+        "nobody knows what shop wants there"
+    );
+    assert_eq!(stands(&world), "xxx", "{}", world.rollout().note);
+}
+
 /// The environment before has not lost it as long as it waits there.
 #[test]
 fn a_removal_that_waits_proves_nothing_to_the_next_environment() {

@@ -223,18 +223,7 @@ fn suspended(fleet: &mut Fleet, cluster: &str, second: i64) -> String {
 #[test]
 fn a_suspension_that_is_not_sent_is_not_said_to_hold_anybody_back() {
     let mut world = World::rolled_out(&base());
-    let locked = ClusterRecord {
-        environment: Some("prod".parse().unwrap()),
-        credential: Credential {
-            locked: Some(Lock {
-                at: at(1),
-                why: "two hold it".to_owned(),
-            }),
-            ..Credential::default()
-        },
-        ..ClusterRecord::default()
-    };
-    world.step(Event::ClusterPut(name("p2"), locked));
+    world.step(Event::Cloned(name("p2"), "two hold it".to_owned()));
     world.connect("p3", false);
     let (fleet, second) = (&mut world.fleet, world.second);
     assert_eq!(

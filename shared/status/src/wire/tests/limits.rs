@@ -47,7 +47,6 @@ fn who_reads_takes_in_as_much_as_a_fleet_has_and_no_more() {
     let kept = [read.quarantined.len(), read.good.len()];
     assert_eq!((kept, read.approvals.len()), ([MAX_SHORT; 2], MAX_SHORT));
     assert_eq!(read.pins.len(), MAX_OF_FLEET);
-    // A gate that is closed may stand behind much evidence.
     let read = Promotion::from(&v1::PreviewPromotionResponse {
         moves: many(MAX_OF_FLEET),
         gates: many(MAX_OF_FLEET),
@@ -55,6 +54,22 @@ fn who_reads_takes_in_as_much_as_a_fleet_has_and_no_more() {
     });
     let lists = [read.moves.len(), read.gates.len()];
     assert_eq!(lists, [MAX_OF_FLEET; 2]);
+    // A gate that is closed may stand behind much evidence.
+    let gate = |subject: &str, state: v1::StepState| v1::ExplainStep {
+        subject: subject.to_owned(),
+        state: state.into(),
+        ..v1::ExplainStep::default()
+    };
+    let mut gates = vec![gate("evidence", v1::StepState::Ok); MAX_OF_FLEET];
+    gates.push(gate("approval", v1::StepState::Waiting));
+    let read = Promotion::from(&v1::PreviewPromotionResponse {
+        gates,
+        ..v1::PreviewPromotionResponse::default()
+    });
+    assert_eq!(read.gates.len(), MAX_OF_FLEET);
+    let closed = read.gates.iter().filter(|gate| gate.state.holds_back());
+    let closed: Vec<&str> = closed.map(|gate| gate.subject.as_str()).collect();
+    assert_eq!(closed, ["approval"]);
     let change = v1::ObjectChange {
         fields: many(40),
         ..v1::ObjectChange::default()
