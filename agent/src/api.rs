@@ -159,6 +159,11 @@ impl Api {
         self.send(Method::GET, path, "application/json", None).await
     }
 
+    /// Asked once, for what can do without an answer.
+    pub(crate) async fn get_once(&self, path: &str) -> Result<Value, Error> {
+        self.once(&Method::GET, path, "application/json", &[]).await
+    }
+
     /// None where there is nothing.
     pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>, Error> {
         match self.get(path).await {

@@ -9,6 +9,7 @@
 mod apply;
 mod autoscalers;
 mod charts;
+mod counted;
 mod custom_resources;
 mod desired;
 mod execute;

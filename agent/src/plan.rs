@@ -156,6 +156,8 @@ pub struct Observed {
     /// How many custom resources definitions have that left the commit, where it is known.
     pub custom_resources: BTreeMap<ObjectRef, usize>,
     pub problem: Option<Problem>,
+    /// API groups whose server was away when kinds were read.
+    pub stale_groups: Vec<String>,
 }
 
 /// Desired objects of all applications of the cluster, for hand-over between them (P3).
@@ -207,12 +209,18 @@ impl Claims {
         }
     }
 
-    /// Whether another application desires an object.
+    /// Whether another application than this one wants an object, or may want it.
     #[must_use]
     pub fn desired_by_another(&self, object: &ObjectRef, application: &str) -> bool {
-        let claims = [self.owners.get(object), self.owners.get(&unplaced(object))];
-        let mut claimants = claims.into_iter().flatten().flatten();
-        claimants.any(|name| **name != *application)
+        let claimant = |object: &ObjectRef| self.claimant(object, application);
+        claimant(object).is_some() || claimant(&unplaced(object)).is_some()
+    }
+
+    /// The first of the others that want exactly this.
+    fn claimant(&self, object: &ObjectRef, application: &str) -> Option<&str> {
+        let mut claimants = self.owners.get(object)?.iter();
+        let other = claimants.find(|name| ***name != *application);
+        other.map(AsRef::as_ref)
     }
 
     /// Who of several gets an object: whoever has it, else the first by name. So a newcomer never
@@ -225,8 +233,7 @@ impl Claims {
     }
 }
 
-/// An object as it is desired where nobody could say whether its kind has namespaces (the server of its API group
-/// was away): what Git leaves out is not filled in then, and it is the same object all the same (P14).
+/// An object as it is desired while nobody can say whether its kind has namespaces: it is the same object (P14).
 fn unplaced(object: &ObjectRef) -> ObjectRef {
     ObjectRef::from(ObjectNames {
         namespace: String::new(),

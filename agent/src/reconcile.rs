@@ -46,6 +46,8 @@ use worker::{Given, Preview, Task, Worker};
 const PASSES: usize = 4;
 /// Repositories that are fetched and rendered at once.
 const FETCHES: usize = 4;
+/// Pause before records are looked for again, where that broke off.
+const SEARCH_AGAIN: Duration = Duration::from_secs(60);
 
 /// The reconcile loop.
 pub struct Reconciler {
@@ -147,7 +149,7 @@ impl Reconciler {
         };
         let gate_jobs = tokio::spawn(gate_jobs.run(stop.clone()));
         let (ended, mut endings) = mpsc::unbounded_channel();
-        let mut records = tokio::spawn(find_records(shared.cluster.clone()));
+        let mut records = tokio::spawn(find_records(shared.cluster.clone(), Duration::ZERO));
         let mut known = Records::Listed;
         let mut workers = Workers {
             shared: Arc::clone(&shared),
@@ -160,19 +162,29 @@ impl Reconciler {
         };
         loop {
             let assignment = accepted.borrow_and_update().clone();
-            if let Some(assignment) = assignment {
+            if let Some(assignment) = &assignment {
                 shared.metrics.generation(assignment.reference.generation.0);
-                workers.fit(&assignment);
+                workers.fit(assignment);
             }
             tokio::select! {
                 changed = accepted.changed() => if changed.is_err() { break },
                 Some((name, number)) = endings.recv() => workers.ended(&name, number),
-                found = &mut records, if known == Records::Listed => {
-                    known = Records::Known;
-                    workers.recorded.extend(found.unwrap_or_default());
-                }
+                found = &mut records, if known == Records::Listed => match found {
+                    Ok(found) => {
+                        known = Records::Known;
+                        workers.recorded.extend(found);
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the search for records of what was applied broke off");
+                        let search = find_records(shared.cluster.clone(), SEARCH_AGAIN);
+                        records = tokio::spawn(search);
+                    }
+                },
                 Some(question) = questions.recv() => match question {
-                    Question::Now(request) => ask(&workers.running, known, request),
+                    Question::Now(request) => {
+                        let records = assignment.as_ref().map_or(Records::Unassigned, |_| known);
+                        ask(&workers.running, records, request);
+                    }
                     Question::Ahead(request) => {
                         let assigned = accepted.borrow().clone();
                         planner.begin(assigned, request);
@@ -197,7 +209,8 @@ impl Reconciler {
 }
 
 /// Lists the applications that have an inventory, with retries.
-async fn find_records(cluster: Cluster) -> BTreeSet<ApplicationName> {
+async fn find_records(cluster: Cluster, after: Duration) -> BTreeSet<ApplicationName> {
+    tokio::time::sleep(after).await;
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
     loop {
         match cluster.recorded().await {
@@ -212,6 +225,8 @@ async fn find_records(cluster: Cluster) -> BTreeSet<ApplicationName> {
 /// Whether the applications with an inventory are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Records {
+    /// No assignment was accepted yet, so that none of these applications has a worker.
+    Unassigned,
     /// They are being listed, since the agent has just started.
     Listed,
     /// Each has a worker, unless nothing is left of it.
@@ -266,6 +281,10 @@ fn ask(workers: &BTreeMap<ApplicationName, Running>, records: Records, request: 
         && let Ok(name) = application.parse()
     {
         answers.push(match records {
+            Records::Unassigned => Answer::none(
+                name,
+                "the agent has accepted no assignment yet: ask again once it has one",
+            ),
             Records::Listed => Answer::none(name, "the agent has just started: try again"),
             Records::Known => Answer::Here(ApplicationPlan::of(name)),
         });
@@ -441,5 +460,33 @@ impl Workers {
             handle,
         };
         self.running.insert(name, running);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn removal(records: Records) -> String {
+        let (reply, answer) = oneshot::channel();
+        let request = PreviewRequest {
+            application: "web".to_owned(),
+            removal: true,
+            reply,
+        };
+        ask(&BTreeMap::new(), records, request);
+        let plans = answer.await.unwrap();
+        assert_eq!(plans.len(), 1, "{plans:?}");
+        plans.into_iter().map(|plan| plan.error).collect()
+    }
+
+    /// Else it would be said of an application with objects that nothing of it is left.
+    #[tokio::test]
+    async fn a_removal_is_not_foreseen_before_each_record_has_a_worker() {
+        let early = removal(Records::Unassigned).await;
+        assert!(early.contains("no assignment yet"), "{early}");
+        let early = removal(Records::Listed).await;
+        assert!(early.contains("just started"), "{early}");
+        assert_eq!(removal(Records::Known).await, "");
     }
 }

@@ -116,6 +116,7 @@ impl Store {
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join("hub.db");
         let lock = lock(&path)?;
+        // Before the file is made where it is not there.
         not_emptied(&path)?;
         backup::for_owner_only(&path)?;
         let store = Self::sqlite(&path, Some(Arc::new(lock))).await?;
@@ -127,6 +128,7 @@ impl Store {
     }
 
     async fn sqlite(path: &Path, lock: Option<Arc<Lock>>) -> Result<Self, Error> {
+        not_emptied(path)?;
         sqlx::any::install_default_drivers();
         let name: Arc<str> = path.display().to_string().into();
         let url = format!("sqlite://{}?mode=rwc", escaped(&name));
@@ -317,7 +319,9 @@ fn damage(name: &str, error: sqlx::Error) -> Error {
 /// was in use would be lost without a word (S3).
 fn not_emptied(path: &Path) -> Result<(), Error> {
     let length = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
-    let (file, log) = (length(path), length(&path.with_extension("db-wal")));
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let (file, log) = (length(path), length(Path::new(&log)));
     if file >= HEADER || (file == 0 && log == 0) {
         return Ok(());
     }

@@ -146,6 +146,7 @@ mod embedded_only {
         away::p14_an_aggregated_api_that_is_away_deletes_nothing,
         away::p14_an_aggregated_api_that_comes_back_within_a_pass_deletes_nothing,
         away::p14_a_list_that_expires_half_way_deletes_nothing,
+        away::a_definition_with_another_scope_has_its_objects_prepared_anew,
         prune::p18_a_namespace_that_never_goes_is_waited_for_by_name,
         fault::p20_objects_outlive_the_agents_namespace,
     }

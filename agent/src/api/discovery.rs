@@ -101,6 +101,11 @@ impl Discovery {
         self.read_at.is_some() && self.stale.is_empty()
     }
 
+    /// The groups that were left out, or are only remembered, because their server is away.
+    pub(crate) fn stale(&self) -> &[String] {
+        &self.stale
+    }
+
     /// Whether a group was left out, or is only remembered, because its server is away.
     pub(crate) fn is_stale(&self, group: &str) -> bool {
         self.stale.iter().any(|stale| stale == group)
@@ -159,6 +164,8 @@ impl Discovery {
             }
         }
         self.kinds = kinds;
+        // Once for all its versions.
+        stale.dedup();
         self.stale = stale;
         let version = KubeVersion::parse(&version).ok();
         self.capabilities = version.map(|version| Capabilities::of_cluster(version, api_versions));

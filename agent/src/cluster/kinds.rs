@@ -22,6 +22,10 @@ pub(super) struct Served {
     pub(super) unknown: BTreeSet<ObjectRef>,
     /// What may be served or not: the server of its API group is away, or was when its kind was looked for.
     pub(super) away: BTreeSet<ObjectRef>,
+    /// What was prepared for another scope than its kind has now: with a namespace, or without one.
+    pub(super) rescoped: BTreeSet<ObjectRef>,
+    /// API groups whose server is away.
+    pub(super) stale: Vec<String>,
     /// Whether the API server told everything.
     pub(super) complete: bool,
 }
@@ -96,14 +100,14 @@ impl Cluster {
         discovery.refresh(&self.api, sought).await?;
         let mut served = Served {
             complete: discovery.is_complete(),
+            stale: discovery.stale().to_vec(),
             ..Served::default()
         };
         for entry in desired {
             let object = &entry.object;
             match discovery.find(&object.group, &entry.version, &object.kind) {
-                // It was prepared before its kind was known, and is prepared anew for the next pass.
-                Some(resource) if resource.namespaced && object.namespace.is_empty() => {
-                    served.away.insert(object.clone());
+                Some(resource) if resource.namespaced == object.namespace.is_empty() => {
+                    served.rescoped.insert(object.clone());
                 }
                 Some(resource) => {
                     served.resources.insert(object.clone(), resource.clone());

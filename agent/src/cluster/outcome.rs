@@ -27,4 +27,6 @@ pub struct PassOutcome {
     pub drifted: u32,
     /// Number of drifted objects that are not corrected: only reported, or contested.
     pub differing: u32,
+    /// Objects were prepared for a scope that their kind does not have any more: what is desired is to be made anew.
+    pub outdated: bool,
 }

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::live_of;
+use super::counted::Counted;
 use super::inventory_store::Stored;
 use super::{Cluster, PassOutcome};
 use crate::api::{Api, Error};
@@ -40,6 +41,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(600);
 pub(super) const TOLD: Duration = Duration::from_secs(3600);
 pub(super) const CHANGED: &str = "the agent's inventory was changed";
 const GROUP_AWAY: &str = "the server of its API group does not answer";
+const RESCOPED: &str = "its definition changed whether it has a namespace; it is prepared anew";
 
 /// Desired objects of an application in this cluster.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +98,8 @@ pub struct Memory {
     /// Number of times that the API server had gone back in time when it was read.
     restored: u64,
     pub(super) contests: Contests,
+    /// What held definitions would take along.
+    pub(super) custom_resources: Counted,
     /// When an object was first seen to differ from what was applied.
     pub(super) drifted: BTreeMap<ObjectRef, Timestamp>,
 }
@@ -108,6 +112,8 @@ pub(super) struct Pass<'a> {
     pub(super) memory: &'a mut Memory,
     pub(super) tenure: Arc<Tenure>,
     pub(super) desired: Arc<Vec<Arc<Desired>>>,
+    /// Whether each of their kinds was known when they were prepared.
+    is_prepared: bool,
     pub(super) facts: BTreeMap<ObjectRef, Arc<Fact>>,
     pub(super) inventory: Inventory,
     pub(super) statuses: BTreeMap<ObjectRef, ObjectStatus>,
@@ -258,6 +264,7 @@ impl<'a> Pass<'a> {
             memory,
             tenure,
             desired: Arc::clone(&desired_state.desired),
+            is_prepared: desired_state.complete,
             facts: BTreeMap::new(),
             inventory: stored.inventory.clone(),
             statuses: BTreeMap::new(),
@@ -297,10 +304,14 @@ impl Pass<'_> {
 
     /// Looks at everything that is desired or remembered, and plans.
     pub(super) async fn observe(&mut self, stored: &Stored) -> Result<(Plan, Observed), Error> {
-        let served = self
+        let mut served = self
             .cluster
             .resources(&self.desired, &self.inventory)
             .await?;
+        if !self.is_prepared {
+            // Its kind was not known then, and it is prepared anew for the next pass.
+            served.away.append(&mut served.rescoped);
+        }
         let ignore: Arc<Vec<IgnoreRule>> = Arc::new(self.input.sync_policy.ignore.clone());
         let snapshot = self
             .tenure
@@ -310,14 +321,21 @@ impl Pass<'_> {
         let problem = match snapshot.problem {
             Some(problem) if snapshot.facts.is_empty() => return Err(problem),
             Some(problem) => Some(Problem::new(problem.reason, problem.message)),
-            None if served.away.is_empty() => None,
-            None => Some(Problem::new(Reason::ClusterUnavailable, GROUP_AWAY)),
+            None if !served.away.is_empty() => {
+                Some(Problem::new(Reason::ClusterUnavailable, GROUP_AWAY))
+            }
+            None if !served.rescoped.is_empty() => {
+                Some(Problem::new(Reason::UnknownKind, RESCOPED))
+            }
+            None => None,
         };
+        self.outcome.outdated = !served.rescoped.is_empty();
         self.facts = snapshot.facts;
         self.find_autoscaled().await;
         let custom_resources = self.count_custom_resources().await;
         let mut unseen = snapshot.unseen;
         unseen.extend(served.away);
+        unseen.extend(served.rescoped);
         let observed = Observed {
             live: self.live(),
             complete: served.complete && is_complete,
@@ -325,6 +343,7 @@ impl Pass<'_> {
             unseen,
             custom_resources,
             problem,
+            stale_groups: served.stale,
         };
         Ok((self.plan(&observed, stored), observed))
     }
@@ -417,7 +436,7 @@ fn is_overdue(desired: &Desired, fact: &Fact, now: Timestamp) -> bool {
 }
 
 /// Time since the process began: steady, whatever happens to the wall clock (N6).
-fn monotonic() -> Duration {
+pub(super) fn monotonic() -> Duration {
     static START: std::sync::LazyLock<std::time::Instant> =
         std::sync::LazyLock::new(std::time::Instant::now);
     START.elapsed()

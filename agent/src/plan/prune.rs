@@ -15,17 +15,27 @@ use crate::policy::Policy;
 
 pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
     let desired: BTreeSet<&ObjectRef> = inputs.desired.iter().map(|d| &d.object).collect();
+    // The same object, as far as anybody can say while its kind is not known.
+    let may_stay = |object: &ObjectRef| desired.contains(&unplaced(object));
+    // For as long as the commit stays as it is: so that is said.
+    let is_unserved =
+        |object: &ObjectRef| inputs.observed.unknown_kinds.contains(&unplaced(object));
     let leaving: Vec<&Entry> = inputs
         .inventory
         .entries()
         .filter(|entry| {
             let object = &entry.object;
-            !desired.contains(object) && !desired.contains(&unplaced(object))
+            !desired.contains(object) && (!may_stay(object) || is_unserved(object))
         })
         .collect();
     let mut deletes: Vec<(ObjectRef, String)> = Vec::new();
     for entry in leaving {
         match decide(inputs, entry) {
+            Some(Step::Prune(object, _)) if may_stay(&object) => {
+                let message = unserved("the commit");
+                plan.rest
+                    .push(Step::Hold(object, Reason::InventoryUnavailable, message));
+            }
             Some(Step::Prune(object, uid)) => deletes.push((object, uid)),
             step => plan.rest.extend(step),
         }
@@ -122,10 +132,8 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
         application: &live.application,
         applied_by_us: live.applied_by_us,
     });
-    if inputs
-        .claims
-        .desired_by_another(&object, inputs.application)
-    {
+    let claimant = |object: &ObjectRef| inputs.claims.claimant(object, inputs.application);
+    if claimant(&object).is_some() {
         // On its way to another application, which takes it as it stands; ours until it did.
         return match marks {
             Some(marks) if !marks.names_another(inputs.application) => None,
@@ -136,7 +144,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
     if !inputs.observed.complete {
         return hold(
             Reason::PartialDiscovery,
-            "the API server could not be read completely; nothing is deleted this pass",
+            &partly_read(&inputs.observed.stale_groups),
         );
     }
     let (Some(live), Some(marks)) = (live, marks) else {
@@ -163,6 +171,12 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
         return hold(
             Reason::InventoryUnavailable,
             &not_known(&inputs.claims.unresolved),
+        );
+    }
+    if let Some(other) = claimant(&unplaced(&object)) {
+        return hold(
+            Reason::InventoryUnavailable,
+            &unserved(&format!("application {other}")),
         );
     }
     if !inputs.inventory_proven {
@@ -207,6 +221,24 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
     Some(Step::Prune(object, live.uid.clone()))
 }
 
+/// Why nothing is deleted while the API server does not tell everything; `groups`: those that are known to be missing.
+fn partly_read(groups: &[String]) -> String {
+    let named: Vec<&str> = groups.iter().take(5).map(String::as_str).collect();
+    let of = match named.as_slice() {
+        [] => String::new(),
+        named => format!(
+            " (no answer from the server of API group {}{})",
+            named.join(", "),
+            if groups.len() > named.len() {
+                ", ..."
+            } else {
+                ""
+            }
+        ),
+    };
+    format!("the API server could not be read completely{of}; nothing is deleted this pass")
+}
+
 /// Why nothing is deleted while what others want is not known; `unresolved`: those that only the hub can tell of.
 fn not_known(unresolved: &[Arc<str>]) -> String {
     match unresolved {
@@ -219,6 +251,14 @@ fn not_known(unresolved: &[Arc<str>]) -> String {
             if names.len() > 5 { ", ..." } else { "" }
         ),
     }
+}
+
+/// Why an object is kept that may be what somebody wants of a kind that is not served.
+fn unserved(claimant: &str) -> String {
+    format!(
+        "kept, since {claimant} may want it, too: it has such an object without a namespace, in a version of the \
+         kind that the API server does not serve now"
+    )
 }
 
 /// Whether an object's own word (`flotilla.dev/prune`), or its kind, keeps it from being deleted. Asked

@@ -129,6 +129,8 @@ struct Set {
     desired_state: DesiredState,
     /// A pass took it, rather than refuse it as a whole.
     is_taken: bool,
+    /// Its objects are to be made anew of the same commit.
+    is_outdated: bool,
 }
 
 /// One application's state between passes.
@@ -206,7 +208,7 @@ impl Worker {
             self.standing = standing;
             // What is refused is tried again with backoff, whatever the cluster serves.
             let is_at_rest = self.fetch.is_none() && self.refusal.is_none();
-            if is_at_rest && self.is_on_other_ground().await {
+            if is_at_rest && (self.set.is_outdated || self.is_on_other_ground().await) {
                 self.handled = None;
             }
             self.begin_fetch(&task);
@@ -377,6 +379,7 @@ impl Worker {
         shared
             .metrics
             .pass(self.name.as_str(), started.elapsed(), &outcome);
+        self.set.is_outdated = outcome.outdated;
         if self.set.desired_state.complete
             && let Some(rendered) = &mut self.set.rendered
         {

@@ -59,6 +59,25 @@ fn command(directory: &Path) -> Command {
     command
 }
 
+/// What git uses for ssh, the first that there is (git's `core.sshCommand`).
+struct Ssh {
+    /// `GIT_SSH_COMMAND`.
+    command: Option<String>,
+    /// `core.sshCommand`.
+    configured: Option<String>,
+    /// `GIT_SSH`, which takes no options.
+    program: Option<String>,
+}
+
+impl Ssh {
+    /// The command that asks nobody for a password; none: what is used may ask.
+    fn unprompted(self) -> Option<String> {
+        let usual = || self.program.is_none().then(|| "ssh".to_owned());
+        let command = self.command.or(self.configured).or_else(usual)?;
+        Some(format!("{command} -o BatchMode=yes"))
+    }
+}
+
 fn failure(what: &str, stderr: &[u8]) -> Error {
     let text = String::from_utf8_lossy(stderr);
     let lines: Vec<String> = text
@@ -249,11 +268,25 @@ impl Workspace {
         url: &RepositoryUrl,
         branch: &BranchName,
     ) -> Result<Option<Commit>, Error> {
-        let ssh = std::env::var("GIT_SSH_COMMAND").unwrap_or_else(|_| "ssh".to_owned());
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let mut ask = self.git();
+        ask.args(["config", "--get", "core.sshCommand"]);
+        let asked = run(ask).await?;
+        let configured = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
+        let ssh = Ssh {
+            command: variable("GIT_SSH_COMMAND"),
+            configured: Some(configured).filter(|configured| !configured.is_empty()),
+            program: variable("GIT_SSH"),
+        };
         let mut git = self.git();
+        // Neither in the terminal nor in a window.
         git.env("GIT_TERMINAL_PROMPT", "0")
             .env("GCM_INTERACTIVE", "never")
-            .env("GIT_SSH_COMMAND", format!("{ssh} -o BatchMode=yes"));
+            .env("GIT_ASKPASS", "")
+            .env("SSH_ASKPASS", "");
+        if let Some(command) = ssh.unprompted() {
+            git.env("GIT_SSH_COMMAND", command);
+        }
         head(git, url, branch).await
     }
 
@@ -398,5 +431,30 @@ impl Workspace {
             .args([url.as_str(), refspec]);
         succeed("push", push).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_own_ssh_is_asked_not_to_prompt() {
+        let unprompted = |command: &str, configured: &str, program: &str| {
+            let named = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
+            let ssh = Ssh {
+                command: named(command),
+                configured: named(configured),
+                program: named(program),
+            };
+            ssh.unprompted()
+        };
+        let with = |ssh: &str| Some(format!("{ssh} -o BatchMode=yes"));
+        assert_eq!(unprompted("", "", ""), with("ssh"));
+        let own = "ssh -i ~/.ssh/work";
+        assert_eq!(unprompted("", own, ""), with(own));
+        assert_eq!(unprompted("", own, "plink"), with(own));
+        assert_eq!(unprompted("ssh -v", own, "plink"), with("ssh -v"));
+        assert_eq!(unprompted("", "", "plink"), None);
     }
 }

@@ -11,7 +11,7 @@ use gix::remote::fetch::Shallow;
 
 use crate::error::{TOO_LARGE, one_line};
 use crate::meter::{Excess, Meter, Running, Told};
-use crate::packs::{packs_of, size_of};
+use crate::packs::{Look, packs_of, size_of};
 use crate::{Error, Remote};
 
 /// Interval of checks of a fetch: only some megabytes are unpacked in between.
@@ -85,7 +85,7 @@ impl Remote {
         if !self.has_tree(commit) && self.is_complete(&tip) {
             return Err(self.missing(commit));
         }
-        if let Some(damage) = self.damage() {
+        if let Some(damage) = self.damage(Look::Once) {
             return Err(damage);
         }
         Err(Error::NotOnBranch {
@@ -155,7 +155,7 @@ impl Remote {
             if let Some(excess) = meter.excess() {
                 return self.too_much(excess);
             }
-            let fault = cache_fault(&self.directory).or_else(|| self.damage());
+            let fault = cache_fault(&self.directory).or_else(|| self.damage(Look::Once));
             if let Some(fault) = fault {
                 return fault;
             }

@@ -1,8 +1,12 @@
 //! Files of a cache on disk.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Mutex, const_mutex};
 
 /// Packs and their indices end with the SHA-1 of all before it (<https://git-scm.com/docs/gitformat-pack>).
 const SUM: u64 = 20;
@@ -23,20 +27,90 @@ pub(crate) fn size_of(directory: &Path) -> u64 {
         .sum()
 }
 
-/// A pack or an index that is not as it was written, or that has lost the other one. All of them are read, so that
-/// it is asked after a failure only.
-pub(crate) fn damaged(directory: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(packs_of(directory)).ok()?;
-    let mut paths = entries.flatten().map(|entry| entry.path());
-    paths.find(|path| {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let other = match extension {
-            Some("pack") => "idx",
-            Some("idx") => "pack",
-            _ => return false,
-        };
-        !path.with_extension(other).exists() || !ends_with_its_sum(path).unwrap_or(false)
-    })
+/// For how long packs that were found to be whole are taken for it, while no file changes; a disk may still change
+/// what is in them.
+const WHOLE: Duration = Duration::from_secs(3600);
+
+/// A pack or an index with its size, and when it was changed.
+type Found = (PathBuf, u64, Option<SystemTime>);
+
+/// Caches whose packs were found to be whole, with when: one for each repository.
+static SUMMED: Mutex<BTreeMap<PathBuf, (Instant, Vec<Found>)>> = const_mutex(BTreeMap::new());
+
+/// How packs are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// All of them are read.
+    Anew,
+    /// They are read once in a while: what failed may well last, and is tried again and again.
+    Once,
+}
+
+/// Packs and indices.
+fn files(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(packs_of(directory)).into_iter().flatten();
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.filter(|path| other(path).is_some())
+}
+
+/// The index of a pack, and the pack of an index; none: it is neither.
+fn other(path: &Path) -> Option<PathBuf> {
+    let extension = path.extension()?.to_str()?;
+    match extension {
+        "pack" => Some(path.with_extension("idx")),
+        "idx" => Some(path.with_extension("pack")),
+        _ => None,
+    }
+}
+
+/// Takes away packs without an index and indices without a pack, which nobody can read: a process that is killed in
+/// a fetch leaves the pack. How many there were.
+pub(crate) fn remove_lone(directory: &Path) -> usize {
+    let lone = files(directory).filter(|path| {
+        let other = other(path);
+        other.is_some_and(|other| matches!(other.try_exists(), Ok(false)))
+    });
+    let lone: Vec<PathBuf> = lone.collect();
+    let removed = lone
+        .iter()
+        .filter(|path| std::fs::remove_file(path).is_ok());
+    removed.count()
+}
+
+/// A pack or an index that is not as it was written. All of them are read, so that it is asked after a failure only.
+/// One that cannot be read now (too many open files, no memory) is not said to be damaged.
+pub(crate) fn damaged(directory: &Path, look: Look) -> Option<PathBuf> {
+    let mut paths: Vec<PathBuf> = files(directory).collect();
+    paths.sort();
+    let state: Vec<Found> = paths
+        .iter()
+        .filter_map(|path| {
+            let found = std::fs::metadata(path).ok()?;
+            Some((path.clone(), found.len(), found.modified().ok()))
+        })
+        .collect();
+    if look == Look::Once && is_known(directory, &state) {
+        return None;
+    }
+    let mut are_whole = true;
+    for path in paths {
+        match ends_with_its_sum(&path) {
+            Ok(true) => {}
+            Ok(false) => return Some(path),
+            Err(_) => are_whole = false,
+        }
+    }
+    if are_whole {
+        let known = (Instant::now(), state);
+        SUMMED.lock().insert(directory.to_owned(), known);
+    }
+    None
+}
+
+fn is_known(directory: &Path, state: &[Found]) -> bool {
+    let summed = SUMMED.lock();
+    let known = summed.get(directory);
+    known.is_some_and(|(at, known)| at.elapsed() < WHOLE && known == state)
 }
 
 fn ends_with_its_sum(path: &Path) -> std::io::Result<bool> {
@@ -50,4 +124,77 @@ fn ends_with_its_sum(path: &Path) -> std::io::Result<bool> {
     file.read_to_end(&mut sum)?;
     let found = summed.hash.try_finalize();
     Ok(found.is_ok_and(|found| found.as_slice() == sum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that ends with its sum; its path.
+    fn file(directory: &Path, name: &str, content: &[u8]) -> PathBuf {
+        let packs = packs_of(directory);
+        std::fs::create_dir_all(&packs).unwrap();
+        let mut summed = gix::hash::io::Write::new(Vec::new(), gix::hash::Kind::Sha1);
+        std::io::Write::write_all(&mut summed, content).unwrap();
+        let sum = summed.hash.try_finalize().unwrap();
+        let path = packs.join(name);
+        std::fs::write(&path, [content, sum.as_slice()].concat()).unwrap();
+        path
+    }
+
+    #[test]
+    fn g12_of_a_pack_and_its_index_neither_is_of_use_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let [pack, index] = ["pack-1.pack", "pack-1.idx"].map(|name| file(root, name, b"1"));
+        let lone = ["pack-2.pack", "pack-3.idx"].map(|name| file(root, name, b"2"));
+        let keep = file(root, "pack-2.keep", b"");
+        assert_eq!(damaged(root, Look::Anew), None);
+        assert_eq!(remove_lone(root), 2);
+        assert!(!lone.iter().any(|path| path.exists()));
+        assert!(pack.exists() && index.exists() && keep.exists());
+        assert_eq!(remove_lone(root), 0);
+    }
+
+    #[test]
+    fn g12_what_cannot_be_read_now_is_not_damaged() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        std::fs::create_dir_all(packs_of(root)).unwrap();
+        for name in ["pack-1.pack", "pack-1.idx"] {
+            // What leads to itself cannot be opened, whoever asks.
+            std::os::unix::fs::symlink(name, packs_of(root).join(name)).unwrap();
+        }
+        assert_eq!(remove_lone(root), 0);
+        assert_eq!(damaged(root, Look::Anew), None);
+        assert!(
+            !SUMMED.lock().contains_key(root),
+            "nor is it known to be whole"
+        );
+        let short = file(root, "pack-2.pack", b"2");
+        std::fs::write(&short, "2").unwrap();
+        assert_eq!(damaged(root, Look::Anew), Some(short));
+    }
+
+    #[test]
+    fn g12_packs_are_summed_once_while_they_stay_as_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        file(root, "pack-1.idx", b"1");
+        let pack = file(root, "pack-1.pack", b"1");
+        assert_eq!(damaged(root, Look::Once), None);
+        let modified = std::fs::metadata(&pack).unwrap().modified().unwrap();
+        let mut bytes = std::fs::read(&pack).unwrap();
+        bytes[0] ^= 1;
+        std::fs::write(&pack, bytes).unwrap();
+        let written = File::options().write(true).open(&pack).unwrap();
+        written.set_modified(modified).unwrap();
+        assert_eq!(damaged(root, Look::Once), None, "it is not read again");
+        assert_eq!(damaged(root, Look::Anew), Some(pack.clone()));
+        // As soon as anything is another, all of it is.
+        written
+            .set_modified(modified + Duration::from_secs(1))
+            .unwrap();
+        assert_eq!(damaged(root, Look::Once), Some(pack));
+    }
 }

@@ -13,7 +13,7 @@ use gix::remote::Direction;
 use crate::Error;
 use crate::access::Access;
 use crate::error::one_line;
-use crate::packs::{damaged, packs_of, size_of};
+use crate::packs::{Look, damaged, packs_of, remove_lone, size_of};
 use crate::ssh::{self, ErrorOutput};
 
 /// A connection over any transport.
@@ -185,9 +185,14 @@ impl Remote {
     }
 
     /// What of the cache is not what was fetched; asked after a failure only. Such a cache is taken away, so that the
-    /// next opening begins anew (G12): nothing is in it that cannot be fetched again.
-    pub(crate) fn damage(&self) -> Option<Error> {
-        let place = damaged(&self.directory).or_else(|| self.lost())?;
+    /// next opening begins anew (G12): nothing is in it that cannot be fetched again. What a killed fetch left half
+    /// done goes alone.
+    pub(crate) fn damage(&self, look: Look) -> Option<Error> {
+        let depth = match remove_lone(&self.directory) {
+            0 => 1,
+            _ => self.limits.history as usize,
+        };
+        let place = damaged(&self.directory, look).or_else(|| self.lost(depth))?;
         let cause = match std::fs::remove_dir_all(&self.directory) {
             Ok(()) => "it is not as it was fetched; the cache begins anew".to_owned(),
             Err(error) => format!("it is not as it was fetched, and cannot be removed: {error}"),
@@ -195,20 +200,24 @@ impl Remote {
         Some(unusable(&place, &cause))
     }
 
-    /// The place of the packs, where something is not there that a reference names.
-    fn lost(&self) -> Option<PathBuf> {
-        let references = self.repository.references().ok()?;
+    /// The place of the packs, where a commit is not there that a reference names, or one of so many behind it. One
+    /// that cannot be read for another reason is not lost.
+    fn lost(&self, depth: usize) -> Option<PathBuf> {
+        // As the files are now.
+        let repository = open(&self.directory, &self.limits).ok()?;
+        let references = repository.references().ok()?;
         let mut all = references.all().ok()?.flatten();
         let is_lost = all.any(|reference| {
             let id = reference.try_id().map(gix::Id::detach);
-            id.is_some_and(|id| self.repository.find_header(id).is_err())
+            id.is_some_and(|id| is_cut(&repository, id, depth))
         });
         is_lost.then(|| packs_of(&self.directory))
     }
 
     /// Why a commit cannot be read that was fetched.
     pub(crate) fn missing(&self, commit: &Commit) -> Error {
-        self.damage().unwrap_or_else(|| Error::CommitNotFound {
+        let damage = self.damage(Look::Once);
+        damage.unwrap_or_else(|| Error::CommitNotFound {
             url: self.url.clone(),
             commit: commit.clone(),
         })
@@ -308,6 +317,16 @@ fn unusable(directory: &Path, cause: &str) -> Error {
     Error::Cache {
         path: directory.display().to_string(),
         cause: one_line(cause),
+    }
+}
+
+/// Whether a commit is not there, or one of so many behind it that are to be there.
+fn is_cut(repository: &gix::Repository, tip: gix::ObjectId, depth: usize) -> bool {
+    match repository.rev_walk([tip]).all() {
+        Ok(walk) => walk
+            .take(depth)
+            .any(|commit| commit.is_err_and(|error| error.is_not_found())),
+        Err(error) => error.is_not_found(),
     }
 }
 

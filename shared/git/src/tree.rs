@@ -6,6 +6,7 @@ use gix::objs::tree::EntryKind;
 
 use crate::error::{TOO_LARGE, one_line};
 use crate::fetch::object_id;
+use crate::packs::Look;
 use crate::{Error, Remote};
 
 /// Longest path, bytes: Linux's `PATH_MAX`, and what `git fsck` calls a large path name. A tree may
@@ -70,14 +71,16 @@ impl Remote {
     pub(crate) fn unreadable(&self, error: &gix::Error, limit: u64) -> Error {
         if error.is_resource_exhausted() {
             // So says one that is damaged, too.
-            return self.damage().unwrap_or_else(|| self.over(TOO_LARGE, limit));
+            let damage = self.damage(Look::Once);
+            return damage.unwrap_or_else(|| self.over(TOO_LARGE, limit));
         }
         self.corrupt(error)
     }
 
     /// An object is not what it should be: by our own disk's fault, or else by the repository's.
     pub(crate) fn corrupt(&self, error: impl std::fmt::Debug) -> Error {
-        self.damage().unwrap_or_else(|| Error::Corrupt {
+        let damage = self.damage(Look::Anew);
+        damage.unwrap_or_else(|| Error::Corrupt {
             url: self.url.clone(),
             cause: one_line(&format!("{error:?}")),
         })

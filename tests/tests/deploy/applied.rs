@@ -195,7 +195,10 @@ async fn rights_suffice(cluster: &TestCluster) {
         .iter()
         .find(|finding| finding.outcome == Outcome::Wrong);
     let wrong = wrong.unwrap_or_else(|| panic!("{findings:#?}"));
-    assert!(wrong.text.starts_with("applying nodes: missing"), "{wrong:?}");
+    assert!(
+        wrong.text.starts_with("applying nodes: missing"),
+        "{wrong:?}"
+    );
     assert!(wrong.hint.contains("agent-may-apply"), "{wrong:?}");
     assert_eq!(code, 1);
 }

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use flotilla_agent::plan::Intent;
 use flotilla_apiserver::{FaultKind, Stale};
 use flotilla_shared::health::SyncState;
 use flotilla_shared::reason::Reason;
 use flotilla_tests::eventually;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::fault::fault;
 use super::world::{World, config_map, reason, status};
@@ -15,6 +17,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// A definition of somebody else's, whose objects stand for those of an aggregated API server; its group.
 async fn widgets(world: &World<'_>) -> String {
+    define(world, "Namespaced").await
+}
+
+async fn define(world: &World<'_>, scope: &str) -> String {
     let group = format!("{}.example.com", world.namespace);
     let names = json!({"kind": "Widget", "plural": "widgets", "singular": "widget",
         "listKind": "WidgetList"});
@@ -22,7 +28,7 @@ async fn widgets(world: &World<'_>) -> String {
         "x-kubernetes-preserve-unknown-fields": true}});
     let body = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": format!("widgets.{group}")},
-        "spec": {"group": group, "scope": "Namespaced", "names": names,
+        "spec": {"group": group, "scope": scope, "names": names,
             "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}]}});
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let (code, answer) = world.send("POST", path, &body).await;
@@ -166,4 +172,36 @@ pub(crate) async fn p14_a_list_that_expires_half_way_deletes_nothing(mut world: 
     let mut deletes = world.deletes();
     deletes.sort();
     assert_eq!(deletes, gone);
+}
+
+pub(crate) async fn a_definition_with_another_scope_has_its_objects_prepared_anew(
+    mut world: World<'_>,
+) {
+    let group = define(&world, "Cluster").await;
+    let input = world.input(&widget(&group, "w"), Intent::Run);
+    let mut prepared = world.agent.desired_state(&input).await.unwrap();
+    assert!(prepared.complete);
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let definition = format!("{definitions}/widgets.{group}");
+    let deleted = world.send("DELETE", &definition, &Value::Null).await;
+    assert_eq!(deleted.0, 200, "{}", deleted.1);
+    define(&world, "Namespaced").await;
+    // An agent that knows the kinds of now.
+    world.restart();
+    let cancel = CancellationToken::new();
+    let memory = &mut world.memory;
+    let agent = &world.agent;
+    let outcome = agent
+        .reconcile(&input, &mut prepared, memory, &cancel)
+        .await;
+    assert!(outcome.outdated, "{outcome:#?}");
+    let told = status(&outcome, "w");
+    assert_eq!(told.reason, Some(Reason::UnknownKind), "{told:?}");
+    assert!(told.message.contains("has a namespace"), "{told:?}");
+    let mut prepared = agent.desired_state(&input).await.unwrap();
+    let outcome = agent
+        .reconcile(&input, &mut prepared, memory, &cancel)
+        .await;
+    assert!(!outcome.outdated, "{outcome:#?}");
+    assert_eq!(outcome.sync, SyncState::Synced, "{outcome:#?}");
 }

@@ -187,7 +187,8 @@ impl<'c> World<'c> {
         self.try_turn(yaml, Intent::Run).await.ok()
     }
 
-    async fn try_turn(&mut self, yaml: &str, intent: Intent) -> Result<PassOutcome, String> {
+    /// What a pass is given; nothing is known of other applications.
+    pub(crate) fn input(&self, yaml: &str, intent: Intent) -> PassInput {
         let mut tree = MemoryTree::new();
         tree.insert_file("app/all.yaml", yaml.as_bytes().to_vec())
             .unwrap();
@@ -198,7 +199,7 @@ impl<'c> World<'c> {
                 .unwrap()
                 .manifests
         };
-        let mut input = PassInput {
+        PassInput {
             application: self.application(),
             manifests: Arc::new(manifests),
             content: Digest::of(yaml.as_bytes()),
@@ -209,7 +210,11 @@ impl<'c> World<'c> {
             frozen: false,
             intent,
             waits_for: None,
-        };
+        }
+    }
+
+    async fn try_turn(&mut self, yaml: &str, intent: Intent) -> Result<PassOutcome, String> {
+        let mut input = self.input(yaml, intent);
         let mut desired_state = self
             .agent
             .desired_state(&input)

@@ -227,6 +227,10 @@ fn p14_partial_knowledge_deletes_nothing() {
     world.observed.live.clear();
     assert!(world.pruned().is_empty());
     assert_eq!(world.held(), [Reason::PartialDiscovery]);
+    assert!(says(&world).contains("completely; nothing"));
+    world.observed.stale_groups = vec!["metrics.k8s.io".to_owned()];
+    let text = says(&world);
+    assert!(text.contains("of API group metrics.k8s.io)"), "{text}");
 }
 
 #[test]
@@ -239,11 +243,46 @@ fn p14_what_was_prepared_while_its_kind_was_not_known_does_not_leave() {
     let prepared = Desired::new(unplaced.clone(), "v1".to_owned(), &json!({}));
     world.desired.push(prepared);
     assert_eq!(world.pruned(), Vec::<String>::new());
+    assert!(world.held().is_empty());
+    // It is not served at all, and may not be for long.
+    world.observed.unknown_kinds = [unplaced.clone()].into();
+    assert_eq!(world.held(), [Reason::InventoryUnavailable]);
+    assert_eq!(world.pruned(), Vec::<String>::new());
     // Nor does what another application wants like this.
     world.desired.pop();
     assert_eq!(world.pruned(), ["b 2"]);
     world.claims.owners = [(unplaced, vec!["other".into()])].into();
     assert_eq!(world.pruned(), Vec::<String>::new());
+}
+
+#[test]
+fn p14_what_another_application_may_want_is_kept_with_its_name() {
+    let b = object("ConfigMap", "b");
+    let unplaced = ObjectRef::from(ObjectNames {
+        namespace: String::new(),
+        ..b.clone().into()
+    });
+    for intent in [Intent::Run, Intent::Remove] {
+        let mut world = world();
+        world.intent = intent;
+        world.claims.owners = [(unplaced.clone(), vec!["app".into(), "other".into()])].into();
+        let rest = world.plan().rest;
+        let told = rest.iter().find_map(|step| match step {
+            Step::Hold(object, Reason::InventoryUnavailable, told) if *object == b => Some(told),
+            _ => None,
+        });
+        let told = told.unwrap_or_else(|| panic!("{rest:?}"));
+        assert!(told.contains("application other may want it,"), "{told}");
+        // What is gone, or is somebody else's now, is no longer remembered.
+        world.observed.live.remove(&b);
+        assert!(world.plan().rest.contains(&Step::Forget(b.clone())));
+        // It is known where the other one wants it: it takes it as it stands.
+        world.observed.live.insert(b.clone(), live("2"));
+        let other: Vec<Arc<str>> = vec!["other".into()];
+        world.claims.owners = [(b.clone(), other.clone()), (unplaced.clone(), other)].into();
+        assert!(world.held().is_empty());
+        assert_eq!(world.pruned(), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -194,8 +194,9 @@ impl Worker {
                     .is_some_and(|before| before.source_digest == rendered.source_digest);
                 if !is_same {
                     self.set_aside();
-                } else if !self.set.desired_state.complete {
+                } else if !self.set.desired_state.complete || self.set.is_outdated {
                     self.set.desired_state = DesiredState::default();
+                    self.set.is_outdated = false;
                 }
                 self.set.rendered = Some(rendered);
                 self.set.made_for = Some(desired);

@@ -58,7 +58,10 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
     }
     let requested: Vec<String> = args.environments.iter().map(ToString::to_string).collect();
     if here.is_empty() && !requested.is_empty() {
-        nowhere(&name, &requested, declared.as_deref().unwrap_or_default())?;
+        let declared = declared.as_deref().unwrap_or_default();
+        if let Some(warning) = nowhere(&name, &requested, declared)? {
+            printer.warn(&warning);
+        }
     }
     let objects = Objects::from(args.keep_objects);
     let places = ask(client, &name, here, objects).await;
@@ -136,22 +139,25 @@ fn question(name: &str, places: &[Place], objects: Objects) -> String {
     format!("\nRemove {name} from {clusters}, with the {deleted} above{more}?")
 }
 
-/// Refuses where an application is neither declared in any of the environments that were asked for nor known to one of
-/// their clusters: there would be nothing to remove.
-fn nowhere(name: &str, requested: &[String], declared: &[String]) -> Result<(), Error> {
+/// Refuses where an application is in other environments than those that were asked for, and no cluster of these has
+/// it: there would be nothing to remove. Where no cluster at all is to have it now, the environments may be those that
+/// declare it; that is worth a warning.
+fn nowhere(name: &str, requested: &[String], placed: &[String]) -> Result<Option<String>, Error> {
+    let requested_all = requested.join(", ");
+    if placed.is_empty() {
+        return Ok(Some(format!(
+            "no cluster of {requested_all} has {name} now"
+        )));
+    }
     if requested
         .iter()
-        .any(|environment| declared.contains(environment))
+        .any(|environment| placed.contains(environment))
     {
-        return Ok(());
+        return Ok(None);
     }
-    let hint = match declared {
-        [] => "`flotilla status` shows where clusters still have its objects".to_owned(),
-        some => format!("the fleet file declares it in {}", some.join(", ")),
-    };
     Err(Error::refused(
-        format!("there is nothing of {name} in {}", requested.join(", ")),
-        hint,
+        format!("there is nothing of {name} in {requested_all}"),
+        format!("the fleet file declares it in {}", placed.join(", ")),
     ))
 }
 
@@ -314,8 +320,10 @@ mod tests {
         assert_eq!(refused.to_string(), "there is nothing of web in stage");
         let hint = refused.hint();
         assert_eq!(hint.unwrap(), "the fleet file declares it in prod");
-        assert!(nowhere("web", &prod, &prod).is_ok());
-        assert!(nowhere("web", &stage, &[]).is_err());
+        assert_eq!(nowhere("web", &prod, &prod).unwrap(), None);
+        // It is declared, and no cluster is in that environment now.
+        let warned = nowhere("web", &stage, &[]).unwrap();
+        assert_eq!(warned.unwrap(), "no cluster of stage has web now");
     }
 
     #[test]

@@ -179,16 +179,20 @@ fn consent(promotion: &Promotion, args: &Promote, go: Go, printer: &Printer) -> 
 }
 
 /// Asks the hub to look at an environment's branches now. A hint only: it also looks by itself, so its failure does
-/// not undo what was done.
-pub(super) async fn refresh(client: &Client, environment: &str, printer: &Printer) {
+/// not undo what was done. Whether the hub took it.
+pub(super) async fn refresh(client: &Client, environment: &str, printer: &Printer) -> bool {
     let request = client.request(v1::RefreshRequest {
         environment: environment.to_owned(),
     });
-    if let Err(status) = client.api().refresh(request).await {
-        let error = Error::from(status);
-        printer.warn(&format!(
-            "the hub will read the branch at its next poll ({error})"
-        ));
+    match client.api().refresh(request).await {
+        Ok(_) => true,
+        Err(status) => {
+            let error = Error::from(status);
+            printer.warn(&format!(
+                "the hub will read the branch at its next poll ({error})"
+            ));
+            false
+        }
     }
 }
 

@@ -39,6 +39,10 @@ pub(crate) struct Fake {
     pub(crate) read_again: Vec<v1::EnvironmentStatus>,
     /// How often it was asked to.
     pub(crate) refreshes: Arc<AtomicUsize>,
+    /// Why it does not.
+    pub(crate) unrefreshed: Option<Status>,
+    /// How often it fails to tell its environments after that.
+    pub(crate) restarts: Arc<AtomicUsize>,
     pub(crate) rollout: v1::GetRolloutResponse,
     /// Answers about rollouts before that one, one for each call.
     pub(crate) rollouts: Arc<Mutex<VecDeque<Result<v1::GetRolloutResponse, Status>>>>,
@@ -68,6 +72,11 @@ impl FleetService for Fake {
         _: Request<v1::ListEnvironmentsRequest>,
     ) -> Answer<v1::ListEnvironmentsResponse> {
         let was_asked = self.refreshes.load(Ordering::SeqCst) > 0;
+        let restarts = self.restarts.load(Ordering::SeqCst);
+        if was_asked && restarts > 0 {
+            self.restarts.store(restarts - 1, Ordering::SeqCst);
+            return Err(Status::internal("it is starting anew"));
+        }
         let environments = match (self.environments.as_slice(), self.read_again.as_slice()) {
             (_, [_, ..]) if was_asked => self.read_again.clone(),
             ([], _) => fixture::environments(),
@@ -208,7 +217,10 @@ impl FleetService for Fake {
 
     async fn refresh(&self, _: Request<v1::RefreshRequest>) -> Answer<v1::RefreshResponse> {
         self.refreshes.fetch_add(1, Ordering::SeqCst);
-        Ok(Response::new(v1::RefreshResponse {}))
+        match self.unrefreshed.clone() {
+            Some(why) => Err(why),
+            None => Ok(Response::new(v1::RefreshResponse {})),
+        }
     }
 
     async fn create_token(

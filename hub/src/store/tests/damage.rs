@@ -143,6 +143,40 @@ async fn s03_an_emptied_file_is_no_new_store_while_its_log_is_there() {
     }
 }
 
+/// What only reads the store opens its file, too.
+#[tokio::test]
+async fn s03_a_backup_or_a_look_at_an_emptied_file_leaves_its_log() {
+    let Split { log, .. } = split().await;
+    let directory = image(&[], &log);
+    let to = directory.path().join("copy");
+    let errors = [
+        backup(directory.path(), &to).await.unwrap_err(),
+        issuers(directory.path()).await.unwrap_err(),
+        Store::open(directory.path()).await.err().unwrap(),
+    ];
+    for error in errors {
+        let told = error.to_string();
+        assert!(told.contains("0 bytes of it are left"), "{told}");
+    }
+    assert!(!to.exists(), "no backup of an empty store");
+    let kept = std::fs::read(directory.path().join("hub.db-wal")).unwrap();
+    assert_eq!(kept, log, "whoever looks into it later finds it");
+}
+
+/// The log stays for whoever looks into it, beside the store that was replaced.
+#[tokio::test]
+async fn s03_restoring_over_an_emptied_file_keeps_its_log() {
+    let good = image(&closed(5).await, &[]);
+    let Split { log, .. } = split().await;
+    let directory = image(&[], &log);
+    let from = good.path().join("hub.db");
+    restore(directory.path(), &from, now()).await.unwrap();
+    let kept = std::fs::read(directory.path().join("hub.db-wal.before-restore")).unwrap();
+    assert_eq!(kept, log);
+    let store = Store::open(directory.path()).await.unwrap();
+    store.close().await;
+}
+
 #[tokio::test]
 async fn s03_a_bit_within_an_audit_entry_is_found_by_the_chain() {
     let mut bad = closed(40).await;

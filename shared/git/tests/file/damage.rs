@@ -172,3 +172,25 @@ fn g12_what_a_kill_or_a_lost_write_leaves_is_made_good() {
     }
     assert!(!world.is_found(&cache, "left over"));
 }
+
+/// What was proven of commits lies beside the packs, and stays.
+#[test]
+fn g12_what_a_killed_fetch_left_half_done_goes_alone() {
+    let world = World::new();
+    let cache = world.cache();
+    let packs = World::packs(&cache);
+    let mut packs = packs.iter();
+    let pack = packs.find(|path| path.extension().is_some_and(|found| found == "pack"));
+    let name = format!("objects/pack/pack-{}.pack", "0".repeat(40));
+    let lone = cache.join(name);
+    std::fs::copy(pack.unwrap(), &lone).unwrap();
+    let proven = cache.join("flotilla-proven");
+    std::fs::write(&proven, "").unwrap();
+    let nowhere = "1".repeat(40).parse().unwrap();
+    let error = pass(&world.origin, &cache, &nowhere).unwrap_err();
+    assert!(!matches!(error, Error::Cache { .. }), "{error}");
+    assert!(!lone.exists());
+    assert!(proven.exists());
+    let read = pass(&world.origin, &cache, &world.commit);
+    assert_eq!(read.unwrap(), world.expected);
+}

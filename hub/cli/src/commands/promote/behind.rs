@@ -17,7 +17,7 @@ use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::reader;
 
-/// Longest that Git is asked for the head of one branch.
+/// Longest that Git is asked for the head of one branch, and the hub for what it has read.
 const ASK: Duration = Duration::from_secs(10);
 /// Branches that are asked for at once.
 const AT_ONCE: usize = 4;
@@ -55,18 +55,8 @@ pub(super) async fn catch_up(
             digits(&head.commit)
         ));
     }
-    refresh(client, args.environment.as_str(), printer).await;
-    let deadline = Instant::now() + READ.min(args.wait_timeout);
-    loop {
-        let known = heads(&client.environments().await?, args);
-        behind.retain(|(head, _)| known.contains(head));
-        if behind.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            break;
-        }
-        reader::pause(LOOK).await?;
+    if refresh(client, args.environment.as_str(), printer).await {
+        behind = until_read(client, args, behind).await?;
     }
     for (head, now) in &behind {
         printer.warn(&format!(
@@ -78,6 +68,26 @@ pub(super) async fn catch_up(
         ));
     }
     Ok(())
+}
+
+/// Waits until the hub has read what Git has; what it has not, when the time is over. One that does not answer (it may
+/// be starting anew) has not read it yet.
+async fn until_read(
+    client: &Client,
+    args: &Promote,
+    mut behind: Vec<(Revision, Commit)>,
+) -> Result<Vec<(Revision, Commit)>, Error> {
+    let deadline = Instant::now() + READ.min(args.wait_timeout);
+    loop {
+        if let Ok(Ok(environments)) = timeout(ASK, client.environments()).await {
+            let known = heads(&environments, args);
+            behind.retain(|(head, _)| known.contains(head));
+        }
+        if behind.is_empty() || Instant::now() >= deadline {
+            return Ok(behind);
+        }
+        reader::pause(LOOK).await?;
+    }
 }
 
 /// Heads of the branches that a promotion reads, as the hub has read them; of those that it cannot read, none.

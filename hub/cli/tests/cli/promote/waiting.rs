@@ -268,4 +268,23 @@ fn what_was_pushed_a_moment_ago_is_read_before_anything_is_said_of_it() {
     assert_eq!(output.status.code(), Some(0), "{message}");
     let warned = "the hub still knows 1111111 as the head of dev of fleet";
     assert!(message.contains(warned), "{message}");
+    // One that is starting anew has not read it yet.
+    let restarting = hub(fixture::OLD);
+    restarting.restarts.store(2, Ordering::SeqCst);
+    let output = Hub::start(restarting).run(&promote);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    assert!(!message.contains(warned), "{message}");
+    // One that was not asked is not waited for.
+    let refusing = Fake {
+        unrefreshed: Some(tonic::Status::permission_denied("not you")),
+        read_again: Vec::new(),
+        ..hub(fixture::OLD)
+    };
+    let began = std::time::Instant::now();
+    let output = Hub::start(refusing).run(&promote);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    assert!(message.contains(warned), "{message}");
+    assert!(began.elapsed().as_secs() < 15, "{message}");
 }
