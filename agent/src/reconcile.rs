@@ -122,6 +122,8 @@ struct Workers {
     recorded: BTreeSet<ApplicationName>,
     /// Applications that were not to run and of which nothing is left.
     over: BTreeMap<ApplicationName, Intent>,
+    /// Whether `recorded` was read from the cluster.
+    is_recorded: bool,
     started: u64,
     ended: mpsc::UnboundedSender<(ApplicationName, u64)>,
 }
@@ -157,6 +159,7 @@ impl Reconciler {
             running: BTreeMap::new(),
             recorded: BTreeSet::new(),
             over: BTreeMap::new(),
+            is_recorded: false,
             started: 0,
             ended,
         };
@@ -172,6 +175,7 @@ impl Reconciler {
                 found = &mut records, if known == Records::Listed => match found {
                     Ok(found) => {
                         known = Records::Known;
+                        workers.is_recorded = true;
                         workers.recorded.extend(found);
                     }
                     Err(error) => {
@@ -419,6 +423,7 @@ impl Workers {
             removes: &removes,
             unresolved: &content.unresolved,
             suspended: content.suspended.then_some(SUSPENDED_BY_HUB),
+            is_recorded: self.is_recorded,
         };
         self.shared.registry.assign(assigned, all);
         for (name, task) in changed {

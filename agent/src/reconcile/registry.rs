@@ -41,6 +41,7 @@ struct Inner {
     /// Over what is assigned, apart from commits.
     specified: Digest,
     suspended: String,
+    is_recorded: bool,
     reports: BTreeMap<ApplicationName, Box<ApplicationReport>>,
     /// Applications that were found usable, each in a pass for what is assigned to it now.
     usable: BTreeSet<ApplicationName>,
@@ -67,6 +68,8 @@ pub(super) struct Names<'a> {
     /// The hub's word, where it asks the cluster to write nothing. Workers report it once they stopped; without any
     /// worker it holds at once.
     pub(super) suspended: Option<&'static str>,
+    /// Whether the names include all applications of which the cluster has an inventory; not so just after a start.
+    pub(super) is_recorded: bool,
 }
 
 /// Shared by the workers of all applications.
@@ -100,9 +103,11 @@ impl Registry {
             removes,
             unresolved,
             suspended,
+            is_recorded,
         }: Names<'_>,
     ) {
         let mut inner = self.inner.lock();
+        inner.is_recorded = is_recorded;
         let unresolved = unresolved.iter();
         inner.unresolved = unresolved.map(|name| Arc::from(name.as_str())).collect();
         inner.reference = reference;
@@ -294,6 +299,13 @@ impl Registry {
             };
             applications.insert(name.clone(), removed.into());
         }
+        // What a report does not name is taken for gone by whoever decides about removals, so that one which may yet
+        // lack something says nothing of what all of it is declared as.
+        let is_whole = inner.is_recorded
+            && inner
+                .desired_states
+                .keys()
+                .all(|name| inner.reports.contains_key(name));
         let next = Report {
             sequence: 0,
             assignment: inner.reference,
@@ -301,7 +313,10 @@ impl Registry {
             applications,
             suspended: inner.suspended.clone(),
             gate_jobs: inner.gate_jobs.clone(),
-            specified: inner.specified,
+            specified: match is_whole {
+                true => inner.specified,
+                false => Digest::default(),
+            },
         };
         self.reports.send_if_modified(|current| {
             let sequence = current.as_ref().map_or(0, |report| report.sequence);
@@ -310,6 +325,7 @@ impl Registry {
                     && before.applications == next.applications
                     && before.suspended == next.suspended
                     && before.gate_jobs == next.gate_jobs
+                    && before.specified == next.specified
             });
             if is_same {
                 return false;
@@ -353,6 +369,7 @@ mod tests {
             removes: names,
             unresolved: &NONE,
             suspended,
+            is_recorded: true,
         }
     }
 
@@ -384,6 +401,47 @@ mod tests {
     }
 
     #[test]
+    fn promise_4_a_report_that_may_lack_something_does_not_say_what_it_is_declared_as() {
+        let (registry, reports) = registry();
+        let standing = CancellationToken::new();
+        let declared = (AssignmentRef::default(), Digest::of(b"declared"));
+        let specified = || reports.borrow().as_ref().unwrap().specified;
+        let both = names(&["api", "web"]);
+        let started = Names {
+            is_recorded: false,
+            ..all(&both, None)
+        };
+        registry.assign(declared, started);
+        let report = ApplicationReport::default();
+        registry.report(
+            &"api".parse().unwrap(),
+            &report,
+            Some(true),
+            None,
+            &standing,
+        );
+        registry.report(
+            &"web".parse().unwrap(),
+            &report,
+            Some(true),
+            None,
+            &standing,
+        );
+        assert!(specified().is_none(), "its inventories were not listed yet");
+        let left = names(&["api", "left", "web"]);
+        registry.assign(declared, all(&left, None));
+        assert!(specified().is_none(), "nothing is said of one of them");
+        registry.report(
+            &"left".parse().unwrap(),
+            &report,
+            Some(true),
+            None,
+            &standing,
+        );
+        assert_eq!(specified(), declared.1);
+    }
+
+    #[test]
     fn without_any_application_the_suspension_is_known_at_once() {
         let (registry, reports) = registry();
         let none = BTreeSet::new();
@@ -406,6 +464,7 @@ mod tests {
                 removes: &none,
                 unresolved,
                 suspended: None,
+                is_recorded: true,
             };
             registry.assign((AssignmentRef::default(), Digest::default()), all);
         };

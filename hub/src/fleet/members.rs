@@ -195,7 +195,7 @@ fn runs_good(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> bool {
 }
 
 /// A failure that was reported before a cluster was started, or retried, belongs to another try: this one has the whole
-/// whole progress deadline. A refusal is of what is assigned now, whenever the last report was. Nor has a cluster
+/// progress deadline. A refusal is of what is assigned now, whenever the last report was. Nor has a cluster
 /// recovered by its word on an assignment that is to be worked out anew: what it is still to lose is not known.
 fn since_started(verdict: Verdict, cluster: &Cluster, progress: &Progress) -> Verdict {
     let before = cluster.reported_at < progress.started_at && cluster.refusal.is_none();

@@ -166,8 +166,8 @@ fn withheld(
         None => (Reason::NoRevision, "it lacks what is declared".to_owned()),
     };
     let text = format!(
-        "{name} is not removed while something else that is declared here cannot be assigned, whose its objects may be \
-         by then: {why}"
+        "{name} is not removed yet: its objects may belong to another application that is declared here and cannot \
+         be assigned: {why}"
     );
     Verdict::Progressing(Problem::new(reason, text))
 }

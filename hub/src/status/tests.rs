@@ -232,7 +232,7 @@ fn explain_tells_gates_before_and_after_they_opened_and_how_to_open_them() {
     let passed = [(Ok, "1 of 1 approval (bob)".to_owned())];
     assert_eq!(gate(&fleet, 5), passed, "what let it in is still told");
     let wave = steps(&fleet, "prod", "wave-approval", 5);
-    let how = "0 of 1 approval; flotilla approve prod --wave canary gives one";
+    let how = "0 of 1 approval; to approve: flotilla approve prod --wave canary";
     assert_eq!(wave, [(Waiting, how.to_owned())]);
     approve(&mut fleet, Scope::Wave("canary".to_owned()), 6).unwrap();
     let wave = steps(&fleet, "prod", "wave-approval", 7);

@@ -133,7 +133,7 @@ pub(crate) async fn c10(world: &mut World) {
     let mut content = world.content(&world.good.clone());
     content.applications[0].url = world.git.url("elsewhere.git");
     let mut bytes = content.encode_to_vec();
-    for field in [12u8, 13, 14, 15] {
+    for field in [14u8, 15] {
         let policy = b"repositories: []\nsignatures: []\n";
         bytes.push(field << 3 | 2);
         bytes.push(u8::try_from(policy.len()).unwrap());

@@ -217,7 +217,7 @@ data:
     let report = world.refused("refused", "RenderFailed").await;
     let told = &report.message;
     assert!(told.contains("templates/a.yaml:5"), "{told}");
-    let why = "randAlphaNum draws on time or chance";
+    let why = "randAlphaNum depends on time or randomness";
     assert!(told.contains(why), "{told}");
     world.current("other", &commit).await;
     world.current("derived", &commit).await;

@@ -218,7 +218,7 @@ async fn a_pull_request_with_a_label_is_told_what_it_would_change_on_live_cluste
         "{text}"
     );
     assert!(!text.contains("two"), "values are not told: {text}");
-    says(1, "given by eve, who may not ask").await;
+    says(1, "added by eve, who may not request plans").await;
     says(2, "BranchNotAllowed").await;
 
     // A push is told of in the same place.

@@ -256,7 +256,7 @@ async fn a_suspended_cluster_applies_nothing_until_it_is_resumed() {
         .steer(v1::SteerRequest { reason, ..suspend })
         .await
         .unwrap();
-    let says = "suspended by admin: the storage is moved; flotilla resume c1 ends it";
+    let says = "suspended by admin: the storage is moved; to end it: flotilla resume c1";
     world
         .cluster_is("its agent knows", |cluster| cluster.suspended == says)
         .await;

@@ -238,7 +238,7 @@ pub(super) fn headline(rollout: &Rollout, now: Timestamp) -> String {
         None if rollout.started_at.is_some() => {
             text.push_str(&format!(", began {} ago", age(began, now)));
         }
-        None => text.push_str(&format!(", waits for {}", age(began, now))),
+        None => text.push_str(&format!(", waiting for {}", age(began, now))),
     }
     text
 }

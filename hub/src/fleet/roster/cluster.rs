@@ -250,7 +250,10 @@ impl Cluster {
     /// names all that it has a record of; all of it where there is no such word.
     pub(in crate::fleet) fn loses_later(&self) -> impl Iterator<Item = &ApplicationName> {
         let report = self.report.as_ref();
-        let report = report.filter(|report| report.assignment == self.assigned_ref());
+        // One that may lack something does not say what it is declared as.
+        let report = report.filter(|report| {
+            report.assignment == self.assigned_ref() && !report.specified.is_none()
+        });
         self.withheld.iter().filter(move |name| {
             report.is_none_or(|report| {
                 let left = report.applications.get(*name);

@@ -107,7 +107,7 @@ fn p03_a_rollout_waits_and_halts_where_the_new_name_has_no_branch_and_goes_on_wh
     let rollout = world.rollout();
     assert_eq!(rollout.state, State::Halted, "{}", rollout.note);
     assert!(
-        rollout.note.contains("b is not removed while"),
+        rollout.note.contains("b is not removed yet"),
         "{}",
         rollout.note
     );
@@ -184,7 +184,7 @@ fn a_removal_that_waits_alone_ends_its_rollout_and_is_told() {
     world.stands(State::Succeeded);
     let note = &world.rollout().note;
     assert!(
-        note.contains("without shop") && note.contains("without the removal of b, which waits"),
+        note.contains("ignoring shop") && note.contains("without the removal of b, which waits"),
         "{note}"
     );
     assert_eq!(stands(&world), "---");
@@ -219,6 +219,34 @@ fn promise_5_a_cluster_that_has_nothing_left_to_lose_keeps_no_rollout_waiting() 
     assert_eq!(world.fleet.clusters()[&name("p1")].withheld, names(["b"]));
     world.stands(State::Succeeded);
     assert_eq!(stands(&world), "-xx");
+}
+
+/// Just after its start an agent has not listed its inventories, and its silence says nothing.
+#[test]
+fn promise_4_a_report_that_may_lack_something_proves_no_removal() {
+    let mut world = World::rolled_out(&base());
+    world.declare(&renamed(&base(), REMOVED));
+    world.step(lost());
+    world.pass(5);
+    let p1 = name("p1");
+    let left = |world: &World| world.fleet.clusters()[&p1].loses_later().count();
+    assert_eq!(left(&world), 1);
+    let mut report = world.fleet.clusters()[&p1].report.clone().unwrap();
+    report
+        .applications
+        .remove(&"b".parse::<ApplicationName>().unwrap());
+    report.sequence += 1;
+    let whole = report.clone();
+    report.specified = Digest::default();
+    let (session, _) = world.fleet.clusters()[&p1].session.unwrap();
+    let told = |report: Report| {
+        let digest = Digest::of(format!("{report:?}").as_bytes());
+        Event::Reported(name("p1"), session, report, digest)
+    };
+    world.step(told(report));
+    assert_eq!(left(&world), 1);
+    world.step(told(whole));
+    assert_eq!(left(&world), 0);
 }
 
 #[test]
