@@ -34,9 +34,14 @@ pub(super) async fn catch_up(
     printer: &Printer,
 ) -> Result<(), Error> {
     let known = heads(&client.environments().await?, args);
+    // One for all: they only list what a server has.
+    let Ok(workspace) = Workspace::new(args.branch.repo_dir.as_deref()).await else {
+        return Ok(());
+    };
+    let workspace = &workspace;
     let mut behind: Vec<(Revision, Commit)> = stream::iter(known)
         .map(|head| async move {
-            let now = in_git(client, &head, args).await?;
+            let now = in_git(client, &head, workspace).await?;
             (now.as_str() != head.commit).then_some((head, now))
         })
         .buffered(AT_ONCE)
@@ -99,10 +104,9 @@ fn heads(environments: &[Environment], args: &Promote) -> Vec<Revision> {
 }
 
 /// The head of a branch as Git has it now; none where it does not tell.
-async fn in_git(client: &Client, head: &Revision, args: &Promote) -> Option<Commit> {
+async fn in_git(client: &Client, head: &Revision, workspace: &Workspace) -> Option<Commit> {
     let url = repository::url(client, &head.repository).await.ok()?;
     let branch: BranchName = head.branch.parse().ok()?;
-    let workspace = Workspace::new(args.branch.repo_dir.as_deref()).await.ok()?;
     let asked = timeout(ASK, workspace.remote_head_unprompted(&url, &branch)).await;
     asked.ok()?.ok()?
 }
