@@ -78,8 +78,8 @@ impl Pass<'_> {
                         Some(fact) => fact.health.message.clone(),
                         None => message.clone(),
                     };
-                    // What is kept because nobody assigns it is told of once, by the report.
-                    if *reason != Reason::NotAssigned {
+                    // Waiting, and being kept without an assignment, are states: the report is enough.
+                    if !matches!(reason, Reason::NotAssigned | Reason::DependencyNotReady) {
                         self.tell(Event::refused(object, *reason, &message));
                     }
                     self.note(object, Action::Held, health, Some(*reason), message);

@@ -133,10 +133,16 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
         applied_by_us: live.applied_by_us,
     });
     let claimant = |object: &ObjectRef| inputs.claims.claimant(object, inputs.application);
-    if claimant(&object).is_some() {
+    if let Some(other) = claimant(&object) {
         // On its way to another application, which takes it as it stands; ours until it did.
         return match marks {
-            Some(marks) if !marks.names_another(inputs.application) => None,
+            Some(marks) if !marks.names_another(inputs.application) => match inputs.intent {
+                Intent::Remove | Intent::Release => hold(
+                    Reason::DependencyNotReady,
+                    &format!("kept; waiting for application {other} to take it over"),
+                ),
+                Intent::Run | Intent::Orphan => None,
+            },
             None if !inputs.observed.complete => None,
             _ => Some(Step::Forget(object)),
         };

@@ -101,7 +101,7 @@ pub(super) struct Preview {
 enum FetchOf {
     /// The assigned commit.
     Assigned,
-    /// What is assigned is refused: what was accepted before this process began.
+    /// The assigned commit is refused: the one that was accepted before it.
     AcceptedBefore,
 }
 

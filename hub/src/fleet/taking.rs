@@ -72,6 +72,16 @@ impl Fleet {
                 losses.tombstones.insert(app.clone(), tombstone);
             }
         }
+        if plan.specification == Declares::Kept && !unresolved.is_empty() {
+            // What waits still waits, and is named, until a newer rollout comes here.
+            let waiting = self.clusters.get(name).map(|cluster| &cluster.withheld);
+            let stays = |app: &&ApplicationName| {
+                let removal = self.spec().removal(app, name, &environment.name);
+                removal == Some(Objects::Delete) && !placed.contains_key(*app) && !is_declared(app)
+            };
+            let waiting = waiting.into_iter().flatten().filter(stays);
+            losses.withheld.extend(waiting.cloned());
+        }
         losses
     }
 

@@ -164,6 +164,53 @@ spec: {size: 1}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a13_a_definition_with_another_scope_is_followed_while_the_newest_commit_is_refused() {
+    let world = World::new(WEB).await;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let define = async |scope: &str| {
+        let schema = serde_json::json!({"openAPIV3Schema": {"type": "object",
+            "x-kubernetes-preserve-unknown-fields": true}});
+        let names = serde_json::json!({"kind": "Widget", "plural": "widgets",
+            "singular": "widget", "listKind": "WidgetList"});
+        let body = serde_json::json!({"apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition", "metadata": {"name": "widgets.example.com"},
+            "spec": {"group": "example.com", "scope": scope, "names": names,
+                "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}]}});
+        let kind = "application/json";
+        send(&world.cluster, "POST", definitions, kind, body).await
+    };
+    assert_eq!(define("Namespaced").await, 201);
+    let widget = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\n";
+    let commit = world.commit("apps/web/widget.yaml", widget, "widget");
+    world.current("web", &commit).await;
+    world.commit("apps/web/config.yaml", "a: [\n", "malformed");
+    world.refused("web", "MalformedYaml").await;
+    let deleted = world.delete(&format!("{definitions}/widgets.example.com"));
+    assert_eq!(deleted.await, 200);
+    world
+        .report("web", "the kind is unknown", |report| {
+            let mut problems = report.objects.iter();
+            problems.any(|object| object.reason == "UnknownKind")
+        })
+        .await;
+    eventually("the definition is there again", LIMIT, || async {
+        (define("Cluster").await == 201).then_some(())
+    })
+    .await
+    .unwrap();
+    eventually("the widget without a namespace", LIMIT, || async {
+        world.live("/apis/example.com/v1/widgets/w").await
+    })
+    .await
+    .unwrap();
+    world.refused("web", "MalformedYaml").await;
+    assert_eq!(
+        world.deletes(),
+        ["customresourcedefinitions/widgets.example.com"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p03_an_object_that_moves_between_applications_is_handed_over() {
     let world = World::new(BOTH).await;
     let first = world.head();

@@ -86,6 +86,23 @@ fn p03_a_hand_over_that_cannot_be_seen_is_remembered_until_it_is() {
 }
 
 #[test]
+fn p03_a_removal_says_for_whom_an_object_waits() {
+    let mut world = world();
+    world.claims.owners = [(object("ConfigMap", "b"), vec!["other".into()])].into();
+    assert_eq!(world.held(), Vec::<Reason>::new(), "a commit has a next pass");
+    for intent in [Intent::Remove, Intent::Release] {
+        world.intent = intent;
+        world.desired.clear();
+        world.inventory = Inventory::new([entry("ConfigMap", "b", "2")]);
+        assert_eq!(world.held(), [Reason::DependencyNotReady]);
+        assert_eq!(
+            says(&world),
+            "kept; waiting for application other to take it over"
+        );
+    }
+}
+
+#[test]
 fn p03_what_may_have_moved_to_what_cannot_be_assigned_yet_is_kept_and_says_so() {
     for intent in [Intent::Run, Intent::Remove] {
         let mut world = world();

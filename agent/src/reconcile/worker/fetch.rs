@@ -103,7 +103,10 @@ impl Worker {
             let is_due = |until: Instant| Instant::now() >= until;
             match (&self.refusal, &self.retry) {
                 (None, _) => return,
-                (Some(_), Some((until, _))) if !is_due(*until) => return,
+                (Some(_), Some((until, _))) if !is_due(*until) => {
+                    self.prepare_again();
+                    return;
+                }
                 _ => {}
             }
         } else {
@@ -133,6 +136,14 @@ impl Worker {
             result
         });
         self.fetch = Some(Fetch { desired, of, work });
+    }
+
+    /// Prepares the accepted objects again after a definition changed its scope, while the newest commit is refused.
+    fn prepare_again(&mut self) {
+        let accepted = self.set.made_for.clone();
+        if let Some(accepted) = accepted.filter(|_| self.set.is_outdated) {
+            self.fetch(accepted, FetchOf::AcceptedBefore);
+        }
     }
 
     /// Goes on with what was accepted before this process began, where what is assigned now is refused and

@@ -359,11 +359,11 @@ pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
         ));
     }
     if let Some(good) = decisions.good.last() {
-        lines.push(format!(
-            "last good: {}, {} ago",
-            short(&good.commits),
-            age(good.at, now)
-        ));
+        let commits = match good.commits.is_empty() {
+            true => "without any application".to_owned(),
+            false => short(&good.commits),
+        };
+        lines.push(format!("last good: {commits}, {} ago", age(good.at, now)));
     }
     if lines.is_empty() {
         String::new()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flotilla_shared::revision::{BranchName, Commit};
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use flotilla_status::{Environment, Revision, digits};
 use futures::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout};
@@ -38,10 +38,13 @@ pub(super) async fn catch_up(
     let Ok(workspace) = Workspace::new(args.branch.repo_dir.as_deref()).await else {
         return Ok(());
     };
-    let workspace = &workspace;
+    let Ok(urls) = repository::urls(client).await else {
+        return Ok(());
+    };
+    let (workspace, urls) = (&workspace, &urls);
     let mut behind: Vec<(Revision, Commit)> = stream::iter(known)
         .map(|head| async move {
-            let now = in_git(client, &head, workspace).await?;
+            let now = in_git(urls.get(&head.repository)?, &head, workspace).await?;
             (now.as_str() != head.commit).then_some((head, now))
         })
         .buffered(AT_ONCE)
@@ -104,10 +107,9 @@ fn heads(environments: &[Environment], args: &Promote) -> Vec<Revision> {
 }
 
 /// The head of a branch as Git has it now; none where it does not tell.
-async fn in_git(client: &Client, head: &Revision, workspace: &Workspace) -> Option<Commit> {
-    let url = repository::url(client, &head.repository).await.ok()?;
+async fn in_git(url: &RepositoryUrl, head: &Revision, workspace: &Workspace) -> Option<Commit> {
     let branch: BranchName = head.branch.parse().ok()?;
-    let asked = timeout(ASK, workspace.remote_head_unprompted(&url, &branch)).await;
+    let asked = timeout(ASK, workspace.remote_head_unprompted(url, &branch)).await;
     asked.ok()?.ok()?
 }
 

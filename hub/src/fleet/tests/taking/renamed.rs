@@ -188,6 +188,12 @@ fn a_removal_that_waits_alone_ends_its_rollout_and_is_told() {
         "{note}"
     );
     assert_eq!(stands(&world), "---");
+    // It is told as well where a newer rollout has not come yet.
+    world.push("fleet", "prod", 2);
+    assert_eq!(world.having(&commit(2)), ["p1"]);
+    let p3 = &world.fleet.clusters()[&name("p3")];
+    assert_eq!(p3.withheld, names(["b"]));
+    assert_eq!(stands(&world), "---");
 }
 
 /// A store keeps what was assigned, and not why something was not.
