@@ -7,11 +7,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// Why something was refused, held, skipped or failed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Reason {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])* $name,)*
             /// A reason of a newer program that this version does not know.
             Other,
         }
@@ -26,6 +26,15 @@ macro_rules! reasons {
                 match self {
                     $(Self::$name => stringify!($name),)*
                     Self::Other => "Other",
+                }
+            }
+
+            /// What the code means, for operators: the text of its documentation.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),*).trim_ascii_start(),)*
+                    Self::Other => "A reason of a newer program that this version does not know.",
                 }
             }
         }
@@ -48,122 +57,122 @@ reasons! {
     // --- an assignment as a whole
     /// Epoch or generation is lower than that of the accepted assignment.
     StaleAssignment,
-    /// An epoch far beyond the accepted one.
+    /// The epoch is far beyond the accepted one.
     EpochJump,
-    /// Same generation, other digest.
+    /// Same generation as the accepted assignment, but another digest.
     ConflictingAssignment,
     /// The digest does not match the content.
     DigestMismatch,
     /// The content is malformed or over a limit.
     MalformedAssignment,
-    /// The assignment is for another cluster.
+    /// The assignment names another cluster.
     WrongCluster,
-    /// The cluster's identity is in use twice; manual action required.
+    /// The cluster's identity is used twice; an operator must look.
     IdentityInUse,
-    /// The assignment needs a feature that this agent does not support; upgrade the agent.
+    /// The assignment needs an ability that this agent does not have; upgrade the agent.
     UpgradeRequired,
-    /// The assignment could not be stored, so it is not applied.
+    /// The agent could not store the assignment, so it does not act on it.
     LedgerUnavailable,
     // --- local policy
-    /// Repository URL not on the agent's allow-list.
+    /// The agent's policy does not allow this repository URL.
     RepositoryNotAllowed,
-    /// Branch not allowed by the agent's policy.
+    /// The agent's policy does not allow this branch.
     BranchNotAllowed,
-    /// Path not allowed by the agent's policy.
+    /// The agent's policy does not allow this path.
     PathNotAllowed,
-    /// Kind not allowed by the agent's policy.
+    /// The agent's policy does not allow this kind.
     KindNotAllowed,
-    /// Namespace not allowed by the agent's policy.
+    /// The agent's policy does not allow this namespace.
     NamespaceNotAllowed,
-    /// The agent's policy allows no gate Jobs from that path, or none at all.
+    /// The agent's policy allows no gate's Job from that path, or none at all.
     GateJobNotAllowed,
-    /// The agent's policy file was changed into one that cannot be used; the policy before it stays in force.
+    /// The agent's policy file was changed to one with a mistake; the previous policy stays in force.
     PolicyUnusable,
-    /// An object of the agent's own installation.
+    /// The object belongs to the agent's own installation.
     ProtectedObject,
-    /// The local owner stopped all writes.
+    /// The cluster's own operators stopped all writes.
     Frozen,
-    /// The cluster was suspended at the hub.
+    /// An operator suspended the cluster at the hub.
     SuspendedByHub,
     // --- Git
-    /// Repository could not be reached.
+    /// The repository could not be reached.
     RepositoryUnavailable,
-    /// The repository rejected the credentials, or requires some.
+    /// The Git server rejected the credentials.
     AuthenticationFailed,
     /// The SSH server's host key is not the pinned one.
     HostKeyRefused,
-    /// No repository at the URL.
+    /// No repository exists at the URL.
     RepositoryNotFound,
     /// The branch does not exist.
     BranchNotFound,
-    /// The commit is not in the repository.
+    /// The commit does not exist in the repository.
     CommitNotFound,
-    /// The commit is not on the branch that the agent itself read.
+    /// The commit is not on the branch, as the agent itself read it.
     CommitNotOnBranch,
     /// The commit does not descend from the running one.
     NotADescendant,
-    /// The branch has been ahead of the assigned commit for too long.
+    /// The branch has been ahead of the assignment for too long.
     BranchAhead,
     /// The commit, or one between it and the last accepted one, is not signed.
     SignatureMissing,
-    /// A signature is malformed, or does not match its content.
+    /// A signature is malformed, or was made over other content.
     SignatureInvalid,
-    /// The signature is by a key that the agent's policy does not name.
+    /// The signature's key is not in the agent's policy.
     SignatureKeyUnknown,
-    /// The commit was first seen outside the validity of its key.
+    /// The agent first saw the commit outside the validity of its key.
     SignatureKeyExpired,
-    /// The signature is by a revoked key.
+    /// The agent's policy marks the signature's key as revoked.
     SignatureKeyRevoked,
-    /// No signature rule of the agent's policy covers this branch.
+    /// No rule of the agent's policy says how commits of this branch must be signed.
     SignatureRuleMissing,
-    /// The signed approval of a rollback is not valid here.
+    /// A signed approval to go back in history is not valid here.
     ApprovalRefused,
-    /// A rollback that the agent's policy allows, or a change of commit that could not be checked for being one.
+    /// The agent went back in history, as its policy allows, or could not find out whether it did.
     WentBack,
-    /// The repository does not use SHA-1 object ids.
+    /// The repository uses another object format than SHA-1.
     ObjectFormatUnsupported,
-    /// The Git server does not support fetches without files.
+    /// The Git server does not offer filtered fetches.
     FilterUnsupported,
     /// A pack or object is damaged.
     CorruptRepository,
-    /// Bytes, objects, files or time ran out.
+    /// A limit of bytes, objects, files or time was exceeded.
     LimitExceeded,
     // --- rendering
-    /// The path is not in the commit.
+    /// The path does not exist in the commit.
     PathNotFound,
     /// A file is not valid YAML.
     MalformedYaml,
     /// A document is not a Kubernetes object.
     NotAManifest,
-    /// Two documents are the same object.
+    /// Two documents describe the same object.
     DuplicateObject,
-    /// The render is empty, but the application has objects.
+    /// The commit renders to nothing, but the application has objects.
     EmptyRender,
-    /// An unknown key.
+    /// The reader does not know this key.
     UnknownField,
-    /// A remote base or URL.
+    /// A remote base or URL is not supported.
     RemoteReference,
-    /// A plugin or function, which would run a program.
+    /// Running a program while rendering is not supported.
     ExecRefused,
-    /// A Helm feature that is not supported.
+    /// This feature of Helm is not supported.
     HelmRefused,
-    /// A chart does something that may behave differently here; it is rendered anyway.
+    /// The chart may not do what its author expects; it is rendered all the same.
     ChartWarning,
-    /// A hook of a chart that agents do not run.
+    /// Agents do not run this kind of chart hook.
     HookNotRun,
     /// A reference cycle.
     Cycle,
-    /// A reference to a path outside of the allowed root.
+    /// A reference leads outside the allowed root.
     OutsideRoot,
-    /// A symbolic link that leaves the tree or is circular.
+    /// A symbolic link leads out of the tree, or loops.
     SymlinkRefused,
-    /// A Git submodule.
+    /// The path contains a Git submodule.
     Submodule,
-    /// A Git LFS pointer in place of the file.
+    /// The file is a Git LFS pointer, not the content.
     LfsPointer,
-    /// A file over the size limit.
+    /// A file is over the size limit.
     FileTooLarge,
-    /// The render failed for another reason; the message has it.
+    /// The render failed for another reason; see the message.
     RenderFailed,
     /// A SOPS file cannot be decrypted, or was changed.
     DecryptionFailed,
@@ -174,13 +183,13 @@ reasons! {
     UnknownKind,
     /// The API server could not be reached.
     ClusterUnavailable,
-    /// Discovery was incomplete, so nothing is pruned in this pass.
+    /// Discovery was incomplete, so that nothing is pruned in this pass.
     PartialDiscovery,
-    /// The API server denied the request: missing rights.
+    /// The API server refused the request because the agent lacks rights.
     Forbidden,
-    /// The API server found the object invalid.
+    /// The API server rejected the object as invalid.
     Invalid,
-    /// An immutable field differs.
+    /// The commit changes an immutable field.
     ImmutableField,
     /// Another manager owns a field.
     Conflict,
@@ -190,97 +199,98 @@ reasons! {
     NamespaceTerminating,
     /// The namespace does not exist.
     NamespaceNotFound,
-    /// An admission webhook or policy denied the request.
+    /// An admission webhook or policy denied the write.
     AdmissionDenied,
-    /// An admission webhook could not be reached, so the API server denied the request.
+    /// An admission webhook of the cluster could not be reached, so that the API server rejected the write.
     WebhookUnavailable,
-    /// The API server rejects the agent's credentials.
+    /// The API server does not accept the agent's credentials.
     Unauthorized,
-    /// Another client changed the object at the same time; it is read again.
+    /// Another client wrote the object at the same time; the agent reads it again.
     ChangedMeanwhile,
     /// A quota is exceeded.
     QuotaExceeded,
     /// The object is too large for the API server.
     ObjectTooLarge,
-    /// The API server throttles requests.
+    /// The API server asks the agent to send fewer requests.
     Throttled,
-    /// The pod is no longer the leader.
+    /// The pod that wanted to write is no longer the leader.
     NotLeader,
-    /// The write failed for another reason; the message has it.
+    /// The write failed for another reason; see the message.
     ApplyFailed,
     // --- deleting
-    /// More deletions than the delete budget allows.
+    /// The deletes exceed the budget.
     DeleteBudget,
-    /// A protected kind, which is only deleted after a local confirmation.
+    /// Objects of this kind are deleted only after a confirmation in the cluster.
     ProtectedKind,
-    /// The object is annotated `flotilla.dev/prune: disabled`.
+    /// The object says `flotilla.dev/prune: disabled`.
     PruneDisabled,
-    /// The object is annotated `flotilla.dev/prune: confirm`.
+    /// The object says `flotilla.dev/prune: confirm`.
     ConfirmationRequired,
     /// The live object is not the one that was applied.
     NotOurs,
-    /// Waiting for a finalizer.
+    /// The delete waits for another program's finalizer.
     WaitingForFinalizer,
-    /// The inventory could not be read or trusted.
+    /// The inventory could not be read or trusted, or what another application wants is not known yet. Nothing is
+    /// deleted meanwhile.
     InventoryUnavailable,
-    /// The inventory was changed by another client.
+    /// Something other than the agent changed the inventory.
     InventoryChanged,
     // --- waiting, health and drift
-    /// An application that it depends on is not healthy yet.
+    /// An application on which this one depends is not healthy yet, or has not taken over an object yet.
     DependencyNotReady,
-    /// Health was not reached in time.
+    /// The objects did not become healthy in time.
     HealthTimeout,
     /// An object is unhealthy.
     Unhealthy,
-    /// Live state differs and the mode is `report`.
+    /// Live state differs from Git, and the drift mode is `report`.
     Drifted,
-    /// Another controller keeps changing the same fields.
+    /// Another writer changes the same fields repeatedly.
     Contested,
-    /// A hook failed or exceeded its deadline.
+    /// A hook failed, or exceeded its deadline.
     HookFailed,
-    /// No longer assigned; its objects are kept.
+    /// The application is no longer assigned; its objects are kept.
     NotAssigned,
-    /// Removed; the agent manages none of its objects any longer.
+    /// The application was removed on purpose, and the agent manages none of its objects any longer.
     Removed,
     // --- hub
     /// No report for three heartbeats.
     Offline,
     /// The agent knows a later generation than the hub.
     AgentAhead,
-    /// The hub was restored and does not know what the cluster runs; the cluster keeps it.
+    /// The hub was restored and does not know what the cluster runs; the cluster stays on it.
     HeldAfterRestore,
     /// The environment's branch has no commit yet.
     NoRevision,
     /// The template uses a value that this cluster does not have.
     TemplateFailed,
-    /// The cluster is in no environment.
+    /// The cluster belongs to no environment.
     NoEnvironment,
     /// The cluster waits to be accepted.
     Pending,
-    /// Two clocks differ by more than five minutes.
+    /// A clock differs by more than five minutes.
     ClockSkew,
     // --- rollouts
     /// The rollout has not reached this cluster yet.
     WaitsForRollout,
     /// The cluster did not become healthy in time.
     ProgressDeadline,
-    /// Approvals are missing.
+    /// More approvals are required.
     ApprovalNeeded,
-    /// No change window is open, or a freeze is active.
+    /// No change window is open, or a freeze is in force.
     WindowClosed,
-    /// An external check did not succeed.
+    /// An external check failed.
     CheckFailed,
-    /// A gate Job has not succeeded yet.
+    /// The Job of a gate has not succeeded yet.
     GateJobPending,
-    /// A gate Job failed or exceeded its timeout.
+    /// The Job of a gate failed, or exceeded its timeout.
     GateJobFailed,
     /// The previous environment has not proven the commit.
     NotProven,
-    /// The commit failed before and is not rolled out again.
+    /// The commit failed before and is not tried again.
     Quarantined,
-    /// Pinned to a commit by an operator.
+    /// An operator pinned it to a commit.
     Pinned,
-    /// Paused by an operator.
+    /// An operator paused it.
     Paused,
 }
 
