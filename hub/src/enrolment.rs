@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 pub use token::{NewToken, Redeemer, Token};
 
-use crate::fleet::Lock;
+use crate::fleet::credential::Lock;
 use crate::fleet::event::ClusterRecord;
 use crate::spec::ClusterSpec;
 

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::driver::{Handle, Refused, Stopped};
-use crate::fleet::gates::closed;
+use crate::fleet::gate::closed;
 use crate::fleet::rollout::{Commits, Rollout};
 use crate::fleet::stops::Stop;
 use crate::fleet::{Action, AuditEntry, Event, Fleet};

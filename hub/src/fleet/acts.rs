@@ -3,7 +3,7 @@
 use flotilla_shared::id::EnvironmentName;
 use flotilla_shared::reason::Reason;
 
-use super::gates::{self, Gate, GateKind, Open};
+use super::gate::{self, Gate, GateKind, Open};
 use super::rollout::Commits;
 
 /// Returns the command that opens a gate which time does not open; none: time does, or a pending answer. `waiting` are
@@ -37,7 +37,7 @@ pub fn act(gate: &Gate, environment: &EnvironmentName, waiting: &Commits) -> Opt
 /// Returns the first gate that holds something back, in words, with the command that opens it.
 #[must_use]
 pub fn closed(gates: &[Gate], environment: &EnvironmentName, waiting: &Commits) -> Option<String> {
-    let text = gates::closed(gates)?;
+    let text = gate::closed(gates)?;
     let mut held = gates.iter().filter(|gate| gate.holds_back());
     Some(
         match held.find_map(|gate| act(gate, environment, waiting)) {

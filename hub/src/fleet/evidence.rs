@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Fleet;
 use super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
-use super::gates::{Gate, GateKind, Open};
+use super::gate::{Gate, GateKind, Open};
 use crate::spec::{Environment, Specification};
 
 /// What a cluster is assigned of a repository, or of the declarations.

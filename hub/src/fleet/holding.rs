@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::Fleet;
 use super::environment::Scope;
-use super::gates::Gate;
+use super::gate::Gate;
 use super::rollout::Rollout;
 
 /// Approvals of a wave.

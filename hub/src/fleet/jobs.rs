@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::Fleet;
 use super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
 use super::environment::{EnvironmentState, push};
-use super::gates::{Gate, GateKind, Open, OtherGates};
+use super::gate::{Gate, GateKind, Open, OtherGates};
 use super::job_note::{JobNote, JobResult};
 use super::rollout::Commits;
 use crate::spec::{Environment, JobGate};
@@ -148,7 +148,13 @@ impl Fleet {
         job: &GateJob,
         now: Timestamp,
     ) -> Gate {
-        let gate = |open, text: String| Gate::new(GateKind::Job, rule.name.as_str(), open, text);
+        let gate = |open, text: String| {
+            let mut gate = Gate::new(GateKind::Job, rule.name.as_str(), open, text);
+            if open == Open::NotYet {
+                gate.reason = Some(Reason::GateJobPending);
+            }
+            gate
+        };
         let never = |text: String| Gate {
             lasting: true,
             ..gate(Open::No, text)

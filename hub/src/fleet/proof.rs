@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::cluster::Cluster;
 use super::environment::{Good, MAX_HISTORY, push};
 use super::evidence::{Arrival, Counts, Runs};
-use super::gates::{Gate, GateKind, Open};
+use super::gate::{Gate, GateKind, Open};
 use super::rollout::Commits;
 use super::{Effect, Fleet};
 use crate::spec::{Difference, Environment, Specification};

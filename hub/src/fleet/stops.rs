@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Fleet;
 use super::environment::{EnvironmentState, Hold, Mark, Pin, Quarantine};
-use super::gates::{Gate, GateKind, Open};
+use super::gate::{Gate, GateKind, Open};
 use super::rollout::Commits;
 use crate::spec::Environment;
 

@@ -8,7 +8,7 @@ use flotilla_shared::reason::Reason;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::acts;
-use crate::fleet::gates::GateKind;
+use crate::fleet::gate::GateKind;
 use crate::fleet::rollout::State;
 use crate::fleet::{Connectivity, Fleet, OFFLINE_AFTER};
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::gate_step;
 use crate::fleet::Fleet;
-use crate::fleet::gates::Gate;
+use crate::fleet::gate::Gate;
 use crate::suggestion::missing;
 
 /// A computed promotion into an environment.

@@ -1,30 +1,48 @@
 //! Kinds of the steps of a decision chain, and of the gates among them.
 
+use flotilla_shared::reason::Reason;
+
 use crate::words::words;
 
 words! {
     /// What a gate is about: what must hold before an environment takes commits.
     pub closed GateKind {
-        /// The environment before proves the commits.
+        /// The previous environment has proven the commits.
         Health = "health",
-        /// People approve them.
+        /// Enough people have approved the commits.
         Approval = "approval",
-        /// It is a time for changes.
+        /// A change window is open.
         Window = "window",
-        /// It is no time for changes.
+        /// No freeze is in force.
         Freeze = "freeze",
-        /// Something outside is asked.
+        /// An external check succeeded.
         Check = "check",
-        /// A Job in a cluster says so.
+        /// A Job in a cluster succeeded.
         Job = "job",
-        /// Somebody let them in, whatever the others say.
+        /// An operator overrode the other gates.
         Override = "override",
-        /// The hub has seen that they go back, as somebody says.
+        /// The hub has verified that a rollback has the content that it announced.
         Rollback = "rollback",
-        /// They failed before.
+        /// The commits did not fail before.
         Quarantine = "quarantine",
-        /// Somebody stopped the environment.
+        /// No operator paused the environment.
         Pause = "pause",
+    }
+}
+
+impl GateKind {
+    /// Reason of a gate of this kind that holds commits back.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Health | Self::Rollback => Reason::NotProven,
+            Self::Approval => Reason::ApprovalNeeded,
+            Self::Check => Reason::CheckFailed,
+            Self::Job => Reason::GateJobFailed,
+            Self::Window | Self::Freeze | Self::Override => Reason::WindowClosed,
+            Self::Quarantine => Reason::Quarantined,
+            Self::Pause => Reason::Paused,
+        }
     }
 }
 

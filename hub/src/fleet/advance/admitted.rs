@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::super::Fleet;
 use super::super::environment::EnvironmentState;
-use super::super::gates::Gate;
+use super::super::gate::Gate;
 use super::super::rollout::{Commits, Rollout, State, changed};
 use crate::spec::{Environment, OnNewCommit, Specification, Strategy};
 

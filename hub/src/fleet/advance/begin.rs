@@ -10,7 +10,7 @@ use super::super::environment::{EnvironmentState, MAX_QUEUE, Pin};
 use super::super::event::Effect;
 use super::super::rollout::{Commits, Rollout, State, changed};
 use super::super::specify::has_commits;
-use super::super::{Fleet, gates::Gate};
+use super::super::{Fleet, gate::Gate};
 use super::audit;
 use crate::spec::{Environment, OnNewCommit, Strategy};
 

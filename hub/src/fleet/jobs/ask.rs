@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::super::Fleet;
 use super::super::environment::{EnvironmentState, Pin};
 use super::super::event::{AuditEntry, Effect, SessionId};
-use super::super::gates::Gate;
+use super::super::gate::Gate;
 use super::super::job_note::{JobNote, JobResult};
 use super::super::rollout::Commits;
 use crate::spec::Environment;

@@ -1,6 +1,6 @@
 //! What the clusters of the environment before say for a commit, who of them counts, and what may still come.
 
-use super::super::gates::{Gate, GateKind, Open};
+use super::super::gate::{Gate, GateKind, Open};
 use super::proof::PROVING;
 use super::roll::{World, file, of_second};
 use super::*;

@@ -2,7 +2,7 @@
 
 use flotilla_shared::gate_job::{GateJob, GateJobReport, GateJobState};
 
-use super::super::gates::{Gate, GateKind, Open};
+use super::super::gate::{Gate, GateKind, Open};
 use super::super::rollout::State;
 use super::roll::{approve, override_of};
 use super::*;

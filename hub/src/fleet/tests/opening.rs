@@ -1,7 +1,7 @@
 //! What opens a gate and what keeps it shut, and what is told of it. Every test sees both.
 
 use super::super::environment::WayBack;
-use super::super::gates::{Gate, GateKind, Open, closed};
+use super::super::gate::{Gate, GateKind, Open, closed};
 use super::roll::{World, approve, file, of_second, override_of};
 use super::*;
 

@@ -63,7 +63,7 @@ fn a_soak_goes_on_over_a_restart_where_nothing_happened() {
 /// Who waits for a proof is told whether it may still come.
 #[test]
 fn a_proof_that_may_still_come_is_told_from_one_that_does_not() {
-    use super::gates::Open;
+    use super::gate::Open;
     let closed = |fleet: &Fleet, n: u64| -> Vec<(Open, bool)> {
         let prod = fleet.spec().environment(&"prod".parse().unwrap());
         let target = [("fleet".parse().unwrap(), commit(n))].into();
@@ -158,11 +158,11 @@ fn read(fleet: &mut Fleet, roots: &[(u64, u8)], second: i64) {
     }
 }
 
-fn health_gates(fleet: &Fleet, n: u64, second: i64) -> Vec<gates::Gate> {
+fn health_gates(fleet: &Fleet, n: u64, second: i64) -> Vec<gate::Gate> {
     let prod = fleet.spec().environment(&"prod".parse().unwrap());
     let target = [("fleet".parse().unwrap(), commit(n))].into();
     let mut gates = fleet.gates(prod.unwrap(), &target, at(second));
-    gates.retain(|gate| gate.gate == gates::GateKind::Health);
+    gates.retain(|gate| gate.gate == gate::GateKind::Health);
     gates
 }
 
@@ -174,7 +174,7 @@ fn a_merge_of_what_was_proven_is_proven_by_its_tree() {
     assert!(
         health_gates(&fleet, 2, second)
             .iter()
-            .any(gates::Gate::holds_back)
+            .any(gate::Gate::holds_back)
     );
     read(&mut fleet, &[(0, 9), (1, 7), (2, 7)], second);
     let gates = health_gates(&fleet, 2, second);
@@ -186,7 +186,7 @@ fn a_merge_of_what_was_proven_is_proven_by_its_tree() {
             "dev proved {short}, which has exactly the same files (proof by tree)"
         )]
     );
-    assert!(!gates.iter().any(gates::Gate::holds_back));
+    assert!(!gates.iter().any(gate::Gate::holds_back));
     // And it is let in, under its own name.
     heard(&mut fleet, second + 1);
     fleet.step(Event::Tick, at(second + 1));
@@ -211,7 +211,7 @@ fn one_other_file_and_the_tree_proves_nothing() {
     assert!(
         health_gates(&fleet, 2, second)
             .iter()
-            .any(gates::Gate::holds_back)
+            .any(gate::Gate::holds_back)
     );
     heard(&mut fleet, second + 1);
     fleet.step(Event::Tick, at(second + 1));

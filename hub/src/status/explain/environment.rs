@@ -9,7 +9,7 @@ use flotilla_status::{StepKind, StepState};
 use jiff::Timestamp;
 
 use super::steps::{Step, Steps};
-use crate::fleet::gates::Gate;
+use crate::fleet::gate::Gate;
 use crate::fleet::rollout::{Commits, Phase, Progress, Rollout, State, title};
 use crate::fleet::stops::{self, Stop};
 use crate::fleet::{Cluster, Connectivity, Fleet, OFFLINE_AFTER, Pin, acts};

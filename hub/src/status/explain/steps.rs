@@ -4,7 +4,7 @@ use flotilla_shared::reason::Reason;
 use flotilla_status::{StepKind, StepState};
 use jiff::Timestamp;
 
-use crate::fleet::gates::{Gate, Open};
+use crate::fleet::gate::{Gate, Open};
 use crate::status::code;
 
 /// The steps of a chain.

@@ -3,7 +3,7 @@
 use flotilla_status::Wave;
 use jiff::Timestamp;
 
-use crate::fleet::gates::Gate;
+use crate::fleet::gate::Gate;
 use crate::fleet::rollout::{Rollout, State};
 use crate::fleet::{Fleet, acts};
 

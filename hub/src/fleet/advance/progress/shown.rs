@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::fleet::environment::{EnvironmentState, Scope};
 use crate::fleet::rollout::{Changes, Commits, Observation, Rollout, World};
-use crate::fleet::{Fleet, acts, gates};
+use crate::fleet::{Fleet, acts, gate};
 use crate::spec::{Environment, Strategy};
 
 /// Context of a rollout's step.
@@ -73,7 +73,7 @@ impl Fleet {
         let checks = self.standing_gates(environment, now);
         let overridden = state.overridden(&setting.changed);
         let waiting = state.not_overridden(&setting.changed);
-        let barrier = |gates: &[gates::Gate]| acts::closed(gates, &environment.name, &waiting);
+        let barrier = |gates: &[gate::Gate]| acts::closed(gates, &environment.name, &waiting);
         let closed = match rollout.started_at {
             None => barrier(&self.enforced_gates(environment, &rollout.target, now)),
             Some(_) => None,
@@ -83,10 +83,10 @@ impl Fleet {
         let asked = |open| {
             let asked = checks.iter();
             let asked =
-                asked.filter(|gate| gate.gate == gates::GateKind::Check && gate.open == open);
-            gates::closed(&asked.cloned().collect::<Vec<_>>()).filter(|_| !overridden)
+                asked.filter(|gate| gate.gate == gate::GateKind::Check && gate.open == open);
+            gate::closed(&asked.cloned().collect::<Vec<_>>()).filter(|_| !overridden)
         };
-        let (failing, unanswered) = (asked(gates::Open::No), asked(gates::Open::NotYet));
+        let (failing, unanswered) = (asked(gate::Open::No), asked(gate::Open::NotYet));
         Barriers {
             closed,
             held,

@@ -1,7 +1,7 @@
 //! What the environment before proves of a revision of the fleet file, and what is kept of that.
 
 use super::*;
-use crate::fleet::gates::{GateKind, Open};
+use crate::fleet::gate::{GateKind, Open};
 
 fn proving(gates: &str) -> String {
     file("maxConcurrent: 3", gates, "dev, prod")

@@ -1,6 +1,6 @@
 //! What must hold at every moment.
 
-use super::super::super::gates::Gate;
+use super::super::super::gate::Gate;
 use super::super::super::rollout::Rollout;
 use super::*;
 

@@ -210,7 +210,7 @@ fn promise_6_what_waits_apart_is_seen() {
     assert_eq!(apart[0].commit, of_second(2));
     assert_eq!(
         apart[0].gates[0].gate,
-        crate::fleet::gates::GateKind::Approval
+        crate::fleet::gate::GateKind::Approval
     );
     let second: RepositoryName = "second".parse().unwrap();
     assert_eq!(
