@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::authority::External;
+use crate::authority::ExternalAuthority;
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::serve::certificates::{CertificateSource, Certificates};
@@ -57,7 +57,7 @@ pub struct Config {
     /// Limits of connections.
     pub limits: Limits,
     /// An external authority; none: the one in the data directory.
-    pub external: Option<External>,
+    pub external: Option<ExternalAuthority>,
     /// An issuer whose users may log in; none: operators have certificates.
     pub oidc: Option<oidc::Config>,
     /// The file of the issuer's configuration, which is read again when it changes; none: it is not read again.

@@ -21,14 +21,14 @@ use rcgen::{
     KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 
-pub use external::External;
+pub use external::ExternalAuthority;
 pub use files::{is_there, write_private};
 
 use files::{read, read_private};
 
 pub use request::Request;
 use root::Root;
-pub use rotation::{LeftBehind, Rotation, RotationError};
+pub use rotation::{Rotation, RotationError, StragglerPolicy};
 
 /// Time by which certificates are backdated, so that a clock five minutes behind accepts them (E11).
 const BACKDATE: SignedDuration = SignedDuration::from_mins(5);
@@ -96,7 +96,7 @@ struct Signer {
 
 /// An issued certificate.
 #[derive(Debug, Clone)]
-pub struct Issued {
+pub struct CertificateChain {
     /// The certificate chain, the leaf first.
     pub chain_pem: String,
     /// End of its validity.
@@ -115,7 +115,7 @@ impl Authority {
         }
         let root = read(&certificate)?;
         let mut endorsements = read_optional(&data_dir.join(rotation::ENDORSEMENTS))?;
-        // While authorities change, the next one signs already and both are trusted.
+        // During a rotation the next root already signs, and both roots are trusted.
         if let Some(next) = rotation::next(data_dir)? {
             let bundle = if next.root == root {
                 root
@@ -149,7 +149,7 @@ impl Authority {
         if !is_there(&data_dir.join("ca.crt"))? {
             let root = Root::new(now)?;
             write_private(&data_dir.join("ca.key"), &root.key.serialize_pem())?;
-            // Last, since its presence is what says that the authority is complete.
+            // Written last: its presence marks the authority as complete.
             write_private(&data_dir.join("ca.crt"), &root.pem()?)?;
         }
         Self::open(data_dir)
@@ -223,7 +223,7 @@ impl Authority {
         let signer = self.signer()?;
         let key = KeyPair::generate()?;
         let mut params = params(now, HUB_LIFE, "Flotilla hub");
-        // Both ways: replicas of the hub call each other.
+        // For both ends of TLS, since replicas of the hub call each other.
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
@@ -271,7 +271,7 @@ impl Authority {
         life: SignedDuration,
         counter: u64,
         now: Timestamp,
-    ) -> Result<Issued, Error> {
+    ) -> Result<CertificateChain, Error> {
         let key = SubjectPublicKeyInfo::from_der(&request.public_key)
             .map_err(|error| Error::Request(error.to_string()))?;
         self.leaf(identity, &key, life, counter, now)
@@ -284,7 +284,7 @@ impl Authority {
         life: SignedDuration,
         counter: u64,
         now: Timestamp,
-    ) -> Result<Issued, Error> {
+    ) -> Result<CertificateChain, Error> {
         let mut params = params(now, life, &identity.to_string());
         let serial = serial_number(counter, rand::rng().random());
         params.serial_number = Some(SerialNumber::from_slice(&serial));
@@ -292,7 +292,7 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![uri(identity)?];
         let certificate = params.signed_by(key, &self.signer()?.issuer)?;
-        Ok(Issued {
+        Ok(CertificateChain {
             chain_pem: certificate.pem() + &self.intermediates,
             expires_at: now.saturating_add(life).unwrap_or(now),
         })

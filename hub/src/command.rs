@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::app;
 use crate::args::{Args, Ca, Command, Notify};
-use crate::authority::{Authority, LeftBehind, Rotation, is_there, write_private};
+use crate::authority::{Authority, Rotation, StragglerPolicy, is_there, write_private};
 use crate::notify;
 use crate::problems::lines;
 use crate::spec::{Spec, can_never_work};
@@ -252,8 +252,8 @@ async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
                 let authority = Authority::open(&data_dir)?;
                 let behind = behind(&data_dir, store_url_file.as_deref(), &authority).await?;
                 let left = match force {
-                    true => LeftBehind::Allowed,
-                    false => LeftBehind::Refused,
+                    true => StragglerPolicy::Allowed,
+                    false => StragglerPolicy::Refused,
                 };
                 rotation.finish(&behind, left)?;
                 say("the old root is no longer trusted")?;

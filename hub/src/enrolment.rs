@@ -127,7 +127,7 @@ pub fn judge(
                 by: used.cluster.clone(),
             });
         }
-        // The token let this key in: what it asks now it asks again.
+        // The token admitted this key before: this is a repeated attempt.
         let record = holder.ok_or(Refusal::Removed)?;
         return again(attempt, record);
     }
@@ -140,7 +140,7 @@ pub fn judge(
         return Err(Refusal::Bound { to: to.clone() });
     }
     if let Some(record) = holder {
-        // Who has the name needs no token for it, so that none is used up.
+        // The holder of the name needs no token, so that none is used up.
         return again(attempt, record);
     }
     if let Some(other) = namesake {
@@ -149,7 +149,7 @@ pub fn judge(
             other: other.clone(),
         });
     }
-    // Automatic acceptance needs a place to belong to.
+    // Automatic acceptance requires an environment, from the token or from the fleet file.
     let placed = token.new.environment.is_some() || declared.is_some();
     let accepted = token.new.auto_accept && placed;
     let mut record = ClusterRecord {

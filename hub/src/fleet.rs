@@ -70,12 +70,12 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Epoch, 
 use flotilla_shared::revision::BranchName;
 use jiff::Timestamp;
 
-pub use action::{Action, ActionError, Overriding, Subject, Taken};
-pub use compare::{ClusterChange, EnvironmentChange, InForce};
-pub use credential::{Credential, IssuedCertificate, Lock, UsedTwice};
-pub use enrol::NoCertificate;
+pub use action::{Action, ActionError, ActionOutcome, GateOverride, Subject};
+pub use compare::{Baseline, ClusterChange, EnvironmentChange};
+pub use credential::{Credential, DuplicateUse, IssuedCertificate, Lock};
+pub use enrol::CertificateRefusal;
 pub use environment::{
-    Approval, CheckResult, EnvironmentState, Good, Hold, Mark, Pin, Quarantine, Scope,
+    Approval, CheckResult, EnvironmentState, GoodCommits, Hold, Mark, Pin, Quarantine, Scope,
 };
 pub use epoch::{forget_queue, leave_behind};
 pub use event::{
@@ -85,11 +85,13 @@ pub use event::{
 pub use head::{Head, Heads};
 pub use identity::former_message;
 pub use job_note::{JobNote, JobResult};
-pub use merging::Merging;
+pub use merging::PendingMerge;
 pub use removed::is_over;
 use rollout::Rollout;
 pub use roster::Clusters;
-pub use roster::cluster::{AgentFacts, Cluster, Connectivity, Kept, OFFLINE_AFTER, Placed};
+pub use roster::cluster::{
+    AgentFacts, Cluster, Connectivity, OFFLINE_AFTER, PlacedApplication, StoredValue,
+};
 pub use shared::Shared;
 
 use crate::spec::Spec;
@@ -116,7 +118,7 @@ pub struct Fleet {
     environments: Environments,
     rollouts: Rollouts,
     /// Gate Jobs that clusters were asked to run.
-    gate_jobs: jobs::Asked,
+    gate_jobs: jobs::JobRequests,
     /// Time of the last step.
     looked_at: Option<Timestamp>,
     /// Time of the first step of this process.

@@ -18,8 +18,8 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 pub use explain::{explain, gate_step};
-pub use filter::{Filter, Requested};
-pub use promotion::{Move, Promotion, Unpromotable, home, promotion};
+pub use filter::{Filter, FilterRequest};
+pub use promotion::{Move, Promotion, PromotionError, home, promotion};
 pub use rollout::{decisions, past_rollout, rollout};
 use rollout::{hold, mark, pin, quarantine, unread};
 

@@ -39,17 +39,17 @@ pub use audit::{AuditRow, BrokenChain};
 pub use backup::{backup, raise_epoch, restore};
 pub use error::Error;
 pub use health::Health;
-pub use hint::{Hints, Wait};
+pub use hint::{Hints, WaitOutcome};
 pub use history::RolloutRow;
 pub use issuers::issuers;
-pub use lease::{LEASE, Lease, Standing};
+pub use lease::{LEASE, Lease, LeaseHolder};
 pub use operators::{Grant, Role};
 pub use sessions::SessionRow;
 
 /// First SQLite version without the WAL-reset bug (reliability, section 2).
 const MIN_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// SQLite's header of a file; what is shorter it takes for a new one, or for none of its own.
+/// Size of SQLite's file header. A shorter file is taken for a new one, or for none of SQLite's.
 const HEADER: u64 = 100;
 
 /// Time limit of a statement; after a time-out its outcome is determined separately (S7, S9).
@@ -95,7 +95,7 @@ pub struct Store {
 async fn is_clear(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     let begun = connection.execute("BEGIN").await;
     let ended = connection.execute("ROLLBACK").await;
-    // Asked last: by now the driver has carried out a rollback that was still to come.
+    // Checked last: `BEGIN` made the driver carry out a rollback that it had postponed.
     Ok(begun.is_ok() && ended.is_ok() && !connection.is_in_transaction())
 }
 
@@ -116,7 +116,7 @@ impl Store {
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join("hub.db");
         let lock = lock(&path)?;
-        // Before the file is made where it is not there.
+        // Checked before the file is created.
         not_emptied(&path)?;
         backup::for_owner_only(&path)?;
         let store = Self::sqlite(&path, Some(Arc::new(lock))).await?;
@@ -132,8 +132,7 @@ impl Store {
         sqlx::any::install_default_drivers();
         let name: Arc<str> = path.display().to_string().into();
         let url = format!("sqlite://{}?mode=rwc", escaped(&name));
-        // Asked outside of a pool, which would try a damaged file again and again and then only say
-        // that it took too long (S3).
+        // Opened outside the pool, which would retry a damaged file and then report only a time-out (S3).
         let mut probe = AnyConnection::connect(&url)
             .await
             .map_err(Error::at(&name))?;
@@ -186,8 +185,8 @@ impl Store {
             .acquire_timeout(Duration::from_secs(5))
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    // A decision that is acknowledged must be on disk (I1), whatever the server's
-                    // default; and a stuck statement must not hold the row of the lease for long.
+                    // An acknowledged decision must be on disk (I1), whatever the server's default, and a stuck
+                    // statement must not hold the lease's row for long.
                     for setting in [
                         "SET synchronous_commit = on",
                         "SET statement_timeout = 10000",
@@ -292,7 +291,7 @@ impl Store {
     /// Closes the store; SQLite's WAL is folded into the file.
     pub async fn close(&self) {
         self.pool.close().await;
-        // Tasks that outlive their time hold clones, which can write no more.
+        // Tasks that outlive the shutdown hold clones of the store, which can no longer write.
         if let Some(lock) = &self.lock {
             lock.release();
         }
@@ -315,8 +314,8 @@ fn damage(name: &str, error: sqlx::Error) -> Error {
     }
 }
 
-/// Where the file is empty SQLite begins a new store, and throws away the log that lies beside it: a store that
-/// was in use would be lost without a word (S3).
+/// Refuses an empty file beside a log: SQLite would begin a new store in it and discard the log, so that a store in use
+/// would be lost without notice (S3).
 fn not_emptied(path: &Path) -> Result<(), Error> {
     let length = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
     let mut log = path.as_os_str().to_owned();

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use flotilla_hub::enrolment::{Attempt, NewToken};
 use flotilla_hub::fleet::{AuditEntry, Effect};
-use flotilla_hub::store::{self, Store, Wait};
+use flotilla_hub::store::{self, Store, WaitOutcome};
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_tests::eventually;

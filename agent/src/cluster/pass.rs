@@ -41,7 +41,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(600);
 pub(super) const TOLD: Duration = Duration::from_secs(3600);
 pub(super) const CHANGED: &str = "the agent's inventory was changed";
 const GROUP_AWAY: &str = "the server of its API group does not answer";
-const RESCOPED: &str = "its definition changed whether it has a namespace; the agent prepares it again";
+const RESCOPED: &str =
+    "its definition changed whether it has a namespace; the agent prepares it again";
 
 /// Desired objects of an application in this cluster.
 #[derive(Debug, Clone, Default)]

@@ -13,7 +13,7 @@ use crate::serve::http::{self, Duty, Probe};
 use crate::serve::standby::PassOn;
 use crate::serve::web;
 use crate::serve::{http2, listen};
-use crate::store::{LEASE, Lease, Store, Wait};
+use crate::store::{LEASE, Lease, Store, WaitOutcome};
 
 /// Interval at which a replica that stands by tries to take the lease, hinted or not, and a deciding one renews it.
 const LOOK: Duration = Duration::from_secs(1);
@@ -57,13 +57,13 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
         standing_by.clone(),
     ));
     let mut hints = start.store.hints();
-    let mut waited = Wait::Hinted;
+    let mut waited = WaitOutcome::Hinted;
     let lease = loop {
         match start.store.acquire(&holder, &start.replica_address).await {
             Ok(Some(lease)) => break lease,
             Ok(None) => match start.store.standing().await {
                 Ok(standing) => {
-                    if pass_on.aim(&standing.address) && waited == Wait::Passed {
+                    if pass_on.aim(&standing.address) && waited == WaitOutcome::Passed {
                         // This should have been hinted.
                         hints.renew();
                     }

@@ -11,7 +11,7 @@ use super::{Authority, Error, signer};
 
 /// Files of an authority outside the data directory. They are read again when they change.
 #[derive(Debug, Clone, Default)]
-pub struct External {
+pub struct ExternalAuthority {
     /// Roots that agents, operators and the hub trust, PEM.
     pub trust_bundle: PathBuf,
     /// An issuing certificate (followed by intermediates up to a root) and its key; none: the hub issues no
@@ -22,7 +22,7 @@ pub struct External {
     pub hub: Option<(PathBuf, PathBuf)>,
 }
 
-impl External {
+impl ExternalAuthority {
     /// Reads the files.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ mod tests {
         write_private(&path("root.crt"), &root.pem()).unwrap();
         write_private(&path("tls.crt"), &certificate.pem()).unwrap();
         write_private(&path("tls.key"), &key.serialize_pem()).unwrap();
-        let external = External {
+        let external = ExternalAuthority {
             trust_bundle: path("root.crt"),
             issuer: Some((path("tls.crt"), path("tls.key"))),
             hub: None,
@@ -131,14 +131,14 @@ mod tests {
             tls::certificates("chain", &issued.chain_pem).unwrap().len(),
             2
         );
-        // Both ends set up with them.
+        // Both ends of TLS can be set up with them.
         let hub = authority.hub(&[], now).unwrap();
         tls::server_config(&hub, authority.trust_bundle()).unwrap();
-        // Without the key, only what another authority signed is believed, and the hub needs a
-        // certificate of its own with the right name.
+        // Without the key the hub only trusts what the other authority signed, and needs a certificate of its own with
+        // the right name.
         write_private(&path("hub.crt"), &hub.chain_pem).unwrap();
         write_private(&path("hub.key"), &hub.key_pem).unwrap();
-        let given = External {
+        let given = ExternalAuthority {
             issuer: None,
             hub: Some((path("hub.crt"), path("hub.key"))),
             ..external.clone()
@@ -155,13 +155,13 @@ mod tests {
             ),
             Err(Error::NoIssuer)
         ));
-        let wrong = External {
+        let wrong = ExternalAuthority {
             hub: Some((path("tls.crt"), path("tls.key"))),
             ..given
         };
         assert!(wrong.open().is_err());
         assert!(
-            External {
+            ExternalAuthority {
                 hub: None,
                 issuer: None,
                 ..external

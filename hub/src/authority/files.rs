@@ -11,7 +11,7 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Returns whether a file exists. Where that cannot be determined, it fails: taking the file for missing would create
+/// Returns whether a file exists. Where that cannot be determined, it fails: treating the file as missing would create
 /// another one, or continue without it.
 ///
 /// # Errors

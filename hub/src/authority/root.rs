@@ -15,7 +15,7 @@ pub(super) struct Root {
 impl Root {
     pub(super) fn new(now: Timestamp) -> Result<Self, Error> {
         let key = KeyPair::generate()?;
-        // Each root has a name of its own, so that verifiers need not try one after the other.
+        // Each root has a distinct name, so that verifiers find the issuer without trying all of them.
         let name = Digest::of(rcgen::PublicKeyData::der_bytes(&key)).to_string();
         let name = format!("Flotilla root {}", name.get(..12).unwrap_or_default());
         let mut params = params(now, ROOT_LIFE, &name);
@@ -31,7 +31,8 @@ impl Root {
     /// Returns its key, certified by an older root.
     pub(super) fn endorsed_by(&self, older: &Signer) -> Result<String, Error> {
         let mut params = self.params.clone();
-        // Who missed some changes of the authority walks over as many of these.
+        // A holder of an old root that missed some rotations follows a chain of these, which the path length has to
+        // allow.
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(8));
         Ok(params.signed_by(&self.key, &older.issuer)?.pem())
     }

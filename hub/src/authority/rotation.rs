@@ -1,9 +1,9 @@
-//! Rotation of the authority without locking anybody out (catalogue E12).
+//! Rotation of the authority that locks no agent and no operator out (catalogue E12).
 //!
 //! ```text
 //!   begin:   a next root is made and its key certified by the present one (RFC 4210, newWithOld);
 //!            the next one signs from now on, both are trusted; agents renew and learn of the next one
-//!   finish:  the next root becomes the present one; the old one is trusted no more
+//!   finish:  the next root becomes the present one; the old one is no longer trusted
 //! ```
 //!
 //! The files are flat, so that a Secret can hold them. One is written last and marks the others as complete; after a
@@ -54,19 +54,19 @@ pub enum RotationError {
 }
 
 /// The next root.
-pub(super) struct Next {
+pub(super) struct NextRoot {
     pub(super) root: String,
     pub(super) key: String,
     pub(super) endorsement: String,
 }
 
 /// Returns the next root; none: no rotation is in progress.
-pub(super) fn next(data_dir: &Path) -> Result<Option<Next>, Error> {
+pub(super) fn next(data_dir: &Path) -> Result<Option<NextRoot>, Error> {
     let root = data_dir.join(NEXT_ROOT);
     if !is_there(&root)? {
         return Ok(None);
     }
-    Ok(Some(Next {
+    Ok(Some(NextRoot {
         root: read(&root)?,
         key: read_private(&data_dir.join(NEXT_KEY))?,
         endorsement: read(&data_dir.join(NEXT_ENDORSEMENT))?,
@@ -75,7 +75,7 @@ pub(super) fn next(data_dir: &Path) -> Result<Option<Next>, Error> {
 
 /// Whether clusters may be left behind, to return by their key alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LeftBehind {
+pub enum StragglerPolicy {
     /// No cluster may be left behind.
     Refused,
     /// Any number of clusters may be left behind.
@@ -102,7 +102,7 @@ impl Rotation<'_> {
         if self.has_begun()? {
             return Err(RotationError::Begun);
         }
-        // What is not there has better words than a missing file.
+        // Opening it first gives a clearer error than that of a missing file.
         drop(Authority::open(self.0)?);
         let present = read(&self.0.join("ca.crt"))?;
         let key = read_private(&self.0.join("ca.key"))?;
@@ -111,7 +111,7 @@ impl Rotation<'_> {
         let write = |name: &str, content: &str| write_private(&self.0.join(name), content);
         write(NEXT_KEY, &root.key.serialize_pem())?;
         write(NEXT_ENDORSEMENT, &root.endorsed_by(&present)?)?;
-        // Last, since its presence says that the others are there.
+        // Written last: its presence marks the others as complete.
         write(NEXT_ROOT, &root.pem()?)?;
         Ok(())
     }
@@ -121,11 +121,11 @@ impl Rotation<'_> {
     /// # Errors
     /// When no rotation is in progress, when clusters would be left behind and that was not requested, or when files
     /// cannot be used.
-    pub fn finish(&self, behind: &[String], left: LeftBehind) -> Result<(), RotationError> {
+    pub fn finish(&self, behind: &[String], left: StragglerPolicy) -> Result<(), RotationError> {
         let Some(next) = next(self.0)? else {
             return Err(RotationError::NotBegun);
         };
-        if !behind.is_empty() && left == LeftBehind::Refused {
+        if !behind.is_empty() && left == StragglerPolicy::Refused {
             let mut names = behind.iter().take(5).cloned().collect::<Vec<_>>();
             if behind.len() > names.len() {
                 names.push("...".to_owned());
@@ -209,7 +209,7 @@ mod tests {
         let old = first.trust_bundle().to_owned();
         let rotation = Rotation(path);
         assert!(matches!(
-            rotation.finish(&[], LeftBehind::Allowed),
+            rotation.finish(&[], StragglerPolicy::Allowed),
             Err(RotationError::NotBegun)
         ));
         for round in 0..3 {
@@ -234,11 +234,11 @@ mod tests {
             };
             judged(&between).unwrap();
             assert!(matches!(
-                rotation.finish(&["c1".to_owned()], LeftBehind::Refused),
+                rotation.finish(&["c1".to_owned()], StragglerPolicy::Refused),
                 Err(RotationError::InUse { count: 1, .. })
             ));
             rotation
-                .finish(&["c1".to_owned()], LeftBehind::Allowed)
+                .finish(&["c1".to_owned()], StragglerPolicy::Allowed)
                 .unwrap();
             let after = Authority::open(path).unwrap();
             assert_eq!(after.fingerprint(), between.fingerprint());
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn e12_a_crash_between_any_two_files_leaves_an_authority() {
         let uri: Identity = "spiffe://flotilla/operator/a".parse().unwrap();
-        // How many of the files of finish were written before the crash.
+        // Number of files that `finish` wrote before the crash.
         for written in 0..=3 {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path();
@@ -269,7 +269,9 @@ mod tests {
             let open = Authority::open(path).unwrap();
             open.operator(&uri, now()).unwrap();
             assert!(believes(old.trust_bundle(), &open));
-            Rotation(path).finish(&[], LeftBehind::Refused).unwrap();
+            Rotation(path)
+                .finish(&[], StragglerPolicy::Refused)
+                .unwrap();
             let done = Authority::open(path).unwrap();
             assert_eq!(done.fingerprint(), open.fingerprint());
             assert!(believes(old.trust_bundle(), &done));

@@ -14,7 +14,7 @@ fn an_authority_that_cannot_be_looked_at_is_not_said_to_be_missing() {
     let directory = tempfile::tempdir().unwrap();
     let opened = Authority::open(directory.path());
     assert!(matches!(opened, Err(Error::Missing(_))));
-    // As of a directory of somebody else: what is below a file cannot be seen, not even by root.
+    // Like a directory without access: what is below a file cannot be looked up, not even by root.
     let data_dir = directory.path().join("data");
     std::fs::write(&data_dir, "no directory").unwrap();
     for opened in [
@@ -82,7 +82,7 @@ fn e04_broken_requests_are_refused() {
     let mut trailing = csr.der().to_vec();
     trailing.push(0);
     assert!(Request::from_der(&trailing).is_err());
-    // RSA with 1,024 bits, rightly signed.
+    // RSA with 1,024 bits and a valid signature.
     let weak = include_bytes!("../../../tests/fuzz/corpus/request/rsa-1024.der");
     assert!(Request::from_der(weak).is_err());
     let strong = include_bytes!("../../../tests/fuzz/corpus/request/rsa.der");

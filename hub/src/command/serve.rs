@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{forges, say, secret};
 use crate::app::{self, Config};
 use crate::args::Run;
-use crate::authority::External;
+use crate::authority::ExternalAuthority;
 use crate::promote::Credential;
 use crate::serve::connection_limits::Limits;
 use crate::serve::{oidc, web};
@@ -38,7 +38,7 @@ pub(super) async fn serve(run: Run) -> anyhow::Result<ExitCode> {
 fn config(run: Run) -> anyhow::Result<Config> {
     let optional = |path: Option<PathBuf>| path.as_deref().map(secret).transpose();
     let push = run.push_credentials_file.as_deref().map(Credential::open);
-    let external = run.trust_bundle_file.map(|trust_bundle| External {
+    let external = run.trust_bundle_file.map(|trust_bundle| ExternalAuthority {
         trust_bundle,
         issuer: run.issuer_certificate_file.zip(run.issuer_key_file),
         hub: run.certificate_file.zip(run.key_file),

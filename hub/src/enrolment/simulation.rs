@@ -1,5 +1,5 @@
-//! Agents, thieves of tokens and people, a hub that dies at any point, all from one seed; the laws of the
-//! room are checked at every step.
+//! Agents, thieves of tokens and operators, and a hub that may die at any point, all from one seed. The laws of
+//! enrolment are checked at every step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ applications: [{name: web, repository: fleet, path: web}]
 clusters: [{name: c0, environment: prod}]
 ";
 
-/// What survives the hub.
+/// What survives the hub: its store.
 #[derive(Default)]
 struct Disk {
     clusters: BTreeMap<ClusterName, ClusterRecord>,
@@ -33,18 +33,18 @@ struct Disk {
     tokens: BTreeMap<String, Token>,
 }
 
-/// A certificate that somebody holds.
+/// A certificate with the key that it was issued for.
 #[derive(Clone)]
-struct Held {
+struct HeldCertificate {
     name: ClusterName,
     key: usize,
     counter: u64,
-    /// Which holder of the name it was made for: names are given up and taken again.
+    /// Number of the name's holder for which it was issued: names are released and taken again.
     turn: u64,
 }
 
-/// An attempt whose token was read, and which was not judged yet.
-struct Asked {
+/// An attempt whose token was read, and that was not judged yet.
+struct PendingAttempt {
     attempt: Attempt,
     token: Option<Token>,
 }
@@ -54,11 +54,11 @@ struct World {
     fleet: Fleet,
     disk: Disk,
     now: Timestamp,
-    asked: Vec<Asked>,
-    /// Certificates that are about to be made: for whom.
+    asked: Vec<PendingAttempt>,
+    /// Certificates that are about to be issued: name and key.
     granted: Vec<(ClusterName, String)>,
-    held: Vec<Held>,
-    /// Whose each name is, and how often it has been taken.
+    held: Vec<HeldCertificate>,
+    /// The key that holds each name, and how often the name has been taken.
     owners: BTreeMap<ClusterName, (String, u64)>,
     turns: u64,
     sessions: u64,
@@ -90,7 +90,7 @@ impl World {
         world
     }
 
-    /// A hub begins: the first, the same one after its death, or another replica.
+    /// Starts a hub: the first one, the same one after a crash, or another replica.
     fn boot(&mut self) {
         self.asked.clear();
         self.granted.clear();
@@ -145,7 +145,7 @@ impl World {
         }
     }
 
-    /// Stores, or dies before that.
+    /// Returns whether the hub dies before the effects are stored; otherwise they are stored.
     fn dies_before(&mut self) -> bool {
         let dies = self.rng.random_bool(0.03);
         if dies {
@@ -180,7 +180,7 @@ impl World {
         self.disk.tokens.insert(id, token);
     }
 
-    /// The first half of an attempt: any key, with any token, for any name, with any UID.
+    /// The first half of an attempt: any key, token, name and UID.
     fn ask(&mut self) {
         let tokens: Vec<Token> = self.disk.tokens.values().cloned().collect();
         let from = tokens.len().saturating_sub(5);
@@ -197,16 +197,16 @@ impl World {
             key: key(index),
             uid,
         };
-        self.asked.push(Asked { attempt, token });
+        self.asked.push(PendingAttempt { attempt, token });
     }
 
-    /// The second half of one that waits.
+    /// The second half of an attempt that waits.
     fn judge(&mut self) {
         if self.asked.is_empty() {
             return;
         }
         let index = self.rng.random_range(0..self.asked.len());
-        let Asked { attempt, token } = self.asked.swap_remove(index);
+        let PendingAttempt { attempt, token } = self.asked.swap_remove(index);
         let owner = self.owners.get(&attempt.name).cloned();
         let (judged, effects) = self.fleet.enrol(&attempt, token.clone(), self.now);
         let uses = effects
@@ -251,12 +251,12 @@ impl World {
             Err(_) => {}
         }
         if self.rng.random_bool(0.05) {
-            // It is stored, and nobody is told.
+            // The decision is stored, and the caller gets no answer.
             self.boot();
         }
     }
 
-    /// A certificate is made for somebody who may have lost the name since.
+    /// Issues a certificate to a key that may have lost the name meanwhile.
     fn certify(&mut self) {
         if self.granted.is_empty() {
             return;
@@ -277,7 +277,7 @@ impl World {
         if let Ok(counter) = counter {
             let (owner, turn) = self.owners[&name].clone();
             assert_eq!(owner, asker, "a certificate of {name} for a second key");
-            self.held.push(Held {
+            self.held.push(HeldCertificate {
                 name,
                 key: asker[3..].parse().unwrap(),
                 counter,
@@ -286,8 +286,8 @@ impl World {
         }
     }
 
-    /// Somebody opens a stream with any certificate that was ever made, from its own cluster or, with a
-    /// copy of the key, from another.
+    /// Opens a stream with any certificate that was ever issued, from its own cluster or, with a copy of the key, from
+    /// another one.
     fn connect(&mut self) {
         let Some(held) = self.held.choose(&mut self.rng).cloned() else {
             return;
@@ -398,8 +398,8 @@ impl World {
         assert!(redeemed.len() <= self.turns.try_into().unwrap_or(usize::MAX));
     }
 
-    /// Whoever holds a name and is not locked gets its certificate with any good token; whoever is new
-    /// gets a free name. Nothing that happened before stands in the way.
+    /// Whatever happened before, an unlocked holder of a name gets its certificate with any valid token, and a new key
+    /// gets a free name.
     fn is_still_open(&mut self) {
         self.boot();
         let attempt = Attempt {
@@ -443,7 +443,7 @@ impl World {
     }
 }
 
-/// Tokens × clusters × keys × UIDs, in any order. `FLOTILLA_RUNS` sets how many.
+/// Tokens × clusters × keys × UIDs, in any order. `FLOTILLA_RUNS` sets the number of sequences.
 #[test]
 fn e06_no_sequence_gives_a_taken_name_away_locks_without_its_key_or_wastes_a_token() {
     let number = |variable: &str| std::env::var(variable).ok()?.parse::<u64>().ok();

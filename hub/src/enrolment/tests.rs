@@ -1,4 +1,4 @@
-//! Single attempts, and what is said of a token that is no good.
+//! Single attempts, and the messages for tokens that cannot be used.
 
 use flotilla_shared::id::Epoch;
 
@@ -27,7 +27,7 @@ fn attempt(name: &str, key: &str) -> Attempt {
     }
 }
 
-/// Case 31: a token that names no cluster, with the name of one that is there, again and again.
+/// Case 31: a token for any name, with a name that is taken, tried repeatedly.
 #[test]
 fn e06_a_second_key_never_gets_a_taken_name_however_often_it_asks() {
     let now = Timestamp::UNIX_EPOCH;
@@ -49,12 +49,12 @@ fn e06_a_second_key_never_gets_a_taken_name_however_often_it_asks() {
     }
     let record = &fleet.clusters()[&evil.name].record;
     assert_eq!(record.credential.locked, None);
-    // The token is as good as before, for a name that is free.
+    // The token can still be used for a free name.
     let (other, _) = fleet.enrol(&attempt("dev-2", "key2"), Some(any), now);
     assert!(matches!(other, Ok(EnrolmentDecision::Join(_))));
 }
 
-/// One row for each way in which a token can be no good, and what is said of it.
+/// One row for each reason for which a token cannot be used, with its message.
 #[test]
 fn e01_what_is_wrong_with_a_token_is_told_to_who_has_its_secret() {
     let now = Timestamp::new(1_790_000_000, 0).unwrap();

@@ -51,7 +51,7 @@ pub enum Action {
         /// A signed approval of a rollback, for the agents.
         approval: Option<Box<SignedApproval>>,
         /// Whether the operator may override gates.
-        overriding: Overriding,
+        overriding: GateOverride,
     },
     /// Unpin.
     Unpin(Subject),
@@ -93,18 +93,18 @@ pub enum Action {
         /// The commit whose content it has; none: any good one.
         to: Option<Commit>,
         /// Whether the operator may override gates.
-        overriding: Overriding,
+        overriding: GateOverride,
     },
 }
 
 /// Whether an operator may override gates, as admins may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overriding {
+pub enum GateOverride {
     Denied,
     Allowed,
 }
 
-impl From<bool> for Overriding {
+impl From<bool> for GateOverride {
     fn from(administers: bool) -> Self {
         match administers {
             true => Self::Allowed,
@@ -116,7 +116,7 @@ impl From<bool> for Overriding {
 impl Action {
     /// Sets whether the operator may override gates: only while the action is performed is it known whether it does.
     #[must_use]
-    pub fn with_overriding(mut self, allowed: Overriding) -> Self {
+    pub fn with_overriding(mut self, allowed: GateOverride) -> Self {
         if let Self::Pin { overriding, .. } | Self::Rollback { overriding, .. } = &mut self {
             *overriding = allowed;
         }
@@ -148,7 +148,7 @@ impl Action {
 
 /// Result of an action.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Taken {
+pub struct ActionOutcome {
     /// Message for the operator, as in the audit log.
     pub answer: String,
     /// Effects, including the audit entry.
@@ -199,7 +199,7 @@ impl Fleet {
         by: &str,
         reason: &str,
         now: Timestamp,
-    ) -> Result<Taken, ActionError> {
+    ) -> Result<ActionOutcome, ActionError> {
         let mark = Mark {
             by: by.to_owned(),
             reason: reason.to_owned(),
@@ -209,7 +209,7 @@ impl Fleet {
         let mut effects = Vec::new();
         let answer = self.carry_out(action, &mark, now, &mut effects)?;
         effects.push(Effect::Audit(self.entry(action, mark, &answer)));
-        Ok(Taken { answer, effects })
+        Ok(ActionOutcome { answer, effects })
     }
 
     /// Carries an action out. Returns the message for the operator.

@@ -26,7 +26,7 @@ pub fn act(gate: &Gate, environment: &EnvironmentName, waiting: &Commits) -> Opt
             "to approve: flotilla approve {environment} --commit {}",
             commit()?
         )),
-        // A person can override any gate.
+        // An admin can override any gate.
         _ => Some(format!(
             "to override: flotilla promote {environment} --force --commit {} --reason TEXT",
             commit()?

@@ -11,7 +11,7 @@ use flotilla_shared::id::EnvironmentName;
 use flotilla_status::{AuditAction, HUB_ACTOR};
 use jiff::Timestamp;
 
-pub(in crate::fleet) use conclude::EndedBy;
+pub(in crate::fleet) use conclude::EndCause;
 
 use super::Fleet;
 use super::event::{AuditEntry, Effect};
@@ -26,7 +26,7 @@ impl Fleet {
     pub fn advance(&mut self, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.pass(now);
-        // The end of one rollout may be the beginning of the next.
+        // The end of one rollout may start the next.
         for _ in 0..ROUNDS {
             for name in self.environments.take_dirty() {
                 self.advance_environment(&name, now, &mut effects);
@@ -55,7 +55,7 @@ impl Fleet {
         if self.has_waves(&environment) {
             self.adopt_specification(&environment, now, effects);
         }
-        // A rollout that runs ends by the strategy it began with, if the file has none any more, too.
+        // A running rollout ends by the strategy it began with, even if the file no longer has one.
         match self.strategy_of(&environment).cloned() {
             None => {
                 self.follow_heads(&environment, now, effects);
@@ -80,7 +80,7 @@ impl Fleet {
         let mut heads = self.good(environment);
         let name = &environment.name;
         let versions = &mut self.versions;
-        // One of an older hub, which did not keep its strategy.
+        // A running rollout of an older hub, which did not record its strategy.
         if let Some(mut rollout) = self.rollouts.take(name)
             && !rollout.state.is_over()
         {
@@ -110,8 +110,8 @@ impl Fleet {
         });
     }
 
-    /// Whether the fleet file takes nothing from any repository for an environment that ran something: no commit is
-    /// missing then, as while branches are still to be read.
+    /// Returns whether the fleet file takes nothing from any repository for an environment that ran something. Then no
+    /// commit is missing, unlike where branches are still to be read.
     fn declares_nothing_any_more(&self, name: &EnvironmentName) -> bool {
         let state = self.environments.get(name);
         let declared = self.declarations.present().get(name);

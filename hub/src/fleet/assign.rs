@@ -10,8 +10,8 @@ use flotilla_shared::revision::{BranchName, Revision};
 use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
-use super::cluster::Placed;
-use super::plan::{Declares, Plan};
+use super::cluster::PlacedApplication;
+use super::plan::{Plan, SpecSource};
 use super::taking::Losses;
 use super::{Effect, Fleet, StoredAssignment};
 use crate::spec::{Declared, Environment};
@@ -65,11 +65,11 @@ impl Fleet {
         let nothing = BTreeMap::new();
         let ran = before.map_or(&nothing, |before| &before.applications);
         let labels = match (&plan.specification, before) {
-            (Declares::As(_, specification), _) => {
+            (SpecSource::As(_, specification), _) => {
                 self.labels_under(specification, (name, &environment.name))
             }
-            (Declares::Kept, Some(before)) => before.labels.clone(),
-            (Declares::Kept, None) => self.labels_of(name),
+            (SpecSource::Kept, Some(before)) => before.labels.clone(),
+            (SpecSource::Kept, None) => self.labels_of(name),
         };
         let (applications, placed) = self.applications(name, environment, &labels, &plan, ran);
         if let Some(why) = self.held(
@@ -114,7 +114,7 @@ impl Fleet {
             approvals: self.approvals(name, environment, now),
         };
         let changed_placement = self.clusters.note(name).is_some_and(|cluster| {
-            if let Declares::As(revision, _) = &plan.specification {
+            if let SpecSource::As(revision, _) = &plan.specification {
                 cluster.specified = Some(revision.clone());
             }
             let waited = std::mem::replace(&mut cluster.withheld, withheld.clone());
@@ -126,8 +126,8 @@ impl Fleet {
         self.give(name, next, now, effects)
     }
 
-    /// What a cluster goes on with, where nothing about it changes but whether it may write; none: it is
-    /// assigned as everybody else.
+    /// Returns the assignment that a cluster keeps, where at most its right to write changes; none: it is assigned like
+    /// any other.
     fn kept_as_it_is(
         &self,
         name: &ClusterName,
@@ -164,15 +164,15 @@ impl Fleet {
                 return false;
             }
             next.issued_at = now;
-            // A new epoch starts its generations anew, above everything of the old one.
+            // Generations start again in a new epoch, which orders above the old one.
             next.generation = if before.epoch == self.epoch {
                 Generation(before.generation.0.max(floor).saturating_add(1))
             } else {
                 Generation(floor.saturating_add(1))
             };
         }
-        // What we encode decodes; were it over a limit, the old assignment stays and is not replaced
-        // by something that agents refuse.
+        // What the hub encodes can be decoded. If it were over a limit, the old assignment would stay, rather than be
+        // replaced by one that agents refuse.
         let Ok(decoded) = DecodedAssignment::of(next) else {
             return false;
         };
@@ -201,11 +201,11 @@ impl Fleet {
         };
         let ours = assigned.reference;
         if cluster.accepted == ours || ours.epoch < epoch {
-            // What was assigned in an older epoch is not offered any more.
+            // An assignment of an older epoch is no longer offered.
             return;
         }
-        // The agent has seen a later world than this hub: a hub restored from an old backup (P8).
-        // Sending would be refused; it is a person's turn.
+        // The agent accepted a later assignment than this hub knows, as after a restore of an old backup (P8). It would
+        // refuse this one; an operator has to decide.
         if cluster.accepted.place() >= ours.place() {
             let accepted = cluster.accepted;
             let knows = match accepted.place() == ours.place() {
@@ -240,7 +240,7 @@ impl Fleet {
         previous: &BTreeMap<ApplicationName, Box<ApplicationAssignment>>,
     ) -> (
         BTreeMap<ApplicationName, Box<ApplicationAssignment>>,
-        BTreeMap<ApplicationName, Placed>,
+        BTreeMap<ApplicationName, PlacedApplication>,
     ) {
         let mut applications = BTreeMap::new();
         let mut placed = BTreeMap::new();
@@ -254,17 +254,18 @@ impl Fleet {
                     None
                 }
                 Err(problem) => {
-                    // Absence is no instruction: what ran goes on running as it was.
+                    // A problem removes nothing: the application keeps its former assignment.
                     if let Some(before) = previous.get(app_name) {
                         applications.insert(app_name.clone(), before.clone());
                     }
                     Some(Box::new(problem))
                 }
             };
-            placed.insert(app_name.clone(), Placed { problem });
+            placed.insert(app_name.clone(), PlacedApplication { problem });
         };
         let is_kept = |before: &ApplicationAssignment| {
-            plan.specification == Declares::Kept || plan.kept.contains(&before.revision.repository)
+            plan.specification == SpecSource::Kept
+                || plan.kept.contains(&before.revision.repository)
         };
         let is_kept =
             |app: &ApplicationName| previous.get(app).is_some_and(|stored| is_kept(stored));
@@ -281,8 +282,8 @@ impl Fleet {
             take(app_name, Ok(kept));
         }
         match &plan.specification {
-            Declares::Kept => {}
-            Declares::As(_, specification) => {
+            SpecSource::Kept => {}
+            SpecSource::As(_, specification) => {
                 for (app_name, declared) in &specification.applications {
                     let application = &declared.application;
                     if stays(app_name)
@@ -375,7 +376,7 @@ fn required_features<'a>(
             features.insert("substitute");
         }
         features.extend(application.renderer.feature());
-        // What is said of a chart is lost on who knows none, whatever the renderer is called.
+        // An agent that does not know charts would ignore the field, so the feature is required whatever the renderer.
         if application.helm.is_some() {
             features.extend(Renderer::Helm.feature());
         }
@@ -440,13 +441,13 @@ applications: [{name: web, repository: fleet, path: web}]
         assert!(fleet.has_due());
         let late = fleet.clusters()[&name(7)].clone();
         assert!(late.is_due(), "and so not current, whatever its agent said");
-        // Somebody else has their say in between, at once and for good.
+        // One cluster connects in between, and is assigned at once.
         let hello = Hello::default();
         let answered = fleet.absorb(Event::Connected(name(7), SessionId(100), hello), now);
         assert_eq!(sends(&answered), 1);
         assert!(!fleet.clusters()[&name(7)].is_due());
         assert_eq!(sends(&fleet.advance(now)), 3);
-        // A newer commit meanwhile: whoever has not had their turn gets that one only.
+        // A newer commit arrives: clusters that are still due get only that one.
         let mut effects = fleet.step(heads(2), now);
         while fleet.has_due() {
             effects.extend(fleet.advance(now));

@@ -10,21 +10,21 @@ use flotilla_shared::wire::specified;
 
 use super::cluster::Cluster;
 use super::environment::{Pin, pinned_or};
-use super::rollout::{Aside, Before, Progress, Rollout};
+use super::rollout::{Exemptions, PriorProblems, Progress, Rollout};
 use crate::spec::Touch;
 
 /// Returns the problems of a cluster that a rollout has not started on yet.
-pub(super) fn before(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> Before {
+pub(super) fn before(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> PriorProblems {
     let assigned = cluster.assigned.as_ref();
     let report = cluster.report.as_ref();
-    // What was told of another assignment, or of one that is declared otherwise, is no word of what is good;
-    // unless it declares the same: who was just unpinned, or hears from another epoch, has not been heard on it.
+    // A report on another assignment, or on other declarations, says nothing about the good commits. A report with the
+    // same declarations counts: a cluster that was just unpinned, or is in a new epoch, has not reported again yet.
     let report = report.zip(assigned).filter(|(report, assigned)| {
         let is_of_this =
             report.assignment == assigned.reference && cluster.accepted == assigned.reference;
         is_of_this || declares_the_same(report, &assigned.assignment)
     });
-    // By the assignment, which outlives a restart.
+    // Taken from the assignment, which survives a restart.
     let is_unresolved = |name: &ApplicationName| {
         assigned.is_some_and(|assigned| assigned.assignment.unresolved.contains(name))
     };
@@ -58,7 +58,7 @@ pub(super) fn before(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) ->
     let names: BTreeSet<&ApplicationName> = cluster.placed.keys().chain(given).collect();
     let unhealthy = names.into_iter().filter(|name| !is_well(name)).cloned();
     let refused = cluster.refusal.as_ref().map(|refusal| refusal.reason);
-    Before::of(unhealthy.collect(), refused)
+    PriorProblems::of(unhealthy.collect(), refused)
 }
 
 /// Returns whether a report is of an assignment with the same declarations as this one, apart from commits. An older
@@ -70,8 +70,8 @@ fn declares_the_same(report: &Report, assigned: &Assignment) -> bool {
 }
 
 /// Returns which applications do not count for a rollout: those for which it brings nothing new. `touches`: its effect
-/// there; `takes`: what it takes away, which counts as little where it waits for nothing else. What a pin keeps as it
-/// is gets nothing new.
+/// there; `takes`: the applications that it removes, which do not count either where their removal waits only for
+/// these. An application that is pinned gets nothing new.
 pub(super) fn aside(
     cluster: &Cluster,
     progress: &Progress,
@@ -81,7 +81,7 @@ pub(super) fn aside(
         &BTreeSet<ApplicationName>,
     ),
     pin: Option<&Pin>,
-) -> Option<Aside> {
+) -> Option<Exemptions> {
     let assigned = cluster.assigned.as_ref()?;
     let applications = &assigned.assignment.applications;
     let brings = |name: &ApplicationName| {
@@ -110,15 +110,15 @@ pub(super) fn aside(
         true => later.cloned().collect(),
         false => BTreeSet::new(),
     };
-    Some(Aside {
+    Some(Exemptions {
         applications: aside,
         waits,
         leaves_nothing,
     })
 }
 
-/// Returns whether the problem that keeps a cluster from a rollout existed before it: the agent refuses the assignment
-/// same reason, or an application waits for one that was not healthy before.
+/// Returns whether the problem that keeps a cluster from a rollout existed before it: the agent refused an assignment
+/// for the same reason, or an application waits for one that was not healthy before.
 pub(super) fn is_as_before(
     cluster: &Cluster,
     progress: &Progress,

@@ -17,7 +17,7 @@ type Labels = BTreeMap<String, String>;
 
 /// What is currently in force.
 #[derive(Debug, Clone)]
-pub struct InForce {
+pub struct Baseline {
     spec: Arc<Spec>,
     /// Specification in force in each environment.
     specifications: BTreeMap<EnvironmentName, Arc<Specification>>,
@@ -65,9 +65,9 @@ impl ClusterChange {
 }
 
 impl Fleet {
-    /// Returns what [`InForce::compare`] needs.
+    /// Returns what [`Baseline::compare`] needs.
     #[must_use]
-    pub fn in_force(&self) -> InForce {
+    pub fn in_force(&self) -> Baseline {
         let source = RepositoryName::fleet_file();
         let kept = self.environments.iter().filter_map(|(name, state)| {
             let specification = self.specification(state.approved.get(source)?)?;
@@ -75,7 +75,7 @@ impl Fleet {
         });
         let mut specifications: BTreeMap<_, _> = kept.collect();
         for (name, (_, declared)) in self.declarations.present() {
-            // Nothing was ever in force there.
+            // Nothing was in force there yet.
             let declared = || Arc::clone(declared);
             specifications.entry(name.clone()).or_insert_with(declared);
         }
@@ -84,7 +84,7 @@ impl Fleet {
             .filter(|rollout| !rollout.state.is_over() && rollout.specification().is_some());
         let clusters = self.clusters.iter();
         let clusters = clusters.filter(|(_, cluster)| cluster.record.pending.is_none());
-        InForce {
+        Baseline {
             spec: Arc::clone(self.spec()),
             specifications,
             rollouts: rollouts
@@ -127,7 +127,7 @@ fn labels(record: &Labels, declared: Option<&Labels>) -> Labels {
     labels
 }
 
-impl InForce {
+impl Baseline {
     /// Returns what would change, by environment.
     #[must_use]
     pub fn compare(&self, new: &Spec) -> Vec<EnvironmentChange> {
@@ -187,7 +187,7 @@ impl InForce {
                     labels: labels(own, new.clusters.get(name).map(|cluster| &cluster.labels)),
                 })
             });
-            // Of who belongs nowhere any more nothing is taken away.
+            // A cluster that leaves all environments keeps what it runs (P10).
             let Some(next) = next else { continue };
             let difference = differences.get(next.environment);
             let Some(change) = cluster(name, difference, before.as_ref(), &next) else {
@@ -210,7 +210,7 @@ impl InForce {
             let takes = difference.is_some_and(|difference| {
                 !difference.defines_anew() && difference.to_remove().next().is_none()
             });
-            // What only goes waits for nothing.
+            // A change that only takes applications away, and keeps their objects, needs no rollout.
             change.in_waves &= !takes || bringing.contains(&change.environment);
         }
         changes.retain(|change| !change.changes.is_empty() || !change.clusters.is_empty());
@@ -295,7 +295,7 @@ fn cluster(
             for (app, touch) in difference.touches(place, (&before.labels, &after.labels)) {
                 match touch {
                     Touch::Gains => &mut change.gains,
-                    // Whether its objects go, too, is among what is declared in another way.
+                    // Whether their objects are deleted is part of the environment's own changes.
                     Touch::Loses | Touch::Removes => &mut change.loses,
                     Touch::Changes => &mut change.changes,
                 }
@@ -309,7 +309,7 @@ fn cluster(
             change.moves_from = before.map(|before| before.environment.clone());
             change.gains = has.difference(&had).cloned().collect();
             change.loses = had.difference(&has).cloned().collect();
-            // Each is another branch's from now on.
+            // In another environment each application follows another branch.
             change.changes = has.intersection(&had).cloned().collect();
         }
     }

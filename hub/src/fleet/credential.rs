@@ -49,7 +49,7 @@ impl Lock {
 
 /// How an identity shows that more than one use it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UsedTwice {
+pub enum DuplicateUse {
     #[error(
         "its identity is used from another Kubernetes cluster: it was enrolled for kube-system {enrolled} and \
          is now presented by {shown}"
@@ -90,8 +90,8 @@ impl Credential {
         counter == self.former.saturating_add(1) && self.issued == counter && self.shown == 0
     }
 
-    /// Returns whether a certificate is from before the cluster enrolled: it was another cluster's. It is no reason for
-    /// a lock.
+    /// Returns whether a certificate is from before the cluster enrolled: it was another cluster's. It is not a reason
+    /// for a lock.
     #[must_use]
     pub const fn is_former(&self, counter: u64) -> bool {
         counter != 0 && counter <= self.former
@@ -102,16 +102,16 @@ impl Credential {
     ///
     /// # Errors
     /// When the identity is in use twice.
-    pub fn judge(&self, counter: u64, enrolled_uid: &str, uid: &str) -> Result<(), UsedTwice> {
+    pub fn judge(&self, counter: u64, enrolled_uid: &str, uid: &str) -> Result<(), DuplicateUse> {
         if !uid.is_empty() && !enrolled_uid.is_empty() && uid != enrolled_uid {
-            return Err(UsedTwice::Elsewhere {
+            return Err(DuplicateUse::Elsewhere {
                 enrolled: enrolled_uid.to_owned(),
                 shown: uid.to_owned(),
             });
         }
         if counter != 0 && counter < self.shown {
             let newest = self.shown;
-            return Err(UsedTwice::OldCertificate { counter, newest });
+            return Err(DuplicateUse::OldCertificate { counter, newest });
         }
         Ok(())
     }
@@ -133,18 +133,18 @@ mod tests {
             shown: 7,
             ..Credential::default()
         };
-        // The agent may lose an answer and renew with the older one again, as long as it has not shown
-        // the newer one.
+        // The agent may lose an answer and renew with the older certificate, as long as it has not presented the newer
+        // one.
         for counter in [0, 7, 8, 9, 10] {
             assert_eq!(credential.judge(counter, "u", "u"), Ok(()), "{counter}");
         }
-        let old = UsedTwice::OldCertificate {
+        let old = DuplicateUse::OldCertificate {
             counter: 6,
             newest: 7,
         };
         assert_eq!(credential.judge(6, "u", "u"), Err(old));
         let elsewhere = credential.judge(9, "u", "other");
-        assert!(matches!(elsewhere, Err(UsedTwice::Elsewhere { .. })));
+        assert!(matches!(elsewhere, Err(DuplicateUse::Elsewhere { .. })));
         for (enrolled, uid) in [("", "u"), ("u", ""), ("", "")] {
             assert_eq!(credential.judge(9, enrolled, uid), Ok(()));
         }

@@ -84,7 +84,7 @@ impl Fleet {
         let all = self.declarations.spec().environments.iter();
         self.environments
             .mark_dirty(all.map(|environment| environment.name.clone()));
-        // Those that are gone have rollouts to end.
+        // The rollouts of environments that left the file have to be ended.
         self.environments.mark_dirty(self.rollouts.keys().cloned());
         self.touch_environments();
         self.assign_later(|_| true);

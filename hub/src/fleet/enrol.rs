@@ -11,7 +11,7 @@ use crate::enrolment::{self, Attempt, EnrolmentDecision, Redeemer, Refusal, Toke
 
 /// Why a certificate is not issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoCertificate {
+pub enum CertificateRefusal {
     /// The cluster was removed.
     #[error("the cluster was removed from the fleet")]
     Removed,
@@ -66,7 +66,7 @@ impl Fleet {
         };
         self.admissions.redeem(&token.id, redeemer, effects);
         let mut record = record.clone();
-        // Certificates of a cluster that had this name before are not its own.
+        // Certificates of a former cluster of that name are not its own.
         let former = self.admissions.former(name);
         record.credential.former = former;
         record.credential.issued = former;
@@ -124,18 +124,18 @@ impl Fleet {
         name: &ClusterName,
         key: &str,
         certificate: IssuedCertificate,
-    ) -> (Result<u64, NoCertificate>, Vec<Effect>) {
+    ) -> (Result<u64, CertificateRefusal>, Vec<Effect>) {
         let refused = |why| (Err(why), Vec::new());
         let Some(cluster) = self.clusters.get(name) else {
-            return refused(NoCertificate::Removed);
+            return refused(CertificateRefusal::Removed);
         };
         let record = &cluster.record;
         if let Some(lock) = &record.credential.locked {
             let (name, lock) = (name.clone(), lock.clone());
-            return refused(NoCertificate::Locked { name, lock });
+            return refused(CertificateRefusal::Locked { name, lock });
         }
         if enrolment::holder(record).is_some_and(|holder| holder != key) {
-            return refused(NoCertificate::AnotherKey(name.clone()));
+            return refused(CertificateRefusal::AnotherKey(name.clone()));
         }
         let counter = record.credential.issued.saturating_add(1);
         let mut effects = Vec::new();
@@ -163,14 +163,14 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         self.put_record(name, effects, |present| {
-            // What a person said of it ends by another word, not by an enrolment.
+            // Decisions of operators survive an enrolment.
             record.pin = present.pin.take();
             record.suspended = present.suspended.take();
             record.let_go = present.let_go;
-            // Likewise certificates: what was issued meanwhile is not forgotten.
+            // So do certificates: the counters must not go back.
             record.credential = std::mem::take(&mut present.credential);
             if let (Some(key), None) = (present.pending.take(), &record.pending) {
-                // Accepted: the name is the key's that waited.
+                // The cluster was accepted: the name belongs to the key that waited.
                 record.credential.key = key;
             }
             *present = record;

@@ -78,7 +78,7 @@ pub(super) fn pinned_or<'c>(
 
 /// Commits that became good in every wave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Good {
+pub struct GoodCommits {
     pub commits: Commits,
     /// The rollout that brought them; empty: the environment has no strategy.
     pub rollout: String,
@@ -134,7 +134,7 @@ pub struct Approval {
 
 /// An announced rollback commit, which passes the gates once the hub has verified it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WayBack {
+pub struct AnnouncedRollback {
     /// The repository's name.
     pub repository: RepositoryName,
     pub commit: Commit,
@@ -158,7 +158,7 @@ pub struct CheckResult {
 
 /// What clusters reported on a commit when the next one came, in an environment without rollouts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct CommitReport {
     /// The repository's name.
     pub repository: RepositoryName,
     pub commit: Commit,
@@ -175,7 +175,7 @@ pub struct EnvironmentState {
     /// The rollout that brought them.
     pub approved_by: String,
     /// Good commits, oldest first; the last ones are `approved`.
-    pub history: VecDeque<Good>,
+    pub history: VecDeque<GoodCommits>,
     /// Number of the last rollout.
     pub last_number: u64,
     /// The pause, if any: no cluster is started.
@@ -194,17 +194,17 @@ pub struct EnvironmentState {
     pub approvals: VecDeque<Approval>,
     /// Announced rollback commits.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
-    pub going_back: VecDeque<WayBack>,
+    pub going_back: VecDeque<AnnouncedRollback>,
     /// Queued commits.
     pub queue: VecDeque<Commits>,
     /// Commits that the environment before has proven for the time that the gate demands.
-    pub proven: VecDeque<Good>,
+    pub proven: VecDeque<GoodCommits>,
     /// Results of gate Jobs, oldest first.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub jobs: VecDeque<JobNote>,
     /// Last reports on commits that came without rollouts, oldest first.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
-    pub seen: VecDeque<Seen>,
+    pub seen: VecDeque<CommitReport>,
 }
 
 impl EnvironmentState {
@@ -339,7 +339,7 @@ impl EnvironmentState {
 
     /// Returns when the environment before proved a commit.
     #[must_use]
-    pub fn proof_of(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Good> {
+    pub fn proof_of(&self, repository: &RepositoryName, commit: &Commit) -> Option<&GoodCommits> {
         let mut all = self.proven.iter();
         all.rfind(|good| good.commits.get(repository) == Some(commit))
     }
@@ -362,7 +362,7 @@ impl EnvironmentState {
             if self.history.len() >= MAX_HISTORY {
                 self.history.pop_front();
             }
-            self.history.push_back(Good {
+            self.history.push_back(GoodCommits {
                 commits: commits.clone(),
                 rollout: rollout.clone(),
                 at: now,
@@ -371,7 +371,7 @@ impl EnvironmentState {
         }
         self.suspects
             .retain(|repository, commit| commits.get(repository) != Some(commit));
-        // What is good after all is no failure that anybody has to override later.
+        // A commit that became good needs no override later.
         for failed in &mut self.quarantined {
             failed
                 .commits
@@ -390,7 +390,7 @@ impl EnvironmentState {
             };
             self.seen
                 .retain(|seen| (&seen.repository, &seen.commit) != (&repository, &commit));
-            let seen = Seen {
+            let seen = CommitReport {
                 repository,
                 commit,
                 doubt,

@@ -17,12 +17,12 @@ pub(super) struct Environments {
     /// Environments that changed since they were advanced.
     dirty: BTreeSet<EnvironmentName>,
     /// What the clusters of each were last assigned while no rollout ran.
-    followed: BTreeMap<EnvironmentName, Followed>,
+    followed: BTreeMap<EnvironmentName, IdleTarget>,
 }
 
 /// The target of clusters while no rollout runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Followed {
+struct IdleTarget {
     approved: Commits,
     approved_by: String,
     /// The last rollout, and how it ended.
@@ -110,7 +110,7 @@ impl Environments {
     pub(super) fn follow(&mut self, name: &EnvironmentName, last: Option<&Rollout>) -> bool {
         let empty = EnvironmentState::default();
         let state = self.states.get(name).unwrap_or(&empty);
-        let follow = Followed {
+        let follow = IdleTarget {
             approved: state.approved.clone(),
             approved_by: state.approved_by.clone(),
             rollout: last.map(|rollout| (rollout.id.clone(), rollout.state)),

@@ -14,7 +14,7 @@ use flotilla_shared::wire::specified;
 use jiff::Timestamp;
 
 use super::Fleet;
-use super::cluster::{Cluster, Placed};
+use super::cluster::{Cluster, PlacedApplication};
 use super::environment::{EnvironmentState, Pin};
 use super::event::Effect;
 use super::plan::Plan;
@@ -54,14 +54,14 @@ impl Fleet {
         environment: &Environment,
         plan: &Plan,
         (applications, labels): (&Applications, &BTreeMap<String, String>),
-        placed: &BTreeMap<ApplicationName, Placed>,
+        placed: &BTreeMap<ApplicationName, PlacedApplication>,
         now: Timestamp,
     ) -> Option<String> {
         let cluster = self.clusters.get(name)?;
         if !self.is_unsettled(cluster) {
             return None;
         }
-        // Nothing is decided about whom nobody has heard: what it runs is not known.
+        // What a disconnected cluster runs is not known, so nothing is decided about it.
         if cluster.session.is_none() {
             return Some(String::new());
         }
@@ -69,13 +69,13 @@ impl Fleet {
         if accepted.generation.0 == 0 {
             return None;
         }
-        // What it runs was made by this hub, as far back as the hub remembers: nothing was lost.
+        // It runs the assignment that this hub remembers, or an older one: nothing was lost.
         if let Some(assigned) = &cluster.assigned
             && (accepted == assigned.reference || accepted.place() < assigned.reference.place())
         {
             return None;
         }
-        // What its agent alone knows, such as that it was suspended, is heard first.
+        // Only the agent knows some facts, such as a suspension, so its report is awaited.
         if cluster.reported_at.is_none() {
             return Some(String::new());
         }
@@ -89,13 +89,14 @@ impl Fleet {
         else {
             return Some(String::new());
         };
-        // What was decided before it told what it runs takes nothing away that is still declared there.
+        // Decisions from before its report must not remove anything that is still declared there.
         let takes = self.would_lose(name, environment, report, applications);
         if whole && !takes && self.decided_since(name, environment, plan, now) {
             return None;
         }
         let reported = report.applications.values();
-        // The same commits may run as something else. An older agent does not say as what, and is not guessed.
+        // The same commits may be declared differently. An older agent does not report its declarations, and they are
+        // not guessed.
         let same = report.specified == specified(applications, labels)
             && reported
                 .filter(|application| is_managed(application))
@@ -149,10 +150,10 @@ impl Fleet {
         now: Timestamp,
     ) -> bool {
         if self.epoch_since.is_none() {
-            // It was raised by an older hub, which did not note when.
+            // An older hub raised the epoch and did not record when.
             return true;
         }
-        // By the epoch and not by the time: clocks jump, and what they said before a restore proves nothing.
+        // Compared by epoch and not by time: clocks jump, and times from before a restore prove nothing.
         let is_present = |epoch: u64| epoch == self.epoch.0;
         let state = self.environments.get(&environment.name);
         let own = self.clusters.get(name);
@@ -204,7 +205,7 @@ impl Fleet {
         held
     }
 
-    /// Whether a cluster has something that it could be kept on; asked of many at once.
+    /// Returns whether a cluster runs something that it can be pinned to. It is called for many clusters at once.
     pub(super) fn can_be_pinned(&self, cluster: &Cluster) -> bool {
         let report = cluster.report.as_ref();
         let report = report.filter(|_| cluster.reported_at.is_some() && self.is_unsettled(cluster));

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use super::credential::{Credential, IssuedCertificate};
 use super::environment::{EnvironmentState, Mark, Pin};
 use super::head::Head;
-use super::merging::Merging;
+use super::merging::PendingMerge;
 use super::rollout::{Progress, Rollout};
 use crate::enrolment::token::Redeemer;
 use crate::spec::{Spec, Specification};
@@ -100,7 +100,7 @@ pub struct AuditEntry {
     pub environment: String,
     /// Names of the affected clusters.
     pub clusters: Vec<String>,
-    /// With which commit; several are parted by a blank, see [`AuditEntry::commits`].
+    /// Its commit; several are separated by blanks, see [`AuditEntry::commits`].
     pub commit: String,
     pub reason: String,
     /// Details for operators.
@@ -111,12 +111,12 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// Commits as an entry names them, parted by a blank.
+    /// Returns commits as an entry names them, separated by blanks.
     pub(super) fn named<'c>(commits: impl Iterator<Item = &'c Commit>) -> String {
         commits.map(Commit::as_str).collect::<Vec<_>>().join(" ")
     }
 
-    /// The commits that it names.
+    /// Returns the commits that it names.
     pub fn commits(&self) -> impl Iterator<Item = &str> {
         self.commit.split_whitespace()
     }
@@ -210,7 +210,7 @@ pub enum Event {
         /// The repository's name.
         repository: RepositoryName,
         /// What it waits for; none: there is nothing to merge.
-        waits: Option<Box<Merging>>,
+        waits: Option<Box<PendingMerge>>,
     },
     /// A cluster was enrolled, accepted or changed.
     ClusterPut(ClusterName, ClusterRecord),

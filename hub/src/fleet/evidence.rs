@@ -16,7 +16,7 @@ use crate::spec::{Environment, Specification};
 
 /// What a cluster is assigned of a repository, or of the declarations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Runs {
+pub(super) enum RevisionMatch {
     NothingOfIt,
     /// All of it is at exactly this commit, or declared exactly as here.
     It,
@@ -32,14 +32,14 @@ pub(super) enum Arrival {
 
 /// Which of a cluster's applications count as evidence. Others that are unhealthy there do not (promise 5).
 #[derive(Clone, Copy)]
-pub(super) struct Counts<'c> {
+pub(super) struct EvidenceScope<'c> {
     /// Tells which of the applications that it is to run count.
     pub(super) runs: &'c dyn Fn(&ApplicationName, &ApplicationAssignment) -> bool,
     /// Applications that it is to lose and that count.
     pub(super) loses: &'c [&'c ApplicationName],
 }
 
-impl Counts<'_> {
+impl EvidenceScope<'_> {
     /// Returns since when they run exactly what is assigned, synced and healthy, or are removed; or the first that does
     /// not.
     fn well_since(self, cluster: &Cluster) -> Result<Timestamp, String> {
@@ -87,7 +87,7 @@ impl Fleet {
         environment: &Environment,
         source: &EnvironmentName,
         (soak, arrival): (Duration, Arrival),
-        (runs, counts): (impl Fn(&Cluster) -> Runs, Counts<'_>),
+        (runs, counts): (impl Fn(&Cluster) -> RevisionMatch, EvidenceScope<'_>),
         now: Timestamp,
     ) -> Vec<Gate> {
         let mut gates = Vec::new();
@@ -97,7 +97,7 @@ impl Fleet {
                 continue;
             }
             let runs = runs(cluster);
-            if runs == Runs::NothingOfIt {
+            if runs == RevisionMatch::NothingOfIt {
                 continue;
             }
             total += 1;
@@ -110,7 +110,7 @@ impl Fleet {
                 continue;
             }
             let mut gate = match runs {
-                Runs::It => evidence(name.as_str(), cluster, counts, soak, now),
+                RevisionMatch::It => evidence(name.as_str(), cluster, counts, soak, now),
                 _ => Gate::new(
                     GateKind::Health,
                     name.as_str(),
@@ -118,10 +118,10 @@ impl Fleet {
                     "does not run this commit".to_owned(),
                 ),
             };
-            gate.lasting = arrival == Arrival::Unlikely && runs != Runs::It;
+            gate.lasting = arrival == Arrival::Unlikely && runs != RevisionMatch::It;
             gates.push(gate);
         }
-        // What is offline proves nothing, and is no proof against it either: it has its own budget.
+        // An offline cluster is no evidence for or against a commit; it counts against a budget of its own.
         let allowed = environment.gates.offline_allowed(total);
         let enough = gates.iter().any(|gate| gate.open == Open::Yes);
         for name in &offline {
@@ -185,21 +185,21 @@ impl Fleet {
         cluster: &Cluster,
         repository: &RepositoryName,
         commit: &Commit,
-    ) -> Runs {
+    ) -> RevisionMatch {
         let assigned = cluster.assigned.as_ref();
         let assigned = assigned.map(|assigned| &assigned.assignment.applications);
         if self.lacks_from(cluster, repository) {
-            return Runs::Another;
+            return RevisionMatch::Another;
         }
-        let mut found = Runs::NothingOfIt;
+        let mut found = RevisionMatch::NothingOfIt;
         for app in assigned.into_iter().flat_map(|all| all.values()) {
             if app.revision.repository != *repository {
                 continue;
             }
             if app.revision.commit != *commit {
-                return Runs::Another;
+                return RevisionMatch::Another;
             }
-            found = Runs::It;
+            found = RevisionMatch::It;
         }
         found
     }
@@ -208,7 +208,7 @@ impl Fleet {
 fn evidence(
     name: &str,
     cluster: &Cluster,
-    counts: Counts<'_>,
+    counts: EvidenceScope<'_>,
     soak: Duration,
     now: Timestamp,
 ) -> Gate {

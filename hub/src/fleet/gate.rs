@@ -82,7 +82,8 @@ impl Gate {
         matches!(self.open, Open::NotYet | Open::No)
     }
 
-    /// Whether what opens it begins only when all other gates are open: nothing of a commit runs before.
+    /// Returns whether it is opened by something that begins only when all other gates are open: nothing of a commit
+    /// runs before that.
     pub(super) fn runs_last(&self) -> bool {
         self.gate == GateKind::Job
     }

@@ -30,7 +30,7 @@ impl Fleet {
         let state = self.environments.get(&environment.name).unwrap_or(&empty);
         let changed = changed(&state.approved, target);
         for entry in &changed {
-            // With one repository nobody needs to be told which.
+            // With one repository its name says nothing.
             let subject = if changed.len() > 1 || entry.0.is_fleet_file() {
                 entry.0.as_str()
             } else {
@@ -86,7 +86,7 @@ impl Fleet {
                 why.as_deref().unwrap_or_default()
             );
             let mut gate = Gate::new(GateKind::Rollback, subject, Open::NotYet, text);
-            // What cannot be read now may never be: it holds up no newer commit.
+            // A commit that cannot be read may never be, so it must not block a newer one.
             gate.lasting = why.is_some();
             gates.push(gate);
         }
@@ -194,7 +194,7 @@ impl Fleet {
         let rollout = self.asking_for(&environment.name);
         for check in &rules.checks {
             let result = self.rollouts.answer(&environment.name, &check.name);
-            // What was answered before a commit came says nothing of it.
+            // An answer from before the rollout began says nothing about its commits.
             let fresh = result.filter(|result| {
                 now.duration_since(result.at).abs() <= FRESH && result.rollout == rollout
             });

@@ -42,7 +42,7 @@ impl Branches {
         effects: &mut Vec<Effect>,
     ) -> BTreeSet<BranchName> {
         let mut news = BTreeSet::new();
-        // The push is what a person waits from, not our look at it.
+        // Delays are measured from the push, not from the read that found it.
         let hinted = self.hints.remove(repository);
         let pushed = hinted.filter(|at| *at <= now && now.duration_since(*at) < HINT_LIFE);
         for branch in asked {
@@ -70,7 +70,7 @@ impl Branches {
                         ));
                     }
                 }
-                // A branch that is gone takes nothing away (P6).
+                // A missing branch removes nothing (P6).
                 None => {
                     let text = format!("branch {branch} is not in the repository");
                     head.problem = Some(Problem::new(Reason::BranchNotFound, text));
@@ -110,7 +110,7 @@ impl Fleet {
         self.touch_environments();
     }
 
-    /// A push was announced: what the next read finds dates from now.
+    /// Handles an announced push: a commit that the next read finds counts as pushed now.
     pub(super) fn hinted(&mut self, repository: RepositoryName, at: Timestamp) {
         self.sources.branches.hints.insert(repository, at);
     }

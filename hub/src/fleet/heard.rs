@@ -31,7 +31,7 @@ impl Fleet {
         if let Some(cluster) = self.heard(name, session) {
             cluster.last_seen = Some(now);
             cluster.accepted = accepted;
-            // An answer to something older than what is assigned now says nothing of it.
+            // An answer to an older assignment says nothing about the present one.
             if assignment == cluster.assigned_ref() {
                 cluster.refusal = refusal;
             }
@@ -69,7 +69,7 @@ impl Fleet {
         self.adopt_suspension(&name, now, effects);
         let unsettled = self.clusters.get(&name);
         if unsettled.is_some_and(|cluster| self.is_unsettled(cluster)) {
-            // Only now is it known what it runs.
+            // What it runs is known only now.
             self.clusters.mark_due(BTreeSet::from([name.clone()]));
         }
         self.measure(&name, now, effects);
@@ -96,7 +96,7 @@ impl Fleet {
         let ahead = clock.and_then(|clock| far_apart(clock.duration_since(now).as_secs()));
         let ahead = ahead.unwrap_or_default();
         let known = self.clusters.get(name).map(|cluster| cluster.clock_ahead);
-        // What a message takes on its way differs each time, and watchers are not told of that.
+        // The delay of a message varies, so small differences are not reported to watchers.
         let is_news = known.is_some_and(|known| known.abs_diff(ahead) > CLOCK_NEWS);
         if is_news && let Some(cluster) = self.heard(name, session) {
             cluster.clock_ahead = ahead;
@@ -120,15 +120,14 @@ impl Fleet {
             return;
         };
         cluster.last_seen = Some(now);
-        // It vouches for the report that is known, or for one that is to come.
+        // It confirms the report that the hub has, or one that is still to come.
         let vouches = !report.is_none() && cluster.report_digest == report;
         let is_first = vouches && cluster.vouched_at.replace(now).is_none();
         if !report.is_none() && !vouches {
             effects.push(Effect::RequestReport(name.clone(), session));
         }
-        // A lost assignment heals here: the agent says what it runs on, and it is not what it should.
-        // What it refused is not pushed at it again and again.
-        // But for one that its disk had no room for: there may be room now.
+        // A lost assignment is sent again, since the agent reports an older one as accepted. A refused one is not
+        // repeated, unless the agent's disk was full: it may have room now.
         let refused = cluster.refusal.as_ref().map(|refusal| refusal.reason);
         let passes = matches!(refused, None | Some(Reason::LedgerUnavailable));
         let lost = passes && cluster.assigned_ref() != accepted;
@@ -174,7 +173,7 @@ impl Fleet {
         let Some(cluster) = self.clusters.note(name) else {
             return;
         };
-        // An assignment older than the push was not made for it.
+        // An assignment from before the push was not made for it.
         if let Some(pushed) = pushed
             && std::mem::replace(&mut cluster.measured, reference) != reference
             && issued >= pushed

@@ -1,4 +1,4 @@
-//! What an override lets in: commits that are kept out of an environment now, and by what.
+//! Commits that an override lets in: those that are currently kept out of an environment, and by what.
 
 use std::collections::BTreeMap;
 
@@ -12,18 +12,18 @@ use crate::spec::Environment;
 
 /// A commit that is kept out of an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldBack {
-    /// Of which repository; of the fleet file, too.
+pub struct HeldBackCommit {
+    /// Name of its repository; the fleet file counts as one.
     pub repository: RepositoryName,
     pub commit: Commit,
-    /// By what, in words that follow the commit: `which prod-3 brings`.
+    /// What keeps it out, in words that follow the commit: `which prod-3 brings`.
     pub why: String,
-    /// Nothing asks for it any more: who overrides all that is held back does not mean it, since it would come in at
-    /// once if it ever came back.
+    /// Nothing asks for it any longer. An override of all commits that are held back does not include it, since it
+    /// would come in at once if it ever returned.
     pub given_up: bool,
 }
 
-impl HeldBack {
+impl HeldBackCommit {
     fn new(repository: &RepositoryName, commit: &Commit, why: String) -> Self {
         Self {
             repository: repository.clone(),
@@ -40,11 +40,11 @@ impl HeldBack {
 }
 
 impl Fleet {
-    /// Each commit that is kept out of an environment and for which nobody has overridden the gates since: what a
-    /// rollout that is not over brings, what waits by itself beside it, and what failed. Of what failed and is asked
-    /// for no more, only revisions of the fleet file are told, which may come back.
+    /// Returns each commit that is kept out of an environment and has had no override since: those of a running
+    /// rollout, those that wait beside it, and those that failed. Of failed ones that nothing asks for any longer only
+    /// revisions of the fleet file are listed, since they may return.
     #[must_use]
-    pub fn held_back(&self, environment: &Environment, now: Timestamp) -> Vec<HeldBack> {
+    pub fn held_back(&self, environment: &Environment, now: Timestamp) -> Vec<HeldBackCommit> {
         let empty = EnvironmentState::default();
         let state = self.environments.get(&environment.name).unwrap_or(&empty);
         let newest = self.newest(environment);
@@ -52,15 +52,15 @@ impl Fleet {
         if let Some(rollout) = self.rollouts.running(&environment.name) {
             let id = &rollout.id;
             for (repository, commit) in &state.not_overridden(&rollout.changed()) {
-                // A branch that went on asks for something else.
+                // A branch that moved on asks for another commit.
                 if repository.is_fleet_file() || newest.get(repository) == Some(commit) {
                     let why = format!("which {id} brings");
-                    all.push(HeldBack::new(repository, commit, why));
+                    all.push(HeldBackCommit::new(repository, commit, why));
                 }
             }
             for apart in self.apart(environment, now) {
                 let why = format!("which waits separately beside {id}");
-                all.push(HeldBack::new(&apart.repository, &apart.commit, why));
+                all.push(HeldBackCommit::new(&apart.repository, &apart.commit, why));
             }
         }
         let source = RepositoryName::fleet_file();
@@ -68,19 +68,19 @@ impl Fleet {
         let revisions = revisions.filter_map(|failure| failure.commits.get(source));
         for revision in revisions.filter(|revision| newest.get(source) != Some(*revision)) {
             if let Some(failure) = state.quarantine_of(source, revision) {
-                all.push(HeldBack {
+                all.push(HeldBackCommit {
                     given_up: true,
-                    ..HeldBack::failed(source, revision, failure)
+                    ..HeldBackCommit::failed(source, revision, failure)
                 });
             }
         }
         for (repository, commit) in &newest {
             if let Some(failure) = state.quarantine_of(repository, commit) {
-                all.push(HeldBack::failed(repository, commit, failure));
+                all.push(HeldBackCommit::failed(repository, commit, failure));
             }
         }
-        // Each once, by the last that keeps it out.
-        let key = |held: HeldBack| ((held.repository.clone(), held.commit.clone()), held);
+        // Each commit once, with the last of its reasons.
+        let key = |held: HeldBackCommit| ((held.repository.clone(), held.commit.clone()), held);
         let all: BTreeMap<_, _> = all.into_iter().map(key).collect();
         all.into_values().collect()
     }
@@ -117,7 +117,7 @@ applications: [{name: web, repository: fleet, path: web}]
         "prod".parse().unwrap()
     }
 
-    /// A fleet whose branch is at `2`, of which nothing was taken yet.
+    /// A fleet whose branch is at `2`, and where nothing is good yet.
     fn fleet() -> Fleet {
         let mut fleet = Fleet::new(Epoch(1));
         let spec = Arc::new(spec::parse("f", FILE).unwrap());
@@ -146,11 +146,11 @@ applications: [{name: web, repository: fleet, path: web}]
         });
     }
 
-    /// Its commits by their first digit, with why; in brackets, what is given up.
+    /// The commits by their first digit, with the reason; given-up ones are in brackets.
     fn told(fleet: &Fleet) -> Vec<String> {
         let spec = Arc::clone(fleet.spec());
         let held = fleet.held_back(spec.environment(&prod()).unwrap(), at(100));
-        let line = |held: &HeldBack| {
+        let line = |held: &HeldBackCommit| {
             let of = match held.repository.is_fleet_file() {
                 true => "file",
                 false => &held.commit.as_str()[..1],
@@ -210,7 +210,7 @@ applications: [{name: web, repository: fleet, path: web}]
             state.approvals.push_back(overridden(20));
         });
         assert!(told(&fleet).is_empty());
-        // It was let in, and failed again.
+        // It was overridden, and failed again.
         fail(&mut fleet, bad, "prod-2", 30);
         assert_eq!(told(&fleet), ["2 which failed in prod-2: 1 failed"]);
         decide(&mut fleet, |state| {

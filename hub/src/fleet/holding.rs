@@ -29,7 +29,7 @@ impl Fleet {
     /// Returns the needed and given approvals of a rollout's present wave; none: no approval is needed.
     #[must_use]
     pub fn wave_approval(&self, rollout: &Rollout) -> Option<WaveApproval> {
-        // What brings nothing new has nothing that anybody could approve.
+        // Without changed commits there is nothing to approve.
         if rollout.state.is_over() || rollout.changed().is_empty() {
             return None;
         }

@@ -33,7 +33,7 @@ impl Fleet {
     pub fn namesake(&self, name: &ClusterName, uid: &str) -> Option<&ClusterName> {
         let mut all = self.clusters.iter();
         all.find(|(other, cluster)| {
-            // Who only waits has proven nothing, and holds nobody back.
+            // A cluster that waits for acceptance has proven nothing, and blocks no other.
             let record = &cluster.record;
             !uid.is_empty()
                 && *other != name
@@ -81,7 +81,7 @@ impl Fleet {
             self.change_record(name, effects, |record| {
                 let credential = &mut record.credential;
                 credential.shown = credential.shown.max(counter);
-                // A hub that was restored from a backup does not know what it issued since.
+                // A restored hub does not know the certificates that it issued since the backup.
                 credential.issued = credential.issued.max(credential.shown);
                 if is_found {
                     uid.clone_into(&mut record.cluster_uid);
@@ -132,7 +132,7 @@ impl Fleet {
         }
     }
 
-    /// Another certificate signs from now on: every connected cluster is asked for a renewal.
+    /// Handles a change of the signing certificate: every connected cluster is asked to renew.
     pub(super) fn authority_changed(&mut self, issuer: String, effects: &mut Vec<Effect>) {
         self.admissions.signed_by(issuer);
         let within = self.renewal_span();

@@ -17,7 +17,7 @@ use super::job_note::{JobNote, JobResult};
 use super::rollout::Commits;
 use crate::spec::{Environment, JobGate};
 
-pub(super) use ask::Asked;
+pub(super) use ask::JobRequests;
 
 /// Highest number of Jobs whose results are remembered.
 const MAX_JOBS: usize = 64;
@@ -215,7 +215,7 @@ impl Fleet {
                 at,
                 ..gate(Open::NotYet, format!("waits in cluster {name}{why}"))
             },
-            // What ended is taken in at the next advance.
+            // A Job that has ended is recorded at the next advance.
             _ => Gate {
                 at,
                 ..gate(Open::NotYet, format!("runs in cluster {name}{why}"))

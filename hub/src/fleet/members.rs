@@ -11,7 +11,7 @@ use super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
 use super::environment::{Pin, pinned_or};
 use super::observe::{self, Lookup, Target};
 use super::redeclared::gives;
-use super::rollout::{Aside, Change, Commits, Observation, Phase, Progress, Rollout, Verdict};
+use super::rollout::{Change, Commits, Exemptions, Observation, Phase, Progress, Rollout, Verdict};
 use super::roster::Members;
 use super::trees::Answers;
 use crate::spec::Environment;
@@ -68,7 +68,7 @@ impl Fleet {
                     let what = (touches.as_ref()?, &takes);
                     blame::aside(cluster, progress, rollout, what, pin)
                 });
-            let none = Aside::default();
+            let none = Exemptions::default();
             let left_aside = aside.as_ref().unwrap_or(&none);
             let was_good = begun.is_none() && runs_good(cluster, rollout, pin);
             let observation = Observation {
@@ -80,7 +80,7 @@ impl Fleet {
                 awaited: !online && cluster.last_seen.is_none() && self.has_just_begun(now),
                 can_be_pinned: !online && self.can_be_pinned(cluster),
                 verdict: match begun {
-                    // What it is to be assigned is not worked out yet.
+                    // Its assignment is still to be computed.
                     Some(progress) if cluster.is_due() && progress.phase == Phase::Started => {
                         Verdict::NotYet
                     }
@@ -125,7 +125,7 @@ impl Fleet {
         all
     }
 
-    /// Whether a cluster runs something of a repository, or is to.
+    /// Returns whether a cluster runs something of a repository, or is to run it.
     pub(super) fn takes_from(&self, cluster: &Cluster, repository: &RepositoryName) -> bool {
         let assigned = cluster.assigned.as_ref();
         let assigned = assigned.map(|assigned| &assigned.assignment.applications);
@@ -194,9 +194,9 @@ fn runs_good(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> bool {
         })
 }
 
-/// A failure that was reported before a cluster was started, or retried, belongs to another try: this one has the whole
-/// progress deadline. A refusal is of what is assigned now, whenever the last report was. Nor has a cluster
-/// recovered by its word on an assignment that is to be worked out anew: what it is still to lose is not known.
+/// A failure that was reported before a cluster was started or retried belongs to an earlier attempt: this one has the
+/// whole progress deadline. A refusal is about the present assignment, whenever the last report was. A healthy report
+/// does not count as a recovery while the cluster's assignment is due: what it is still to lose is not known.
 fn since_started(verdict: Verdict, cluster: &Cluster, progress: &Progress) -> Verdict {
     let before = cluster.reported_at < progress.started_at && cluster.refusal.is_none();
     match verdict {
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use crate::fleet::{ClusterRecord, Event};
 
-    /// After a restart its batch may come late, and what it is to lose later is in no store.
+    /// After a restart its batch may come late, and applications that are withheld from removal are not stored.
     #[test]
     fn who_failed_has_not_recovered_by_a_word_on_what_is_worked_out_anew() {
         let (name, now): (ClusterName, _) = ("c".parse().unwrap(), Timestamp::UNIX_EPOCH);

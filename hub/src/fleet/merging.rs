@@ -11,7 +11,7 @@ use super::Fleet;
 
 /// Why a pull request is not merged yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Merging {
+pub struct PendingMerge {
     /// Its head commit; none: there is no pull request, or no full commit.
     pub commit: Option<Commit>,
     /// Its number and URL.
@@ -26,14 +26,16 @@ pub struct Merging {
 
 /// By environment and repository, each with the time since which it waits.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Mergings(BTreeMap<(EnvironmentName, RepositoryName), (Merging, Timestamp)>);
+pub(super) struct PendingMerges(
+    BTreeMap<(EnvironmentName, RepositoryName), (PendingMerge, Timestamp)>,
+);
 
 impl Fleet {
     /// Returns what an environment's promotions wait for at the forge.
     pub fn mergings<'f>(
         &'f self,
         environment: &'f EnvironmentName,
-    ) -> impl Iterator<Item = (&'f RepositoryName, &'f Merging, Timestamp)> {
+    ) -> impl Iterator<Item = (&'f RepositoryName, &'f PendingMerge, Timestamp)> {
         let all = self.sources.mergings.0.iter();
         let own = all.filter(move |((name, _), _)| name == environment);
         own.map(|((_, repository), (merging, since))| (repository, merging, *since))
@@ -43,7 +45,7 @@ impl Fleet {
         &mut self,
         environment: EnvironmentName,
         repository: RepositoryName,
-        waits: Option<Merging>,
+        waits: Option<PendingMerge>,
         now: Timestamp,
     ) {
         let key = (environment, repository);

@@ -15,7 +15,7 @@ use super::cluster::Cluster;
 use super::environment::{Pin, pinned_or};
 use super::removed::is_removed;
 use super::rendered::rendered_without;
-use super::rollout::{Aside, Rollout, Verdict};
+use super::rollout::{Exemptions, Rollout, Verdict};
 
 /// Refusals that may pass with time: an agent cannot reach Git, or the branch has not moved yet where it reads it.
 const PASSING: &[Reason] = &[
@@ -43,17 +43,17 @@ pub(super) struct Target<'r> {
     pub(super) pin: Option<&'r Pin>,
 }
 
-/// What a cluster says of exactly these commits. Only a report of the present assignment counts, and
-/// of that only what it says of commits that are in it: an application that waits for a commit of a
-/// repository that is none of them is another rollout's matter.
-/// Where a pin keeps the cluster on a repository's commit, that one is what it is to run of it.
-/// `takes`: what the rollout takes away; `left`: what does not count; `brings`: whether it has a commit
-/// of an application's repository.
+/// Judges what a cluster reports on exactly these commits. Only a report of the present assignment counts, and of that
+/// only the commits that are in it: an application that waits for a commit of any other repository belongs to another
+/// rollout.
+/// Where a pin keeps the cluster on a repository's commit, it has to run that one.
+/// `takes`: applications that the rollout removes; `left`: what does not count; `brings`: whether it has a commit of an
+/// application's repository.
 pub(super) fn verdict(
     cluster: &Cluster,
     Target { rollout, pin }: Target<'_>,
     takes: &BTreeSet<ApplicationName>,
-    left: &Aside,
+    left: &Exemptions,
     brings: impl Fn(&ApplicationName) -> bool,
 ) -> Verdict {
     let (target, aside, waits) = (&rollout.target, &left.applications, &left.waits);
@@ -70,7 +70,7 @@ pub(super) fn verdict(
         if !placed.lacks_commit() {
             return Verdict::Failed(Problem::clone(problem));
         }
-        // What the target brings it has yet to be given.
+        // The target has a commit for it, which it was not given yet.
         if brings(name) {
             return Verdict::NotYet;
         }
@@ -83,7 +83,7 @@ pub(super) fn verdict(
     if !applications.values().all(|app| on_target(app)) {
         return Verdict::NotYet;
     }
-    // The same commits may have been assigned before, by another specification.
+    // Another specification may have assigned the same commits before.
     let by_this = |name: &ApplicationName, app: &ApplicationAssignment| {
         let placed = cluster.placed.get(name);
         let kept = placed.is_none_or(|placed| placed.problem.is_some());
@@ -122,8 +122,8 @@ pub(super) fn verdict(
             Verdict::NotYet | Verdict::Progressing(..) => worst = worst.or(Some(verdict)),
         }
     }
-    // What an earlier rollout took away is no matter of this one: a delete that waits for the cluster's own
-    // people holds up no newer commit.
+    // A removal by an earlier rollout does not count here: a delete that waits for the cluster's own administrators
+    // must not block a newer commit.
     let tombstones = assigned.assignment.tombstones.keys();
     let rendered = if aside.is_empty() {
         cluster.rendered_from
@@ -138,21 +138,21 @@ pub(super) fn verdict(
             worst = worst.or(Some(leaving(name, report)));
         }
     }
-    // It is to lose that as soon as it can: until then the rollout is not done there, unless it brings nothing of what
-    // that waits for.
+    // These removals are still withheld. The rollout is not done there before they are, unless it brings nothing to the
+    // applications that they wait for.
     let later = cluster.loses_later();
     for name in later.filter(|name| takes.contains(*name) && !waits.contains(*name)) {
         worst = worst.or_else(|| Some(withheld(name, cluster, aside)));
     }
     let from = match taken.as_slice() {
         [_] => rendered,
-        // What is left renders as before, and still something is gone: it soaks.
+        // The rest renders as before, but something was removed, so the cluster soaks.
         _ => Digest::of_parts(taken),
     };
     worst.unwrap_or(Verdict::Healthy(from))
 }
 
-/// What keeps the removal of an application from being given to a cluster.
+/// Explains why the removal of an application is withheld from a cluster.
 fn withheld(
     name: &ApplicationName,
     cluster: &Cluster,
@@ -218,7 +218,7 @@ fn application(
     if report.sync == SyncState::Refused && !PASSING.contains(&reason) {
         return Verdict::Failed(Problem::new(reason, text("refused")));
     }
-    // What the API server refuses for good needs no deadline to be called a failure.
+    // A final refusal by the API server is a failure before the deadline.
     let attempted = report.attempted.as_ref() == Some(&assigned.revision.commit);
     if attempted && report.sync == SyncState::OutOfSync && reason.is_final() {
         let text = format!("{name}: {}", report.message);
@@ -249,7 +249,7 @@ impl<'m, V> Lookup<'m, V> {
         map: &'m BTreeMap<ClusterName, V>,
         asked: &BTreeMap<ClusterName, T>,
     ) -> Self {
-        // A search in ten thousand costs about as much as eight steps of a walk.
+        // A search among ten thousand costs about as much as eight steps of a walk.
         if asked.len().saturating_mul(8) < map.len() {
             Self::Search(map)
         } else {
@@ -262,7 +262,7 @@ impl<'m, V> Lookup<'m, V> {
         match self {
             Self::Search(map) => map.get(name),
             Self::Walk(walk) => {
-                // Most names are the very same piece of memory, which equality sees at once.
+                // Most names share one allocation, so that comparing them for equality is cheap.
                 while walk.peek().is_some_and(|(at, _)| *at != name && *at < name) {
                     walk.next();
                 }

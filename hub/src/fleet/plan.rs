@@ -22,7 +22,7 @@ pub struct Plan {
     /// Repositories whose commits are pinned.
     pub(super) pinned: BTreeSet<RepositoryName>,
     /// The specification that they are applied with.
-    pub(super) specification: Declares,
+    pub(super) specification: SpecSource,
     /// Repositories on whose commits an operator keeps this cluster: the declarations of their applications stay as
     /// they are there.
     pub(super) kept: BTreeSet<RepositoryName>,
@@ -30,7 +30,7 @@ pub struct Plan {
 
 /// The specification of a cluster.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) enum Declares {
+pub(super) enum SpecSource {
     /// The specification that it was assigned last.
     #[default]
     Kept,
@@ -59,7 +59,7 @@ impl Fleet {
             .and_then(|cluster| cluster.record.pin.as_ref());
         let state = self.environments.get(&environment.name);
         let all = state.and_then(|state| state.pin.as_ref());
-        // A cluster's own pin wins over its environment's.
+        // A cluster's own pin is applied last and wins over its environment's.
         let by_rollout = self.has_waves(environment);
         let all = all.filter(|pin| !by_rollout || !(pin.unproven || pin.in_place));
         for pin in [all, own]
@@ -104,8 +104,8 @@ impl Fleet {
         let revision = commits.remove(RepositoryName::fleet_file());
         let specification = revision
             .and_then(|revision| Some((self.specification(&revision)?, revision)))
-            .map_or(Declares::Kept, |(specification, revision)| {
-                Declares::As(revision, specification)
+            .map_or(SpecSource::Kept, |(specification, revision)| {
+                SpecSource::As(revision, specification)
             });
         Plan {
             commits,
@@ -139,15 +139,15 @@ impl Fleet {
         if rollout.touches(name) {
             return self.planned(&rollout.target, &rollout.id);
         }
-        // What an older rollout gave it stays until this one comes to it: nothing jumps back and
-        // forth because a newer commit was pushed, or the fleet file edited.
+        // Commits of an older rollout stay until this one reaches the cluster: a new push or an edit of the fleet file
+        // must not make it switch back and forth.
         let assigned = self.assigned_in(name, environment).into_iter();
         let mut carried = assigned
             .flat_map(Assignment::brought_by)
             .filter(|by| rollout.carried.contains(by));
         match carried.next() {
-            // Each application at its own commit: one that could not be given what that rollout brought has
-            // none of it. What it takes away goes on, too.
+            // Each application keeps its own commit: one that the older rollout could not bring does not get it now.
+            // Removals of that rollout continue.
             Some(by) => Plan {
                 rollout: by.clone(),
                 ..Plan::default()

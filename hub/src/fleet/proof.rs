@@ -6,8 +6,8 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 use super::cluster::Cluster;
-use super::environment::{Good, MAX_HISTORY, push};
-use super::evidence::{Arrival, Counts, Runs};
+use super::environment::{GoodCommits, MAX_HISTORY, push};
+use super::evidence::{Arrival, EvidenceScope, RevisionMatch};
 use super::gate::{Gate, GateKind, Open};
 use super::rollout::Commits;
 use super::{Effect, Fleet};
@@ -56,7 +56,7 @@ impl Fleet {
         let from_it = |_: &ApplicationName, app: &ApplicationAssignment| {
             app.revision.repository == *repository
         };
-        let counts = Counts {
+        let counts = EvidenceScope {
             runs: &from_it,
             loses: &[],
         };
@@ -109,8 +109,7 @@ impl Fleet {
         };
         let difference = Difference::between(&before, &after);
         let changed: Vec<_> = difference.to_prove().collect();
-        // What the environment before is to lose, too, it loses first; what only this one loses, it cannot
-        // show.
+        // Removals that the environment before shares have to be done there first; it cannot prove any other.
         let coming = self.declarations.present().get(source);
         let loses = |name: &&ApplicationName| {
             coming.is_some_and(|(_, coming)| coming.removed.contains_key(*name))
@@ -121,10 +120,10 @@ impl Fleet {
             .environment(source)
             .filter(|_| !changed.is_empty() || !lost.is_empty())
         else {
-            // A branch, labels: nothing that another environment could prove.
+            // Only branches or labels differ, which no other environment can prove.
             return Vec::new();
         };
-        // What is in force there, and what will be.
+        // The revision that is in force there; without rollouts the present one.
         let good = if self.has_waves(from) {
             let state = self.environments.get(source);
             state.and_then(|state| state.approved.get(fleet_file).cloned())
@@ -146,27 +145,27 @@ impl Fleet {
                             || cluster.loses_later().any(|later| later == *name)
                     })
             });
-            // Whoever was not told yet may have it to lose.
+            // A cluster that was not assigned this revision yet may still have it to remove.
             let any = any || (!lost.is_empty() && cluster.specified != good);
             match (any, cluster.specified == good) {
-                (false, _) => Runs::NothingOfIt,
-                (true, true) => Runs::It,
-                (true, false) => Runs::Another,
+                (false, _) => RevisionMatch::NothingOfIt,
+                (true, true) => RevisionMatch::It,
+                (true, false) => RevisionMatch::Another,
             }
         };
         let mut there = self.clusters_of(source);
         let says_anything = |name: &ClusterName| {
             let cluster = self.clusters.get(name);
-            cluster.is_some_and(|cluster| runs(cluster) != Runs::NothingOfIt)
+            cluster.is_some_and(|cluster| runs(cluster) != RevisionMatch::NothingOfIt)
         };
         if changed.is_empty() && !there.any(says_anything) {
-            // Nobody there had it to lose.
+            // No cluster there had it.
             return Vec::new();
         }
         let soak = environment.gates.proof.unwrap_or_default();
         let is_changed =
             |name: &ApplicationName, _: &ApplicationAssignment| changed.contains(&name);
-        let counts = Counts {
+        let counts = EvidenceScope {
             runs: &is_changed,
             loses: &lost,
         };
@@ -179,8 +178,8 @@ impl Fleet {
         )
     }
 
-    /// Why no cluster of the environment before can show what is declared `after`: that it declares something else, or
-    /// that this is not in force there; `known` is what is.
+    /// Returns the gate that says why no cluster of the environment before can prove what is declared `after`: it
+    /// declares something else, or that is not in force there. `known` is what is in force there.
     fn not_in_force(
         &self,
         source: &EnvironmentName,
@@ -297,7 +296,7 @@ impl Fleet {
         if proven.is_empty() {
             return;
         }
-        let good = Good {
+        let good = GoodCommits {
             commits: proven,
             rollout: String::new(),
             at: now,

@@ -9,7 +9,7 @@ use super::rollout::Rollout;
 use crate::spec::{Difference, Specification, Touch};
 
 /// What a rollout declares differently.
-pub(super) enum Redeclared<'s> {
+pub(super) enum DeclarationChange<'s> {
     /// Only commits differ.
     Nothing,
     /// Another revision of the fleet file; one of the two is no longer known.
@@ -22,7 +22,7 @@ pub(super) enum Redeclared<'s> {
     },
 }
 
-impl Redeclared<'_> {
+impl DeclarationChange<'_> {
     /// Returns the effect on a cluster by application; none: not known.
     pub(super) fn touches(
         &self,
@@ -53,17 +53,17 @@ pub(super) fn gives(touches: &BTreeMap<&ApplicationName, Touch>) -> bool {
 
 impl Fleet {
     /// Returns what a rollout declares differently from the good declarations before it.
-    pub(super) fn redeclared(&self, rollout: &Rollout) -> Redeclared<'_> {
+    pub(super) fn redeclared(&self, rollout: &Rollout) -> DeclarationChange<'_> {
         if rollout.specification().is_none() {
-            return Redeclared::Nothing;
+            return DeclarationChange::Nothing;
         }
         let source = RepositoryName::fleet_file();
         let of = |revision| self.declarations.specification(revision);
         let before = rollout.from.get(source).and_then(of);
         let after = rollout.target.get(source).and_then(of);
         match before.zip(after) {
-            None => Redeclared::Unknown,
-            Some((before, after)) => Redeclared::Otherwise {
+            None => DeclarationChange::Unknown,
+            Some((before, after)) => DeclarationChange::Otherwise {
                 difference: Difference::between(before, after),
                 before,
                 after,

@@ -17,7 +17,7 @@ pub(super) fn rendered_from(report: &Report, assigned: Option<&DecodedAssignment
         return Digest::default();
     };
     let runs = &assigned.assignment.applications;
-    // Of what is to run no more nothing is rendered.
+    // An application that is no longer assigned is not rendered.
     let reported = report.applications.iter();
     let rendered = reported.filter(|(name, _)| runs.contains_key(*name));
     if rendered.clone().next().is_none() {
@@ -61,14 +61,14 @@ fn over<'r>(
 /// Digest over what a report's applications run and depend on; none where one of them does not report it.
 pub(super) fn reads(report: &Report) -> Option<Digest> {
     let mut parts: Vec<&[u8]> = Vec::new();
-    // What was removed renders nothing any more.
+    // A removed application renders nothing.
     let all = report.applications.iter();
     for (name, application) in all.filter(|(_, report)| !is_over(report)) {
         let revision = application.revision.as_ref()?;
         if !application.source_paths.is_known() {
             return None;
         }
-        // An empty part ends the paths, of which none is empty.
+        // No path is empty, so that an empty part can end the list of paths.
         let own = [
             name.as_str(),
             revision.repository.as_str(),
@@ -78,6 +78,6 @@ pub(super) fn reads(report: &Report) -> Option<Digest> {
         parts.extend(application.source_paths.iter().map(str::as_bytes));
         parts.push(b"");
     }
-    // Without applications there is no render that could stay the same.
+    // Without applications there is nothing that could render the same.
     (!parts.is_empty()).then(|| Digest::of_parts(parts))
 }

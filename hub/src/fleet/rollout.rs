@@ -36,8 +36,8 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use aside::Aside;
-pub use blame::Before;
+pub use aside::Exemptions;
+pub use blame::PriorProblems;
 pub(in crate::fleet) use blame::Recovery;
 pub use members::wave_of_each;
 pub(super) use words::listed;
@@ -193,10 +193,10 @@ pub struct Progress {
     pub asked_at: Option<Timestamp>,
     /// Soak of the same content in rollouts that this one took over from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub carried: Option<Carried>,
+    pub carried: Option<CarriedSoak>,
     /// Problems before the rollout started there.
-    #[serde(default, skip_serializing_if = "Before::is_nothing")]
-    pub before: Before,
+    #[serde(default, skip_serializing_if = "PriorProblems::is_nothing")]
+    pub before: PriorProblems,
     /// Whether it failed because of problems from before, or of what waits for those.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blameless: bool,
@@ -208,7 +208,7 @@ pub struct Progress {
 /// A soak that a newer commit with the same content continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Carried {
+pub struct CarriedSoak {
     /// Digest of the content that soaked; none: nothing did.
     pub content: Digest,
     /// For how long it soaked.
@@ -230,7 +230,7 @@ impl Progress {
             content: Digest::default(),
             asked_at: None,
             carried: None,
-            before: Before::default(),
+            before: PriorProblems::default(),
             blameless: false,
             outside: false,
         }
@@ -243,18 +243,18 @@ impl Progress {
             return is_marked.then(|| Self {
                 phase: Phase::Waiting,
                 since: now,
-                // What it was started for, and suspended in, was the one before: this one has its own gates.
+                // It was started by the rollout before, and then suspended: this rollout has its own gates.
                 started_at: None,
                 unchanged: false,
                 ..self.clone()
             });
         }
         let carried = match self.phase {
-            Phase::Soaking | Phase::Done => Carried {
+            Phase::Soaking | Phase::Done => CarriedSoak {
                 content: self.content,
                 counted: self.counted,
             },
-            _ => Carried {
+            _ => CarriedSoak {
                 content: Digest::default(),
                 counted: Duration::ZERO,
             },

@@ -13,7 +13,7 @@ use flotilla_shared::id::{ClusterName, EnvironmentName};
 use jiff::SignedDuration;
 
 use self::cluster::Cluster;
-use self::due::Due;
+use self::due::DueClusters;
 use super::event::{ClusterRecord, Effect, SessionId, StoredCluster};
 use super::shared::Shared;
 use super::versions::Versions;
@@ -34,7 +34,7 @@ pub(super) struct Roster {
     members: BTreeMap<EnvironmentName, Waves>,
     /// Number of clusters whose pin expires.
     expiring_pins: usize,
-    due: Due,
+    due: DueClusters,
 }
 
 /// Members by a fleet file and a strategy.
@@ -153,7 +153,7 @@ impl Roster {
     ) {
         self.all.entry(name.clone()).or_default();
         self.change_record(name, versions, effects, change);
-        // Whatever its record says, the fleet file may give it an environment.
+        // The fleet file may give it an environment, whatever its record says.
         self.members.clear();
     }
 
@@ -216,7 +216,7 @@ impl Roster {
         members
     }
 
-    /// Like the function above, for readers: the result is not cached.
+    /// Like [`Self::members`], for readers: the result is not cached.
     pub(super) fn members_now(
         &self,
         spec: &Arc<Spec>,
@@ -284,13 +284,13 @@ impl Roster {
         self.due.next()
     }
 
-    /// They were worked out; the others wait for another step.
+    /// Ends a round: its batch is computed, and clusters that are still due wait for another step.
     pub(super) const fn end_round(&mut self) {
         self.due.end_round();
     }
 
-    /// A cluster whose assignment is worked out now. Where it waited for that since an earlier step, and is current
-    /// after all, people are shown that: meanwhile they may have been shown that it is not.
+    /// Returns a cluster whose assignment is computed now. If it was due since an earlier step and turns out to be
+    /// current, that is a visible change: meanwhile it may have been shown as not current.
     pub(super) fn no_longer_due(
         &mut self,
         name: &ClusterName,

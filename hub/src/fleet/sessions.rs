@@ -48,7 +48,7 @@ impl Fleet {
             false => Stream::Later,
         };
         if !self.shown(name, hello.counter, &hello.cluster_uid, now, effects) {
-            // The stream that was there before goes on: it may be the rightful one.
+            // The earlier stream continues: it may be the rightful one.
             effects.push(identity::cloned(name, session));
             return;
         }
@@ -86,7 +86,7 @@ impl Fleet {
         cluster.clock_ahead = 0;
         cluster.accepted = hello.accepted;
         cluster.refusal = None;
-        // A person let it in again under its name: no older world, but a new beginning (P8).
+        // An operator admitted the cluster again under its name: its generations continue, and nothing was lost (P8).
         let generation = hello.accepted.generation.0;
         if stream == Stream::First && hello.accepted.epoch == epoch && generation < FARTHEST {
             cluster.floor = generation;

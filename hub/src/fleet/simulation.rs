@@ -1,7 +1,6 @@
-//! A fleet of simulated agents, a store that survives crashes and a network that does not behave, all
-//! from one seed. After every run the faults stop, and the fleet must converge (I7); at every step the
-//! laws I1 to I4 must hold. People edit the fleet file meanwhile; what that means is worked out apart from the
-//! hub.
+//! A fleet of simulated agents, a store that survives crashes and an unreliable network, all from one seed. After every
+//! run the faults stop and the fleet must converge (I7); at every step the laws I1 to I4 must hold. The fleet file is
+//! edited meanwhile; its meaning is computed independently of the hub.
 
 mod agent;
 mod commits;
@@ -41,7 +40,7 @@ use agent::Agent;
 use commits::{PATHS, commit, directories, is_bad, tree};
 use disk::Disk;
 use file::{File, Meaning};
-use given::Stand;
+use given::Decisions;
 use restore::Backups;
 
 enum Message {
@@ -52,22 +51,22 @@ enum Message {
 
 struct Simulation {
     rng: StdRng,
-    /// What is declared.
+    /// The present fleet file.
     file: File,
-    /// What was declared before.
+    /// Earlier fleet files.
     files: Vec<File>,
-    /// People edit all of it, and not only take `db` away and give it back.
+    /// Edits may change everything, and not only remove `db` and restore it.
     edits_all: bool,
-    /// They take all of it away, too, and move what they rename.
+    /// Edits may also remove everything, and move an application when they rename it.
     takes_all: bool,
     edits: u32,
-    /// Edits that no hub took.
+    /// Number of edits that were not accepted.
     refused: usize,
-    /// What each revision of the file means to an environment.
+    /// The meaning of each revision of the file for an environment.
     meanings: BTreeMap<(EnvironmentName, Commit), Meaning>,
-    /// What was decided about environments, as of the last step.
-    stands: BTreeMap<EnvironmentName, Stand>,
-    /// Where the file removed which applications with their objects, at some time.
+    /// The decisions about environments, as of the last step.
+    stands: BTreeMap<EnvironmentName, Decisions>,
+    /// Environments and applications for which the file declared a removal with objects at some time.
     removals: BTreeSet<(EnvironmentName, ApplicationName)>,
     hub: Fleet,
     disk: Disk,
@@ -78,9 +77,9 @@ struct Simulation {
     commits: u64,
     branches: BTreeMap<(RepositoryName, BranchName), Commit>,
     calm: bool,
-    /// The highest place each agent ever accepted (I4).
+    /// The highest assignment that each agent ever accepted (I4).
     highest: BTreeMap<ClusterName, AssignmentRef>,
-    /// Clusters that were started before the time of their wave.
+    /// Clusters that were started before their wave.
     passed: BTreeSet<(String, ClusterName)>,
     /// Clusters that count as done.
     done: BTreeSet<(String, ClusterName)>,
@@ -127,14 +126,14 @@ impl Simulation {
 
     fn boot(&mut self) {
         self.hub = Fleet::new(Epoch(1 + self.backups.epoch)).since(self.backups.since);
-        // Most fleets of a simulation are smaller than a real turn.
+        // Batches are smaller than in a real hub, so that a fleet of a few clusters needs several.
         let count = self.rng.random_range(1..8);
         self.hub.clusters.work_out_at_once(count);
         let restored = self.disk.restore();
         self.judges_done = false;
         self.stands.clear();
         self.feed(restored);
-        // What the store says of them was judged when it came to be so.
+        // Clusters that the store has as done were checked when they became so.
         self.judges_done = true;
         let spec = spec::parse("f", &self.file.text()).unwrap();
         self.feed(Event::SpecChanged(Arc::new(spec)));
@@ -153,7 +152,7 @@ impl Simulation {
         self.feed(Event::ClusterPut(name, record));
     }
 
-    /// A step of the hub: stored, then sent; or a crash somewhere in between.
+    /// Takes a step of the hub: stores, then sends, with a possible crash in between.
     fn feed(&mut self, event: Event) {
         let effects = self.hub.step(event, self.now);
         self.check_passed();
@@ -169,7 +168,7 @@ impl Simulation {
             "stores come first"
         );
         self.store(&effects);
-        // H14: stored, and dies before anything is sent.
+        // H14: the hub stores the effects, and dies before it sends anything.
         if !self.calm && self.rng.random_bool(0.002) {
             self.crash();
             return;
@@ -200,7 +199,7 @@ impl Simulation {
         }
     }
 
-    /// Takes what is to be stored to disk; what is assigned there only goes forward.
+    /// Stores effects on disk; assignments there only go forward.
     fn store(&mut self, effects: &[Effect]) {
         let before = self.disk.assignments.clone();
         self.disk.apply(effects);
@@ -238,8 +237,8 @@ impl Simulation {
     }
 }
 
-/// Hub, agents, store and network as a whole, faults and then calm. Clusters that were let through before their
-/// waves, backups that were put back, and clusters that were held after one.
+/// Hub, agents, store and network as a whole, first with faults and then without. Returns the numbers of clusters that
+/// were let through before their waves, of backups that were restored, and of clusters that were held after one.
 fn whole(seed: u64) -> (usize, usize, usize) {
     let mut simulation = Simulation::new(seed, 10);
     for step in 0..400 {
@@ -252,7 +251,7 @@ fn whole(seed: u64) -> (usize, usize, usize) {
         simulation.check();
     }
     simulation.converge();
-    // The next commit finds everything in place, and changes little.
+    // The next commit finds a converged fleet, and changes little.
     if seed.is_multiple_of(4) {
         simulation.converge();
     }
@@ -260,7 +259,7 @@ fn whole(seed: u64) -> (usize, usize, usize) {
     (simulation.passed.len(), backups.restored, backups.held)
 }
 
-/// `FLOTILLA_RUNS` sets how many.
+/// `FLOTILLA_RUNS` sets the number of seeds.
 #[test]
 fn i07_whole_fleets_converge_after_any_faults_and_keep_i01_to_i04() {
     let runs = seeds::number("FLOTILLA_RUNS").unwrap_or(80);
@@ -270,20 +269,20 @@ fn i07_whole_fleets_converge_after_any_faults_and_keep_i01_to_i04() {
     let held: usize = all.iter().map(|counts| counts.2).sum();
     eprintln!("{restored} backups were put back, {held} times a cluster stayed where it was");
     assert!(runs < 50 || restored > 20);
-    // A rare thing: about one restore in fifty, too few to count on in a short run.
+    // About one restore in fifty holds a cluster, too few for a short run to rely on.
     assert!(runs < 2_000 || held > 0);
     eprintln!("{passed} clusters were let through before their waves");
     assert!(runs < 50 || passed > 0);
 }
 
-/// A sequence that failed once: an agent that was suspended before it had ever looked did not say what it was to run,
-/// and after a restore was assigned nothing (a fault of the simulated agent).
+/// A sequence that failed once: an agent that was suspended before its first pass did not report what it was to run,
+/// and was assigned nothing after a restore (a fault of the simulated agent).
 #[test]
 fn i07_what_whole_fleets_did_once_holds_again() {
     seeds::each("whole", 10_351_308_465_831_771_938, 1, whole);
 }
 
-/// The law itself: what it is for does not pass by it.
+/// The law itself is checked: a planted violation is found.
 #[test]
 #[should_panic(expected = "I3: ")]
 fn i03_an_application_that_is_taken_out_of_a_stored_assignment_is_seen() {
@@ -297,7 +296,7 @@ fn i03_an_application_that_is_taken_out_of_a_stored_assignment_is_seen() {
     simulation.check_kept(name, before, &DecodedAssignment::of(less).unwrap());
 }
 
-/// Short sequences, many of them, on a small fleet. `FLOTILLA_SEQUENCES` sets how many.
+/// Many short sequences on a small fleet. `FLOTILLA_SEQUENCES` sets the number.
 #[test]
 fn p21_many_short_sequences_keep_i01_to_i04() {
     let runs = seeds::number("FLOTILLA_SEQUENCES").unwrap_or(1_000);
@@ -310,8 +309,8 @@ fn p21_many_short_sequences_keep_i01_to_i04() {
     });
 }
 
-/// People edit the fleet file in every way while all else happens: then nothing happens for a while, and each
-/// rollout is over or asks for something; then a good file and good commits reach everybody.
+/// The fleet file is edited in every way while all else happens. Then nothing happens for a while, and each rollout
+/// ends or asks for something; then a good file and good commits reach every cluster.
 fn edited(seed: u64) -> (Vec<&'static str>, usize) {
     let mut simulation = Simulation::new(seed, 8);
     simulation.edits_all = true;
@@ -334,10 +333,10 @@ fn edited(seed: u64) -> (Vec<&'static str>, usize) {
     (acts, simulation.refused)
 }
 
-/// `FLOTILLA_EDITS` sets how many, `FLOTILLA_SEED` the first.
+/// `FLOTILLA_EDITS` sets the number of seeds, `FLOTILLA_SEED` the first.
 #[test]
 fn p01_p21_whatever_people_edit_clusters_get_what_rollouts_bring_and_lose_nothing() {
-    // An ordinary run tries always the same; who asks for more gets new ones.
+    // A normal run uses fixed seeds; a run with a requested number uses new ones.
     let asked = seeds::number("FLOTILLA_EDITS");
     let other = asked.map_or(1_000, |_| rand::rng().random());
     let first = seeds::number("FLOTILLA_SEED").unwrap_or(other);
@@ -353,7 +352,7 @@ fn p01_p21_whatever_people_edit_clusters_get_what_rollouts_bring_and_lose_nothin
     );
 }
 
-/// As above, and people take all away that is declared, and rename what they move to where it cannot be read.
+/// As above, with edits that remove all declarations, and rename applications into a repository that cannot be read.
 fn emptied(seed: u64) -> usize {
     let mut simulation = Simulation::new(seed, 8);
     simulation.edits_all = true;
@@ -368,7 +367,7 @@ fn emptied(seed: u64) -> usize {
     simulation.disk.audit.iter().filter(removes).count()
 }
 
-/// `FLOTILLA_EMPTIED` sets how many, `FLOTILLA_SEED` the first.
+/// `FLOTILLA_EMPTIED` sets the number of seeds, `FLOTILLA_SEED` the first.
 #[test]
 fn p03_whatever_is_taken_away_what_is_declared_under_another_name_loses_nothing() {
     let asked = seeds::number("FLOTILLA_EMPTIED");
@@ -383,12 +382,12 @@ fn p03_whatever_is_taken_away_what_is_declared_under_another_name_loses_nothing(
 }
 
 /// Sequences that failed once: the labels of a cluster that the file began to name counted at once (2064, 2133); a
-/// cluster in no environment counted as current after a restart (2130); a rollout whose strategy had left the file
-/// named an act that was not taken (4198); an edit of a label takes an application away (4163), one takes it
-/// from a cluster in the moment in which that is done (30034); a pin that was set after a restore, before the agent
-/// had told what it runs, took an application away (4002987929145839884); a cluster with nothing to run was
-/// to have run it (4002987929145839905); an application came to another repository past its waves, since what the file
-/// says of it had come without a commit of that (170024); what proved a commit was given another in the same moment
+/// cluster without an environment counted as current after a restart (2130); a rollout whose strategy had left the file
+/// named a command that was refused (4198); an edit of a label takes an application away (4163), and one does so at the
+/// moment at which the cluster is done (30034); a pin that was set after a restore, before the agent had reported, took
+/// an application away (4002987929145839884); a cluster with nothing to run counted as if it had run something
+/// (4002987929145839905); an application moved to another repository without its waves, since its declaration had come
+/// without a commit of that (170024); a cluster that proved a commit was assigned another one at the same moment
 /// (170253, a fault of the test).
 #[test]
 fn p01_p21_what_people_edited_once_holds_again() {

@@ -4,7 +4,7 @@ use flotilla_shared::id::RepositoryName;
 
 use super::headings::Headings;
 use super::heads::Branches;
-use super::merging::Mergings;
+use super::merging::PendingMerges;
 use super::trees::Trees;
 use crate::spec::Spec;
 
@@ -17,7 +17,7 @@ pub(super) struct Sources {
     /// Subjects and authors of commits.
     pub(super) headings: Headings,
     /// What pull requests of promotions wait for.
-    pub(super) mergings: Mergings,
+    pub(super) mergings: PendingMerges,
 }
 
 impl Sources {

@@ -26,8 +26,8 @@ pub(super) fn has_commits(commits: &Commits) -> bool {
 }
 
 impl Fleet {
-    /// Whether a rollout can bring anything of these revisions after those before: a commit; or what the fleet file
-    /// takes away where it declares nothing any more.
+    /// Returns whether a rollout can bring anything of these revisions after those before: a commit, or removals where
+    /// the fleet file no longer declares anything.
     pub(super) fn brings_anything(&self, before: &Commits, after: &Commits) -> bool {
         if has_commits(after) {
             return true;
@@ -220,7 +220,7 @@ impl Fleet {
         self.declarations.keep([&approved], effects);
         let rollout = self.rollouts.running(name);
         if rollout.is_some_and(|rollout| !rollout.target.contains_key(source)) {
-            // An older hub began it, when there was nothing but commits.
+            // It was begun by an older hub, whose rollouts contained commits only.
             let versions = &mut self.versions;
             self.rollouts.change(name, versions, effects, |rollout| {
                 rollout.target.extend([known.clone()]);

@@ -1,5 +1,5 @@
-//! What was decided about an environment and keeps commits out of it, whatever its gates say: failures, holds, pauses
-//! and pins. With the gates that is everything that holds a commit back.
+//! Decisions that keep commits out of an environment, whatever its gates say: failures, holds, pauses and pins.
+//! Together with the gates these are all reasons for which a commit is held back.
 
 use flotilla_shared::id::EnvironmentName;
 use flotilla_shared::revision::Commit;
@@ -11,21 +11,21 @@ use super::gate::{Gate, GateKind, Open};
 use super::rollout::Commits;
 use crate::spec::Environment;
 
-/// What keeps commits out of an environment, whatever its gates say.
+/// A decision that keeps commits out of an environment, whatever its gates say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop<'s> {
-    /// Commits failed, and are not tried again; the commit is the first of them that is asked for.
+    /// The commits failed and are not retried; the commit is the first of them that is asked for.
     Failure(&'s Quarantine, &'s Commit),
-    /// After a failure nothing comes in by itself.
+    /// Automatic promotions are held after a failure.
     Hold(&'s Hold),
-    /// Somebody stopped the environment's rollouts.
+    /// An operator paused the environment's rollouts.
     Pause(&'s Mark),
-    /// The environment is kept on commits.
+    /// The environment is pinned.
     Pin(&'s Pin),
 }
 
 impl Stop<'_> {
-    /// It as a gate; none: it stops only what comes by itself, and a person may promote.
+    /// Returns it as a gate; none: it stops only automatic promotions, and an operator may promote.
     #[must_use]
     pub fn gate(&self) -> Option<Gate> {
         match self {
@@ -36,7 +36,7 @@ impl Stop<'_> {
     }
 }
 
-/// What stops these commits in an environment, each failure by itself.
+/// Returns what stops these commits in an environment, with one entry for each failure.
 #[must_use]
 pub fn stops<'s>(state: &'s EnvironmentState, commits: &'s Commits) -> Vec<Stop<'s>> {
     let failures = state.quarantines_among(commits).into_iter();
@@ -49,7 +49,7 @@ pub fn stops<'s>(state: &'s EnvironmentState, commits: &'s Commits) -> Vec<Stop<
 }
 
 impl Fleet {
-    /// What stops these commits in an environment, whatever its gates say.
+    /// Returns what stops these commits in an environment, whatever its gates say.
     #[must_use]
     pub fn stops<'s>(
         &'s self,
@@ -60,7 +60,7 @@ impl Fleet {
         state.map_or_else(Vec::new, |state| stops(state, commits))
     }
 
-    /// Everything that holds these commits back when a person promotes them: the gates, and what stops them there.
+    /// Returns everything that holds these commits back when an operator promotes them: the gates, and decisions.
     #[must_use]
     pub fn all_gates(
         &self,
@@ -70,7 +70,7 @@ impl Fleet {
     ) -> Vec<Gate> {
         let mut gates = self.gates(environment, commits, now);
         let mut stops = self.stops(&environment.name, commits);
-        // Of failures the first one says enough.
+        // One failure is enough.
         stops.dedup_by(|next, first| {
             matches!((first, next), (Stop::Failure(..), Stop::Failure(..)))
         });
@@ -146,7 +146,7 @@ mod tests {
                 Stop::Pin(&pin),
             ]
         );
-        // A person may promote past a hold and a pin.
+        // An operator may promote past a hold and a pin.
         let told: Vec<Gate> = all.iter().filter_map(Stop::gate).collect();
         let [failure, pause] = told.as_slice() else {
             panic!("{told:#?}");

@@ -45,14 +45,14 @@ impl Fleet {
         })
     }
 
-    /// What the person is told who suspended a cluster. What is not sent holds nobody back.
+    /// Returns the answer to the operator who suspended it. A suspension that cannot be sent yet delays no rollout.
     fn suspended(&self, name: &ClusterName) -> String {
         const NOTED: &str =
             "it is noted, and its agent does not know of it yet and may go on writing";
         let Some(cluster) = self.clusters.get(name) else {
             return String::new();
         };
-        // Who holds a locked identity is in doubt, so that nothing is sent to it.
+        // Nothing is sent to a locked cluster, since it is not certain who has its identity.
         if let Some(lock) = &cluster.record.credential.locked {
             return format!(
                 "{NOTED}: {}; it is sent as soon as the cluster is unlocked",
@@ -80,7 +80,7 @@ impl Fleet {
         "its agent writes nothing until it is resumed".to_owned()
     }
 
-    /// As above, of one who resumed it.
+    /// Returns the answer to the operator who resumed it.
     fn resumed(&self, name: &ClusterName) -> String {
         let cluster = self.clusters.get(name);
         match cluster.and_then(|cluster| cluster.record.credential.locked.as_ref()) {
@@ -104,13 +104,13 @@ impl Fleet {
         if is_set {
             self.assign(name, now, effects);
         } else {
-            // What is right for it is known once its rollout has looked.
+            // Its assignment is computed after its rollout has been advanced.
             self.clusters.mark_due(BTreeSet::from([name.clone()]));
         }
     }
 
     /// Adopts a suspension that this hub does not know of, since its store is older: the agent has kept it, and a
-    /// restore is no reason to write.
+    /// restore is not a reason to write.
     pub(super) fn adopt_suspension(
         &mut self,
         name: &ClusterName,

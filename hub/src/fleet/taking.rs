@@ -1,6 +1,6 @@
-//! What a cluster loses on purpose. Two conditions must hold at once: the specification that its environment's rollout
-//! has brought there removes the application, and the fleet file still says so. So a removal comes by waves and gates,
-//! and one that is reverted in Git stops everywhere at once.
+//! Removals that the fleet file declares. Two conditions must hold at once: the specification that its environment's
+//! rollout has brought to the cluster removes the application, and the fleet file still does so. So a removal passes
+//! waves and gates, and one that is reverted in Git stops everywhere at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,44 +9,44 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
 use super::Fleet;
 use super::action::ActionError;
-use super::cluster::Placed;
-use super::plan::{Declares, Plan};
+use super::cluster::PlacedApplication;
+use super::plan::{Plan, SpecSource};
 use super::removed::is_over;
 use super::rollout::Rollout;
 use crate::spec::{Difference, Environment, Objects};
 use crate::suggestion::missing;
 
-/// What a cluster is to lose.
+/// Applications that a cluster is to lose.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     pub(super) tombstones: BTreeMap<ApplicationName, Tombstone>,
-    /// What it is to lose with its objects, once all that is declared for it can be assigned there: those objects may
-    /// be another application's by then.
+    /// Those that it is to lose with their objects, once all that is declared for it can be assigned: until then those
+    /// objects may belong to another application.
     pub(super) withheld: BTreeSet<ApplicationName>,
 }
 
 impl Fleet {
-    /// The applications that a cluster is to lose. With its objects it loses none while something that is declared for
-    /// it is `unresolved`: what that wants nobody knows (promise 1).
+    /// Returns the applications that a cluster is to lose. None is lost with its objects while something that is
+    /// declared for the cluster is `unresolved`, since that may claim the same objects (promise 1).
     pub(super) fn losses(
         &self,
         (name, environment): (&ClusterName, &Environment),
         labels: &BTreeMap<String, String>,
         plan: &Plan,
         (placed, unresolved): (
-            &BTreeMap<ApplicationName, Placed>,
+            &BTreeMap<ApplicationName, PlacedApplication>,
             &BTreeSet<ApplicationName>,
         ),
         before: Option<&Assignment>,
     ) -> Losses {
         let at = (name, &environment.name);
         let in_force: BTreeMap<&ApplicationName, Objects> = match &plan.specification {
-            Declares::As(_, specification) => specification
+            SpecSource::As(_, specification) => specification
                 .removed
                 .keys()
                 .filter_map(|app| Some((app, specification.removes(app, at, labels)?)))
                 .collect(),
-            Declares::Kept => before
+            SpecSource::Kept => before
                 .filter(|before| before.environment == environment.name)
                 .into_iter()
                 .flat_map(|before| &before.tombstones)
@@ -72,7 +72,7 @@ impl Fleet {
                 losses.tombstones.insert(app.clone(), tombstone);
             }
         }
-        if plan.specification == Declares::Kept && !unresolved.is_empty() {
+        if plan.specification == SpecSource::Kept && !unresolved.is_empty() {
             // What waits still waits, and is named, until a newer rollout comes here.
             let waiting = self.clusters.get(name).map(|cluster| &cluster.withheld);
             let stays = |app: &&ApplicationName| {
@@ -85,19 +85,19 @@ impl Fleet {
         losses
     }
 
-    /// Applications that are declared for a cluster and that cannot be assigned there as they are declared: not at all,
-    /// or as they were before only.
+    /// Returns the applications that are declared for a cluster and cannot be assigned there as declared: not at all,
+    /// or only as they were before.
     pub(super) fn unresolved(
         &self,
         (name, environment): (&ClusterName, &Environment),
         plan: &Plan,
-        placed: &BTreeMap<ApplicationName, Placed>,
+        placed: &BTreeMap<ApplicationName, PlacedApplication>,
         before: Option<&Assignment>,
     ) -> BTreeSet<ApplicationName> {
         let lacking = placed.iter().filter(|(_, placed)| placed.problem.is_some());
         let mut unresolved: BTreeSet<_> = lacking.map(|(app, _)| app.clone()).collect();
-        // What stays as it was given stays as little known.
-        if plan.specification == Declares::Kept {
+        // Applications of a kept assignment that were unresolved stay unresolved.
+        if plan.specification == SpecSource::Kept {
             let current = self.labels_of(name);
             let stays =
                 |app: &&ApplicationName| self.places(app, (name, &environment.name), &current);

@@ -105,7 +105,7 @@ fn connect(cluster: &str, session: u64, accepted: AssignmentRef) -> Event {
     )
 }
 
-/// An application as it is assigned.
+/// An assigned application.
 pub(super) fn application() -> ApplicationAssignment {
     ApplicationAssignment::new(
         Revision {
@@ -143,12 +143,12 @@ fn sent(effects: &[Effect]) -> Vec<(u64, Vec<String>)> {
         .collect()
 }
 
-/// What tells this report from others.
+/// The digest by which a report differs from others.
 fn digest_of(report: &Report) -> Digest {
     Digest::of(format!("{report:?}").as_bytes())
 }
 
-/// What an agent tells that took what it was assigned: that it did, and how that runs.
+/// Events of an agent that accepted its assignment: the acceptance, and a report of it.
 fn taken(cluster: &str, session: SessionId, assigned: AssignmentRef, report: Report) -> [Event; 2] {
     let acked = Event::Acked {
         cluster: name(cluster),
@@ -162,7 +162,7 @@ fn taken(cluster: &str, session: SessionId, assigned: AssignmentRef, report: Rep
     [acked, reported]
 }
 
-/// Everything is as assigned.
+/// Everything runs as assigned.
 fn current(assigned: &DecodedAssignment) -> Report {
     let applications = assigned.assignment.applications.iter().map(|(name, app)| {
         let report = ApplicationReport {
@@ -200,7 +200,7 @@ fn current(assigned: &DecodedAssignment) -> Report {
     }
 }
 
-/// What an agent tells of what is removed, of which it had something and that it has not been told to remove.
+/// Reports of applications that were removed and that the agent was not told to remove.
 fn left_over(fleet: &Fleet, name: &ClusterName) -> Vec<(ApplicationName, Box<ApplicationReport>)> {
     let (cluster, environment) = (&fleet.clusters()[name], fleet.environment_of(name));
     let given = cluster.assigned.as_ref().map(|given| &given.assignment);

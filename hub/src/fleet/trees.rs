@@ -199,7 +199,7 @@ impl Fleet {
             let state = self.environments.get(&environment.name);
             let ways = state.into_iter().flat_map(|state| &state.going_back);
             for way in ways.filter(|way| way.repository == *repository) {
-                // Before it is on the branch there is nothing to read.
+                // Before the branch moves there is nothing to compare.
                 if head == Some(&way.commit) {
                     targets.push(&way.commit);
                     targets.extend(&way.to);
@@ -213,7 +213,7 @@ impl Fleet {
                     && environment.gates.proof.is_some()
                     && state.proof_of(repository, target).is_none()
                 {
-                    // One of them may hold the same files.
+                    // One of them may have the same files.
                     targets.extend(state.proven_of(repository).take(MAX_TWINS));
                 }
                 let waiting = rollout.clusters.iter();
@@ -279,7 +279,7 @@ impl Fleet {
         let needed = self.needed_trees(repository);
         let trees = &mut self.sources.trees;
         trees.read(repository, commit, directories, &needed);
-        // Whoever waits may be let through.
+        // Waiting clusters may be let through now.
         self.look_again();
     }
 

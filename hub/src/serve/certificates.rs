@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rustls::{ClientConfig, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
-use crate::authority::{Authority, Error, External, HUB_LIFE};
+use crate::authority::{Authority, Error, ExternalAuthority, HUB_LIFE};
 use crate::driver::Handle;
 use crate::fleet::Event;
 use crate::store::Store;
@@ -27,7 +27,7 @@ pub enum CertificateSource {
     /// The hub's own authority, in its data directory.
     Own(PathBuf),
     /// An external authority.
-    External(External),
+    External(ExternalAuthority),
 }
 
 impl CertificateSource {

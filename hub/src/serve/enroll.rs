@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::{Context, not_stored, peer, rate, store_error};
-use crate::authority::{self, AGENT_LIFE, Issued, Request as KeyRequest};
+use crate::authority::{self, AGENT_LIFE, CertificateChain, Request as KeyRequest};
 use crate::enrolment::{self, Attempt, EnrolmentDecision, Refusal};
 use crate::fleet::{ClusterRecord, Event, IssuedCertificate, Lock, former_message};
 
@@ -54,7 +54,7 @@ impl Enrollment {
         name: &ClusterName,
         holder: &str,
         key: &KeyRequest,
-    ) -> Result<Issued, Status> {
+    ) -> Result<CertificateChain, Status> {
         let identity = Identity::Cluster(name.clone());
         let now = Timestamp::now();
         let authority = self.context.certificates.authority();

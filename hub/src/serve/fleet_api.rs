@@ -16,7 +16,7 @@ use super::{Context, not_stored, store_error};
 use crate::driver::Refused;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
 use crate::notify::Place;
-use crate::status::{self, Filter, Requested, Unpromotable};
+use crate::status::{self, Filter, FilterRequest, PromotionError};
 use crate::suggestion::missing;
 
 mod clusters;
@@ -50,17 +50,17 @@ fn refused_status(refused: &Refused) -> Status {
     }
 }
 
-fn unpromotable(why: Unpromotable) -> Status {
+fn unpromotable(why: PromotionError) -> Status {
     match why {
-        Unpromotable::Missing(text) => Status::not_found(text),
-        Unpromotable::FromNone(text) => Status::failed_precondition(text),
+        PromotionError::Missing(text) => Status::not_found(text),
+        PromotionError::FromNone(text) => Status::failed_precondition(text),
     }
 }
 
 /// Reads a filter of clusters.
 fn filter(wire: Option<v1::ClusterFilter>) -> Result<Filter, Status> {
     let wire = wire.unwrap_or_default();
-    let requested = Requested {
+    let requested = FilterRequest {
         environments: wire.environments,
         clusters: wire.clusters,
         applications: wire.applications,

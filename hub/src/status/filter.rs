@@ -11,7 +11,7 @@ use crate::suggestion::missing;
 
 /// A request's filter; empty parts match everything, and all parts must match.
 #[derive(Debug, Clone, Default)]
-pub struct Requested {
+pub struct FilterRequest {
     /// Environments, any of which matches.
     pub environments: Vec<String>,
     /// Names of clusters, any of which matches.
@@ -27,7 +27,7 @@ pub struct Requested {
 /// A parsed filter.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    requested: Requested,
+    requested: FilterRequest,
     selector: Selector,
 }
 
@@ -36,7 +36,7 @@ impl Filter {
     ///
     /// # Errors
     /// When the selector is malformed.
-    pub fn parse(requested: Requested) -> Result<Self, SelectorError> {
+    pub fn parse(requested: FilterRequest) -> Result<Self, SelectorError> {
         if requested.selector.len() > 16 * MAX_TOKEN_BYTES {
             return Err(SelectorError {
                 part: "a selector over 4 KiB".to_owned(),

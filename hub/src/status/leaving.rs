@@ -41,7 +41,7 @@ pub(super) fn say(
             done => format!("it is being removed: {done}"),
         };
     } else if is_let_go(cluster, app, report) {
-        // Whatever its agent said before it heard of that.
+        // Its agent may have reported this before it heard of the removal.
         report.sync = report.sync.max(SyncState::Applying);
         report.message = match fleet.environment_of(name) {
             Some(environment) => let_go(fleet, (name, cluster), &environment, app),
@@ -51,15 +51,15 @@ pub(super) fn say(
     }
 }
 
-/// Whether an application is not to run in a cluster by what is assigned there, or by its agent's word: who is away
-/// has not heard of it yet.
+/// Returns whether an application is not to run in a cluster, by its assignment or by its agent's report: an offline
+/// agent has not heard of it yet.
 fn is_let_go(cluster: &Cluster, app: &ApplicationName, report: &ApplicationReport) -> bool {
     let assigned = cluster.assigned.as_ref();
     report.sync == SyncState::Orphaned
         || assigned.is_some_and(|assigned| !assigned.assignment.applications.contains_key(app))
 }
 
-/// What decides over an application that is not assigned any more.
+/// Explains what decides about an application that is no longer assigned.
 fn let_go(
     fleet: &Fleet,
     (name, cluster): (&ClusterName, &Cluster),
@@ -70,14 +70,14 @@ fn let_go(
         return removal(fleet, (name, cluster), environment, app);
     }
     let labels = fleet.labels_of(name);
-    // The revision of the file that gives it to the cluster failed, or is still to come.
+    // The revision of the file that places it here failed, or is still to come.
     if fleet.places(app, (name, environment), &labels) {
         return format!(
             "it is declared for this cluster by a revision of the fleet file that {environment} \
              has not adopted; its objects are kept (see flotilla rollout show {environment})"
         );
     }
-    // Removing it everywhere would take it from where it is to run.
+    // An entry for all clusters would remove it where it is to run.
     if fleet.spec().applications.contains_key(app) {
         return format!(
             "it is declared, but no longer for this cluster, and its objects are kept; place it \
@@ -92,7 +92,7 @@ fn let_go(
     )
 }
 
-/// Why an application is not being removed that the fleet file removes.
+/// Explains why an application that the fleet file removes is not being removed.
 fn removal(
     fleet: &Fleet,
     (name, cluster): (&ClusterName, &Cluster),
@@ -121,7 +121,7 @@ fn removal(
              TEXT tries it again): {}",
             failed.rollout, failed.reason
         ),
-        // Its rollout has not come here yet.
+        // Its rollout has not reached this cluster yet.
         None => {
             "its removal has not come here yet; what is there of it is kept until then".to_owned()
         }

@@ -39,7 +39,7 @@ pub struct Move {
 
 /// Why no promotion can be computed; the text is for operators.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Unpromotable {
+pub enum PromotionError {
     /// The environment or repository does not exist.
     Missing(String),
     /// The environment has no environment before it.
@@ -56,18 +56,18 @@ pub fn promotion(
     requested: Option<&Commit>,
     only: Option<&str>,
     now: Timestamp,
-) -> Result<Promotion, Unpromotable> {
+) -> Result<Promotion, PromotionError> {
     let spec = fleet.spec();
     let target = spec.environment(name).ok_or_else(|| {
         let names = spec.environment_names();
-        Unpromotable::Missing(missing("environment", name.as_str(), names))
+        PromotionError::Missing(missing("environment", name.as_str(), names))
     })?;
     let source = target
         .promotes_from
         .as_ref()
         .and_then(|from| spec.environment(from))
         .ok_or_else(|| {
-            Unpromotable::FromNone(format!(
+            PromotionError::FromNone(format!(
                 "environment {name} does not promote from another; commit to its branch directly"
             ))
         })?;
@@ -75,7 +75,7 @@ pub fn promotion(
         && !spec.repositories.contains_key(only)
     {
         let names = spec.repositories.keys().map(RepositoryName::as_str);
-        return Err(Unpromotable::Missing(missing("repository", only, names)));
+        return Err(PromotionError::Missing(missing("repository", only, names)));
     }
     let mut commits = fleet.good(target);
     let mut moves = Vec::new();
@@ -84,7 +84,7 @@ pub fn promotion(
         if only.is_some_and(|only| only != repository.as_str()) {
             continue;
         }
-        // What nobody uses there, and repositories that lack the commit, have nothing to move.
+        // Repositories that the environment does not use, or that lack the commit, have no branch to move.
         if only.is_none()
             && (!fleet.uses(target, repository) || home.is_some_and(|home| home != repository))
         {
@@ -128,7 +128,7 @@ pub fn promotion(
 }
 
 impl Promotion {
-    /// Returns it for operators; the commits in between are known to whoever has the repository.
+    /// Returns it for operators; the commits in between are known to clients with the repository.
     #[must_use]
     pub fn shown(self) -> flotilla_status::Promotion {
         flotilla_status::Promotion {

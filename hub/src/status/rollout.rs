@@ -274,7 +274,7 @@ pub fn decisions(fleet: &Fleet, environment: &Environment, now: Timestamp) -> De
     }
 }
 
-/// What an override lets in.
+/// Returns the commits that an override would let in.
 fn held(fleet: &Fleet, environment: &Environment, now: Timestamp) -> Vec<flotilla_status::Held> {
     let all = fleet.held_back(environment, now).into_iter();
     all.map(|held| flotilla_status::Held {
@@ -294,7 +294,7 @@ fn good(
     environment: &Environment,
     state: &EnvironmentState,
 ) -> Vec<flotilla_status::Good> {
-    // Of what runs now its clusters can still be asked.
+    // The clusters still run the present commits, so their reports can be used.
     let present = match state.approved_by.is_empty() {
         true => fleet.doubts(&environment.name),
         false => BTreeMap::new(),
@@ -308,7 +308,7 @@ fn good(
         let seen = seen.find(|seen| (&seen.repository, &seen.commit) == (repository, commit));
         seen.map(|seen| seen.doubt.clone())
     };
-    let of_one = |good: &crate::fleet::Good| flotilla_status::Good {
+    let of_one = |good: &crate::fleet::GoodCommits| flotilla_status::Good {
         commits: of_repositories(&good.commits),
         rollout: good.rollout.clone(),
         at: Some(good.at),

@@ -11,7 +11,7 @@ use flotilla_status::StepState;
 use super::*;
 use crate::fleet::rollout::State;
 use crate::fleet::{
-    Action, ActionError, ClusterRecord, Event, Hello, Overriding, Scope, SessionId, Subject,
+    Action, ActionError, ClusterRecord, Event, GateOverride, Hello, Scope, SessionId, Subject,
 };
 use crate::spec;
 
@@ -79,7 +79,7 @@ fn fleet(reported: &str) -> Fleet {
     fleet
 }
 
-/// What came with a revision of the fleet file that failed is not to be taken for what nobody declares.
+/// An application of a failed revision of the fleet file must not be shown as undeclared.
 #[test]
 fn an_orphan_that_the_file_declares_here_is_not_said_to_be_undeclared() {
     let fleet = fleet("a");
@@ -139,22 +139,22 @@ fn explain_walks_the_whole_chain() {
 fn filters_join_by_and() {
     let fleet = fleet("b");
     let name: ClusterName = "c".parse().unwrap();
-    let matches = |requested: Requested| {
+    let matches = |requested: FilterRequest| {
         Filter::parse(requested)
             .unwrap()
             .matches(&fleet, &name, at(4))
     };
     let environments = vec!["prod".to_owned()];
-    assert!(matches(Requested {
+    assert!(matches(FilterRequest {
         environments,
         not_ready: true,
         ..Default::default()
     }));
-    assert!(!matches(Requested {
+    assert!(!matches(FilterRequest {
         environments: vec!["dev".into()],
         ..Default::default()
     }));
-    assert!(!matches(Requested {
+    assert!(!matches(FilterRequest {
         selector: "region".into(),
         ..Default::default()
     }));
@@ -171,7 +171,7 @@ environments:
 applications: [{name: web, repository: fleet, path: web}]
 ";
 
-/// A fleet whose only cluster has got nothing yet, since nobody approved.
+/// A fleet whose only cluster has no assignment yet, since an approval is missing.
 fn waiting() -> Fleet {
     let mut fleet = connected(GATED);
     fleet.advance(at(2));
@@ -204,7 +204,7 @@ fn a_cluster_that_waits_for_its_first_commit_was_neither_refused_nor_did_it_fail
     );
 }
 
-/// The states and texts of one step.
+/// Returns the states and texts of one step.
 fn steps(fleet: &Fleet, subject: &str, step: &str, second: i64) -> Vec<(StepState, String)> {
     explain(fleet, subject, at(second))
         .unwrap()
@@ -283,7 +283,7 @@ fn what_cannot_be_steered_is_not_said_to_be() {
         assert!(text.contains("flotilla pin --env prod"), "{text}");
     }
     let pin = |cluster: &str| Action::Pin {
-        overriding: Overriding::Allowed,
+        overriding: GateOverride::Allowed,
         subject: Subject::Cluster(cluster.parse().unwrap()),
         commit: None,
         repository: None,
@@ -331,24 +331,24 @@ fn explain_tells_a_local_freeze_and_keeps_health_apart_from_sync() {
 #[test]
 fn an_answer_about_what_is_not_there_says_so() {
     let fleet = fleet("a");
-    let unknown = |requested: Requested| Filter::parse(requested).unwrap().unknown(&fleet);
+    let unknown = |requested: FilterRequest| Filter::parse(requested).unwrap().unknown(&fleet);
     let of = |name: &str| vec![name.to_owned()];
-    assert_eq!(unknown(Requested::default()), None);
-    let filter = Requested {
+    assert_eq!(unknown(FilterRequest::default()), None);
+    let filter = FilterRequest {
         environments: of("prd"),
-        ..Requested::default()
+        ..FilterRequest::default()
     };
     let text = "there is no environment prd; did you mean prod?";
     assert_eq!(unknown(filter).as_deref(), Some(text));
-    let filter = Requested {
+    let filter = FilterRequest {
         applications: of("wbe"),
-        ..Requested::default()
+        ..FilterRequest::default()
     };
     let text = "there is no application wbe; did you mean web?";
     assert_eq!(unknown(filter).as_deref(), Some(text));
-    let filter = Requested {
+    let filter = FilterRequest {
         clusters: of("c"),
-        ..Requested::default()
+        ..FilterRequest::default()
     };
     assert_eq!(unknown(filter), None);
 }

@@ -227,7 +227,7 @@ impl Store {
     /// When the log cannot be read; the inner error is the first position where the chain is broken.
     pub async fn verify_audit(&self) -> Result<Result<(i64, String), BrokenChain>, Error> {
         let (mut seq, mut last) = (0i64, String::new());
-        // What this process wrote is there, and as it was: a chain made anew holds in itself.
+        // A chain that was rewritten as a whole is consistent, so the end that this process wrote is compared, too.
         let known = self.tail.lock().clone();
         loop {
             let rows = self.audit_after(seq, "", PAGE).await?;

@@ -27,7 +27,7 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
     if !is_there(&path)? {
         return Err(refused(&format!("{} does not exist", path.display())));
     }
-    // An empty file of ours is what SQLite writes into: nobody else reads it for a moment, either.
+    // The file is created empty for its owner alone, and SQLite writes into it: the copy is never readable by others.
     let made = flotilla_disk::create(to, b"");
     made.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => refused("the file already exists; name a new one"),
@@ -37,7 +37,7 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
         .await
         .and_then(|()| flotilla_disk::sync_file(to).map_err(|error| refused(&error.to_string())));
     if copied.is_err() {
-        // It is no backup, and stands in the way of the next try; the error is told all the same.
+        // The partial file is no backup, and would block the next attempt. The error is reported anyway.
         let _ = std::fs::remove_file(to);
     }
     copied
@@ -113,7 +113,7 @@ pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epo
         why,
     };
     let held = lock(&path)?;
-    // The copy is judged before anything is put aside.
+    // The copy is checked before the old store is moved.
     let copy = data_dir.join("hub.db.restoring");
     std::fs::copy(from, &copy)
         .and_then(|_| owner_only(&copy))
@@ -130,7 +130,7 @@ pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epo
     let mut epoch = restored.epoch().await?;
     let mut replaced = "there was no store before".to_owned();
     if is_there(&path)? {
-        // A store that cannot be read is why one restores; it then has no say about the epoch.
+        // A store that cannot be read may be the reason for the restore; its epoch is then unknown.
         replaced = "it replaced a store that cannot be read".to_owned();
         if let Ok(old) = Store::sqlite(&path, None).await {
             if let (Ok(of_old), Ok(end)) = (old.epoch().await, old.audit_end().await) {
@@ -170,7 +170,8 @@ pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epo
                 let to = data_dir.join(format!("hub.db{suffix}.before-restore"));
                 moves.push(Move { from: old, to });
             }
-            // Folded into the file on closing; were one left, it would belong to the copy.
+            // The copy's log was folded into its file on closing; a remaining one would be taken for the restored
+            // store's.
             if !suffix.is_empty() {
                 let _ = std::fs::remove_file(data_dir.join(format!("hub.db.restoring{suffix}")));
             }
@@ -210,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_cannot_be_looked_at_is_not_said_to_be_missing() {
         let directory = tempfile::tempdir().unwrap();
-        // As of a directory of somebody else: what is below a file cannot be seen, not even by root.
+        // Like a directory without access: what is below a file cannot be looked up, not even by root.
         let data_dir = directory.path().join("data");
         std::fs::write(&data_dir, "no directory").unwrap();
         let to = directory.path().join("copy");

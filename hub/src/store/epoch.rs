@@ -15,12 +15,12 @@ pub(super) const HOST: &str = "flotilla-hub";
 
 /// The end of a store's audit log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct End {
+pub(super) struct AuditEnd {
     pub(super) entries: i64,
     pub(super) hash: String,
 }
 
-impl std::fmt::Display for End {
+impl std::fmt::Display for AuditEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.entries {
             0 => f.write_str("no audit entries"),
@@ -62,14 +62,14 @@ impl Store {
     }
 
     /// Returns the end of the audit log.
-    pub(super) async fn audit_end(&self) -> Result<End, Error> {
+    pub(super) async fn audit_end(&self) -> Result<AuditEnd, Error> {
         let rows = self
             .rows("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
             .await?;
         let Some(row) = rows.first() else {
-            return Ok(End::default());
+            return Ok(AuditEnd::default());
         };
-        Ok(End {
+        Ok(AuditEnd {
             entries: row.try_get(0).map_err(self.error())?,
             hash: row.try_get(1).map_err(self.error())?,
         })
@@ -120,15 +120,15 @@ impl Store {
         row.try_get(0).map_err(self.error())
     }
 
-    async fn end_in(&self, transaction: &mut Transaction<'_, Any>) -> Result<End, Error> {
+    async fn end_in(&self, transaction: &mut Transaction<'_, Any>) -> Result<AuditEnd, Error> {
         let row = sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
             .fetch_optional(&mut **transaction)
             .await
             .map_err(self.error())?;
         let Some(row) = row else {
-            return Ok(End::default());
+            return Ok(AuditEnd::default());
         };
-        Ok(End {
+        Ok(AuditEnd {
             entries: row.try_get(0).map_err(self.error())?,
             hash: row.try_get(1).map_err(self.error())?,
         })
@@ -155,7 +155,7 @@ impl Store {
             .await
             .map_err(error())?;
         }
-        // Who signed out since would be in again.
+        // Sessions that were ended since the backup must not be valid again.
         for statement in ["DELETE FROM heads", "DELETE FROM sessions"] {
             sqlx::query(statement)
                 .execute(&mut **transaction)

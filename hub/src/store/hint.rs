@@ -12,12 +12,12 @@ use super::{Engine, Store};
 
 /// Channel of the hints.
 const CHANNEL: &str = "flotilla_decider";
-/// Delay before listening is retried; hints are no reason to press a failing server.
+/// Delay before listening is retried, so that a failing server is not burdened.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
+pub enum WaitOutcome {
     /// A hint came, or hints may have been missed: poll.
     Hinted,
     /// No hint came; poll all the same.
@@ -61,10 +61,10 @@ impl Hints {
     }
 
     /// Waits for a hint, at most for `look`.
-    pub async fn wait(&self, look: Duration) -> Wait {
+    pub async fn wait(&self, look: Duration) -> WaitOutcome {
         match tokio::time::timeout(look, self.came.notified()).await {
-            Ok(()) => Wait::Hinted,
-            Err(_) => Wait::Passed,
+            Ok(()) => WaitOutcome::Hinted,
+            Err(_) => WaitOutcome::Passed,
         }
     }
 }
@@ -81,10 +81,10 @@ async fn listen(url: Arc<str>, came: Arc<Notify>) {
 async fn listen_once(url: &str, came: &Notify) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect(url).await?;
     listener.listen(CHANNEL).await?;
-    // What was said before nobody heard.
+    // Hints from before were missed.
     came.notify_one();
     loop {
-        // None: the connection was lost and is there again; what was said meanwhile nobody heard.
+        // None: the connection was lost and restored, and hints were missed meanwhile.
         let _ = listener.try_recv().await?;
         came.notify_one();
     }
@@ -97,7 +97,7 @@ impl Store {
         Hints::new(self.url.clone())
     }
 
-    /// Sends a hint to the others. Nothing depends on it, so that a failure is no error.
+    /// Sends a hint to the others. Nothing depends on it, so that a failure is ignored.
     pub(super) async fn hint(&self) {
         if self.engine != Engine::Postgres {
             return;

@@ -90,7 +90,7 @@ impl Store {
             now.checked_sub(keep)
                 .map_or(i64::MIN, Timestamp::as_millisecond)
         };
-        // Counted within the environment: one that is quiet keeps its history however busy others are.
+        // Counted within each environment, so that busy ones do not push out the history of a quiet one.
         let newer = "(SELECT COUNT(*) FROM rollouts o WHERE o.environment = rollouts.environment \
                      AND o.number > rollouts.number)";
         let mut transaction = self.pool.begin().await.map_err(self.error())?;

@@ -41,7 +41,7 @@ pub struct Lease {
 
 /// The deciding process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct LeaseHolder {
     /// `host:port` of the deciding process; empty: none.
     pub address: String,
     pub term: i64,
@@ -155,11 +155,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn standing(&self) -> Result<Standing, Error> {
+    pub async fn standing(&self) -> Result<LeaseHolder, Error> {
         let row = self
             .row("SELECT address, term FROM decider WHERE id = 1")
             .await?;
-        Ok(Standing {
+        Ok(LeaseHolder {
             address: row.try_get(0).map_err(self.error())?,
             term: row.try_get(1).map_err(self.error())?,
         })

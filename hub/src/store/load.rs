@@ -95,7 +95,7 @@ impl Store {
 
     /// Returns the last rollout of each environment, with its clusters.
     async fn last_rollouts(&self) -> Result<Vec<Rollout>, Error> {
-        // One that was not over when the next one began is over by that, whatever its row says.
+        // A rollout that was not over when the next one began counts as over, whatever its row says.
         let rows = self
             .rows(
                 "SELECT content FROM rollouts WHERE number = (SELECT MAX(o.number) FROM rollouts o \
@@ -167,7 +167,7 @@ impl Store {
                 decoded: Arc::new(decoded),
             });
         let report: Option<Vec<u8>> = row.try_get(8).map_err(self.error())?;
-        // A report comes again by itself, so a damaged one is only forgotten.
+        // The agent sends its report again, so a damaged one is dropped.
         let report = report
             .and_then(|content| v1::Report::decode(content.as_slice()).ok())
             .and_then(|wire| decode_report(&wire).ok());

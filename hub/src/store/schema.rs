@@ -62,7 +62,7 @@ const MIGRATIONS: &[&[&str]] = &[
         "CREATE TABLE told (target TEXT PRIMARY KEY, state TEXT NOT NULL)",
     ],
     &["ALTER TABLE clusters ADD COLUMN suspended TEXT"],
-    // Which rollout is the last one goes by the order in which they were decided: clocks go back.
+    // The last rollout is the one that was decided last: clocks may go back.
     &[
         "ALTER TABLE rollouts ADD COLUMN number INTEGER NOT NULL DEFAULT 0",
         "UPDATE rollouts SET number = CAST(SUBSTR(id, LENGTH(environment) + 2) AS INTEGER)",
@@ -111,7 +111,7 @@ impl Store {
             }
             let mut transaction = self.pool.begin().await.map_err(self.error())?;
             if self.engine == Engine::Postgres {
-                // Replicas that start together: one migrates, the others wait and then see it done.
+                // Of replicas that start together one migrates; the others wait and then find it done.
                 sqlx::query("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
                     .execute(&mut *transaction)
                     .await
@@ -125,7 +125,7 @@ impl Store {
                     continue;
                 }
             }
-            // Part of the same transaction: a migration is there whole or not at all (S5).
+            // In the same transaction, so that a migration is applied whole or not at all (S5).
             let mark = match self.engine {
                 Engine::Sqlite => format!("PRAGMA user_version = {version}"),
                 Engine::Postgres => {

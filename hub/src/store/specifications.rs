@@ -42,7 +42,7 @@ environments: [{name: prod, branch: prod, strategy: {soak: 1s}}]
 applications: [{name: web, repository: fleet, path: 'web/{cluster}', placement: {selector: 'a in (b),c'}}]
 ";
 
-    /// What was rolled out before the hub died is what a change is measured by after it.
+    /// After a crash a change is compared with what was rolled out before it.
     #[tokio::test]
     async fn s05_what_is_declared_outlives_the_hub_and_what_nobody_needs_does_not() {
         let directory = tempfile::tempdir().unwrap();

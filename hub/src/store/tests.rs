@@ -27,7 +27,7 @@ fn name() -> ClusterName {
     "prod-eu-1".parse().unwrap()
 }
 
-/// A fleet's worth of effects, as the real state machine makes them.
+/// A batch of effects, as the real state machine makes them.
 fn effects() -> Vec<Effect> {
     let mut fleet = Fleet::new(Epoch(1));
     let spec = spec::parse("f", include_str!("../../examples/fleet.yaml")).unwrap();
@@ -89,7 +89,7 @@ async fn s04_a_second_hub_on_the_same_store_is_refused() {
     ));
 }
 
-/// A task that outlived a shutdown held a clone, and the hub's successor was refused.
+/// A task that survived the shutdown held a clone, and the hub's successor was refused.
 #[tokio::test]
 async fn s04_a_store_that_was_closed_is_free_though_a_task_still_holds_it() {
     let directory = tempfile::tempdir().unwrap();
@@ -190,7 +190,7 @@ async fn p08_a_restore_and_a_raised_epoch_are_in_the_log_with_what_they_replaced
     assert_eq!(raised.entry.reason, "a snapshot");
     assert!(raised.entry.detail.contains("epoch 2 to 3"));
     assert!(store.verify_audit().await.unwrap().is_ok());
-    // Branches are read anew before anything follows from them.
+    // Branches are read again before anything follows from them.
     let heads = store.row("SELECT COUNT(*) FROM heads").await.unwrap();
     assert_eq!(heads.try_get::<i64, _>(0).unwrap(), 0);
 }
@@ -204,7 +204,7 @@ async fn s04_a_process_with_another_authority_is_refused() {
     store.prove_authority(&roots(&["a"])).await.unwrap();
     let refused = store.prove_authority(&roots(&["b"])).await.unwrap_err();
     assert!(matches!(refused, Error::OtherAuthority { .. }), "{refused}");
-    // While it changes both roots are known; afterwards the old one alone opens nothing.
+    // During a rotation both roots are known; afterwards the old one alone is refused.
     store.name_authority(&roots(&["b", "a"])).await.unwrap();
     store.prove_authority(&roots(&["b"])).await.unwrap();
     store.prove_authority(&roots(&["a"])).await.unwrap();
@@ -271,7 +271,7 @@ async fn s14_a_year_of_rollouts_is_forgotten_and_the_audit_log_is_not() {
                 .saturating_add(jiff::SignedDuration::from_secs(n % 3))
                 .unwrap(),
             started_at: None,
-            // The oldest of all is still under way.
+            // The oldest one is still in progress.
             ended_at: (n != 0).then_some(at),
             note: String::new(),
             blameless: false,
@@ -303,7 +303,7 @@ async fn of_many_rows_in_one_batch_the_newest_counts_and_a_deletion_takes_what_c
         ..Report::default()
     };
     let mut effects = Vec::new();
-    // Odd numbers of rows: full statements and the rest in powers of two.
+    // Odd numbers of rows: full statements, and the rest in powers of two.
     for index in 0..777 {
         effects.push(Effect::StoreCluster(name(index), Box::default()));
         effects.push(Effect::StoreReport(name(index), report(1), None));

@@ -91,7 +91,7 @@ impl Table {
 /// Rows that wait to be written together. Of several for one key only the newest counts, which a single statement
 /// requires, too; sorted by key, so that neighbours share pages.
 #[derive(Default)]
-struct Waiting<'a> {
+struct PendingRows<'a> {
     clusters: BTreeMap<&'a ClusterName, &'a ClusterRecord>,
     assignments: BTreeMap<&'a ClusterName, &'a StoredAssignment>,
     reports: BTreeMap<&'a ClusterName, (&'a Report, Option<Timestamp>)>,
@@ -144,7 +144,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Tail>, Error> {
         let mut chain = None;
-        let mut waiting = Waiting::default();
+        let mut waiting = PendingRows::default();
         for effect in effects {
             match effect {
                 Effect::Audit(entry) => {
@@ -166,7 +166,7 @@ impl Store {
                     waiting.progress.insert((rollout, cluster), progress);
                 }
                 Effect::DeleteCluster(..) | Effect::DeleteProgress(..) => {
-                    // What was written before is deleted too; what comes after stays.
+                    // A delete covers the rows before it in the batch, and not those after it.
                     let before = std::mem::take(&mut waiting);
                     self.flush(transaction, before, now).await?;
                     self.write(transaction, effect).await?;
@@ -181,7 +181,7 @@ impl Store {
     async fn flush(
         &self,
         transaction: &mut Transaction<'_, Any>,
-        waiting: Waiting<'_>,
+        waiting: PendingRows<'_>,
         now: Timestamp,
     ) -> Result<(), Error> {
         let clusters = waiting
@@ -225,7 +225,7 @@ impl Store {
         let mut left = rows.len();
         let mut rows = rows;
         while left > 0 {
-            // Powers of two, so that the prepared statements are few.
+            // Batch sizes are powers of two, so that there are few prepared statements.
             let count = ROWS.min(1 << left.ilog2());
             let mut query = sqlx::query(sqlx::AssertSqlSafe(table.statement(count, self.engine)));
             for row in rows.by_ref().take(count) {

@@ -50,26 +50,37 @@ async fn s12_a_hint_is_seen_at_once_and_a_lost_one_by_looking() {
         .unwrap();
     decides.acquire("one", "one:1").await.unwrap().unwrap();
     let mut hints = listens.hints();
-    assert_eq!(hints.wait(LIMIT).await, Wait::Hinted, "it listens now");
+    assert_eq!(
+        hints.wait(LIMIT).await,
+        WaitOutcome::Hinted,
+        "it listens now"
+    );
     // Far below the time between two looks.
     let look = Duration::from_secs(30);
     let began = std::time::Instant::now();
     decides.release().await.unwrap();
-    assert_eq!(hints.wait(look).await, Wait::Hinted);
+    assert_eq!(hints.wait(look).await, WaitOutcome::Hinted);
     let took = began.elapsed();
     println!("hinted after {took:?}");
     assert!(took < Duration::from_secs(3), "{took:?}");
     // The connection that listens is silent for good; nobody is told of what happens now.
     proxy.bury();
     decides.acquire("one", "one:2").await.unwrap().unwrap();
-    assert_eq!(hints.wait(Duration::from_secs(1)).await, Wait::Passed);
+    assert_eq!(
+        hints.wait(Duration::from_secs(1)).await,
+        WaitOutcome::Passed
+    );
     let looks = Store::connect(&database.url()).await.unwrap();
     assert_eq!(looks.standing().await.unwrap().address, "one:2");
     // And then it is hinted again.
     hints.renew();
-    assert_eq!(hints.wait(LIMIT).await, Wait::Hinted, "it listens again");
+    assert_eq!(
+        hints.wait(LIMIT).await,
+        WaitOutcome::Hinted,
+        "it listens again"
+    );
     decides.release().await.unwrap();
-    assert_eq!(hints.wait(LIMIT).await, Wait::Hinted);
+    assert_eq!(hints.wait(LIMIT).await, WaitOutcome::Hinted);
 }
 
 /// A database in which nobody is told anything: its own `pg_notify` stands before the system's.
@@ -93,7 +104,11 @@ async fn s12_with_every_hint_lost_both_that_stood_by_serve_within_five_seconds()
     without_hints(&world.database);
     let decides = Store::connect(&world.database.url()).await.unwrap();
     let hints = decides.hints();
-    assert_eq!(hints.wait(LIMIT).await, Wait::Hinted, "it listens now");
+    assert_eq!(
+        hints.wait(LIMIT).await,
+        WaitOutcome::Hinted,
+        "it listens now"
+    );
     let lease = decides.acquire("test", "127.0.0.1:1").await.unwrap();
     let lease = lease.unwrap();
     let (stop, mut stopped) = watch::channel(false);
@@ -137,7 +152,7 @@ async fn s12_with_every_hint_lost_both_that_stood_by_serve_within_five_seconds()
     println!("served after {took:?}");
     assert!(served.is_ok() && took <= BOUND, "{took:?}");
     let told = hints.wait(Duration::from_millis(1)).await;
-    assert_eq!(told, Wait::Passed, "nobody was told");
+    assert_eq!(told, WaitOutcome::Passed, "nobody was told");
     for replica in &mut replicas {
         replica.stop().await.unwrap();
     }

@@ -89,7 +89,11 @@ fn p03_a_hand_over_that_cannot_be_seen_is_remembered_until_it_is() {
 fn p03_a_removal_says_for_whom_an_object_waits() {
     let mut world = world();
     world.claims.owners = [(object("ConfigMap", "b"), vec!["other".into()])].into();
-    assert_eq!(world.held(), Vec::<Reason>::new(), "a commit has a next pass");
+    assert_eq!(
+        world.held(),
+        Vec::<Reason>::new(),
+        "a commit has a next pass"
+    );
     for intent in [Intent::Remove, Intent::Release] {
         world.intent = intent;
         world.desired.clear();

@@ -56,7 +56,7 @@ impl Fleet {
         if rollout.state != State::Halted || brings {
             return None;
         }
-        // Of several nobody knows which is at fault, and each is tried by itself.
+        // Of several commits it is not known which is at fault, so each is tried alone.
         let alone = rollout.changed().len() == 1;
         let failed = match alone && rollout.is_to_blame() {
             true => "; the commit that failed will not be retried",
@@ -116,7 +116,7 @@ impl Fleet {
             .filter(|repository| has(repository))
             .collect();
         if having.is_empty() {
-            // It is to come: before the branch moves only the environment before has it.
+            // Until the branch moves, only the environment before has the commit.
             let source = environment.and_then(|environment| environment.promotes_from.as_ref());
             let source = source.and_then(|source| self.spec().environment(source));
             let comes = |repository: &RepositoryName| {
@@ -126,7 +126,7 @@ impl Fleet {
             having.extend(used.iter().copied().filter(|repository| comes(repository)));
         }
         match (having.as_slice(), used.as_slice()) {
-            // With one repository any commit that the hub does not know can only be of that.
+            // With one repository, a commit that the hub does not know can only be from that one.
             ([repository], _) | ([], [repository, _]) => Ok((*repository).clone()),
             _ => Err(ActionError::Nothing(format!(
                 "cannot tell which repository of {name} has commit {}: specify it with \
@@ -185,7 +185,7 @@ impl Fleet {
         self.known(name)?;
         let environment = self.spec().environment(name);
         let rollout = self.rollouts.running(name);
-        // A rollout asks by the waves that it began with.
+        // A rollout asks for the approvals of the strategy that it began with.
         let strategy = rollout.and_then(|rollout| rollout.strategy.as_deref());
         let waves = strategy
             .or(environment.and_then(|environment| environment.strategy.as_ref()))

@@ -9,7 +9,7 @@ use super::super::Fleet;
 use super::super::environment::{Approval, MAX_APPROVALS, Pin, Scope, push};
 use super::super::event::Effect;
 use super::super::rollout::{Commits, title};
-use super::{ActionError, Overriding, Subject};
+use super::{ActionError, GateOverride, Subject};
 use crate::suggestion::missing;
 
 impl Fleet {
@@ -85,7 +85,7 @@ impl Fleet {
             Subject::Cluster(name) => self.environment_of(name),
         };
         let environment = name.as_ref().and_then(|name| self.spec().environment(name));
-        // Without waves there are no gates, either.
+        // Without rollouts there are no gates.
         let Some(environment) = environment.filter(|environment| self.has_waves(environment))
         else {
             return false;
@@ -116,12 +116,12 @@ impl Fleet {
         &self,
         subject: &Subject,
         commits: &Commits,
-        past_gates: Option<Overriding>,
+        past_gates: Option<GateOverride>,
     ) -> Result<String, ActionError> {
         let text = title(commits);
         match (past_gates, subject) {
             (None, _) => Ok(text),
-            (Some(Overriding::Denied), subject) => {
+            (Some(GateOverride::Denied), subject) => {
                 let (name, flag) = match subject {
                     Subject::Environment(name) => (name.to_string(), "--env"),
                     Subject::Cluster(name) => (name.to_string(), "--cluster"),
@@ -138,11 +138,11 @@ impl Fleet {
                      needs an admin{instead}"
                 )))
             }
-            (Some(Overriding::Allowed), Subject::Environment(_)) => Ok(format!(
+            (Some(GateOverride::Allowed), Subject::Environment(_)) => Ok(format!(
                 "{text}, which has not passed the gates: they are overridden, and it rolls out \
                  in waves"
             )),
-            (Some(Overriding::Allowed), Subject::Cluster(_)) => Ok(format!(
+            (Some(GateOverride::Allowed), Subject::Cluster(_)) => Ok(format!(
                 "{text}, which has not passed the gates: they are overridden for this cluster"
             )),
         }

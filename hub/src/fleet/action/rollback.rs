@@ -7,11 +7,11 @@ use jiff::Timestamp;
 
 use super::super::Fleet;
 use super::super::environment::{
-    Approval, Hold, MAX_APPROVALS, MAX_GOING_BACK, Mark, Scope, WayBack, push,
+    AnnouncedRollback, Approval, Hold, MAX_APPROVALS, MAX_GOING_BACK, Mark, Scope, push,
 };
 use super::super::event::{AuditEntry, Effect};
 use super::super::trees::Contents;
-use super::{ActionError, Overriding};
+use super::{ActionError, GateOverride};
 
 /// Highest number of good commits that a rollback commit is compared with, where its target was not given.
 const MAX_COMPARED: usize = 3;
@@ -22,14 +22,14 @@ impl Fleet {
         &mut self,
         environment: &EnvironmentName,
         (repository, commit, to): (Option<&RepositoryName>, &Commit, Option<&Commit>),
-        overriding: Overriding,
+        overriding: GateOverride,
         mark: Mark,
         effects: &mut Vec<Effect>,
     ) -> Result<String, ActionError> {
         let repository = self.repository_of(environment, repository, commit)?;
         let state = self.environments.get(environment);
         let was_good = |to: &Commit| state.is_some_and(|state| state.was_good(&repository, to));
-        if overriding == Overriding::Denied
+        if overriding == GateOverride::Denied
             && let Some(to) = to
             && !was_good(to)
         {
@@ -40,7 +40,7 @@ impl Fleet {
             )));
         }
         self.decide(environment, effects, |state| {
-            if overriding == Overriding::Allowed {
+            if overriding == GateOverride::Allowed {
                 let approval = Approval {
                     repository: Some(repository.clone()),
                     commit: commit.clone(),
@@ -53,7 +53,7 @@ impl Fleet {
                     Some(to) => vec![to.clone()],
                     None => state.good_of(&repository, MAX_COMPARED),
                 };
-                let way = WayBack {
+                let way = AnnouncedRollback {
                     repository: repository.clone(),
                     commit: commit.clone(),
                     to,
@@ -64,8 +64,10 @@ impl Fleet {
             state.hold_promotions(Hold::of(mark, String::new(), [&repository]));
         });
         Ok(match overriding {
-            Overriding::Allowed => format!("{repository}, gates overridden"),
-            Overriding::Denied => format!("{repository}, if its content is that of a good commit"),
+            GateOverride::Allowed => format!("{repository}, gates overridden"),
+            GateOverride::Denied => {
+                format!("{repository}, if its content is that of a good commit")
+            }
         })
     }
 
@@ -82,7 +84,7 @@ impl Fleet {
         let mut judged = Vec::new();
         for (place, way) in state.going_back.iter().enumerate() {
             let compare = |to: &Commit| match way.repository.is_fleet_file() {
-                // Its name is a digest of all that it holds.
+                // A revision is the digest of its content, so comparing the digests is enough.
                 true if way.commit == *to => Contents::Same,
                 true => Contents::Different,
                 false => self.sources.trees.compare(&way.repository, &way.commit, to),

@@ -47,7 +47,7 @@ impl Fleet {
         let mut clusters = rollout.clusters.values();
         let any_failed = clusters.any(|progress| progress.phase == Phase::Failed);
         let state = self.environments.get(name);
-        // What waits by itself, too, runs its Jobs again.
+        // A retry also runs failed Jobs of commits that wait beside the rollout.
         let environment = self.spec().environment(name);
         let apart = environment.map(|environment| self.apart(environment, now));
         let apart = apart.unwrap_or_default().into_iter();
@@ -65,7 +65,7 @@ impl Fleet {
         if jobs_failed {
             self.decide(name, effects, |state| state.retry_jobs(&waiting));
         }
-        // What spoke against it is asked once more.
+        // Failed external checks are run again.
         self.rollouts.ask_again(name);
         let versions = &mut self.versions;
         let again = self.rollouts.change(name, versions, effects, |rollout| {
@@ -85,7 +85,7 @@ impl Fleet {
             ));
         }
         for (cluster, _) in &again {
-            // What the agent refused is offered to it once more.
+            // A refused assignment is offered to the agent again.
             if let Some(cluster) = self.clusters.change(cluster, &mut self.versions) {
                 cluster.refusal = None;
             }
@@ -114,7 +114,7 @@ impl Fleet {
         let rollout = ended.ok_or_else(nothing)?;
         let entry = advance::audit(&rollout, AuditAction::RolloutRolledBack, now);
         effects.push(Effect::Audit(entry));
-        self.conclude(&rollout, advance::EndedBy::Person, now, effects);
+        self.conclude(&rollout, advance::EndCause::Person, now, effects);
         self.environments.mark_dirty([name.clone()]);
         Ok(rollout.id)
     }

@@ -25,7 +25,7 @@ enum Entry {
 
 /// A commit that is held back while a rollout runs, with its closed gates.
 #[derive(Debug, Clone)]
-pub struct Apart {
+pub struct WaitingCommit {
     /// The repository's name.
     pub repository: RepositoryName,
     pub commit: Commit,
@@ -33,7 +33,7 @@ pub struct Apart {
     pub gates: Vec<Gate>,
 }
 
-impl Apart {
+impl WaitingCommit {
     /// Returns the commit as a set of waiting commits.
     #[must_use]
     pub fn waiting(&self) -> Commits {
@@ -68,8 +68,8 @@ impl Fleet {
     }
 
     /// Returns which of the requested commits are rolled out now: those whose own gates are open, with what they can be
-    /// rolled out with. Where none is open, all of them wait together, visibly. What may not be rolled out stays as in
-    /// `before`, which has its turn, if there is one.
+    /// rolled out with. Where none is open, all of them wait together, visibly. A repository whose commit may not be
+    /// rolled out stays at its commit in `before`, which is rolled out first, if there is one.
     pub(super) fn admitted(
         &self,
         environment: &Environment,
@@ -95,14 +95,14 @@ impl Fleet {
                 continue;
             }
             let entry = match state.override_of(repository, commit) {
-                // It has passed its gates.
+                // This commit passed its gates when the rollout began.
                 None if has(goes_on, repository, commit) => Entry::Open,
                 _ => self.entry_of(environment, state, (repository, commit), now),
             };
             entries.push((repository, entry));
         }
         let best = entries.iter().map(|(_, entry)| *entry).max();
-        // What is on its way waits for no newer commit that may not come in.
+        // A rollout in progress does not wait for a newer commit whose gates are closed.
         let least_of_all = if takes_over {
             Entry::Open
         } else {
@@ -110,11 +110,11 @@ impl Fleet {
         };
         let best = best.map(|best| best.max(least_of_all));
         let shut = self.is_shut(environment, now);
-        // What an admin lets in now waits for nothing that others wait for.
+        // Commits that an admin let in do not wait for a freeze, a window or a check, as others do.
         let alone = shut || !environment.gates.checks.is_empty();
         let least = match best {
             Some(Entry::Overridden) if alone => Entry::Overridden,
-            // When the time comes they are parted.
+            // During a freeze all wait together; they are separated when it ends.
             Some(Entry::Open | Entry::Jobs) if shut && running.is_none() => Entry::Closed,
             Some(Entry::Overridden | Entry::Open) => Entry::Open,
             Some(Entry::Jobs) => Entry::Jobs,
@@ -125,7 +125,7 @@ impl Fleet {
         let before = before.or(goes_on.map(|rollout| &rollout.target));
         let stays = |now_in: &mut Commits, repository: &RepositoryName| {
             match before.and_then(|commits| commits.get(repository)) {
-                // What is on its way is not taken back for a newer commit that may not come in yet.
+                // A commit in progress is not taken back because a newer one may not come in yet.
                 Some(present) if state.quarantine_of(repository, present).is_none() => {
                     now_in.insert(repository.clone(), present.clone());
                 }
@@ -136,13 +136,13 @@ impl Fleet {
         for (repository, _) in closed {
             stays(&mut now_in, repository);
         }
-        // A revision of the fleet file is nothing without a first commit of what it takes something from.
+        // A revision of the fleet file that uses a repository for the first time needs a commit of that.
         let file = RepositoryName::fleet_file();
         if news.contains_key(file) && !self.lacking(&now_in, asked).is_empty() {
             stays(&mut now_in, file);
         }
         let anything = entries.iter().any(|(_, entry)| *entry >= least);
-        // What failed holds up nobody else: it is left where it is good, as what takes over finds out.
+        // A failed commit delays no other: its repository stays at the good commit.
         if let Some(failed) = failed.filter(|rollout| anything && rollout.is_to_blame()) {
             let news = news.iter();
             for (repository, _) in news.filter(|(name, commit)| has(Some(failed), name, commit)) {
@@ -186,7 +186,7 @@ impl Fleet {
                 open.extend([news]);
             }
         }
-        // A repository's commit is nothing without the revision of the fleet file that takes it.
+        // A commit needs the revision of the fleet file that uses its repository.
         let open = self.completed(state, open);
         !changed(&state.approved, &open).is_empty()
     }
@@ -194,7 +194,7 @@ impl Fleet {
     /// Returns the commits that an environment's heads ask for but its rollout does not include, because their own
     /// gates are closed.
     #[must_use]
-    pub fn apart(&self, environment: &Environment, now: Timestamp) -> Vec<Apart> {
+    pub fn apart(&self, environment: &Environment, now: Timestamp) -> Vec<WaitingCommit> {
         let Some(rollout) = self.rollouts.running(&environment.name) else {
             return Vec::new();
         };
@@ -203,7 +203,7 @@ impl Fleet {
         let asked = state.without_failed(&self.newest(environment));
         let news = changed(&state.approved, &asked).into_iter();
         let news = news.filter(|(name, commit)| rollout.target.get(name) != Some(commit));
-        let all = news.map(|(repository, commit)| Apart {
+        let all = news.map(|(repository, commit)| WaitingCommit {
             gates: self.own_gates(environment, (&repository, &commit), now),
             repository,
             commit,

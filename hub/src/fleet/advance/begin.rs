@@ -68,12 +68,12 @@ impl Fleet {
     ) -> Commits {
         let mut heads = self.head_commits(environment);
         if let Some(pin) = state.pinned_ahead(now) {
-            // It lets in what it names, and nothing beside it.
+            // The pin lets in only the commits that it names.
             let mut desired = state.approved.clone();
             desired.extend(pin.commits.clone());
             return state.without_failed(&desired);
         }
-        // A hub that has not read all its branches yet knows only half of what should run.
+        // Before all branches are read, only part of what should run is known.
         let unread = self.spec().repositories.keys().any(|repository| {
             let head = self.head(repository, &environment.branch);
             self.uses(environment, repository)
@@ -82,7 +82,7 @@ impl Fleet {
         if !has_commits(&state.approved) && unread {
             return Commits::new();
         }
-        // Likewise of a fleet file that takes something from a repository that was never read.
+        // The same applies to a fleet file that uses a repository that was never read.
         let source = RepositoryName::fleet_file();
         let declared = match state.approved.get(source) {
             Some(present) if unread => Some((source.clone(), present.clone())),
@@ -118,11 +118,11 @@ impl Fleet {
     ) -> Commits {
         let admitted = self.admitted(environment, state, (asked, before), now);
         let mut desired = state.triable(&admitted);
-        // What failed together with the file that takes it for the first time is tried with it.
+        // A commit that failed together with the fleet file that first uses its repository is retried with it.
         desired.extend(self.lacking(&desired, &admitted));
         let desired = self.completed(state, desired);
         if admitted != *asked && desired == self.completed(state, state.approved.clone()) {
-            // What is open is nothing without what is closed.
+            // The open commits cannot be rolled out without the closed ones.
             return self.completed(state, state.triable(asked));
         }
         desired
@@ -150,7 +150,7 @@ impl Fleet {
         let (asked, desired) = self.asked_and_desired(environment, &state, &newest, now);
         let mut next = None;
         let news = self.brings_anything(&state.approved, &desired) && newest != desired;
-        // What cannot go on must not stand in the way of its own repair, nor of what is open.
+        // A rollout that cannot proceed must block neither its own repair nor commits with open gates.
         let waits = news || !state.queue.is_empty();
         let yields = waits
             && running.is_none_or(|rollout| {
@@ -188,7 +188,7 @@ impl Fleet {
         if let (Some(halted), Some(next)) = (running, &mut next)
             && halted.state == State::Halted
         {
-            // It takes over because of another repository: what failed there is not tried on and on.
+            // The next rollout is for another repository: the failed commits must not be retried again and again.
             blame(&mut state, halted, &asked, now);
             let (_, desired) = self.asked_and_desired(environment, &state, &newest, now);
             leave_out(next, &halted.changed(), &desired);
@@ -196,12 +196,12 @@ impl Fleet {
         let next = next.map(|next| self.desired(environment, &state, (&next, None), now));
         let next = next.filter(|next| {
             let same = running.is_some_and(|rollout| rollout.target == *next);
-            // Going back to what is good while something else runs is a rollout like any other.
+            // Going back to the good commits while another rollout runs is a rollout of its own.
             let idle = running.is_none() && state.approved == *next;
             !same && !idle && self.brings_anything(&state.approved, next)
         });
         if next.is_none() && yields && !state.queue.is_empty() {
-            // What had its turn is there already; the one behind it waits for nothing.
+            // The queued commits are running already; the next entry of the queue can proceed.
             self.environments.mark_dirty([name.clone()]);
         }
         if let Some(target) = next {

@@ -1,5 +1,5 @@
-//! Commits of an environment: by what it takes them, which ones its branches and the fleet file ask for, and which
-//! were good last.
+//! Commits of an environment: the strategy by which it takes them, those that its branches and the fleet file ask for,
+//! and the last good ones.
 
 use flotilla_shared::id::RepositoryName;
 
@@ -8,7 +8,8 @@ use super::super::rollout::Commits;
 use crate::spec::{Environment, Strategy};
 
 impl Fleet {
-    /// By what an environment takes commits: what the fleet file says, or what its rollout began with.
+    /// Returns the strategy by which an environment takes commits: that of the fleet file, or else the one that its
+    /// running rollout began with.
     pub(super) fn strategy_of<'s>(&'s self, environment: &'s Environment) -> Option<&'s Strategy> {
         let begun_with = || {
             let rollout = self.rollouts.running(&environment.name)?;
@@ -17,13 +18,13 @@ impl Fleet {
         environment.strategy.as_ref().or_else(begun_with)
     }
 
-    /// Whether commits come to an environment's clusters by rollouts.
+    /// Returns whether commits reach an environment's clusters by rollouts.
     pub(in crate::fleet) fn has_waves(&self, environment: &Environment) -> bool {
         self.strategy_of(environment).is_some()
     }
 
-    /// Whether an environment runs something of a repository: what nobody there uses, starts, proves and
-    /// holds up nothing there.
+    /// Returns whether an environment runs something of a repository. Commits of any other repository start, prove and
+    /// block nothing there.
     #[must_use]
     pub fn uses(&self, environment: &Environment, repository: &RepositoryName) -> bool {
         self.spec().applications.values().any(|application| {
@@ -39,7 +40,7 @@ impl Fleet {
         })
     }
 
-    /// The commits at the heads of an environment's branches.
+    /// Returns the commits at the heads of an environment's branches.
     #[must_use]
     pub fn head_commits(&self, environment: &Environment) -> Commits {
         self.spec()
@@ -53,7 +54,7 @@ impl Fleet {
             .collect()
     }
 
-    /// What an environment's branches and the fleet file ask for.
+    /// Returns the commits and the revision that an environment's branches and the fleet file ask for.
     #[must_use]
     pub fn newest(&self, environment: &Environment) -> Commits {
         let mut newest = self.head_commits(environment);
@@ -61,7 +62,7 @@ impl Fleet {
         newest
     }
 
-    /// The last commits that were good for an environment; its heads, where it has no strategy.
+    /// Returns the last commits that were good for an environment; without a strategy, its heads.
     #[must_use]
     pub fn good(&self, environment: &Environment) -> Commits {
         let state = self.environments.get(&environment.name);

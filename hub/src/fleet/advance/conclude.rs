@@ -12,7 +12,7 @@ use super::audit;
 
 /// Who ended a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::fleet) enum EndedBy {
+pub(in crate::fleet) enum EndCause {
     Itself,
     Person,
 }
@@ -46,9 +46,9 @@ impl EnvironmentState {
     }
 
     /// Handles a rollout that failed or was aborted.
-    fn rolled_back(&mut self, rollout: &Rollout, ended_by: EndedBy, now: Timestamp) {
+    fn rolled_back(&mut self, rollout: &Rollout, ended_by: EndCause, now: Timestamp) {
         let changed = rollout.changed();
-        if ended_by == EndedBy::Person && !changed.is_empty() {
+        if ended_by == EndCause::Person && !changed.is_empty() {
             self.quarantine_all(changed.clone(), rollout, now);
         } else {
             self.condemn(&changed, changed.clone(), rollout, now);
@@ -80,7 +80,7 @@ impl Fleet {
     pub(in crate::fleet) fn conclude(
         &mut self,
         rollout: &Rollout,
-        ended_by: EndedBy,
+        ended_by: EndCause,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
@@ -91,7 +91,7 @@ impl Fleet {
         let name = &rollout.environment;
         let none = EnvironmentState::default();
         let state = self.environments.get(name).unwrap_or(&none);
-        // What is declared as before takes nothing from repositories that it did not name.
+        // Unchanged declarations use no repository that they did not name before.
         let proven = self.completed(state, state.proven(rollout, &unproven));
         let versions = &mut self.versions;
         self.environments.change(name, versions, effects, |state| {

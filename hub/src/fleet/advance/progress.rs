@@ -12,7 +12,7 @@ use self::shown::StepContext;
 use super::super::event::Effect;
 use super::super::rollout::{Changes, Phase, Recovery, Rollout, State};
 use super::super::{Fleet, blame};
-use super::{EndedBy, audit};
+use super::{EndCause, audit};
 use crate::spec::{Environment, Strategy};
 
 impl Fleet {
@@ -39,7 +39,7 @@ impl Fleet {
         let Some(mut rollout) = self.rollouts.take(name) else {
             return;
         };
-        // It keeps what it began with; one of an older hub takes what the fleet file says.
+        // A rollout keeps its strategy; one of an older hub has none and uses the fleet file's.
         let strategy = rollout.strategy.take().unwrap_or_else(|| Box::new(spare));
         let before = (rollout.state, rollout.wave);
         let changes = self.take_step(&setting, barriers, &strategy, &mut rollout);
@@ -139,12 +139,12 @@ impl Fleet {
     ) {
         let over = rollout.state.is_over();
         if over {
-            self.conclude(&rollout, EndedBy::Itself, now, effects);
+            self.conclude(&rollout, EndCause::Itself, now, effects);
         }
         self.rollouts.put(rollout);
         if over {
             self.follow_approved(environment);
-            // What waits in the queue, or came meanwhile, has its turn at the next step.
+            // Commits that are queued, or arrived meanwhile, have their turn at the next step.
             self.environments.mark_dirty([environment.name.clone()]);
         } else {
             self.clusters.mark_due(given);

@@ -1,6 +1,6 @@
-//! Which clusters prove a commit: those that run something of its repository; and a revision of the fleet file is
-//! proven by those that it affects. Where none of them took part, it stays where it was good, whatever else its rollout
-//! brought.
+//! Which clusters prove a commit: those that run something of its repository. A revision of the fleet file is proven by
+//! the clusters that it affects. Where none of them took part, the repository stays at its last good commit, whatever
+//! else the rollout brought.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::super::Fleet;
 use super::super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
-use super::super::redeclared::Redeclared;
+use super::super::redeclared::DeclarationChange;
 use super::super::rollout::{Phase, Progress, Rollout, State, listed};
 
 /// Description of clusters that a revision of the fleet file changes.
@@ -21,7 +21,7 @@ impl Fleet {
         &self,
         (name, cluster): (&ClusterName, &Cluster),
         rollout: &Rollout,
-        (repository, redeclared): (&RepositoryName, &Redeclared<'_>),
+        (repository, redeclared): (&RepositoryName, &DeclarationChange<'_>),
     ) -> bool {
         match repository.is_fleet_file() {
             true => redeclared.may_bring(self, (name, &rollout.environment)),
@@ -93,7 +93,7 @@ impl Fleet {
             return None;
         }
         let redeclared = self.redeclared(rollout);
-        // One that runs something of several repositories is named once.
+        // A cluster that runs something of several repositories is named once.
         let (mut pinned, mut suspended) = (BTreeSet::new(), BTreeSet::new());
         for repository in changed.keys() {
             let takers = self.clusters_of(&rollout.environment).filter_map(|name| {

@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows of older hubs say nothing of the rollout.
+    /// Rows of older hubs do not name the rollout.
     #[test]
     fn a_hold_of_an_older_hub_is_read() {
         let old = r#"{"hold":{"by":"hub","reason":"prod-6 was rolled back: x","at":"2026-11-01T00:00:00Z"}}"#;
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(of(&state), ["b"]);
         state.lift_hold(&good("b"));
         assert_eq!(state.hold, None);
-        // The fleet file failed alone: nobody knows what that is a matter of.
+        // The fleet file failed alone: it is not known which repositories are concerned, so all are held.
         for order in [[&["a"][..], &[]], [&[], &["a"]]] {
             let mut state = EnvironmentState::default();
             for names in order {

@@ -20,7 +20,7 @@ use crate::spec::Environment;
 
 /// The last request to a cluster.
 #[derive(Debug, Clone)]
-struct AskedOf {
+struct JobRequest {
     /// The environment's name.
     environment: EnvironmentName,
     /// The stream; none: not known.
@@ -30,12 +30,12 @@ struct AskedOf {
 
 /// The last requests to clusters; those that were asked for nothing are not in it.
 #[derive(Debug, Clone, Default)]
-pub(in crate::fleet) struct Asked(BTreeMap<ClusterName, AskedOf>);
+pub(in crate::fleet) struct JobRequests(BTreeMap<ClusterName, JobRequest>);
 
-impl Asked {
+impl JobRequests {
     /// Notes that a cluster reports to have been asked for something.
     fn suspect(&mut self, name: &ClusterName, environment: EnvironmentName) {
-        self.0.entry(name.clone()).or_insert_with(|| AskedOf {
+        self.0.entry(name.clone()).or_insert_with(|| JobRequest {
             environment,
             session: None,
             jobs: Arc::default(),
@@ -64,7 +64,7 @@ impl Fleet {
         if state.paused.is_some() || state.pin.as_ref().is_some_and(is_pinned) {
             return waiting;
         }
-        // Nothing of a commit runs before everything else lets it in.
+        // A Job runs only once every other gate of its commit is open.
         let is_other = |gate: &Gate| !gate.runs_last() && gate.holds_back();
         if rollout.started_at.is_none() {
             let gates = self.enforced_gates(environment, &rollout.target, now);
@@ -201,7 +201,7 @@ impl Fleet {
     ) {
         let cluster = self.clusters().get(&name);
         let Some((session, _)) = cluster.and_then(|cluster| cluster.session) else {
-            // It is told when it is there again; until then it does what it was asked for.
+            // It is told on its next stream; until then it continues with its last request.
             self.gate_jobs.0.remove(&name);
             return;
         };
@@ -217,7 +217,7 @@ impl Fleet {
             self.gate_jobs.0.remove(&name);
             return;
         }
-        let asked = AskedOf {
+        let asked = JobRequest {
             environment: environment.name.clone(),
             session: Some(session),
             jobs,

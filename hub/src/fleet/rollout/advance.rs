@@ -7,7 +7,7 @@ use flotilla_shared::id::ClusterName;
 use flotilla_shared::words::counted;
 use jiff::Timestamp;
 
-use super::complete::Standing;
+use super::complete::WaveState;
 use super::start::passes;
 use super::words::listed;
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
@@ -75,7 +75,7 @@ impl Rollout {
                     }
                     progress.enter(out, now);
                 }
-                // What it was given before it was suspended is what it goes on with.
+                // A cluster that was suspended after its start continues with the commits that it was given.
                 (None, Phase::Suspended) if progress.started_at.is_some() => progress.start(now),
                 (None, phase) if !phase.takes_part() => progress.enter(Phase::Waiting, now),
                 _ => {}
@@ -84,9 +84,10 @@ impl Rollout {
                 progress.wave = wave;
             }
             let mut changed = before != (progress.wave, progress.phase);
-            // What is not known now may have been known before a restart, and is still so.
+            // An unknown change may have been known before a restart, and still holds.
             if seen.change != Change::Unknown && !progress.phase.is_touched() {
-                // What a rollout before this one gave it is not what was last good.
+                // The cluster runs commits of a rollout that never became good, so the comparison with the good ones
+                // does not hold.
                 let unchanged = seen.change == Change::Nothing && progress.carried.is_none();
                 changed |= std::mem::replace(&mut progress.unchanged, unchanged) != unchanged;
                 passing |= passes(progress, seen);
@@ -144,7 +145,7 @@ impl Rollout {
             if failed.len() - blameless > budgets.failed.at_most(total) {
                 self.fail(note, world, now);
             } else {
-                // Going back would mend nothing, and condemn what is not at fault.
+                // A rollback would repair nothing, and would quarantine commits that are not at fault.
                 self.halt_blameless(note);
             }
             return false;
@@ -197,7 +198,7 @@ impl Rollout {
     ) {
         while self.wave < world.strategy.waves.len() {
             match self.standing(world, total) {
-                Standing::Complete => {
+                WaveState::Complete => {
                     let last = self.wave + 1 == world.strategy.waves.len();
                     if let Some(why) = world.unanswered.as_ref().filter(|_| last) {
                         self.note.clone_from(why);
@@ -205,14 +206,14 @@ impl Rollout {
                     }
                     self.wave += 1;
                 }
-                Standing::Dead(note) if self.is_to_blame() => return self.fail(note, world, now),
-                Standing::Dead(note) => return self.halt_blameless(note),
-                Standing::Waits(note) => {
+                WaveState::Dead(note) if self.is_to_blame() => return self.fail(note, world, now),
+                WaveState::Dead(note) => return self.halt_blameless(note),
+                WaveState::Waits(note) => {
                     self.state = State::Running;
                     self.note = note;
                     return;
                 }
-                Standing::Open => {
+                WaveState::Open => {
                     self.state = self.wave_state(world);
                     self.start(world, total, now, changes);
                     return;

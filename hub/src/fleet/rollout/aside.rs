@@ -8,7 +8,7 @@ use super::words::listed;
 
 /// Applications that do not count on a cluster of a rollout.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Aside {
+pub struct Exemptions {
     pub applications: BTreeSet<ApplicationName>,
     /// What the rollout takes away as soon as those can be assigned.
     pub waits: BTreeSet<ApplicationName>,
@@ -16,7 +16,7 @@ pub struct Aside {
     pub leaves_nothing: bool,
 }
 
-impl Aside {
+impl Exemptions {
     /// Returns it in words; `place`: here or there.
     pub(super) fn text(&self, place: &str) -> String {
         let applications = listed(&self.applications);
@@ -39,9 +39,9 @@ mod tests {
     #[test]
     fn a_removal_that_waits_for_what_is_left_aside_is_told() {
         let names = |name: &str| -> BTreeSet<ApplicationName> { [name.parse().unwrap()].into() };
-        let mut aside = Aside {
+        let mut aside = Exemptions {
             applications: names("shop"),
-            ..Aside::default()
+            ..Exemptions::default()
         };
         let text = "ignoring shop, unhealthy here before";
         assert_eq!(aside.text("here"), text);

@@ -1,5 +1,5 @@
 //! Whether a rollout is to blame for an unhealthy cluster. An application for which the rollout brings nothing new, and
-//! that was not healthy there before, is no evidence about it: it does not count, and delays no other (promise 5). One
+//! that was not healthy there before, is not evidence about it: it does not count, and delays no other (promise 5). One
 //! that was healthy until the rollout came counts, whichever repository it is from: applications share clusters. A
 //! refusal or a wait that existed before is not caused by the rollout either, but proves nothing: the rollout halts,
 //! and quarantines nothing. The same holds where an agent could not reach the commits, or was suspended by its own
@@ -12,7 +12,7 @@ use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::aside::Aside;
+use super::aside::Exemptions;
 use super::words::listed;
 use super::world::World;
 use super::{Phase, Progress, Rollout};
@@ -43,7 +43,7 @@ pub(in crate::fleet) enum Recovery {
 /// Problems of a cluster when the first rollout started there that has not become good since.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Before {
+pub struct PriorProblems {
     /// Applications that were not healthy on the last good commits.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub unhealthy: BTreeSet<ApplicationName>,
@@ -55,7 +55,7 @@ pub struct Before {
     doubted: bool,
 }
 
-impl Before {
+impl PriorProblems {
     /// Makes the problems as they are now.
     #[must_use]
     pub fn of(unhealthy: BTreeSet<ApplicationName>, refused: Option<Reason>) -> Self {
@@ -94,7 +94,7 @@ impl Before {
 
 impl Progress {
     /// Notes the problems when it was assigned the new commits.
-    fn begin_with(&mut self, found: Before, recovery: Recovery) {
+    fn begin_with(&mut self, found: PriorProblems, recovery: Recovery) {
         let recovery = match self.carried {
             None => recovery,
             Some(_) => Recovery::NotSeen,
@@ -122,7 +122,7 @@ impl Rollout {
     pub(in crate::fleet) fn comes_to(
         &mut self,
         name: &ClusterName,
-        found: Before,
+        found: PriorProblems,
         recovery: Recovery,
     ) {
         if let Some(progress) = self.clusters.get_mut(name) {
@@ -156,7 +156,7 @@ impl Rollout {
         if aside.peek().is_none() {
             return String::new();
         }
-        let mut all = Aside::default();
+        let mut all = Exemptions::default();
         let mut clusters = Vec::new();
         for (name, left) in aside {
             all.applications.extend(left.applications.iter().cloned());

@@ -11,7 +11,7 @@ use crate::spec::{Members, WhenEmpty};
 
 /// State of the present wave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum WaveState {
     /// It is complete.
     Complete,
     /// Clusters are in progress, or not started yet.
@@ -40,32 +40,32 @@ struct Tally {
 impl Rollout {
     /// Returns the state of the present wave: it is complete when each of its clusters is done, or counts against a
     /// budget that is not used up, and a cluster has proven the commits, if they change anything there.
-    pub(super) fn standing(&self, world: &World<'_>, total: usize) -> Standing {
+    pub(super) fn standing(&self, world: &World<'_>, total: usize) -> WaveState {
         let tally = self.tally(world);
         if tally.members == 0 {
             return self.empty(world, &tally);
         }
         if tally.open || self.is_unsettled(world) {
-            return Standing::Open;
+            return WaveState::Open;
         }
         if self.is_beyond_budgets(world, total) {
-            return Standing::Open;
+            return WaveState::Open;
         }
         if tally.proven > 0 {
-            return Standing::Complete;
+            return WaveState::Complete;
         }
         let name = world.strategy.waves.get(self.wave);
         let name = name.map_or("", |wave| wave.name.as_str());
         match (tally.failed.is_empty(), tally.offline.is_empty()) {
-            // Nothing changes for any of them.
-            (true, true) => Standing::Complete,
-            (true, false) if !tally.in_doubt => Standing::Complete,
-            (false, true) => Standing::Dead(format!(
+            // The change affects none of its clusters.
+            (true, true) => WaveState::Complete,
+            (true, false) if !tally.in_doubt => WaveState::Complete,
+            (false, true) => WaveState::Dead(format!(
                 "no cluster of wave {name} has proven the rollout, and none is left that could: \
                  {}",
                 self.blame(&tally.failed)
             )),
-            _ => Standing::Waits(format!(
+            _ => WaveState::Waits(format!(
                 "no cluster of wave {name} has proven the rollout yet; {}",
                 waits_for_offline(&self.environment, &tally.offline, None, world)
             )),
@@ -106,25 +106,25 @@ impl Rollout {
     }
 
     /// Handles a wave in which no cluster takes part, which proves nothing.
-    fn empty(&self, world: &World<'_>, tally: &Tally) -> Standing {
+    fn empty(&self, world: &World<'_>, tally: &Tally) -> WaveState {
         let Some(wave) = world.strategy.waves.get(self.wave) else {
-            return Standing::Complete;
+            return WaveState::Complete;
         };
         let others = |phase: &dyn Fn(Phase) -> bool| {
             let mut all = self.clusters.values();
             all.any(|progress| phase(progress.phase))
         };
-        // The last word is said over all clusters, not over the last wave's.
+        // At the last wave the clusters of all waves decide, and not only its own.
         if self.wave + 1 >= world.strategy.waves.len() {
             if self.is_unsettled(world) || self.is_beyond_budgets(world, self.taking_part()) {
-                return Standing::Open;
+                return WaveState::Open;
             }
             if !others(&|phase| phase == Phase::Done) {
-                return Standing::Waits(self.nobody(world.joining));
+                return WaveState::Waits(self.nobody(world.joining));
             }
         }
         if !others(&|phase| phase == Phase::Waiting) {
-            return Standing::Complete;
+            return WaveState::Complete;
         }
         let given = world.approvals.get(&wave.name).copied().unwrap_or_default();
         let skipped = wave.members == Members::Rest || wave.when_empty == WhenEmpty::Skip;
@@ -133,7 +133,7 @@ impl Rollout {
             asked => asked.max(1),
         };
         if given >= needed {
-            return Standing::Complete;
+            return WaveState::Complete;
         }
         let why = match (tally.pinned.as_slice(), tally.suspended.as_slice()) {
             ([], []) => "has no clusters".to_owned(),
@@ -145,7 +145,7 @@ impl Rollout {
                 listed(suspended)
             ),
         };
-        Standing::Waits(format!(
+        WaveState::Waits(format!(
             "wave {} {why} and cannot prove the rollout: {given} of {} to continue without it \
              (flotilla approve {} --wave {})",
             wave.name,

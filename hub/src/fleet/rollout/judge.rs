@@ -21,7 +21,7 @@ impl Rollout {
         changes: &mut Changes,
     ) {
         for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
-            // An offline cluster says nothing, neither good nor bad, and its time does not count.
+            // An offline cluster is neither healthy nor failed, and its time does not count.
             if !progress.phase.is_touched() || !seen.online {
                 continue;
             }
@@ -74,7 +74,7 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
     };
     match (&seen.verdict, progress.phase) {
         (Verdict::Healthy(from), Phase::Started) if nothing_new(progress, from) => {
-            // The commit changes nothing that this cluster renders: there is nothing to watch.
+            // The commits change nothing that this cluster renders, so no soak is needed.
             progress.enter(Phase::Done, now);
             progress.unchanged = true;
             progress.content = *from;
@@ -84,7 +84,7 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
             };
         }
         (Verdict::Healthy(from), Phase::Started | Phase::Unavailable | Phase::Failed) => {
-            // Something changed after all, or it fell ill meanwhile: it is watched like any other.
+            // It changed after all, or became unhealthy meanwhile: it soaks like any other.
             let begun = progress.phase == Phase::Started;
             let carried = progress
                 .carried
@@ -96,7 +96,7 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
             progress.counted = counted.unwrap_or_default();
             progress.content = *from;
         }
-        // What it renders from is something else than what soaked.
+        // The content is not the one that soaked.
         (Verdict::Healthy(from), Phase::Soaking | Phase::Done) if *from != progress.content => {
             progress.unchanged = false;
             progress.enter(Phase::Soaking, now);
@@ -153,7 +153,7 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
 /// Finishes the soak: the cluster is done if a new report confirms it.
 fn finish(progress: &mut Progress, seen: &Observation, soak: Duration, now: Timestamp) {
     let asked = progress.asked_at.filter(|asked| *asked <= now);
-    // What is dated later than now was said before the clock was set back.
+    // A timestamp in the future is from before the clock was set back.
     let heard_at = seen.heard_at.filter(|heard| *heard <= now);
     let heard = match asked {
         _ if soak.is_zero() => true,

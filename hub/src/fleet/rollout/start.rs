@@ -38,7 +38,7 @@ impl Rollout {
             members += 1;
             match progress.phase {
                 Phase::Waiting if seen.online => waiting.push((name, seen)),
-                // Who was let through takes nobody's place.
+                // A cluster for which nothing changes does not count against the limit of concurrency.
                 Phase::Started if seen.online && !progress.unchanged => running += 1,
                 Phase::Soaking | Phase::Unavailable if seen.online => running += 1,
                 _ => {}
@@ -55,7 +55,7 @@ impl Rollout {
         let concurrency = world.strategy.concurrency(self.wave, members);
         let room = concurrency.saturating_sub(running).min(waiting.len());
         if room > 0 {
-            // They come by name, so that only the rest of the order is left to make.
+            // Clusters are ordered by name already, and the sort is stable.
             waiting.sort_by(|(_, left), (_, other)| {
                 (!left.carried, &left.sort_key).cmp(&(!other.carried, &other.sort_key))
             });
@@ -92,7 +92,8 @@ impl Rollout {
                 listed(&unavailable)
             ));
         }
-        // Nobody approved a wave that was passed while all of it, and all after it, were left out.
+        // A wave that was passed while all its clusters and those of later waves were excluded still needs its
+        // approval.
         let begun = world.strategy.waves.get(..=self.wave)?;
         let given = |name: &str| world.approvals.get(name).copied().unwrap_or_default();
         let was_taken = |index: usize| {

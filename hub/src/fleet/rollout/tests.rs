@@ -89,7 +89,7 @@ impl Bench {
         bench
     }
 
-    /// Clusters with their tier.
+    /// Adds clusters with their tiers.
     fn fleet(&mut self, clusters: &[(&str, &str)]) {
         let labels = clusters
             .iter()
@@ -123,7 +123,7 @@ impl Bench {
         }
     }
 
-    /// Goes on to a second, as a hub does that looks each second.
+    /// Steps each second up to this one, as a hub does.
     fn step(&mut self, second: i64) -> Vec<String> {
         let before: Vec<ClusterName> = self.touched();
         let last = self
@@ -143,7 +143,7 @@ impl Bench {
             .collect()
     }
 
-    /// One step; who is online says at once how it is.
+    /// Takes one step; online clusters confirm their reports at once.
     fn look(&mut self, second: i64) -> Changes {
         for seen in self.seen.values_mut().filter(|seen| seen.online) {
             seen.heard_at = Some(at(second));

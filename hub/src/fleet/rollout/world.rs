@@ -8,7 +8,7 @@ use flotilla_shared::id::ClusterName;
 use flotilla_shared::problem::Problem;
 use jiff::Timestamp;
 
-use super::aside::Aside;
+use super::aside::Exemptions;
 use crate::spec::Strategy;
 
 /// Verdict on a cluster for the rollout's commits.
@@ -53,7 +53,7 @@ pub struct Observation {
     /// The verdict on its report.
     pub verdict: Verdict,
     /// Applications that do not count; none: all count.
-    pub aside: Option<Aside>,
+    pub aside: Option<Exemptions>,
     /// Where it is not healthy: whether the cause existed before.
     pub blameless: bool,
     /// Whether the rollout changes, or may change, something that it runs: only such a cluster proves it.

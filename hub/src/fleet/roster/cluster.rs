@@ -48,12 +48,12 @@ pub struct AgentFacts {
 
 /// An application that is placed on a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Placed {
+pub struct PlacedApplication {
     /// Why it is not assigned, or keeps its former assignment; none: it is assigned as fleet file and heads demand.
     pub problem: Option<Box<Problem>>,
 }
 
-impl Placed {
+impl PlacedApplication {
     /// Returns whether its only problem is that no commit of its repository may be assigned here: the application
     /// itself can be assigned.
     pub(in crate::fleet) fn lacks_commit(&self) -> bool {
@@ -87,15 +87,15 @@ impl Placed {
 
 /// A value that is also in the store. All code may read it; only the roster changes it, and then stores it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kept<T>(T);
+pub struct StoredValue<T>(T);
 
-impl<T> Kept<T> {
+impl<T> StoredValue<T> {
     pub(super) const fn write(&mut self) -> &mut T {
         &mut self.0
     }
 }
 
-impl<T> Deref for Kept<T> {
+impl<T> Deref for StoredValue<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -107,7 +107,7 @@ impl<T> Deref for Kept<T> {
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
     /// Its record, apart from its agent's reports.
-    pub record: Kept<ClusterRecord>,
+    pub record: StoredValue<ClusterRecord>,
     /// Its assignment; none before the first one.
     pub assigned: Option<Arc<DecodedAssignment>>,
     /// The assignment that its agent accepted last.
@@ -125,7 +125,7 @@ pub struct Cluster {
     /// happened.
     pub current_since: Option<Timestamp>,
     /// Applications that are placed here.
-    pub placed: BTreeMap<ApplicationName, Placed>,
+    pub placed: BTreeMap<ApplicationName, PlacedApplication>,
     /// Applications that it is to lose with their objects, once all that is placed here can be assigned.
     pub withheld: BTreeSet<ApplicationName>,
     /// What its agent reported about itself.
@@ -150,7 +150,7 @@ pub struct Cluster {
     pub(in crate::fleet) resumable: Option<(Timestamp, Digest)>,
     /// Specification by which its assignment was last computed; none: not known since a restart.
     pub(in crate::fleet) specified: Option<Commit>,
-    /// Its assignment is to be worked out anew, see [`crate::fleet::Fleet::has_due`]: since which round of that.
+    /// Its assignment has to be computed again, see [`crate::fleet::Fleet::has_due`]: since which round.
     pub(super) due: Option<u64>,
     /// The last assignment on which it was current.
     well_on: AssignmentRef,
@@ -165,7 +165,7 @@ impl Cluster {
     /// Restores a cluster from the store.
     pub(super) fn restored(stored: StoredCluster) -> Self {
         let mut cluster = Self {
-            record: Kept(stored.record),
+            record: StoredValue(stored.record),
             assigned: stored.assignment.map(|stored| stored.decoded),
             resumable: stored.current_since.and_then(|since| {
                 let report = stored.report.as_ref()?;
@@ -188,7 +188,7 @@ impl Cluster {
                 Connectivity::Online { since }
             }
             (_, Some(_)) => Connectivity::Offline,
-            // A hub that was restarted has heard nothing yet of an agent that reported before.
+            // A restarted hub has not heard yet from an agent that reported before.
             (_, None) if self.report.is_some() => Connectivity::Offline,
             (_, None) => Connectivity::NeverSeen,
         }
@@ -246,11 +246,11 @@ impl Cluster {
         tombstones.filter(|name| !is_removed(self.report.as_ref(), name))
     }
 
-    /// Of what it is to lose later, that of which something is left by its agent's word on what is assigned now, which
-    /// names all that it has a record of; all of it where there is no such word.
+    /// Returns the withheld removals that are still to be done: those of which the agent's report on the present
+    /// assignment still has something, or all of them where there is no complete report.
     pub(in crate::fleet) fn loses_later(&self) -> impl Iterator<Item = &ApplicationName> {
         let report = self.report.as_ref();
-        // One that may lack something does not say what it is declared as.
+        // A report that may be incomplete does not state `specified`.
         let report = report.filter(|report| {
             report.assignment == self.assigned_ref() && !report.specified.is_none()
         });
@@ -299,7 +299,7 @@ impl Cluster {
             let report = report.and_then(|report| report.applications.get(name));
             report.is_some_and(|report| report.is_well())
         };
-        // What is placed on a cluster that is in no environment nobody works out, and it runs on.
+        // For a cluster without an environment placements are not computed; it keeps its assignment.
         if !assigned.all(is_well) {
             return false;
         }
@@ -389,7 +389,7 @@ impl Cluster {
         if self.is_suspended() {
             return;
         }
-        // What it says of another assignment speaks against an application, and not for it.
+        // A report on another assignment can count against an application, but not for it.
         let is_of_this = self.speaks_of_what_is_assigned();
         let assigned = self.assigned.iter().map(|stored| &stored.assignment);
         let removed = assigned

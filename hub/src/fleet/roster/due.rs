@@ -13,7 +13,7 @@ const BATCH: usize = 500;
 
 /// Clusters whose assignment is due.
 #[derive(Debug, Clone)]
-pub(super) struct Due {
+pub(super) struct DueClusters {
     names: BTreeSet<ClusterName>,
     /// Size of a batch.
     batch: usize,
@@ -21,7 +21,7 @@ pub(super) struct Due {
     round: u64,
 }
 
-impl Default for Due {
+impl Default for DueClusters {
     fn default() -> Self {
         Self {
             names: BTreeSet::new(),
@@ -31,7 +31,7 @@ impl Default for Due {
     }
 }
 
-impl Due {
+impl DueClusters {
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -53,12 +53,12 @@ impl Due {
         self.names.iter().take(self.batch).cloned().collect()
     }
 
-    /// The round in which a cluster becomes due that does now.
+    /// Returns the round of a cluster that becomes due now.
     pub(super) const fn round(&self) -> u64 {
         self.round
     }
 
-    /// A batch is worked out: whoever is left is left over from an earlier one.
+    /// Ends a round: a cluster that is still due is left over from an earlier batch.
     pub(super) const fn end_round(&mut self) {
         self.round += 1;
     }

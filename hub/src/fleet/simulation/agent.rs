@@ -1,4 +1,4 @@
-//! An agent as far as a hub can tell.
+//! A simulated agent, as far as a hub can see it.
 
 use flotilla_shared::report::SUSPENDED_BY_HUB;
 
@@ -8,49 +8,49 @@ use super::commits::MISSING;
 use super::file::Definition;
 use super::*;
 
-/// What an application's objects are made from.
+/// What an application's objects were made from.
 pub(super) type Content = (TreeId, Definition);
 
-/// What they should be made from.
+/// Returns what they should be made from.
 pub(super) fn desired(application: &ApplicationAssignment) -> Content {
     let tree = tree(&application.revision.commit, application.path.as_str());
     (tree, Definition::of(application))
 }
 
-/// An agent: keeps what it accepted, applies after a while, reports.
+/// An agent that keeps what it accepted, applies it after a while, and reports.
 #[derive(Default)]
 pub(super) struct Agent {
     pub(super) session: Option<SessionId>,
     pub(super) accepted: AssignmentRef,
     pub(super) assignment: Option<Arc<DecodedAssignment>>,
     pub(super) applied_at: Option<Timestamp>,
-    /// Assignments that it ran, all of it healthy.
+    /// Assignments that it ran with all applications healthy.
     pub(super) ran: BTreeSet<AssignmentRef>,
-    /// Assignments that it ran, not all of it healthy, and what was not.
+    /// Assignments that it ran with unhealthy applications, and which these were.
     pub(super) ill: BTreeMap<AssignmentRef, BTreeSet<ApplicationName>>,
     pub(super) report: Report,
     pub(super) digest: Digest,
     /// The network between it and the hub is cut.
     pub(super) cut: bool,
-    /// It does not tell what its renders depend on.
+    /// It is an older agent, which does not report what its renders depend on.
     pub(super) is_old: bool,
-    /// What is in the cluster, by application; also of those that are not assigned any more.
+    /// The objects in the cluster, by application, including applications that are no longer assigned.
     pub(super) live: BTreeMap<ApplicationName, Content>,
     /// What it applied last.
     applied: AssignmentRef,
-    /// Applications whose objects it deleted since somebody looked.
+    /// Applications whose objects it deleted since the last check.
     pub(super) deleted: Vec<ApplicationName>,
 }
 
 impl Agent {
-    /// Somebody changes objects by hand.
+    /// Changes objects by hand.
     pub(super) fn change_by_hand(&mut self) {
         if let Some((tree, _)) = self.live.values_mut().next() {
             *tree = TreeId::default();
         }
     }
 
-    /// Makes the cluster as it should be. Applications of which something had been changed by hand.
+    /// Applies the assignment. Returns the applications that had been changed by hand.
     fn apply(
         &mut self,
         assignment: &Assignment,
@@ -63,7 +63,7 @@ impl Agent {
                 continue;
             }
             let desired = desired(application);
-            // Objects that go by another name now are handed over.
+            // Objects that are declared under another name now are handed over.
             self.live.retain(|other, (_, definition)| {
                 other == name
                     || assignment.applications.contains_key(other)
@@ -98,7 +98,7 @@ impl Agent {
             true => self.apply(&decoded.assignment, decoded.reference),
             false => BTreeSet::new(),
         };
-        let look = Look {
+        let look = Inspection {
             assignment: &decoded.assignment,
             ready,
             drifted,
@@ -114,7 +114,7 @@ impl Agent {
         self.tell(&decoded, applications, now);
     }
 
-    /// A new report, unless the last one says the same.
+    /// Makes a new report, unless it equals the last one.
     fn tell(
         &mut self,
         decoded: &DecodedAssignment,
@@ -139,7 +139,7 @@ impl Agent {
         }
     }
 
-    /// It says what it was, and what it is to run, and does nothing.
+    /// Reports the present state and the assignment as suspended, and applies nothing.
     fn tell_of_suspension(&mut self, decoded: &DecodedAssignment) {
         if self.report.assignment != decoded.reference {
             self.report.sequence += 1;
@@ -163,18 +163,18 @@ impl Agent {
     }
 }
 
-/// What an agent finds that looks at an assignment it is to run.
-struct Look<'a> {
+/// What an agent sees when it checks an assignment.
+struct Inspection<'a> {
     assignment: &'a Assignment,
-    /// It had the time to apply.
+    /// Whether it has had the time to apply.
     ready: bool,
-    /// Of what something had been changed by hand.
+    /// Applications that had been changed by hand.
     drifted: BTreeSet<ApplicationName>,
     is_old: bool,
 }
 
-impl Look<'_> {
-    /// A report of each application: those assigned, those to be removed, and those left in the cluster.
+impl Inspection<'_> {
+    /// Reports each application: those assigned, those to be removed, and those left in the cluster.
     fn applications(
         &self,
         live: &BTreeMap<ApplicationName, Content>,
@@ -208,7 +208,7 @@ impl Look<'_> {
         applications.chain(removed).chain(left).collect()
     }
 
-    /// The report of an application that is assigned.
+    /// Reports an assigned application.
     fn assigned(
         &self,
         name: &ApplicationName,
@@ -238,7 +238,7 @@ impl Look<'_> {
                 _ => Health::InProgress,
             },
             source_digest: Digest::of(&tree(commit, path)),
-            // Older agents do not know.
+            // Older agents do not report them.
             source_paths: SourcePaths::new((!self.is_old).then_some(path)),
             ..ApplicationReport::default()
         };
@@ -246,7 +246,7 @@ impl Look<'_> {
     }
 }
 
-/// The applications that are not well.
+/// Returns the applications that are not healthy.
 fn ill_of(
     applications: &BTreeMap<ApplicationName, Box<ApplicationReport>>,
 ) -> BTreeSet<ApplicationName> {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What applications are rendered from; the first ones are those of a file that nobody has edited.
+/// Directories of applications; the first ones are those of an unedited file.
 pub(super) const PATHS: [&str; 13] = [
     "apps/web/dev",
     "apps/web/stage",
@@ -19,17 +19,17 @@ pub(super) const PATHS: [&str; 13] = [
     "apps/extra",
 ];
 
-/// How many those are.
+/// Number of directories in an unedited file.
 pub(super) const FIRST: usize = 4;
 
-/// What begins so is in no commit.
+/// Directories with this prefix are in no commit.
 pub(super) const MISSING: &str = "missing/";
 
 fn number_of(commit: &Commit) -> u64 {
     u64::from_str_radix(&commit.as_str()[24..], 16).unwrap()
 }
 
-/// The commit that last changed a directory: most commits change none of these.
+/// Returns the commit that last changed a directory; most commits change none of these.
 fn changed_by(commit: &Commit, path: &str) -> u64 {
     let salt = path.bytes().map(u64::from).sum::<u64>();
     let changes =
@@ -38,12 +38,12 @@ fn changed_by(commit: &Commit, path: &str) -> u64 {
     all.into_iter().find(changes).unwrap_or_default()
 }
 
-/// Every seventh commit is bad: what it changed never becomes healthy anywhere.
+/// Returns whether a commit broke a directory. Every seventh commit is bad: what it changed never becomes healthy.
 pub(super) fn is_bad(commit: &Commit, path: &str) -> bool {
     changed_by(commit, path) % 7 == 6
 }
 
-/// What a commit's directory holds.
+/// Returns the tree of a commit's directory.
 pub(super) fn tree(commit: &Commit, path: &str) -> TreeId {
     let content = Digest::of(format!("{path} of {}", changed_by(commit, path)).as_bytes());
     content.as_bytes()[..20].try_into().unwrap()
@@ -56,7 +56,7 @@ pub(super) fn directories(commit: &Commit) -> Arc<Directories> {
     Arc::new(Directories::new(all))
 }
 
-/// Told from others by its first characters, too.
+/// The commit with this number; its first characters are unique, too.
 pub(super) fn commit(n: u64) -> Commit {
     format!("{:07x}{:033x}", n + 1, n + 1).parse().unwrap()
 }

@@ -1,8 +1,8 @@
-//! What is on disk: it survives the hub.
+//! The simulated store, which survives the hub.
 
 use super::*;
 
-/// What is on disk: it survives the hub.
+/// The simulated store, which survives the hub.
 #[derive(Default, Clone)]
 pub(super) struct Disk {
     pub(super) heads: BTreeMap<(RepositoryName, BranchName), Head>,

@@ -1,9 +1,9 @@
-//! What people do to a fleet file.
+//! Edits of the fleet file.
 
 use super::file::{App, ENVIRONMENTS, File};
 use super::*;
 
-/// Names that applications may have. What is called so may be called otherwise tomorrow.
+/// Names that applications may have; an edit may rename them.
 pub(super) const NAMES: [&str; 4] = ["db", "extra", "store", "web"];
 /// Labels that clusters may have.
 pub(super) const TIERS: [&str; 3] = ["canary", "edge", "rest"];
@@ -16,7 +16,7 @@ pub(super) const WEB: [&str; 3] = [
 const REST: [&str; 4] = ["apps/db", "apps/db2", "apps/db/{labels.tier}", "missing/db"];
 
 impl File {
-    /// Somebody changes something. `clusters` are those that may be named, the movable ones last.
+    /// Makes one edit. `clusters` may be named, the movable ones last.
     pub(super) fn edit(&mut self, rng: &mut StdRng, number: u32, clusters: &[ClusterName]) {
         let names: Vec<&'static str> = self.apps.keys().copied().collect();
         let Some(name) = names.choose(rng).copied() else {
@@ -41,7 +41,7 @@ impl File {
             10 => self.app(name, |app| app.namespace = format!("n{number}")),
             11 => self.app(name, |app| app.namespace.clear()),
             12 => self.app(name, |app| app.timeout = 300 + number),
-            // Everybody runs web, so that there is one that nobody takes away.
+            // Every cluster runs `web`, so that the law about kept applications always has one to check.
             13..15 if name != "web" => {
                 let cluster = clusters.choose(rng).unwrap().to_string();
                 let place = rng.random_range(0..4);
@@ -97,7 +97,7 @@ impl File {
         }
     }
 
-    /// An application leaves the file, in one of three ways, or comes to it.
+    /// Removes an application in one of three ways, or adds it.
     fn take_or_give(&mut self, rng: &mut StdRng) {
         let name = *["db", "extra"].choose(rng).unwrap();
         let environment = *ENVIRONMENTS.choose(rng).unwrap();
@@ -119,8 +119,8 @@ impl File {
         }
     }
 
-    /// All that is declared goes at once; or an application goes by another name from now on and comes from elsewhere,
-    /// maybe from where nobody can read it, while its old name is removed, or another one has it.
+    /// Removes all declarations at once. Or an application is renamed and moved, possibly to a repository that cannot
+    /// be read, while its old name is removed or taken by another one.
     pub(super) fn take(&mut self, rng: &mut StdRng) {
         let names: Vec<&'static str> = self.apps.keys().copied().collect();
         let Some(old) = names.choose(rng).copied() else {
@@ -151,13 +151,13 @@ impl File {
         }
     }
 
-    /// What nobody declares any more is declared as in the beginning.
+    /// Declares again, as at the start, what is no longer declared.
     fn give_back(&mut self) {
         self.removed.clear();
         self.apps = Self::new("supersede").apps;
     }
 
-    /// An application goes by another name from now on.
+    /// Renames an application.
     fn rename(&mut self, name: &'static str, rng: &mut StdRng) {
         let free = NAMES.iter().filter(|name| !self.apps.contains_key(*name));
         let free: Vec<&&str> = free.collect();
@@ -170,7 +170,7 @@ impl File {
         }
     }
 
-    /// An environment gets a strategy or loses it; prod goes and comes as a whole.
+    /// Adds or removes an environment's strategy, or prod as a whole.
     fn environment(&mut self, name: &str) {
         let strategies = if name == "stage" {
             &mut self.stage
@@ -196,14 +196,14 @@ impl File {
         }
     }
 
-    /// All is declared in a good way that nobody has seen before; who was moved stays there.
+    /// Declares everything in a valid way that was never declared before; moved clusters stay.
     pub(super) fn mend(&mut self, number: u32) {
         let mut new = File::new("supersede");
         for app in new.apps.values_mut() {
             app.timeout = 600 + number;
         }
         new.clusters = std::mem::take(&mut self.clusters);
-        // Prod has a canary again.
+        // Prod gets a canary again.
         for (_, tier) in new.clusters.values_mut() {
             *tier = None;
         }

@@ -1,11 +1,11 @@
-//! What may happen: messages, faults, people, pushes.
+//! Random events: messages, faults, operators and pushes.
 
 use flotilla_shared::problem::Problem;
 
 use super::*;
 
 impl Simulation {
-    /// One message arrives, or is lost, doubled, or overtaken.
+    /// Delivers one message, which may be lost, doubled or overtaken.
     pub(super) fn deliver(&mut self) {
         if self.network.is_empty() {
             return;
@@ -149,7 +149,7 @@ impl Simulation {
             .map(|branch| branch.parse().unwrap())
             .collect();
         let mut found = self.heads_of(&repository);
-        // Now and then a branch is gone, which takes nothing away (P6).
+        // Occasionally a branch is missing, which removes nothing (P6).
         if !self.calm && self.rng.random_bool(0.1) {
             let gone = asked.choose(&mut self.rng);
             found.retain(|branch, _| Some(branch) != gone);
@@ -162,7 +162,7 @@ impl Simulation {
         });
     }
 
-    /// Where the branches of a repository are.
+    /// Returns the branches of a repository.
     fn heads_of(&self, repository: &RepositoryName) -> BTreeMap<BranchName, Commit> {
         let all = self.branches.iter();
         let own = all.filter(|((of, _), _)| of == repository);
@@ -170,7 +170,7 @@ impl Simulation {
             .collect()
     }
 
-    /// Some commit's directories come, or do not.
+    /// The directories of a commit are read, or cannot be read.
     pub(super) fn read_trees(&mut self) {
         let repository = match self.edits_all {
             true => *file::REPOSITORIES.choose(&mut self.rng).unwrap(),
@@ -178,7 +178,7 @@ impl Simulation {
         };
         let repository: RepositoryName = repository.parse().unwrap();
         let missing = self.hub.missing_trees(&repository);
-        // Now and then one that nobody asked for any more.
+        // Occasionally a commit that is no longer needed.
         let any = commit(self.rng.random_range(0..self.commits + 2));
         let commit = missing.choose(&mut self.rng).cloned().unwrap_or(any);
         let event = if !self.calm && self.rng.random_bool(0.2) {
@@ -197,7 +197,7 @@ impl Simulation {
         self.feed(event);
     }
 
-    /// Who is started before the time of its wave renders from the target what it rendered before.
+    /// A cluster that was started before its wave has to render the same from the target.
     pub(super) fn check_passed(&mut self) {
         for rollout in self.hub.rollouts().values() {
             if rollout.state.is_over() {
@@ -213,7 +213,7 @@ impl Simulation {
                 assert!(progress.unchanged, "{name} ran ahead in {}", rollout.id);
                 let cluster = &self.hub.clusters()[name];
                 let assigned = cluster.assigned.as_ref().unwrap();
-                // What the file has just taken out is not assigned any more, and was rendered before.
+                // An application that the file has just removed is no longer assigned, but was rendered before.
                 let known = cluster
                     .report
                     .iter()
@@ -250,7 +250,7 @@ impl Simulation {
         }
     }
 
-    /// A random happening.
+    /// A random event.
     pub(super) fn happen(&mut self) {
         let branch = *["dev", "stage", "prod"].choose(&mut self.rng).unwrap();
         let environment: EnvironmentName = branch.parse().unwrap();
@@ -311,7 +311,7 @@ impl Simulation {
                         repository: None,
                         expires_at: None,
                         approval: None,
-                        overriding: Overriding::Denied,
+                        overriding: GateOverride::Denied,
                     },
                     _ => Action::Unpin(Subject::Environment(environment)),
                 };
@@ -343,7 +343,7 @@ impl Simulation {
         self.try_act(action);
     }
 
-    /// Whether it was taken.
+    /// Performs an action. Returns whether it was accepted.
     pub(super) fn try_act(&mut self, action: &Action) -> bool {
         let Ok(taken) = self.hub.act(action, "ada", "why not", self.now) else {
             return false;

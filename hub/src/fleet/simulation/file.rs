@@ -1,24 +1,23 @@
-//! A fleet file that people edit in every way, and what it means for each cluster, worked out apart from the
-//! hub.
+//! A fleet file that is edited in every way, and its meaning for each cluster, computed independently of the hub.
 
 use super::*;
 
 pub(super) const ENVIRONMENTS: [&str; 3] = ["dev", "stage", "prod"];
-/// Repositories that can be read; the file names another one that nobody can read.
+/// Repositories that can be read; the file also names one that cannot.
 pub(super) const REPOSITORIES: [&str; 2] = ["fleet", "other"];
 
-/// One application as the file has it.
+/// An application in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct App {
     pub(super) repository: &'static str,
     pub(super) path: String,
     pub(super) namespace: String,
     pub(super) timeout: u32,
-    /// None: in all of them.
+    /// Its environments; empty: all.
     pub(super) environments: Vec<&'static str>,
-    /// None: on every cluster.
+    /// Its clusters; empty: all.
     pub(super) clusters: Vec<String>,
-    /// Empty: whatever the label says.
+    /// Required label; empty: none.
     pub(super) tier: &'static str,
 }
 
@@ -36,21 +35,21 @@ impl App {
     }
 }
 
-/// How an environment takes what is new.
+/// How an environment rolls out commits.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Strategy {
     pub(super) mode: &'static str,
     pub(super) failure: &'static str,
-    /// Prod's second wave asks people.
+    /// Whether prod's second wave needs approvals.
     pub(super) asks: bool,
-    /// Prod has two waves more than its rest.
+    /// Whether prod has two waves besides its rest.
     pub(super) has_waves: bool,
 }
 
-/// What the file says of a cluster: its environment, and the label `tier`.
+/// A cluster in the file: its environment, and the label `tier`.
 pub(super) type Entry = (&'static str, Option<&'static str>);
 
-/// What an application's entry among those removed says: where, and whether its objects stay.
+/// A removed application in the file: where it is removed, and whether its objects stay.
 pub(super) type Removal = (Option<&'static str>, bool);
 
 #[derive(Debug, Clone, PartialEq)]
@@ -58,9 +57,9 @@ pub(super) struct File {
     pub(super) apps: BTreeMap<&'static str, App>,
     pub(super) removed: BTreeMap<&'static str, Removal>,
     pub(super) clusters: BTreeMap<ClusterName, Entry>,
-    /// None: commits come to everybody at once.
+    /// Strategy of the environment; none: commits reach all clusters at once.
     pub(super) stage: Option<Strategy>,
-    /// None: there is no such environment.
+    /// Strategy of the environment; none: the environment does not exist.
     pub(super) prod: Option<Strategy>,
 }
 
@@ -87,7 +86,7 @@ impl Definition {
 }
 
 impl File {
-    /// As everybody begins.
+    /// The file at the start.
     pub(super) fn new(mode: &'static str) -> Self {
         let strategy = |failure| Strategy {
             mode,
@@ -185,7 +184,7 @@ environments:
             let keeps = if *keeps { ", keepObjects: true" } else { "" };
             text.push_str(&format!("- {{application: {name}{place}{keeps}}}\n"));
         }
-        // What has no entry is left out.
+        // Empty sections are left out.
         text.replace("clusters:\napplications", "applications")
             .replace("applications:\nremoved", "removed")
             .trim_end_matches("removed:\n")
@@ -196,7 +195,8 @@ environments:
         environment != "prod" || self.prod.is_some()
     }
 
-    /// What is to become of an application's objects in an environment: none: nothing; whether they stay.
+    /// Returns whether an application is removed in an environment, and whether its objects stay; none: it is not
+    /// removed.
     pub(super) fn removal(&self, app: &str, environment: &str) -> Option<bool> {
         let (place, keeps) = self.removed.get(app)?;
         place
@@ -205,15 +205,15 @@ environments:
     }
 }
 
-/// A file as it was declared, with who was known to be somewhere else than in the environment in question.
+/// A declared file, with the clusters that were in other environments than the one in question.
 #[derive(Debug, Clone)]
 pub(super) struct Meaning {
     pub(super) file: File,
     pub(super) elsewhere: BTreeSet<ClusterName>,
 }
 
-/// A cluster as its own record has it, and as the present file does.
-pub(super) struct Place<'p> {
+/// A cluster as its own record and the present file describe it.
+pub(super) struct ClusterView<'p> {
     pub(super) name: &'p ClusterName,
     pub(super) environment: &'p str,
     pub(super) record: &'p ClusterRecord,
@@ -221,9 +221,9 @@ pub(super) struct Place<'p> {
 }
 
 impl Meaning {
-    /// The label `tier` of a cluster: what the file says, over what its record says. Of a cluster that it does
-    /// not name there is only the record; unless it is the present file that brought it here.
-    fn tier(&self, place: &Place<'_>) -> Option<String> {
+    /// Returns the label `tier` of a cluster: that of the file, or else that of its record. For a cluster that the file
+    /// does not name only the record counts, unless the present file brought it here.
+    fn tier(&self, place: &ClusterView<'_>) -> Option<String> {
         let own = place.record.labels.get("tier").cloned();
         let declared = |file: &File| {
             let entry = file.clusters.get(place.name);
@@ -239,8 +239,8 @@ impl Meaning {
         }
     }
 
-    /// Whether it places an application on a cluster.
-    pub(super) fn places(&self, app: &str, place: &Place<'_>) -> bool {
+    /// Returns whether it places an application on a cluster.
+    pub(super) fn places(&self, app: &str, place: &ClusterView<'_>) -> bool {
         let Some(app) = self.file.apps.get(app) else {
             return false;
         };
@@ -255,8 +255,8 @@ impl Meaning {
             && (app.tier.is_empty() || self.tier(place).as_deref() == Some(app.tier))
     }
 
-    /// How it defines an application for a cluster on which it places it; none: it cannot be said.
-    pub(super) fn defines(&self, name: &str, place: &Place<'_>) -> Option<Definition> {
+    /// Returns its definition of an application for a cluster on which it places it; none: it cannot be computed.
+    pub(super) fn defines(&self, name: &str, place: &ClusterView<'_>) -> Option<Definition> {
         let app = self
             .file
             .apps

@@ -1,26 +1,26 @@
-//! What a cluster runs changes through rollouts only, whether commits or the fleet file changed: the law over
-//! each assignment, worked out from what was declared and decided, apart from how the hub plans.
+//! What a cluster runs changes only by rollouts, for commits and for the fleet file. This law is checked for each
+//! assignment, from declarations and decisions, independently of the hub's plans.
 
 use flotilla_shared::assignment::{ApplicationAssignment, Assignment};
 
 use super::edits::NAMES;
-use super::file::{Definition, Meaning, Place};
+use super::file::{ClusterView, Definition, Meaning};
 use super::*;
 use crate::fleet::rollout::Commits;
 
-/// What is decided about an environment.
+/// The decisions about an environment.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Stand {
-    /// Commits come by rollouts.
+pub(super) struct Decisions {
+    /// Whether commits come by rollouts.
     waves: bool,
     approved: Commits,
     approved_by: String,
-    /// What a rollout that is not over brings, and to whom it came.
+    /// The commits of a running rollout, and the clusters that it reached.
     brings: Option<(Commits, BTreeSet<ClusterName>)>,
     heads: Commits,
 }
 
-/// Revisions that a cluster may be on; the fleet file's is among them.
+/// Revisions that a cluster may run, including that of the fleet file.
 struct Revisions {
     declared: Commit,
     commits: BTreeMap<RepositoryName, BTreeSet<Commit>>,
@@ -48,7 +48,7 @@ impl Revisions {
 }
 
 impl Simulation {
-    pub(super) fn stands_now(&self) -> BTreeMap<EnvironmentName, Stand> {
+    pub(super) fn stands_now(&self) -> BTreeMap<EnvironmentName, Decisions> {
         let of = |environment: &crate::spec::Environment| {
             let name = &environment.name;
             let state = self.hub.environments().get(name);
@@ -61,7 +61,7 @@ impl Simulation {
             };
             let heads = self.hub.heads().iter();
             let heads = heads.filter(|((_, branch), _)| *branch == environment.branch);
-            let stand = Stand {
+            let stand = Decisions {
                 waves: environment.strategy.is_some() || rollout.is_some(),
                 approved: state
                     .map(|state| state.approved.clone())
@@ -81,7 +81,7 @@ impl Simulation {
         self.hub.spec().environments.iter().map(of).collect()
     }
 
-    /// Who is known to be somewhere else than in an environment.
+    /// Returns the clusters that are known to be outside an environment.
     fn elsewhere(&self, environment: &str) -> BTreeSet<ClusterName> {
         let known = self.hub.clusters().keys().chain(self.file.clusters.keys());
         known
@@ -93,7 +93,7 @@ impl Simulation {
             .collect()
     }
 
-    /// What the present file means for an environment.
+    /// Returns the meaning of the present file for an environment.
     pub(super) fn meaning(&self, environment: &str) -> Meaning {
         Meaning {
             file: self.file.clone(),
@@ -101,7 +101,7 @@ impl Simulation {
         }
     }
 
-    /// Notes what each revision of the file means.
+    /// Notes the meaning of each revision of the file.
     pub(super) fn note_meanings(&mut self) {
         let environments = self.hub.spec().environments.iter();
         let names: Vec<EnvironmentName> = environments
@@ -119,8 +119,12 @@ impl Simulation {
         }
     }
 
-    pub(super) fn place<'p>(&'p self, name: &'p ClusterName, environment: &'p str) -> Place<'p> {
-        Place {
+    pub(super) fn place<'p>(
+        &'p self,
+        name: &'p ClusterName,
+        environment: &'p str,
+    ) -> ClusterView<'p> {
+        ClusterView {
             name,
             environment,
             record: &self.hub.clusters()[name].record,
@@ -134,12 +138,12 @@ impl Simulation {
         meaning.unwrap_or_else(|| panic!("nobody declared {revision} for {environment}"))
     }
 
-    /// On which revisions a cluster may be in an environment that stands so.
+    /// Returns the revisions that a cluster may run in an environment with these decisions.
     fn sources(
         &self,
         name: &ClusterName,
         environment: &EnvironmentName,
-        stand: &Stand,
+        stand: &Decisions,
     ) -> Vec<Revisions> {
         let mut sources: Vec<Revisions> = Vec::new();
         if stand.waves {
@@ -173,7 +177,7 @@ impl Simulation {
         &self,
         name: &ClusterName,
         environment: &EnvironmentName,
-        stands: [&BTreeMap<EnvironmentName, Stand>; 2],
+        stands: [&BTreeMap<EnvironmentName, Decisions>; 2],
     ) -> Vec<Revisions> {
         let stands = stands.into_iter().filter_map(|all| all.get(environment));
         stands
@@ -181,15 +185,15 @@ impl Simulation {
             .collect()
     }
 
-    /// No cluster is given a commit of an application, or another definition of it, that no rollout has
-    /// brought there, that is not what is good, and that nobody pinned (case 35); nothing is taken from it
-    /// that neither the file nor what is in force there takes; and what is removed is removed by both.
+    /// A cluster is assigned only commits and definitions that a rollout has brought there, that are good, or that are
+    /// pinned (case 35). Nothing is taken from it that neither the file nor the revision in force there takes, and what
+    /// is removed is removed by both.
     pub(super) fn check_given(
         &self,
         name: &ClusterName,
         before: Option<&DecodedAssignment>,
         after: &DecodedAssignment,
-        stands: [&BTreeMap<EnvironmentName, Stand>; 2],
+        stands: [&BTreeMap<EnvironmentName, Decisions>; 2],
     ) {
         let after = &after.assignment;
         let environment = &after.environment;
@@ -218,7 +222,7 @@ impl Simulation {
             if had(app).as_ref() == Some(&now) {
                 continue;
             }
-            // Who is pinned stays as it is, whatever becomes good for others meanwhile.
+            // A pinned cluster keeps its definitions, whatever becomes good for others meanwhile.
             let pinned = had(app).filter(|_| is_there && keeps(&application.revision.repository));
             assert!(
                 pinned.is_none_or(|(_, definition)| definition == now.1),
@@ -266,14 +270,14 @@ impl Simulation {
             };
             let was = before.and_then(|assignment| assignment.tombstones.get(app));
             let mut in_force = sources.iter();
-            // That its objects stay after all counts at once.
+            // That its objects are kept after all takes effect at once.
             let brought = was.is_some_and(|was| was.delete_objects || !tombstone.delete_objects)
                 || in_force.any(|stand| removes(self.means(environment, &stand.declared)));
             assert!(
                 removes(&present) && brought,
                 "{app} is removed from {name} ({tombstone:?}), and not both said so: {brought}"
             );
-            // What is renamed is handed over: its old name loses nothing before the new one is there.
+            // A renamed application is handed over: its old name loses nothing before the new one is there.
             let is_new = tombstone.delete_objects && was.is_none_or(|was| !was.delete_objects);
             let is_whole = |stand: &Revisions| {
                 let meaning = self.means(environment, &stand.declared);
@@ -286,13 +290,13 @@ impl Simulation {
         }
     }
 
-    /// What is declared for a cluster is assigned to it as it is declared, or it is said that it is not; and while
-    /// anything is not, nothing is removed with its objects.
+    /// Each application that is declared for a cluster is assigned as declared, or reported as unresolved. While
+    /// anything is unresolved, nothing is removed with its objects.
     fn check_known(
         &self,
         (name, environment): (&ClusterName, &EnvironmentName),
         after: &Assignment,
-        stands: [&BTreeMap<EnvironmentName, Stand>; 2],
+        stands: [&BTreeMap<EnvironmentName, Decisions>; 2],
     ) {
         let mut tombstones = after.tombstones.values();
         let deletes = tombstones.any(|tombstone| tombstone.delete_objects);
@@ -301,7 +305,7 @@ impl Simulation {
             "{name} is to delete while {:?} are not known",
             after.unresolved
         );
-        // Elsewhere what is declared waits for its rollout.
+        // With rollouts a declaration waits for its rollout.
         let mut stands = stands.iter().filter_map(|all| all.get(environment));
         if stands.any(|stand| stand.waves) {
             return;
@@ -321,7 +325,7 @@ impl Simulation {
         }
     }
 
-    /// Whether revisions declare an application from a repository of which they have no commit.
+    /// Returns whether revisions declare an application from a repository of which they have no commit.
     pub(super) fn is_left(
         &self,
         name: &ClusterName,
@@ -341,7 +345,7 @@ impl Simulation {
         source: &Revisions,
         app: &ApplicationName,
         application: &ApplicationAssignment,
-        place: &Place<'_>,
+        place: &ClusterView<'_>,
         environment: &EnvironmentName,
     ) -> bool {
         let revision = &application.revision;
@@ -351,7 +355,7 @@ impl Simulation {
             && meaning.defines(app.as_str(), place) == Some(Definition::of(application))
     }
 
-    /// Whether another revision of the file gives a cluster something that the one before did not, or removes
+    /// Returns whether another revision of the file gives a cluster something that the one before did not, or removes
     /// something from it.
     fn is_given_by(
         &self,
@@ -372,9 +376,9 @@ impl Simulation {
         })
     }
 
-    /// What a rollout that is through has made good: what it brings, but for repositories of which all clusters that
-    /// run something of them were left out or behind (promise 4), and for a revision of the file of which all were
-    /// to whom it gives something; these stay where they were.
+    /// Returns what a successful rollout has made good: its commits, except for repositories of which all clusters that
+    /// run something of them were excluded or behind (promise 4), and except for a revision of the file if that applies
+    /// to all clusters to which it gives something. These stay where they were.
     fn proven(&self, rollout: &Rollout, before: &Commits, after: &Commits) -> Commits {
         let mut proven = rollout.target.clone();
         for (repository, commit) in rollout.changed() {
@@ -392,7 +396,7 @@ impl Simulation {
                 let mut apps = assigned.flat_map(|assignment| assignment.applications.values());
                 apps.any(|app| app.revision.repository == repository)
             };
-            // The next rollout may have given it something else in the same moment.
+            // The next rollout may have assigned something else at the same moment.
             let took = |name: &ClusterName, progress: &Progress| {
                 let environment = &rollout.environment;
                 let place = self.place(name, environment.as_str());
@@ -428,12 +432,11 @@ impl Simulation {
         proven
     }
 
-    /// What is good becomes so by a rollout that brought it everywhere, or by an edit that brings nobody
-    /// anything.
+    /// Commits become good by a rollout that brought them everywhere, or by an edit that gives no cluster anything.
     pub(super) fn check_good(
         &self,
-        before: &BTreeMap<EnvironmentName, Stand>,
-        after: &BTreeMap<EnvironmentName, Stand>,
+        before: &BTreeMap<EnvironmentName, Decisions>,
+        after: &BTreeMap<EnvironmentName, Decisions>,
     ) {
         let pairs = after
             .iter()

@@ -1,9 +1,9 @@
-//! What must hold at every moment, and what must come about once faults stop.
+//! Laws that must hold at every moment, and convergence once the faults stop.
 
 use super::*;
 
 impl Simulation {
-    /// The laws that hold at every moment.
+    /// Checks the laws that hold at every moment.
     pub(super) fn check(&self) {
         for (name, cluster) in self.hub.clusters() {
             let stored = self
@@ -17,7 +17,7 @@ impl Simulation {
         for rollout in self.hub.rollouts().values() {
             for (name, progress) in &rollout.clusters {
                 let stored = self.disk.progress.get(&(rollout.id.clone(), name.clone()));
-                // Of the time that counts the store has what was so some moments ago.
+                // The stored value of the counted time lags a little.
                 let stored = stored.map(|stored| Progress {
                     counted: progress.counted.max(stored.counted),
                     ..stored.clone()
@@ -44,8 +44,8 @@ impl Simulation {
         }
     }
 
-    /// I3: what was assigned is assigned after, unless the fleet file does not place it there any more, by
-    /// a change of the file or because a person moved the cluster or changed its labels.
+    /// I3: an application stays assigned, unless the fleet file no longer places it there, by an edit or because an
+    /// operator moved the cluster or changed its labels.
     pub(super) fn check_kept(
         &self,
         name: &ClusterName,
@@ -56,7 +56,7 @@ impl Simulation {
         if before.assignment.environment != after.environment {
             return;
         }
-        // What no rollout has brought, or one that was rolled back, is not in force there.
+        // A revision that no rollout has brought, or one that was rolled back, is not in force there.
         let cluster = &self.hub.clusters()[name];
         let in_force = cluster.specified.as_ref();
         let in_force = in_force.and_then(|revision| self.hub.specification(revision));
@@ -90,7 +90,7 @@ impl Simulation {
         }
     }
 
-    /// Clusters that the hub counts as done, by the rollout in which they are.
+    /// Returns the clusters that count as done, by rollout.
     pub(super) fn counted_as_done(&self) -> BTreeSet<(String, ClusterName)> {
         let of = |rollout: &Rollout| {
             let done = rollout.clusters.iter();
@@ -102,8 +102,8 @@ impl Simulation {
         self.hub.rollouts().values().flat_map(of).collect()
     }
 
-    /// Whether a cluster ran all that is assigned to it, and what was not healthy was so before the rollout came
-    /// and is nothing that it brings.
+    /// Returns whether a cluster ran all that is assigned to it, and any unhealthy application was so before the
+    /// rollout, which does not change it.
     fn ran_but_for_what_was_ill(
         &self,
         (id, name): (&str, &ClusterName),
@@ -125,8 +125,8 @@ impl Simulation {
         })
     }
 
-    /// Reported done is true (promise 4): whoever comes to count as done has run exactly what is assigned
-    /// to it, all of it healthy but for what was ill before, and that is the rollout's commit.
+    /// A cluster that counts as done has run exactly its assignment with the rollout's commit, all of it healthy except
+    /// for applications that were unhealthy before (promise 4).
     pub(super) fn check_done(&mut self) {
         let done = self.counted_as_done();
         let new = done.difference(&self.done).filter(|_| self.judges_done);
@@ -141,7 +141,7 @@ impl Simulation {
                 !assigned.assignment.suspended,
                 "{name} is suspended and counts as done"
             );
-            // What an edit takes away in the same step is taken after it was judged.
+            // A removal by an edit in the same step is assigned after the cluster was judged.
             let judged = self.disk.assignments.get(name);
             let mut judged = judged.map(|stored| stored.decoded.reference).into_iter();
             let is_nothing = assigned.assignment.applications.is_empty()
@@ -160,7 +160,7 @@ impl Simulation {
             let target = rollout.map(|rollout| &rollout.target);
             for (app, application) in &assigned.assignment.applications {
                 let commit = target.and_then(|target| target.get(&application.revision.repository));
-                // What it declares from a repository of which it brings no commit is left as it was.
+                // An application from a repository without a commit in the rollout stays as it was.
                 assert!(
                     commit == Some(&application.revision.commit)
                         || target.is_some_and(|target| self.is_left(
@@ -176,11 +176,11 @@ impl Simulation {
         self.done = done;
     }
 
-    /// Faults stop; everything must come to rest where the heads say, by itself.
+    /// The faults stop; the fleet must converge to the heads by itself.
     pub(super) fn converge(&mut self) {
         self.calm_down();
         self.take_nothing();
-        // A good commit everywhere, and what people stopped goes on.
+        // A good commit is pushed everywhere, and stopped rollouts are resumed.
         let declared = &PATHS[..commits::FIRST];
         let is_bad = |n| declared.iter().any(|path| is_bad(&commit(n), path));
         while is_bad(self.commits + 1) {
@@ -211,8 +211,8 @@ impl Simulation {
                 self.deliver();
             }
             self.feed(Event::Tick);
-            // The queue may have to be worked through first, and a bad commit in it halts; its repair
-            // is already on the branch.
+            // The queue may have to be worked off first, and a bad commit in it halts; its repair is already on the
+            // branch.
             let there = self.agents.keys().all(|name| self.is_as_declared(name));
             let over = self
                 .hub
@@ -231,7 +231,7 @@ impl Simulation {
                 .filter(|rollout| rollout.state == State::Halted)
                 .map(|rollout| rollout.environment.clone())
                 .collect();
-            // In queue mode a halted rollout waits for a person.
+            // In queue mode a halted rollout waits for an operator.
             if round % 100 == 99 {
                 self.let_all_write();
                 for name in halted {

@@ -1,16 +1,16 @@
-//! When nothing happens any more: each rollout is over, or names an act that a hub takes and that leads to its
-//! end; and what is reported done is what Git says.
+//! When no more events happen, each rollout is over or names a command that the hub accepts and that leads to its end;
+//! and what is reported as done matches Git.
 
 use super::*;
 use crate::fleet::environment::Scope;
 use crate::fleet::tests::people::commands;
 use crate::status::Detail;
 
-/// Seconds between two looks; a rollout takes no more than five for what passed.
+/// Seconds between two steps; a rollout counts at most five seconds for a step.
 const STRIDE: i64 = 3;
 
 impl Simulation {
-    /// Everybody is there from now on, and every message arrives.
+    /// From now on all agents are connected, and every message arrives.
     pub(super) fn calm_down(&mut self) {
         self.calm = true;
         self.network.clear();
@@ -52,7 +52,7 @@ impl Simulation {
         .collect()
     }
 
-    /// Does what rollouts ask for until all are over; says which acts.
+    /// Performs the commands that rollouts name until all are over. Returns them.
     pub(super) fn rest(&mut self) -> Vec<&'static str> {
         self.calm_down();
         let mut taken = Vec::new();
@@ -76,7 +76,7 @@ impl Simulation {
                 self.check_reported();
                 return taken;
             }
-            // What moves by itself asks for nothing.
+            // A rollout that proceeds by itself needs no command.
             if self.standing() != before {
                 continue;
             }
@@ -88,7 +88,7 @@ impl Simulation {
                     self.hub.rollouts()[&environment]
                 );
                 for words in acts {
-                    // What was said once may be done with by what was done before it.
+                    // An earlier command may have made this one obsolete.
                     let now = self.hub.rollouts().get(&environment);
                     if now.is_none_or(|now| now.state.is_over() || now.id != id) {
                         break;
@@ -107,7 +107,7 @@ impl Simulation {
             .collect()
     }
 
-    /// What the words of a command are to the hub. Each has to be taken.
+    /// Performs a command that a text names. The hub has to accept it.
     fn take_act(
         &mut self,
         environment: &EnvironmentName,
@@ -169,7 +169,7 @@ impl Simulation {
             ] if *at == here => ("override", approve(of(short), Scope::Override)),
             ["resume", at] if *at == here => ("resume", Action::Resume(environment.clone())),
             ["retry", at] if *at == here => {
-                // A second try fails like the first one, so that it is left at that.
+                // A second attempt fails like the first one, so one is enough.
                 self.act(&Action::Retry(environment.clone()));
                 return "retry";
             }
@@ -200,7 +200,7 @@ impl Simulation {
                     repository: None,
                     expires_at: None,
                     approval: None,
-                    overriding: Overriding::Denied,
+                    overriding: GateOverride::Denied,
                 };
                 ("pin cluster", pin)
             }
@@ -211,7 +211,7 @@ impl Simulation {
         word
     }
 
-    /// What counts as current is what is assigned, live in the cluster; what left is shown, and is there.
+    /// What counts as current is assigned and live in the cluster; what has left is shown, and is still there.
     pub(super) fn check_reported(&self) {
         for (name, agent) in &self.agents {
             let cluster = &self.hub.clusters()[name];
@@ -239,7 +239,7 @@ impl Simulation {
         }
     }
 
-    /// Whether a cluster runs everything that the file declares there, at the newest commits, and nothing else.
+    /// Returns whether a cluster runs everything that the file declares there, at the newest commits, and nothing else.
     pub(super) fn is_as_declared(&self, name: &ClusterName) -> bool {
         let Some(environment) = self.hub.environment_of(name) else {
             return true;

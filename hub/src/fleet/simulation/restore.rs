@@ -1,20 +1,19 @@
-//! Backups, and older ones that are put back: tails are lost, agents have seen what the hub has not.
-//! Promise 1 as a law: a restore by itself changes nothing of what a cluster runs, so that it deletes
-//! nothing.
+//! Backups, and restores of older ones: the end of the history is lost, and agents know assignments that the hub does
+//! not. Promise 1 as a law: a restore alone changes nothing that a cluster runs, so that it deletes nothing.
 
 use super::*;
 
-/// What is known of backups, apart from the world under test.
+/// State of the backups, apart from the hub under test.
 #[derive(Default)]
 pub(super) struct Backups {
     kept: Vec<Disk>,
     pub(super) epoch: u64,
     pub(super) since: Option<Timestamp>,
-    /// Clusters that have seen more than the store that was put back.
+    /// Clusters that accepted assignments that the restored store does not contain.
     ahead: BTreeSet<ClusterName>,
     /// Branches that moved since the last restore, as far as the hub has read them.
     moved: BTreeSet<(RepositoryName, BranchName)>,
-    /// A person let these go.
+    /// Clusters that an operator released.
     let_go: BTreeSet<ClusterName>,
     pub(super) restored: usize,
     pub(super) held: usize,
@@ -28,7 +27,7 @@ impl Simulation {
         self.backups.kept.push(self.disk.clone());
     }
 
-    /// An older store takes the place of the present one, as `store::epoch` does it.
+    /// Replaces the store with an older one, as `store::epoch` does.
     pub(super) fn put_back(&mut self) {
         let Some(backup) = self.backups.kept.choose(&mut self.rng).cloned() else {
             return;
@@ -48,7 +47,7 @@ impl Simulation {
         self.backups.restored += 1;
         self.backups.let_go.clear();
         self.backups.moved.clear();
-        // Whoever waits for its first word of a newer epoch still runs what no store of it knows.
+        // A cluster without an assignment of a newer epoch still runs one that no store has.
         self.backups.ahead.retain(|name| {
             let accepted = self.agents[name].accepted;
             let known = self
@@ -72,7 +71,7 @@ impl Simulation {
                 self.backups.ahead.insert(name.clone());
             }
         }
-        // Who is not in the backup is not known any more, and enrols anew.
+        // A cluster that is not in the backup is unknown, and enrols again.
         let clusters = &self.disk.clusters;
         self.agents.retain(|name, _| clusters.contains_key(name));
         self.highest.retain(|name, _| clusters.contains_key(name));
@@ -83,7 +82,7 @@ impl Simulation {
         self.crash();
     }
 
-    /// What the hub is about to read of the branches.
+    /// Notes the branches that the hub is about to read.
     pub(super) fn note_moved(
         &mut self,
         repository: &RepositoryName,
@@ -99,7 +98,7 @@ impl Simulation {
         }
     }
 
-    /// A person decided what whoever runs what the hub does not know goes to.
+    /// Notes that an operator decided what a held cluster runs.
     pub(super) fn note_let_go(&mut self, subject: &Subject) {
         let is_of = |name: &&ClusterName| match subject {
             Subject::Environment(environment) => self.hub.belongs_to(name, environment),
@@ -110,7 +109,7 @@ impl Simulation {
             .extend(self.agents.keys().filter(is_of).cloned());
     }
 
-    /// The law, as an assignment arrives.
+    /// Checks the law when an assignment arrives.
     pub(super) fn check_not_taken_back(&mut self, name: &ClusterName, next: &DecodedAssignment) {
         let agent = &self.agents[name];
         if !self.backups.ahead.contains(name) || next.reference.place() <= agent.accepted.place() {
@@ -122,7 +121,7 @@ impl Simulation {
         };
         let epoch = self.backups.epoch + 1;
         for (app, application) in &before.assignment.applications {
-            // What the file does not place any more is another law's matter.
+            // Applications that the file no longer places are covered by another law.
             let Some(given) = next.assignment.applications.get(app) else {
                 continue;
             };
@@ -140,7 +139,7 @@ impl Simulation {
             );
             let decided = rollout.is_some_and(|rollout| rollout.epoch == epoch)
                 || state.is_some_and(|state| {
-                    let good = |good: &Good| good.epoch == epoch;
+                    let good = |good: &GoodCommits| good.epoch == epoch;
                     state.history.back().is_some_and(good)
                 })
                 || pinned.is_some_and(|pin| pin.epoch == epoch)

@@ -1,10 +1,10 @@
-//! The fleet file takes an application away and gives it back, and clusters are suspended.
+//! The fleet file removes an application and adds it again, and clusters are suspended.
 
 use super::*;
 use crate::spec::Objects;
 
 impl Simulation {
-    /// Somebody edits the fleet file.
+    /// Edits the fleet file.
     pub(super) fn edit(&mut self) {
         let before = self.file.clone();
         let mut new = before.clone();
@@ -14,12 +14,12 @@ impl Simulation {
         } else if !self.edits_all {
             self.take_or_give(&mut new);
         } else if self.rng.random_bool(0.15) && !self.files.is_empty() {
-            // It is rolled back in Git.
+            // The file is rolled back in Git.
             new = self.files.choose(&mut self.rng).unwrap().clone();
         } else {
             let names = (0..8).map(|index| format!("c{index}").parse().unwrap());
             let names: Vec<ClusterName> = names.collect();
-            // Now and then two things at once.
+            // Sometimes two edits in one commit.
             for _ in 0..self.rng.random_range(1..3) {
                 new.edit(&mut self.rng, self.edits, &names);
             }
@@ -46,12 +46,12 @@ impl Simulation {
         }
     }
 
-    /// What is declared is read again.
+    /// Reads the fleet file again.
     pub(super) fn redeclare(&mut self) {
         self.write(self.file.clone());
     }
 
-    /// It is pushed. What is no valid file changes nothing.
+    /// Pushes a file. An invalid one changes nothing.
     fn write(&mut self, new: File) {
         let mut text = new.text();
         if self.edits_all && !self.calm && self.rng.random_bool(0.05) {
@@ -82,8 +82,8 @@ impl Simulation {
         self.act(&action);
     }
 
-    /// All is declared again, and everybody may write. What was declared before may have failed together
-    /// with a bad commit, and is not tried again by itself.
+    /// Declares everything again, and ends all suspensions. An earlier declaration may have failed together with a bad
+    /// commit, and is not retried by itself.
     pub(super) fn take_nothing(&mut self) {
         let mut new = self.file.clone();
         if self.edits_all {
@@ -98,8 +98,8 @@ impl Simulation {
         self.let_all_write();
     }
 
-    /// Nobody stays suspended. After a restore the hub hears of it from the agent only, so that a person who
-    /// looked before that looks again.
+    /// Ends all suspensions. After a restore the hub learns of a suspension from the agent only, so an operator may
+    /// have to end it later.
     pub(super) fn let_all_write(&mut self) {
         let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
         for name in names {
@@ -108,7 +108,7 @@ impl Simulation {
         }
     }
 
-    /// A cluster is kept where it is, or let go.
+    /// Pins a cluster, or unpins it.
     pub(super) fn pin_or_unpin(&mut self) {
         let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
         let subject = Subject::Cluster(names.choose(&mut self.rng).unwrap().clone());
@@ -122,14 +122,14 @@ impl Simulation {
                 repository,
                 expires_at: None,
                 approval: None,
-                overriding: Overriding::Denied,
+                overriding: GateOverride::Denied,
             },
             false => Action::Unpin(subject),
         };
         self.act(&action);
     }
 
-    /// An agent deletes what the fleet file removes with its objects, there, and nothing else.
+    /// Checks that an agent deletes only what the fleet file removes with its objects there.
     pub(super) fn check_deleted(&mut self, name: &ClusterName) {
         let Some(agent) = self.agents.get_mut(name) else {
             return;
@@ -138,7 +138,7 @@ impl Simulation {
             return;
         };
         for app in std::mem::take(&mut agent.deleted) {
-            // An older agent does not know of these, and keeps nothing for them by itself.
+            // An older agent does not know unresolved applications, and holds nothing back for them.
             assert!(
                 decoded.assignment.unresolved.is_empty(),
                 "objects of {app} were deleted on {name}, and may have been meant for another one"
@@ -151,8 +151,8 @@ impl Simulation {
         }
     }
 
-    /// Promise 1: an application is removed where the fleet file says so, and nowhere else; with its objects
-    /// only where it says that.
+    /// Promise 1: an application is removed only where the fleet file says so, and with its objects only where it says
+    /// that.
     pub(super) fn check_taken(&self, name: &ClusterName, next: &DecodedAssignment) {
         let next = &next.assignment;
         if next.suspended {
@@ -171,7 +171,7 @@ impl Simulation {
         }
     }
 
-    /// What is suspended stays as it is.
+    /// Checks that a suspended cluster keeps its assignment.
     pub(super) fn check_stays_suspended(
         &self,
         name: &ClusterName,
@@ -188,7 +188,7 @@ impl Simulation {
         }
     }
 
-    /// I3 as an agent sees it, of the application that nobody takes away: assignments arrive late.
+    /// I3 from an agent's view, for the application that is never removed: assignments arrive late.
     pub(super) fn check_web_kept(
         &self,
         name: &ClusterName,

@@ -1,4 +1,4 @@
-//! What a fleet file would change is told before it is in force.
+//! Changes of a fleet file are reported before it is in force.
 
 use flotilla_shared::id::ApplicationName;
 
@@ -10,7 +10,7 @@ fn base() -> String {
     file("maxConcurrent: 3", "approvals: 0", "prod")
 }
 
-/// Each difference as a line: of an environment, then of its clusters.
+/// Each difference as a line: first of an environment, then of its clusters.
 fn lines(world: &World, new: &str) -> Vec<String> {
     let new = spec::parse("f", new).unwrap();
     let mut lines = Vec::new();
@@ -43,12 +43,12 @@ fn lines(world: &World, new: &str) -> Vec<String> {
 fn the_file_in_force_changes_nothing() {
     let world = World::rolled_out(&base());
     assert_eq!(lines(&world, &base()), [] as [&str; 0]);
-    // The form of a file, and the order in it, mean nothing.
+    // Comments and the order of entries do not matter.
     let reordered = format!("# A comment.\n{}", base());
     assert_eq!(lines(&world, &reordered), [] as [&str; 0]);
 }
 
-/// What is compared with is what runs: a change that is on its way, or was refused, is still a change.
+/// A file is compared with what is in force: a change that is in progress, or failed, is still a change.
 #[test]
 fn it_is_compared_with_what_is_in_force_and_not_with_the_last_file() {
     let gated = file("maxConcurrent: 3", "approvals: 1", "prod");
@@ -80,7 +80,7 @@ fn it_is_compared_with_what_is_in_force_and_not_with_the_last_file() {
         prod.and_then(|change| change.rollout.as_ref()),
         Some(&world.rollout().id)
     );
-    // The way back changes nothing.
+    // Going back changes nothing.
     assert!(!lines(&world, &gated).iter().any(|line| line.contains("p1")));
 }
 
@@ -98,7 +98,7 @@ fn each_cluster_is_told_with_what_it_gains_loses_and_changes() {
     assert!(!seen.iter().any(|line| line.contains(" p2")), "{seen:?}");
 }
 
-/// Other rules of how commits come touch no cluster, and are not the same for that.
+/// Other rules of rollouts affect no cluster, and are changes nevertheless.
 #[test]
 fn rules_of_rollouts_are_told_without_a_cluster() {
     let world = World::rolled_out(&base());

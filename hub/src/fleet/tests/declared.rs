@@ -1,4 +1,4 @@
-//! The fleet file as a source of revisions: what it changes comes by waves, gates and rollouts (case 35).
+//! The fleet file as a source of revisions: its changes pass waves, gates and rollouts (case 35).
 
 mod beside;
 mod proven;
@@ -7,7 +7,7 @@ use super::super::rollout::{Phase, State};
 use super::roll::{World, approve, file, of_second};
 use super::*;
 
-/// Where each of prod's clusters has an application from: its directory.
+/// Returns the directory of an application on each of prod's clusters.
 fn paths(world: &World, app: &str) -> Vec<String> {
     let all = world.fleet.clusters().iter();
     let all = all.filter(|(name, _)| name.as_str() != "d1");
@@ -19,7 +19,7 @@ fn paths(world: &World, app: &str) -> Vec<String> {
     .collect()
 }
 
-/// Of which paths an application is on the clusters of prod.
+/// Asserts the directories of an application on prod's clusters.
 #[track_caller]
 fn has_paths<const N: usize>(world: &World, app: &str, expected: [&str; N]) {
     assert_eq!(paths(world, app), expected, "{:?}", ended(world));
@@ -34,7 +34,7 @@ fn ended(world: &World) -> (State, &str) {
     (world.rollout().state, world.rollout().note.as_str())
 }
 
-/// Nothing is removed on purpose, ever.
+/// Asserts that nothing is removed with a tombstone.
 fn no_tombstones(world: &World) {
     for cluster in world.fleet.clusters().values() {
         assert!(
@@ -83,11 +83,11 @@ fn live_35_a_change_of_the_fleet_file_goes_by_waves_and_is_told() {
     world.pass(20);
     assert_eq!(paths(&world, "a"), ["ax", "ax", "ax"]);
     assert_eq!(ended(&world).0, State::Succeeded, "{:?}", ended(&world));
-    // One is kept, the one that is in force; dev has no strategy and its own.
+    // The revision in force is kept; dev has no strategy and its own revision.
     assert!(world.kept.contains_key(&revision(&world)) && world.kept.len() == 2);
 }
 
-/// Files and commits are the same, and still something else runs: it soaks like any change.
+/// Files and commits are the same, but the result differs: it soaks like any change.
 #[test]
 fn an_option_alone_is_a_change_that_soaks() {
     for (field, seen) in [
@@ -124,7 +124,7 @@ fn it_passes_the_gates_that_a_commit_passes() {
         "{:?}",
         ended(&world)
     );
-    // Whoever approves a commit approves nothing of the fleet file, nor another change of it.
+    // An approval of a commit approves no revision of the fleet file, and one of a revision no other revision.
     world
         .act(&approve("fleet", &commit(1), Scope::Commit))
         .unwrap();
@@ -147,7 +147,7 @@ fn it_passes_the_gates_that_a_commit_passes() {
 fn the_environment_before_proves_it() {
     let gated = file("maxConcurrent: 3", "proof: {soak: 2s}", "dev, prod");
     let mut world = World::rolled_out(&gated);
-    // In dev it never becomes healthy: prod does not get it.
+    // In dev it never becomes healthy, so that prod does not get it.
     world.bad_paths = vec!["ax".to_owned()];
     world.declare(&moved(&gated));
     world.pass(20);
@@ -157,7 +157,7 @@ fn the_environment_before_proves_it() {
     assert_eq!(paths(&world, "a"), ["a", "a", "a"], "it soaks");
     world.pass(20);
     has_paths(&world, "a", ["ax", "ax", "ax"]);
-    // What dev does not have it cannot prove.
+    // Dev cannot prove what it does not have.
     world.declare(&moved(&gated).replace(
         "path: b, placement: {environments: [dev, prod]}",
         "path: bx, placement: {environments: [prod]}",
@@ -191,13 +191,13 @@ fn what_fails_is_rolled_back_and_not_tried_again() {
     let failed = revision(&world);
     let fleet_file = "fleet-file".parse().unwrap();
     assert!(world.state().quarantine_of(&fleet_file, &failed).is_some());
-    // A commit goes on without it.
+    // A commit continues without it.
     world.push("fleet", "prod", 2);
     world.pass(20);
     assert_eq!(world.having(&commit(2)).len(), 3, "{:?}", ended(&world));
     assert_eq!(paths(&world, "a"), ["a", "a", "a"]);
     assert_eq!(ended(&world).0, State::Succeeded);
-    // The file as it was is what runs, and begins nothing.
+    // The earlier file is the one in force, and starts no rollout.
     let last = world.rollout().id.clone();
     world.declare(&text);
     world.pass(5);
@@ -238,7 +238,7 @@ fn a_halted_change_yields_to_its_repair() {
     }
 }
 
-/// A change that only takes away waits for nobody, begins no rollout, and deletes nothing.
+/// A change that only takes applications away starts no rollout, and deletes nothing.
 #[test]
 fn what_is_taken_away_goes_at_once() {
     let gated = file("maxConcurrent: 1", "approvals: 1", "prod");
@@ -263,7 +263,7 @@ fn what_is_taken_away_goes_at_once() {
         );
         world.pass(5);
         assert_eq!(world.rollout().id, last, "no rollout");
-        // What comes back is added, and waits.
+        // An application that returns is an addition, and waits.
         world.declare(&gated);
         world.pass(5);
         assert_eq!(paths(&world, "b"), kept, "{:?}", ended(&world));
@@ -295,7 +295,7 @@ fn whoever_joins_gets_what_is_good() {
     world.step(put("p4", "prod", None));
     world.step(connect("p4", 9, AssignmentRef::default()));
     assert_eq!(paths(&world, "a"), ["a", "a", "a", "a"]);
-    // A newcomer that the file names is no change for the others.
+    // A new cluster in the file is no change for the others.
     let mut world = World::rolled_out(&gated);
     let last = world.rollout().id.clone();
     world.declare(&gated.replace(
@@ -338,7 +338,7 @@ fn without_a_strategy_it_comes_at_once_and_a_strategy_begins_from_it() {
     }
     world.declare(&moved(&without));
     assert_eq!(paths(&world, "a"), ["ax", "ax", "ax"]);
-    // The strategy and a change come in the same edit.
+    // A strategy and a change are added in one edit.
     world.declare(&with);
     assert_eq!(paths(&world, "a"), ["a", "ax", "ax"]);
     world.pass(20);

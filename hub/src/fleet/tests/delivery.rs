@@ -1,4 +1,4 @@
-//! What clusters are given and told, whatever is lost on the way.
+//! Assignments and messages reach clusters, whatever is lost on the way.
 
 use super::*;
 
@@ -123,7 +123,7 @@ fn p08_an_agent_that_enrolled_anew_goes_on_above_what_it_runs() {
         Event::Issued(name("p"), certificate)
     };
     let generation = |fleet: &Fleet| fleet.clusters()[&name("p")].assigned_ref().generation.0;
-    // Whether it has its assignment before it connects, or after.
+    // Whether it has its assignment before it connects, or only afterwards.
     for heads_first in [true, false] {
         let mut fleet = fleet();
         fleet.step(put("p", "prod", Some("eu")), at(1));
@@ -139,7 +139,7 @@ fn p08_an_agent_that_enrolled_anew_goes_on_above_what_it_runs() {
         assert!(generation(&fleet) > 99);
         assert_eq!(fleet.clusters()[&name("p")].refusal, None);
     }
-    // Another epoch is another world, and so is a certificate that was shown before.
+    // Another epoch does not count, and neither does a certificate that was presented before.
     let mut other = fleet();
     other.step(put("p", "prod", Some("eu")), at(1));
     other.step(issued(), at(1));
@@ -152,7 +152,7 @@ fn p08_an_agent_that_enrolled_anew_goes_on_above_what_it_runs() {
             Some(Reason::AgentAhead)
         );
     }
-    // Nor is anybody believed who says that there are hardly any numbers left.
+    // An agent that reports an extremely high generation is not believed.
     let mut fleet = fleet();
     fleet.step(put("p", "prod", Some("eu")), at(1));
     fleet.step(issued(), at(1));
@@ -256,7 +256,7 @@ fn a_pin_over_another_says_whose_it_replaces() {
         repository: None,
         expires_at: Some(at(50)),
         approval: None,
-        overriding: Overriding::Denied,
+        overriding: GateOverride::Denied,
     };
     let mut act = |by, reason, second| fleet.act(&pin, by, reason, at(second)).unwrap().answer;
     let first = act("ada", "lunch", 3);
@@ -268,8 +268,8 @@ fn a_pin_over_another_says_whose_it_replaces() {
     assert_eq!(act("eve", "audit", 51), first, "bob's has ended");
 }
 
-/// Random worlds: whatever happens, generations grow exactly with content, stores precede sends, and
-/// no failure takes an application away.
+/// Random worlds: generations grow exactly when the content changes, stores precede sends, and no failure removes an
+/// application.
 #[test]
 fn i04_generations_only_grow_and_every_send_was_stored() {
     let seed: u64 = rand::rng().random();
@@ -343,8 +343,8 @@ fn i04_generations_only_grow_and_every_send_was_stored() {
     }
 }
 
-/// A cluster in no environment runs on what it was given, and nobody works out what is placed there: after a
-/// restart of the hub, too, it is as well as its agent says.
+/// A cluster without an environment keeps its assignment, and its placements are not computed: its agent alone decides
+/// whether it is current, after a restart of the hub, too.
 #[test]
 fn who_is_in_no_environment_is_current_by_its_agents_word_alone() {
     let mut fleet = fleet();
@@ -386,7 +386,7 @@ fn who_is_in_no_environment_is_current_by_its_agents_word_alone() {
     }
 }
 
-/// Without rollouts a commit counts as good as it comes; what clusters said of it is noted when the next comes.
+/// Without rollouts a commit counts as good when it arrives; the reports on it are noted when the next one does.
 #[test]
 fn what_clusters_said_of_a_commit_is_noted_when_the_next_one_comes() {
     let mut fleet = fleet();
@@ -429,11 +429,11 @@ fn what_clusters_said_of_a_commit_is_noted_when_the_next_one_comes() {
     });
     fleet.step(heads(Some(4), None), at(7));
     assert_eq!(seen(&fleet, 3).unwrap(), "d: web was Failed");
-    // Replaced before anybody had said anything of it.
+    // It was replaced before any cluster had reported on it.
     fleet.step(heads(Some(5), None), at(8));
     let doubt = seen(&fleet, 4).unwrap();
     assert!(doubt.starts_with("d: web was not fully applied"), "{doubt}");
-    // What comes again is judged again.
+    // A commit that returns is judged again.
     fleet.step(heads(Some(2), None), at(9));
     report(&mut fleet, &|_| {});
     fleet.step(heads(Some(6), None), at(10));

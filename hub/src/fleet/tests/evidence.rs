@@ -1,11 +1,11 @@
-//! What the clusters of the environment before say for a commit, who of them counts, and what may still come.
+//! Evidence of the environment before for a commit: which clusters count, and what may still come.
 
 use super::super::gate::{Gate, GateKind, Open};
 use super::proof::PROVING;
 use super::roll::{World, file, of_second};
 use super::*;
 
-/// Eight clusters of dev, of which the first ones have run commit 1 since the fourth second.
+/// Eight clusters of dev, of which the first `online` have run commit 1 since the fourth second.
 fn dev(online: usize) -> Fleet {
     let mut fleet = Fleet::new(Epoch(1));
     let spec = spec::parse("f", PROVING).unwrap();
@@ -14,7 +14,7 @@ fn dev(online: usize) -> Fleet {
     for cluster in &names {
         fleet.step(put(cluster, "dev", None), at(1));
     }
-    // Whoever waits for a person, and whoever is elsewhere, says nothing of it.
+    // A cluster that waits for acceptance, and one of another environment, are no evidence.
     let record = ClusterRecord {
         environment: Some("dev".parse().unwrap()),
         pending: Some("key".to_owned()),
@@ -71,7 +71,7 @@ fn a_cluster_proves_a_commit_that_it_has_run_for_the_whole_soak() {
     }
 }
 
-/// A quarter of them may be away, where others have proven it.
+/// A quarter of the clusters may be offline, if others have proven the commit.
 #[test]
 fn who_is_away_is_left_out_within_its_budget_and_only_beside_a_proof() {
     let offline = |online: usize, second: i64| {
@@ -96,7 +96,7 @@ fn who_is_away_is_left_out_within_its_budget_and_only_beside_a_proof() {
     assert_eq!(offline(0, 14), held(8));
 }
 
-/// Whoever waits for a proof is told whether that may still come.
+/// A closed gate says whether a proof may still come.
 #[test]
 fn a_proof_may_come_of_what_is_good_at_the_head_under_way_or_queued_there() {
     let strategy = "- {name: dev, branch: dev, strategy: {soak: 3s, progressDeadline: 20s, \
@@ -151,13 +151,13 @@ fn answer(world: &World, repository: &str, commit: Commit) -> String {
     gate.unwrap().text
 }
 
-/// A cluster speaks of a repository by the applications that it should run of it.
+/// A cluster is evidence for a repository by the applications of it that it should run.
 #[test]
 fn what_a_cluster_lacks_of_a_repository_it_does_not_run() {
     let mut world = World::new(&file("maxConcurrent: 3", "", "dev, prod"));
     world.push("fleet", "dev", 1);
     world.pass(3);
-    // Nothing of the other repository was read yet, so that the cluster lacks its application of that.
+    // The other repository was not read yet, so that the cluster lacks its application.
     assert_eq!(
         answer(&world, "second", of_second(1)),
         "does not run this commit"
@@ -174,7 +174,7 @@ fn what_a_cluster_lacks_of_a_repository_it_does_not_run() {
     }
 }
 
-/// What is not well is named with how it is, and with what that says of the commit.
+/// An application that is not current is named with its state, and with what that means for the commit.
 #[test]
 fn an_application_that_is_ill_or_behind_is_named() {
     let mut world = World::rolled_out(&file("maxConcurrent: 3", "", "dev, prod"));
@@ -189,8 +189,8 @@ fn an_application_that_is_ill_or_behind_is_named() {
     assert_eq!(answer(&world, "fleet", commit(2)), "a: Synced / Failed");
 }
 
-/// An edit that moves an application to another repository, and has not come to a cluster yet, does not make what
-/// the cluster runs of that repository incomplete.
+/// An edit that moves an application to another repository, and has not reached a cluster yet, does not make what the
+/// cluster runs of that repository incomplete.
 #[test]
 fn a_cluster_is_judged_by_the_revision_of_the_fleet_file_that_it_has() {
     let waves = "- {name: dev, branch: dev, strategy: {soak: 3s, progressDeadline: 20s}}";

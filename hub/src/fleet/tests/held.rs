@@ -1,5 +1,5 @@
-//! A store that was put back knows an older fleet file than clusters run: the commits are the same, and what they
-//! are applied as is not.
+//! A restored store contains an older fleet file than the one that clusters run: the commits are the same, but the
+//! declarations differ.
 
 use super::super::rollout::State;
 use super::super::{forget_queue, leave_behind};
@@ -27,8 +27,8 @@ fn back_up(world: &World) -> Backup {
     }
 }
 
-/// The backup is put back, as `store::epoch` does it; agents still run what they ran. They say what that is
-/// declared as, unless they are older ones.
+/// Restores the backup, as `store::epoch` does; agents still run their assignments. They report the declarations of
+/// these, unless they are older agents.
 fn put_back(world: &mut World, mut backup: Backup, text: &str, older: bool) {
     let now = at(world.second);
     let ran: Vec<_> = ["p1", "p2", "p3"]
@@ -87,7 +87,7 @@ fn put_back(world: &mut World, mut backup: Backup, text: &str, older: bool) {
     }
 }
 
-/// Seconds in which those say something that were given something by this hub.
+/// Passes seconds, in which the clusters report that were assigned something by this hub.
 fn pass(world: &mut World, seconds: i64) {
     for _ in 0..seconds {
         let held = ["d1", "p1", "p2", "p3"].into_iter().filter(|cluster| {
@@ -99,7 +99,7 @@ fn pass(world: &mut World, seconds: i64) {
     }
 }
 
-/// The directory of `a` by what this hub gave; `-`: nothing.
+/// Returns the directory of `a` in the assignment of this hub; `-`: none.
 fn given(world: &World, cluster: &str) -> String {
     let assigned = world.fleet.clusters()[&name(cluster)].assigned.as_ref();
     let assigned = assigned.filter(|assigned| assigned.assignment.epoch == Epoch(2));
@@ -113,7 +113,7 @@ fn is_held(world: &World, cluster: &str) -> bool {
     refusal.is_some_and(|refusal| refusal.reason == Reason::HeldAfterRestore)
 }
 
-/// Generations of p2's assignment pass, and all is as it was.
+/// Generations of p2's assignment pass without a change of its content.
 fn generations_pass(world: &mut World) {
     for action in [Action::Suspend(name("p2")), Action::Unsuspend(name("p2"))] {
         world.act(&action).unwrap();
@@ -150,7 +150,7 @@ fn p08_a_cluster_that_runs_another_specification_of_the_same_commits_is_held() {
     }
 }
 
-/// Nothing but a name of the assignment was lost: nobody is held for that.
+/// Only the number of the assignment was lost: no cluster is held for that.
 #[test]
 fn p08_a_cluster_that_runs_what_it_would_be_given_anyway_is_not_held() {
     let text = file("maxConcurrent: 1", "", "prod");
@@ -163,7 +163,7 @@ fn p08_a_cluster_that_runs_what_it_would_be_given_anyway_is_not_held() {
     assert_eq!(given(&world, "p2"), "a");
 }
 
-/// Texts that labels are filled into are part of what runs.
+/// Texts with values of labels are part of what runs.
 #[test]
 fn p08_a_cluster_whose_texts_take_labels_that_the_store_does_not_know_is_held() {
     for substitute in [true, false] {
@@ -194,7 +194,7 @@ fn p08_a_cluster_whose_texts_take_labels_that_the_store_does_not_know_is_held() 
     }
 }
 
-/// What an agent left to itself is nothing that it runs.
+/// An agent does not run what it no longer manages.
 #[test]
 fn p08_an_application_that_is_orphaned_holds_nobody() {
     let text = file("maxConcurrent: 1", "", "prod");

@@ -1,4 +1,4 @@
-//! What a rollout waits for is told in values, not in a note's words; and what commits say of themselves.
+//! What a rollout waits for is available as values, and not only in its note; and headings of commits.
 
 use flotilla_notify::Kind;
 use flotilla_shared::heading::Heading;
@@ -104,7 +104,7 @@ fn closed_gates_are_told_with_evidence_and_opening_time() {
     assert_eq!(told.next, explain, "time opens it: {}", told.note);
 }
 
-/// How many clusters it was for is in its waves; a list, which counts none, has it in the note.
+/// The number of clusters is in the waves; a list without them has it in the note.
 #[test]
 fn what_only_counts_the_clusters_of_a_rollout_is_no_note() {
     let world = World::rolled_out(&file("maxConcurrent: 3", "", "prod"));
@@ -148,7 +148,7 @@ fn what_commits_say_is_kept_for_those_that_are_shown() {
         (heading.subject.as_str(), heading.author.as_str()),
         ("mend the shop", "Ada")
     );
-    // Another repository under the same name says nothing of this one.
+    // Another repository under the same name has other commits.
     let moved = file("maxConcurrent: 3", "", "prod").replace("/fleet.git", "/other.git");
     world.declare(&moved);
     assert!(world.fleet.heading(&fleet, &commit(1)).is_none());

@@ -1,4 +1,4 @@
-//! Jobs as gates: asked for where and when they are to run, believed for exactly what they are of.
+//! Jobs as gates: when and where they are requested, and which results count.
 
 use flotilla_shared::gate_job::{GateJob, GateJobReport, GateJobState};
 
@@ -24,17 +24,17 @@ struct Bench {
     fleet: Fleet,
     second: i64,
     sessions: u64,
-    /// What each cluster was asked last.
+    /// The last request to each cluster.
     asked: BTreeMap<String, Vec<GateJob>>,
-    /// How often anybody was asked.
+    /// The number of requests.
     times: usize,
-    /// What agents say of Jobs.
+    /// Reports of agents on Jobs.
     reports: BTreeMap<String, Vec<GateJobReport>>,
     audit: Vec<AuditEntry>,
 }
 
 impl Bench {
-    /// Everybody runs the first commit.
+    /// All clusters run the first commit.
     fn new(gates: &str) -> Self {
         let mut bench = Self {
             fleet: Fleet::new(Epoch(1)),
@@ -126,7 +126,7 @@ impl Bench {
         }
     }
 
-    /// What a cluster is asked for now.
+    /// Returns the present request to a cluster.
     fn asked(&self, cluster: &str) -> Vec<GateJob> {
         self.asked.get(cluster).cloned().unwrap_or_default()
     }
@@ -148,7 +148,7 @@ impl Bench {
         &self.fleet.rollouts()[&"prod".parse::<EnvironmentName>().unwrap()]
     }
 
-    /// Clusters by the number of the commit that they are assigned.
+    /// Returns the clusters with their commits.
     fn running(&self) -> Vec<(String, Commit)> {
         let all = self.fleet.clusters().iter();
         let mut found = Vec::new();
@@ -234,7 +234,7 @@ fn a_failure_holds_until_a_retry_or_a_new_commit_succeeds() {
         let second = bench.asked("p2").remove(0);
         assert_eq!(second.attempt, 1);
         assert_ne!(second.id(), first.id());
-        // What is said of the first is nothing new.
+        // A late report on the first attempt changes nothing.
         bench.pass(3);
         assert!(bench.is_held(2) && bench.gate(2).open == Open::NotYet);
         bench.says("p2", &second, state);
@@ -257,7 +257,8 @@ fn nothing_but_that_very_jobs_success_opens_the_gate() {
     bench.push(2);
     bench.pass(1);
     let job = bench.asked("p2").remove(0);
-    // Silence, another cluster, another commit, path or application, and what is no end.
+    // Neither silence counts, nor a report of another cluster, on another commit, path or application, or without a
+    // result.
     bench.pass(100);
     bench.says("p1", &job, GateJobState::Succeeded);
     bench.reports.clear();
@@ -283,7 +284,7 @@ fn nothing_but_that_very_jobs_success_opens_the_gate() {
         bench.gate(2).lasting,
         "what an agent refuses does not open by waiting"
     );
-    // A result of what the fleet file does not say any more is none.
+    // A result of a Job that the fleet file no longer declares does not count.
     bench.says("p2", &job, GateJobState::Failed);
     bench.declare(&SMOKE.replace("gates/smoke", "gates/better"));
     bench.pass(1);
@@ -328,7 +329,8 @@ fn a_cluster_that_is_away_says_so_and_is_asked_when_it_is_back() {
     let job = bench.asked("p2").remove(0);
     bench.connect("p2");
     assert_eq!(bench.times, 2, "each stream is told");
-    // Taken back while it is away, it goes on there, and is told by its next report.
+    // If it is withdrawn while the cluster is offline, the Job continues there, and the cluster is told after its next
+    // report.
     bench.says("p2", &job, GateJobState::Running);
     bench.disconnect("p2");
     bench.declare("");

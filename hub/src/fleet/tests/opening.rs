@@ -1,12 +1,12 @@
-//! What opens a gate and what keeps it shut, and what is told of it. Every test sees both.
+//! What opens and closes each gate, and how it is shown. Every test checks both.
 
-use super::super::environment::WayBack;
+use super::super::environment::AnnouncedRollback;
 use super::super::gate::{Gate, GateKind, Open, closed};
 use super::roll::{World, approve, file, of_second, override_of};
 use super::*;
 
 impl World {
-    /// What stands between prod and these commits.
+    /// Returns the gates between prod and these commits.
     fn all_gates(&self, target: &[(&str, Commit)]) -> Vec<Gate> {
         let prod = self.fleet.spec().environment(&"prod".parse().unwrap());
         let target = target.iter();
@@ -16,7 +16,7 @@ impl World {
             .gates(prod.unwrap(), &target.collect(), at(self.second))
     }
 
-    /// As above, apart from what the environment before says.
+    /// Like [`Self::all_gates`], without those of the environment before.
     fn gates(&self, target: &[(&str, Commit)]) -> Vec<Gate> {
         let mut gates = self.all_gates(target);
         gates.retain(|gate| gate.gate != GateKind::Health);
@@ -29,7 +29,7 @@ impl World {
         found.unwrap_or_else(|| panic!("no gate {kind}"))
     }
 
-    /// All is good at the first commits; from here on these gates hold.
+    /// All first commits are good; these gates hold from now on.
     fn gated(gates: &str) -> Self {
         let mut world = Self::rolled_out(&file("maxConcurrent: 3", "", "prod"));
         world.declare(&file("maxConcurrent: 3", gates, "prod"));
@@ -109,14 +109,14 @@ fn a_freeze_holds_until_its_end_and_says_when_that_is_and_why() {
     let held = world.gate(GateKind::Freeze, &[("fleet", commit(2))]);
     assert_eq!(held.open, Open::NotYet);
     assert_eq!(held.opens_at, Some(moment("2026-09-22T04:00:00Z")));
-    // It is over.
+    // The freeze ends.
     let left = moment("2026-09-22T04:00:00Z").as_second() - at(world.second).as_second();
     world.stride(left - 1);
     assert!(world.having(&commit(2)).is_empty());
     world.stride(1);
     assert_eq!(world.having(&commit(2)), ["p1"]);
     assert!(world.gates(&[("fleet", commit(3))]).is_empty());
-    // Nobody said why, and where.
+    // A freeze without a reason and a time zone.
     let world = World::gated("freezes: [{from: '2026-09-21T00:00', to: '2026-09-22T06:00'}]");
     let held = world.gate(GateKind::Freeze, &[("fleet", commit(2))]);
     assert_eq!(held.text, "frozen until 2026-09-22 06:00 UTC");
@@ -174,7 +174,7 @@ fn a_check_opens_by_a_good_answer_that_was_asked_for_this_rollout_and_is_no_minu
         gate
     };
     assert_eq!(is(&world, Open::NotYet, "no answer yet").at, None);
-    // What was answered before the commit came says nothing of it.
+    // An answer from before the rollout began does not count.
     answer(&mut world, &last, true, "HTTP 200");
     is(&world, Open::NotYet, "no answer yet");
     answer(&mut world, "", true, "HTTP 200");
@@ -189,12 +189,12 @@ fn a_check_opens_by_a_good_answer_that_was_asked_for_this_rollout_and_is_no_minu
     answer(&mut world, &id, true, "HTTP 200");
     is(&world, Open::Yes, "HTTP 200");
     assert_eq!(world.having(&commit(2)), ["p1"]);
-    // An old answer is none.
+    // An old answer does not count.
     world.second += 60;
     is(&world, Open::Yes, "HTTP 200");
     world.second += 1;
     is(&world, Open::NotYet, "no answer yet");
-    // By a clock that was set, too.
+    // Nor does one from the future, after the clock was set back.
     world.second -= 122;
     is(&world, Open::NotYet, "no answer yet");
     world.second += 1;
@@ -224,7 +224,7 @@ fn as_many_different_people_as_are_asked_for_approve_each_commit_that_is_new() {
     is(&world, Open::Yes, "2 of 2 approvals (ada, bob)");
     world.act_as("eve", &word).unwrap();
     is(&world, Open::Yes, "3 of 2 approvals (ada, bob, eve)");
-    // Another commit beside it: each is named, and has its own.
+    // With a second commit each gate is named, and has its own approvals.
     let both = [("fleet", commit(2)), ("second", of_second(2))];
     let gates = world.gates(&both);
     let told: Vec<_> = gates
@@ -238,7 +238,7 @@ fn as_many_different_people_as_are_asked_for_approve_each_commit_that_is_new() {
             ("second", Open::NotYet, Some(of_second(2)))
         ]
     );
-    // What is good here needs nobody, and where nobody is asked for there is no such gate.
+    // A good commit needs no approval, and without required approvals there is no such gate.
     assert!(world.gates(&[("fleet", commit(1))]).is_empty());
     let world = World::gated("");
     assert!(world.gates(&both).is_empty());
@@ -274,7 +274,7 @@ fn an_override_opens_times_and_checks_only_where_all_that_is_new_was_overridden(
         format!("bob overrode all gates for {short}: why")
     );
     assert_eq!(gate.at, Some(at(world.second)));
-    // Nothing is new: nobody overrode that.
+    // Without changes nothing is overridden.
     let nothing = told(&world, &[]);
     assert_eq!(
         nothing,
@@ -282,12 +282,11 @@ fn an_override_opens_times_and_checks_only_where_all_that_is_new_was_overridden(
     );
 }
 
-/// Somebody says that a commit goes back, and its files were not compared yet: that is said of one commit of one
-/// repository.
+/// A rollback commit that was not compared yet holds only that commit of that repository.
 #[test]
 fn a_way_back_that_nobody_has_compared_yet_holds_that_commit_and_no_other() {
     let mut world = World::gated("");
-    let back = WayBack {
+    let back = AnnouncedRollback {
         repository: "fleet".parse().unwrap(),
         commit: commit(7),
         to: vec![commit(1)],
@@ -309,7 +308,7 @@ fn a_way_back_that_nobody_has_compared_yet_holds_that_commit_and_no_other() {
     );
     assert!(world.gates(&[("fleet", commit(8))]).is_empty());
     assert!(world.gates(&[("second", commit(7))]).is_empty());
-    // Where it cannot be compared at all, it holds up no newer one.
+    // If it cannot be compared at all, it blocks no newer commit.
     world.step(Event::TreesFailed {
         repository: "fleet".parse().unwrap(),
         problem: Problem::new(Reason::RepositoryUnavailable, "no filter"),
@@ -331,7 +330,7 @@ fn what_the_environment_before_says_is_advice_where_no_proof_is_asked_for() {
     }
 }
 
-/// A Job comes last. What is open already holds it back no longer, nor does what is only advice.
+/// A Job runs last. Open gates no longer delay it, and neither do gates that are only advice.
 #[test]
 fn a_job_says_that_it_waits_for_other_gates_only_while_one_holds() {
     let job = "approvals: 1, jobs: [{name: smoke, application: a, path: gates/smoke}]";

@@ -1,5 +1,5 @@
-//! People at any moment: two repositories in one environment, and persons who push, approve, pin, go back,
-//! override, retry, abort, suspend and edit the fleet file while agents go and come. The laws of the table
+//! Operators act at any moment: two repositories in one environment, and operators who push, approve, pin, roll back,
+//! override, retry, abort, suspend and edit the fleet file while agents go offline and return. The laws of the table
 //! `live/roll`, from a seed.
 
 mod acts;
@@ -16,62 +16,62 @@ use super::seeds;
 use super::*;
 
 pub(in crate::fleet) use acts::commands;
-use texts::Declared;
+use texts::FleetFile;
 
 /// A revision: repository (or the fleet file) and commit.
-type One = (String, Commit);
+type RevisionKey = (String, Commit);
 /// What a cluster runs of an application, apart from the commit.
 type Definition = (ApplicationName, String, String, u64);
 
 const CLUSTERS: [&str; 3] = ["p1", "p2", "p3"];
 const APPROVALS: usize = 2;
-/// A rollout takes no more than five seconds for what passed between two looks.
+/// A rollout counts at most five seconds between two steps.
 const STRIDE: i64 = 3;
 
 struct People {
     rng: rand::rngs::StdRng,
     world: World,
-    declared: Declared,
+    declared: FleetFile,
     commits: u64,
-    /// Who approved what.
-    approved: BTreeMap<One, BTreeSet<&'static str>>,
-    /// Who let which wave begin for what.
-    waves: BTreeSet<(One, String)>,
-    /// What an admin let in by name, everywhere or for one cluster.
-    let_in: BTreeSet<One>,
-    let_in_at: BTreeSet<(String, One)>,
-    /// What was there before anything happened.
-    first: BTreeSet<One>,
-    /// To whom which rollout's revisions came, in their turn.
-    reached: BTreeSet<(ClusterName, One)>,
-    /// What was good there, at some moment.
-    good: BTreeSet<One>,
-    /// What a person wants tried although it failed.
-    retried: BTreeSet<One>,
-    /// What had failed at the last look.
-    failed: BTreeSet<One>,
-    /// What each cluster was given last.
-    given: BTreeMap<(&'static str, String), One>,
+    /// Approvals of revisions, with their people.
+    approved: BTreeMap<RevisionKey, BTreeSet<&'static str>>,
+    /// Approvals of waves.
+    waves: BTreeSet<(RevisionKey, String)>,
+    /// Revisions that an admin let in by name, everywhere or for one cluster.
+    let_in: BTreeSet<RevisionKey>,
+    let_in_at: BTreeSet<(String, RevisionKey)>,
+    /// Revisions at the start.
+    first: BTreeSet<RevisionKey>,
+    /// Clusters that a rollout reached, with its revisions.
+    reached: BTreeSet<(ClusterName, RevisionKey)>,
+    /// Revisions that were good at some moment.
+    good: BTreeSet<RevisionKey>,
+    /// Failed revisions that an operator wants retried.
+    retried: BTreeSet<RevisionKey>,
+    /// Revisions that had failed at the last check.
+    failed: BTreeSet<RevisionKey>,
+    /// The last assignment of each cluster.
+    given: BTreeMap<(&'static str, String), RevisionKey>,
     defined: BTreeMap<(&'static str, ApplicationName), Definition>,
-    /// Which revisions of the fleet file define an application so.
+    /// Revisions of the fleet file that contain a definition.
     revisions: BTreeMap<Definition, BTreeSet<Commit>>,
     /// Every revision that was ever declared.
     declarations: Vec<Commit>,
-    /// What the file did not place, or removed, at some moment.
+    /// Applications that the file did not place, or removed, at some moment.
     taken: BTreeSet<(&'static str, ApplicationName)>,
-    /// How often what is told was to be looked at.
+    /// Number of calls of `check_suggested`.
     looks: u64,
-    /// Who counted as done, in which rollout.
+    /// Clusters that counted as done, with the rollout.
     done: BTreeSet<(String, ClusterName)>,
 }
 
 impl People {
     fn new(seed: u64) -> Self {
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
-        let declared = Declared::new(&mut rng);
+        let declared = FleetFile::new(&mut rng);
         let mut world = World::rolled_out(&declared.text());
         for repository in ["fleet", "second"] {
-            // Its Git server does not filter.
+            // The Git server does not support filters.
             world.step(Event::TreesFailed {
                 repository: repository.parse().unwrap(),
                 problem: Problem::new(Reason::RepositoryUnavailable, "no filter"),
@@ -116,7 +116,7 @@ impl People {
         people
     }
 
-    /// A whole sequence; the acts that ended what waited.
+    /// Runs a whole sequence. Returns the commands that ended rollouts.
     fn live(seed: u64) -> Vec<&'static str> {
         let mut people = Self::new(seed);
         for _ in 0..60 {
@@ -139,8 +139,8 @@ impl People {
         "prod".parse().unwrap()
     }
 
-    /// What is assigned to a cluster.
-    fn runs(&self, cluster: &str) -> Vec<(ApplicationName, One, Definition)> {
+    /// Returns the assignment of a cluster.
+    fn runs(&self, cluster: &str) -> Vec<(ApplicationName, RevisionKey, Definition)> {
         let assigned = self.world.fleet.clusters()[&name(cluster)].assigned.clone();
         let assigned = assigned.unwrap();
         let all = assigned.assignment.applications.iter();
@@ -174,7 +174,7 @@ impl People {
         self.declarations.push(revision);
     }
 
-    /// What is good, and what failed.
+    /// Notes the good and the failed revisions.
     fn note(&mut self) {
         let state = self.world.state();
         for (repository, commit) in &state.approved {
@@ -190,7 +190,7 @@ impl People {
         }
     }
 
-    fn any(&mut self) -> One {
+    fn any(&mut self) -> RevisionKey {
         let all = ["fleet", "second", "fleet-file"];
         let repository = *all.choose(&mut self.rng).unwrap();
         if repository == "fleet-file" {
@@ -201,13 +201,13 @@ impl People {
         (repository.to_owned(), Self::commit_of(repository, n))
     }
 
-    /// What is at the heads: most of what people do is about that.
-    fn newest(&mut self) -> One {
+    /// Returns a revision at a head: most actions are about these.
+    fn newest(&mut self) -> RevisionKey {
         if self.rng.random_bool(0.3) {
             return self.any();
         }
         let target = self.world.rollout().target.clone();
-        let all: Vec<One> = target
+        let all: Vec<RevisionKey> = target
             .iter()
             .map(|(repository, commit)| (repository.to_string(), commit.clone()))
             .collect();
@@ -229,8 +229,8 @@ impl People {
         self.note_declared();
     }
 
-    fn approve_as(&mut self, person: &'static str, entry: &One) {
-        // Known before it is done: the third step of advancing may start clusters.
+    fn approve_as(&mut self, person: &'static str, entry: &RevisionKey) {
+        // Noted before the action, since that advances the fleet and may start clusters.
         let people = self.approved.entry(entry.clone()).or_default();
         let is_new = people.insert(person);
         let action = approve(&entry.0, &entry.1, Scope::Commit);
@@ -240,7 +240,7 @@ impl People {
         self.check();
     }
 
-    fn let_begin(&mut self, person: &'static str, entry: &One, wave: &str) -> bool {
+    fn let_begin(&mut self, person: &'static str, entry: &RevisionKey, wave: &str) -> bool {
         let key = (entry.clone(), wave.to_owned());
         let is_new = self.waves.insert(key.clone());
         let action = approve(&entry.0, &entry.1, Scope::Wave(wave.to_owned()));
@@ -252,8 +252,8 @@ impl People {
         done
     }
 
-    fn override_of(&mut self, person: &'static str, entry: &One) -> bool {
-        // Whoever overrides lets it in although it failed, too.
+    fn override_of(&mut self, person: &'static str, entry: &RevisionKey) -> bool {
+        // An override also lets in a commit that failed.
         self.let_in.insert(entry.clone());
         self.retried.insert(entry.clone());
         let action = approve(&entry.0, &entry.1, Scope::Override);
@@ -296,7 +296,7 @@ impl People {
                 self.push(repository, bad);
             }
             3 => {
-                // Somebody forces the branch back.
+                // The branch is forced back.
                 let n = self.rng.random_range(1..=self.commits);
                 self.world.push(repository, "prod", n);
             }
@@ -371,7 +371,7 @@ impl People {
                 self.world.connect(cluster, on);
             }
             28 => {
-                // An agent says nothing any more, or does again.
+                // An agent becomes silent, or reports again.
                 let silent = &mut self.world.silent;
                 match silent.pop() {
                     Some(_) => {}
@@ -394,7 +394,7 @@ impl People {
         }
     }
 
-    /// Nothing happens for a while, which is looked at now and then.
+    /// Passes time with checks now and then.
     fn wait_long(&mut self, seconds: i64) {
         for _ in 0..seconds / STRIDE {
             self.world.stride(STRIDE);
@@ -404,10 +404,10 @@ impl People {
     }
 }
 
-/// `FLOTILLA_PEOPLE` sets how many sequences, `FLOTILLA_SEED` the first.
+/// `FLOTILLA_PEOPLE` sets the number of seeds, `FLOTILLA_SEED` the first.
 #[test]
 fn p05_p21_whatever_people_do_gates_hold_for_each_commit_and_a_repair_comes_in() {
-    // An ordinary run tries always the same; who asks for more gets new ones.
+    // A normal run uses fixed seeds; a run with a requested number uses new ones.
     let asked = seeds::number("FLOTILLA_PEOPLE");
     let other = asked.map_or(1_000, |_| rand::rng().random());
     let first = seeds::number("FLOTILLA_SEED").unwrap_or(other);
@@ -420,12 +420,12 @@ fn p05_p21_whatever_people_do_gates_hold_for_each_commit_and_a_repair_comes_in()
     eprintln!("{runs} sequences; acts that ended what waited: {acts:?}");
 }
 
-/// Sequences that failed once: a wave of clusters that were all left out was passed, and let in behind it without
-/// its approval who came back (500556); who was done went back in the same moment (500299, 502051); a commit was
-/// condemned for what failed before it came (500134, 500379, 501050, 502431, 502911); who had just gone silent was
-/// not waited for (601561, a fault of the test); who was suspended in the middle of a rollout was let
-/// past the gates of the next one (700681, 701035), which had nothing new that anybody could approve (701573); what
-/// waits in the queue was let in although it had failed, while a pin let in something else (980130, 980178, 980208).
+/// Sequences that failed once: a wave whose clusters were all excluded was passed, and one of them that returned was
+/// let in without the wave's approval (500556); a cluster that was done went back at the same moment (500299, 502051);
+/// a commit was quarantined for what failed before it arrived (500134, 500379, 501050, 502431, 502911); a cluster that
+/// had just become silent was not waited for (601561, a fault of the test); a cluster that was suspended during a
+/// rollout was let past the gates of the next one (700681, 701035), which had nothing new to approve (701573); a queued
+/// commit was let in although it had failed, while a pin let in another one (980130, 980178, 980208).
 #[test]
 fn p05_p21_what_people_did_once_holds_again() {
     for seed in [

@@ -1,4 +1,4 @@
-//! How the environment before proves commits.
+//! Proofs of commits by the environment before.
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn a_soak_goes_on_over_a_restart_where_nothing_happened() {
         });
         let (stored, since) = stored.unwrap();
         assert_eq!(since, Some(at(4)));
-        // The hub is away for a while. What it had read of branches it has read.
+        // The hub is down for a while; heads that it had read are stored.
         let mut again = Fleet::new(Epoch(1));
         again.step(
             Event::Restored {
@@ -60,7 +60,7 @@ fn a_soak_goes_on_over_a_restart_where_nothing_happened() {
     }
 }
 
-/// Who waits for a proof is told whether it may still come.
+/// A proof that may still come is shown differently from one that will not.
 #[test]
 fn a_proof_that_may_still_come_is_told_from_one_that_does_not() {
     use super::gate::Open;
@@ -89,7 +89,7 @@ fn a_proof_that_may_still_come_is_told_from_one_that_does_not() {
         repository: None,
         expires_at: None,
         approval: None,
-        overriding: Overriding::Denied,
+        overriding: GateOverride::Denied,
     };
     fleet.act(&pin, "ada", "why", at(4)).unwrap();
     fleet.step(heads(Some(2), Some(0)), at(5));
@@ -107,7 +107,7 @@ applications:
 - {name: web, repository: fleet, path: apps/web}
 ";
 
-/// The file's worlds, in which dev has proven commit 1 and somebody clicked Merge, which made commit 2.
+/// A fleet in which dev has proven commit 1, and whose pull request was merged as commit 2.
 fn merged() -> (Fleet, i64) {
     let mut fleet = Fleet::new(Epoch(1));
     let spec = spec::parse("f", PROVING).unwrap();
@@ -166,7 +166,7 @@ fn health_gates(fleet: &Fleet, n: u64, second: i64) -> Vec<gate::Gate> {
     gates
 }
 
-/// GitHub's button never gives the commit that was tested.
+/// GitHub's merge button always creates another commit than the tested one.
 #[test]
 fn a_merge_of_what_was_proven_is_proven_by_its_tree() {
     let (mut fleet, second) = merged();
@@ -187,7 +187,7 @@ fn a_merge_of_what_was_proven_is_proven_by_its_tree() {
         )]
     );
     assert!(!gates.iter().any(gate::Gate::holds_back));
-    // And it is let in, under its own name.
+    // It is rolled out under its own name.
     heard(&mut fleet, second + 1);
     fleet.step(Event::Tick, at(second + 1));
     let rollout = &fleet.rollouts()[&prod];
@@ -219,7 +219,7 @@ fn one_other_file_and_the_tree_proves_nothing() {
     assert!(fleet.rollouts()[&prod].started_at.is_none());
 }
 
-/// What a pull request is told names the commit that was proven.
+/// The status on a pull request names the commit that was proven.
 #[test]
 fn a_commit_that_only_its_twin_proves_has_no_proof_of_its_own() {
     let (mut fleet, second) = merged();

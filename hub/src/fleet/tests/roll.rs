@@ -41,35 +41,35 @@ pub(super) struct World {
     pub(super) second: i64,
     branches: BTreeMap<(String, String), u64>,
     pub(super) bad: Vec<Commit>,
-    /// Directories in which nothing becomes healthy.
+    /// Directories whose applications never become healthy.
     pub(super) bad_paths: Vec<String>,
-    /// Clusters that hold the deletes of what is removed.
+    /// Clusters that hold the deletes of removed applications.
     pub(super) holding: Vec<String>,
-    /// Clusters whose agents do and say nothing.
+    /// Clusters whose agents do and report nothing.
     pub(super) silent: Vec<String>,
-    /// Agents tell of an application that they left to itself.
+    /// Whether agents report applications that they no longer manage.
     pub(super) orphaned: bool,
     pub(super) audit: Vec<AuditEntry>,
-    /// Commits for which a Job was asked for.
+    /// Commits for which a Job was requested.
     pub(super) jobs: Vec<Commit>,
-    /// Assignments that clusters ran, all of it healthy.
+    /// Assignments that clusters ran with all applications healthy.
     pub(super) ran: std::collections::BTreeSet<(String, AssignmentRef)>,
-    /// What was not healthy in the others that they ran.
+    /// Unhealthy applications in their other assignments.
     pub(super) ill: BTreeMap<(String, AssignmentRef), Vec<flotilla_shared::id::ApplicationName>>,
-    /// Commits that make all others ill where they run.
+    /// Commits that make all other applications of their clusters unhealthy.
     pub(super) harmful: Vec<Commit>,
-    /// To which clusters rollouts of prod came, and with what; a step later another one may have taken over.
+    /// Clusters that rollouts of prod reached, with the commits; a step later another rollout may have taken over.
     pub(super) touched: std::collections::BTreeSet<(ClusterName, RepositoryName, Commit)>,
     sessions: u64,
-    /// What is in the store of environments' specifications.
+    /// Specifications in the store.
     pub(super) kept: BTreeMap<Commit, crate::spec::Specification>,
-    /// What each agent reported last.
-    reported: BTreeMap<String, (Is, Digest)>,
+    /// The last report of each agent.
+    reported: BTreeMap<String, (ReportInput, Digest)>,
 }
 
-/// What decides what an agent reports.
+/// The input of an agent's report.
 #[derive(PartialEq)]
-struct Is {
+struct ReportInput {
     session: SessionId,
     assigned: AssignmentRef,
     bad: Vec<Commit>,
@@ -78,7 +78,7 @@ struct Is {
     holding: Vec<String>,
 }
 
-/// Commits of `second` are told from those of `fleet` by their numbers.
+/// Commits of `second` differ from those of `fleet` by their numbers.
 pub(super) fn of_second(n: u64) -> Commit {
     commit(n + 1000)
 }
@@ -204,14 +204,14 @@ impl World {
         });
     }
 
-    /// Some seconds, in each of which every agent does what it was told and says so.
+    /// Passes seconds, in each of which every agent acts and reports.
     pub(super) fn pass(&mut self, seconds: i64) {
         for _ in 0..seconds {
             self.stride(1);
         }
     }
 
-    /// Some seconds, at the end of which all of them do.
+    /// Passes seconds, at the end of which every agent acts and reports.
     pub(super) fn stride(&mut self, seconds: i64) {
         self.second += seconds;
         for cluster in ["d1", "p1", "p2", "p3"] {
@@ -220,7 +220,7 @@ impl World {
         self.step(Event::Tick);
     }
 
-    /// The agent's stream ends, or it connects anew.
+    /// Ends the agent's stream, or opens a new one.
     pub(super) fn connect(&mut self, cluster: &str, on: bool) {
         let known = &self.fleet.clusters()[&name(cluster)];
         let (session, accepted) = (known.session, known.accepted);
@@ -243,7 +243,7 @@ impl World {
         if self.silent.iter().any(|silent| silent == cluster) {
             return;
         }
-        let is = Is {
+        let is = ReportInput {
             session,
             assigned: assigned.reference,
             bad: self.bad.clone(),
@@ -251,7 +251,7 @@ impl World {
             bad_paths: self.bad_paths.clone(),
             holding: self.holding.clone(),
         };
-        // Agents say again that they are there, and not what they have said.
+        // Agents send heartbeats, and a report only when it changed.
         if let Some((last, digest)) = self.reported.get(cluster)
             && *last == is
         {
@@ -305,7 +305,7 @@ impl World {
         self.step(reported);
     }
 
-    /// The rollout is so, or says why not.
+    /// Asserts the rollout's state.
     #[track_caller]
     pub(super) fn stands(&self, state: State) {
         assert_eq!(self.rollout().state, state, "{}", self.rollout().why());
@@ -319,7 +319,7 @@ impl World {
         &self.fleet.environments()[&"prod".parse::<EnvironmentName>().unwrap()]
     }
 
-    /// Who was given a commit.
+    /// Returns the clusters that were assigned a commit.
     pub(super) fn having(&self, commit: &Commit) -> Vec<&str> {
         let all = self.fleet.clusters().iter();
         let having = all.filter(|(_, cluster)| {
@@ -424,7 +424,7 @@ fn roll_07_a_rollback_passes_the_gates_only_if_the_hub_sees_that_it_is_one() {
             repository: Some("fleet".parse().unwrap()),
             commit: commit(7),
             to: Some(commit(1)),
-            overriding: Overriding::Denied,
+            overriding: GateOverride::Denied,
         };
         world.act(&action).unwrap();
         world.push("fleet", "prod", 7);
@@ -448,14 +448,14 @@ fn roll_07_a_rollback_passes_the_gates_only_if_the_hub_sees_that_it_is_one() {
         };
         assert!(world.audit.iter().any(|entry| entry.action == action));
     }
-    // What was never good is nothing to go back to.
+    // A commit that was never good cannot be rolled back to.
     let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 1", "prod"));
     let action = Action::Rollback {
         environment: "prod".parse().unwrap(),
         repository: Some("fleet".parse().unwrap()),
         commit: commit(7),
         to: Some(commit(6)),
-        overriding: Overriding::Denied,
+        overriding: GateOverride::Denied,
     };
     assert!(matches!(
         world.act(&action),
@@ -463,8 +463,8 @@ fn roll_07_a_rollback_passes_the_gates_only_if_the_hub_sees_that_it_is_one() {
     ));
 }
 
-/// A revision of the fleet file is named by a digest of what it holds: nothing has to be read to judge it, and
-/// nothing waits for that.
+/// A revision of the fleet file is a digest of its content: nothing has to be read to compare it, and nothing waits for
+/// that.
 #[test]
 fn a_revision_of_the_fleet_file_that_is_said_to_go_back_is_judged_at_once() {
     let gated = file("maxConcurrent: 3", "approvals: 1", "prod");
@@ -478,7 +478,7 @@ fn a_revision_of_the_fleet_file_that_is_said_to_go_back_is_judged_at_once() {
         repository: Some(source.clone()),
         commit: asked,
         to: None,
-        overriding: Overriding::Denied,
+        overriding: GateOverride::Denied,
     };
     world.act(&action).unwrap();
     world.pass(2);
@@ -488,7 +488,7 @@ fn a_revision_of_the_fleet_file_that_is_said_to_go_back_is_judged_at_once() {
     assert!(why.contains("approval fleet-file"), "{why}");
 }
 
-/// A fleet file without strategy and gates, which is one, too.
+/// A fleet file without strategy and gates, which is valid, too.
 fn bare(text: &str) -> String {
     let rolls = |line: &&str| line.contains("strategy:") || line.contains("gates:");
     let lines = text.lines().filter(|line| !rolls(line));

@@ -1,8 +1,8 @@
-//! What a step costs among ten thousand clusters.
+//! Cost of a step among ten thousand clusters.
 
 use super::*;
 
-/// A fleet of ten thousand in one environment with waves, all connected, reported and current.
+/// A fleet of ten thousand clusters in one environment with waves, all connected and current.
 fn large() -> (Fleet, Vec<(ClusterName, Report)>) {
     let file = "
 apiVersion: flotilla.dev/v1alpha1
@@ -56,17 +56,16 @@ applications: [{name: web, repository: fleet, path: apps}]
     (fleet, reports)
 }
 
-/// How long this thread has been on a processor, as Linux counts it (`proc(5)`, schedstat): what other programs take
-/// does not count.
+/// Returns the time of this thread on a processor, as Linux counts it (`proc(5)`, schedstat), so that other programs do
+/// not disturb the measurement.
 fn spent() -> std::time::Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     let nanoseconds = text.split(' ').next().unwrap().parse().unwrap();
     std::time::Duration::from_nanos(nanoseconds)
 }
 
-/// What one report, one heartbeat and one tick cost among ten thousand clusters. The aim is 10 ms a
-/// step in a release build (`benches/fleet.rs` measures it); the bound here is for the middle one, and
-/// leaves room for a debug build.
+/// The cost of one report, one heartbeat and one tick among ten thousand clusters. The aim is 10 ms for a step in a
+/// release build (`benches/fleet.rs` measures it); this bound applies to the median, and leaves room for a debug build.
 #[test]
 fn a_step_that_changes_one_cluster_of_ten_thousand_is_quick() {
     let (mut fleet, reports) = large();

@@ -1,22 +1,22 @@
-//! Sequences of simulations, one from each seed, on all processors.
+//! Sequences of simulations, one for each seed, on all processors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// A number that the environment gives.
+/// Returns a number from the environment.
 pub(in crate::fleet) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// The first seed: that which the environment gives, or any.
+/// Returns the first seed: that of the environment, or a random one.
 pub(in crate::fleet) fn first() -> u64 {
     number("FLOTILLA_SEED").unwrap_or_else(rand::random)
 }
 
-/// Runs a sequence for each seed from `first` on, and fails with the name of every seed that fails. The order of
-/// what comes of them is any.
+/// Runs a sequence for each seed from `first` on, and fails with the name of every seed that fails. Results are in any
+/// order.
 pub(in crate::fleet) fn each<T: Send>(
     name: &str,
     first: u64,

@@ -1,4 +1,4 @@
-//! Taking away on purpose: applications that the fleet file removes, and clusters that are to write nothing.
+//! Removals: applications that the fleet file removes, and clusters that are suspended.
 
 mod renamed;
 mod told;
@@ -18,7 +18,7 @@ fn base() -> String {
     file("maxConcurrent: 3", "approvals: 0", "prod")
 }
 
-/// Without `b`, which alone is from the second repository.
+/// Without `b`, the only application of the second repository.
 fn vanished(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.contains("name: b,"));
     lines.map(|line| format!("{line}\n")).collect()
@@ -33,8 +33,8 @@ fn assigned<'w>(world: &'w World, cluster: &str) -> &'w Assignment {
     &cluster.assigned.as_ref().unwrap().assignment
 }
 
-/// Of each of prod's clusters: `b` where it runs, `x` where it is removed with its objects, `k` where it is
-/// let go, `-` where it is not spoken of.
+/// The state of `b` on each of prod's clusters: `b` where it runs, `x` where it is removed with its objects, `k` where
+/// it is left to itself, `-` where it is not mentioned.
 fn stands(world: &World) -> String {
     let app: ApplicationName = "b".parse().unwrap();
     ["p1", "p2", "p3"]
@@ -84,7 +84,7 @@ fn a_removal_comes_by_waves_soaks_and_is_told() {
     world.pass(20);
     assert_eq!(stands(&world), "xxx");
     world.stands(State::Succeeded);
-    // Carried out everywhere, it may leave the file, which is no news for anybody.
+    // Once carried out everywhere, the entry may leave the file, which changes nothing.
     let last = world.rollout().id.clone();
     world.declare(&vanished(&base()));
     world.pass(5);
@@ -142,7 +142,7 @@ fn the_environment_before_loses_it_first_where_it_is_to_lose_it() {
     assert_eq!(stands(&world), "xxx", "{}", world.rollout().note);
 }
 
-/// Promise 5: what is ill beside it there says nothing of a removal.
+/// Promise 5: an unhealthy application beside it does not count for a removal.
 #[test]
 fn promise_5_a_removal_is_proven_where_it_is_gone_whatever_else_is_ill_there() {
     let gated = file("maxConcurrent: 3", "proof: {soak: 5s}", "dev, prod");
@@ -161,7 +161,7 @@ fn promise_5_a_removal_is_proven_where_it_is_gone_whatever_else_is_ill_there() {
         "{note}"
     );
     world.holding.clear();
-    // And other commits meanwhile do not begin its soak anew.
+    // Other commits meanwhile do not restart its soak.
     for n in 3..9 {
         world.push("fleet", "dev", n);
         world.pass(1);
@@ -175,12 +175,12 @@ fn a_removal_that_is_taken_back_in_git_stops_everywhere_at_once() {
     let mut world = World::rolled_out(&base());
     world.declare(&removed(&base()));
     assert_eq!(stands(&world), "x--");
-    // Before any agent has seen it.
+    // The removal is reverted before any agent has seen it.
     world.declare(&base());
     assert!(!stands(&world).contains('x'), "{}", stands(&world));
     world.pass(30);
     assert_eq!(stands(&world), "bbb", "{}", world.rollout().note);
-    // Or merely the word is taken back: then it is kept again.
+    // Or only the removal is reverted: then the application is kept.
     world.declare(&removed(&base()));
     world.pass(1);
     assert_eq!(stands(&world), "x--");
@@ -205,12 +205,12 @@ fn a_delete_that_is_held_holds_its_own_rollout_and_says_so() {
         "{}",
         rollout.note
     );
-    // What is confirmed goes on.
+    // A confirmed delete continues.
     world.holding.clear();
     world.act(&Action::Retry("prod".parse().unwrap())).unwrap();
     world.pass(30);
     assert_eq!(stands(&world), "xxx", "{}", world.rollout().note);
-    // Where it is held for longer, it holds no later commit up.
+    // A delete that is held for longer delays no later commit.
     world.holding.push("p2".to_owned());
     world.pass(1);
     world.push("fleet", "prod", 9);
@@ -225,12 +225,12 @@ fn p10_a_cluster_that_changes_its_environment_loses_only_what_the_file_removes_t
     world.declare(&removed(&base()));
     world.pass(1);
     assert_eq!(stands(&world), "x--");
-    // Into dev: nothing is removed there.
+    // It moves into dev, where nothing is removed.
     world.step(put("p1", "dev", None));
     world.pass(3);
     let there = assigned(&world, "p1");
     assert!(there.tombstones.is_empty() && there.applications.contains_key("a"));
-    // And back.
+    // It moves back.
     world.step(put("p1", "prod", None));
     world.pass(30);
     assert_eq!(stands(&world), "xxx", "{}", world.rollout().note);
@@ -306,7 +306,7 @@ fn a_suspended_cluster_keeps_everything_and_is_left_out_by_name() {
     assert_eq!(*assigned(&world, "p2"), before, "nothing of it moved");
     let refused = world.act(&suspend("p2")).unwrap_err().to_string();
     assert_eq!(refused, "p2 is already suspended by bob: why");
-    // Resumed, it gets what is right now, in one step.
+    // When it is resumed, it gets the present assignment in one step.
     world.act(&resume("p2")).unwrap();
     let after = assigned(&world, "p2");
     assert!(!after.suspended);
@@ -339,7 +339,7 @@ fn who_is_suspended_in_the_middle_of_a_rollout_does_not_go_back_and_forth() {
     assert_eq!(world.having(&commit(2)), ["p1"]);
     world.act(&suspend("p1")).unwrap();
     world.pass(10);
-    // The canary proves nothing while it is suspended, and the wave asks a person.
+    // The canary proves nothing while it is suspended, and the wave asks for an approval.
     assert!(
         world
             .rollout()
@@ -388,7 +388,7 @@ fn p08_a_suspension_that_a_restored_store_does_not_know_is_kept() {
         .assigned
         .clone()
         .unwrap();
-    // A hub that knows the cluster, and nothing of what it was told last.
+    // A hub that knows the cluster, but not its last assignment.
     let mut fleet = Fleet::new(Epoch(2)).since(Some(at(100)));
     let spec = spec::parse("f", &base()).unwrap();
     fleet.step(Event::SpecChanged(Arc::new(spec)), at(100));

@@ -24,7 +24,7 @@ struct World {
 }
 
 impl World {
-    /// `a` and `b` run apps/one, the others apps/two; all are where the first commit is.
+    /// `a` and `b` run apps/one, the others apps/two; all run the first commit.
     fn new() -> Self {
         let mut world = Self {
             fleet: Fleet::new(Epoch(1)),
@@ -55,7 +55,7 @@ impl World {
 
     fn step(&mut self, event: Event) -> Vec<Effect> {
         self.second += 1;
-        // They are heard from.
+        // All agents send messages.
         let now = at(self.second);
         self.fleet.clusters.hear_all(now);
         self.fleet.step(event, now)
@@ -106,7 +106,7 @@ impl World {
                 self.report(cluster, &[&format!("apps/{path}")]);
             }
         }
-        // Its agent is older.
+        // Its agent is older, and does not report paths.
         if self.fleet.clusters()[&name("e")].assigned.is_some() {
             self.report("e", &[]);
         }
@@ -157,7 +157,7 @@ fn what_was_read_before_the_commit_came_serves_at_once() {
     assert_eq!(world.touched(), ["a"], "4 changes both, compared with 1");
     world.push(2);
     world.read_trees();
-    // `c` still runs 1.
+    // `c` still runs commit 1.
     assert_eq!(world.touched(), ["a", "c", "d"]);
 }
 
@@ -165,7 +165,7 @@ fn what_was_read_before_the_commit_came_serves_at_once() {
 fn a_report_of_another_assignment_says_nothing() {
     let mut world = World::new();
     world.read_trees();
-    // Another label makes another path; the report is of the one before.
+    // Another label gives another path; the report is about the former one.
     let record = ClusterRecord {
         environment: Some("prod".parse().unwrap()),
         labels: [("app".to_owned(), "one".to_owned())].into(),
@@ -200,7 +200,7 @@ fn only_what_is_worth_it_is_read_and_kept() {
     let spec = spec::parse("f", &text).unwrap();
     world.step(Event::SpecChanged(Arc::new(spec)));
     assert_eq!(world.fleet.missing_trees(&fleet), [commit(2), commit(1)]);
-    // Without waves nobody needs to know.
+    // Without rollouts directories are not needed.
     let lines = FILE.lines().filter(|line| !line.contains("strategy"));
     let spec = spec::parse("f", &lines.collect::<Vec<_>>().join("\n")).unwrap();
     world.step(Event::SpecChanged(Arc::new(spec)));

@@ -18,7 +18,7 @@ use flotilla_shared::id::EnvironmentName;
 use flotilla_shared::revision::Commit;
 use flotilla_status::markdown::plain;
 
-use crate::fleet::Merging;
+use crate::fleet::PendingMerge;
 
 /// Shortest time between two writes. People edit the text, too, and forges keep each version.
 const APART: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ fn short(commit: &Commit) -> &str {
 impl Part {
     /// Makes the part that says why it is not merged yet.
     #[must_use]
-    pub(super) fn waits(merging: &Merging) -> Self {
+    pub(super) fn waits(merging: &PendingMerge) -> Self {
         let at = merging.commit.as_ref().map(short).unwrap_or_default();
         let title = match merging.refused {
             true => "Not merged, action required",
@@ -143,8 +143,8 @@ fn find(kind: Kind, environment: &EnvironmentName, body: &str) -> Option<Found> 
 mod tests {
     use super::*;
 
-    fn merging(word: &'static str, text: &str, refused: bool) -> Merging {
-        Merging {
+    fn merging(word: &'static str, text: &str, refused: bool) -> PendingMerge {
+        PendingMerge {
             commit: Some("b".repeat(40).parse().unwrap()),
             pull: None,
             refused,

@@ -25,7 +25,7 @@ use super::super::waits::Waits;
 use super::part::Part;
 use super::{Candidate, Found, Wait, candidates, decide, is_exact, says};
 use crate::driver::{Handle, Stopped};
-use crate::fleet::{Action, AuditEntry, Event, Merging};
+use crate::fleet::{Action, AuditEntry, Event, PendingMerge};
 use tell::Told;
 
 /// Highest number of pages of a commit's checks that are read.
@@ -243,7 +243,7 @@ impl Taking {
             _ => memory.waits.ended(&key),
         }
         let pull = looked.pull.as_ref();
-        let merging = wait.as_ref().map(|wait| Merging {
+        let merging = wait.as_ref().map(|wait| PendingMerge {
             commit: looked.commit,
             pull: pull.map(|pull| (pull.number, pull.link.clone())),
             refused: wait.is_refusal(),
@@ -348,7 +348,7 @@ impl Taking {
         })
     }
 
-    async fn say(&self, key: &Key, waits: Option<Merging>) -> Result<(), Stopped> {
+    async fn say(&self, key: &Key, waits: Option<PendingMerge>) -> Result<(), Stopped> {
         let (environment, repository) = key.clone();
         let event = Event::MergeLooked {
             environment,

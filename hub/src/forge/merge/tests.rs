@@ -7,7 +7,7 @@ use flotilla_status::{StepKind, StepState};
 
 use super::*;
 use crate::fleet::rollout::Commits;
-use crate::fleet::{Action, EnvironmentState, Event, Good, Merging};
+use crate::fleet::{Action, EnvironmentState, Event, GoodCommits, PendingMerge};
 use crate::forge::status::takes;
 use crate::spec;
 
@@ -54,7 +54,7 @@ pub(super) fn fleet(file: &str) -> Fleet {
     let mut fleet = Fleet::new(Epoch(1));
     let spec = spec::parse("f", file).unwrap();
     fleet.step(Event::SpecChanged(Arc::new(spec)), at(0));
-    let good = |digit: &str| Good {
+    let good = |digit: &str| GoodCommits {
         commits: commits(digit),
         rollout: String::new(),
         at: at(0),
@@ -295,7 +295,7 @@ fn every_reason_is_told_on_the_commit_and_by_explain() {
     let mut world = proven();
     let mut look = |wait: Option<Wait>, with_commit: bool| {
         let waits = wait.map(|wait| {
-            Box::new(Merging {
+            Box::new(PendingMerge {
                 commit: with_commit.then(|| commit("b")),
                 pull: Some((7, "https://x/7".to_owned())),
                 refused: wait.is_refusal(),

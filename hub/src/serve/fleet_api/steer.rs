@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tonic::Status;
 
 use super::bad_name;
-use crate::fleet::{Action, Overriding, Scope, Subject};
+use crate::fleet::{Action, GateOverride, Scope, Subject};
 use crate::serve::access::Need;
 use crate::spec::Objects;
 
@@ -129,7 +129,7 @@ impl Asked<'_> {
             subject: self.subject()?,
             commit: optional(&request.commit)?,
             repository: self.repository()?,
-            overriding: Overriding::Denied,
+            overriding: GateOverride::Denied,
             expires_at: (!life.is_zero())
                 .then(|| now.saturating_add(life).unwrap_or(Timestamp::MAX)),
             approval: request
@@ -159,7 +159,7 @@ impl Asked<'_> {
             repository: self.repository()?,
             commit: self.commit()?,
             to: optional(&self.0.to_commit)?,
-            overriding: Overriding::Denied,
+            overriding: GateOverride::Denied,
         })
     }
 

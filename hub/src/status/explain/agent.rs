@@ -57,7 +57,7 @@ pub(super) fn acceptance(cluster: &Cluster, steps: &mut Steps) {
     }
 }
 
-/// What forbids changes is called as a gate is that does.
+/// A freeze of a cluster's agent is shown like the freeze gate.
 const FREEZE: StepKind = StepKind::Gate(GateKind::Freeze);
 
 /// Explains a suspension of the agent's writes, by the hub or by the cluster's own administrators.

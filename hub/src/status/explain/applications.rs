@@ -31,7 +31,7 @@ pub(super) fn applications(cluster: &Cluster, steps: &mut Steps) {
 
 /// Splits a report's problem into the parts for sync and health: all of it belongs to one of them.
 fn by_sync_and_health(report: &ApplicationReport) -> (Message, Message) {
-    // What is wrong with objects that were applied is a matter of health, not of applying them.
+    // Problems of objects that were applied belong to health.
     let is_health = report.sync == SyncState::Synced && report.health != Health::Current;
     let (about_sync, about_health) = match (report.message.as_str(), is_health) {
         ("", _) => (String::new(), String::new()),

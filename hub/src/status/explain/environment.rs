@@ -23,7 +23,7 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
     use flotilla_status::StepState::{Failed, Ok, Skipped, Waiting};
     let state = fleet.environments().get(&environment.name);
     let newest = fleet.newest(environment);
-    // What failed begins the chain, and what people decided ends it.
+    // Failures and holds come first in the chain, pauses and pins last.
     let (failed, decided): (Vec<Stop<'_>>, Vec<Stop<'_>>) = fleet
         .stops(&environment.name, &newest)
         .into_iter()
@@ -87,7 +87,7 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
     }
 }
 
-/// What keeps commits out, whatever the gates say.
+/// Explains what keeps commits out, whatever the gates say.
 fn stopped(stop: Stop<'_>, environment: &Environment, now: Timestamp, steps: &mut Steps) {
     use flotilla_status::StepState::Waiting;
     let name = &environment.name;
@@ -99,7 +99,7 @@ fn stopped(stop: Stop<'_>, environment: &Environment, now: Timestamp, steps: &mu
             steps.add_gate(stops::of_failure(quarantine), text);
         }
         Stop::Hold(hold) => {
-            // Why a rollout was rolled back is told by the rollout.
+            // The rollout's own step explains why it was rolled back.
             let why = match hold.rolled_back.as_str() {
                 "" => hold.mark.reason.clone(),
                 id => format!("{id} was rolled back"),
@@ -121,7 +121,7 @@ fn stopped(stop: Stop<'_>, environment: &Environment, now: Timestamp, steps: &mu
                 mark.by,
                 act.unwrap_or_default()
             );
-            // Who did is in the text.
+            // The text names the operator.
             let subject = String::new();
             steps.add_gate(Gate { subject, ..gate }, text);
         }
@@ -163,7 +163,7 @@ fn beside(
         None => {
             let heads = fleet.head_commits(environment);
             let mut heads = match state {
-                // What failed waits for nothing.
+                // A failed commit waits for nothing.
                 Some(state) => state.without_failed(&heads),
                 None => heads,
             };
@@ -195,7 +195,7 @@ fn gates(
     let standing = fleet.standing_gates(environment, now);
     all.into_iter().filter(move |gate| {
         if over {
-            // Times and checks are of now, not of when it came in.
+            // Times and checks apply to now, and not to when it began.
             return !gate.holds_back() && !standing.contains(gate);
         }
         rollout.started_at.is_none() || !gate.holds_back() || standing.contains(gate)

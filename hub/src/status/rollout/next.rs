@@ -27,7 +27,7 @@ pub(super) fn add(
 /// Returns the wave that needs approvals now.
 fn wave_to_approve(rollout: &flotilla_status::Rollout) -> Option<&Wave> {
     let (present, passed) = rollout.waves.get(..=rollout.wave)?.split_last()?;
-    // Who comes back behind a wave that was passed by nobody waits for its approval.
+    // A wave that was passed without a cluster asks for its approval once clusters return to it.
     let waits = rollout.waves.iter().any(|wave| wave.waiting > 0);
     let passed = passed.iter().filter(|wave| waits && wave.done == 0);
     let mut asking = passed.chain([present]);
@@ -37,7 +37,7 @@ fn wave_to_approve(rollout: &flotilla_status::Rollout) -> Option<&Wave> {
 /// Returns whether a wave needs approvals before it begins, and has too few.
 fn lacks_approval(wave: &Wave) -> bool {
     let touched = wave.started + wave.soaking + wave.unavailable + wave.done + wave.failed;
-    // That clusters were let through is no word on the wave: the hub still asks.
+    // Clusters that were let through do not begin a wave, so the hub still asks for its approval.
     let begun = touched.saturating_sub(wave.unchanged) > 0;
     !begun && wave.approved_by.len() < wave.approvals as usize
 }

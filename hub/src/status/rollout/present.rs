@@ -17,7 +17,7 @@ const GATES: usize = 10;
 
 /// Number of clusters that count against each budget.
 #[derive(Default)]
-struct Used {
+struct BudgetUse {
     failed: usize,
     unavailable: usize,
     offline: usize,
@@ -63,7 +63,7 @@ pub(super) fn add(
     status: &mut flotilla_status::Rollout,
 ) {
     add_apart(fleet, rollout, now, status);
-    let mut used = Used::default();
+    let mut used = BudgetUse::default();
     let mut ends = BTreeMap::new();
     for (name, progress) in &rollout.clusters {
         let cluster = fleet.clusters().get(name);

@@ -1,4 +1,4 @@
-//! What lets a rollout go on is said by the hub, so that nobody has to read its note for it.
+//! The hub names the command that lets a rollout continue, so that clients need not parse its note.
 
 use flotilla_status::{GateKind, RolloutState, StepKind, StepState};
 

@@ -1,10 +1,10 @@
-//! What clients would otherwise work out for themselves is said by the hub.
+//! The hub derives facts that clients would otherwise have to derive themselves.
 
 use flotilla_status::{Held, digits};
 
 use super::*;
 
-/// What an override lets in of the repository.
+/// Returns the commits of the repository that an override lets in.
 fn held(fleet: &Fleet, second: i64) -> Vec<String> {
     let spec = Arc::clone(fleet.spec());
     let prod = spec.environment(&"prod".parse().unwrap()).unwrap();
@@ -38,19 +38,19 @@ fn a_repository_that_nobody_uses_there_is_told_apart() {
     assert!(prod.uses("fleet") && !prod.uses("spare"));
 }
 
-/// What is shown of the cluster is all well, and the hub knows better.
+/// The cluster is shown as healthy, but its assignment is due.
 #[test]
 fn a_cluster_whose_assignment_is_worked_out_anew_is_current_to_nobody() {
     let mut fleet = fleet("a");
     let shown = |fleet: &Fleet| cluster(fleet, &name(), at(4), Detail::Summary).unwrap();
     assert!(shown(&fleet).is_current());
     let spec = Arc::new(spec::parse("f", FILE).unwrap());
-    // What is worked out in the same step nobody sees: it is no news for those who watch.
+    // An assignment that is computed in the same step is no visible change.
     let before = fleet.clusters()[&name()].version;
     fleet.step(Event::SpecChanged(Arc::clone(&spec)), at(4));
     assert!(shown(&fleet).is_current());
     assert_eq!(fleet.clusters()[&name()].version, before);
-    // More than that come before it.
+    // More clusters than one batch come before it.
     for index in 0..1_000 {
         let other = format!("a{index}").parse().unwrap();
         let record = ClusterRecord {
@@ -66,7 +66,7 @@ fn a_cluster_whose_assignment_is_worked_out_anew_is_current_to_nobody() {
         fleet.advance(at(4));
     }
     assert!(shown(&fleet).is_current());
-    // Nothing else came of it, and whoever watches is told all the same.
+    // Nothing else changed, but watchers are informed.
     assert!(fleet.clusters()[&name()].version > clusters);
     assert!(fleet.environments_version() > all);
 }

@@ -29,7 +29,7 @@ async fn a_session_lasts_until_it_is_over_or_ended() {
     store.end_session("a").await.unwrap();
     assert_eq!(store.session("a", at(1)).await.unwrap(), None);
     assert!(store.session("b", at(1)).await.unwrap().is_some());
-    // Restored from older data, who signed out since is not in again.
+    // A session that was ended since the backup must not be valid after a restore.
     store.raise_epoch("test", at(2)).await.unwrap();
     assert_eq!(store.session("b", at(3)).await.unwrap(), None);
 }

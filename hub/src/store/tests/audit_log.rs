@@ -1,4 +1,4 @@
-//! The audit log: whatever is changed in it, taken out or made anew is found.
+//! The audit log: entries that are changed, removed or rewritten are found.
 
 use super::*;
 
@@ -42,7 +42,7 @@ async fn s13_an_end_that_was_cut_off_or_a_chain_made_anew_is_found_by_who_wrote_
     delete(4).await.unwrap();
     let broken = store.verify_audit().await.unwrap().unwrap_err();
     assert!(broken.to_string().contains("5 is missing"), "{broken}");
-    // The chain holds in itself again, with another fifth entry.
+    // The chain is consistent again, but with another fifth entry.
     let mut transaction = store.pool.begin().await.unwrap();
     let forged = AuditEntry::default();
     store
@@ -67,7 +67,7 @@ async fn s13_hashes_are_over_the_words_of_actions_also_over_those_of_other_versi
         detail: "x".to_owned(),
         ..AuditEntry::default()
     };
-    // A newer hub's word, as nobody would show it.
+    // An unknown action of a newer hub, with a control character.
     let newer = AuditAction::Other("pause\u{7} all".to_owned());
     for action in [AuditAction::RolloutHalted, newer] {
         store.record(&entry(action)).await.unwrap();

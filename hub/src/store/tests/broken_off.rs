@@ -1,12 +1,12 @@
-//! Transactions that SQLite ended by itself.
+//! Transactions that SQLite rolled back by itself.
 
 use sqlx::Executor as _;
 
 use super::*;
 
-/// What a full disk does: a write fails and SQLite rolls back by itself, so that the driver's own rollback
-/// finds nothing to end; the try after that fails as it is to become the commit. Nothing that is
-/// acknowledged later may lie in what these left open.
+/// A full disk: a write fails and SQLite rolls back by itself, so that the driver's own rollback finds no transaction;
+/// the next attempt fails on its commit. Nothing that is acknowledged later may be in a transaction that these left
+/// open.
 #[tokio::test]
 async fn s01_what_is_acknowledged_after_failed_commits_is_on_disk() {
     let directory = tempfile::tempdir().unwrap();
@@ -19,7 +19,7 @@ async fn s01_what_is_acknowledged_after_failed_commits_is_on_disk() {
     failed.execute("SELECT COUNT(*) FROM audit").await.unwrap();
     drop(failed);
     store.apply("next", &[audit("said")], now()).await.unwrap();
-    // As after the power went: another process sees what is stored.
+    // As after a power failure: another process sees what is on disk.
     let copy = tempfile::tempdir().unwrap();
     for name in ["hub.db", "hub.db-wal"] {
         std::fs::copy(directory.path().join(name), copy.path().join(name)).unwrap();

@@ -1,5 +1,5 @@
 //! Copies that are taken while a batch is being written: a volume's snapshot, and `flotilla-hub backup`. Each is the
-//! store as of some commit, with all that was acknowledged before, and with nothing of what was not committed.
+//! store as of some commit, with all that was acknowledged before, and with nothing uncommitted.
 
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
@@ -14,19 +14,19 @@ use super::*;
 use crate::fleet::StoredAssignment;
 use crate::fleet::rollout::{Phase, Progress, State};
 
-/// Clusters that each batch is for.
+/// Number of clusters in each batch.
 const CLUSTERS: usize = 16;
-/// What is waited for takes no longer.
+/// Time limit of each wait.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Where the process that writes finds its directory; set for that one only.
+/// Environment variable with the directory of the writing process; set for that process only.
 const WRITER: &str = "FLOTILLA_STORE_WRITER";
-/// Below that: its store, and the numbers of its batches.
+/// Subdirectory for its store and the numbers of its batches.
 const DATA: &str = "data";
 const BEGUN: &str = "begun";
 const ACKNOWLEDGED: &str = "acknowledged";
 
-/// What belongs together: every cluster is given an assignment, and reports on it, in a rollout of that number, which
-/// takes the place of the one before; with one entry in the log. Numbers begin at one.
+/// Effects that belong together: every cluster is assigned and reports, in a rollout with this number that replaces the
+/// one before, with one entry in the log. Numbers begin at one.
 fn batch(number: u64) -> Vec<Effect> {
     let id = |number: u64| format!("prod-{number}");
     let mut effects = vec![order::rollout(number, now(), State::Running)];
@@ -62,7 +62,7 @@ fn progress() -> Progress {
     Progress {
         phase: Phase::Started,
         started_at: Some(now()),
-        // So that a batch does not fit into a page or two.
+        // So large that a batch does not fit into a few pages.
         message: "x".repeat(6_000),
         ..Progress::waiting(0, now())
     }
@@ -73,7 +73,8 @@ async fn count(store: &Store, sql: &'static str) -> u64 {
     u64::try_from(row.try_get::<i64, _>(0).unwrap()).unwrap()
 }
 
-/// The last batch of which a store holds anything: it holds all of it and of all before, and a hub can begin from it.
+/// Returns the last batch in a store; it has to be complete, with all batches before it, and a hub has to be able to
+/// start from it.
 async fn last_batch(directory: &Path) -> u64 {
     let store = Store::open(directory).await.unwrap();
     let sound = store.row("PRAGMA integrity_check").await.unwrap();
@@ -109,7 +110,7 @@ async fn last_batch(directory: &Path) -> u64 {
     number
 }
 
-/// Copies a store's files as they are: a snapshot, if nobody writes meanwhile.
+/// Copies a store's files as they are: a snapshot, if no process writes meanwhile.
 fn copy_files(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for name in ["hub.db", "hub.db-wal", "hub.db-shm"] {
@@ -117,8 +118,7 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-/// A batch stands open, and the copy is taken after one statement or another: what of it was written already counts for
-/// nothing.
+/// The copy is taken during a batch, after each of its statements in turn: the uncommitted part must not count.
 #[tokio::test]
 async fn s02_a_copy_in_the_middle_of_a_batch_is_as_of_the_last_commit() {
     let directory = tempfile::tempdir().unwrap();
@@ -187,12 +187,12 @@ impl Writer {
         <[u8; 8]>::try_from(bytes).map_or(0, u64::from_be_bytes)
     }
 
-    /// The last batch that was acknowledged, and the last one that was begun.
+    /// Returns the last acknowledged batch, and the last one that was begun.
     fn numbers(&self) -> (u64, u64) {
         (self.number(ACKNOWLEDGED), self.number(BEGUN))
     }
 
-    /// Waits until it is in the middle of a batch, and says which was acknowledged last and which was begun.
+    /// Waits until it is within a batch. Returns the last acknowledged batch, and the one that was begun.
     async fn amid(&self) -> (u64, u64) {
         let is_amid = |(acknowledged, begun)| begun > acknowledged;
         until("it is in the middle of a batch", || is_amid(self.numbers())).await;
@@ -210,7 +210,7 @@ impl Writer {
         assert!(sent.unwrap().success());
     }
 
-    /// Whether each of its threads stands still (state T of proc_pid_stat(5)).
+    /// Returns whether each of its threads is stopped (state T of proc_pid_stat(5)).
     fn is_stopped(&self) -> bool {
         let path = format!("/proc/{}/task", self.process.id());
         let mut threads = std::fs::read_dir(path).unwrap();
@@ -222,7 +222,7 @@ impl Writer {
         })
     }
 
-    /// Holds it wherever it is: what it does next comes after everything that is done meanwhile.
+    /// Stops it wherever it is, so that nothing is written meanwhile.
     async fn stop(&self) {
         self.signal("-STOP");
         until("it stands still", || self.is_stopped()).await;
@@ -242,7 +242,7 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     assert!(waited.await.is_ok(), "{what}, within {DEADLINE:?}");
 }
 
-/// No test, but what [`Writer`] starts: it ends with the process that did.
+/// Not a test, but the process that [`Writer`] starts: it ends with its parent.
 #[tokio::test]
 async fn the_process_that_writes_without_pause() {
     let Some(directory) = std::env::var_os(WRITER).map(PathBuf::from) else {
@@ -269,9 +269,9 @@ async fn the_process_that_writes_without_pause() {
     store.close().await;
 }
 
-/// A snapshot is of one moment for all files: the process is held while they are copied, wherever in a statement, a
-/// commit or a checkpoint it is. Forty moments; `FLOTILLA_FULL` takes the thousand. What the machine had not written
-/// yet when the power went is not lost here: that SQLite syncs before it acknowledges is its own to keep.
+/// A snapshot is of one moment for all files: the process is stopped while they are copied, at any point of a
+/// statement, a commit or a checkpoint. Forty moments; with `FLOTILLA_FULL` a thousand. Writes that the kernel has not
+/// flushed are not lost here: SQLite itself is relied on to sync before it acknowledges.
 #[tokio::test]
 async fn s02_a_snapshot_at_any_moment_holds_all_that_was_acknowledged() {
     let moments = flotilla_needs::size(40, 1000);
@@ -298,7 +298,7 @@ async fn s02_a_snapshot_at_any_moment_holds_all_that_was_acknowledged() {
     assert!(amid > 0, "none of {moments} in the middle of a batch");
 }
 
-/// The command runs beside the hub, in another process, and nobody holds that.
+/// The command runs beside the hub, in another process, and nothing stops the hub.
 #[tokio::test]
 async fn s02_a_backup_while_the_hub_writes_holds_all_that_was_acknowledged() {
     const BACKUPS: usize = 15;

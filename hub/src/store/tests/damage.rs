@@ -1,28 +1,28 @@
-//! Files that are not as SQLite wrote them (S3): a hub begins from the last whole commit that it finds, or refuses
+//! Files that SQLite did not write like this (S3): a hub starts from the last complete commit that it finds, or refuses
 //! and says what to do.
 //!
-//! Of the file SQLite keeps no sums. At the start its trees are walked, so that no page of them may be another one;
-//! a bit within a value leaves the tree whole and is not seen then, but in the audit log by its chain. A page that
-//! is of no tree holds nothing. Of the log each part has a sum, and where one is wrong the log ends: what was
-//! acknowledged since the last checkpoint and lies behind that is gone, which agents that are ahead show (P8).
+//! SQLite keeps no checksums of the file. At the start its trees are walked, so that none of their pages can be
+//! replaced; a flipped bit within a value leaves the tree intact and is not found then, except in the audit log by its
+//! chain. A page outside all trees contains nothing. Each frame of the log has a checksum, and the log ends at the
+//! first wrong one: what was acknowledged since the last checkpoint and is behind it is lost, which is shown by agents
+//! that are ahead (P8).
 
 use std::ops::RangeInclusive;
 
 use super::*;
 
-/// SQLite's pages.
+/// Size of SQLite's pages.
 const PAGE: usize = 4096;
-/// The log begins with so many bytes, and so does each page in it
-/// (<https://sqlite.org/fileformat2.html#walformat>).
+/// Size of the log's header (<https://sqlite.org/fileformat2.html#walformat>).
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// What a batch says of itself; so long that a page holds a few.
+/// The text of a batch, so long that a page contains only a few.
 fn words(number: i64) -> String {
     format!("{number} {}", "x".repeat(500))
 }
 
-/// A batch for each of these numbers.
+/// Writes a batch for each of these numbers.
 async fn write(store: &Store, numbers: RangeInclusive<i64>) {
     for number in numbers {
         let effects = [audit(&words(number))];
@@ -31,7 +31,7 @@ async fn write(store: &Store, numbers: RangeInclusive<i64>) {
     }
 }
 
-/// The file of a store with so many batches, closed by its hub.
+/// Returns the file of a store with this many batches, closed by its hub.
 async fn closed(batches: i64) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).await.unwrap();
@@ -43,7 +43,7 @@ async fn closed(batches: i64) -> Vec<u8> {
     std::fs::read(directory.path().join("hub.db")).unwrap()
 }
 
-/// A data directory with this file and this log.
+/// Makes a data directory with this file and this log.
 fn image(file: &[u8], log: &[u8]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("hub.db"), file).unwrap();
@@ -53,7 +53,7 @@ fn image(file: &[u8], log: &[u8]) -> tempfile::TempDir {
     directory
 }
 
-/// Why a hub does not begin from these; none: it does.
+/// Returns why a hub does not start from these; none: it does.
 async fn refusal(file: &[u8], log: &[u8]) -> Option<String> {
     let directory = image(file, log);
     match Store::open(directory.path()).await {
@@ -65,7 +65,7 @@ async fn refusal(file: &[u8], log: &[u8]) -> Option<String> {
     }
 }
 
-/// The last batch that a hub finds which begins from a data directory: with all before it, and each of them whole.
+/// Returns the last batch that a hub finds in a data directory; all batches up to it have to be complete.
 async fn found_in(directory: &Path) -> i64 {
     let store = Store::open(directory).await.unwrap();
     let (entries, _) = store.verify_audit().await.unwrap().unwrap();
@@ -92,12 +92,12 @@ async fn s03_every_damaged_page_is_found_at_the_start_and_not_served() {
     let mut served = Vec::new();
     for page in 0..pages {
         let start = page * PAGE;
-        // The first bytes of a page say what it is: any of them wrong is a wrong tree.
+        // The first bytes of a page contain its type, and any wrong one breaks the tree.
         let mut other = good.clone();
         for byte in &mut other[start..start + 64] {
             *byte ^= 0x55;
         }
-        // It never came to the disk.
+        // The page was never written to disk.
         let mut lost = good.clone();
         lost[start..start + PAGE].fill(0);
         for bad in [other, lost] {
@@ -125,7 +125,7 @@ async fn s03_a_file_that_was_cut_is_refused_wherever_it_was() {
     }
 }
 
-/// SQLite takes an empty file for a new store, and throws its log away.
+/// SQLite takes an empty file for a new store, and discards its log.
 #[tokio::test]
 async fn s03_an_emptied_file_is_no_new_store_while_its_log_is_there() {
     let Split { log, .. } = split().await;
@@ -143,7 +143,7 @@ async fn s03_an_emptied_file_is_no_new_store_while_its_log_is_there() {
     }
 }
 
-/// What only reads the store opens its file, too.
+/// Commands that only read the store open its file, too.
 #[tokio::test]
 async fn s03_a_backup_or_a_look_at_an_emptied_file_leaves_its_log() {
     let Split { log, .. } = split().await;
@@ -163,7 +163,7 @@ async fn s03_a_backup_or_a_look_at_an_emptied_file_leaves_its_log() {
     assert_eq!(kept, log, "whoever looks into it later finds it");
 }
 
-/// The log stays for whoever looks into it, beside the store that was replaced.
+/// The log is kept for an analysis, beside the store that was replaced.
 #[tokio::test]
 async fn s03_restoring_over_an_emptied_file_keeps_its_log() {
     let good = image(&closed(5).await, &[]);
@@ -201,7 +201,7 @@ async fn s03_a_bit_within_an_audit_entry_is_found_by_the_chain() {
 struct Split {
     file: Vec<u8>,
     log: Vec<u8>,
-    /// How long the log was after each of the four.
+    /// Length of the log after each of the four.
     ends: Vec<(usize, i64)>,
 }
 
@@ -228,12 +228,12 @@ async fn split() -> Split {
 }
 
 impl Split {
-    /// Where each page of the log begins.
+    /// Returns the offset of each page in the log.
     fn frames(&self) -> impl Iterator<Item = usize> {
         (LOG_HEADER..self.log.len()).step_by(FRAME_HEADER + PAGE)
     }
 
-    /// The last batch that is in the log before this place with all that it wrote, or else in the file.
+    /// Returns the last batch that is complete in the log before this offset, or else the last one in the file.
     fn whole_before(&self, place: usize) -> i64 {
         let whole = self.ends.iter().filter(|(end, _)| *end <= place);
         whole.map(|(_, number)| *number).max().unwrap_or(5)
@@ -244,11 +244,11 @@ impl Split {
 async fn s03_a_flipped_bit_of_the_log_ends_it_at_the_last_whole_commit() {
     let split = split().await;
     assert_eq!(found(&split.file, &split.log).await, 9);
-    // What the log is, its salts, and its sum.
+    // The log's type, salts and checksum.
     let mut flips: Vec<(usize, i64)> = [0, 8, 17, 31].map(|place| (place, 5)).into();
     for frame in split.frames() {
         let last = frame + FRAME_HEADER + PAGE - 1;
-        // The page's number, whether it ends a commit, its sum, and what is in it.
+        // The page's number, its commit flag, its checksum, and its content.
         for place in [frame, frame + 5, frame + 17, last] {
             flips.push((place, split.whole_before(frame)));
         }
@@ -273,7 +273,7 @@ async fn s03_a_log_that_was_cut_or_is_gone_ends_at_the_last_whole_commit() {
     }
 }
 
-/// The shared memory only says where things are in the log; it is made anew.
+/// The shared memory is only an index of the log; it is created again.
 #[tokio::test]
 async fn s03_shared_memory_of_any_content_loses_nothing() {
     let split = split().await;

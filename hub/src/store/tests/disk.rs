@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What could not be stored may be gone after a crash: nobody is shown it.
+/// A change that could not be stored may be lost in a crash, so it is not shown.
 #[tokio::test]
 async fn s01_what_is_not_stored_is_not_shown_and_the_hub_is_not_ready() {
     let directory = tempfile::tempdir().unwrap();
@@ -38,14 +38,14 @@ async fn s01_what_is_not_stored_is_not_shown_and_the_hub_is_not_ready() {
     let refused = handle.commit(label(large), AuditEntry::default()).await;
     assert_eq!(refused.unwrap(), Err(crate::driver::Refused::Store));
     assert!(health.is_failing());
-    // What comes meanwhile is not decided, and is told so: the first is tried again, this is not.
+    // A later change is not decided, and its caller is told so: the first one is retried, this one is not.
     let next = handle.commit(label("small".to_owned()), AuditEntry::default());
     let refused = next.await.unwrap().unwrap_err();
     assert_eq!(refused, crate::driver::Refused::Undecided);
     assert!(refused.to_string().contains("nothing was changed"));
     let shown = || handle.query(|fleet| fleet.labels_of(&name()).contains_key("size"));
     assert!(!shown().await.unwrap(), "it is not stored");
-    // There is room again: what was decided is stored, and then it is shown.
+    // There is room again: the decision is stored, and then shown.
     full(1000).await.unwrap();
     while health.is_failing() {
         tokio::task::yield_now().await;
@@ -63,7 +63,7 @@ async fn s01_a_full_disk_refuses_changes_and_recovers_whole() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).await.unwrap();
     store.apply("first", &[audit("kept")], now()).await.unwrap();
-    // SQLite itself says SQLITE_FULL from this many pages on, as it does on ENOSPC.
+    // From this number of pages on SQLite itself returns SQLITE_FULL, as it does on ENOSPC.
     let row = store.row("PRAGMA page_count").await.unwrap();
     let pages: i64 = row.try_get(0).unwrap();
     let limit = format!("PRAGMA max_page_count = {}", pages + 2);
@@ -97,7 +97,7 @@ async fn s02_a_copy_after_each_batch_holds_all_that_was_acknowledged() {
     for acknowledged in 1..=60i64 {
         let batch = format!("{acknowledged}");
         store.apply(&batch, &[audit(&batch)], now()).await.unwrap();
-        // What a disk holds after the power went: the file and its log, without the shared memory.
+        // The content of a disk after a power failure: the file and its log, without the shared memory.
         let image = copies.path().join(&batch);
         std::fs::create_dir(&image).unwrap();
         for name in ["hub.db", "hub.db-wal"] {
@@ -110,7 +110,7 @@ async fn s02_a_copy_after_each_batch_holds_all_that_was_acknowledged() {
     }
 }
 
-/// What fails and is not tried again by anybody leaves the hub unready until something was written.
+/// After a failure that is not retried the hub is not ready until a write succeeds.
 #[tokio::test]
 async fn s01_after_a_failed_write_the_hub_is_not_ready_until_one_succeeds() {
     let directory = tempfile::tempdir().unwrap();
@@ -136,12 +136,12 @@ async fn s01_after_a_failed_write_the_hub_is_not_ready_until_one_succeeds() {
     }
     store.prove().await.unwrap();
     assert!(!health.is_failing(), "there is room for something");
-    // The driver tries again by itself, and nobody else's success says that it could write.
+    // The driver retries by itself, and another successful write does not prove that it can write.
     health.fails();
     store.prove().await.unwrap();
     assert!(health.is_failing());
     health.works();
-    // Words that were asked wrongly say nothing of the store.
+    // A statement that is wrong says nothing about the store.
     entry.detail.clear();
     let twice = "INSERT INTO decider SELECT * FROM decider";
     let refused = sqlx::query(twice).execute(&store.pool).await.unwrap_err();

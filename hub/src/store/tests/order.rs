@@ -1,4 +1,4 @@
-//! What a restart makes of a clock that went back, and of decisions that were stored.
+//! What a restart makes of clocks that were set back, and of stored decisions.
 
 use super::*;
 use crate::fleet::rollout::{Rollout, State};
@@ -36,7 +36,7 @@ async fn last(store: &Store) -> Vec<String> {
     }
 }
 
-/// The last rollout is the one that was decided last, whatever the clocks said.
+/// The last rollout is the one that was decided last, whatever the clocks were.
 #[tokio::test]
 async fn s14_the_last_rollout_goes_by_the_order_of_decisions_when_the_clock_goes_back() {
     let directory = tempfile::tempdir().unwrap();
@@ -55,7 +55,7 @@ async fn s14_the_last_rollout_goes_by_the_order_of_decisions_when_the_clock_goes
     let shown = store.rollouts("prod", 10).await.unwrap();
     let shown: Vec<&str> = shown.iter().map(|rollout| rollout.id.as_str()).collect();
     assert_eq!(shown, ["prod-11", "prod-10", "prod-9"]);
-    // Nor is the newest one forgotten as the oldest.
+    // Nor is the newest one deleted as the oldest.
     let many: Vec<Effect> = (12..1200)
         .map(|n| rollout(n, back(0), State::Succeeded))
         .chain([rollout(1200, back(24 * 9000), State::Succeeded)])
@@ -65,7 +65,7 @@ async fn s14_the_last_rollout_goes_by_the_order_of_decisions_when_the_clock_goes
     assert_eq!(last(&store).await, ["prod-1200"]);
 }
 
-/// A store of before, whose rollouts have no number of their own yet.
+/// A store of an older version, whose rollouts have no numbers yet.
 #[tokio::test]
 async fn s05_rollouts_of_an_older_store_get_their_number_from_their_name() {
     let directory = tempfile::tempdir().unwrap();
@@ -92,7 +92,7 @@ async fn s05_rollouts_of_an_older_store_get_their_number_from_their_name() {
     assert_eq!(last(&store).await, ["prod-10"]);
 }
 
-/// That a person let a cluster go is decided once: a hub that starts again does not ask anew.
+/// The release of a cluster by an operator survives a restart.
 #[tokio::test]
 async fn who_was_let_go_after_a_restore_is_so_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Schemas of other versions: a newer one is left alone, and a migration is whole or not there.
+//! Schemas of other versions: a newer one is not touched, and a migration is applied whole or not at all.
 
 use super::*;
 
@@ -50,7 +50,7 @@ async fn s05_a_migration_that_was_cut_short_is_not_there_at_all() {
     ] {
         sqlx::query(sql).execute(&store.pool).await.unwrap();
     }
-    // Something stands in the way of the migration's last statements, as a kill would.
+    // A conflict stops the migration's last statements, as a crash would.
     sqlx::query("CREATE TABLE decider (id INTEGER)")
         .execute(&store.pool)
         .await

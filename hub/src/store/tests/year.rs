@@ -1,22 +1,22 @@
-//! What is kept of years.
+//! Size of a store after years.
 
 use super::*;
 use crate::fleet::rollout::{Progress, State};
 
 const YEARS: u64 = 3;
-/// Rollouts of a month; those of a year are more than are kept of an environment.
+/// Number of rollouts in a month; a year has more than are kept of an environment.
 const OF_A_MONTH: u64 = 110;
 const KEPT: usize = 1000;
 const CLUSTERS: usize = 4;
 
-/// What is on disk, in bytes.
+/// Sizes on disk, in bytes.
 #[derive(Debug, Clone, Copy)]
 struct Size {
     /// The audit log.
     audit: i64,
-    /// All the rest that holds something.
+    /// All other used pages.
     rest: i64,
-    /// With what is free.
+    /// The whole file, with free pages.
     file: i64,
 }
 
@@ -35,8 +35,7 @@ async fn size(store: &Store) -> Size {
     }
 }
 
-/// A month's rollouts, each with its clusters' progress, a report of each of these, and an entry that people are told
-/// of.
+/// Returns a month's rollouts, each with its clusters' progress, a report of each cluster, and an audit entry.
 fn month(index: u64, at: Timestamp) -> Vec<Effect> {
     let mut effects = Vec::new();
     for number in index * OF_A_MONTH + 1..=(index + 1) * OF_A_MONTH {
@@ -67,8 +66,8 @@ fn month(index: u64, at: Timestamp) -> Vec<Effect> {
     effects
 }
 
-/// Beside the audit log a store takes 4 KiB at most for each rollout that is kept, with the progress of four clusters:
-/// a second year does not make it larger, nor a third. What was forgotten is room for what comes.
+/// Apart from the audit log a store takes at most 4 KiB for each rollout that is kept, with the progress of four
+/// clusters: it does not grow in the second and third year, since freed pages are used again.
 #[tokio::test]
 async fn s14_from_year_to_year_only_the_audit_log_grows() {
     let directory = tempfile::tempdir().unwrap();
@@ -92,7 +91,7 @@ async fn s14_from_year_to_year_only_the_audit_log_grows() {
     assert!(last.audit > 2 * first.audit, "{sizes:?}");
     let held = last.rest + last.audit;
     assert!(last.file <= held + held / 2, "{sizes:?}");
-    // What is kept: the newest rollouts, all of the log, and the state of now.
+    // The newest rollouts, the whole log, and the present state are kept.
     let all = YEARS * 12 * OF_A_MONTH;
     let kept = store.rollouts("prod", 10_000).await.unwrap();
     assert_eq!(kept.len(), KEPT);

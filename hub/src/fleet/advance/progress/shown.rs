@@ -57,7 +57,7 @@ impl StepContext<'_> {
     }
 }
 
-/// What holds a rollout back, see the fields of [`World`]; none: nothing.
+/// What holds a rollout back, see the fields of [`World`]; none: nothing does.
 pub(super) struct Barriers {
     closed: Option<String>,
     held: Option<String>,
@@ -106,7 +106,7 @@ impl Fleet {
         let clusters = self.observe_members(setting, strategy, rollout);
         let paused = setting.stopped();
         let approvals = setting.approvals(strategy);
-        // Asked only where it is told.
+        // Only an environment without clusters reports how many are joining.
         let joining = match clusters.is_empty() {
             true => self.joining(&setting.environment.name),
             false => 0,

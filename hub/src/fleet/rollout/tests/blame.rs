@@ -18,24 +18,24 @@ fn unhealthy(bench: &Bench, cluster: &str) -> BTreeSet<ApplicationName> {
 #[test]
 fn what_was_wrong_before_is_what_was_wrong_before_the_first_that_never_became_good() {
     for (over, recovery, left) in [
-        // It took over: what came to be ill under the one before is in doubt, whatever was seen since.
+        // After a takeover, new problems stay in doubt, whatever was seen since.
         (State::Superseded, Recovery::NotSeen, &["b"][..]),
         (State::Superseded, Recovery::Seen, &["b"][..]),
-        // It comes after one that went back: in doubt until all was well there.
+        // After a rollback, they are in doubt until all was well there.
         (State::RolledBack, Recovery::NotSeen, &["b"][..]),
         (State::RolledBack, Recovery::Seen, &["b", "c"][..]),
     ] {
         let mut bench = Bench::new("{maxConcurrent: 1}", TIERS);
         assert_eq!(bench.step(0), ["a"]);
-        let found = Before::of(apps(&["b", "d"]), None);
+        let found = PriorProblems::of(apps(&["b", "d"]), None);
         bench.rollout.comes_to(&name("a"), found, Recovery::NotSeen);
         bench.rollout.state = over;
         bench.supersede(1);
         bench.step(1);
-        let found = Before::of(apps(&["b", "c"]), None);
+        let found = PriorProblems::of(apps(&["b", "c"]), None);
         bench.rollout.comes_to(&name("a"), found, recovery);
         assert_eq!(unhealthy(&bench, "a"), apps(left), "{over} {recovery:?}");
-        // Nobody was at another one.
+        // No rollout was on this cluster before.
         assert!(bench.rollout.clusters[&name("b")].before.is_nothing());
     }
 }
@@ -46,12 +46,12 @@ fn who_is_left_out_in_the_middle_is_in_doubt_like_who_was_given_back() {
     bench.step(0);
     bench
         .rollout
-        .comes_to(&name("a"), Before::default(), Recovery::NotSeen);
+        .comes_to(&name("a"), PriorProblems::default(), Recovery::NotSeen);
     bench.seen.get_mut(&name("a")).unwrap().pinned = true;
     bench.step(1);
     bench.seen.get_mut(&name("a")).unwrap().pinned = false;
     bench.step(2);
-    let found = Before::of(apps(&["b"]), None);
+    let found = PriorProblems::of(apps(&["b"]), None);
     bench.rollout.comes_to(&name("a"), found, Recovery::NotSeen);
     assert!(unhealthy(&bench, "a").is_empty());
 }
@@ -74,7 +74,7 @@ fn who_failed_as_before_is_halted_for_and_never_rolled_back() {
             "one at most is its fault"
         );
         assert_eq!(bench.rollout.is_to_blame(), !blameless);
-        // Two are.
+        // Now two failures count.
         bench.rollout.retry(at(2));
         bench.seen.get_mut(&name("a")).unwrap().blameless = false;
         bench.seen.get_mut(&name("b")).unwrap().blameless = false;
@@ -83,7 +83,7 @@ fn who_failed_as_before_is_halted_for_and_never_rolled_back() {
     }
 }
 
-/// Nobody of its wave has proven it, since it waits for what was ill before.
+/// No cluster of the wave has proven it, since all wait for problems from before.
 #[test]
 fn a_deadline_that_passes_for_what_was_ill_before_condemns_nothing() {
     for (blameless, state) in [(true, State::Halted), (false, State::RolledBack)] {
@@ -108,10 +108,10 @@ fn what_is_left_aside_is_told_and_proves_nothing_alone() {
     let mut bench = Bench::new("{maxConcurrent: 5, soak: 5s}", TIERS);
     bench.step(0);
     let aside = |names: &[&str], leaves_nothing| {
-        Some(Aside {
+        Some(Exemptions {
             applications: apps(names),
             leaves_nothing,
-            ..Aside::default()
+            ..Exemptions::default()
         })
     };
     bench.seen.get_mut(&name("a")).unwrap().aside = aside(&["b", "c"], false);
@@ -132,7 +132,7 @@ fn what_is_left_aside_is_told_and_proves_nothing_alone() {
     assert_eq!(message, "ignoring b, c, unhealthy here before");
 }
 
-/// A night without a Git server condemns no commit, and what waited for it goes on by itself.
+/// An outage of the Git server overnight fails no commit, and clusters that waited for it continue by themselves.
 #[test]
 fn what_keeps_agents_from_any_commit_condemns_none_and_is_waited_for() {
     let away = |reason| progressing(reason, "web: cannot be reached");
@@ -140,7 +140,7 @@ fn what_keeps_agents_from_any_commit_condemns_none_and_is_waited_for() {
         (Reason::RepositoryUnavailable, true),
         (Reason::AuthenticationFailed, true),
         (Reason::Frozen, true),
-        // A commit may have broken it.
+        // A commit may have caused this one.
         (Reason::WebhookUnavailable, false),
         (Reason::Unhealthy, false),
     ] {
@@ -191,7 +191,7 @@ fn what_keeps_agents_from_any_commit_condemns_none_and_is_waited_for() {
     }
 }
 
-/// What a person is to decide on stays theirs.
+/// A halt that an operator has to resolve stays when the cluster recovers.
 #[test]
 fn who_failed_by_what_it_brings_stays_halted_when_it_recovers() {
     let mut bench = Bench::new("{onFailure: halt, maxConcurrent: 5, soak: 2s}", TIERS);
@@ -204,7 +204,7 @@ fn who_failed_by_what_it_brings_stays_halted_when_it_recovers() {
     assert_eq!(bench.rollout.state, State::Halted);
 }
 
-/// A cluster that runs nothing of what changes proves nothing, however healthy it is.
+/// A cluster that runs nothing of what changes proves nothing, even if it is healthy.
 #[test]
 fn who_runs_nothing_of_what_changes_proves_nothing() {
     let mut bench = Bench::new("{maxConcurrent: 5, soak: 2s, budgets: {failed: 1}}", TIERS);

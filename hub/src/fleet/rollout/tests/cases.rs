@@ -1,4 +1,5 @@
-//! A rollout proves what it says: nothing by nobody, by who is away, by an old word, by a clock.
+//! What a rollout must not take for proof: clusters that take no part or are offline, old reports, and jumps of a
+//! clock.
 
 use super::*;
 
@@ -48,7 +49,7 @@ fn roll_21_a_newer_commit_with_the_same_content_goes_on_with_the_soak_and_skips_
     bench.step(0);
     bench.healthy(&["a"]);
     bench.step(7);
-    // Only a file that nobody reads is new; what was good is not what runs.
+    // The new commit changes only a file that no application reads, but the cluster does not run the good commits.
     bench.supersede(8);
     bench.seen.get_mut(&name("a")).unwrap().rendered_from = Digest::of(b"after");
     bench.seen.get_mut(&name("a")).unwrap().change = Change::Nothing;
@@ -86,7 +87,7 @@ fn roll_21_over_many_commits_nothing_is_forgotten() {
     bench.healthy(&["a"]);
     bench.step(4);
     for round in 0..3 {
-        // It was given the next one and has not answered when one more comes.
+        // It was assigned the next commit and has not reported yet when another one arrives.
         bench.supersede(5 + round);
         bench.step(5 + round);
     }
@@ -166,7 +167,7 @@ fn roll_25_a_pinned_canary_proves_nothing_and_a_wave_may_be_skipped_by_configura
         &TIERS[..3],
     );
     assert_eq!(bench.step(0).len(), 3);
-    // An approval that is asked for is asked for without clusters, too.
+    // A required approval is also required for a wave without clusters.
     let mut bench = Bench::new(
         "{waves: [{name: canary, selector: tier=none, whenEmpty: skip, approvals: 2}, {name: rest}]}",
         &TIERS[..3],
@@ -184,7 +185,7 @@ fn roll_27_time_in_which_the_hub_was_away_is_nobodys_fault() {
     let mut bench = canary("");
     bench.step(0);
     bench.step(5);
-    // The hub comes back after an hour.
+    // The hub returns after an hour.
     bench.look(3605);
     assert_eq!(bench.rollout.state, State::Running);
     bench.step(3614);
@@ -250,7 +251,7 @@ fn roll_36_what_the_outside_says_counts_until_the_end() {
     bench.step(17);
     assert_eq!(bench.rollout.state, State::RolledBack);
     assert!(bench.rollout.note.contains("HTTP 500"));
-    // No answer is no success.
+    // A missing answer is not a success.
     let mut bench = canary("");
     bench.step(1);
     bench.healthy(&["a"]);
@@ -284,7 +285,7 @@ fn roll_37_when_the_soak_is_over_the_cluster_says_so_once_more() {
     bench.step(0);
     bench.healthy(&["a"]);
     bench.look(1);
-    // It is silent, and nobody has noticed yet that it is gone.
+    // It sends no messages, and does not count as offline yet.
     for second in 2..30 {
         let changes = bench.look_silently(second);
         let asked = changes.asked.contains(&name("a"));

@@ -1,4 +1,4 @@
-//! Random sequences, after each of which the laws hold.
+//! Random sequences of steps, each of which has to keep the laws of a rollout.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -7,9 +7,9 @@ use rand::{Rng as _, SeedableRng as _};
 use super::*;
 use crate::fleet::tests::seeds;
 
-/// Random worlds against the pure core, very many of them: nothing runs ahead of its wave, nothing
-/// offline, pinned or suspended is started, budgets hold, and a rollout that is over stays as it is.
-/// `FLOTILLA_SEQUENCES` sets how many; CI asks for 100,000.
+/// Many random worlds for the pure state machine: no wave starts before its turn, no cluster that is offline, pinned or
+/// suspended is started, budgets hold, and a rollout that is over does not change. `FLOTILLA_SEQUENCES` sets the
+/// number; CI runs 100,000.
 #[test]
 fn i07_random_sequences_keep_the_laws_of_a_rollout() {
     let seed = seeds::first();
@@ -29,8 +29,8 @@ fn i07_random_sequences_keep_the_laws_of_a_rollout() {
     eprintln!("{ends:?}");
 }
 
-/// Sixteen steps through a world that changes at random, each held against the laws; says how far the rollout
-/// got.
+/// Sixteen steps through a world that changes at random, each checked against the laws. Returns the state that the
+/// rollout reached.
 fn sequence(bench: &Bench, names: &[ClusterName], seed: u64) -> State {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut rollout = bench.rollout.clone();
@@ -67,7 +67,7 @@ fn sequence(bench: &Bench, names: &[ClusterName], seed: u64) -> State {
     rollout.state
 }
 
-/// Something happens to one cluster.
+/// Changes one cluster.
 fn change_one(
     seen: &mut BTreeMap<ClusterName, Observation>,
     names: &[ClusterName],
@@ -88,16 +88,16 @@ fn change_one(
     }
 }
 
-/// Most of those that are online say now how they are.
+/// Most online clusters report now.
 fn hear_most(seen: &mut BTreeMap<ClusterName, Observation>, now: Timestamp, rng: &mut StdRng) {
     for observation in seen.values_mut() {
         observation.heard_at = (observation.online && rng.random_bool(0.8)).then_some(now);
     }
 }
 
-/// A step of a rollout: what it was shown, and what it made of that.
+/// One step of a rollout: its input, and the rollout after it.
 struct Step<'a> {
-    /// Of the sequence, to name it where a law does not hold.
+    /// Seed of the sequence, for failure messages.
     seed: u64,
     world: &'a World<'a>,
     seen: &'a BTreeMap<ClusterName, Observation>,
@@ -120,7 +120,7 @@ impl Step<'_> {
         );
     }
 
-    /// Those of the whole rollout, and of each of its clusters.
+    /// Checks the laws of the whole rollout, and of each of its clusters.
     fn hold_against_the_laws(&self) {
         let (before, rollout) = (self.before, self.after);
         self.law(
@@ -151,7 +151,7 @@ impl Step<'_> {
     }
 
     fn each_change_is_told(&self, name: &ClusterName, progress: &Progress) {
-        // The time that counts is told now and then.
+        // The counted time is stored only now and then.
         let same = self.before.clusters.get(name).map(|old| Progress {
             counted: progress.counted,
             ..old.clone()
@@ -161,10 +161,10 @@ impl Step<'_> {
         }
     }
 
-    /// The step gave it what it had not been given before.
+    /// Returns whether the step assigned the commits to a cluster that did not have them.
     fn has_started(&self, name: &ClusterName, progress: &Progress) -> bool {
         let old = self.before.clusters.get(name);
-        // Whoever was suspended on its way goes on with it.
+        // A cluster that was suspended after its start continues.
         let resumed =
             old.is_some_and(|old| old.phase == Phase::Suspended && old.started_at.is_some());
         let touched = resumed || old.is_some_and(|old| old.phase.is_touched());
@@ -178,7 +178,7 @@ impl Step<'_> {
         self.law(self.world.paused.is_none(), "started while paused");
     }
 
-    /// Nobody suspended takes part, and nobody is done unseen.
+    /// A suspended cluster does not take part, and none is done without a report.
     fn part_is_rightful(&self, name: &ClusterName, progress: &Progress) {
         let old = self.before.clusters.get(name);
         self.law(

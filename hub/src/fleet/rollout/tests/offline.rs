@@ -1,4 +1,4 @@
-//! Clusters that are away.
+//! Offline clusters.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn offline_clusters_over_their_budget_are_waited_for_never_failed() {
     assert_eq!(bench.rollout.state, State::Succeeded);
 }
 
-/// A hub that was away has heard from nobody, which is no fault of theirs.
+/// A hub that has just started has not heard from any cluster, so none counts as offline yet.
 #[test]
 fn h14_a_hub_that_has_just_begun_waits_for_its_clusters_and_advises_nothing() {
     let mut bench = Bench::new("{maxConcurrent: 5, budgets: {offline: 0}}", TIERS);
@@ -71,7 +71,7 @@ fn a_wave_that_is_wholly_offline_proves_nothing_and_is_waited_for() {
     assert_eq!(bench.rollout.wave, 0);
 }
 
-/// The last word is said over all clusters, also where the last wave was taken out.
+/// At the last wave the clusters of all waves are judged, also where that wave was excluded.
 #[test]
 fn who_fell_ill_and_away_counts_when_the_last_wave_is_pinned_away() {
     let mut bench = Bench::new(

@@ -1,4 +1,4 @@
-//! What a rollout says of itself: whom it waits for, whom it leaves behind, why nobody is there.
+//! The notes of a rollout: which clusters it waits for, which it excludes, and why none takes part.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn at_its_end_a_rollout_names_who_is_left_behind_pinned_and_suspended() {
         bench.rollout.wave, 1,
         "its waves are over, and no more than those"
     );
-    // Nobody was.
+    // No cluster was excluded or left behind.
     let mut bench = Bench::new("{}", &TIERS[..1]);
     bench.step(0);
     bench.healthy(&["a"]);
@@ -81,7 +81,7 @@ fn a_wave_soaks_only_while_nobody_of_it_who_is_there_has_anything_to_do() {
     bench.step(20);
     assert_eq!(bench.rollout.count(Phase::Done), 3);
     assert_eq!(bench.rollout.state, State::Running, "and it is not over");
-    // All are done, and it waits for those who are away.
+    // All online clusters are done, and the rollout waits for the offline one.
     let mut bench = Bench::new("{soak: 10s, budgets: {offline: 0}}", TIERS);
     bench.online(&["e"], false);
     bench.step(0);
@@ -116,9 +116,9 @@ fn who_is_away_is_told_once_nobody_is_on_the_way() {
     bench.healthy(&["a"]);
     bench.step(2);
     let note = &bench.rollout.note;
-    // Who is pinned is waited for by nobody, nor is one whose wave has not come.
+    // A pinned cluster, or one of a later wave, is not waited for.
     assert!(note.contains("clusters (budget 1): b, d; "), "{note}");
-    // Why nothing may be started comes first.
+    // The reason for which nothing may be started comes first.
     bench.held = Some("freeze: frozen until Monday".to_owned());
     bench.step(3);
     assert_eq!(bench.rollout.note, "freeze: frozen until Monday");
@@ -269,7 +269,7 @@ fn who_is_late_says_what_it_waits_for() {
     }
 }
 
-/// Programs read the words, and a store has rows by them.
+/// Programs and rows of the store rely on these words.
 #[test]
 fn the_word_of_a_state_is_the_one_that_it_is_stored_by() {
     for state in State::ALL {
@@ -329,15 +329,15 @@ fn title_of(commits: &Commits) -> String {
     title(commits)
 }
 
-/// A hub that begins anew forgets none of it: else what was ill before would be blamed on what comes.
+/// After a restart the problems are still known; otherwise they would be blamed on the next commit.
 #[test]
 fn what_was_wrong_before_is_stored() {
     let mut progress = Progress::waiting(0, at(0));
     for before in [
-        Before::default(),
-        Before::of(["b".parse().unwrap()].into(), None),
-        Before::of(BTreeSet::new(), Some(Reason::ProtectedKind)),
-        Before::default().doubted(),
+        PriorProblems::default(),
+        PriorProblems::of(["b".parse().unwrap()].into(), None),
+        PriorProblems::of(BTreeSet::new(), Some(Reason::ProtectedKind)),
+        PriorProblems::default().doubted(),
     ] {
         progress.before = before;
         let row = serde_json::to_string(&progress).unwrap();

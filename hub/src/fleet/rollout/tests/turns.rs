@@ -1,4 +1,4 @@
-//! Whose turn it is: places, order, approvals, and whom a wave waits for.
+//! The order of clusters: waves, shares, approvals, and what a wave waits for.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn a_waves_share_is_of_those_who_are_in_it() {
     bench.step(0);
     bench.healthy(&["a"]);
     assert_eq!(bench.step(1), ["b", "c"], "half of four");
-    // Who takes no part is no part of it.
+    // Excluded clusters do not count for a share.
     let mut bench = Bench::new(yaml, TIERS);
     bench.see("d").pinned = true;
     bench.see("e").suspended = true;
@@ -49,7 +49,7 @@ fn within_a_wave_the_label_decides_and_before_it_who_was_on_the_way() {
     assert_eq!(bench.step(0), ["d"], "by the label");
     bench.healthy(&["d"]);
     assert_eq!(bench.step(1), ["a"], "canary before prod");
-    // Whoever a rollout left in doubt that this one took over from comes first.
+    // Clusters that a superseded rollout left in doubt come first.
     let mut bench = Bench::new("{maxConcurrent: 1}", TIERS);
     bench.see("c").carried = true;
     assert_eq!(bench.step(0), ["c"]);
@@ -76,7 +76,7 @@ fn who_fell_ill_and_is_away_holds_no_start() {
 const THREE: &str = "{waves: [{name: canary, selector: tier=canary}, {name: prod, selector: tier=prod, approvals: 1}], soak: 5s, progressDeadline: 1h}";
 const FLEET: &[(&str, &str)] = &[("a", "canary"), ("b", "prod"), ("e", "edge")];
 
-/// Whoever takes part was left out when it was passed, and is back.
+/// Its clusters were excluded when the wave was passed, and have returned.
 #[test]
 fn a_wave_that_was_passed_while_it_was_left_out_still_asks_for_its_approval() {
     for approved in [false, true] {
@@ -86,7 +86,7 @@ fn a_wave_that_was_passed_while_it_was_left_out_still_asks_for_its_approval() {
         assert!(bench.step(6).is_empty());
         bench.see("e").pinned = true;
         if approved {
-            // Then it was not left out, and is done.
+            // Here it was not excluded, and is done.
             bench.approvals.insert("prod".to_owned(), 1);
             assert_eq!(bench.step(7), ["b"]);
             bench.healthy(&["b"]);
@@ -95,7 +95,7 @@ fn a_wave_that_was_passed_while_it_was_left_out_still_asks_for_its_approval() {
         } else {
             bench.see("b").pinned = true;
         }
-        // The canary is on its way once more, so that it is not over yet.
+        // The canary soaks again, so that the rollout is not over yet.
         bench.says(&["a"], &Verdict::Healthy(Digest::of(b"third")));
         bench.step(if approved { 13 } else { 8 });
         assert_eq!(bench.rollout.wave, 2);
@@ -123,7 +123,7 @@ fn a_wave_waits_for_its_approval_and_says_how_many_there_are() {
     assert_eq!(bench.step(11), ["b"]);
     bench.healthy(&["b"]);
     bench.step(12);
-    // It was given when the wave began: whoever takes it back now stops no later one.
+    // The approval counted when the wave began: a withdrawal does not stop a later wave.
     bench.approvals.clear();
     assert_eq!(bench.step(18), ["e"]);
 }
@@ -139,7 +139,7 @@ fn whoever_is_on_the_way_again_is_waited_for_before_all_is_over() {
     assert_eq!(bench.step(6), ["b"]);
     bench.healthy(&["b"]);
     bench.step(9);
-    // The canary renders from something else.
+    // The canary renders from other files now.
     bench.says(&["a"], &Verdict::Healthy(Digest::of(b"third")));
     bench.step(12);
     assert_eq!(bench.phase("b"), Phase::Done);
@@ -159,7 +159,7 @@ fn whoever_is_on_the_way_again_is_waited_for_before_all_is_over() {
     };
     bench.step(15);
     assert_eq!(bench.rollout.state, State::Succeeded);
-    // One that is away may be left behind.
+    // An offline cluster within its budget may be left behind.
     away.online(&["a"], false);
     away.step(13);
     assert_eq!(
@@ -170,7 +170,7 @@ fn whoever_is_on_the_way_again_is_waited_for_before_all_is_over() {
     );
 }
 
-/// The last wave has nobody who takes part any more: what is left to say is said of all.
+/// No cluster of the last wave takes part any longer, so the clusters of all waves are judged.
 #[test]
 fn a_last_wave_that_was_left_out_ends_nothing_while_too_many_others_are_ill() {
     for (budget, online, over) in [
@@ -198,7 +198,7 @@ fn a_last_wave_that_was_left_out_ends_nothing_while_too_many_others_are_ill() {
     }
 }
 
-/// Who is away is not waited for, and nobody else takes part: nobody has come to what it brings.
+/// The offline clusters are not waited for, and no other takes part, so nothing was proven.
 #[test]
 fn a_last_wave_without_clusters_is_no_success_of_nobody() {
     let mut bench = Bench::new(
@@ -243,7 +243,7 @@ fn budgets_hold_at_exactly_their_number() {
     }
 }
 
-/// Of who is away it is known that nothing changes there; or it is not.
+/// Whether an offline cluster is affected may be known, or not.
 #[test]
 fn an_offline_wave_for_which_nothing_changes_holds_nobody_up() {
     for change in [Change::Nothing, Change::Something] {
@@ -317,7 +317,7 @@ fn what_speaks_against_it_outside_condemns_nobody_for_whom_nothing_changed() {
     assert_eq!(bench.rollout.note, "check errors: HTTP 500");
 }
 
-/// Suspended before its turn, it waits for that; suspended on its way, it goes on with what it was given.
+/// A cluster that was suspended before its start waits for its turn; one that was suspended after it continues.
 #[test]
 fn who_is_resumed_goes_on_where_it_was() {
     let mut bench = Bench::new("{maxConcurrent: 1, soak: 10s, progressDeadline: 1h}", TIERS);
@@ -330,10 +330,10 @@ fn who_is_resumed_goes_on_where_it_was() {
     bench.step(2);
     assert_eq!(bench.phase("a"), Phase::Started);
     assert_eq!(bench.phase("b"), Phase::Waiting);
-    // What took over comes to it anew, in its turn.
+    // The rollout that took over starts it again, in its turn.
     bench.see("a").suspended = true;
     bench.step(3);
-    bench.rollout.clusters.get_mut(&name("a")).unwrap().before = Before::default().doubted();
+    bench.rollout.clusters.get_mut(&name("a")).unwrap().before = PriorProblems::default().doubted();
     bench.supersede(4);
     let carried = &bench.rollout.clusters[&name("a")];
     assert_eq!((carried.phase, carried.since), (Phase::Waiting, at(4)));
@@ -372,7 +372,7 @@ fn that_nothing_changes_for_a_cluster_is_told_once_and_goes_to_no_other_rollout(
     bench.see("e").change = Change::Nothing;
     bench.step(4);
     let progress = bench.rollout.clusters.get_mut(&name("e")).unwrap();
-    progress.before = Before::default().doubted();
+    progress.before = PriorProblems::default().doubted();
     assert!(progress.unchanged);
     bench.supersede(5);
     assert!(

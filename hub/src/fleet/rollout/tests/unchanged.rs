@@ -9,7 +9,7 @@ impl Bench {
         }
     }
 
-    /// Reports of the new commits, rendered from what was there before.
+    /// Reports on the new commits, rendered from the same files as before.
     fn healthy_as_before(&mut self, clusters: &[&str]) {
         self.says(clusters, &Verdict::Healthy(Digest::of(b"before")));
     }
@@ -39,7 +39,7 @@ fn clusters_for_which_nothing_changes_wait_for_no_wave() {
     bench.healthy(&["a"]);
     bench.step(3);
     assert_eq!(bench.rollout.state, State::Soaking);
-    // `d` is still on its way and takes nobody's place.
+    // `d` is in progress and does not count against the limit of concurrency.
     assert_eq!(bench.step(3 + 3600), ["b"]);
     bench.healthy(&["b"]);
     assert!(bench.step(4000).is_empty(), "one at a time");
@@ -93,7 +93,7 @@ fn nobody_is_let_through_a_closed_gate() {
     bench.seen.get_mut(&name("b")).unwrap().pinned = true;
     bench.online(&["c"], false);
     assert_eq!(bench.step(3), ["a", "d", "e"]);
-    // What was halted stays halted.
+    // A halted rollout stays halted.
     bench.says(&["a"], &bad());
     bench.online(&["c"], true);
     assert!(bench.step(4).is_empty());

@@ -1,4 +1,4 @@
-//! Which clusters have their turn, and when.
+//! The order in which clusters are started, and when.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a cluster's word counts for, and for how long.
+//! What a cluster's report proves, and for how long.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn after() -> Verdict {
     Verdict::Healthy(Digest::of(b"after"))
 }
 
-/// A soak that a newer commit goes on with is for one that was never ill on it.
+/// Only an uninterrupted soak is carried over to a newer commit with the same content.
 #[test]
 fn who_falls_ill_on_the_same_content_soaks_from_the_beginning() {
     let mut bench = Bench::new("{maxConcurrent: 5, soak: 10s, progressDeadline: 1h}", TIERS);
@@ -36,7 +36,7 @@ fn who_falls_ill_on_the_same_content_soaks_from_the_beginning() {
 
 #[test]
 fn of_what_nobody_knows_nothing_is_the_same() {
-    // It does not say what it rendered from; neither is that known of what was good.
+    // Neither the cluster nor the good commits report what they rendered from.
     let mut bench = Bench::new("{maxConcurrent: 1, soak: 10s}", TIERS);
     bench.seen.get_mut(&name("a")).unwrap().rendered_from = Digest::default();
     bench.step(0);
@@ -45,7 +45,7 @@ fn of_what_nobody_knows_nothing_is_the_same() {
     bench.step(1);
     assert_eq!(bench.phase("a"), Phase::Soaking);
     bench.step(8);
-    // Nor is it what soaked under the one before.
+    // Unknown content does not match unknown content of the rollout before.
     bench.supersede(9);
     bench.step(9);
     bench.says(&["a"], &unknown);
@@ -56,7 +56,7 @@ fn of_what_nobody_knows_nothing_is_the_same() {
     assert_eq!(bench.phase("a"), Phase::Done);
 }
 
-/// Who was let through since nothing changes there, and reports something else.
+/// A cluster was let through as unchanged, and then reports other content.
 #[test]
 fn who_reports_other_files_is_not_counted_among_the_unchanged() {
     let mut bench = Bench::new("{soak: 3s}", &TIERS[..2]);
@@ -90,7 +90,7 @@ fn what_was_said_before_it_was_asked_is_no_answer() {
     bench.healthy(&["a"]);
     bench.look(1);
     bench.look(3);
-    // It has soaked, and was last heard the second before.
+    // Its soak is over, and its last report is a second old.
     assert_eq!(bench.look_silently(4).asked, [name("a")].into());
     for heard in [2, 3] {
         bench.seen.get_mut(&name("a")).unwrap().heard_at = Some(at(heard));
@@ -102,7 +102,7 @@ fn what_was_said_before_it_was_asked_is_no_answer() {
     assert_eq!(bench.phase("a"), Phase::Done);
 }
 
-/// By the new time it was not asked yet: its word of now counts, not one that was given by the old time.
+/// By the new time it was not asked yet: a report from now counts, and one with a time from before does not.
 #[test]
 fn a_clock_that_is_set_back_asks_again() {
     let mut bench = Bench::new("{soak: 3s}", &TIERS[..1]);
@@ -118,7 +118,7 @@ fn a_clock_that_is_set_back_asks_again() {
     assert_eq!(bench.phase("a"), Phase::Done);
 }
 
-/// A hub that dies loses little of a long soak, and does not write each second.
+/// A crash of the hub loses little of a long soak, and the hub does not write each second.
 #[test]
 fn the_time_of_a_soak_is_stored_each_eighth_of_it_and_no_more_than_each_minute() {
     for (soak, stored) in [
@@ -143,7 +143,7 @@ fn the_time_of_a_soak_is_stored_each_eighth_of_it_and_no_more_than_each_minute()
     }
 }
 
-/// A soak counts what was heard, a deadline what was not.
+/// A soak counts time with reports, and a deadline time without them.
 #[test]
 fn who_is_there_and_says_nothing_runs_out_of_time_and_soaks_none() {
     let mut bench = Bench::new("{soak: 5s, progressDeadline: 10s}", &TIERS[..1]);
@@ -156,7 +156,7 @@ fn who_is_there_and_says_nothing_runs_out_of_time_and_soaks_none() {
     }
     assert_eq!(progress(&bench, "a").counted, std::time::Duration::ZERO);
     assert_eq!(bench.phase("a"), Phase::Soaking);
-    // It fell ill, and gets no better.
+    // It becomes unhealthy and stays so.
     bench.says(&["a"], &Verdict::NotYet);
     bench.step(40);
     assert_eq!(bench.phase("a"), Phase::Unavailable);
@@ -181,7 +181,7 @@ fn what_a_newer_rollout_takes_over_is_what_was_good_and_what_soaked() {
     assert!(progress.before.is_doubted());
     let soaked = carried[&name("b")].carried.clone().unwrap();
     assert!(soaked.content.is_none() && soaked.counted.is_zero());
-    // What is known of whoever the next one did not come to goes on to the one after that.
+    // For a cluster that the next rollout did not reach, it is carried over to the one after that.
     bench.supersede(9);
     let again = bench.rollout.carry(at(12));
     let progress = &again[&name("a")];

@@ -1,8 +1,8 @@
-//! The fleet file changes while something else does: commits, other changes of it, labels, the hub itself.
+//! The fleet file changes at the same time as commits, the file itself, labels, or the hub.
 
 use super::*;
 
-/// Two things change at once, or one while the other is on its way.
+/// Two changes arrive together, or one during the other's rollout.
 #[test]
 fn a_commit_and_the_file_go_together_or_one_after_the_other() {
     for mode in ["supersede", "queue", "finish"] {
@@ -29,10 +29,10 @@ fn a_commit_and_the_file_go_together_or_one_after_the_other() {
             world.pass(1);
             let superseded = world.rollout().id != first;
             assert_eq!(superseded, mode == "supersede", "{mode}");
-            // Neither the second wave nor anybody else has anything new.
+            // Neither the second wave nor any other cluster has anything new.
             assert_eq!(&paths(&world, "a")[1..], ["a", "a"]);
             assert!(world.having(&commit(2)).len() <= 1);
-            // Nobody goes back and forth.
+            // No cluster goes back and forth.
             if superseded {
                 let given = if file_first { "ax" } else { "a" };
                 assert!(paths(&world, "a")[0] == given || paths(&world, "a")[0] == "ax");
@@ -62,7 +62,7 @@ fn what_an_overtaken_change_gave_stays_until_the_next_one_comes() {
     world.pass(10);
     assert_eq!(paths(&world, "a"), ["ax", "a", "a"]);
     world.step(Event::Disconnected(name("p1"), SessionId(2)));
-    // The next one cannot come to p1, which keeps what it has.
+    // The next revision cannot reach p1, which keeps the present one.
     world.declare(&text.replace("path: a,", "path: ay,"));
     world.pass(5);
     assert_eq!(paths(&world, "a"), ["ax", "a", "a"]);
@@ -136,8 +136,8 @@ fn labels_in_the_file_count_by_what_they_do() {
     has_paths(&world, "a", ["a/eu", "a/eu", "a/us"]);
 }
 
-/// A cluster that enrolled with labels of its own is named in the file for the first time, which changes what it
-/// runs like any other edit.
+/// A cluster that enrolled with labels of its own is named in the file for the first time; a change of what it runs is
+/// rolled out like any other edit.
 #[test]
 fn labels_of_a_cluster_that_the_file_begins_to_name_come_by_waves() {
     let clusters = "clusters:
@@ -174,8 +174,8 @@ fn labels_of_a_cluster_that_the_file_begins_to_name_come_by_waves() {
     }
 }
 
-/// What is kept of a rollout that another one took over from is what it gave, and no mixture: an application
-/// that could not be given the new commit as it is declared now does not get it as it was declared before.
+/// After a takeover a cluster keeps exactly what the former rollout assigned: an application that could not be given
+/// the new commit as it is declared now does not get it with its former declaration.
 #[test]
 fn an_application_that_a_change_could_not_reach_stays_at_its_commit_when_another_takes_over() {
     let c = |path: &str| {
@@ -194,7 +194,7 @@ fn an_application_that_a_change_could_not_reach_stays_at_its_commit_when_another
     world.push("fleet", "prod", 2);
     world.declare(&c("'c/{labels.region}'"));
     let fleet_file = revision(&world);
-    // Nothing begins before both may.
+    // No rollout begins before both may.
     let prod: EnvironmentName = "prod".parse().unwrap();
     world.act(&Action::Pause(prod.clone())).unwrap();
     for (repository, commit) in [("fleet", commit(2)), ("fleet-file", fleet_file)] {
@@ -206,7 +206,7 @@ fn an_application_that_a_change_could_not_reach_stays_at_its_commit_when_another
     world.pass(2);
     assert_eq!(ended(&world).0, State::Halted, "{:?}", ended(&world));
     assert_eq!(runs(&world), [commit(2), commit(1)]);
-    // What takes over waits at gates of its own.
+    // The rollout that takes over waits at gates of its own.
     world.act(&Action::Pause(prod.clone())).unwrap();
     world.push("fleet", "prod", 3);
     world.declare(&c("'c/{labels.zone}'"));
@@ -216,7 +216,7 @@ fn an_application_that_a_change_could_not_reach_stays_at_its_commit_when_another
     assert_eq!(runs(&world), [commit(2), commit(1)], "no rollout came");
 }
 
-/// Who is pinned stays as it is declared, too: in the middle of a rollout, and when others are through.
+/// A pin also keeps declarations: during a rollout, and after it has finished elsewhere.
 #[test]
 fn a_pin_keeps_what_is_declared_where_it_is() {
     let pin = |cluster: &str| Action::Pin {
@@ -225,7 +225,7 @@ fn a_pin_keeps_what_is_declared_where_it_is() {
         repository: None,
         expires_at: None,
         approval: None,
-        overriding: Overriding::Denied,
+        overriding: GateOverride::Denied,
     };
     let mut world = World::rolled_out(&base());
     world.declare(&moved(&base()));
@@ -241,7 +241,7 @@ fn a_pin_keeps_what_is_declared_where_it_is() {
     assert_eq!(ended(&world).0, State::Succeeded, "{:?}", ended(&world));
     assert_eq!(paths(&world, "a"), ["ax", "ax", "a"]);
     assert_eq!(paths(&world, "b"), ["bx", "bx", "b"]);
-    // What is taken away goes at once.
+    // Applications that are taken away go at once.
     world.declare(&text.replace("environments: [prod]", "environments: [dev]"));
     world.pass(1);
     assert_eq!(paths(&world, "b"), ["-", "-", "-"]);
@@ -252,7 +252,7 @@ fn a_pin_keeps_what_is_declared_where_it_is() {
     assert_eq!(paths(&world, "a"), ["ax", "ax", "ax"]);
 }
 
-/// A store of a hub that knew only commits: what is declared now is what runs.
+/// A store of a hub that knew only commits: the present declarations are taken for those in force.
 #[test]
 fn an_older_store_adopts_what_is_declared() {
     let mut world = World::rolled_out(&base());

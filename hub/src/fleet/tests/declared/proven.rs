@@ -1,4 +1,4 @@
-//! What the environment before proves of a revision of the fleet file, and what is kept of that.
+//! Proofs of a revision of the fleet file by the environment before, and how they are stored.
 
 use super::*;
 use crate::fleet::gate::{GateKind, Open};
@@ -7,7 +7,7 @@ fn proving(gates: &str) -> String {
     file("maxConcurrent: 3", gates, "dev, prod")
 }
 
-/// What the environment before says of the revision that prod is to come to.
+/// Returns the gates of the environment before for prod's next revision.
 fn answers(world: &World) -> Vec<(Open, String)> {
     let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
     let target = [(RepositoryName::fleet_file().clone(), revision(world))].into();
@@ -19,14 +19,14 @@ fn answers(world: &World) -> Vec<(Open, String)> {
         .collect()
 }
 
-/// How often it is kept that this revision is proven.
+/// Returns how often the proof of a revision is stored.
 fn kept(world: &World, revision: &Commit) -> usize {
     let all = world.state().proven.iter();
     all.filter(|proven| proven.commits.get(RepositoryName::fleet_file()) == Some(revision))
         .count()
 }
 
-/// Applications of the same names run there, and not as this revision declares them.
+/// Applications of the same names run there, but not as this revision declares them.
 #[test]
 fn what_the_environment_before_has_not_rolled_out_yet_it_has_not_proven() {
     let waves = "- {name: dev, branch: dev, strategy: {soak: 3s, progressDeadline: 20s}}";
@@ -44,7 +44,7 @@ fn what_the_environment_before_has_not_rolled_out_yet_it_has_not_proven() {
     has_paths(&world, "a", ["ax", "ax", "ax"]);
 }
 
-/// A cluster that runs none of what a revision changes is no evidence, wherever it is kept.
+/// A cluster that runs nothing of what a revision changes is no evidence, even if it is held back.
 #[test]
 fn who_runs_nothing_of_what_changes_says_nothing_of_it() {
     let only = "path: a, placement: {environments: [dev, prod], clusters: [d1, p1, p2, p3]}";
@@ -63,7 +63,8 @@ fn who_runs_nothing_of_what_changes_says_nothing_of_it() {
     has_paths(&world, "a", ["-", "ax", "ax", "ax"]);
 }
 
-/// Once, however long an approval takes: the list is bounded, and would push out what others have proven.
+/// The proof is stored once, however long an approval takes: the list is bounded, and more entries would push out other
+/// proofs.
 #[test]
 fn what_was_proven_is_kept_once_until_somebody_has_approved_it() {
     let text = proving("proof: {soak: 2s}, approvals: 1");

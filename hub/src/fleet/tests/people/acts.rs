@@ -1,10 +1,10 @@
-//! When nobody does anything more: a rollout is over, or names an act that the hub takes and that leads to
-//! its end; and whatever happened before, a repair comes in.
+//! When no operator acts any longer, a rollout is over, or names a command that the hub accepts and that leads to its
+//! end; and whatever happened before, a repair is rolled out.
 
 use super::*;
 
 impl People {
-    /// Does what rollouts ask for until the last one is over; says which acts.
+    /// Performs the commands that rollouts name until the last one is over. Returns them.
     pub(super) fn rest(&mut self) -> Vec<&'static str> {
         let mut taken = Vec::new();
         for _ in 0..120 {
@@ -14,12 +14,12 @@ impl People {
             if rollout.state.is_over() {
                 return taken;
             }
-            // What moves by itself asks for nothing.
+            // A rollout that proceeds by itself needs no command.
             if self.standing() != before {
                 continue;
             }
             if commands(&rollout.why()).is_empty() {
-                // Who has just gone silent counts as away a moment later.
+                // A cluster that has just become silent counts as offline only later.
                 self.wait_long(OFFLINE_AFTER.as_secs());
                 if self.standing() != before || self.world.rollout().state.is_over() {
                     continue;
@@ -30,7 +30,7 @@ impl People {
             let acts = commands(&why);
             assert!(!acts.is_empty(), "{id} waits for nothing: {why:?}");
             for words in acts {
-                // What was said once may be done with by what was done before it.
+                // An earlier command may have made this one obsolete.
                 let now = self.world.rollout();
                 if now.state.is_over() || now.id != id {
                     break;
@@ -53,22 +53,23 @@ impl People {
         (rollout.id.clone(), rollout.wave, phases.collect())
     }
 
-    /// What the words of a command are to the hub. Each has to be taken.
+    /// Performs a command that a text names. The hub has to accept it.
     fn take(&mut self, words: &[String], why: &str) -> &'static str {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let prod = Self::prod();
-        let changed: Vec<One> = self
+        let changed: Vec<RevisionKey> = self
             .world
             .rollout()
             .changed()
             .into_iter()
             .map(|(repository, commit)| (repository.to_string(), commit))
             .collect();
-        // Commits of these tests begin alike.
-        let waits = |entry: &&One| self.approved.get(*entry).map_or(0, BTreeSet::len) < APPROVALS;
-        let of = |short: &str| -> One {
+        // The short forms of these tests' commits are alike.
+        let waits =
+            |entry: &&RevisionKey| self.approved.get(*entry).map_or(0, BTreeSet::len) < APPROVALS;
+        let of = |short: &str| -> RevisionKey {
             let own = changed.iter();
-            let own: Vec<&One> = own
+            let own: Vec<&RevisionKey> = own
                 .filter(|entry| entry.1.as_str().starts_with(short))
                 .collect();
             let found = own.iter().find(|entry| waits(entry)).or(own.first());
@@ -148,7 +149,7 @@ impl People {
         word
     }
 
-    /// A repair that people approve comes in whatever happened before (promise 5).
+    /// An approved repair is rolled out, whatever happened before (promise 5).
     pub(super) fn repair(&mut self) {
         self.free();
         self.push("fleet", false);
@@ -166,7 +167,7 @@ impl People {
         for _ in 0..60 {
             let rollout = self.world.rollout();
             let stands = rollout.state;
-            let changed: Vec<One> = rollout
+            let changed: Vec<RevisionKey> = rollout
                 .changed()
                 .into_iter()
                 .map(|(repository, commit)| (repository.to_string(), commit))
@@ -178,7 +179,7 @@ impl People {
             for entry in &changed {
                 self.let_begin("bob", entry, "two");
             }
-            // What was halted and brings nothing of the repair is for people to end.
+            // A halted rollout without commits of the repair has to be ended by an operator.
             let brings = changed.iter().any(|entry| repairs.contains(entry));
             if stands == State::Halted && !brings {
                 let _ = self.world.act(&Action::Abort(Self::prod()));
@@ -186,7 +187,7 @@ impl People {
             self.wait_long(12);
             let there = CLUSTERS.iter().all(|cluster| {
                 let runs = self.runs(cluster);
-                let commits: BTreeSet<One> = runs.iter().map(|run| run.1.clone()).collect();
+                let commits: BTreeSet<RevisionKey> = runs.iter().map(|run| run.1.clone()).collect();
                 let defined: BTreeSet<Definition> = runs.into_iter().map(|run| run.2).collect();
                 repairs[..2].iter().all(|entry| commits.contains(entry))
                     && self
@@ -210,7 +211,7 @@ impl People {
         );
     }
 
-    /// Nothing is pinned, paused, suspended, silent or away any more.
+    /// Ends all pins, pauses and suspensions, and connects all agents.
     fn free(&mut self) {
         self.world.silent.clear();
         let _ = self.world.act(&Action::Resume(Self::prod()));
@@ -228,7 +229,7 @@ impl People {
     }
 }
 
-/// What a command asks of the hub; none: it only looks. `changed`: what a commit may be of.
+/// Returns the action of a command; none: it only reads. `changed`: the commits that it may name.
 fn asked(words: &[String], changed: &[(RepositoryName, Commit)]) -> Option<Action> {
     let prod = People::prod();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -262,7 +263,7 @@ fn asked(words: &[String], changed: &[(RepositoryName, Commit)]) -> Option<Actio
         ["retry", "prod"] => Action::Retry(prod),
         ["abort", "prod", "--reason", "TEXT"] => Action::Abort(prod),
         ["unpin", "--env", "prod"] => Action::Unpin(Subject::Environment(prod)),
-        // Which ones are named beside it.
+        // The text names them elsewhere.
         ["resume" | "unpin", .., "NAME"] | ["status", ..] | ["token", "create", ..] => return None,
         ["resume", cluster] => Action::Unsuspend(name(cluster)),
         ["unpin", "--cluster", cluster] => Action::Unpin(Subject::Cluster(name(cluster))),
@@ -273,9 +274,9 @@ fn asked(words: &[String], changed: &[(RepositoryName, Commit)]) -> Option<Actio
 }
 
 impl People {
-    /// Each act that anybody is told of is one that the hub takes, whoever is told and whenever.
+    /// Each command that is suggested is one that the hub accepts.
     pub(super) fn check_suggested(&mut self) {
-        // Each third time, which takes no longer than all other laws.
+        // Every third time, so that it takes no longer than all other laws.
         self.looks += 1;
         if !self.looks.is_multiple_of(3) {
             return;
@@ -312,13 +313,13 @@ impl People {
     }
 }
 
-/// The commands that a text names, word by word.
+/// Returns the commands that a text names, word by word.
 pub(in crate::fleet) fn commands(text: &str) -> Vec<Vec<String>> {
     let mut all = Vec::new();
     for part in text.split("flotilla ").skip(1) {
         let end = part.find([',', ';', ')']).unwrap_or(part.len());
         let words = part[..end].split(' ');
-        // What it does follows the last argument.
+        // Its explanation follows the last argument.
         let words = words.take_while(|word| {
             ![
                 "gives",

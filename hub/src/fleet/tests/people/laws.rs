@@ -1,4 +1,4 @@
-//! What must hold at every moment.
+//! Laws that must hold at every moment.
 
 use super::super::super::gate::Gate;
 use super::super::super::rollout::Rollout;
@@ -31,8 +31,8 @@ impl People {
         self.note();
     }
 
-    /// A rollout that has not begun brings no commit whose own gates are open beside one whose are closed: that one
-    /// would hold it up.
+    /// A rollout that has not begun contains no commit with open gates beside one with closed gates, which would delay
+    /// it.
     fn check_apart(&self) {
         let fleet = &self.world.fleet;
         let rollout = self.world.rollout();
@@ -41,7 +41,7 @@ impl People {
             return;
         };
         let now = at(self.world.second);
-        // When the time comes they are parted; what a pin lets in comes as it names it.
+        // During a freeze they wait together; a pin lets commits in as it names them.
         let times = fleet.standing_gates(prod, now);
         let is_ahead = self
             .world
@@ -64,7 +64,7 @@ impl People {
         );
     }
 
-    /// For who looks into a seed that fails.
+    /// Prints the state, for seeds that fail.
     fn trace(&self) {
         let rollout = self.world.rollout();
         let short = |commit: &Commit| commit.as_str()[36..].to_owned();
@@ -92,8 +92,8 @@ impl People {
         }
     }
 
-    /// A person keeps a cluster on what it runs: what comes to it comes at that commit.
-    fn stays(&self, cluster: &'static str, entry: &One) -> bool {
+    /// Returns whether a cluster is pinned to a revision that it runs.
+    fn stays(&self, cluster: &'static str, entry: &RevisionKey) -> bool {
         let pin = self.world.fleet.clusters()[&name(cluster)]
             .record
             .pin
@@ -104,8 +104,8 @@ impl People {
             && given.any(|((of, _), given)| *of == cluster && given == entry)
     }
 
-    /// People approved it, an admin let it in by its name, or it was there when everything began.
-    fn passed(&self, cluster: &str, entry: &One) -> bool {
+    /// Returns whether a revision was approved, was let in by an admin by name, or was there at the start.
+    fn passed(&self, cluster: &str, entry: &RevisionKey) -> bool {
         let people = self.approved.get(entry).map_or(0, BTreeSet::len);
         people >= APPROVALS
             || self.let_in.contains(entry)
@@ -115,9 +115,9 @@ impl People {
             || self.first.contains(entry)
     }
 
-    /// Nobody gets a commit that did not pass its own gates, nor one that had failed, and nobody before the
-    /// waves before it.
-    fn check_given(&self, cluster: &str, entry: &One) {
+    /// No cluster gets a commit that has not passed its own gates, or that had failed, and none gets it before the
+    /// waves before its own.
+    fn check_given(&self, cluster: &str, entry: &RevisionKey) {
         let rollout = self.world.rollout();
         assert!(
             self.passed(cluster, entry),
@@ -151,11 +151,11 @@ impl People {
         );
     }
 
-    /// A rollout comes to a cluster in its wave, which people let begin where they are asked. What it brought
-    /// may be assigned later: whoever is suspended is given it when it is resumed.
+    /// A rollout reaches a cluster in its wave, after the required approvals. Its commits may be assigned later: a
+    /// suspended cluster gets them when it is resumed.
     fn check_waves(&mut self) {
         let rollout = self.world.rollout();
-        let changed: Vec<One> = rollout
+        let changed: Vec<RevisionKey> = rollout
             .changed()
             .into_iter()
             .map(|(repository, commit)| (repository.to_string(), commit))
@@ -184,7 +184,7 @@ impl People {
                 .filter(|wave| wave.approvals > 0)
             {
                 let let_begin =
-                    |entry: &One| self.waves.contains(&(entry.clone(), wave.name.clone()));
+                    |entry: &RevisionKey| self.waves.contains(&(entry.clone(), wave.name.clone()));
                 assert!(
                     changed.iter().all(let_begin),
                     "wave {} of {} began, and nobody let it for {changed:?}",
@@ -196,7 +196,7 @@ impl People {
         self.reached.extend(new);
     }
 
-    /// How an application is declared comes through gates like a commit.
+    /// Declarations of an application pass gates like a commit.
     fn check_defined(&self, cluster: &str, definition: &Definition) {
         let revisions = self.revisions.get(definition);
         let revisions = revisions.unwrap_or_else(|| panic!("nobody declared {definition:?}"));
@@ -213,7 +213,7 @@ impl People {
         );
     }
 
-    /// What a cluster has it keeps, unless the file took it away; what is removed, the file removes.
+    /// A cluster keeps its applications, unless the file took them away; only the file removes applications.
     fn check_removed(&self, cluster: &'static str) {
         let assigned = self.world.fleet.clusters()[&name(cluster)].assigned.clone();
         let assignment = assigned.unwrap().assignment.clone();
@@ -240,14 +240,14 @@ impl People {
             .collect()
     }
 
-    /// What counts as done ran exactly its assignment, healthy, and that is the rollout's.
+    /// A cluster that counts as done ran exactly its assignment, healthy, with the rollout's commits.
     fn check_done(&mut self) {
         let done = self.counted_as_done();
         let rollout = self.world.rollout();
         for (id, name) in done.difference(&self.done) {
             let cluster = &self.world.fleet.clusters()[name];
             if rollout.state == State::RolledBack {
-                // Another cluster failed in the same moment, and this one was told to go back already.
+                // Another cluster failed at the same moment, and this one was already told to go back.
                 let report = cluster.report.as_ref().unwrap();
                 let ran = (name.to_string(), report.assignment);
                 self.check_ran(name, rollout, &ran);
@@ -275,8 +275,8 @@ impl People {
         self.done = done;
     }
 
-    /// Each commit that a rollout made good ran where something of its repository runs, and a person did not keep it
-    /// from there.
+    /// Each commit that a rollout made good ran on a cluster with something of its repository that no pin kept away
+    /// from it.
     fn check_proven(&self, done: &BTreeSet<(String, ClusterName)>) {
         let (rollout, state) = (self.world.rollout(), self.world.state());
         let changed = rollout.changed();
@@ -303,7 +303,7 @@ impl People {
         }
     }
 
-    /// All that was new there was healthy; what was not is as it was when the rollout came.
+    /// All that was new there was healthy; anything else is as it was before the rollout.
     fn check_ran(&self, name: &ClusterName, rollout: &Rollout, ran: &(String, AssignmentRef)) {
         let (id, changed) = (&rollout.id, rollout.changed());
         let Some(ill) = self
@@ -340,7 +340,7 @@ impl People {
     }
 }
 
-/// What a cluster is to run of a repository in a rollout: what a person keeps it on, or what the rollout brings.
+/// Returns what a cluster has to run of a repository in a rollout: the pinned commit, or the rollout's.
 fn desired_commit<'c>(
     cluster: &'c Cluster,
     rollout: &'c Rollout,

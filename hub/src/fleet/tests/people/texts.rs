@@ -1,9 +1,9 @@
-//! A fleet file that people edit: directory, namespace, options and place of applications, one that is added
-//! and removed, and the waves.
+//! A fleet file that is edited: directories, namespaces, options and placements of applications, one application that
+//! is added and removed, and the waves.
 
 use super::*;
 
-/// What the file says of one application.
+/// An application in the file.
 #[derive(Clone)]
 struct App {
     name: &'static str,
@@ -11,21 +11,21 @@ struct App {
     path: String,
     namespace: String,
     timeout: u64,
-    /// Only these; none: all of both environments.
+    /// Its clusters; empty: all of both environments.
     clusters: Vec<&'static str>,
 }
 
-pub(super) struct Declared {
+pub(super) struct FleetFile {
     mode: &'static str,
     failure: &'static str,
     is_slow: bool,
     apps: Vec<App>,
-    /// `c` is removed with its objects; that it is only not declared is another thing.
+    /// Whether `c` is removed with its objects; that is different from not being declared.
     removed: bool,
     edits: u64,
 }
 
-impl Declared {
+impl FleetFile {
     pub(super) fn new(rng: &mut rand::rngs::StdRng) -> Self {
         let app = |name, repository| App {
             name,
@@ -84,7 +84,7 @@ applications:
         text
     }
 
-    /// Somebody changes something.
+    /// Makes one edit.
     pub(super) fn edit(&mut self, rng: &mut rand::rngs::StdRng) {
         self.edits += 1;
         let edits = self.edits;
@@ -128,7 +128,7 @@ applications:
         });
     }
 
-    /// All is declared in a good way that nobody has seen before.
+    /// Declares everything in a valid way that was never declared before.
     pub(super) fn mend(&mut self) {
         self.edits += 1;
         self.removed = false;
@@ -145,7 +145,7 @@ applications:
         self.removed
     }
 
-    /// Whether the file gives a cluster an application now.
+    /// Returns whether the file now gives a cluster an application.
     pub(super) fn places(&self, app: &str, cluster: &str) -> bool {
         let mut all = self.apps.iter();
         all.any(|application| {

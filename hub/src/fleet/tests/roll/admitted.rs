@@ -1,9 +1,9 @@
-//! Of several commits that are asked for, which go in now, and what they take along.
+//! Which of several requested commits are rolled out, and what they bring with them.
 
 use super::turns::{brings, let_in, waiting};
 use super::*;
 
-/// Until the time comes it is seen as a whole what waits; then what nobody has let in holds up nothing.
+/// During a freeze the commits wait together, visibly; afterwards one without approval delays no other.
 #[test]
 fn what_waits_for_a_freeze_to_end_waits_together_and_is_parted_then() {
     let freeze =
@@ -44,13 +44,12 @@ fn promise_5_of_three_that_wait_the_one_that_was_let_in_waits_for_no_other() {
     assert_eq!(world.rollout().changed().len(), 2);
 }
 
-/// What takes an application from a repository for the first time is nothing without a commit of that; one that has
-/// failed is none.
+/// A revision that uses a repository for the first time needs a commit of it, and a failed one does not count.
 #[test]
 fn promise_5_what_failed_is_not_tried_again_with_what_had_its_turn_behind_it() {
     let strategy = "maxConcurrent: 3, onNewCommit: queue, onFailure: rollback";
     let mut world = World::new(&file(strategy, "approvals: 1", "prod"));
-    // There is nothing of the second repository yet.
+    // The second repository has no commit in prod yet.
     world.push("second", "dev", 1);
     world.push("fleet", "prod", 1);
     let_in(&mut world, "bob", "fleet", &commit(1));
@@ -62,7 +61,7 @@ fn promise_5_what_failed_is_not_tried_again_with_what_had_its_turn_behind_it() {
     let_in(&mut world, "bob", "second", &of_second(1));
     let number = world.rollout().number();
     assert!(world.rollout().started_at.is_some());
-    // What comes meanwhile would bring it along; and its repair has not been let in.
+    // The next commit would bring the failed one along; its repair was not approved yet.
     world.push("fleet", "prod", 2);
     let_in(&mut world, "bob", "fleet", &commit(2));
     world.push("second", "prod", 2);
@@ -78,7 +77,7 @@ fn promise_5_what_failed_is_not_tried_again_with_what_had_its_turn_behind_it() {
     assert_eq!(brings(&world, "second"), None, "it has failed");
 }
 
-/// A hub that has not read a branch yet does not know what should run there.
+/// A hub that has not read a branch yet does not know what should run from it.
 #[test]
 fn what_is_taken_from_a_repository_that_was_never_read_comes_with_its_first_commit() {
     let text = file("maxConcurrent: 3", "", "prod");

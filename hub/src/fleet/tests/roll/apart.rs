@@ -1,9 +1,9 @@
-//! Promise 5 at the gates: a commit that may not come in holds up none of another repository, nor of the fleet file,
-//! whatever its gate waits for; and it is seen to wait.
+//! Promise 5 at the gates: a commit that may not come in delays none of another repository, nor of the fleet file,
+//! whatever its gate waits for, and it is shown as waiting.
 
 use super::*;
 
-/// Who has the second commit of each repository in the end.
+/// Asserts which clusters have the second commit of each repository in the end.
 #[track_caller]
 fn has(world: &World, of: &str, all: bool) {
     let commit = match of {
@@ -33,7 +33,7 @@ fn promise_5_what_nobody_can_prove_holds_up_no_other_repository() {
     world.pass(20);
     has(&world, "fleet", true);
     has(&world, "second", false);
-    // It waits by itself, with the word that lets it in.
+    // It waits by itself, and its note names the command that lets it in.
     world.stands(State::Pending);
     let note = world.rollout().note.clone();
     assert!(
@@ -48,8 +48,8 @@ fn promise_5_what_nobody_can_prove_holds_up_no_other_repository() {
     has(&world, "second", true);
 }
 
-/// What takes over in every mode is what may come in; a repository that is held back in the middle of a rollout stays
-/// as it is on its way.
+/// In every mode only commits with open gates take over; a repository that is held back during a rollout stays at the
+/// commit in progress.
 #[test]
 fn promise_5_a_closed_gate_holds_up_nobody_in_every_mode() {
     for mode in ["supersede", "queue", "finish"] {
@@ -63,7 +63,7 @@ fn promise_5_a_closed_gate_holds_up_nobody_in_every_mode() {
         has(&world, "fleet", false);
         approve_commit(&mut world, "fleet", &commit(2));
         world.pass(2);
-        // The other may come in the middle of it.
+        // The other repository's commit may come in during the rollout.
         world.push("second", "prod", 3);
         world.pass(20);
         has(&world, "fleet", true);
@@ -76,7 +76,7 @@ fn promise_5_a_closed_gate_holds_up_nobody_in_every_mode() {
     }
 }
 
-/// A push that nobody has let in stops nothing that is on its way.
+/// A push without approval stops no rollout in progress.
 #[test]
 fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
     let mut world = World::rolled_out(&file("maxConcurrent: 1", "approvals: 1", "prod"));
@@ -106,7 +106,7 @@ fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
     while world.having(&commit(3)).is_empty() {
         world.pass(1);
     }
-    // Once it may come in, it does, in the middle of it.
+    // Once its gates are open, it comes in during the rollout.
     let told = world
         .audit
         .iter()
@@ -129,7 +129,7 @@ fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
     assert_eq!(world.having(&commit(4)).len(), 3);
 }
 
-/// The fleet file waits for its own proof, and so does a commit beside it.
+/// The fleet file waits for its own proof, and a commit beside it does as well.
 #[test]
 fn promise_5_a_change_of_the_fleet_file_and_commits_hold_up_one_another_in_nothing() {
     let text = file("maxConcurrent: 3", "approvals: 1", "prod");
@@ -144,7 +144,7 @@ fn promise_5_a_change_of_the_fleet_file_and_commits_hold_up_one_another_in_nothi
     has(&world, "fleet", true);
     let revision = world.rollout().specification().cloned();
     world.stands(State::Pending);
-    // And the other way round.
+    // The same with their roles exchanged.
     world.push("fleet", "prod", 3);
     approve_commit(&mut world, "fleet-file", &revision.unwrap());
     world.pass(20);
@@ -154,7 +154,7 @@ fn promise_5_a_change_of_the_fleet_file_and_commits_hold_up_one_another_in_nothi
     world.stands(State::Pending);
 }
 
-/// An admin's word for one commit in a freeze lets it in, and nothing beside it.
+/// An override for one commit during a freeze lets in that commit alone.
 #[test]
 fn promise_5_a_hotfix_in_a_freeze_does_not_wait_for_what_nobody_overrode() {
     let freeze =
@@ -172,8 +172,8 @@ fn promise_5_a_hotfix_in_a_freeze_does_not_wait_for_what_nobody_overrode() {
     world.stands(State::Pending);
 }
 
-/// What failed and waits for a person holds up no other, and is not tried again for it; and a commit that may not come
-/// in yet takes nothing over.
+/// A failed commit that waits for an operator delays no other, and is not retried for it; and a commit with closed
+/// gates takes nothing over.
 #[test]
 fn promise_5_what_is_halted_holds_up_nobody_and_gives_way_to_nothing_that_is_closed() {
     let strategy = "maxConcurrent: 3, onFailure: halt";
@@ -195,7 +195,7 @@ fn promise_5_what_is_halted_holds_up_nobody_and_gives_way_to_nothing_that_is_clo
     assert!(world.state().quarantine_of(&failed, &commit(2)).is_some());
 }
 
-/// What waits beside a rollout is told with its gates.
+/// A commit that waits beside a rollout is shown with its gates.
 #[test]
 fn promise_6_what_waits_apart_is_seen() {
     let mut world = World::rolled_out(&file("maxConcurrent: 1", "approvals: 1", "prod"));
@@ -226,8 +226,8 @@ fn promise_6_what_waits_apart_is_seen() {
     assert!(told.iter().any(|text| text.contains(&act)), "{told:?}");
 }
 
-/// A revision of the fleet file that takes an application from a repository for the first time is nothing without a
-/// commit of that: they come in together, in waves, or neither does.
+/// A revision of the fleet file that uses a repository for the first time needs a commit of it: both come in together,
+/// in waves, or neither does.
 #[test]
 fn promise_4_a_move_to_a_repository_that_may_not_come_in_waits_for_it() {
     let text = file("maxConcurrent: 3", "approvals: 1", "prod");
@@ -253,7 +253,7 @@ fn promise_4_a_move_to_a_repository_that_may_not_come_in_waits_for_it() {
     world.stands(State::Succeeded);
 }
 
-/// Neither can be tried without the other: when they have failed again, nobody tries them on and on.
+/// Neither can be tried without the other: after a second failure they are not retried again and again.
 #[test]
 fn promise_5_what_failed_with_the_file_that_takes_it_is_tried_once_more_and_no_further() {
     let text = file("maxConcurrent: 3, onFailure: rollback", "", "prod");
@@ -284,7 +284,7 @@ fn promise_5_what_failed_with_the_file_that_takes_it_is_tried_once_more_and_no_f
     );
 }
 
-/// A commit that waits for its Job alone has it run while another repository's rollout goes on.
+/// A commit that waits only for its Job has it run during another repository's rollout.
 #[test]
 fn promise_5_a_job_of_what_waits_by_itself_runs_beside_a_rollout() {
     let job = "jobs: [{name: smoke, application: a, path: gates/smoke, timeout: 1m}]";

@@ -1,4 +1,4 @@
-//! What failed before a rollout came is no matter of what it brings: it holds up nobody else, and condemns nothing.
+//! A failure from before a rollout does not count for it: it delays no other commit, and quarantines nothing.
 
 use flotilla_shared::problem::Problem;
 
@@ -21,7 +21,7 @@ fn message(world: &World, cluster: &str) -> String {
 fn promise_5_what_was_ill_before_holds_up_no_other_application() {
     for failure in ["halt", "rollback"] {
         let mut world = World::rolled_out(&rolled(failure));
-        // By itself, everywhere, at the commit that was good.
+        // It fails by itself, on every cluster, at the good commit.
         world.bad = vec![of_second(1)];
         world.pass(5);
         world.push("fleet", "prod", 2);
@@ -51,8 +51,8 @@ fn promise_5_what_was_ill_before_holds_up_no_other_application() {
     }
 }
 
-/// Who is unpinned is given two assignments at once, and has not been heard on the first of them when the rollout
-/// comes: what was well all the time is not left aside for that.
+/// An unpinned cluster is assigned twice in a row, and has not reported on the first assignment when the rollout
+/// starts: an application that was healthy all the time is not left aside for that.
 #[test]
 fn promise_4_what_was_well_while_it_was_pinned_counts_once_it_is_not() {
     let text = |path: &str| rolled("halt").replace("path: b,", &format!("path: {path},"));
@@ -76,14 +76,14 @@ fn promise_4_what_was_well_while_it_was_pinned_counts_once_it_is_not() {
         of_p1.phase.is_touched() && of_p1.before.unhealthy.is_empty(),
         "{of_p1:?}"
     );
-    // So that what falls ill there stops it.
+    // So that a failure there stops the rollout.
     world.pass(1);
     world.bad = vec![commit(1)];
     world.pass(30);
     assert_ne!(world.rollout().state, State::Succeeded);
 }
 
-/// A cluster with nothing of what a rollout brings proves nothing, also where what it has is ill.
+/// A cluster without anything of what a rollout brings proves nothing, even if its applications are unhealthy.
 #[test]
 fn promise_4_a_cluster_of_which_all_is_left_aside_proves_nothing() {
     let text = rolled("halt").replace(
@@ -131,13 +131,13 @@ fn promise_5_what_was_well_until_a_commit_came_speaks_against_it() {
             .is_some()
     };
     assert!(quarantined(&world, 2));
-    // The next one comes before the cluster has said that it recovered, and even while it has not.
+    // The next rollout starts before the cluster has reported its recovery, and even before it has recovered.
     world.bad = vec![of_second(1)];
     world.push("fleet", "prod", 3);
     world.pass(15);
     assert_eq!(world.rollout().state, State::RolledBack);
     assert!(quarantined(&world, 3));
-    // It recovered, and is ill by itself.
+    // It recovered, and fails again by itself.
     world.bad.clear();
     world.pass(5);
     world.bad = vec![of_second(1)];
@@ -148,7 +148,7 @@ fn promise_5_what_was_well_until_a_commit_came_speaks_against_it() {
     assert_eq!(rollout.state, State::Succeeded, "{}", rollout.why());
 }
 
-/// Whoever takes over from a rollout that made something ill has to make it well.
+/// A rollout that takes over has to repair what the one before made unhealthy.
 #[test]
 fn promise_5_a_commit_that_takes_over_is_judged_by_what_was_before_the_first_one() {
     let mut world = World::rolled_out(&rolled("halt"));
@@ -164,8 +164,8 @@ fn promise_5_a_commit_that_takes_over_is_judged_by_what_was_before_the_first_one
     world.stands(State::Succeeded);
 }
 
-/// A cluster may lose a label that an application is placed by: nothing of it can be rendered there, before and
-/// after any commit of another repository.
+/// A cluster may lose a label by which an application is placed: it cannot be rendered there, before and after any
+/// commit of another repository.
 #[test]
 fn promise_5_what_cannot_be_placed_any_more_holds_up_no_other_application() {
     let text = rolled("rollback").replace("path: b,", "path: 'b/{labels.region}',");
@@ -196,7 +196,7 @@ fn promise_5_what_cannot_be_placed_any_more_holds_up_no_other_application() {
     assert!(world.state().quarantined.is_empty());
 }
 
-/// An agent that refuses all that it is given, as it did before, proves nothing and condemns nothing.
+/// An agent that refuses every assignment, as it did before, proves nothing and fails nothing.
 #[test]
 fn promise_5_an_agent_that_refused_before_halts_and_condemns_nothing() {
     let mut world = World::rolled_out(&rolled("rollback"));
@@ -223,14 +223,14 @@ fn promise_5_an_agent_that_refused_before_halts_and_condemns_nothing() {
         why.contains("as before the rollout") && why.contains("flotilla retry prod"),
         "{why}"
     );
-    // What takes over brings it along.
+    // A rollout that takes over includes the commit.
     world.push("second", "prod", 2);
     world.pass(1);
     refuse(&mut world);
     world.pass(2);
     assert!(world.state().quarantined.is_empty() && world.state().suspects.is_empty());
     world.stands(State::Halted);
-    // Somebody upgrades it.
+    // The agent is upgraded.
     world.silent.clear();
     world.act(&Action::Retry("prod".parse().unwrap())).unwrap();
     world.pass(20);

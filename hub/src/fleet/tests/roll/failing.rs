@@ -1,4 +1,4 @@
-//! What failed or was halted in one repository holds up no other.
+//! A failed or halted commit of one repository delays no other.
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn roll_03_a_commit_that_failed_is_not_tried_again_for_another_repository() {
     }
 }
 
-/// Each with the command that tries it again.
+/// Each is explained with the command that retries it.
 #[test]
 fn promise_6_every_commit_in_quarantine_is_explained() {
     let mut world = World::rolled_out(&file("maxConcurrent: 3, onFailure: rollback", "", "prod"));
@@ -96,7 +96,7 @@ fn roll_02_09_a_halted_rollout_yields_to_what_waits_in_every_mode() {
         let mut world = World::rolled_out(&file(&strategy, "", "prod"));
         world.bad = vec![commit(2)];
         world.push("fleet", "prod", 2);
-        // The repair comes before the failure is known.
+        // The repair arrives before the failure is known.
         world.push("fleet", "prod", 3);
         world.push("fleet", "prod", 4);
         world.pass(60);

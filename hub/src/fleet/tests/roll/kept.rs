@@ -1,8 +1,8 @@
-//! A pin of a cluster to the commit of one repository keeps that, and nothing else, from it.
+//! A pin of a cluster to a commit of one repository keeps only that repository from it.
 
 use super::*;
 
-/// Keeps a cluster on the commit of `fleet` that it runs.
+/// Pins a cluster to the commit of `fleet` that it runs.
 fn keep(world: &mut World, cluster: &str) {
     let action = Action::Pin {
         subject: Subject::Cluster(name(cluster)),
@@ -10,7 +10,7 @@ fn keep(world: &mut World, cluster: &str) {
         repository: Some("fleet".parse().unwrap()),
         expires_at: None,
         approval: None,
-        overriding: Overriding::Denied,
+        overriding: GateOverride::Denied,
     };
     world.act(&action).unwrap();
 }
@@ -19,7 +19,7 @@ fn phase(world: &World, cluster: &str) -> rollout::Phase {
     world.rollout().clusters[&name(cluster)].phase
 }
 
-/// All of these declare `a` of `fleet` and `b` of `second` on p1, the canary, p2 and p3.
+/// A world that declares `a` of `fleet` and `b` of `second` on p1, the canary, p2 and p3.
 fn world() -> World {
     World::rolled_out(&file("maxConcurrent: 3", "", "prod"))
 }
@@ -43,7 +43,7 @@ fn promise_5_who_is_kept_on_one_repository_gets_what_others_bring_in_its_wave() 
         !world.rollout().note.contains("pins"),
         "nothing was kept from it"
     );
-    // What it is kept from finds no canary.
+    // A commit of the pinned repository has no canary.
     world.push("fleet", "prod", 2);
     world.pass(20);
     assert_eq!(phase(&world, "p1"), rollout::Phase::Pinned);
@@ -52,7 +52,7 @@ fn promise_5_who_is_kept_on_one_repository_gets_what_others_bring_in_its_wave() 
     assert!(world.having(&commit(2)).is_empty());
 }
 
-/// What proves a commit runs all that its rollout brings.
+/// A cluster that proves a commit runs all commits of the rollout.
 #[test]
 fn promise_4_who_is_kept_on_one_repository_is_left_out_of_what_brings_that_too() {
     let mut world = world();
@@ -71,7 +71,7 @@ fn promise_4_who_is_kept_on_one_repository_is_left_out_of_what_brings_that_too()
         ["p1", "p2", "p3"],
         "by what is good"
     );
-    // From here on it takes part again in what comes of the other.
+    // From now on it takes part again in rollouts of the other repository.
     world.push("second", "prod", 3);
     world.pass(30);
     world.stands(State::Succeeded);
@@ -79,7 +79,7 @@ fn promise_4_who_is_kept_on_one_repository_is_left_out_of_what_brings_that_too()
     assert_eq!(world.having(&commit(1)), ["p2"]);
 }
 
-/// What it is given then is good already.
+/// The commits that it gets then are good already.
 #[test]
 fn who_is_let_go_or_kept_in_the_middle_goes_on_and_is_heard_on_what_it_runs_then() {
     let mut world = world();

@@ -1,4 +1,5 @@
-//! What people decided, and what a rollout began with, lasts: pins, waves, approvals, environments that are gone.
+//! Decisions of operators, and the settings that a rollout began with, last: pins, waves, approvals, and environments
+//! that left the file.
 
 use super::*;
 
@@ -11,7 +12,7 @@ fn roll_12_a_pin_of_what_did_not_pass_the_gates_takes_an_admin_and_goes_in_waves
         Err(ActionError::NeedsAdmin(_))
     ));
     assert!(world.state().pin.is_none());
-    // What was good may be kept by who promotes, at once.
+    // A promoter may pin to a good commit at once.
     world.act(&pin(Some(&commit(1)), false)).unwrap();
     world.push("second", "prod", 2);
     world.act(&pin(Some(&commit(2)), true)).unwrap();
@@ -113,7 +114,7 @@ fn roll_23_a_repository_that_the_environment_before_does_not_use_is_proven_by_no
         "{}",
         world.rollout().note
     );
-    // It holds up no repair of the other repository, and an admin has a way in.
+    // It delays no repair of the other repository, and an admin can override it.
     world.act(&override_of("second", &of_second(2))).unwrap();
     world.pass(20);
     assert_eq!(world.having(&of_second(2)).len(), 3);
@@ -154,7 +155,7 @@ fn roll_32_an_environment_that_is_gone_ends_its_rollout_and_a_new_one_proves_not
     assert_eq!(world.having(&commit(2)).len(), 3);
 }
 
-/// Of an environment that was renamed nothing is deleted, and nothing comes over to the new name by itself.
+/// After an environment is renamed nothing of it is deleted, and nothing passes to the new name by itself.
 #[test]
 fn roll_32_pins_and_approvals_stay_with_the_name_that_they_were_given_to() {
     let text = file("maxConcurrent: 3", "approvals: 1", "prod");
@@ -171,7 +172,7 @@ fn roll_32_pins_and_approvals_stay_with_the_name_that_they_were_given_to() {
         .replace("- name: prod", "- name: live")
         .replace("[dev, prod]", "[dev, live]")
         .replace("[prod]", "[live]");
-    // One cluster is not listed anywhere.
+    // One cluster is not in the file.
     let placed = "clusters:\n- {name: p1, environment: live}\n- {name: p2, environment: live}\n";
     world.declare(&(renamed + placed));
     world.pass(20);
@@ -193,7 +194,7 @@ fn roll_32_pins_and_approvals_stay_with_the_name_that_they_were_given_to() {
             .any(|text| text.contains("environment prod is not in the fleet file")),
         "{told:?}"
     );
-    // And back: what was decided holds again.
+    // After it is renamed back, the decisions apply again.
     world.declare(&text);
     world.pass(20);
     assert!(world.state().pin.is_some());
@@ -247,7 +248,7 @@ fn a_hub_that_has_read_half_of_its_branches_begins_nothing() {
     assert_eq!(world.rollout().target.len(), 3, "with the fleet file");
 }
 
-/// A rollout ends by the strategy it began with; so do the acts that it names.
+/// A rollout ends by the strategy it began with, and so do the commands that it names.
 #[test]
 fn a_rollout_can_be_stopped_and_ended_when_the_file_has_no_strategy_any_more() {
     let with = file("maxConcurrent: 3", "", "prod");
@@ -267,7 +268,7 @@ fn a_rollout_can_be_stopped_and_ended_when_the_file_has_no_strategy_any_more() {
     assert!(matches!(again, Err(ActionError::NoStrategy(..))));
 }
 
-/// Enrolling again brings a record of its own; what people decided about the cluster stays.
+/// A new enrolment brings a new record; decisions of operators about the cluster stay.
 #[test]
 fn what_people_decided_about_a_cluster_outlives_its_enrolment() {
     let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 0", "prod"));
@@ -282,8 +283,8 @@ fn what_people_decided_about_a_cluster_outlives_its_enrolment() {
     assert!(record.suspended.is_some());
 }
 
-/// Who pins an environment to a commit that has not passed the gates means that commit: no newer one on the
-/// branch, and nothing of another repository. A pin to what runs lets a rollout begin, which it stops.
+/// A pin of an environment to a commit that has not passed the gates means that commit only: no newer one on the
+/// branch, and none of another repository. A pin to the present commits starts a rollout that it then stops.
 #[test]
 fn roll_12_a_pin_ahead_names_all_that_comes_in() {
     let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 1", "prod"));

@@ -1,4 +1,4 @@
-//! What people are told to do can be done, and ends what waits.
+//! Suggested commands are accepted, and end what waits.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
     let text = file("maxConcurrent: 3, budgets: {offline: 0}", "", "prod")
         .replace("prod]}", "prod], clusters: [d1, p1, p2, p3]}");
     let mut world = World::rolled_out(&text);
-    // It was put there, its agent has never come, and nothing is placed on it.
+    // The cluster was added, its agent has never connected, and nothing is placed on it.
     world.step(put("p4", "prod", None));
     world.push("fleet", "prod", 2);
     world.pass(20);
@@ -26,7 +26,7 @@ fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
     }
     let refused = world.act(&kept).unwrap_err().to_string();
     assert!(refused.contains("runs no commit yet"), "{refused}");
-    // Of several, one that runs something is named.
+    // Of several clusters one that runs something is named.
     world.connect("p3", false);
     world.push("fleet", "prod", 3);
     world.pass(20);
@@ -63,7 +63,7 @@ fn a_rollout_whose_strategy_left_the_file_is_steered_to_its_end() {
     world.pass(10);
     world.act(&Action::Abort(prod())).unwrap();
     world.pass(2);
-    // Now there is nothing to steer, and the way that is named is one.
+    // Now there is nothing to control, and the suggested command is accepted.
     let refused = world.act(&Action::Pause(prod())).unwrap_err().to_string();
     assert!(
         refused.contains("flotilla pin --env prod --reason TEXT"),
@@ -72,7 +72,7 @@ fn a_rollout_whose_strategy_left_the_file_is_steered_to_its_end() {
     world.act(&pin(None, false)).unwrap();
 }
 
-/// Nothing is there yet that could be kept: nothing of the kind is named.
+/// No cluster runs anything yet that it could be pinned to, so no pin is suggested.
 #[test]
 fn nobody_is_told_to_keep_what_does_not_run() {
     let text = file("maxConcurrent: 3", "", "prod");

@@ -1,16 +1,16 @@
-//! Where commits wait for their turn (`onNewCommit: queue`, `finish`): who has it, who keeps it, and who gives it up.
+//! Commits that queue (`onNewCommit: queue`, `finish`): which one has its turn, keeps it, or gives it up.
 
 use super::super::super::environment::MAX_QUEUE;
 use super::super::super::rollout::Phase;
 use super::*;
 
-/// What the rollout brings of a repository.
+/// Returns the rollout's commit of a repository.
 pub(super) fn brings(world: &World, repository: &str) -> Option<Commit> {
     let repository: RepositoryName = repository.parse().unwrap();
     world.rollout().target.get(&repository).cloned()
 }
 
-/// The commit of a repository in each that waits for its turn, the first first.
+/// Returns the queued commits of a repository, the first one first.
 pub(super) fn waiting(world: &World, repository: &str) -> Vec<Commit> {
     let repository: RepositoryName = repository.parse().unwrap();
     let queue = world.state().queue.iter();
@@ -19,19 +19,19 @@ pub(super) fn waiting(world: &World, repository: &str) -> Vec<Commit> {
         .collect()
 }
 
-/// Somebody lets a commit in; nobody says anything meanwhile.
+/// Lets a commit in, while no agent reports.
 pub(super) fn let_in(world: &mut World, person: &str, repository: &str, commit: &Commit) {
     let action = approve(repository, commit, Scope::Commit);
     world.act_as(person, &action).unwrap();
 }
 
-/// A second later a cluster says how it is, and nobody else says anything.
+/// A second later one cluster reports, and no other.
 fn says(world: &mut World, cluster: &str) {
     world.second += 1;
     world.report(cluster);
 }
 
-/// Who has the commit of a rollout that came there, though another one may have taken its place since.
+/// Returns whether a rollout brought a commit to a cluster, even if another one has taken over since.
 fn came_to(world: &World, cluster: &str, repository: &str, commit: &Commit) -> bool {
     let repository: RepositoryName = repository.parse().unwrap();
     let key = (name(cluster), repository, commit.clone());
@@ -79,7 +79,7 @@ fn i09_a_full_queue_loses_nobody_to_what_comes_as_its_first_has_its_turn() {
     assert_eq!(brings(&world, "fleet"), Some(commit(3)));
     let expected: Vec<Commit> = (4..=last + 1).map(commit).collect();
     assert_eq!(waiting(&world, "fleet"), expected);
-    // While nobody has their turn the newest takes the place of the last.
+    // Once the queue is full, the newest entry replaces the last.
     world.push("fleet", "prod", last + 2);
     let mut expected: Vec<Commit> = (4..=last).map(commit).collect();
     expected.push(commit(last + 2));
@@ -110,7 +110,7 @@ fn what_waits_for_its_approval_gives_up_no_turn_to_what_does_too() {
     }
 }
 
-/// Whoever may let it in has time until its turn, and what came after it does not take its place.
+/// An approval may come until the commit has its turn, and a later commit does not replace it.
 #[test]
 fn what_comes_during_a_rollout_has_its_turn_though_nobody_has_let_it_in_yet() {
     let mut world = World::rolled_out(&in_turn("queue", "", "approvals: 1"));
@@ -135,7 +135,7 @@ fn of_two_repositories_whose_commits_nobody_has_let_in_yet_both_have_their_turn(
     world.push("fleet", "prod", 3);
     world.push("second", "prod", 2);
     assert_eq!(waiting(&world, "second"), [of_second(1), of_second(2)]);
-    // The branch has moved on when somebody lets it in.
+    // The branch has moved on when the commit is approved.
     world.push("second", "prod", 3);
     let_in(&mut world, "bob", "second", &of_second(2));
     world.pass(40);
@@ -144,7 +144,7 @@ fn of_two_repositories_whose_commits_nobody_has_let_in_yet_both_have_their_turn(
     world.stands(State::Pending);
 }
 
-/// The gates of what is under way were open when it began.
+/// The gates of a rollout in progress were open when it began.
 #[test]
 fn an_approval_that_is_withdrawn_in_the_middle_of_a_rollout_changes_nothing_of_who_waits() {
     for withdrawn in [false, true] {
@@ -155,7 +155,7 @@ fn an_approval_that_is_withdrawn_in_the_middle_of_a_rollout_changes_nothing_of_w
             let prod: EnvironmentName = "prod".parse().unwrap();
             world.step(Event::Demoted("bob".to_owned(), vec![prod]));
         }
-        // Beside what is under way it waits by itself.
+        // Beside the rollout in progress it waits by itself.
         world.push("second", "prod", 2);
         world.pass(1);
         assert!(world.state().queue.is_empty(), "{withdrawn}");
@@ -204,7 +204,7 @@ fn promise_5_what_waits_for_its_job_holds_up_no_other_repository_behind_it() {
     assert_eq!(brings(&world, "fleet"), Some(commit(3)));
 }
 
-/// A branch goes to a commit and back while an older one is brought.
+/// A branch moves to a commit and back while an older one is rolled out.
 #[test]
 fn what_is_there_when_its_turn_comes_begins_no_rollout() {
     let mut world = World::rolled_out(&in_turn("queue", ", onFailure: rollback", ""));
@@ -248,7 +248,7 @@ fn behind_what_is_there_already_the_next_has_its_turn_at_once() {
         world.pass(1);
     }
     assert_eq!(waiting(&world, "fleet"), [commit(2), commit(4)]);
-    // It fails, and nothing else happens.
+    // It fails, and no other event happens.
     says(&mut world, "p1");
     world.stands(State::Pending);
     assert_eq!(brings(&world, "fleet"), Some(commit(4)));
@@ -260,7 +260,7 @@ fn behind_what_is_there_already_the_next_has_its_turn_at_once() {
     assert_eq!(world.having(&commit(4)).len(), 3);
 }
 
-/// A large fleet would be looked at for nothing.
+/// In a large fleet repeated checks would be wasted.
 #[test]
 fn what_waits_for_its_turn_is_looked_at_when_something_happens_and_not_on_and_on() {
     let mut world = World::rolled_out(&in_turn("queue", "", ""));
@@ -272,8 +272,8 @@ fn what_waits_for_its_turn_is_looked_at_when_something_happens_and_not_on_and_on
     assert!(!world.fleet.environments.is_any_dirty());
 }
 
-/// One that nobody can judge but a cluster that has it gives up its turn to nothing, also where that cluster goes away:
-/// for who has never had it, it does (`promise_4_who_is_away_proves_nothing_and_holds_up_nobody_else`).
+/// A rollout that only a cluster with its commits can judge keeps its turn, also when that cluster goes offline. Before
+/// a cluster has them, it gives up its turn (`promise_4_who_is_away_proves_nothing_and_holds_up_nobody_else`).
 #[test]
 fn promise_4_a_rollout_keeps_its_turn_while_who_has_it_has_not_said_how_it_is() {
     let text = in_turn("queue", "", "").replace(
@@ -324,7 +324,7 @@ fn promise_6_what_was_rolled_back_is_not_called_superseded_when_the_next_begins(
     world.push("fleet", "prod", 3);
     world.pass(1);
     assert_eq!(superseded(&world), before, "it was over");
-    // One that is under way is over by the next.
+    // A rollout in progress is superseded by the next one.
     world.push("fleet", "prod", 4);
     assert_eq!(superseded(&world), before + 1);
     world.pass(20);

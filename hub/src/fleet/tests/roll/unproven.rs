@@ -1,4 +1,4 @@
-//! A commit is proven by clusters that run something of its repository, and by nobody else.
+//! A commit is proven only by clusters that run something of its repository.
 
 use flotilla_shared::id::ApplicationName;
 
@@ -21,7 +21,7 @@ fn pin_of(cluster: &str) -> Action {
     action
 }
 
-/// What is good of the first and of the second repository.
+/// Asserts the good commits of the first and of the second repository.
 #[track_caller]
 fn is_good(world: &World, expected: &(Commit, Commit)) {
     let of = |repository: &str| {
@@ -31,7 +31,7 @@ fn is_good(world: &World, expected: &(Commit, Commit)) {
     assert_eq!(good, *expected, "{}", world.rollout().why());
 }
 
-/// What cannot begin gives way to the third commit of the first repository, once.
+/// A rollout that cannot begin yields to the third commit of the first repository, once.
 #[track_caller]
 fn gives_way(world: &mut World) {
     world.push("fleet", "prod", 3);
@@ -63,7 +63,7 @@ fn promise_4_a_commit_of_whose_clusters_all_are_kept_out_is_proven_by_nobody() {
         world.push("second", "prod", 2);
         world.pass(30);
         is_good(&world, &(commit(2), of_second(1)));
-        // What is left says why it does not begin, and gives way.
+        // The remaining rollout says why it does not begin, and yields.
         world.stands(State::Pending);
         let note = &world.rollout().note;
         assert!(
@@ -71,7 +71,7 @@ fn promise_4_a_commit_of_whose_clusters_all_are_kept_out_is_proven_by_nobody() {
             "{note}"
         );
         gives_way(&mut world);
-        // Whoever is let in again has what was good, until a rollout comes.
+        // A cluster that takes part again has the good commits, until a rollout reaches it.
         world.act(&let_in).unwrap();
         world.pass(30);
         world.stands(State::Succeeded);
@@ -133,7 +133,7 @@ fn promise_4_who_is_away_proves_nothing_and_holds_up_nobody_else() {
     is_good(&world, &(commit(3), of_second(2)));
 }
 
-/// What a cluster runs of `b`, by its directory.
+/// Returns the directory of `b` on a cluster.
 fn path_of_b(world: &World, cluster: &str) -> String {
     let assigned = world.fleet.clusters()[&name(cluster)].assigned.clone();
     let app: ApplicationName = "b".parse().unwrap();
@@ -161,7 +161,7 @@ fn promise_4_what_is_declared_for_clusters_that_are_all_kept_out_is_proven_by_no
     world.declare(&text("moved"));
     world.push("fleet", "prod", 2);
     world.pass(30);
-    // Others go on; what is declared for it alone waits, says so, and gives way.
+    // Other commits continue; what is declared for that cluster alone waits, says so, and yields.
     is_good(&world, &(commit(2), of_second(1)));
     assert_eq!(declared(&world), before);
     assert_eq!(path_of_b(&world, "p2"), "b");
@@ -172,7 +172,7 @@ fn promise_4_what_is_declared_for_clusters_that_are_all_kept_out_is_proven_by_no
         "{note}"
     );
     gives_way(&mut world);
-    // It comes by a rollout, once somebody lets it in.
+    // It is rolled out once the cluster is unpinned.
     world
         .act(&Action::Unpin(Subject::Cluster(name("p2"))))
         .unwrap();
@@ -201,7 +201,7 @@ fn promise_4_an_application_that_is_new_on_who_is_pinned_waits_and_is_not_given_
         assigned.unwrap().assignment.applications.contains_key(&app)
     };
     assert!(!has(&world), "{}", world.rollout().why());
-    // Taken back, nothing is left of it.
+    // After it is reverted, nothing of it is left.
     world.declare(&text(""));
     world.pass(10);
     assert!(!has(&world), "{}", world.rollout().why());
@@ -215,12 +215,12 @@ fn promise_4_an_application_that_is_new_on_who_is_pinned_waits_and_is_not_given_
     world.stands(State::Succeeded);
 }
 
-/// Gates ask the applications that a commit is for.
+/// Gates look at the applications of the commit's repository.
 #[test]
 fn promise_5_what_is_ill_beside_it_in_the_environment_before_holds_up_no_proof() {
     let text = file("maxConcurrent: 3", "proof: {soak: 5s}", "dev, prod");
     let mut world = World::rolled_out(&text);
-    // In dev only, and every few seconds another commit.
+    // Only in dev, and with a new commit every few seconds.
     world.bad = (2..20).map(of_second).collect();
     world.push("fleet", "dev", 2);
     world.pass(1);
@@ -236,7 +236,7 @@ fn promise_5_what_is_ill_beside_it_in_the_environment_before_holds_up_no_proof()
         "{}",
         world.rollout().why()
     );
-    // What is ill itself is not let in, and says which it is.
+    // The unhealthy commit itself is not let in, and its gate names the application.
     world.push("second", "prod", 7);
     world.pass(20);
     assert!(world.having(&of_second(7)).is_empty());

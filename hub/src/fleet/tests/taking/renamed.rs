@@ -1,12 +1,12 @@
-//! An application that goes by another name from now on, and comes from where nothing was read yet: its old name loses
-//! nothing before the new one is there.
+//! An application that is renamed, and moved to a repository that was not read yet: its old name loses nothing before
+//! the new one is there.
 
 use super::*;
 
 const THIRD: &str = "- {name: third, url: 'https://git.example.com/third.git'}\nenvironments:\n";
 const SHOP: &str = "- {name: shop, repository: third, path: b}\n";
 
-/// `b` is called `shop` from now on and comes from a third repository; what is said of its old name is in `more`.
+/// `b` becomes `shop`, from a third repository; `more` contains the entries for the old name.
 fn renamed(text: &str, more: &str) -> String {
     vanished(text).replace("environments:\n", THIRD) + SHOP + more
 }
@@ -52,7 +52,7 @@ fn p03_without_rollouts_the_old_name_is_removed_when_the_new_one_can_be_assigned
     );
 }
 
-/// What is let go of deletes nothing, and waits for nobody.
+/// An application that is only left to itself deletes nothing, and waits for no other.
 #[test]
 fn what_is_only_let_go_waits_for_no_other_application() {
     let text = file("maxConcurrent: 3", "approvals: 0", "dev, prod");
@@ -64,7 +64,7 @@ fn what_is_only_let_go_waits_for_no_other_application() {
     assert_eq!(given.unresolved, names(["shop"]));
 }
 
-/// Then its worker would delete what it had for itself, which only the agent can hold back.
+/// Then the renderer's worker would delete the old objects, which only the agent can hold back.
 #[test]
 fn p03_an_agent_is_told_whose_desired_state_is_not_known_where_another_one_has_the_old_name() {
     let text = file("maxConcurrent: 3", "approvals: 0", "dev, prod");
@@ -74,7 +74,7 @@ fn p03_an_agent_is_told_whose_desired_state_is_not_known_where_another_one_has_t
     let given = assigned(&world, "d1");
     assert_eq!(given.applications["b"].path.as_str(), "other");
     assert_eq!(given.unresolved, names(["shop"]));
-    // Whatever is assigned as it was before is as little known.
+    // An application that keeps its former assignment is unresolved, too.
     world.push("third", "dev", 1);
     assert!(assigned(&world, "d1").unresolved.is_empty());
     let elsewhere = renamed(&text, other).replace(
@@ -95,7 +95,7 @@ fn p03_a_rollout_waits_and_halts_where_the_new_name_has_no_branch_and_goes_on_wh
     world.declare(&renamed);
     world.pass(3);
     assert_eq!(stands(&world), "---");
-    // There is the repository, and not the branch.
+    // The repository exists, but not the branch.
     world.push("third", "dev", 1);
     world.pass(5);
     assert_eq!(
@@ -122,7 +122,7 @@ fn p03_a_rollout_waits_and_halts_where_the_new_name_has_no_branch_and_goes_on_wh
     assert_eq!(stands(&world), "xxx");
 }
 
-/// Within one repository, too: a cluster lacks the label that the new name's directory is told by.
+/// The same within one repository: a cluster lacks the label that the new directory contains.
 #[test]
 fn p03_a_cluster_for_which_the_new_name_cannot_be_worked_out_loses_nothing() {
     let mut world = World::rolled_out(&base());
@@ -135,7 +135,7 @@ fn p03_a_cluster_for_which_the_new_name_cannot_be_worked_out_loses_nothing() {
     assert_eq!(assigned(&world, "p1").unresolved, names(["shop"]));
 }
 
-/// `b`, with `shop` beside it in prod, which has no branch to come from.
+/// `b`, and beside it in prod `shop`, whose branch does not exist.
 fn with_shop(text: &str) -> String {
     let shop = SHOP.replace("path: b", "path: b, placement: {environments: [prod]}");
     text.replace("environments:\n", THIRD) + &shop
@@ -150,7 +150,7 @@ fn promise_5_a_removal_that_waits_for_what_could_not_be_assigned_before_holds_no
     world.pass(30);
     world.stands(State::Succeeded);
     assert_eq!(assigned(&world, "p1").unresolved, names(["shop"]));
-    // An unrelated one is removed, and waits.
+    // An unrelated application is removed, and waits.
     world.declare(&removed(&text));
     world.pass(2);
     assert_eq!(stands(&world), "---");
@@ -165,7 +165,7 @@ fn promise_5_a_removal_that_waits_for_what_could_not_be_assigned_before_holds_no
         names(["b"]),
         "it is still shown"
     );
-    // As soon as that can be assigned, it is on its way.
+    // Once that can be assigned, the removal is in progress.
     world.push("third", "prod", 1);
     world.pass(40);
     world.stands(State::Succeeded);
@@ -196,7 +196,7 @@ fn a_removal_that_waits_alone_ends_its_rollout_and_is_told() {
     assert_eq!(stands(&world), "---");
 }
 
-/// A store keeps what was assigned, and not why something was not.
+/// A store contains assignments, but not why something was not assigned.
 #[test]
 fn what_could_not_be_assigned_was_ill_before_also_over_a_restart() {
     let mut world = World::rolled_out(&base());
@@ -209,7 +209,7 @@ fn what_could_not_be_assigned_was_ill_before_also_over_a_restart() {
     assert!(found.unhealthy.contains("shop"), "{found:?}");
 }
 
-/// Its agent names all that it has a record of.
+/// Its agent reports everything that it has a record of.
 #[test]
 fn promise_5_a_cluster_that_has_nothing_left_to_lose_keeps_no_rollout_waiting() {
     let text = base().replace(
@@ -227,7 +227,7 @@ fn promise_5_a_cluster_that_has_nothing_left_to_lose_keeps_no_rollout_waiting() 
     assert_eq!(stands(&world), "-xx");
 }
 
-/// Just after its start an agent has not listed its inventories, and its silence says nothing.
+/// Just after its start an agent has not listed its inventories, so that a missing report proves nothing.
 #[test]
 fn promise_4_a_report_that_may_lack_something_proves_no_removal() {
     let mut world = World::rolled_out(&base());
@@ -272,12 +272,12 @@ fn the_environment_before_need_not_lose_what_it_never_had() {
     assert_eq!(stands(&world), "xxx", "{}", world.rollout().note);
 }
 
-/// The environment before has not lost it as long as it waits there.
+/// The environment before has not removed it as long as the removal is withheld there.
 #[test]
 fn a_removal_that_waits_proves_nothing_to_the_next_environment() {
     let gated = file("maxConcurrent: 3", "proof: {soak: 2s}", "dev, prod");
     let mut world = World::rolled_out(&gated);
-    // Only dev has the new name, which nobody can read.
+    // Only dev declares the new name, which cannot be read.
     let shop = SHOP.replace("path: b", "path: b, placement: {environments: [dev]}");
     let text = vanished(&gated).replace("environments:\n", THIRD) + &shop;
     world.declare(&(text + "removed: [{application: b}]\n"));

@@ -1,15 +1,15 @@
-//! The last application of an environment, what goes on while another commit comes, and what people are told of it.
+//! The last application of an environment, removals during another rollout, and how both are shown.
 
 use super::*;
 use crate::status::Detail;
 
-/// Nothing is declared any more, and what was is removed.
+/// Nothing is declared any longer, and the former applications are removed.
 fn emptied(text: &str) -> String {
     let head = text.split("applications:").next().unwrap();
     format!("{head}removed: [{{application: a}}, {{application: b}}]\n")
 }
 
-/// What is told of `b` on a cluster.
+/// Returns the state of `b` on a cluster, as shown.
 fn told(world: &World, cluster: &str) -> (SyncState, String) {
     let now = at(world.second);
     let shown = crate::status::cluster(&world.fleet, &name(cluster), now, Detail::Full).unwrap();
@@ -19,7 +19,7 @@ fn told(world: &World, cluster: &str) -> (SyncState, String) {
     (b.sync, b.message)
 }
 
-/// Its agent has `b` left and says so.
+/// Its agent reports that `b` is left.
 fn says(world: &mut World, cluster: &str, sync: SyncState) {
     let known = &world.fleet.clusters()[&name(cluster)];
     let (session, assigned) = (known.session.unwrap().0, known.assigned.clone().unwrap());
@@ -58,7 +58,7 @@ fn the_last_application_is_removed_by_a_rollout_of_the_fleet_file_alone() {
     assert_eq!(stands(&world), "xxx");
     let good: Vec<_> = world.state().approved.keys().collect();
     assert_eq!(good, [RepositoryName::fleet_file()]);
-    // Nothing more comes of it, and what is declared again comes as ever.
+    // Nothing further follows from it, and new declarations are handled as usual.
     let last = world.rollout().id.clone();
     world.pass(10);
     assert_eq!(world.rollout().id, last);
@@ -80,7 +80,7 @@ fn the_last_application_may_vanish_first_and_be_removed_then() {
     assert_eq!(stands(&world), "xxx", "{}", world.rollout().note);
 }
 
-/// The fleet file is edited by hand, and nobody announced it.
+/// The fleet file is edited by hand, without an announcement.
 #[test]
 fn without_rollouts_the_removal_of_the_last_application_has_an_entry() {
     let mut world = World::rolled_out(&base());
@@ -99,14 +99,14 @@ fn without_rollouts_the_removal_of_the_last_application_has_an_entry() {
         entry.detail.contains("a: removed, with its objects"),
         "{entry:?}"
     );
-    // A branch that was never read is nothing that was taken away.
+    // A branch that was never read removes nothing.
     let mut fleet = fleet();
     fleet.step(put("d", "dev", None), at(1));
     let state = &fleet.environments()[&"dev".parse::<EnvironmentName>().unwrap()];
     assert!(state.approved.is_empty());
 }
 
-/// `p2` runs nothing but `b`, the others nothing but `a`.
+/// `p2` runs only `b`, and the others only `a`.
 fn apart() -> String {
     let text = file(
         "maxConcurrent: 3, onNewCommit: supersede",
@@ -181,7 +181,7 @@ fn promise_6_a_removal_that_failed_is_not_told_as_one_that_is_still_to_come() {
     assert!(!text.contains("has not come here yet"), "{text}");
 }
 
-/// Its agent was told nothing yet, and says what was so when it was.
+/// Its agent was not told yet, and its report is from before.
 #[test]
 fn promise_4_what_vanished_from_a_cluster_that_is_away_is_not_told_as_synced() {
     let mut world = World::rolled_out(&base());
@@ -191,7 +191,7 @@ fn promise_4_what_vanished_from_a_cluster_that_is_away_is_not_told_as_synced() {
     let (sync, text) = told(&world, "p1");
     assert_eq!(sync, SyncState::Applying);
     assert!(text.starts_with("it is no longer declared"), "{text}");
-    // And where it is to be removed, and waits for its wave.
+    // The same where it is to be removed, and waits for its wave.
     world.declare(&removed(&base()));
     says(&mut world, "p2", SyncState::Synced);
     let (sync, text) = told(&world, "p2");
@@ -247,7 +247,7 @@ fn a_suspension_that_is_not_sent_is_not_said_to_hold_anybody_back() {
         .act(&resume("p2"), "bob", "why", at(world.second));
     let text = resumed.unwrap().answer;
     assert!(text.contains("as soon as it is unlocked"), "{text}");
-    // A hub that was restored knows nothing of what this one runs.
+    // A restored hub does not know what this one runs.
     let mut fleet = Fleet::new(Epoch(2)).since(Some(at(100)));
     let spec = spec::parse("f", &base()).unwrap();
     fleet.step(Event::SpecChanged(Arc::new(spec)), at(100));

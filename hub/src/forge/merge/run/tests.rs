@@ -109,7 +109,7 @@ impl World {
         self.round().await
     }
 
-    async fn waits(&self) -> Option<Merging> {
+    async fn waits(&self) -> Option<PendingMerge> {
         let (environment, _) = names();
         let waits = self.taking.handle.query(move |fleet| {
             let mut all = fleet.mergings(&environment);
