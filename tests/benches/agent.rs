@@ -1,5 +1,5 @@
-//! How fast the agent applies, and how little it does when there is nothing to do: against the API
-//! server that the envtest variables name, beside `kubectl apply --server-side` in the same run.
+//! Measures how fast the agent applies, and how little it does if nothing has changed: against the API server that the
+//! envtest variables name, and compared with `kubectl apply --server-side` in the same run.
 //!
 //! `KUBEBUILDER_ASSETS=/path cargo bench -p flotilla-tests --bench agent`
 
@@ -31,7 +31,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// As the agent has it.
+/// The options of the agent.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -116,7 +116,7 @@ impl Agent {
 
 fn input(namespace: &str, yaml: &str) -> PassInput {
     let mut tree = MemoryTree::new();
-    // Files are bounded; a set is not one file.
+    // A single file of this size would exceed the limit for files.
     for (index, part) in yaml
         .split("---\n")
         .filter(|part| !part.is_empty())
@@ -150,7 +150,7 @@ async fn namespace(client: &kube::Client, name: &str) {
     made.unwrap();
 }
 
-/// Resident memory of this process in KiB: now, and at its peak.
+/// Resident memory of this process in KiB: current and peak.
 fn resident() -> (u64, u64) {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let field = |name: &str| {
@@ -183,7 +183,7 @@ async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
         agent.metrics.requests(&Method::GET),
         agent.metrics.requests(&Method::PATCH),
     );
-    // The watches have told of our own writes by then.
+    // By then the watches have delivered the agent's own writes.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (idle, outcome) = agent.pass().await;
     assert_eq!(outcome.written, 0);
@@ -198,7 +198,7 @@ async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
         namespace(&client, &beside).await;
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), yaml).unwrap();
-        // It sends all of a set, whatever has changed of it.
+        // kubectl sends every object, even if only one has changed.
         for (what, ours) in [
             ("new", took),
             ("again, nothing changed", idle),
@@ -223,8 +223,8 @@ async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
     }
 }
 
-/// One object of many changes in Git: until the API server tells others of it, and until the pass is
-/// over, with its records. The median of some rounds; that of the whole pass is returned.
+/// Changes one of many objects in Git: the time until the API server notifies a watch, and until the pass and its
+/// inventory writes are done. Prints the medians of some rounds; returns that of the whole pass.
 async fn one_changed(client: &kube::Client, agent: &mut Agent, name: &str, yaml: &str) -> Duration {
     let (mut applied, mut over) = (Vec::new(), Vec::new());
     for round in 0..9 {
@@ -262,7 +262,7 @@ async fn one_changed(client: &kube::Client, agent: &mut Agent, name: &str, yaml:
     over[over.len() / 2]
 }
 
-/// An edit by somebody else, until it is undone by a loop like the agent's.
+/// The time from an edit by another client to its correction, with a loop like the agent's.
 async fn drift(server: &TestCluster) {
     let client = server.client();
     namespace(&client, "drift").await;
@@ -290,7 +290,7 @@ async fn drift(server: &TestCluster) {
     println!("drift among 1,000 objects: corrected at most {slowest:?} after the edit");
 }
 
-/// In a process of its own, since memory is what is measured.
+/// Runs in its own process, because it measures memory.
 async fn ten_thousand(kubeconfig: &Path) {
     let client = flotilla_tests::kubeconfig::client(kubeconfig)
         .await
@@ -298,7 +298,7 @@ async fn ten_thousand(kubeconfig: &Path) {
     namespace(&client, "ten-thousand").await;
     let before = resident();
     let mut agent = Agent::new(client, "ten-thousand", &config_maps(10_000));
-    // The loop holds manifests until its desired_state is whole.
+    // The agent's loop drops the manifests once the desired state is computed.
     agent.desired_state = agent.cluster.desired_state(&agent.input).await.unwrap();
     agent.input.manifests = Arc::default();
     let (took, outcome) = agent.pass().await;

@@ -1,7 +1,7 @@
 use flotilla_helm::semver::Version;
 use flotilla_vendor::{Challenge, Index, Reference, tag};
 
-/// A repository's index, with a chart `web`: what it offers can be read, and the newest comes first.
+/// A repository's index with a chart `web`: each version that it offers can be read, and the newest comes first.
 pub(crate) fn chart_index(data: &[u8]) {
     let Ok(index) = Index::parse(data) else {
         return;
@@ -23,8 +23,8 @@ pub(crate) fn chart_index(data: &[u8]) {
     }
 }
 
-/// What a chart and a registry say of each other, a line each: an `oci://` address with a chart's name after
-/// a space, a version, a challenge.
+/// Addresses and challenges of chart registries, one per line: an `oci://` address and a chart's name separated by a
+/// space, a version, or a challenge.
 pub(crate) fn chart_registry(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for line in text.lines() {
@@ -62,7 +62,7 @@ pub(crate) fn chart_registry(data: &[u8]) {
                     again.push_str(&format!(",{name}=\"{}\"", quoted(value)));
                 }
             }
-            // Quoting may make it longer than what is looked at.
+            // With its quotes escaped, the text may exceed the limit of the parser.
             if again.len() <= 8 << 10 {
                 let read = Challenge::parse(&again);
                 let meant = Challenge::Bearer {

@@ -4,7 +4,7 @@ use flotilla_helm::{
     Engine, Limits, Map, Options, Templates, Value, capabilities, functions, semver, values,
 };
 
-/// A chart's template: whatever it does ends, and a second render gives the same.
+/// A chart's template: rendering always terminates, and a second render gives the same result.
 pub(crate) fn helm_template(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut templates = Templates::new(functions::all());
@@ -35,7 +35,7 @@ pub(crate) fn helm_template(data: &[u8]) {
     }
 }
 
-/// A constraint on the first line, versions on the others: an order is an order, whatever they are.
+/// A constraint on the first line, versions on the others: comparison is antisymmetric, and printing changes nothing.
 pub(crate) fn helm_semver(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.lines();
@@ -65,7 +65,7 @@ pub(crate) fn helm_semver(data: &[u8]) {
     }
 }
 
-/// A values file: read the same way twice, and merged over itself it is what it was.
+/// A values file: parsed twice it gives the same, and merged over itself it does not change.
 pub(crate) fn helm_values(data: &[u8]) {
     let Ok(map) = values::load(data) else {
         return;
@@ -76,7 +76,7 @@ pub(crate) fn helm_values(data: &[u8]) {
     assert_eq!(text(&values::merge(&map, &again)), text(&map));
 }
 
-/// A chart's archive, given without its compression, which few mutations would survive.
+/// An uncompressed chart archive, as few mutations would survive compression.
 pub(crate) fn helm_archive(data: &[u8]) {
     for bytes in [data, &compressed(data)] {
         let Ok(chart) = Chart::from_archive(bytes) else {
@@ -92,7 +92,7 @@ pub(crate) fn helm_archive(data: &[u8]) {
     }
 }
 
-/// A schema, and after a line `---` the values that it judges.
+/// A schema, and after a line `---` the values to validate.
 pub(crate) fn helm_schema(data: &[u8]) {
     let mark = b"\n---\n";
     let at = data.windows(mark.len()).position(|window| window == mark);
@@ -124,7 +124,7 @@ pub(crate) fn helm_schema(data: &[u8]) {
     assert_eq!(verdict(), verdict());
 }
 
-/// gzip of stored blocks.
+/// gzip with stored blocks.
 fn compressed(data: &[u8]) -> Vec<u8> {
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let mut blocks = data.chunks(0xffff).peekable();

@@ -3,7 +3,7 @@ mod archive;
 
 use flotilla_render::{Facts, Options, Renderer};
 
-/// A tree in one text: it renders or is refused, twice the same, by every renderer.
+/// A tree in one text: every renderer renders or refuses it, twice with the same result.
 pub(crate) fn render(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let tree = archive::tree(&archive::files(&text));

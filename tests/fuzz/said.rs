@@ -1,5 +1,5 @@
-//! What a Git server says about one commit: recorded, or made from a few lines that a fuzzer can turn
-//! over, with ids that are right, and with what has to be read in it.
+//! A Git server's answer about one commit: recorded, or built from a few lines that a fuzzer can reorder, with correct
+//! object ids and the expected result.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use flotilla_shared::revision::Commit;
 use flotilla_shared::source::{Directories, TreeId};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
-/// Longest path, bytes.
+/// Maximum length of a path, in bytes.
 const MAX_PATH: usize = 4096;
 
-/// `said <commit>`, a line end, and all that the server said (protocol v2 over a pipe).
+/// `said <commit>`, a newline, and the server's whole answer (protocol v2 over a pipe).
 pub(crate) fn recorded(data: &[u8]) -> Option<(Commit, &[u8])> {
     let rest = data.strip_prefix(b"said ")?;
     let (commit, said) = rest.split_at_checked(40)?;
@@ -18,17 +18,17 @@ pub(crate) fn recorded(data: &[u8]) -> Option<(Commit, &[u8])> {
     Some((commit, said.strip_prefix(b"\n")?))
 }
 
-/// One entry of a tree: its mode as it is written, its name, and the tree that a directory leads to.
+/// An entry of a tree: its mode as written, its name, and for a directory its tree.
 struct Entry<'d> {
     mode: &'d [u8],
     name: &'d [u8],
     child: usize,
 }
 
-/// Trees as lines: `T` begins one, `<mode> <tree> <name>` is an entry, which leads to the tree with that
-/// number where that is a later one, and to one that is missing otherwise. The first tree is the root.
+/// Trees as lines: `T` begins one, and `<mode> <tree> <name>` is an entry that refers to the tree with that number if
+/// it comes later, and otherwise to a missing one. The first tree is the root.
 ///
-/// The last of the three is what has to come of it: none where modes are not Git's own.
+/// The last of the three is the expected result: none if a mode is not Git's own.
 pub(crate) fn made(
     data: &[u8],
     directories: usize,
@@ -88,7 +88,7 @@ pub(crate) fn made(
     )
 }
 
-/// The rules once more, told the other way round.
+/// A second implementation of the rules, in the opposite direction.
 fn expected(
     trees: &[Vec<Entry<'_>>],
     ids: &[TreeId],
@@ -137,7 +137,7 @@ fn expected(
     Some(Directories::new(found))
 }
 
-/// Appends an object to a pack's entries, stored without compression; its id.
+/// Appends an object to a pack's entries, stored without compression; returns its id.
 fn object(kind: u8, name: &str, raw: &[u8], entries: &mut Vec<u8>) -> TreeId {
     let mut size = raw.len();
     let mut byte = kind << 4 | u8::try_from(size & 15).expect("four bits");
@@ -171,7 +171,7 @@ fn object(kind: u8, name: &str, raw: &[u8], entries: &mut Vec<u8>) -> TreeId {
     id.as_ref().try_into().expect("twenty bytes")
 }
 
-/// A server that knows protocol v2 and filters, and says this pack.
+/// A server with protocol v2 and filters that answers with this pack.
 fn conversation(pack: &[u8]) -> Vec<u8> {
     let mut said = Vec::new();
     let mut line = |text: &[u8]| {

@@ -1,5 +1,5 @@
-//! What outside bytes may not do, one function for each parser. They say more than "no panic": what is
-//! taken is taken the same way twice, stays inside its bounds, and proves what it should.
+//! Properties of parsers of untrusted bytes, one function per parser. They check more than the absence of panics:
+//! accepted input is parsed the same way twice, stays within limits, and proves what it should.
 
 mod charts;
 mod helm;
@@ -18,7 +18,7 @@ use flotilla_trust::{Keyring, PinnedKey};
 use http::{HeaderMap, HeaderValue};
 use prost::Message as _;
 
-/// URLs, paths, branches and commits as assignments and files name them.
+/// URLs, paths, branches and commits as in assignments and files.
 pub(crate) fn urls(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for line in text.lines() {
@@ -53,7 +53,7 @@ pub(crate) fn urls(data: &[u8]) {
     }
 }
 
-/// What was taken is taken again, and is the same.
+/// Accepted input, printed, is accepted again and equal.
 fn stable<T: FromStr + ToString + PartialEq + std::fmt::Debug>(text: &str) {
     if let Ok(value) = text.parse::<T>() {
         let again = value.to_string().parse::<T>();
@@ -61,7 +61,7 @@ fn stable<T: FromStr + ToString + PartialEq + std::fmt::Debug>(text: &str) {
     }
 }
 
-/// Documents of YAML, and that what we write of them reads back as the same.
+/// YAML documents; what the project writes of them parses to the same value.
 pub(crate) fn yaml(data: &[u8]) {
     let limits = flotilla_yaml::Limits {
         bytes: 1 << 20,
@@ -92,7 +92,7 @@ pub(crate) fn fleet(data: &[u8]) {
     }
 }
 
-/// An assignment's message and its content, as the hub sends them.
+/// The assignment message and its content, as sent by the hub.
 pub(crate) fn assignment(data: &[u8]) {
     if let Ok(message) = v1::Assignment::decode(data) {
         let _ = wire::decode_assignment(&message);
@@ -117,7 +117,7 @@ pub(crate) fn request(data: &[u8]) {
     }
 }
 
-/// A commit with its signature, SSH or OpenPGP.
+/// A signed commit, SSH or OpenPGP.
 pub(crate) fn signatures(data: &[u8]) {
     let key = |name: &str| PinnedKey {
         name: name.to_owned(),
@@ -131,7 +131,7 @@ pub(crate) fn signatures(data: &[u8]) {
     let names = ["ssh".to_owned(), "openpgp".to_owned()];
     let seen = jiff::Timestamp::from_second(1_800_000_000).expect("a moment");
     if let Ok(name) = keyring.commit(data, &names, seen) {
-        // Whoever signed it signed all of it: with another message it is nobody's.
+        // A signature covers the whole commit: with a byte appended no key may verify it.
         assert!(names.iter().any(|known| known == name));
         let changed = [data, b"x"].concat();
         assert!(keyring.commit(&changed, &names, seen).is_err());
@@ -147,7 +147,7 @@ pub(crate) fn signatures(data: &[u8]) {
     }]);
 }
 
-/// A webhook: the first line is its signature, the rest its body.
+/// A webhook: the first line is the signature, the rest the body.
 pub(crate) fn webhook(data: &[u8]) {
     let line = data
         .iter()
@@ -167,7 +167,7 @@ pub(crate) fn webhook(data: &[u8]) {
         let headers: HeaderMap = [(header.parse().expect("a header's name"), signature.clone())]
             .into_iter()
             .collect();
-        // Nobody knows this secret, so nothing is believed.
+        // The input was not made with this secret, so verification must fail.
         let verdict = webhook::verify(provider, &[7; 32], &headers, body);
         assert!(verdict.is_err() || signature.as_bytes() == [7; 32]);
     }
@@ -178,7 +178,7 @@ pub(crate) fn webhook(data: &[u8]) {
     }
 }
 
-/// A file of SOPS, in every format.
+/// A SOPS file, in every format.
 pub(crate) fn sops(data: &[u8]) {
     let keys = Identity::read_all(include_str!("keys/age.txt")).expect("our own key is taken");
     let _ = Identity::read_all(&String::from_utf8_lossy(data));
@@ -195,7 +195,7 @@ pub(crate) fn sops(data: &[u8]) {
     }
 }
 
-/// What a Git server says when it is asked for a commit's directories.
+/// A Git server's answer to a request for a commit's directories.
 pub(crate) fn trees(data: &[u8]) {
     use flotilla_git::{Access, Limits, Remote, TreeLimits};
     thread_local! {

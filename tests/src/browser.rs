@@ -1,6 +1,6 @@
-//! A real browser, driven through WebDriver (<https://www.w3.org/TR/webdriver2/>): Debian's chromium and
-//! chromedriver. A client of our own over reqwest, since the few commands that tests need are fewer lines
-//! than a library's would change in what everything else is built with.
+//! A real browser, driven through WebDriver (<https://www.w3.org/TR/webdriver2/>): Debian's chromium and chromedriver.
+//! It has its own client over reqwest: the few commands that tests need are fewer lines than the dependency changes
+//! that a library would require.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,21 +14,21 @@ use tokio::process::{Child, Command};
 
 use crate::eventually;
 
-/// Longest wait for anything: a busy machine takes its time.
+/// Longest wait for anything, generous for busy machines.
 const LIMIT: Duration = Duration::from_secs(90);
-/// What WebDriver calls keys without a letter.
+/// WebDriver's codes for keys without a character.
 pub mod keys {
-    /// To the next thing.
+    /// Moves the focus.
     pub const TAB: &str = "\u{E004}";
-    /// Presses it.
+    /// Activates the focused element.
     pub const ENTER: &str = "\u{E007}";
-    /// Closes it.
+    /// Closes a dialog.
     pub const ESCAPE: &str = "\u{E00C}";
 }
-/// How an element is named in answers.
+/// The key of an element's id in answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// A running driver. It ends with this value.
+/// A running driver, which ends when dropped.
 pub struct Driver {
     url: String,
     browser: PathBuf,
@@ -43,7 +43,7 @@ pub struct Browser {
     session: String,
 }
 
-/// Something on a page.
+/// An element of a page.
 pub struct Element<'b> {
     browser: &'b Browser,
     id: String,
@@ -63,10 +63,10 @@ async fn ask(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
 }
 
 impl Driver {
-    /// Starts one; none where driver or browser are not here (the test counts as left out).
+    /// Starts a driver; none if driver or browser are missing (the test is recorded as skipped).
     ///
     /// # Errors
-    /// When it is here and does not start.
+    /// When it is installed but does not start.
     pub async fn start() -> anyhow::Result<Option<Self>> {
         flotilla_shared::tls::install_provider();
         let driver = flotilla_needs::program("chromedriver", None, &["chromedriver"]);
@@ -93,7 +93,7 @@ impl Driver {
             anyhow::bail!("chromedriver ended")
         });
         let port = port.await.context("chromedriver says no port")??;
-        // Nobody writes into a pipe that is full.
+        // Keep reading: chromedriver blocks when the pipe is full.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Some(Self {
             url: format!("http://127.0.0.1:{port}"),
@@ -159,12 +159,12 @@ impl Browser {
     /// Opens a page.
     ///
     /// # Errors
-    /// When nothing is there.
+    /// When nothing is served there.
     pub async fn go(&self, url: &str) -> anyhow::Result<()> {
         self.post("url", json!({"url": url})).await.map(|_| ())
     }
 
-    /// A command of Chrome's own.
+    /// A command of the Chrome DevTools Protocol.
     ///
     /// # Errors
     /// When it fails.
@@ -173,7 +173,7 @@ impl Browser {
         self.post("goog/cdp/execute", body).await
     }
 
-    /// Runs a script in the page, as a person's console would: no policy of the page holds it.
+    /// Runs a script in the page, like the developer console: the page's content security policy does not apply.
     ///
     /// # Errors
     /// When it fails.
@@ -182,7 +182,7 @@ impl Browser {
             .await
     }
 
-    /// Likewise; the script calls its last argument with what it comes to.
+    /// The same for an asynchronous script, which passes its result to its last argument.
     ///
     /// # Errors
     /// When it fails.
@@ -191,7 +191,7 @@ impl Browser {
             .await
     }
 
-    /// The text that a person reads.
+    /// The visible text.
     ///
     /// # Errors
     /// When there is no page.
@@ -201,13 +201,13 @@ impl Browser {
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
-    /// Waits until the page says something, without opening it again.
+    /// Waits until the page contains some text, without loading it again.
     ///
     /// # Errors
-    /// When it does not; what it says instead.
+    /// When it does not within the limit; with the text of the page.
     pub async fn until(&self, words: &str) -> anyhow::Result<()> {
         let seen = eventually(words, LIMIT, || async {
-            // A page that is just being replaced has no body for a moment.
+            // A page that is being replaced has no body for a moment.
             self.text().await.ok()?.contains(words).then_some(())
         });
         match seen.await {
@@ -219,7 +219,7 @@ impl Browser {
     /// Waits until the page is at a path.
     ///
     /// # Errors
-    /// When it does not come there.
+    /// When it does not within the limit.
     pub async fn at(&self, path: &str) -> anyhow::Result<()> {
         let place = "return location.pathname";
         eventually(path, LIMIT, || async {
@@ -239,15 +239,15 @@ impl Browser {
         })
     }
 
-    /// The first thing that matches, as soon as it is there.
+    /// The first element that matches, as soon as there is one.
     ///
     /// # Errors
-    /// When it does not come.
+    /// When there is none within the limit.
     pub async fn find(&self, css: &str) -> anyhow::Result<Element<'_>> {
         eventually(css, LIMIT, || async { self.now(css).await.ok() }).await
     }
 
-    /// How many match now.
+    /// The number of elements that match now.
     ///
     /// # Errors
     /// When there is no page.
@@ -258,7 +258,7 @@ impl Browser {
         Ok(found.as_array().map_or(0, Vec::len))
     }
 
-    /// Presses keys one after the other, wherever the focus is.
+    /// Presses keys one after the other, sent to the focused element.
     ///
     /// # Errors
     /// When they cannot be pressed.
@@ -274,10 +274,10 @@ impl Browser {
             .map(|_| ())
     }
 
-    /// Keeps a picture of what is in view that pages can show: WebP, with some loss.
+    /// Saves a screenshot of the visible part for the documentation: lossy WebP.
     ///
     /// # Errors
-    /// When it cannot be kept.
+    /// When it cannot be saved.
     pub async fn small_picture(&self, path: &Path) -> anyhow::Result<()> {
         let how = json!({"format": "webp", "quality": 75});
         let taken = self.cdp("Page.captureScreenshot", how).await?;
@@ -288,10 +288,10 @@ impl Browser {
         )?)
     }
 
-    /// Keeps a picture of what is in view.
+    /// Saves a screenshot of the visible part.
     ///
     /// # Errors
-    /// When it cannot be kept.
+    /// When it cannot be saved.
     pub async fn picture(&self, path: &Path) -> anyhow::Result<()> {
         let picture = self.get("screenshot").await?;
         let bytes = base64::engine::general_purpose::STANDARD
@@ -304,7 +304,7 @@ impl Element<'_> {
     /// Clicks on it.
     ///
     /// # Errors
-    /// When something else is in front.
+    /// When another element covers it.
     pub async fn click(&self) -> anyhow::Result<()> {
         let what = format!("element/{}/click", self.id);
         self.browser.post(&what, json!({})).await.map(|_| ())
@@ -313,7 +313,7 @@ impl Element<'_> {
     /// Types into it.
     ///
     /// # Errors
-    /// When it takes nothing.
+    /// When it accepts no input.
     pub async fn write(&self, text: &str) -> anyhow::Result<()> {
         let what = format!("element/{}/value", self.id);
         self.browser

@@ -1,11 +1,11 @@
-//! One cluster for a test: a real kube-apiserver where the envtest variables name one, otherwise, or when
-//! asked for, the embedded one. Both are spoken to over TLS with client certificates.
+//! A cluster for a test: a real kube-apiserver if the envtest variables name one, otherwise, or on request, the
+//! embedded one. Both are accessed over TLS with client certificates.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use flotilla_apiserver::{ApiServer, AuditEvent, Config, Serving, User};
+use flotilla_apiserver::{ApiServer, AuditEvent, Config, ServerHandle, User};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -30,7 +30,7 @@ impl Drop for TestCluster {
 }
 
 enum Server {
-    Embedded(ApiServer, Serving),
+    Embedded(ApiServer, ServerHandle),
     Real(Box<Envtest>),
 }
 
@@ -54,7 +54,7 @@ impl TestCluster {
         })
     }
 
-    /// The real one; none where the environment names none.
+    /// The real one; none if the environment names none.
     ///
     /// # Errors
     /// When it does not start.
@@ -73,7 +73,7 @@ impl TestCluster {
         }))
     }
 
-    /// The real one where there is one, otherwise the embedded one.
+    /// The real one if there is one, otherwise the embedded one.
     ///
     /// # Errors
     /// When it does not start.
@@ -84,13 +84,13 @@ impl TestCluster {
         }
     }
 
-    /// Whether it is a real one: without controllers and without faults on request.
+    /// Whether it is a real one: without controllers and fault injection.
     #[must_use]
     pub fn is_real(&self) -> bool {
         matches!(self.server, Server::Real(_))
     }
 
-    /// The embedded server, for faults and counters.
+    /// The embedded server, for fault injection and counters.
     #[must_use]
     pub fn server(&self) -> Option<&ApiServer> {
         match &self.server {
@@ -105,7 +105,7 @@ impl TestCluster {
         self.directory.path().join("kubeconfig")
     }
 
-    /// A proxy before the API server, and the administrator's kubeconfig through it.
+    /// A proxy in front of the API server, and the administrator's kubeconfig through it.
     ///
     /// # Errors
     /// When it cannot listen.
@@ -128,14 +128,13 @@ impl TestCluster {
         self.client.clone()
     }
 
-    /// Plays the controllers where there are none: Deployments become ready. The embedded server has its
-    /// own.
+    /// Stands in for the controllers of a real API server: Deployments become ready. The embedded server has its own.
     pub fn play_controllers(&mut self) {
         if self.is_real() && self.controllers.is_none() {
             let client = self.client.clone();
             self.controllers = Some(tokio::spawn(async move {
                 loop {
-                    // What fails now is tried again at once.
+                    // A failed write is repeated in the next round.
                     let _ = write_deployment_status(&client).await;
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -143,7 +142,7 @@ impl TestCluster {
         }
     }
 
-    /// One request of the administrator's.
+    /// A request of the administrator.
     ///
     /// # Errors
     /// When there is no answer.
@@ -157,10 +156,10 @@ impl TestCluster {
         send(&self.client, method, path, content, body).await
     }
 
-    /// Makes a namespace.
+    /// Creates a namespace.
     ///
     /// # Errors
-    /// When the server does not.
+    /// When the server refuses.
     pub async fn create_namespace(&self, name: &str) -> anyhow::Result<()> {
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let path = "/api/v1/namespaces";
@@ -171,7 +170,7 @@ impl TestCluster {
         Ok(())
     }
 
-    /// An object as it is; none where it is not there.
+    /// The live object; none if it does not exist.
     pub async fn live(&self, path: &str) -> Option<Value> {
         let (code, value) = self
             .request("GET", path, "application/json", None)
@@ -180,7 +179,7 @@ impl TestCluster {
         (code == 200).then_some(value)
     }
 
-    /// A kubeconfig of somebody with fewer rights.
+    /// A kubeconfig of a user with fewer rights.
     ///
     /// # Errors
     /// When the certificate cannot be made.
@@ -195,7 +194,7 @@ impl TestCluster {
         Ok(path)
     }
 
-    /// A client of somebody with fewer rights.
+    /// A client of a user with fewer rights.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -203,7 +202,7 @@ impl TestCluster {
         client(&self.kubeconfig_of(user)?).await
     }
 
-    /// Every write that was asked for so far.
+    /// Every write that was requested so far.
     ///
     /// # Errors
     /// When the log cannot be read.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
-use flotilla_apiserver::{ApiServer, Serving};
+use flotilla_apiserver::{ApiServer, ServerHandle};
 use flotilla_proto::v1;
 use flotilla_shared::tls;
 use flotilla_tests::eventually;
@@ -57,7 +57,7 @@ struct Args {
 }
 
 fn say(line: &str) {
-    // Nobody reads a closed terminal.
+    // The terminal may be closed.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
@@ -104,13 +104,13 @@ struct Demo {
     operator: Operator,
     agents: Vec<Child>,
     clusters: Vec<String>,
-    _servers: Vec<(ApiServer, Serving)>,
+    _servers: Vec<(ApiServer, ServerHandle)>,
 }
 
 impl Demo {
     async fn start(directory: &Path, binaries: &Path, args: &Args) -> anyhow::Result<Self> {
         let repository = Repository::create(directory, "fleet")?;
-        // So that the hub can read who wrote what, and whom a commit changes.
+        // The hub reads authors and changed paths of commits without fetching files.
         repository.allow_filter()?;
         configuration(&repository)?;
         repository.push("A guestbook for every cluster", &["dev", "stage", "prod"])?;
@@ -261,13 +261,13 @@ impl Demo {
             agent.kill().await?;
         }
         let _ = self.web.kill().await;
-        // It may have been killed on purpose.
+        // The user may have killed the hub to see what happens.
         let _ = self.hub.kill().await;
         Ok(())
     }
 }
 
-/// Serves the pages with the operator's own context, and gives the link that lets one browser in.
+/// Serves the pages with the operator's own context, and returns the link that logs one browser in.
 async fn start_web(binary: &Path, context: &Path) -> anyhow::Result<(Child, String)> {
     let mut web = Command::new(binary)
         .args(["web", "--listen", "127.0.0.1:0", "--context-file"])
@@ -290,7 +290,7 @@ fn server_of(kubeconfig: &Path) -> anyhow::Result<String> {
     Ok(server.context("the kubeconfig names no server")?.to_owned())
 }
 
-/// The agent's own namespace, in an embedded cluster; a real one has it by its installation.
+/// Creates the agent's namespace in an embedded cluster; a real one has it from its installation.
 async fn namespace(kubeconfig: &Path) -> anyhow::Result<()> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let server = server_of(kubeconfig)?;

@@ -1,5 +1,5 @@
-//! A real kube-apiserver with its etcd, where the envtest variables name the programs
-//! (`KUBEBUILDER_ASSETS`, or `TEST_ASSET_KUBE_APISERVER` and `TEST_ASSET_ETCD`).
+//! A real kube-apiserver with its etcd, if the envtest variables name the programs (`KUBEBUILDER_ASSETS`, or
+//! `TEST_ASSET_KUBE_APISERVER` and `TEST_ASSET_ETCD`).
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::eventually;
 use crate::ports::free_port;
 
-/// Longest start; it takes about three seconds.
+/// Start timeout; a start takes about three seconds.
 const START: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// From the environment; none where it names none.
+    /// From the environment; none if it names none.
     #[must_use]
     pub fn find() -> Option<Self> {
         let named = |variable: &str, file: &str| {
@@ -56,9 +56,9 @@ pub struct Envtest {
 
 impl Drop for Envtest {
     fn drop(&mut self) {
-        // The API server first, so that it does not complain of the other.
+        // Stop the API server first, so that it does not log errors about a missing etcd.
         for process in self.processes.iter_mut().rev() {
-            // It may have ended by itself.
+            // It may have exited already.
             let _ = process.kill();
             let _ = process.wait();
         }
@@ -111,7 +111,7 @@ impl Envtest {
                 "--allow-privileged",
             ])
             .args(["--disable-admission-plugins=ServiceAccount"])
-            // Compaction makes old continue tokens expire within a test's patience.
+            // Compact often, so that continue tokens expire within the duration of a test.
             .args(["--etcd-compaction-interval=2s", "--audit-log-path"])
             .arg(file("audit.log"))
             .arg("--audit-policy-file")
@@ -135,7 +135,7 @@ impl Envtest {
         Ok(envtest)
     }
 
-    /// What the programs read.
+    /// Writes the files that the programs read.
     fn write_files(&self) -> anyhow::Result<()> {
         let file = |name: &str| self.directory.join(name);
         std::fs::write(file("ca.crt"), &self.certificate)?;
@@ -225,7 +225,7 @@ impl Envtest {
         })))
     }
 
-    /// Every write that the API server's audit log tells of, in its order.
+    /// Every write in the API server's audit log, in order.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -240,7 +240,7 @@ impl Envtest {
     }
 }
 
-/// One line of the log (`audit.k8s.io/v1` Event).
+/// Parses a line of the log (`audit.k8s.io/v1` Event).
 fn read_event(event: &Value) -> AuditEvent {
     let text = |pointer: &str| {
         let text = event.pointer(pointer).and_then(Value::as_str);
@@ -289,7 +289,7 @@ fn read_event(event: &Value) -> AuditEvent {
 fn name(common: &str, organisations: &[String]) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common);
-    // A name of this library holds one organisation: the first group.
+    // rcgen keeps one organisation in a name, so only the first group is used.
     if let Some(first) = organisations.first() {
         name.push(DnType::OrganizationName, first.as_str());
     }

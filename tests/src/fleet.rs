@@ -1,4 +1,4 @@
-//! Asking a hub as an operator does.
+//! A client of the hub's Fleet API.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl Operator {
         Ok(Self::over(channel, &trust_bundle))
     }
 
-    /// Over a connection that was made with an operator's certificate.
+    /// Over an existing connection with an operator's certificate.
     #[must_use]
     pub fn over(channel: Channel, trust_bundle: &str) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Operator {
         }
     }
 
-    /// A join token for a cluster that is accepted at once.
+    /// A join token for a cluster that is accepted in advance.
     ///
     /// # Errors
     /// When the hub refuses.
@@ -67,7 +67,7 @@ impl Operator {
         Ok(self.api.create_token(request).await?.into_inner().token)
     }
 
-    /// A cluster as it is now; none where the hub does not know it.
+    /// The status of a cluster; none if the hub does not know it.
     pub async fn cluster(&mut self, name: &str) -> Option<v1::ClusterStatus> {
         let request = v1::GetClusterRequest {
             name: name.to_owned(),
@@ -81,7 +81,7 @@ impl Operator {
     }
 }
 
-/// An application's report in a cluster's status.
+/// The report of an application in a cluster's status.
 #[must_use]
 pub fn application<'c>(
     cluster: &'c v1::ClusterStatus,

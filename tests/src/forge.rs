@@ -1,5 +1,5 @@
-//! A forge in this process, as far as the hub speaks to one: GitHub's API over a real bare repository. Merged
-//! is what its branch has, and a reference moves forward only.
+//! A forge in this process, as far as the hub uses one: GitHub's API over a real bare repository. A pull request
+//! counts as merged when its target branch contains it, and a reference only moves forward.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,46 +18,46 @@ use crate::repository::git;
 
 /// A pull request.
 #[derive(Debug, Clone, Default)]
-pub struct Pull {
-    /// The branch that asks.
+pub struct PullRequest {
+    /// The source branch.
     pub head: String,
-    /// The branch that takes.
+    /// The target branch.
     pub base: String,
     pub body: String,
     /// Who approved it, at which commit.
     pub approvals: Vec<(String, String)>,
-    /// Its marks, and who gave each.
+    /// Its labels, and who added each.
     pub labels: Vec<(String, String)>,
     /// What was said about it.
     pub comments: Vec<String>,
 }
 
-/// What is there; a pull request's number is its place, the first being 1.
+/// The state of the forge; a pull request's number is its index plus one.
 #[derive(Debug, Default)]
-pub struct There {
+pub struct ForgeState {
     /// Pull requests.
-    pub pulls: Vec<Pull>,
+    pub pulls: Vec<PullRequest>,
     /// Statuses: commit, context, state, description.
     pub statuses: Vec<(String, String, String, String)>,
     /// Who may push.
     pub writers: Vec<String>,
-    /// How often a comment was written.
+    /// How often a comment was created or edited.
     pub written: usize,
 }
 
-/// See the module; it stops when dropped.
+/// A running forge; it stops when dropped.
 pub struct Forge {
-    /// Where its API is.
+    /// The base URL of its API.
     pub api: String,
-    /// What is there.
-    pub there: Arc<Mutex<There>>,
+    /// The state of the forge.
+    pub state: Arc<Mutex<ForgeState>>,
     task: JoinHandle<()>,
 }
 
 #[derive(Clone)]
 struct Shared {
     bare: PathBuf,
-    there: Arc<Mutex<There>>,
+    state: Arc<Mutex<ForgeState>>,
 }
 
 impl Forge {
@@ -68,17 +68,17 @@ impl Forge {
     pub async fn start(bare: &Path) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let api = format!("http://{}", listener.local_addr()?);
-        let there = Arc::<Mutex<There>>::default();
+        let state = Arc::<Mutex<ForgeState>>::default();
         let shared = Shared {
             bare: bare.to_owned(),
-            there: Arc::clone(&there),
+            state: Arc::clone(&state),
         };
         let router = Router::new().fallback(answer).with_state(shared);
         let task = tokio::spawn(async move {
-            // Ends with the task.
+            // Ends when the task is aborted.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { api, there, task })
+        Ok(Self { api, state, task })
     }
 }
 
@@ -94,7 +94,7 @@ impl Shared {
         git(&self.bare, &["rev-parse", "--verify", "-q", &reference]).ok()
     }
 
-    fn pull(&self, index: usize, pull: &Pull) -> Value {
+    fn pull(&self, index: usize, pull: &PullRequest) -> Value {
         let end = |branch: &str| {
             let commit = self.at(branch).unwrap_or_default();
             json!({"ref": branch, "sha": commit, "repo": {"full_name": "acme/fleet"}})
@@ -119,8 +119,8 @@ impl Shared {
             found.map(|(_, value)| value.replace("%2F", "/").replace("%3A", ":"))
         };
         let (head, base) = (parameter("head"), parameter("base"));
-        let there = self.there.lock();
-        let all = there.pulls.iter().enumerate();
+        let state = self.state.lock();
+        let all = state.pulls.iter().enumerate();
         let all = all.filter(|(_, pull)| {
             base.as_ref().is_none_or(|base| *base == pull.base)
                 && head
@@ -159,36 +159,36 @@ impl Shared {
         match (method.as_str(), rest) {
             ("GET", ["pulls"]) => (StatusCode::OK, self.open(query)),
             (method, ["pulls", rest @ ..]) => self.of_pulls(method, rest, body),
-            (method, ["issues", rest @ ..]) => self.there.lock().of_issues(method, rest, body),
+            (method, ["issues", rest @ ..]) => self.state.lock().of_issues(method, rest, body),
             ("PATCH", ["git", "refs", "heads", branch @ ..]) => {
                 self.move_branch(&branch.join("/"), body)
             }
-            (method, rest) => self.there.lock().of_repository(method, rest, body),
+            (method, rest) => self.state.lock().of_repository(method, rest, body),
         }
     }
 
-    /// Calls about one pull request.
+    /// Requests about a pull request.
     fn of_pulls(&self, method: &str, rest: &[&str], body: &Value) -> (StatusCode, Value) {
-        let mut there = self.there.lock();
+        let mut state = self.state.lock();
         match (method, rest) {
             ("GET", [number]) => {
-                let found = index(number).and_then(|at| Some((at, there.pulls.get(at)?.clone())));
-                drop(there);
+                let found = index(number).and_then(|at| Some((at, state.pulls.get(at)?.clone())));
+                drop(state);
                 found.map_or_else(missing, |(at, pull)| (StatusCode::OK, self.pull(at, &pull)))
             }
             ("PATCH", [number]) => {
                 let at = index(number).unwrap_or_default();
                 let text = body["body"].as_str().unwrap_or_default();
-                let Some(pull) = there.pulls.get_mut(at) else {
+                let Some(pull) = state.pulls.get_mut(at) else {
                     return missing();
                 };
                 text.clone_into(&mut pull.body);
                 let pull = pull.clone();
-                drop(there);
+                drop(state);
                 (StatusCode::OK, self.pull(at, &pull))
             }
             ("GET", [number, "reviews"]) => {
-                let pull = index(number).and_then(|at| there.pulls.get(at));
+                let pull = index(number).and_then(|at| state.pulls.get(at));
                 let all = pull.into_iter().flat_map(|pull| &pull.approvals);
                 let all = all.map(|(by, commit)| {
                     json!({"user": {"login": by}, "state": "APPROVED", "commit_id": commit})
@@ -200,8 +200,8 @@ impl Shared {
     }
 }
 
-impl There {
-    /// Calls about what is said and marked on pull requests.
+impl ForgeState {
+    /// Requests about comments and labels of pull requests.
     fn of_issues(&mut self, method: &str, rest: &[&str], body: &Value) -> (StatusCode, Value) {
         match (method, rest) {
             ("GET", [number, "comments"]) => {
@@ -252,7 +252,7 @@ impl There {
         }
     }
 
-    /// Calls about people, branches and commits.
+    /// Requests about users, branches and commits.
     fn of_repository(&mut self, method: &str, rest: &[&str], body: &Value) -> (StatusCode, Value) {
         match (method, rest) {
             ("GET", ["collaborators", login, "permission"]) => {
@@ -285,7 +285,7 @@ impl There {
     }
 }
 
-/// The place of a pull request of that number.
+/// The index of the pull request with that number.
 fn index(number: &str) -> Option<usize> {
     number.parse::<usize>().ok()?.checked_sub(1)
 }

@@ -1,4 +1,4 @@
-//! Git over smart HTTP: `git http-backend`, the real thing, behind a small CGI bridge on loopback.
+//! Git over smart HTTP: the real `git http-backend`, behind a small CGI bridge on loopback.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,28 +17,28 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
-use crate::red_git::{Asked, Malice};
+use crate::red_git::{Malice, ReceivedRequest};
 
-/// Largest push that is taken.
+/// Maximum size of a push.
 const MAX_PUSH: usize = 64 << 20;
 
 struct Shared {
     root: PathBuf,
     down: AtomicBool,
     malice: Mutex<Malice>,
-    asked: Mutex<Vec<Asked>>,
+    asked: Mutex<Vec<ReceivedRequest>>,
 }
 
 /// A server of all repositories below a directory; it stops when dropped.
 pub struct GitServer {
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
 
 impl GitServer {
-    /// Serves `root` on loopback; port 0 takes a free one.
+    /// Serves `root` on loopback; port 0: any free port.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -55,7 +55,7 @@ impl GitServer {
             .fallback(answer)
             .with_state(Arc::clone(&shared));
         let task = tokio::spawn(async move {
-            // Ends with the task.
+            // Ends when the task is aborted.
             let _ = axum::serve(listener, router).await;
         });
         Ok(Self {
@@ -71,21 +71,21 @@ impl GitServer {
         format!("http://{}/{repository}", self.address)
     }
 
-    /// While down, every request is answered with 503.
+    /// While down, it answers every request with 503.
     pub fn set_down(&self, down: bool) {
         self.shared.down.store(down, Ordering::SeqCst);
     }
 }
 
 impl GitServer {
-    /// Makes it lie from now on; see [`crate::red_git`].
+    /// Makes it misbehave from now on; see [`crate::red_git`].
     pub fn set_malice(&self, malice: Malice) {
         *self.shared.malice.lock() = malice;
     }
 
-    /// What was asked of it so far.
+    /// The requests so far.
     #[must_use]
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<ReceivedRequest> {
         self.shared.asked.lock().clone()
     }
 }
@@ -107,7 +107,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if shared.down.load(Ordering::SeqCst) {
         return plain(503, "down".to_owned());
     }
-    shared.asked.lock().push(Asked::of(&request));
+    shared.asked.lock().push(ReceivedRequest::of(&request));
     let malice = shared.malice.lock().clone();
     if let Some(response) = malice.before(&request) {
         return response;
@@ -151,7 +151,7 @@ async fn backend(root: &Path, request: Request) -> anyhow::Result<Response> {
         .context("git http-backend")?;
     let mut input = child.stdin.take().context("stdin")?;
     let feed = tokio::spawn(async move {
-        // The backend may answer before it has read everything.
+        // The backend may answer before it has read all input.
         let _ = input.write_all(&body).await;
     });
     let output = child.wait_with_output().await?;

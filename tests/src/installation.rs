@@ -1,12 +1,12 @@
-//! A whole installation of real processes: a Git server, a hub, and agents of one embedded cluster,
-//! which tests stop, kill and start again.
+//! An installation of real processes: a Git server, a hub, and agents of an embedded cluster, which tests stop, kill
+//! and start again.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use flotilla_apiserver::{ApiServer, Config, Serving};
+use flotilla_apiserver::{ApiServer, Config, ServerHandle};
 use flotilla_shared::tls;
 use tokio::process::{Child, Command};
 
@@ -17,24 +17,24 @@ use crate::repository::Repository;
 use crate::test_hub::{Process, TestHub};
 use crate::{eventually, programs, write_private};
 
-/// The installation. Its processes end with it.
+/// The installation. Its processes end when it is dropped.
 pub struct Installation {
     directory: tempfile::TempDir,
     /// The configuration repository.
     pub repository: Repository,
     pub git: GitServer,
     pub cluster: ApiServer,
-    /// How the cluster is reached.
-    pub serving: Serving,
+    /// The address of the cluster.
+    pub serving: ServerHandle,
     binaries: PathBuf,
     address: String,
-    /// What every process that is started from now on takes for the time.
+    /// Environment variables with the time for every process that is started from now on.
     clock: Vec<(&'static str, String)>,
 }
 
 impl Installation {
-    /// Makes everything but the processes. The fleet has one environment, `dev`, and one application,
-    /// `app`, in the directory of that name.
+    /// Makes everything except the processes. The fleet has one environment, `dev`, and one application, `app`, in the
+    /// directory of that name.
     ///
     /// # Errors
     /// When something cannot be made.
@@ -78,26 +78,26 @@ impl Installation {
         Ok(installation)
     }
 
-    /// Where everything is.
+    /// The directory of the installation.
     #[must_use]
     pub fn root(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Processes that are started from now on live so much later, such as `7d`, by libfaketime.
+    /// Shifts the clock of processes that are started from now on by so much, such as `7d`, with libfaketime.
     pub fn live_later(&mut self, library: &Path, by: &str) {
         self.clock = vec![
             ("LD_PRELOAD", library.display().to_string()),
             ("FAKETIME", format!("+{by}")),
-            // How long something takes is no other than before.
+            // Only the wall clock is shifted: durations and timeouts stay real.
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ];
     }
 
-    /// What the API server answers to its administrator; none: no success.
+    /// The API server's answer to its administrator; none if the request fails.
     ///
     /// # Errors
-    /// When the answer is no JSON.
+    /// When the answer is not JSON.
     pub async fn ask(
         &self,
         request: axum::http::Request<axum::body::Body>,
@@ -111,10 +111,10 @@ impl Installation {
             .transpose()?)
     }
 
-    /// What is at a path of the API server.
+    /// The object at a path of the API server.
     ///
     /// # Errors
-    /// When the answer is no JSON.
+    /// When the answer is not JSON.
     pub async fn live(&self, path: &str) -> anyhow::Result<Option<serde_json::Value>> {
         self.ask(axum::http::Request::get(path).body(axum::body::Body::empty())?)
             .await
@@ -151,7 +151,7 @@ impl Installation {
             .with_context(|| program.to_owned())
     }
 
-    /// Starts the hub, and does not wait for it: [`Self::operator`] does.
+    /// Starts the hub without waiting for it: [`Self::operator`] does.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -159,7 +159,7 @@ impl Installation {
         self.hub_with(&[])
     }
 
-    /// Starts the hub; `more` are further arguments.
+    /// Starts the hub; `more` are additional arguments.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -179,7 +179,7 @@ impl Installation {
             .launch()
     }
 
-    /// Runs the operator's program as the first administrator; its exit code and what it wrote.
+    /// Runs the operator's program as the first administrator; returns its exit code and output.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -204,7 +204,7 @@ impl Installation {
         Ok(code_and_text(output))
     }
 
-    /// Runs a command of the hub's program to its end; its exit code and what it wrote.
+    /// Runs a command of the hub's program; returns its exit code and output.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -217,7 +217,7 @@ impl Installation {
         Ok(code_and_text(output))
     }
 
-    /// Starts an agent of cluster `c1` with a data directory of its own; `more` are further arguments.
+    /// Starts an agent of cluster `c1` with its own data directory; `more` are additional arguments.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -225,7 +225,7 @@ impl Installation {
         self.agent_with(data, more, &[])
     }
 
-    /// Likewise, with variables in its environment.
+    /// The same with additional environment variables.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -240,7 +240,7 @@ impl Installation {
         self.spawn_with("flotilla-agent", &arguments, variables)
     }
 
-    /// Likewise, from a shell that does something before it becomes the agent, such as setting limits. Its log goes
+    /// The same from a shell that does something before it becomes the agent, such as setting limits. Its log goes
     /// where the shell sends it; otherwise nowhere.
     ///
     /// # Errors
@@ -276,27 +276,31 @@ impl Installation {
         arguments
     }
 
-    /// Makes a cluster beside `c1`, with an API server of its own, and what an agent of it needs to enrol.
+    /// Makes a cluster beside `c1`, with its own API server and what its agent needs to enrol.
     ///
     /// # Errors
     /// When the hub gives no token, or something cannot be made.
-    pub async fn another(&self, name: &str, operator: &mut Operator) -> anyhow::Result<Another> {
+    pub async fn another(
+        &self,
+        name: &str,
+        operator: &mut Operator,
+    ) -> anyhow::Result<ExtraCluster> {
         let kubeconfig = self.root().join(format!("kubeconfig-{name}"));
         let (cluster, serving) = api_server(&kubeconfig).await?;
         let token = operator.token(name, "dev").await?;
         write_private(&self.root().join(format!("token-{name}")), &token)?;
-        Ok(Another {
+        Ok(ExtraCluster {
             name: name.to_owned(),
             cluster,
             _serving: serving,
         })
     }
 
-    /// Starts its agent.
+    /// Starts the agent of such a cluster.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn agent_of(&self, another: &Another) -> anyhow::Result<Child> {
+    pub fn agent_of(&self, another: &ExtraCluster) -> anyhow::Result<Child> {
         let name = &another.name;
         let files = Files {
             data: &format!("agent-{name}"),
@@ -319,7 +323,7 @@ impl Installation {
         .await
     }
 
-    /// Gives agents what they need to enrol.
+    /// Writes what agents need to enrol.
     ///
     /// # Errors
     /// When the hub gives no token, or files cannot be written.
@@ -330,22 +334,22 @@ impl Installation {
         Ok(())
     }
 
-    /// Deletes that the API server was asked for, of anything but the agent's own records.
+    /// Deletes that the API server received, except for the agent's own records.
     #[must_use]
     pub fn deleted(&self) -> Vec<String> {
         deleted_in(&self.cluster)
     }
 }
 
-/// A cluster beside the first one; it ends with this value.
-pub struct Another {
+/// A cluster beside the first one; it ends when dropped.
+pub struct ExtraCluster {
     pub name: String,
     cluster: ApiServer,
-    _serving: Serving,
+    _serving: ServerHandle,
 }
 
-impl Another {
-    /// As [`Installation::deleted`].
+impl ExtraCluster {
+    /// Like [`Installation::deleted`].
     #[must_use]
     pub fn deleted(&self) -> Vec<String> {
         deleted_in(&self.cluster)
@@ -360,7 +364,7 @@ fn deleted_in(cluster: &ApiServer) -> Vec<String> {
         .collect()
 }
 
-/// The files of an agent, below the installation's directory.
+/// An agent's files, relative to the installation's directory.
 struct Files<'a> {
     data: &'a str,
     kubeconfig: &'a str,
@@ -368,7 +372,7 @@ struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    /// Those of the first cluster's agent.
+    /// The files of the first cluster's agent.
     fn first(data: &'a str) -> Self {
         Self {
             data,
@@ -379,7 +383,7 @@ impl<'a> Files<'a> {
 }
 
 /// An API server with the agent's own namespace, and a kubeconfig for it.
-async fn api_server(kubeconfig: &Path) -> anyhow::Result<(ApiServer, Serving)> {
+async fn api_server(kubeconfig: &Path) -> anyhow::Result<(ApiServer, ServerHandle)> {
     let cluster = ApiServer::new(Config::default());
     let serving = cluster.serve("127.0.0.1:0").await?;
     std::fs::write(kubeconfig, serving.kubeconfig())?;
@@ -392,7 +396,7 @@ async fn api_server(kubeconfig: &Path) -> anyhow::Result<(ApiServer, Serving)> {
     Ok((cluster, serving))
 }
 
-/// The exit code of a program, and all that it wrote.
+/// The exit code and the whole output of a program.
 fn code_and_text(output: std::process::Output) -> (i32, String) {
     let text = [output.stdout, output.stderr].concat();
     let code = output.status.code().unwrap_or(-1);

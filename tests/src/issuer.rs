@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 /// A running issuer.
 pub struct Issuer {
-    /// As in its tokens.
+    /// The issuer as named in its tokens.
     pub url: String,
     inner: Arc<Inner>,
     task: tokio::task::JoinHandle<()>,
@@ -29,29 +29,29 @@ pub struct Issuer {
 struct Inner {
     url: String,
     key: EcdsaKeyPair,
-    state: Mutex<Asked>,
+    state: Mutex<IssuerState>,
 }
 
-/// What clients asked for.
+/// What the test configures, and what clients have requested.
 #[derive(Default, Clone)]
-pub struct Asked {
-    /// Who the person in front of the browser is.
+pub struct IssuerState {
+    /// The user in front of the browser.
     pub user: String,
-    /// That person's groups.
+    /// The user's groups.
     pub groups: Vec<String>,
-    /// How long ID tokens live, seconds.
+    /// Lifetime of ID tokens in seconds.
     pub life: i64,
-    /// Whether the person says no.
+    /// Whether the user denies the login.
     pub denies: bool,
-    /// How often a token was asked for before the person was through.
+    /// How many polls of the token endpoint still get `authorization_pending`.
     pub pending: usize,
-    /// Requests of the token endpoint, by grant.
+    /// Requests to the token endpoint, by grant type.
     pub grants: BTreeMap<String, usize>,
-    /// Whether there is nothing to refresh a login with.
+    /// Whether no refresh tokens are issued.
     pub without_refresh: bool,
-    /// Whether a login that is refreshed has ended.
+    /// Whether refresh tokens have been revoked.
     pub ended: bool,
-    /// Codes that were not used yet, with what their login was begun with.
+    /// Unused authorisation codes, with the parameters of their requests.
     codes: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -62,7 +62,7 @@ impl Drop for Issuer {
 }
 
 impl Issuer {
-    /// Starts one on loopback.
+    /// Starts an issuer on loopback.
     ///
     /// # Errors
     /// When it cannot listen or make a key.
@@ -81,9 +81,9 @@ impl Issuer {
         let inner = Arc::new(Inner {
             url: url.clone(),
             key,
-            state: Mutex::new(Asked {
+            state: Mutex::new(IssuerState {
                 life: 3600,
-                ..Asked::default()
+                ..IssuerState::default()
             }),
         });
         let router = Router::new()
@@ -94,18 +94,18 @@ impl Issuer {
             .route("/authorize", get(authorize))
             .with_state(Arc::clone(&inner));
         let task = tokio::spawn(async move {
-            // Ends with the test.
+            // Ends with the runtime of the test.
             let _ = axum::serve(listener, router).await;
         });
         Ok(Self { url, inner, task })
     }
 
-    /// Changes what happens next, or looks at what happened.
-    pub fn with<T>(&self, change: impl FnOnce(&mut Asked) -> T) -> T {
+    /// Changes what happens next, or reads what happened.
+    pub fn with<T>(&self, change: impl FnOnce(&mut IssuerState) -> T) -> T {
         change(&mut self.inner.state.lock())
     }
 
-    /// An ID token of somebody, `changes` put over its claims.
+    /// An ID token; `changes` override its claims.
     #[must_use]
     pub fn token(&self, user: &str, groups: &[&str], changes: &[(&str, Value)]) -> String {
         let mut claims = self.inner.claims(user, groups, 3600);
@@ -135,7 +135,7 @@ impl Inner {
         format!("{signed}.{}", signature.unwrap_or_default())
     }
 
-    fn tokens(&self, state: &Asked, nonce: Option<&str>) -> Value {
+    fn tokens(&self, state: &IssuerState, nonce: Option<&str>) -> Value {
         let mut claims = self.claims(&state.user, &state.groups, state.life);
         if let Some(nonce) = nonce {
             claims["nonce"] = nonce.into();
@@ -201,7 +201,7 @@ async fn device(State(inner): State<Arc<Inner>>, body: String) -> Json<Value> {
     }))
 }
 
-/// The person is logged in here already, so that the browser goes straight back.
+/// The user is logged in here already, so the browser is redirected back at once.
 async fn authorize(State(inner): State<Arc<Inner>>, RawQuery(query): RawQuery) -> Response {
     let asked = fields(&query.unwrap_or_default());
     let field = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();

@@ -15,15 +15,15 @@ pub async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
         .with_context(|| format!("{} cannot be read", kubeconfig.display()))?;
     let options = KubeConfigOptions::default();
     let mut config = kube::Config::from_custom_kubeconfig(read, &options).await?;
-    // An answer is an answer.
+    // Tests assert on single answers, and retries would hide errors.
     config.default_retry = false;
     Ok(kube::Client::try_from(config)?)
 }
 
-/// A request to an API server; a body of null is none.
+/// A request to an API server; with null as body, none is sent.
 ///
 /// # Errors
-/// When method or path are no such things.
+/// When method or path are invalid.
 pub fn request<B: From<Vec<u8>>>(
     method: &str,
     path: &str,

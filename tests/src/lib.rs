@@ -1,5 +1,5 @@
-//! What cross-process tests and the demo share: real Git over smart HTTP, real processes, embedded
-//! clusters, and waiting for a condition with a deadline.
+//! Shared by cross-process tests and the demo: real Git over smart HTTP, real processes, embedded clusters, and
+//! waiting for a condition with a deadline.
 
 #![allow(
     missing_docs,
@@ -39,7 +39,7 @@ use anyhow::Context as _;
 /// Waits until `condition` gives a value.
 ///
 /// # Errors
-/// When it does not within `limit`; the text names what was waited for.
+/// When it does not within `limit`; the text names what was awaited.
 pub async fn eventually<T, F>(
     what: &str,
     limit: Duration,
@@ -60,10 +60,10 @@ where
     }
 }
 
-/// The most memory that a process ever had, in KiB.
+/// The peak memory of a process in KiB.
 ///
 /// # Errors
-/// When the system does not tell.
+/// When the system does not report it.
 pub fn most_memory(process: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -71,7 +71,7 @@ pub fn most_memory(process: u32) -> anyhow::Result<u64> {
     Ok(kib.context("the system tells no VmHWM")?.parse()?)
 }
 
-/// Writes what only we may read.
+/// Writes a file that only its owner can read.
 ///
 /// # Errors
 /// When it cannot be written.

@@ -1,4 +1,4 @@
-//! Pages that people leave open, without browsers: each logs in, and reads its stream of changes.
+//! Pages that stay open, without browsers: each client logs in, and reads its stream of changes.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -18,23 +18,23 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Longer than any run.
 const OPEN: Duration = Duration::from_secs(3600);
 
-/// Readers; they leave with this value.
+/// Clients with open pages; they disconnect when dropped.
 pub struct OpenPages {
-    heard: Arc<Heard>,
+    heard: Arc<ReceivedTotals>,
     _readers: JoinSet<()>,
 }
 
-/// What all readers were sent.
+/// What all clients have received.
 #[derive(Debug, Default)]
-struct Heard {
+struct ReceivedTotals {
     pages: AtomicU64,
     bytes: AtomicU64,
 }
 
-/// What a hub says of them: they are administrators.
+/// Grants for a hub: these users are administrators.
 pub const GRANTS: &str = "grants: [{group: sre, role: admin}]";
 
-/// From now on the person at an issuer is one of them.
+/// Logs these users in at an issuer from now on.
 pub fn let_in(issuer: &Issuer) {
     issuer.with(|state| {
         state.user = "ada@example.org".to_owned();
@@ -43,17 +43,17 @@ pub fn let_in(issuer: &Issuer) {
 }
 
 impl OpenPages {
-    /// So many people, each with a session and an address of their own, open the paths in turn.
+    /// Opens the paths in turn, each with its own session and source address.
     ///
     /// # Errors
-    /// When one is not let in.
+    /// When a client is not admitted.
     pub async fn open(address: &str, count: u8, paths: &[&'static str]) -> anyhow::Result<Self> {
-        let heard = Arc::new(Heard::default());
+        let heard = Arc::new(ReceivedTotals::default());
         let mut readers = JoinSet::new();
         for (number, path) in (0..count).zip(paths.iter().cycle()) {
             let from = IpAddr::V4(Ipv4Addr::new(127, 0, 1, number));
             let mut tab = Tab::of(&format!("http://{address}"), address, Some(from))?;
-            // The hub asks the issuer for its keys beside.
+            // The hub fetches the keys of the issuer in the background, so the first logins may fail.
             let limit = tokio::time::Instant::now() + LIMIT;
             while tab.open(path).await?.status != StatusCode::OK {
                 anyhow::ensure!(
@@ -89,7 +89,7 @@ impl OpenPages {
         })
     }
 
-    /// Pages that were sent anew, and bytes of all, since they were opened.
+    /// Page updates and bytes that all clients have received since they were opened.
     #[must_use]
     pub fn heard(&self) -> (u64, u64) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

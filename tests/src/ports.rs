@@ -2,8 +2,8 @@
 
 use std::net::TcpListener;
 
-/// A port of loopback that nobody listens on. It lies below those that Linux gives to whoever asks for any
-/// (`net.ipv4.ip_local_port_range`): between here and the server's start somebody's connection may not get it.
+/// A free port of loopback, below the range for ephemeral ports (`net.ipv4.ip_local_port_range`): between this call
+/// and the server's start no outgoing connection can take it.
 ///
 /// # Errors
 /// When none of a hundred is free.
@@ -17,10 +17,10 @@ pub fn free_port() -> anyhow::Result<u16> {
     anyhow::bail!("no free port was found between 10000 and 32768")
 }
 
-/// Likewise, with the address before it.
+/// The same with the address before it.
 ///
 /// # Errors
-/// As [`free_port`].
+/// Like [`free_port`].
 pub fn free_address() -> anyhow::Result<String> {
     Ok(format!("127.0.0.1:{}", free_port()?))
 }

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test's own, from the system's packages.
+//! A PostgreSQL server for a single test, from the system's packages.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +10,7 @@ use anyhow::Context as _;
 
 use crate::ports::free_port;
 
-/// A running server; it ends with this value.
+/// A running server; it ends when dropped.
 pub struct Postgres {
     directory: tempfile::TempDir,
     programs: PathBuf,
@@ -19,10 +19,10 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one. None, with a loud word, where PostgreSQL is not installed and cannot be.
+    /// Starts a server. None, and a recorded skip, if PostgreSQL is not installed.
     ///
     /// # Errors
-    /// When it is there and does not start.
+    /// When it is installed but does not start.
     pub fn start() -> anyhow::Result<Option<Self>> {
         let Some(programs) = find() else {
             flotilla_needs::skip("postgres");
@@ -38,7 +38,7 @@ impl Postgres {
         std::fs::create_dir(server.data())?;
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(server.data()))?;
-            // The directory above must let the server's own account through.
+            // The account of the server must be able to enter the parent directory.
             let through = std::fs::Permissions::from_mode(0o755);
             std::fs::set_permissions(server.directory.path(), through)?;
         }
@@ -50,7 +50,7 @@ impl Postgres {
         Ok(Some(server))
     }
 
-    /// A standby of this server, which follows it from now on.
+    /// A standby of this server, which replicates it from now on.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -78,7 +78,7 @@ impl Postgres {
         Ok(standby)
     }
 
-    /// Runs SQL as its owner; gives what it answers.
+    /// Runs SQL as the server's owner; returns the output.
     ///
     /// # Errors
     /// When it fails.
@@ -102,13 +102,13 @@ impl Postgres {
         format!("postgres://flotilla@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// The URL of its database by another way, such as a proxy.
+    /// The URL of its database through another address, such as that of a proxy.
     #[must_use]
     pub fn url_at(&self, address: SocketAddr) -> String {
         format!("postgres://flotilla@{address}/postgres")
@@ -136,7 +136,7 @@ impl Postgres {
         command
     }
 
-    /// Kills it as a crash does.
+    /// Kills it, like a crash.
     ///
     /// # Errors
     /// When it cannot be killed.
@@ -149,17 +149,17 @@ impl Postgres {
         Ok(())
     }
 
-    /// Stops it from answering, without ending a connection; or lets it go on.
+    /// Pauses it without closing its connections, or resumes it.
     ///
     /// # Errors
-    /// When it is not there.
+    /// When it is not running.
     pub fn freeze(&self, frozen: bool) -> anyhow::Result<()> {
         let signal = if frozen { "-STOP" } else { "-CONT" };
         let pid = self.postmaster()?;
         let children = Command::new("pgrep").args(["-P", &pid]).output()?;
         let children = String::from_utf8(children.stdout)?;
         for pid in children.split_whitespace().chain([pid.as_str()]) {
-            // A child may have ended meanwhile.
+            // A child process may have exited meanwhile.
             let _ = Command::new("kill").args([signal, pid]).output()?;
         }
         Ok(())
@@ -171,7 +171,7 @@ impl Postgres {
         Ok(line.trim().to_owned())
     }
 
-    /// Starts it for the first time, on a port that is free now; another one may be quicker to take it.
+    /// Starts it for the first time, on a free port, which another process may take first.
     fn begin(&mut self) -> anyhow::Result<()> {
         for _ in 0..4 {
             self.port = free_port()?;
@@ -185,10 +185,10 @@ impl Postgres {
         self.resume()
     }
 
-    /// Starts it (again).
+    /// Starts it, also after it was killed.
     ///
     /// # Errors
-    /// When it ends at once, or does not answer within two minutes.
+    /// When it exits at once, or does not answer within two minutes.
     pub fn resume(&mut self) -> anyhow::Result<()> {
         let mut serve = self.command("postgres");
         serve
@@ -215,7 +215,7 @@ impl Postgres {
                 std::time::Instant::now() < deadline,
                 "PostgreSQL does not answer"
             );
-            // Its own pace: pg_isready asks once and answers at once.
+            // `pg_isready` asks once and does not wait.
             run(Command::new("sleep").arg("0.05"))?;
         }
     }
@@ -245,7 +245,7 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Debian keeps the programs out of PATH, by version.
+/// Debian installs the programs outside of PATH, by version.
 fn find() -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .ok()?

@@ -1,4 +1,4 @@
-//! Our own programs, as processes.
+//! The project's own programs, as processes.
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use tokio::process::Command;
 /// Hub, agent and CLI.
 const ALL: [&str; 3] = ["flotilla-hub", "flotilla-agent", "flotilla"];
 
-/// Builds hub, agent and CLI in the profile that the caller was built in; returns where they are.
+/// Builds hub, agent and CLI in the profile of the caller; returns their directory.
 ///
 /// # Errors
 /// When cargo fails.
@@ -17,7 +17,7 @@ pub async fn build() -> anyhow::Result<PathBuf> {
     build_some(&ALL).await
 }
 
-/// Likewise, and a person at a terminal sees what cargo does meanwhile.
+/// The same, with cargo's output on the terminal.
 ///
 /// # Errors
 /// When cargo fails.
@@ -25,8 +25,8 @@ pub async fn build_in_sight() -> anyhow::Result<PathBuf> {
     run_cargo(&ALL, !std::io::stderr().is_terminal()).await
 }
 
-/// Builds some of our programs, likewise. The whole workspace is selected, so that packages have the
-/// features that they have in its tests, and nothing is compiled a second time.
+/// The same for some of the programs. It selects the whole workspace, so that packages have the same features as in
+/// tests, and nothing is compiled twice.
 ///
 /// # Errors
 /// When cargo fails.
@@ -41,7 +41,7 @@ async fn run_cargo(programs: &[&str], quiet: bool) -> anyhow::Result<PathBuf> {
         .parent()
         .context("this program is in no directory")?
         .to_owned();
-    // Test programs are one directory deeper.
+    // Test programs are in target/PROFILE/deps, one directory deeper.
     if directory.ends_with("deps") {
         directory.pop();
     }
@@ -65,10 +65,10 @@ async fn run_cargo(programs: &[&str], quiet: bool) -> anyhow::Result<PathBuf> {
     Ok(directory)
 }
 
-/// For a cargo that is started from what a cargo runs.
+/// Prepares a cargo that is started by a program which cargo runs.
 pub fn forget_cargo(command: &mut Command) {
-    // What cargo tells the program that it runs is not there for who calls cargo by hand, and build scripts
-    // that ask for it (ring's does) would run again, and all that is built on them.
+    // cargo sets these variables for programs that it runs. A cargo called by hand has none of them, so build scripts
+    // that read them (such as that of ring) would run again, and all that depends on them would be built again.
     for (name, _) in std::env::vars_os() {
         let told = [
             "CARGO_PKG_",
@@ -83,17 +83,17 @@ pub fn forget_cargo(command: &mut Command) {
     }
 }
 
-/// What a program that ended printed.
+/// The output of a program that has exited.
 ///
 /// # Errors
-/// When it failed; the text is what it wrote beside.
+/// When it failed; the text is what it wrote to stderr.
 pub fn printed(output: std::process::Output) -> anyhow::Result<Vec<u8>> {
     let beside = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(output.status.success(), "{beside}");
     Ok(output.stdout)
 }
 
-/// What `cargo metadata` says of this workspace; `more` are further arguments.
+/// The output of `cargo metadata` for this workspace; `more` are additional arguments.
 ///
 /// # Errors
 /// When cargo fails.

@@ -1,5 +1,5 @@
-//! A TCP proxy on loopback, between anything and anything, that can cut connections, keep them open in
-//! silence, take no new ones, or end one at a certain word. TLS goes through untouched.
+//! A TCP proxy on loopback that can cut connections, keep them open silently, refuse new ones, or end one at certain
+//! bytes. TLS passes through unchanged.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,46 +10,46 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What becomes of bytes.
+/// What happens to traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weather {
-    /// They arrive.
+pub enum Traffic {
+    /// It is forwarded.
     Fair,
-    /// Open connections stay open and nothing arrives; new ones are taken, and are as silent.
+    /// Connections stay open and new ones are accepted, but nothing is forwarded.
     Silent,
-    /// What clients say does not arrive; what they are told does.
+    /// Only traffic from the server is forwarded.
     Deaf,
-    /// What clients are told does not arrive; what they say does.
+    /// Only traffic from the client is forwarded.
     Mute,
-    /// No connection stays, and none is taken.
+    /// All connections are closed, and none is accepted.
     Cut,
 }
 
-/// At which word a connection ends, once.
+/// The point at which one connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trap {
-    /// A client says this, and it does not arrive.
+    /// A client sends this, and it is not forwarded.
     Word(&'static str),
-    /// A client says this, it arrives, and what is answered does not.
+    /// A client sends this, it is forwarded, and the answer is not.
     Answer(&'static str),
-    /// A client says at least so many bytes at once, of which the last one does not arrive.
+    /// A client sends at least so many bytes at once, and the last one is not forwarded.
     Said(usize),
-    /// A client is told at least so many bytes at once, of which the last one does not arrive.
+    /// A server sends at least so many bytes at once, and the last one is not forwarded.
     Told(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
 struct State {
-    weather: Weather,
-    /// Connections from before the last storm have no future.
+    traffic: Traffic,
+    /// Incremented to end all connections from before.
     storm: u64,
-    /// Whether those from before it are silent instead of closed.
+    /// Whether those connections become silent instead of closed.
     buried: bool,
 }
 
-/// The proxy. It ends with this value.
+/// The proxy. It ends when dropped.
 pub struct Proxy {
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
     state: Arc<watch::Sender<State>>,
     trap: Arc<Mutex<Option<Trap>>>,
@@ -59,12 +59,12 @@ pub struct Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
-        self.set(Weather::Cut);
+        self.set(Traffic::Cut);
     }
 }
 
 impl Proxy {
-    /// Before `target`.
+    /// In front of `target`.
     ///
     /// # Errors
     /// When it cannot listen.
@@ -72,7 +72,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let state = Arc::new(watch::Sender::new(State {
-            weather: Weather::Fair,
+            traffic: Traffic::Fair,
             storm: 0,
             buried: false,
         }));
@@ -85,7 +85,7 @@ impl Proxy {
                     continue;
                 };
                 let now = *shared.borrow();
-                if now.weather == Weather::Cut {
+                if now.traffic == Traffic::Cut {
                     continue;
                 }
                 let (state, trap) = (shared.subscribe(), Arc::clone(&set));
@@ -104,29 +104,29 @@ impl Proxy {
         })
     }
 
-    /// Sets a trap: whichever connection comes upon it first ends there.
+    /// Sets a trap: the first connection that springs it ends there.
     pub fn set_trap(&self, trap: Trap) {
         *self.trap.lock() = Some(trap);
     }
 
-    /// Whether a connection ended at the trap.
+    /// Whether the trap has been sprung.
     #[must_use]
     pub fn is_sprung(&self) -> bool {
         self.trap.lock().is_none()
     }
 
-    /// Changes the weather for all connections.
-    pub fn set(&self, weather: Weather) {
+    /// Changes what happens to the traffic of all connections.
+    pub fn set(&self, traffic: Traffic) {
         self.state.send_modify(|state| {
-            state.weather = weather;
-            if weather == Weather::Cut {
+            state.traffic = traffic;
+            if traffic == Traffic::Cut {
                 state.storm += 1;
                 state.buried = false;
             }
         });
     }
 
-    /// Cuts what is open; new connections are fine.
+    /// Closes open connections; new ones work.
     pub fn cut_once(&self) {
         self.state.send_modify(|state| {
             state.storm += 1;
@@ -134,8 +134,7 @@ impl Proxy {
         });
     }
 
-    /// What is open stays open and is silent for good, as behind a firewall that forgot it; new
-    /// connections are fine.
+    /// Silences open connections for good, like a firewall that has lost their state; new connections work.
     pub fn bury(&self) {
         self.state.send_modify(|state| {
             state.storm += 1;
@@ -144,7 +143,7 @@ impl Proxy {
     }
 }
 
-/// Takes the trap if these words of a client spring it.
+/// Takes the trap if these bytes from a client spring it.
 fn sprung_by(trap: &Mutex<Option<Trap>>, said: &[u8]) -> Option<Trap> {
     trap.lock().take_if(|trap| match trap {
         Trap::Word(word) | Trap::Answer(word) => {
@@ -178,7 +177,7 @@ async fn join(
         if is_old && !now.buried {
             return;
         }
-        if is_old || now.weather == Weather::Silent {
+        if is_old || now.traffic == Traffic::Silent {
             if state.changed().await.is_err() {
                 return;
             }
@@ -189,7 +188,7 @@ async fn join(
                 Ok(()) => continue,
                 Err(_) => return,
             },
-            read = near_read.read(&mut up), if now.weather != Weather::Deaf => match read {
+            read = near_read.read(&mut up), if now.traffic != Traffic::Deaf => match read {
                 Ok(count @ 1..) => {
                     let said = up.get(..count).unwrap_or_default();
                     let sprung = sprung_by(trap, said);
@@ -200,7 +199,7 @@ async fn join(
                     };
                     let moved = far_write.write_all(said.get(..arrives).unwrap_or_default()).await;
                     if matches!(sprung, Some(Trap::Answer(_))) {
-                        // Once it is answered it was heard.
+                        // An answer proves that the server has received the words.
                         let _ = far_read.peek(&mut down).await;
                     }
                     if sprung.is_some() {
@@ -210,7 +209,7 @@ async fn join(
                 }
                 _ => return,
             },
-            read = far_read.read(&mut down), if now.weather != Weather::Mute => match read {
+            read = far_read.read(&mut down), if now.traffic != Traffic::Mute => match read {
                 Ok(count @ 1..) => {
                     let is_torn = is_sprung_by(trap, count);
                     let arrives = count - usize::from(is_torn);

@@ -1,9 +1,9 @@
-//! A codec of gRPC that sends and takes bytes as they are, so that any method can be called.
+//! A gRPC codec that sends and receives bytes unchanged, so that any method can be called.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// Sends and takes bytes as they are, so that any method can be called with an empty message.
+/// Sends and receives bytes unchanged, so that any method can be called with an empty message.
 #[derive(Debug, Clone, Default)]
 pub struct Raw;
 

@@ -1,4 +1,4 @@
-//! A client of HTTP/2 that keeps to no rule: frames as bytes (RFC 9113, section 4), over real TLS.
+//! An HTTP/2 client that obeys no rule: frames as bytes (RFC 9113, section 4), over real TLS.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -25,22 +25,22 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Opens TCP from a source address, such as another one of loopback.
+/// Connects TCP from a given source address, such as another one of loopback.
 ///
 /// # Errors
-/// When nobody listens, or there are no files left.
+/// When nothing listens there, or no file descriptors are left.
 pub async fn tcp(from: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::new(from, 0))?;
     socket.connect(to).await
 }
 
-/// A connection on which anything can be sent. What comes is read and thrown away.
+/// A connection that can send anything. What it receives is discarded.
 pub struct Frames {
     write: WriteHalf<TlsStream<TcpStream>>,
     reader: JoinHandle<u64>,
     next_stream: u32,
-    /// Frames that went out.
+    /// Frames sent.
     pub sent: u64,
 }
 
@@ -84,7 +84,7 @@ fn headers(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
 }
 
 impl Frames {
-    /// Connects and sends the preface. `window`: what may come towards us on each stream.
+    /// Connects and sends the preface. `window`: the initial flow-control window of each stream towards the client.
     ///
     /// # Errors
     /// When no connection can be made.
@@ -140,7 +140,7 @@ impl Frames {
         stream
     }
 
-    /// Opens a stream for a method, and does not say more.
+    /// Opens a stream for a method, and sends no message.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -151,7 +151,7 @@ impl Frames {
         Ok(stream)
     }
 
-    /// A gRPC message of a stream, in frames of at most 16 KiB.
+    /// Sends a gRPC message on a stream, in frames of at most 16 KiB.
     ///
     /// # Errors
     /// When the connection is gone.
@@ -169,7 +169,7 @@ impl Frames {
         Ok(())
     }
 
-    /// Sends one kind of flood until `until`, or until the other side has had enough.
+    /// Sends one kind of flood until `until`, or until the other side closes the connection.
     pub async fn flood(&mut self, flood: Flood, until: Instant) {
         let mut open = 0;
         if flood == Flood::EmptyData {
@@ -247,23 +247,23 @@ const CONNECT: &str = "/flotilla.v1.AgentService/Connect";
 
 const ENROLL: &str = "/flotilla.v1.EnrollmentService/Enroll";
 
-/// What can be sent without end.
+/// Kinds of floods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flood {
-    /// Streams that are opened and cancelled (CVE-2023-44487).
+    /// Streams that are opened and reset (CVE-2023-44487).
     RapidReset,
-    /// Requests, as fast as can be.
+    /// Requests, as fast as possible.
     Requests,
-    /// Join tokens that are made up.
+    /// Invalid join tokens.
     Guesses,
-    /// A header block that never ends (CVE-2024-27316 and its kin).
+    /// A header block that never ends (CVE-2024-27316 and similar).
     Continuation,
-    /// DATA without data (CVE-2019-9518).
+    /// Empty DATA frames (CVE-2019-9518).
     EmptyData,
     /// PING (CVE-2019-9512).
     Ping,
     /// SETTINGS (CVE-2019-9515).
     Settings,
-    /// Windows opened byte by byte (CVE-2019-9517 and its kin).
+    /// Windows opened byte by byte (CVE-2019-9517 and similar).
     WindowUpdate,
 }

@@ -1,4 +1,4 @@
-//! A Git server that was built to lie: what it answers in place of, or makes of, the true answers.
+//! A malicious Git server: replaces or modifies the true answers.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -6,36 +6,36 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 
-/// How it lies.
+/// How it misbehaves.
 #[derive(Debug, Clone, Default)]
 pub enum Malice {
-    /// Not at all.
+    /// It does not.
     #[default]
     None,
-    /// This status to everything, and perhaps `Retry-After` seconds.
+    /// Answers everything with this status, and optionally `Retry-After` seconds.
     Status(u16, Option<u32>),
-    /// Every request should go on at another base URL.
+    /// Redirects every request to another base URL.
     Redirect(String),
-    /// Only with this `Authorization`.
+    /// Admits only this `Authorization`.
     Guard(String),
-    /// The answer with the pack ends in its middle.
+    /// Truncates the answer with the pack.
     Cut,
-    /// The pack is another one.
+    /// Replaces the pack.
     Pack(fn(Vec<u8>) -> Vec<u8>),
-    /// The answer with the pack comes one byte each 100 ms.
+    /// Sends the answer with the pack slowly, one byte per 100 ms.
     Drip,
 }
 
-/// What somebody asked.
+/// A request that the server received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct ReceivedRequest {
     /// Path and query.
     pub path: String,
-    /// The `Authorization` that came with it.
+    /// Its `Authorization`.
     pub authorization: Option<String>,
 }
 
-impl Asked {
+impl ReceivedRequest {
     pub(crate) fn of(request: &Request) -> Self {
         let header = request.headers().get("authorization");
         Self {
@@ -60,7 +60,7 @@ fn answer(status: u16, header: Option<(&'static str, String)>) -> Response {
 }
 
 impl Malice {
-    /// The answer in place of the true one.
+    /// The answer instead of the true one.
     pub(crate) fn before(&self, request: &Request) -> Option<Response> {
         match self {
             Self::Status(status, retry) => {
@@ -72,7 +72,7 @@ impl Malice {
                 Some(answer(301, Some(("location", to))))
             }
             Self::Guard(expected) => {
-                let given = Asked::of(request).authorization;
+                let given = ReceivedRequest::of(request).authorization;
                 let challenge = ("www-authenticate", "Basic realm=\"git\"".to_owned());
                 (given.as_ref() != Some(expected)).then(|| answer(401, Some(challenge)))
             }
@@ -80,7 +80,7 @@ impl Malice {
         }
     }
 
-    /// What becomes of the true answer.
+    /// Modifies the true answer.
     pub(crate) async fn after(&self, response: Response) -> Response {
         if !matches!(self, Self::Cut | Self::Pack(_) | Self::Drip) {
             return response;
@@ -119,7 +119,7 @@ fn drip(bytes: Bytes) -> Body {
     Body::from_stream(stream)
 }
 
-/// The answer with another pack: the lines of side band 1 (protocol v2, section `packfile`) hold it.
+/// Replaces the pack in an answer: it is in the lines of side band 1 (protocol v2, section `packfile`).
 fn with_pack(bytes: &[u8], start: usize, change: fn(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
     let (head, mut rest) = bytes.split_at(start);
     let mut pack = Vec::new();
@@ -147,7 +147,7 @@ fn with_pack(bytes: &[u8], start: usize, change: fn(Vec<u8>) -> Vec<u8>) -> Vec<
     answer
 }
 
-/// A pack of raw entries with a true checksum.
+/// A pack of raw entries with a correct checksum.
 #[must_use]
 pub fn pack(count: u32, entries: &[u8]) -> Vec<u8> {
     let mut pack = b"PACK\0\0\0\x02".to_vec();
@@ -158,7 +158,7 @@ pub fn pack(count: u32, entries: &[u8]) -> Vec<u8> {
     pack
 }
 
-/// An entry's header: kind (1 commit, 2 tree, 3 blob, 6 delta by offset) and inflated size.
+/// The header of an entry: kind (1 commit, 2 tree, 3 blob, 6 delta by offset) and inflated size.
 #[must_use]
 pub fn entry(kind: u8, mut size: u64) -> Vec<u8> {
     let low = |size: u64, bits: u32| u8::try_from(size & ((1 << bits) - 1)).unwrap_or_default();
@@ -174,7 +174,7 @@ pub fn entry(kind: u8, mut size: u64) -> Vec<u8> {
     header
 }
 
-/// A pack with one bit of its middle turned.
+/// A pack with a flipped bit in the middle.
 #[must_use]
 pub fn flipped(mut pack: Vec<u8>) -> Vec<u8> {
     let middle = pack.len() / 2;
@@ -184,7 +184,7 @@ pub fn flipped(mut pack: Vec<u8>) -> Vec<u8> {
     pack
 }
 
-/// A pack with an object that says it has a tebibyte.
+/// A pack with an object that claims a size of one tebibyte.
 #[must_use]
 pub fn large(kind: u8) -> Vec<u8> {
     let mut large = entry(kind, 1 << 40);
@@ -192,7 +192,7 @@ pub fn large(kind: u8) -> Vec<u8> {
     pack(1, &large)
 }
 
-/// A pack with a delta of twenty bytes that says it makes a tebibyte of the object before it.
+/// A pack with a delta of twenty bytes that claims to expand the object before it to one tebibyte.
 #[must_use]
 pub fn bomb(kind: u8) -> Vec<u8> {
     let base = [entry(kind, 5), stored(b"small")].concat();
@@ -204,7 +204,7 @@ pub fn bomb(kind: u8) -> Vec<u8> {
     pack(2, &[base, header, vec![back], stored(&delta)].concat())
 }
 
-/// A pack with a delta on something far in front of the pack.
+/// A pack with a delta whose base is far before the start of the pack.
 #[must_use]
 pub fn nowhere() -> Vec<u8> {
     let mut entries = entry(6, 4);
@@ -213,7 +213,7 @@ pub fn nowhere() -> Vec<u8> {
     pack(1, &entries)
 }
 
-/// A number as deltas have it, seven bits at a time, the lowest first.
+/// A number as in deltas, seven bits at a time, the lowest first.
 #[must_use]
 pub fn size(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -228,7 +228,7 @@ pub fn size(mut number: u64) -> Vec<u8> {
     }
 }
 
-/// Bytes as zlib has them, stored.
+/// zlib with stored blocks.
 #[must_use]
 pub fn stored(bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);

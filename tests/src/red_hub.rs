@@ -1,4 +1,4 @@
-//! A hub that was stolen: it has the authority's key, so agents trust it, and says whatever a test wants.
+//! A stolen hub: it has the authority's key, so agents trust it, and sends whatever a test wants.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -25,19 +25,19 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::eventually;
 
-/// How long an agent may take to answer a lie.
+/// How long an agent may take to answer.
 const LIMIT: Duration = Duration::from_secs(30);
 
 type Outbound = mpsc::Sender<Result<v1::HubMessage, Status>>;
 
-/// What agents said, and where they listen.
+/// What agents have sent, and the streams to them.
 #[derive(Default)]
 struct State {
     outbound: Mutex<Option<Outbound>>,
     acks: Mutex<Vec<v1::Ack>>,
     report: Mutex<Option<v1::Report>>,
     plans: Mutex<Vec<v1::PlanResult>>,
-    /// Everything that agents sent, as bytes.
+    /// The bytes of everything that agents have sent.
     heard: Mutex<Vec<u8>>,
     streams: Mutex<usize>,
 }
@@ -64,7 +64,7 @@ struct Service {
 }
 
 impl RedHub {
-    /// Starts on loopback, with an authority of its own in `directory`.
+    /// Starts on loopback, with its own authority in `directory`.
     ///
     /// # Errors
     /// When it cannot listen.
@@ -112,10 +112,10 @@ impl RedHub {
         })
     }
 
-    /// Says anything to the agent that is connected.
+    /// Sends anything to the connected agent.
     ///
     /// # Errors
-    /// When none is, for a while.
+    /// When none is connected for a while.
     pub async fn say(&self, body: v1::hub_message::Body) -> anyhow::Result<()> {
         let outbound = eventually("an agent is connected", LIMIT, || async {
             let outbound = self.state.outbound.lock().clone();
@@ -142,7 +142,7 @@ impl RedHub {
         .await
     }
 
-    /// How many verdicts there were.
+    /// The number of verdicts received.
     #[must_use]
     pub fn verdicts(&self) -> usize {
         self.state.acks.lock().len()
@@ -154,27 +154,27 @@ impl RedHub {
         self.state.report.lock().clone()
     }
 
-    /// What agents would do, as they answered.
+    /// The plans that agents have sent.
     #[must_use]
     pub fn plans(&self) -> Vec<v1::PlanResult> {
         self.state.plans.lock().clone()
     }
 
-    /// Whether these bytes were in anything that an agent ever sent.
+    /// Whether these bytes were in anything that an agent has sent.
     #[must_use]
     pub fn heard(&self, secret: &[u8]) -> bool {
         let heard = self.state.heard.lock();
         heard.windows(secret.len()).any(|window| window == secret)
     }
 
-    /// How many streams were opened.
+    /// The number of streams that were opened.
     #[must_use]
     pub fn streams(&self) -> usize {
         *self.state.streams.lock()
     }
 }
 
-/// A content with its true digest.
+/// A content with its correct digest.
 #[must_use]
 pub fn sealed(content: Vec<u8>) -> v1::Assignment {
     v1::Assignment {

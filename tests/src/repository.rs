@@ -1,5 +1,5 @@
-//! A configuration repository made with the user's own kind of `git`: a bare one that is served, and a
-//! work tree that pushes to it.
+//! A configuration repository, made with the installed `git`: a bare one that is served, and a work tree that pushes
+//! to it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,10 +15,10 @@ pub struct Repository {
     pub work: PathBuf,
 }
 
-/// Runs `git` and returns what it printed.
+/// Runs `git` and returns its output.
 ///
 /// # Errors
-/// When it fails, with what it said.
+/// When it fails, with its message.
 pub fn git(directory: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new("git")
         .current_dir(directory)
@@ -64,7 +64,7 @@ impl Repository {
         Ok(Self { bare, work })
     }
 
-    /// Lets it be read without files, as the great forges do.
+    /// Allows partial clones, as GitHub and GitLab do.
     ///
     /// # Errors
     /// When git fails.

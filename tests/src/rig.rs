@@ -1,4 +1,4 @@
-//! The scale rig: one hub process, thousands of simulated agents over the full protocol and mTLS.
+//! The scale test: one hub process, thousands of simulated agents over the full protocol and mTLS.
 //!
 //! `cargo run --release -p flotilla-tests --bin scale-rig -- --agents 10000`
 
@@ -17,7 +17,7 @@ use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::open_pages::OpenPages;
-use flotilla_tests::simulated::{Agent, Seen};
+use flotilla_tests::simulated::{Agent, FleetState};
 use flotilla_tests::test_hub::TestHub;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -30,7 +30,7 @@ mod plans;
 #[path = "rig/renewals.rs"]
 mod renewals;
 
-use ground::Ground;
+use ground::Fixture;
 use renewals::renew;
 
 /// Measures a hub under many agents.
@@ -62,7 +62,7 @@ struct Args {
     work: u64,
 }
 
-/// What a commit and its reports cost is counted over so long, with and without open pages.
+/// How long the cost of a commit and its reports is measured, with and without open pages.
 const WINDOW: Duration = Duration::from_secs(20);
 
 type Api = FleetServiceClient<Channel>;
@@ -102,7 +102,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     tls::install_provider();
-    let ground = Ground::prepare(&args).await?;
+    let ground = Fixture::prepare(&args).await?;
     let mut rig = Rig::start(&args, &ground).await?;
     let (stop, stopped) = watch::channel(false);
     rig.connect(&stopped).await?;
@@ -126,30 +126,30 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A hub, what it is asked with, and what its agents saw.
+/// A hub, an operator's connection, and the observations of its agents.
 struct Rig<'a> {
     args: &'a Args,
-    ground: &'a Ground,
+    ground: &'a Fixture,
     calls: Api,
-    seen: Arc<Seen>,
+    seen: Arc<FleetState>,
     hub: TestHub,
 }
 
 impl<'a> Rig<'a> {
-    /// No agent is there yet.
-    async fn start(args: &'a Args, ground: &'a Ground) -> anyhow::Result<Self> {
+    /// A running hub, without agents.
+    async fn start(args: &'a Args, ground: &'a Fixture) -> anyhow::Result<Self> {
         let hub = ground.start_hub().await?;
         let calls = hub.operator("rig").await?.api;
         Ok(Self {
             args,
             ground,
             calls,
-            seen: Arc::new(Seen::default()),
+            seen: Arc::new(FleetState::default()),
             hub,
         })
     }
 
-    /// Starts all agents, and says how long they take to be current and what the hub uses up with them.
+    /// Starts all agents, and prints how long they take to be current and what resources the hub uses.
     async fn connect(&mut self, stopped: &watch::Receiver<bool>) -> anyhow::Result<()> {
         let empty = self.hub.usage();
         let hubs = Arc::new(vec![self.hub.address.to_string()]);
@@ -158,7 +158,7 @@ impl<'a> Rig<'a> {
         for (name, _) in &self.ground.clusters {
             let agent = Agent::new(&self.ground.enrolled, name, &hubs, work)?;
             tokio::spawn(agent.run(Arc::clone(&self.seen), stopped.clone()));
-            // As many at once as a fleet that was started by people.
+            // Yield regularly: like a fleet that operators start, not all agents connect at once.
             if self
                 .seen
                 .connected
@@ -184,7 +184,7 @@ impl<'a> Rig<'a> {
         Ok(())
     }
 
-    /// Measures three commits while so many pages are open.
+    /// Measures three commits with so many open pages.
     async fn commits(&mut self, opened: u8) -> anyhow::Result<()> {
         let pages = match (opened, &self.hub.pages) {
             (1.., Some(link)) => {
@@ -205,7 +205,7 @@ impl<'a> Rig<'a> {
         Ok(())
     }
 
-    /// Says how long a commit takes to be everywhere, and what it costs the hub.
+    /// Prints how long a commit takes to reach all clusters, and what it costs the hub.
     async fn commit(&mut self, content: &str) -> anyhow::Result<()> {
         let expected = self.args.agents;
         self.ground.commit("next", content)?;
@@ -229,7 +229,7 @@ impl<'a> Rig<'a> {
         Ok(())
     }
 
-    /// Says what the hub uses up while nothing happens.
+    /// Prints what resources the hub uses when it is idle.
     async fn idle(&self) {
         let before = self.hub.usage();
         let idle = Instant::now();
@@ -238,7 +238,7 @@ impl<'a> Rig<'a> {
         println!("idle for {:?}: {used:?} of the hub's CPU", idle.elapsed());
     }
 
-    /// Says how long it takes to read all pages of the list of clusters.
+    /// Prints how long it takes to read all pages of the list of clusters.
     async fn list(&mut self) -> anyhow::Result<()> {
         let asked = Instant::now();
         let request = v1::ListClustersRequest {
@@ -264,7 +264,7 @@ impl<'a> Rig<'a> {
         Ok(())
     }
 
-    /// Kills the hub, and says how long it and all agents take to come back.
+    /// Kills the hub, and prints how long it and all agents take to recover.
     async fn restart(&mut self) -> anyhow::Result<()> {
         let expected = self.args.agents;
         self.hub.kill().await?;
@@ -276,7 +276,7 @@ impl<'a> Rig<'a> {
             killed.elapsed()
         );
         let hub = &self.hub;
-        // Among ten thousand of the same address a person is turned away as well, and dials again.
+        // All agents share one source address, so the hub may also refuse the operator for a while.
         let operator = eventually("the hub answers", LIMIT, || async {
             hub.operator("rig").await.ok()
         });
@@ -294,15 +294,19 @@ impl<'a> Rig<'a> {
 }
 
 /// Waits until every agent has its stream.
-async fn all_connected(what: &str, seen: &Seen, expected: usize) -> anyhow::Result<()> {
+async fn all_connected(what: &str, seen: &FleetState, expected: usize) -> anyhow::Result<()> {
     eventually(what, LIMIT, || async {
         (seen.connected.load(Ordering::Relaxed) == expected).then_some(())
     })
     .await
 }
 
-/// Waits until every agent was told, and says how long after the push each of them was.
-async fn delivered(seen: &Seen, expected: usize, pushed: Instant) -> anyhow::Result<Vec<Duration>> {
+/// Waits until every agent has the assignment, and prints how long after the push that took.
+async fn delivered(
+    seen: &FleetState,
+    expected: usize,
+    pushed: Instant,
+) -> anyhow::Result<Vec<Duration>> {
     eventually("all were delivered", LIMIT, || async {
         (seen.delivered.lock().len() == expected).then_some(())
     })

@@ -1,5 +1,5 @@
-//! Scripts of requests that are played to an API server, and its answers in a form that two servers can
-//! be compared by: what is random or the time is replaced by a word.
+//! Scripts of requests to an API server, and its answers in a form that can be compared between two servers: random
+//! values and times are replaced by a placeholder.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,43 +11,43 @@ use serde_json::{Value, json};
 
 use crate::eventually;
 
-/// Longest wait for a step's condition.
+/// Longest wait for the condition of a step.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One request and what is looked at of its answer.
+/// A request, and which parts of its answer are compared.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// What it shows.
+    /// What the step demonstrates.
     pub step: String,
     /// `GET /api/v1/namespaces/$ns/configmaps`
     pub request: String,
     /// apply, json (the default), json-patch, merge, strategic; or a content type.
     #[serde(default)]
     pub content: String,
-    /// Somebody to impersonate: a name and groups.
+    /// A user to impersonate: name and groups.
     #[serde(default, rename = "as")]
     pub user: Vec<String>,
-    /// `Accept`, where it is not JSON.
+    /// `Accept`, if it is not JSON.
     #[serde(default)]
     pub accept: String,
     #[serde(default)]
     pub body: Option<Value>,
-    /// JSON pointers into the answer and the names to keep them under for later steps.
+    /// JSON pointers into the answer, and the variables that store their values for later steps.
     #[serde(default)]
     pub save: BTreeMap<String, String>,
     /// Repeats the request until these JSON pointers have these values.
     #[serde(default)]
     pub until: BTreeMap<String, Value>,
-    /// Only these JSON pointers are compared; none: the whole answer.
+    /// JSON pointers to compare; none: the whole answer.
     #[serde(default)]
     pub only: Vec<String>,
-    /// These are not.
+    /// JSON pointers to ignore.
     #[serde(default)]
     pub except: Vec<String>,
 }
 
-/// An answer that can be compared.
+/// An answer in a comparable form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     pub step: String,
@@ -60,20 +60,20 @@ pub struct Answer {
     pub body: Value,
 }
 
-/// Reads a script.
+/// Parses a script.
 ///
 /// # Errors
-/// When it is no list of steps.
+/// When it is not a list of steps.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Step>> {
     let text = std::fs::read_to_string(path)?;
     flotilla_yaml::config::from_str(&path.display().to_string(), &text)
         .with_context(|| path.display().to_string())
 }
 
-/// Plays a script in a namespace of its own.
+/// Runs a script in its own namespace.
 ///
 /// # Errors
-/// When a request does not get through or a condition does not come true.
+/// When a request fails or a condition is not met in time.
 pub async fn play(
     client: &kube::Client,
     name: &str,
@@ -177,13 +177,13 @@ async fn send(
     let text = String::from_utf8_lossy(&bytes);
     let body = match serde_json::from_str(&text) {
         Ok(value) => value,
-        // A watch is one object a line.
+        // A watch has one JSON object per line.
         Err(_) => match text.lines().map(serde_json::from_str).collect() {
             Ok(lines) => Value::Array(lines),
             Err(_) => json!(text.trim()),
         },
     };
-    // A watch with a single event is a list, too.
+    // A watch with a single event is a list as well.
     let body = match (path.contains("watch="), body) {
         (true, body @ Value::Object(_)) if code == 200 => Value::Array(vec![body]),
         (true, Value::String(text)) if text.is_empty() => json!([]),
@@ -219,11 +219,11 @@ fn remove(body: &mut Value, pointer: &str) {
     }
 }
 
-/// Replaces what no two servers have in common.
+/// Replaces values that differ between any two servers.
 fn replace(name: &str, value: &mut Value) {
     match value {
         Value::Object(map) => {
-            // A hash of names and versions; the embedded server has none.
+            // A hash of names and versions, which the embedded server does not compute.
             map.remove("storageVersionHash");
             for (name, mut value) in std::mem::take(map) {
                 replace(&name, &mut value);
@@ -232,7 +232,7 @@ fn replace(name: &str, value: &mut Value) {
         }
         Value::Array(list) => {
             list.iter_mut().for_each(|value| replace(name, value));
-            // Entries are in the order of their times, to the second.
+            // Entries are sorted by time, with a resolution of one second.
             if name == "managedFields" {
                 list.sort_by_key(|entry| {
                     ["operation", "manager", "subresource"].map(|field| {
@@ -254,7 +254,7 @@ fn words(name: &str, text: &str) -> String {
     type Patterns = Vec<(regex::Regex, &'static str)>;
     static READ: std::sync::LazyLock<Patterns> = std::sync::LazyLock::new(|| {
         let read = |(pattern, word): &(&str, &'static str)| {
-            // They are written here, and the test would show a wrong one.
+            // The patterns are constants, and any test would show a wrong one.
             regex::Regex::new(pattern)
                 .ok()
                 .map(|pattern| (pattern, *word))
@@ -282,7 +282,7 @@ fn words(name: &str, text: &str) -> String {
     text
 }
 
-/// What differs between two answers, one line each: where, what the first has, what the second has.
+/// The differences of two answers, one per line: the pointer and both values.
 #[must_use]
 pub fn differences(first: &Answer, second: &Answer) -> Vec<String> {
     let mut found = Vec::new();

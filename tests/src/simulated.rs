@@ -1,5 +1,5 @@
-//! Agents without clusters: the full protocol over mTLS, with a world that always comes out well. For
-//! tests of many agents, and for the scale rig.
+//! Agents without clusters: the full protocol over mTLS, and every apply succeeds. For tests of many agents, and for
+//! the scale test.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,32 +34,32 @@ mod stream;
 
 use stream::OpenStream;
 
-/// What agents saw, together.
+/// What all agents have observed, and how they behave.
 #[derive(Default)]
-pub struct Seen {
-    /// Streams open now.
+pub struct FleetState {
+    /// Open streams.
     pub connected: AtomicUsize,
-    /// When each agent last got an assignment of the newest commit.
+    /// When each agent last received an assignment of the newest commit.
     pub delivered: Mutex<BTreeMap<ClusterName, Instant>>,
-    /// Longest time from the first try to the hub's welcome.
+    /// Longest time from an agent's first attempt to the hub's welcome.
     pub slowest_connect: Mutex<Duration>,
-    /// Agents whose reports say failed.
+    /// Whether agents report failure.
     pub failing: AtomicBool,
-    /// A directory from which nothing becomes healthy.
+    /// A directory whose applications never become healthy.
     pub bad_path: Mutex<String>,
-    /// The name of an object that each application has; empty: none is told of.
+    /// The name of an object that each application has; empty: no objects are reported.
     pub object: Mutex<String>,
-    /// What commits would change that are asked about: agents take one after the other, by the number in
-    /// their names. None: such questions get no answer.
+    /// The plans with which agents answer, in turn, by the number in their names. None: requests for plans get no
+    /// answer.
     pub plans: Mutex<Vec<ClusterPlan>>,
-    /// From which directories each agent was last told to apply.
+    /// The directories of each agent's last assignment.
     pub paths: Mutex<BTreeMap<ClusterName, Vec<String>>>,
 }
 
 /// A cluster that was accepted into an environment.
 ///
 /// # Errors
-/// When one of the names is none.
+/// When one of the names is invalid.
 pub fn accepted(name: &str, environment: &str) -> anyhow::Result<(ClusterName, ClusterRecord)> {
     let record = ClusterRecord {
         environment: Some(environment.parse()?),
@@ -68,16 +68,16 @@ pub fn accepted(name: &str, environment: &str) -> anyhow::Result<(ClusterName, C
     Ok((name.parse()?, record))
 }
 
-/// Makes rows and certificates for clusters, before the hub starts.
-pub struct Enrolled {
+/// Makes records and certificates for clusters, before the hub starts.
+pub struct CertificateIssuer {
     authority: Authority,
     key: rcgen::KeyPair,
     request: Request,
     csr: Vec<u8>,
 }
 
-impl Enrolled {
-    /// Puts accepted clusters into a data directory's store.
+impl CertificateIssuer {
+    /// Adds accepted clusters to the store of a data directory.
     ///
     /// # Errors
     /// When authority or store cannot be used.
@@ -96,7 +96,7 @@ impl Enrolled {
         Self::with(authority)
     }
 
-    /// Certificates of an authority, for clusters that are known some other way.
+    /// Only makes certificates of an authority, for clusters that are registered in another way.
     ///
     /// # Errors
     /// When no key can be made.
@@ -112,19 +112,19 @@ impl Enrolled {
         })
     }
 
-    /// Roots to trust.
+    /// The authority's root certificates.
     #[must_use]
     pub fn trust_bundle(&self) -> &str {
         self.authority.trust_bundle()
     }
 
-    /// A request for a certificate of the one key, DER.
+    /// A certificate signing request of the shared key, DER.
     #[must_use]
     pub fn csr(&self) -> Vec<u8> {
         self.csr.clone()
     }
 
-    /// A certificate; all share one key, since making ten thousand of them measures nothing of ours.
+    /// A certificate. All share one key, because generating ten thousand keys would not measure the hub.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -132,7 +132,7 @@ impl Enrolled {
         self.identity_for(identity, SignedDuration::from_hours(24))
     }
 
-    /// One that lasts so long.
+    /// A certificate with the given lifetime.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -152,21 +152,21 @@ impl Enrolled {
 
 pub struct Agent {
     pub name: ClusterName,
-    /// Its TLS side.
+    /// Its TLS configuration.
     pub tls: Arc<rustls::ClientConfig>,
-    /// `host:port` of hubs; it tries one after the other.
+    /// `host:port` of hubs, which it tries in turn.
     pub hubs: Arc<Vec<String>>,
-    /// From an assignment to its report.
+    /// The time from an assignment to its report.
     pub work: Duration,
 }
 
 impl Agent {
-    /// Makes one with its certificate.
+    /// Makes an agent with its certificate.
     ///
     /// # Errors
     /// When the certificate cannot be made.
     pub fn new(
-        enrolled: &Enrolled,
+        enrolled: &CertificateIssuer,
         name: &ClusterName,
         hubs: &Arc<Vec<String>>,
         work: Duration,
@@ -182,7 +182,7 @@ impl Agent {
     }
 
     /// Connects, works and reconnects until stopped.
-    pub async fn run(self, seen: Arc<Seen>, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self, seen: Arc<FleetState>, mut stop: watch::Receiver<bool>) {
         let mut state = State::default();
         let mut tries = 0usize;
         let mut since = Instant::now();
@@ -197,15 +197,21 @@ impl Agent {
                 since = Instant::now();
             }
             tries += 1;
-            // Full jitter over a doubling span, as the real agent does.
+            // Full jitter over a doubling span, like the real agent.
             let span = Duration::from_millis(250 << tries.min(4));
             let wait = span.mul_f64(rand::rng().random_range(0.0..1.0));
             tokio::time::sleep(wait).await;
         }
     }
 
-    /// One stream; says whether it was welcomed.
-    async fn stream(&self, hub: &str, state: &mut State, seen: &Seen, since: Instant) -> bool {
+    /// Handles one stream; returns whether it was welcomed.
+    async fn stream(
+        &self,
+        hub: &str,
+        state: &mut State,
+        seen: &FleetState,
+        since: Instant,
+    ) -> bool {
         let Ok(channel) = dial(hub, Arc::clone(&self.tls)).await else {
             return false;
         };
@@ -241,7 +247,7 @@ impl Agent {
 }
 
 impl Agent {
-    fn planned(&self, request: v1::PlanRequest, seen: &Seen) -> Option<v1::PlanResult> {
+    fn planned(&self, request: v1::PlanRequest, seen: &FleetState) -> Option<v1::PlanResult> {
         let of = request.of?;
         let digits = self.name.as_str().trim_start_matches(char::is_alphabetic);
         let number: usize = digits.parse().unwrap_or_default();
@@ -251,7 +257,7 @@ impl Agent {
     }
 }
 
-/// What an agent says first, that says nothing more.
+/// A Hello without anything optional.
 #[must_use]
 pub fn hello() -> v1::AgentMessage {
     message(v1::agent_message::Body::Hello(v1::Hello {
@@ -266,14 +272,14 @@ pub fn message(body: v1::agent_message::Body) -> v1::AgentMessage {
     v1::AgentMessage { body: Some(body) }
 }
 
-/// What an agent keeps between streams.
+/// The state that an agent keeps between streams.
 #[derive(Default)]
 struct State {
     accepted: AssignmentRef,
     assignment: Option<Assignment>,
     report: v1::Report,
     sequence: u64,
-    /// Whether the report speaks of the assignment.
+    /// Whether the report is about the current assignment.
     reported: bool,
 }
 
@@ -285,7 +291,7 @@ impl State {
         Digest::of(&self.report.encode_to_vec()).as_bytes().to_vec()
     }
 
-    /// Everything assigned is applied.
+    /// Reports everything assigned as applied.
     fn finish(&mut self, failing: bool, bad_path: &str, object: &str) {
         let now = Timestamp::now();
         let Some(assignment) = &self.assignment else {
@@ -324,7 +330,7 @@ impl State {
     }
 }
 
-/// What an agent says of an object.
+/// The status of an object.
 fn named(name: &str) -> ObjectStatus {
     ObjectStatus {
         object: ObjectNames {

@@ -1,4 +1,4 @@
-//! OpenSSH's own server on a free port, with keys of its own: what Git over SSH is held against.
+//! A real OpenSSH server on a free port, with its own keys, to test Git over SSH.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use crate::ports::free_port;
 
 const PROGRAM: &str = "/usr/sbin/sshd";
 
-/// The server; it ends with this value.
+/// A running server; it ends when dropped.
 pub struct SshServer {
     directory: PathBuf,
     port: u16,
@@ -22,13 +22,13 @@ pub struct SshServer {
 }
 
 impl SshServer {
-    /// Whether the program is on this machine.
+    /// Whether sshd is installed.
     #[must_use]
     pub fn is_here() -> bool {
         Path::new(PROGRAM).exists()
     }
 
-    /// Starts it, with its files in `directory`; nobody may come in yet.
+    /// Starts it, with its files in `directory`; no key is authorised yet.
     ///
     /// # Errors
     /// When keys cannot be made or the server does not listen within 20 seconds.
@@ -37,7 +37,8 @@ impl SshServer {
         let port = free_port()?;
         make_key(&directory.join("host")).await?;
         std::fs::write(directory.join("authorized"), "")?;
-        // Where it gives up its rights, when it has any; its package's service makes that at each boot.
+        // The privilege separation directory of sshd, which Debian's service creates at boot. Without root rights sshd
+        // does not need it.
         let _ = std::fs::create_dir("/run/sshd");
         let text = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized\n\
@@ -66,13 +67,13 @@ impl SshServer {
         format!("ssh://{user}@127.0.0.1:{port}{}", repository.display())
     }
 
-    /// How files of credentials for this server begin.
+    /// The prefix of credential files for this server.
     #[must_use]
     pub fn host(&self) -> String {
         format!("127.0.0.1_{}", self.port)
     }
 
-    /// The line of `known_hosts` for the key that it has now.
+    /// The line of `known_hosts` for its current host key.
     ///
     /// # Errors
     /// When the key cannot be read.
@@ -81,19 +82,19 @@ impl SshServer {
         Ok(format!("[127.0.0.1]:{} {key}", self.port))
     }
 
-    /// Lets exactly this public key in.
+    /// Authorises this public key and no other.
     ///
     /// # Errors
-    /// When that cannot be written.
+    /// When the file cannot be written.
     pub fn authorize(&self, key: &Path) -> anyhow::Result<()> {
         std::fs::copy(key.with_extension("pub"), self.directory.join("authorized"))?;
         Ok(())
     }
 
-    /// Starts it again with another host key.
+    /// Restarts it with another host key.
     ///
     /// # Errors
-    /// As for [`SshServer::start`].
+    /// Like [`SshServer::start`].
     pub async fn change_host_key(&mut self) -> anyhow::Result<()> {
         self.process.kill().await?;
         for name in ["host", "host.pub"] {
@@ -105,7 +106,7 @@ impl SshServer {
     }
 }
 
-/// Makes a key without a passphrase, and its public half beside it.
+/// Makes a key pair without a passphrase.
 ///
 /// # Errors
 /// When `ssh-keygen` fails.

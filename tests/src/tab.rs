@@ -1,4 +1,4 @@
-//! A browser's tab without a browser: cookies, redirects, forms. For tests of what a browser is told.
+//! A browser tab without a browser: cookies, redirects, forms. For tests of what the server sends to browsers.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use anyhow::Context as _;
 use reqwest::{Method, RequestBuilder, StatusCode};
 
-/// A tab of one person at one site, which may be reached at several addresses.
+/// A tab of one user at one site, which may have several addresses.
 pub struct Tab {
     client: reqwest::Client,
-    /// As typed: `http://127.0.0.1:80`, `https://flotilla.example`.
+    /// The site's URL: `http://127.0.0.1:80`, `https://flotilla.example`.
     origin: String,
-    /// Where that is in truth.
+    /// The address to connect to.
     pub address: String,
     pub cookies: BTreeMap<String, String>,
 }
@@ -19,24 +19,24 @@ pub struct Tab {
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
-    /// `name: value`, one a line.
+    /// `name: value`, one per line.
     pub headers: String,
     pub text: String,
 }
 
 impl Tab {
-    /// Empty.
+    /// An empty tab.
     ///
     /// # Errors
-    /// When there is no TLS.
+    /// When TLS cannot be set up.
     pub fn new(origin: &str, address: &str) -> anyhow::Result<Self> {
         Self::of(origin, address, None)
     }
 
-    /// Empty, of somebody at an address of their own.
+    /// An empty tab with its own source address.
     ///
     /// # Errors
-    /// When there is no TLS.
+    /// When TLS cannot be set up.
     pub fn of(origin: &str, address: &str, from: Option<IpAddr>) -> anyhow::Result<Self> {
         flotilla_shared::tls::install_provider();
         let client = reqwest::Client::builder()
@@ -52,7 +52,7 @@ impl Tab {
         })
     }
 
-    /// One request to the site, with its cookies; no redirect is followed.
+    /// A request to the site, with its cookies; redirects are not followed.
     ///
     /// # Errors
     /// When there is no answer.
@@ -69,7 +69,7 @@ impl Tab {
             .header("cookie", cookies.join("; "))
     }
 
-    /// Sends a request and keeps what cookies come back.
+    /// Sends a request and stores the cookies of the answer.
     ///
     /// # Errors
     /// When there is no answer.
@@ -97,10 +97,10 @@ impl Tab {
         })
     }
 
-    /// Opens a page, wherever that leads.
+    /// Opens a page, and follows redirects.
     ///
     /// # Errors
-    /// When there is no answer, or no end.
+    /// When there is no answer, or the redirects do not end.
     pub async fn open(&mut self, path: &str) -> anyhow::Result<Answer> {
         let mut at = format!("{}{path}", self.origin);
         for _ in 0..8 {
@@ -120,7 +120,7 @@ impl Tab {
         anyhow::bail!("{at} leads nowhere")
     }
 
-    /// Sends a form as one of the site's own pages does.
+    /// Submits a form like one of the site's own pages.
     ///
     /// # Errors
     /// When there is no answer.
@@ -134,7 +134,7 @@ impl Tab {
 }
 
 impl Answer {
-    /// Where it leads.
+    /// The target of a redirect.
     #[must_use]
     pub fn location(&self) -> Option<&str> {
         self.header("location")
@@ -146,7 +146,7 @@ impl Answer {
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    /// The value of the first field of this name in its forms.
+    /// The value of the first form field with this name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         let rest = self

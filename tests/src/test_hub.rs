@@ -1,11 +1,11 @@
-//! The hub of a test: one builder, whether it runs in this process or as one of its own.
+//! A hub for tests: one builder, for a hub in this process or in its own.
 //!
 //! ```text
 //!   TestHub::builder() --options--> start() --> TestHub --kill() or stop()--> start() --> ...
 //! ```
 //!
-//! Everything of it is below one directory: `hub/` with authority and store, and `fleet.yaml`. Each start is
-//! over that directory and at the address of the first one.
+//! All of its files are in one directory: `hub/` with authority and store, and `fleet.yaml`. Every start uses that
+//! directory and the address of the first start.
 
 mod process;
 
@@ -29,21 +29,21 @@ use tonic::transport::Channel;
 use crate::fleet::Operator;
 use crate::issuer::Issuer;
 use crate::ports::free_address;
-use crate::simulated::Enrolled;
+use crate::simulated::CertificateIssuer;
 use crate::write_private;
 
-use process::Started;
+use process::HubProcess;
 pub use process::{Process, Usage};
 
 /// Longest until a hub listens, or has ended.
 const LIMIT: Duration = Duration::from_secs(120);
 /// A free port of loopback.
 const ANY: &str = "127.0.0.1:0";
-/// The fleet of a hub in a directory of its own, where its test says nothing else.
+/// The default fleet of a hub in its own directory.
 const NOTHING_TO_RUN: &str =
     "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}]\n";
 
-/// A hub that is not there yet: in this process, on SQLite, listening for agents and operators alone.
+/// A hub to start: by default in this process, on SQLite, with one address for agents and operators.
 #[must_use]
 #[derive(Default)]
 pub struct Builder {
@@ -54,12 +54,12 @@ pub struct Builder {
     config: Config,
     retry_for: Duration,
     process: Option<Process>,
-    /// Methods that were called here whose setting no process is given.
+    /// Methods called here whose settings cannot be passed to a process.
     only_here: Vec<&'static str>,
 }
 
 impl Builder {
-    /// In a directory of the test's, with the fleet file that is there; otherwise it has one of its own.
+    /// Uses a directory of the test, with its fleet file, instead of a temporary one.
     /// Hubs in one directory are replicas of each other.
     pub fn at(mut self, root: &Path) -> Self {
         self.root = Some(root.to_owned());
@@ -72,7 +72,7 @@ impl Builder {
         self
     }
 
-    /// Puts clusters into its SQLite store before the first start.
+    /// Adds clusters to its SQLite store before the first start.
     pub fn clusters(
         mut self,
         clusters: impl IntoIterator<Item = (ClusterName, ClusterRecord)>,
@@ -81,17 +81,17 @@ impl Builder {
         self
     }
 
-    /// Listens there, from the first start on.
+    /// Listens on this address, from the first start on.
     pub fn listen(self, address: &str) -> Self {
         self.set(|config| address.clone_into(&mut config.listen))
     }
 
-    /// So long between two looks at each repository.
+    /// The interval at which it fetches each repository.
     pub fn poll(self, interval: Duration) -> Self {
         self.set(|config| config.poll_interval = Some(interval))
     }
 
-    /// Its store is that PostgreSQL database.
+    /// Stores in this PostgreSQL database.
     pub fn store(self, url: String) -> Self {
         self.set_only_here("store", |config| config.store_url = Some(url))
     }
@@ -101,7 +101,7 @@ impl Builder {
         self.set(|config| config.metrics_listen = Some(ANY.to_owned()))
     }
 
-    /// Takes webhooks that are signed with this.
+    /// Receives webhooks that are signed with this secret.
     pub fn webhooks(self, secret: &str) -> Self {
         self.set_only_here("webhooks", |config| {
             config.webhook_listen = Some(ANY.to_owned());
@@ -109,15 +109,14 @@ impl Builder {
         })
     }
 
-    /// People of an issuer may come in; `grants` are lines of `oidc.yaml`, which it follows.
+    /// Admits users of an issuer; `grants` are lines of `oidc.yaml`, which the hub reloads.
     pub fn issuer(mut self, issuer: &Issuer, grants: &str) -> Self {
         let url = &issuer.url;
         self.issuer = Some(format!("issuer: {url}\nclientId: flotilla\n{grants}\n"));
         self
     }
 
-    /// Serves pages on plain loopback to people of the issuer, as behind a proxy that they come to by a URL
-    /// where there is one.
+    /// Serves pages on plain loopback to users of the issuer; with a URL, as behind a proxy that has this URL.
     pub fn pages(self, proxy: Option<&str>) -> Self {
         let web = web::Config {
             listen: ANY.to_owned(),
@@ -131,43 +130,42 @@ impl Builder {
         }
     }
 
-    /// Whatever else there is to say to a hub in this process: a process of its own cannot be told it, and
-    /// none starts with it.
+    /// Any other setting of a hub in this process: a process cannot be given it, and refuses to start.
     pub fn with(self, change: impl FnOnce(&mut Config)) -> Self {
         self.set_only_here("with", change)
     }
 
-    /// A setting that `process::arguments` hands over, too.
+    /// A setting that `process::arguments` passes on.
     fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
         self
     }
 
-    /// One that it does not.
+    /// A setting that it does not pass on.
     fn set_only_here(mut self, method: &'static str, change: impl FnOnce(&mut Config)) -> Self {
         self.only_here.push(method);
         self.set(change)
     }
 
-    /// A start that fails is tried again for so long; otherwise one that fails is an error.
+    /// Retries a failed start for so long; by default a failed start is an error.
     pub fn retry_for(mut self, limit: Duration) -> Self {
         self.retry_for = limit;
         self
     }
 
-    /// As a process of the built program. Of what can be said here it takes the interval, metrics, the issuer
-    /// and pages without a proxy; with any of the rest, which is for its arguments, it does not start.
+    /// Runs the built program as a process. Of the settings here it supports the interval, metrics, the issuer, and
+    /// pages without a proxy; with any other, which belongs into its arguments, it does not start.
     pub fn process(mut self, process: Process) -> Self {
         self.process = Some(process);
         self
     }
 
-    /// Starts it.
+    /// Starts the hub.
     ///
     /// # Errors
     /// When its directory cannot be prepared, or it does not listen in time.
     pub async fn start(self) -> anyhow::Result<TestHub> {
-        // Its state is large; callers hold a pointer.
+        // The future is large, so callers hold a pointer.
         Box::pin(self.begin()).await
     }
 
@@ -179,16 +177,16 @@ impl Builder {
                 hub.config.store_url.is_none(),
                 "`clusters` cannot be combined with `store`: they are put into a SQLite store"
             );
-            hub.enrolled = Enrolled::new(&hub.config.data_dir, &clusters).await?;
+            hub.enrolled = CertificateIssuer::new(&hub.config.data_dir, &clusters).await?;
         }
         hub.start().await?;
         Ok(hub)
     }
 
-    /// Starts a process, and does not wait for it: its address must be given.
+    /// Starts a process without waiting for it: its address must be given.
     ///
     /// # Errors
-    /// When its directory cannot be prepared, the program not be run, or it was given clusters.
+    /// When its directory cannot be prepared, the program cannot be run, or clusters were given.
     pub fn launch(self) -> anyhow::Result<TestHub> {
         anyhow::ensure!(
             self.clusters.is_empty(),
@@ -199,7 +197,7 @@ impl Builder {
         Ok(hub)
     }
 
-    /// Makes what is not there yet of its directory.
+    /// Creates what is missing in its directory.
     fn prepare(self) -> anyhow::Result<TestHub> {
         tls::install_provider();
         let (own, root) = match self.root {
@@ -219,7 +217,7 @@ impl Builder {
         }
         if let Some(text) = self.issuer {
             let file = root.join("oidc.yaml");
-            // Another replica may read it just now.
+            // Another replica may read the file at this moment, so it is written only if it changes.
             if std::fs::read_to_string(&file).ok().as_deref() != Some(text.as_str()) {
                 std::fs::write(&file, text)?;
             }
@@ -233,7 +231,7 @@ impl Builder {
                 self.only_here.join(", ")
             );
             if let Some(listen) = &mut config.metrics_listen {
-                // It does not say where they are.
+                // The process does not print these addresses, so the port is chosen here.
                 *listen = free_address()?;
                 metrics = Some(listen.parse()?);
             }
@@ -245,7 +243,7 @@ impl Builder {
             webhooks: None,
             pages: None,
             pages_address: None,
-            enrolled: Enrolled::with(authority)?,
+            enrolled: CertificateIssuer::with(authority)?,
             config,
             retry_for: self.retry_for,
             process: self.process,
@@ -257,26 +255,26 @@ impl Builder {
     }
 }
 
-/// The hub. A process ends with this value; in this process a hub ends with the test's runtime.
+/// The hub. A process ends when this is dropped; a hub in this process ends with the runtime of the test.
 pub struct TestHub {
-    /// Where agents and operators find it; each start is there.
+    /// The address for agents and operators, the same for each start.
     pub address: SocketAddr,
-    /// Where probes and metrics are served.
+    /// The address of probes and metrics.
     pub metrics: Option<SocketAddr>,
-    /// Where webhooks are taken.
+    /// The address for webhooks.
     pub webhooks: Option<SocketAddr>,
-    /// Where people find the pages.
+    /// The URL of the pages.
     pub pages: Option<String>,
-    /// Where those are served, by a hub in this process.
+    /// The address that serves the pages, for a hub in this process.
     pub pages_address: Option<SocketAddr>,
-    /// Certificates of its authority, as that was at first.
-    pub enrolled: Enrolled,
-    /// What it is started with the next time.
+    /// Makes certificates of its first authority.
+    pub enrolled: CertificateIssuer,
+    /// The configuration of the next start.
     pub config: Config,
     retry_for: Duration,
     process: Option<Process>,
     running: Option<Running>,
-    started: Option<Started>,
+    started: Option<HubProcess>,
     root: PathBuf,
     _own: Option<tempfile::TempDir>,
 }
@@ -286,7 +284,7 @@ impl TestHub {
         Builder::default().listen(ANY)
     }
 
-    /// Starts it again, after it was stopped or killed.
+    /// Starts it again after it was stopped or killed.
     ///
     /// # Errors
     /// When it does not listen in time.
@@ -338,7 +336,7 @@ impl TestHub {
         Ok(())
     }
 
-    /// Waits until a process says where it listens.
+    /// Waits until a process prints its address.
     async fn hear(&mut self) -> anyhow::Result<()> {
         let started = self.started.as_mut().context("it was not started")?;
         self.address = started.word().await?.parse()?;
@@ -348,7 +346,7 @@ impl TestHub {
         Ok(())
     }
 
-    /// Ends it as a power cut does: nothing is given back, nobody is told.
+    /// Kills it like a power failure: it releases nothing and notifies nothing.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         if let Some(running) = self.running.take() {
             running.kill();
@@ -359,10 +357,10 @@ impl TestHub {
         Ok(())
     }
 
-    /// Ends it as whoever supervises it does.
+    /// Stops it like a supervisor.
     ///
     /// # Errors
-    /// When a process does not end well, or not in time.
+    /// When a process exits with an error, or not in time.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
         if let Some(running) = self.running.take() {
             running.shutdown().await;
@@ -373,31 +371,31 @@ impl TestHub {
         Ok(())
     }
 
-    /// Of its process; 0: there is none.
+    /// The process id; 0: there is no process.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        let pid = self.started.as_ref().and_then(Started::pid);
+        let pid = self.started.as_ref().and_then(HubProcess::pid);
         pid.unwrap_or_default()
     }
 
-    /// What its process has used.
+    /// The resources that its process has used.
     #[must_use]
     pub fn usage(&self) -> Usage {
         Usage::of(self.pid())
     }
 
-    /// Where everything of it is.
+    /// The directory of all its files.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Its authority as it is now: tests change it.
+    /// Its current authority, which tests may replace.
     pub fn authority(&self) -> anyhow::Result<Authority> {
         Ok(Authority::open(&self.config.data_dir)?)
     }
 
-    /// The TLS side of whoever has a certificate for a SPIFFE URI, or of somebody without one.
+    /// The TLS configuration of a client with a certificate for a SPIFFE URI, or without one.
     pub fn tls(&self, uri: Option<&str>) -> anyhow::Result<Arc<rustls::ClientConfig>> {
         let identity = uri.map(|uri| self.enrolled.identity(&uri.parse()?));
         let bundle = self.enrolled.trust_bundle();
@@ -405,7 +403,7 @@ impl TestHub {
         Ok(Arc::new(config))
     }
 
-    /// A connection, likewise.
+    /// A connection of such a client.
     pub async fn channel(&self, uri: Option<&str>) -> anyhow::Result<Channel> {
         Ok(dial::dial(&self.address.to_string(), self.tls(uri)?).await?)
     }
@@ -417,7 +415,7 @@ impl TestHub {
         Ok(Operator::over(channel, self.enrolled.trust_bundle()))
     }
 
-    /// Writes the context file of an operator, as `flotilla-hub init` writes the first one's.
+    /// Writes an operator's context file, in the format in which `flotilla-hub init` writes the first one.
     pub fn context(&self, name: &str) -> anyhow::Result<PathBuf> {
         let uri: Identity = format!("spiffe://flotilla/operator/{name}").parse()?;
         let authority = self.authority()?;

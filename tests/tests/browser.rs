@@ -22,7 +22,7 @@ use flotilla_tests::eventually;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::issuer::Issuer;
 use flotilla_tests::repository::Repository;
-use flotilla_tests::simulated::{Agent, Seen};
+use flotilla_tests::simulated::{Agent, FleetState};
 use flotilla_tests::test_hub::TestHub;
 use serde_json::json;
 use tokio::sync::watch;
@@ -35,9 +35,9 @@ mod many;
 #[path = "browser/person.rs"]
 mod person;
 
-/// Longest wait for anything: a busy machine takes its time, and nothing here is about speed.
+/// Longest wait for anything: generous for busy machines, because nothing here measures time.
 const LIMIT: Duration = Duration::from_secs(90);
-/// What somebody writes who wants to be read by a browser.
+/// HTML that an attacker would want a browser to interpret.
 const HOSTILE: &str = "<img src=x onerror=\"window.__pwned=1\"><script>window.__pwned=1</script>";
 
 struct World {
@@ -51,8 +51,8 @@ struct World {
 }
 
 impl World {
-    /// A hub with pages on plain loopback. Agents of `working` do as they are told; nobody has ever heard
-    /// of those of `silent`.
+    /// A hub with pages on plain loopback. Agents of `working` behave normally; those of `silent` have never
+    /// connected.
     async fn new(working: &[(&str, &str, &str)], silent: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
@@ -110,7 +110,7 @@ impl World {
             .await
             .unwrap();
         let (stop, stopped) = watch::channel(false);
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(FleetState::default());
         HOSTILE.clone_into(&mut seen.object.lock());
         let hubs = Arc::new(vec![hub.address.to_string()]);
         for (name, _, _) in working {
@@ -133,10 +133,10 @@ impl World {
         format!("{}{path}", self.hub.pages.as_ref().unwrap())
     }
 
-    /// A browser with scripts, once somebody is in.
+    /// A browser with scripts, after login.
     async fn let_in(&self, driver: &Driver, profile: &str) -> Browser {
         let browser = open(driver, profile, true).await;
-        // The hub asks the issuer beside; until it has, it says so.
+        // The hub fetches the keys of the issuer in the background, and shows a message until it has them.
         eventually("somebody is in", LIMIT, || async {
             browser.go(&self.url("/")).await.ok()?;
             let text = browser.text().await.ok()?;
@@ -157,7 +157,7 @@ impl World {
         self.operator.clone().steer(request).await.unwrap();
     }
 
-    /// Who did what, newest last.
+    /// The actions in the audit log, newest last.
     async fn acts(&self) -> Vec<String> {
         let request = v1::ListAuditRequest::default();
         let answer = self.operator.clone().list_audit(request).await.unwrap();
@@ -176,10 +176,10 @@ fn ada(issuer: &Issuer) {
     });
 }
 
-/// A browser that notes what the policy of its pages stops.
+/// A browser that records violations of the content security policy.
 async fn open(driver: &Driver, profile: &str, scripts: bool) -> Browser {
     let browser = driver.open(profile, scripts).await.unwrap();
-    // Before any script of the page.
+    // Runs before any script of the page.
     let watch = "window.__stopped = []; document.addEventListener('securitypolicyviolation', \
                  (event) => window.__stopped.push(event.violatedDirective + ' ' + event.blockedURI));";
     let script = json!({"source": watch});
@@ -197,7 +197,7 @@ async fn picture(browser: &Browser, name: &str) {
     browser.picture(&path).await.unwrap();
 }
 
-/// Where screenshots are kept.
+/// The directory for screenshots.
 fn artefacts() -> PathBuf {
     match std::env::var_os("FLOTILLA_ARTEFACTS") {
         Some(directory) => PathBuf::from(directory).join("screenshots"),

@@ -1,4 +1,4 @@
-//! The catalogue of faults (`tests/CATALOGUE.md`) and the names of tests, held together both ways.
+//! Checks that the catalogue of faults (`tests/CATALOGUE.md`) and the names of tests agree in both directions.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,23 +13,23 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Groups whose entries need a test; the others (I, T, V) are what tests refer to.
+/// Groups whose entries need a test; tests may refer to the others (I, T, V).
 const GROUPS: [&str; 10] = ["P", "A", "G", "R", "E", "H", "S", "C", "N", "SC"];
 
-/// The section of entries whose tests reach less than the entry says: id, what is not reached, why.
+/// The section of entries that are tested in part: id, what is not tested, why.
 const IN_PART: &str = "In part";
 
-/// How that section's table begins.
+/// The header of that section's table.
 const HEAD: [&str; 2] = ["| id | not reached | why |", "|---|---|---|"];
 
-/// A function with a test attribute, and what stands between them. In a macro its name begins with `$`.
+/// A function with a test attribute, and what is between them. In a macro its name starts with `$`.
 static TEST: LazyLock<Regex> = LazyLock::new(|| {
     let attribute = r"#\[(?:tokio::)?test\b[^\]]*\]";
     let others = r"((?:\s*#\[[^\]]*\])*)";
     Regex::new(&format!(r"{attribute}{others}\s*(?:async )?fn (\$?\w+)")).unwrap()
 });
 
-/// Where a macro of a file begins.
+/// Where a macro of a file starts.
 static MACRO: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"macro_rules! (\w+) \{").unwrap());
 
 #[derive(Default)]
@@ -37,12 +37,12 @@ struct Catalogue {
     entries: BTreeSet<String>,
     without_test: BTreeSet<String>,
     in_part: BTreeSet<String>,
-    /// What is wrong with the text itself.
+    /// Errors in the text itself.
     faults: Vec<String>,
 }
 
 impl Catalogue {
-    /// A row of [`IN_PART`]: several ids of which the same is to be said may stand in one.
+    /// A row of [`IN_PART`]: several ids with the same text may share one.
     fn read_part(&mut self, line: &str) {
         let cells = line.trim_matches('|').split(" | ").map(str::trim);
         let cells: Vec<&str> = cells.collect();
@@ -111,7 +111,7 @@ fn split(id: &str) -> Option<(&str, u8)> {
     Some((group, number.parse().ok()?))
 }
 
-/// `sc03` as `SC3`, if it has the form of an id; whether the catalogue knows it is asked later.
+/// `sc03` as `SC3`, if it has the form of an id; whether the catalogue has it is checked later.
 fn id_of(part: &str) -> Option<String> {
     let at = part.find(|letter: char| letter.is_ascii_digit())?;
     let (group, number) = part.split_at(at);
@@ -123,12 +123,12 @@ fn id_of(part: &str) -> Option<String> {
     Some(format!("{}{number}", group.to_uppercase()))
 }
 
-/// All ids with which a test's name begins: `P1` and `P2` of `p01_p02_bad_commits_delete_nothing`.
+/// All ids at the start of a test's name: `P1` and `P2` of `p01_p02_bad_commits_delete_nothing`.
 fn ids_of(name: &str) -> Vec<String> {
     name.split('_').map_while(id_of).collect()
 }
 
-/// The text from a `{` at the beginning to its `}`.
+/// The text from a `{` at the start to its `}`.
 fn block(code: &str) -> &str {
     let mut open = 0usize;
     for (at, letter) in code.char_indices() {
@@ -144,9 +144,9 @@ fn block(code: &str) -> &str {
     code
 }
 
-/// Names of a file's tests: functions with a test attribute, and what is given to a macro of the file that makes
-/// such functions (the name alone, `name: helper` or `module::name`, between commas or semicolons). Comments and
-/// helpers cover nothing, and neither does a test that is ignored.
+/// Names of a file's tests: functions with a test attribute, and the arguments of a macro of the file that makes such
+/// functions (the name alone, `name: helper` or `module::name`, between commas or semicolons). Comments, helpers and
+/// ignored tests do not count.
 fn tests_in(text: &str) -> Vec<String> {
     let code: Vec<&str> = text
         .lines()
@@ -200,7 +200,7 @@ fn look(directory: &Path, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Ids that tests carry, each with a file that has one.
+/// The ids in names of tests, each with a file that has one.
 fn tested() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut found = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! Clocks that disagree (E11): certificates are dated back, five minutes are nobody's trouble, and more
-//! has its own words.
+//! Clocks that disagree (E11): certificates are backdated, five minutes cause no problem, and more has its own error
+//! message.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,7 +16,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 
-/// What a clock that is `ahead` says of both sides' certificates, made `now`.
+/// The error messages with a clock that is `ahead`, for certificates of both sides made `now`; none: they are valid.
 fn verdicts(ahead: SignedDuration) -> [Option<&'static str>; 2] {
     tls::install_provider();
     let now = Timestamp::from_second(1_790_000_000).unwrap();
@@ -56,7 +56,7 @@ fn verdicts(ahead: SignedDuration) -> [Option<&'static str>; 2] {
     );
     let chain = tls::certificates("agent", &agent.chain_pem).unwrap();
     let of_agent = client.verify_client_cert(&chain[0], &chain[1..], at);
-    // Whatever is wrong, it is the clock that is named.
+    // Every one of these errors must be blamed on the clock.
     let word = |error: rustls::Error| clock(&error).unwrap_or("something else");
     [of_hub.err().map(word), of_agent.err().map(word)]
 }
@@ -76,7 +76,7 @@ fn e11_five_minutes_are_tolerated_and_more_is_named() {
     for behind in [minutes(-6), minutes(-10), SignedDuration::from_hours(-24)] {
         assert_eq!(verdicts(behind), [Some("not valid yet"); 2], "{behind:?}");
     }
-    // An agent's certificate holds a day; the hub's own holds longer.
+    // A certificate of an agent is valid for a day; that of the hub for longer.
     let day = SignedDuration::from_hours(24);
     assert_eq!(verdicts(day - minutes(5))[1], None);
     assert_eq!(verdicts(day + minutes(10))[1], Some("expired"));

@@ -1,5 +1,5 @@
-//! What only the embedded cluster does: faults, a file, controllers, forgetting its history. And what
-//! both do about who is asking.
+//! Features of the embedded cluster only: faults, a file, controllers, compaction. And authentication, which both
+//! clusters have.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
-//! The same requests to a real kube-apiserver and to the embedded one get the same answers. Where no real
-//! one is there, the embedded one is held against the answers that a real one gave
-//! (`tests/apiserver/answers`, written anew with `FLOTILLA_REGENERATE=1` where there is one).
+//! A real kube-apiserver and the embedded one answer the same requests in the same way. Without a real one, the
+//! embedded one is compared with recorded answers (`tests/apiserver/answers`, recorded again with
+//! `FLOTILLA_REGENERATE=1` if there is a real one).
 
 #![allow(
     clippy::unwrap_used,
@@ -40,7 +40,7 @@ fn record(name: &str, answers: &[Answer]) {
     std::fs::write(room("answers").join(format!("{name}.json")), text).unwrap();
 }
 
-/// Every difference, and how many answers were compared.
+/// Every difference, and the number of answers compared.
 fn compare(name: &str, who: &str, expected: &[Answer], have: &[Answer]) -> (Vec<String>, usize) {
     let mut wrong = Vec::new();
     if expected.len() != have.len() {

@@ -1,6 +1,6 @@
-//! The embedded API server's kinds and fields are those of the real one: `schema/builtin.json` is made
-//! from a real server's discovery and OpenAPI documents (`FLOTILLA_REGENERATE=1`), and compared with them
-//! wherever one of the same minor version runs.
+//! The embedded API server has the kinds and fields of a real one: `schema/builtin.json` is generated from a real
+//! server's discovery and OpenAPI documents (`FLOTILLA_REGENERATE=1`), and compared with them if one of the same minor
+//! version is available.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,10 +15,10 @@ use std::path::Path;
 use flotilla_tests::cluster::TestCluster;
 use serde_json::{Map, Value, json};
 
-/// Answers without objects that the embedded server does not give.
+/// Virtual kinds that the embedded server does not serve.
 const SKIPPED: [&str; 3] = ["bindings", "componentstatuses", "tokenreviews"];
 const SUBRESOURCES: [&str; 3] = ["status", "scale", "finalize"];
-/// What the documents do not say; see the README.
+/// Facts that the documents do not contain; see the README.
 const NOTES: [&str; 3] = ["kept", "dropped", "always"];
 
 async fn get(cluster: &TestCluster, path: &str, accept: &str) -> Value {
@@ -42,7 +42,7 @@ fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
     list.map(Vec::as_slice).unwrap_or_default()
 }
 
-/// A schema without what nobody here reads.
+/// A schema without the parts that are not used here.
 fn pruned(schema: &Value) -> Value {
     let name = |reference: &Value| {
         let reference = reference.as_str().unwrap();

@@ -1,5 +1,5 @@
-//! Floods of frames, connections and messages against a hub process, from strangers and from agents
-//! that are let in: what others feel, and what memory it takes.
+//! Floods of frames, connections and messages against a hub process, from strangers and from admitted agents: their
+//! effect on other clients, and the memory they cost.
 //!
 //! `cargo test --release -p flotilla-tests --test floods -- --nocapture --test-threads 1` prints
 //! numbers for `tests/benches/README.md`.
@@ -29,18 +29,18 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic::transport::Channel;
 
-/// How long a flood lasts, and how long it is quiet before: short in the ordinary run.
+/// How long a flood lasts, and how long the hub is idle before: short in the ordinary run.
 const STORM: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1500 } else { 5000 });
 const QUIET: Duration = Duration::from_millis(if cfg!(debug_assertions) { 800 } else { 5000 });
-/// What the hub may hold more for a flood than without.
+/// How much more memory the hub may use during a flood.
 const MEMORY_KIB: u64 = 32 << 10;
-/// Longest that a call of somebody else may take, in the worst hundredth. Generous: tests share the
-/// machine with others, and the rest of this file's machine is the flood itself.
+/// Limit for the 99th percentile of the latency of another client's call. Generous: the tests share the machine with
+/// each other and with the flood itself.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Where attackers come from; others come from 127.0.0.1.
+/// The source address of attackers; other clients use 127.0.0.1.
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// Floods of one test must not be measured as another's.
+/// One test at a time, so that the floods of one are not measured by another.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 struct World {
@@ -49,7 +49,7 @@ struct World {
 }
 
 impl World {
-    /// With `files`, the hub may have only so many open.
+    /// With `files`, the hub's limit on open files.
     async fn new(files: Option<u32>) -> Self {
         let alone = ALONE.lock().await;
         let clusters = (0..4).map(|index| accepted(&format!("c{index}"), "prod").unwrap());
@@ -80,7 +80,7 @@ impl World {
         self.hub.operator("ada").await.unwrap().api
     }
 
-    /// The worst hundredth of calls made until `until`, and of new connections.
+    /// The 99th percentile of the latency of calls and of new connections until `until`.
     async fn feel(&self, until: Instant) -> (Duration, Duration) {
         let mut api = self.operator().await;
         let (mut calls, mut dials) = (Vec::new(), Vec::new());
@@ -98,7 +98,7 @@ impl World {
         (worst(calls), worst(dials))
     }
 
-    /// Lets something happen, and says what others felt and what it cost.
+    /// Runs an attack, and reports what other clients experience and what it costs.
     async fn storm(&self, name: &str, attack: impl Future<Output = u64>) {
         let (quiet, quiet_dial) = self.feel(Instant::now() + QUIET).await;
         let before = self.hub.usage();
@@ -118,13 +118,13 @@ impl World {
         assert!(dials < PATIENCE, "{name}: connections took {dials:?}");
     }
 
-    /// Floods from four connections of somebody.
+    /// Floods over four connections from one client.
     async fn flood(&self, flood: Flood, uri: Option<&'static str>) -> u64 {
         let until = Instant::now() + STORM;
-        // On threads of their own: whoever waits for the hub must not wait for its attackers, too.
+        // The attackers have their own threads, so that legitimate callers do not wait for them as well.
         let attackers = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
-            // Real ones have processors of their own: what they burn here must not look like the hub's.
+            // Real attackers have their own CPUs: their load must not count as that of the hub.
             .on_thread_start(give_way)
             .enable_all()
             .build()
@@ -168,8 +168,8 @@ impl World {
     }
 }
 
-/// From now on this thread runs when nobody else wants to. A low priority is not enough: whoever waits
-/// for a processor then still waits for the end of a slice, some milliseconds.
+/// Runs this thread only when the CPU is idle. A low priority does not suffice: a thread that wants the CPU would
+/// still wait for the end of a slice, which is some milliseconds.
 fn give_way() {
     let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
     let idle = std::process::Command::new("chrt")
@@ -226,7 +226,7 @@ async fn h04_pings_and_settings_are_nobody_elses_trouble() {
 async fn h05_bombs_and_giants_are_refused_without_room_being_made_for_them() {
     let world = World::new(None).await;
     let before = world.hub.usage().resident_kib;
-    // A gigabyte of nothing, as gzip would have it: the hub takes no compression at all.
+    // A gzip bomb that expands to a gigabyte: the hub accepts no compression at all.
     let more = [("grpc-encoding", "gzip")];
     let tls = world.tls(Some("spiffe://flotilla/cluster/c3"));
     let mut bomb = Frames::connect(ATTACKER, world.hub.address, Arc::clone(&tls), 65_535)
@@ -238,7 +238,7 @@ async fn h05_bombs_and_giants_are_refused_without_room_being_made_for_them() {
         let content = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3].repeat(100);
         bomb.message(stream, true, &content).await.unwrap();
     }
-    // Larger than any message may be; its length alone is reason enough.
+    // Larger than the limit for any message; the declared length alone must be enough to refuse it.
     let mut client = AgentServiceClient::new(world.channel("spiffe://flotilla/cluster/c3").await);
     let giant = message(v1::agent_message::Body::Hello(v1::Hello {
         agent_version: "x".repeat(5 << 20),
@@ -255,7 +255,7 @@ async fn h05_bombs_and_giants_are_refused_without_room_being_made_for_them() {
         .unwrap();
     for _ in 0..32 {
         let stream = claims.open(path, &[]).await.unwrap();
-        // Says 4 GiB and sends nothing.
+        // Declares 4 GiB and sends nothing.
         claims.message(stream, false, &[]).await.unwrap();
     }
     world
@@ -278,7 +278,7 @@ async fn h06_half_open_handshakes_leave_room_for_others() {
         let mut tried = 0u64;
         let until = Instant::now() + STORM;
         while Instant::now() < until {
-            // As many as files allow, and more as the hub lets go of some.
+            // Open as many connections as the file limit allows, and more when the hub closes some.
             if held.len() < 800
                 && let Ok(tcp) = raw_frames::tcp(ATTACKER, address).await
             {
@@ -303,11 +303,11 @@ async fn h06_a_hub_without_files_left_lives_and_comes_back() {
             held.push(tcp);
         }
     }
-    // Who is there is served.
+    // Established connections are still served.
     for _ in 0..20 {
         api.get_hub(v1::GetHubRequest {}).await.unwrap();
     }
-    // Who comes is let in once the silent ones are timed out, though they go on holding.
+    // A new connection gets in once silent ones time out, although the attackers keep opening more.
     let began = Instant::now();
     let served = eventually("others come in", Duration::from_secs(60), || async {
         let mut api = world.hub.operator("ada").await.ok()?.api;
@@ -324,7 +324,7 @@ async fn h06_a_hub_without_files_left_lives_and_comes_back() {
 async fn h07_an_agent_and_a_watcher_that_do_not_read_cost_nothing() {
     let world = World::new(None).await;
     let before = world.hub.usage().resident_kib;
-    // Nothing may be sent to them, ever: their windows are shut.
+    // The flow-control windows of these streams are closed, so the hub can never send to them.
     let mut deaf = Vec::new();
     for index in 0..3 {
         let tls = world.tls(Some(&format!("spiffe://flotilla/cluster/c{index}")));
@@ -346,7 +346,7 @@ async fn h07_an_agent_and_a_watcher_that_do_not_read_cost_nothing() {
         let stream = watcher.open(path, &[]).await.unwrap();
         watcher.message(stream, false, &[]).await.unwrap();
     }
-    // Every change of the fleet file is a new assignment for each of them.
+    // Every change of the fleet file is a new assignment for each of these streams.
     for round in 0..40 {
         let labels: String = (0..4)
             .map(|index| {
@@ -379,7 +379,7 @@ async fn h07_an_agent_and_a_watcher_that_do_not_read_cost_nothing() {
             api.get_hub(v1::GetHubRequest {}).await.unwrap();
         }
     }
-    // Somebody who reads gets the newest at once.
+    // A client that reads receives the newest assignment at once.
     let mut client = AgentServiceClient::new(world.channel("spiffe://flotilla/cluster/c3").await);
     let (outbound, stream) = mpsc::channel(4);
     outbound.send(hello()).await.unwrap();

@@ -1,7 +1,7 @@
-//! The corpora of `tests/fuzz`, and seeded mutations of them, as an ordinary test (I12, and of the
-//! catalogue's targets those that read a few bytes: G9, R1, E4, E16, H13, G14).
+//! The corpora of `tests/fuzz` and seeded mutations of them, as an ordinary test (I12, and the entries of the
+//! catalogue about parsers of a few bytes: G9, R1, E4, E16, H13, G14).
 //!
-//! `FLOTILLA_FUZZ_RUNS` says how many mutations each target gets, `FLOTILLA_FUZZ_SEED` which ones.
+//! `FLOTILLA_FUZZ_RUNS` is the number of mutations per target, `FLOTILLA_FUZZ_SEED` selects them.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use std::path::Path;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-/// What parsers often stumble over.
+/// Inputs that often break parsers.
 const WORDS: [&[u8]; 18] = [
     b"{{",
     b"}}",
@@ -44,7 +44,7 @@ const WORDS: [&[u8]; 18] = [
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let directory = match target {
-        // Trees for which it is known what kustomize makes of them.
+        // Trees with a known result of kustomize.
         "render" => here.join("../agent/render/tests/fixtures"),
         _ => here.join("fuzz/corpus").join(target),
     };
@@ -94,7 +94,7 @@ fn mutated(seeds: &[Vec<u8>], rng: &mut StdRng) -> Vec<u8> {
     data
 }
 
-/// `share` of the runs, for targets whose every run takes long in a debug build.
+/// `share` of the runs, for targets that are slow in a debug build.
 fn check(name: &str, share: u64, target: impl Fn(&[u8])) {
     let seed = number("FLOTILLA_FUZZ_SEED", 20_261_121);
     let runs = number("FLOTILLA_FUZZ_RUNS", 4_000) / share;
@@ -145,7 +145,7 @@ fn e04_certificate_requests() {
 #[test]
 fn g14_signatures_of_commits() {
     check("signatures", 4, targets::signatures);
-    // The corpus has what it should: one by each key, and one by nobody.
+    // The corpus must contain a commit signed by each key, and one that no key verifies.
     let seen = jiff::Timestamp::from_second(1_800_000_000).unwrap();
     let key = |ssh: Option<&str>, openpgp: Option<&str>| flotilla_trust::PinnedKey {
         name: "k".to_owned(),
@@ -240,8 +240,8 @@ fn sops_files() {
     check("sops", 20, targets::sops);
 }
 
-/// Writes the assignment that the corpus holds; the other seeds were made by the programs that make such
-/// files (`openssl`, `git`, `gpg`, `ssh-keygen`, `sops`).
+/// Writes the assignment of the corpus; the other seeds were made by the programs that make such files (`openssl`,
+/// `git`, `gpg`, `ssh-keygen`, `sops`).
 #[test]
 fn the_corpus_of_assignments_is_ours() {
     use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer, Tombstone};

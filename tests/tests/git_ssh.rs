@@ -1,4 +1,4 @@
-//! Git over SSH against OpenSSH's own server: who may come in, whom we believe, and what an agent says.
+//! Git over SSH against a real OpenSSH server: authentication of client and host, and the agent's messages.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,7 +32,7 @@ struct World {
 }
 
 impl World {
-    /// None where there is no server program.
+    /// None if sshd is not installed.
     async fn new() -> Option<Self> {
         if !SshServer::is_here() {
             flotilla_needs::skip("sshd");
@@ -67,7 +67,7 @@ impl World {
         self.directory.path().join(name)
     }
 
-    /// Mounts a file for the server, in place of what was there.
+    /// Mounts a file for the server, in place of the former one.
     fn mount(&self, name: &str, content: &[u8]) {
         use std::os::unix::fs::PermissionsExt as _;
         let path = self.path(&format!("credentials/{}.{name}", self.server.host()));
@@ -83,7 +83,7 @@ impl World {
         self.mount("known_hosts", self.server.known_hosts().unwrap().as_bytes());
     }
 
-    /// A new commit, so that nothing that is cached answers for the server.
+    /// Pushes a new commit, so that no cached answer hides the server's, and renders it.
     async fn render(&self, name: &str) -> Result<String, Refusal> {
         let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
         self.repository.write("app/a.yaml", &text).unwrap();
@@ -136,7 +136,7 @@ async fn g04_an_ssh_key_is_that_of_the_moment() {
     let Some(world) = World::new().await else {
         return;
     };
-    // No key, and no pinned host: nothing is started.
+    // Without a key or a pinned host key, ssh is not started.
     world
         .refused("none", Reason::AuthenticationFailed, "ssh-privatekey")
         .await;
@@ -146,7 +146,7 @@ async fn g04_an_ssh_key_is_that_of_the_moment() {
         .await;
     world.mount_host_key();
     world.renders("first").await;
-    // The server takes another key from now on; ours is refused until the Secret has the new one.
+    // From now on the server accepts another key, and refuses the current one until the Secret has the new one.
     world.server.authorize(&world.path("other")).unwrap();
     world
         .refused("rotated", Reason::AuthenticationFailed, "Permission denied")
@@ -175,7 +175,7 @@ async fn g05_another_host_key_is_refused_by_name() {
     world
         .refused("changed", Reason::HostKeyRefused, "known_hosts")
         .await;
-    // Its owner says that it is the right one.
+    // The owner confirms the new host key.
     world.mount_host_key();
     world.renders("second").await;
 }
@@ -253,7 +253,7 @@ async fn a_hub_and_an_agent_read_one_repository_over_ssh() {
     server.authorize(&root.join("key")).unwrap();
     let mounted = root.join("credentials");
     std::fs::create_dir(&mounted).unwrap();
-    // `ssh-keygen` made it for us alone, and a copy stays so.
+    // `ssh-keygen` makes keys that only the owner can read; the mounted copy keeps that mode.
     let key = mounted.join(format!("{}.ssh-privatekey", server.host()));
     std::fs::copy(root.join("key"), key).unwrap();
     let known_hosts = mounted.join(format!("{}.known_hosts", server.host()));

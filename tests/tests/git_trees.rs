@@ -1,5 +1,5 @@
-//! Reading a commit's directories without its files, over real smart HTTP and SSH, from servers that do
-//! not offer it, and from one that lies.
+//! Reads a commit's directories without its files over real smart HTTP and SSH, from servers that do not support that,
+//! and from one that lies.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,8 +19,8 @@ use flotilla_tests::red_git::{Malice, bomb, entry, flipped, large, nowhere, pack
 use flotilla_tests::repository::{Repository, git};
 use flotilla_tests::ssh_server::{SshServer, make_key};
 
-/// What becomes of a pack.
-type Lie = fn(Vec<u8>) -> Vec<u8>;
+/// Modifies a pack.
+type PackChange = fn(Vec<u8>) -> Vec<u8>;
 
 struct World {
     directory: tempfile::TempDir,
@@ -70,7 +70,7 @@ impl World {
         look.await.unwrap()
     }
 
-    /// What Git itself says of the commit.
+    /// The directories as listed by Git itself.
     fn truth(&self, commit: &Commit) -> Directories {
         let work = &self.repository.work;
         let root = git(work, &["rev-parse", &format!("{commit}^{{tree}}")]).unwrap();
@@ -109,7 +109,7 @@ async fn directories_are_those_that_git_shows() {
         ("apps/a/deep/y.yaml", "a: 1\n"),
         ("apps/b/z.yaml", "a: 1\n"),
     ]);
-    // Trees that resemble each other come as deltas of one another.
+    // Git packs similar trees as deltas of each other.
     let many: Vec<String> = (0..300)
         .map(|n| format!("many/of/them/d{n:03}/f.yaml"))
         .collect();
@@ -198,7 +198,7 @@ async fn a_commit_that_is_not_there_is_an_error() {
 async fn g10_hostile_packs_of_directories_are_refused() {
     let world = World::new().await;
     let commit = world.commit(&[("apps/a/x.yaml", "a: 1\n"), ("apps/b/x.yaml", "a: 1\n")]);
-    // Bytes of a file, though none were asked for.
+    // File contents, although none were requested.
     let blob = |_| {
         let mut blob = entry(3, 5);
         blob.extend(stored(b"small"));
@@ -209,7 +209,7 @@ async fn g10_hostile_packs_of_directories_are_refused() {
         tag.extend(stored(b"small"));
         pack(1, &tag)
     };
-    // A true commit of somebody else, or trees without one.
+    // A valid commit, but another one, or one without its trees.
     let other = |_| {
         let text = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor a <a> 0 +0000\n\
                      committer a <a> 0 +0000\n\nx";
@@ -224,7 +224,7 @@ async fn g10_hostile_packs_of_directories_are_refused() {
         tree.extend(stored(&text));
         pack(1, &tree)
     };
-    let lies: [(&str, Lie); 12] = [
+    let lies: [(&str, PackChange); 12] = [
         ("flipped", flipped),
         ("blob", blob),
         ("tag", tag),
@@ -259,10 +259,10 @@ async fn g10_hostile_packs_of_directories_are_refused() {
 
 #[tokio::test]
 async fn g10_files_of_a_server_that_ignores_the_filter_are_refused() {
-    // All of a commit, with its files, as a server would send it that says it can filter and does not.
+    // The whole commit with its files, as from a server that announces filters but ignores them.
     let world = World::new().await;
     let commit = world.commit(&[("apps/a/x.yaml", "a: 1\n")]);
-    // `Pack` takes a function pointer only, so the pack travels by a fixed place.
+    // `Pack` takes a plain function pointer, so the pack is passed in a static.
     static WHOLE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     let work = &world.repository.work;
     let packed = std::process::Command::new("sh")
@@ -286,7 +286,7 @@ async fn g08_few_trees_that_are_in_many_places_end_at_a_limit() {
     let world = World::new().await;
     let work = world.repository.work.clone();
     world.commit(&[("f", "")]);
-    // Each level has the one below twice: 2^16 directories of 17 trees.
+    // Each level contains the level below twice: 17 trees describe 2^16 directories.
     for _ in 0..16 {
         let tree = git(&work, &["write-tree"]).unwrap();
         git(&work, &["read-tree", "--empty"]).unwrap();

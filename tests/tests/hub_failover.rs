@@ -1,5 +1,5 @@
-//! The database fails over to a standby: one that lacks what was acknowledged is noticed, and one that
-//! is waited for lacks nothing.
+//! The database fails over to a standby. The hub notices if an asynchronous one lacks acknowledged writes; a
+//! synchronous one lacks none.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use flotilla_tests::eventually;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::postgres::Postgres;
 use flotilla_tests::repository::Repository;
-use flotilla_tests::simulated::{Agent, Seen, accepted};
+use flotilla_tests::simulated::{Agent, FleetState, accepted};
 use flotilla_tests::test_hub::TestHub;
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -32,7 +32,7 @@ async fn api(hub: &TestHub) -> FleetServiceClient<Channel> {
     hub.operator("ada").await.unwrap().api
 }
 
-/// The cluster as the hub shows it, once it is as expected.
+/// Waits until the hub shows the cluster as expected.
 async fn cluster(
     api: FleetServiceClient<Channel>,
     what: &str,
@@ -99,7 +99,7 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
     let hubs = Arc::new(vec![hub.address.to_string()]);
     let (stop, stopped) = watch::channel(false);
     let agent = Agent::new(&hub.enrolled, &name, &hubs, Duration::ZERO).unwrap();
-    tokio::spawn(agent.run(Arc::new(Seen::default()), stopped));
+    tokio::spawn(agent.run(Arc::new(FleetState::default()), stopped));
     let calls = api(&hub).await;
     cluster(calls.clone(), "the first commit", |cluster| {
         runs(cluster, &first)
@@ -112,7 +112,7 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
     })
     .await
     .unwrap();
-    // What comes now only the primary has; then it dies, and its hub with it.
+    // What is written now reaches only the primary, which then fails together with its hub.
     standby.kill().unwrap();
     let second = repository.push("second", &["prod"]).unwrap();
     cluster(calls, "the second commit", |cluster| runs(cluster, &second)).await;
@@ -187,7 +187,7 @@ async fn s08_with_a_synchronous_standby_nothing_acknowledged_is_lost() {
     })
     .await
     .unwrap();
-    // Without it nothing is acknowledged.
+    // With no standby to confirm it, the hub acknowledges nothing.
     let now = Timestamp::now();
     standby.kill().unwrap();
     assert!(store.apply("alone", &[entry("alone")], now).await.is_err());
@@ -216,7 +216,7 @@ async fn s08_with_a_synchronous_standby_nothing_acknowledged_is_lost() {
     })
     .await
     .unwrap();
-    // In the middle of the next.
+    // Fails in the middle of the next write.
     primary.kill().unwrap();
     writer.await.unwrap();
     standby.sql("SELECT pg_promote()").unwrap();

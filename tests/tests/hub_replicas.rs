@@ -1,4 +1,4 @@
-//! Several hub processes on one real PostgreSQL: agents on any of them, one decides.
+//! Several hub processes on a real PostgreSQL: agents connect to any of them, and one leads.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use flotilla_tests::open_pages;
 use flotilla_tests::postgres::Postgres;
 use flotilla_tests::proxy::{Proxy, Trap};
 use flotilla_tests::repository::Repository;
-use flotilla_tests::simulated::{Agent, Seen, accepted};
+use flotilla_tests::simulated::{Agent, FleetState, accepted};
 use flotilla_tests::tab::{Answer, Tab};
 use flotilla_tests::test_hub::TestHub;
 use jiff::Timestamp;
@@ -42,7 +42,7 @@ mod lease;
 mod once;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// What people type who come to the pages of any replica.
+/// The URL that users type, for the pages of any replica.
 const SITE: &str = "https://flotilla.example";
 
 struct World {
@@ -57,7 +57,7 @@ impl World {
         Self::with("  strategy: {waves: [{name: half, share: '50%'}], soak: 1s}\n").await
     }
 
-    /// With such lines of the environment.
+    /// With these lines in the environment of the fleet file.
     async fn with(environment: &str) -> Option<Self> {
         let database = Postgres::start().unwrap()?;
         let directory = tempfile::tempdir().unwrap();
@@ -85,13 +85,13 @@ impl World {
         self.replica_with(None).await
     }
 
-    /// With pages for people of an issuer.
+    /// With pages for users of an issuer.
     async fn replica_with(&self, issuer: Option<&Issuer>) -> TestHub {
         let mut replica = TestHub::builder()
             .at(self.directory.path())
             .poll(Duration::from_millis(300))
             .store(self.database.url())
-            // A database that is busy takes no connection within seconds; whoever runs a hub starts it again.
+            // A busy database may accept no connection for seconds; a supervisor would restart the hub.
             .retry_for(LIMIT);
         if let Some(issuer) = issuer {
             let grants = open_pages::GRANTS;
@@ -100,7 +100,7 @@ impl World {
         replica.start().await.unwrap()
     }
 
-    /// Accepted clusters, as rows.
+    /// Accepted clusters, as records.
     async fn seed(&self, count: usize) {
         let store = Store::connect(&self.database.url()).await.unwrap();
         store.acquire("seed", "").await.unwrap().unwrap();

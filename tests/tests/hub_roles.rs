@@ -1,5 +1,5 @@
-//! Every method of the Fleet API against every role, over real mTLS, generated from the API's own
-//! descriptor: a method that is added without an entry here fails.
+//! Every method of the Fleet API against every role, over real mTLS, generated from the API's own descriptor: a method
+//! without an entry here fails.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ use prost::Message as _;
 use tonic::Code;
 use tonic::transport::Channel;
 
-/// What each method asks for. Steer depends on its action and is tested below.
+/// The right that each method requires. That of Steer depends on its action, and is tested below.
 const METHODS: &[(&str, Need)] = &[
     ("ListEnvironments", Need::See),
     ("ListApplications", Need::See),
@@ -74,7 +74,7 @@ const ACTIONS: &[(v1::SteerAction, Need)] = &[
     (v1::SteerAction::RemoveApplication, Need::Promote),
 ];
 
-/// Two environments, and nothing that would be rolled out to them.
+/// Two environments without applications.
 const FLEET: &str = "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod, strategy: {}}, {name: dev, branch: dev, strategy: {}}]\n";
 
 /// A connection with a certificate.
@@ -82,7 +82,7 @@ async fn connect(hub: &TestHub, uri: &str) -> Channel {
     hub.channel(Some(uri)).await.unwrap()
 }
 
-/// An operator to whom the administrator gives this role everywhere.
+/// An operator to whom the administrator has granted this role everywhere.
 async fn operator(hub: &TestHub, admin: &Channel, role: Role) -> Channel {
     let name = format!("as-{}", role.as_str());
     let request = v1::SetOperatorRequest {
@@ -95,7 +95,7 @@ async fn operator(hub: &TestHub, admin: &Channel, role: Role) -> Channel {
     connect(hub, &format!("spiffe://flotilla/operator/{name}")).await
 }
 
-/// A group for each role, and one person with a role in one environment.
+/// A group for each role, and a person with a role in one environment.
 fn grants() -> String {
     let mut grants = "grants:\n".to_owned();
     for role in Role::ALL {
@@ -105,7 +105,7 @@ fn grants() -> String {
     grants + "- {user: bob@example.org, role: promoter, environments: [dev]}"
 }
 
-/// The status that a method answers with; for streams, the first one.
+/// The status that a method returns; for streams, that of the first message.
 async fn call(channel: &Channel, method: &str, token: &str) -> Code {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
@@ -122,7 +122,7 @@ async fn call(channel: &Channel, method: &str, token: &str) -> Code {
         Ok(stream) => {
             let mut stream = stream.into_inner();
             let first = std::time::Duration::from_millis(200);
-            // A stream that says nothing was let in.
+            // A stream that stays silent was admitted.
             match tokio::time::timeout(first, stream.message()).await {
                 Ok(Err(status)) => status.code(),
                 _ => Code::Ok,
@@ -131,7 +131,7 @@ async fn call(channel: &Channel, method: &str, token: &str) -> Code {
     }
 }
 
-/// The list of methods is the API's own.
+/// The list of methods matches the API's descriptor.
 fn assert_every_method_is_listed() {
     let set = prost_types::FileDescriptorSet::decode(flotilla_proto::FILE_DESCRIPTOR_SET).unwrap();
     let mut declared: Vec<String> = set
@@ -148,7 +148,7 @@ fn assert_every_method_is_listed() {
     assert_eq!(declared, listed);
 }
 
-/// An action with all that it takes, so that only the role can be what is missing.
+/// An action with valid parameters, so that only the role can be missing.
 fn whole(action: v1::SteerAction) -> v1::SteerRequest {
     v1::SteerRequest {
         action: action.into(),
@@ -167,7 +167,7 @@ fn whole(action: v1::SteerAction) -> v1::SteerRequest {
     }
 }
 
-/// A pause of an environment.
+/// The pause of an environment.
 fn pause(environment: &str) -> v1::SteerRequest {
     v1::SteerRequest {
         action: v1::SteerAction::Pause.into(),
@@ -177,7 +177,7 @@ fn pause(environment: &str) -> v1::SteerRequest {
     }
 }
 
-/// Each method and each action, by an operator with this role.
+/// Each method and each action, called by an operator with this role.
 async fn assert_only_what_is_for_it(role: Role, channel: &Channel) {
     for (method, need) in METHODS {
         let code = call(channel, method, "").await;
@@ -198,7 +198,7 @@ async fn assert_only_what_is_for_it(role: Role, channel: &Channel) {
     }
 }
 
-/// A role for one environment is none for another.
+/// A role in one environment gives no rights in another.
 async fn assert_role_ends_with_its_environment(admin: &Channel, promoter: &Channel) {
     let request = v1::SetOperatorRequest {
         name: "as-promoter".to_owned(),
@@ -216,7 +216,7 @@ async fn assert_role_ends_with_its_environment(admin: &Channel, promoter: &Chann
     }
 }
 
-/// An agent's certificate and none at all get nowhere, whatever the method.
+/// With an agent's certificate or none, every method is refused.
 async fn assert_agents_and_nobody_get_nowhere(hub: &TestHub) {
     let agent = connect(hub, "spiffe://flotilla/cluster/c0").await;
     let nobody = hub.channel(None).await.unwrap();
@@ -249,7 +249,7 @@ async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
     assert_role_ends_with_its_environment(&admin, &roles[&Role::Promoter]).await;
     assert_agents_and_nobody_get_nowhere(&hub).await;
 
-    // I2: all of it is in the audit log, whose chain holds.
+    // I2: every call is in the audit log, whose hash chain is intact.
     let mut api = FleetServiceClient::new(admin);
     let verified = api.verify_audit(v1::VerifyAuditRequest {}).await.unwrap();
     let verified = verified.into_inner();
@@ -266,14 +266,14 @@ fn with_token<T>(request: T, token: &str) -> tonic::Request<T> {
     request
 }
 
-/// People of an issuer, who come without a certificate.
+/// Users of an issuer, without certificates.
 struct People {
     issuer: Issuer,
     nobody: Channel,
 }
 
 impl People {
-    /// Until the hub has the issuer's keys.
+    /// Waits until the hub has the issuer's keys.
     async fn are_known(&self) {
         let ready = self.issuer.token("ada@example.org", &["as-viewer"], &[]);
         eventually(
@@ -285,7 +285,7 @@ impl People {
         .unwrap();
     }
 
-    /// Each method, by somebody whose group has this role.
+    /// Each method, called by a user whose group has this role.
     async fn assert_only_what_is_for(&self, role: Role) {
         let group = format!("as-{}", role.as_str());
         let groups = [group.as_str(), "everybody"];
@@ -300,7 +300,7 @@ impl People {
         }
     }
 
-    /// In no group that has a role: nothing, though no operator was ever named.
+    /// Users without a role have no rights, even if no operator was ever named.
     async fn assert_no_role_is_nothing(&self) {
         let token = self.issuer.token("eve@example.org", &["everybody"], &[]);
         assert_eq!(
@@ -309,7 +309,7 @@ impl People {
         );
     }
 
-    /// Tokens that are not good are no tokens.
+    /// Invalid tokens are refused.
     async fn assert_bad_tokens_are_none(&self) {
         let now = Timestamp::now().as_second();
         for changes in [
@@ -335,7 +335,7 @@ impl People {
         );
     }
 
-    /// A role for one environment is none for another, and the audit log names the person.
+    /// A role in one environment gives no rights in another, and the audit log names the user.
     async fn assert_role_ends_with_its_environment(&self, admin: &str) {
         let token = self.issuer.token("bob@example.org", &[], &[]);
         for (environment, allowed) in [("dev", true), ("prod", false)] {
@@ -369,7 +369,7 @@ async fn e13_each_method_is_for_the_roles_of_people_who_log_in_too() {
     }
     people.assert_no_role_is_nothing().await;
     people.assert_bad_tokens_are_none().await;
-    // A certificate says who calls, whatever token comes with it.
+    // A certificate decides who the caller is, even if a token is sent as well.
     let agent = connect(&hub, "spiffe://flotilla/cluster/c0").await;
     let admin = people.issuer.token("ada@example.org", &["as-admin"], &[]);
     assert_eq!(call(&agent, "GetHub", &admin).await, Code::PermissionDenied);

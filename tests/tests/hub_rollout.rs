@@ -1,4 +1,4 @@
-//! A hub with its real parts, simulated agents over mTLS, and what people do to rollouts.
+//! A hub with its real parts, simulated agents over mTLS, and actions of operators on rollouts.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::repository::Repository;
-use flotilla_tests::simulated::{Agent, Seen, accepted};
+use flotilla_tests::simulated::{Agent, FleetState, accepted};
 use flotilla_tests::test_hub::TestHub;
 use flotilla_tests::{eventually, write_private};
 use jiff::Timestamp;
@@ -44,7 +44,7 @@ struct World {
     repository: Repository,
     _git: GitServer,
     hub: TestHub,
-    seen: Arc<Seen>,
+    seen: Arc<FleetState>,
     stop: watch::Sender<bool>,
 }
 
@@ -57,7 +57,7 @@ impl World {
         let served = directory.path().join("served");
         let git = GitServer::start(&served, "127.0.0.1:0").await.unwrap();
         let url = if strategy.contains("autoPromote") {
-            // Our Git server takes no pushes; a path does.
+            // The test's Git server accepts no pushes, but a local path does.
             format!("file://{}", repository.bare.display())
         } else {
             git.url("fleet.git")
@@ -69,7 +69,7 @@ impl World {
         );
         let credentials = directory.path().join("credentials");
         write_private(&credentials, "").unwrap();
-        // The first one is dev's.
+        // The first cluster belongs to dev.
         let environment = |index: usize| if index == 0 { "dev" } else { "prod" };
         let all: Vec<_> = (0..clusters)
             .map(|index| accepted(&format!("c{index}"), environment(index)).unwrap())
@@ -82,13 +82,13 @@ impl World {
             .metrics()
             .webhooks(SECRET)
             .with(|config| config.push = Some(Credential::open(&credentials).unwrap()))
-            // The lock on the store goes with the last task of a hub that was killed.
+            // The lock on the store is released with the last task of the hub that was killed.
             .retry_for(LIMIT)
             .start()
             .await
             .unwrap();
         let (stop, stopped) = watch::channel(false);
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(FleetState::default());
         let hubs = Arc::new(vec![hub.address.to_string()]);
         for (name, _) in &all {
             let work = Duration::from_millis(20);
@@ -105,14 +105,14 @@ impl World {
         }
     }
 
-    /// The hub dies, and comes back as it was.
+    /// Kills the hub and starts it again with the same state.
     async fn restart(&mut self) {
         self.hub.kill().await.unwrap();
         self.hub.start().await.unwrap();
     }
 
     async fn api(&self) -> FleetServiceClient<Channel> {
-        // While hundreds of agents of this very address shake hands, the hub turns some callers away.
+        // While hundreds of agents connect from the same address, the hub refuses some callers.
         let operator = eventually("a connection", LIMIT, || async {
             self.hub.operator("ada").await.ok()
         });
@@ -163,7 +163,7 @@ impl World {
     }
 }
 
-/// What people have decided about the environment.
+/// The decisions of operators about the environment.
 async fn decisions(api: &mut FleetServiceClient<Channel>) -> v1::EnvironmentDecisions {
     let subject = "prod".to_owned();
     let answer = api.get_rollout(v1::GetRolloutRequest { subject }).await;
@@ -177,7 +177,7 @@ fn targets(rollout: &v1::RolloutStatus, commit: &str) -> bool {
         .any(|revision| revision.commit == commit)
 }
 
-/// One HTTP request, whole.
+/// Sends a whole HTTP request.
 async fn http(address: std::net::SocketAddr, request: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -204,7 +204,7 @@ async fn a_bad_commit_halts_in_its_canary_and_its_repair_goes_through() {
         .filter(|cluster| cluster.phase != "waiting")
         .count();
     assert_eq!(touched, 1, "only the canary");
-    // A person gives up on it: the canary goes back, and the commit is not tried again.
+    // An operator aborts: the canary is rolled back, and the commit is not tried again.
     world.seen.failing.store(false, Ordering::Relaxed);
     world.steer(v1::SteerAction::Abort, "").await;
     world.rollout(|rollout| rollout.state == "rolledBack").await;
@@ -253,7 +253,7 @@ async fn gates_hold_a_commit_until_it_is_proven_and_approved_or_overridden() {
         .steer(v1::SteerAction::Approve, &waits.target[0].commit)
         .await;
     world.rollout(|rollout| rollout.state == "succeeded").await;
-    // A commit that dev never had is not proven by anybody's approval.
+    // A commit that dev never ran is not proven, whoever approves it.
     let hotfix = world.repository.push("hotfix", &["prod"]).unwrap();
     world.steer(v1::SteerAction::Approve, &hotfix).await;
     world
@@ -286,7 +286,7 @@ async fn a_proven_commit_is_promoted_by_the_hub_and_none_after_a_rollback() {
         (promoted.actor.as_str(), promoted.commit.as_str()),
         ("hub", commit.as_str())
     );
-    // A person went back: from now on the hub brings nothing until a person lets it.
+    // After a rollback by an operator, the hub delivers nothing until an operator resumes.
     let bad = world.repository.push("third", &["prod"]).unwrap();
     world.rollout(|rollout| targets(rollout, &bad)).await;
     world.steer(v1::SteerAction::Abort, "").await;

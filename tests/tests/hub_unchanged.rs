@@ -1,5 +1,4 @@
-//! A hub, a Git server and whole agents: a commit that changes nothing for a cluster waits for no wave
-//! there.
+//! A hub, a Git server and whole agents: a commit that changes nothing for a cluster does not wait for waves there.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +24,7 @@ use flotilla_tests::{eventually, write_private};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// `a1` is the canary; `a2` runs the same, `b1` something else on a base.
+/// `a1` is the canary; `a2` runs the same, and `b1` something else on a common base.
 const CLUSTERS: [(&str, &str); 3] = [("a1", "a"), ("a2", "a"), ("b1", "b")];
 
 struct World {
@@ -108,7 +107,7 @@ impl World {
         world
     }
 
-    /// The hub goes, something happens, and it comes back at its address.
+    /// Stops the hub, does something, and starts it again at its address.
     async fn without_hub<T>(&mut self, happens: impl FnOnce(&Self) -> T) -> T {
         self.hub.stop().await.unwrap();
         let happened = happens(self);
@@ -138,13 +137,13 @@ impl World {
         self._clusters.push(cluster);
     }
 
-    /// A commit that changes one file.
+    /// Pushes a commit that changes one file.
     fn push(&self, path: &str, content: &str) -> String {
         self.repository.write(path, content).unwrap();
         self.repository.push("change", &["prod"]).unwrap()
     }
 
-    /// The commit that a cluster says it runs, all applied.
+    /// The commit that a cluster reports as applied.
     async fn runs(&self, cluster: &str) -> Option<String> {
         let status = self.operator.clone().cluster(cluster).await?;
         let report = application(&status, "app")?;
@@ -211,7 +210,7 @@ async fn a_commit_waits_for_no_wave_where_it_changes_nothing() {
     let mut world = World::new().await;
     let first = git(&world.repository.work, &["rev-parse", "HEAD"]).unwrap();
     world.all_run(&["a1", "a2", "b1"], &first).await;
-    // From now on with waves; they begin from what runs.
+    // From now on there are waves, which start from the running revision.
     let url = world.git.url("fleet.git");
     let text = fleet(&url, STRATEGY);
     std::fs::write(world.path("fleet.yaml"), &text).unwrap();
@@ -223,7 +222,7 @@ async fn a_commit_waits_for_no_wave_where_it_changes_nothing() {
     });
     in_force.await.unwrap();
 
-    // The canary soaks for an hour. That nothing changes for `b1` is known by then.
+    // The canary soaks for an hour. By then the hub knows that nothing changes for `b1`.
     let second = world.push("apps/a/config.yaml", &config_map("a", "two"));
     world.all_run(&["a1", "b1"], &second).await;
     let rollout = world
@@ -238,8 +237,8 @@ async fn a_commit_waits_for_no_wave_where_it_changes_nothing() {
     assert_eq!(rollout.waves[1].unchanged, 1);
     assert_eq!(world.runs("a2").await, Some(first));
 
-    // A base that only `b1` renders. `a1` has the commit before by now, and renders from that. What was
-    // read before is gone with the hub, and is read again.
+    // A base that only `b1` renders. `a1` already has the previous commit, and renders from it. The restarted hub has
+    // lost what it had read, and reads it again.
     let third =
         world.without_hub(|world| world.push("bases/b/config.yaml", &config_map("b", "two")));
     let third = third.await;
@@ -256,15 +255,15 @@ async fn a_commit_waits_for_no_wave_where_it_changes_nothing() {
                 )
         })
         .await;
-    // What the canary runs has never been good: that the commit after it renders the same there takes
-    // its soak over and ends it for nobody.
+    // The canary's revision has never been good: although the next commit renders the same there and takes over its
+    // soak, the soak ends for no cluster.
     assert_eq!(rollout.wave, 0);
 
-    // A file that nobody renders passes everybody who runs the commit before it.
+    // A file that no cluster renders passes at every cluster that runs the previous commit.
     let fourth = world.push("docs/readme.yaml", "a: 1\n");
     world.all_run(&["a1"], &fourth).await;
 
-    // Servers that cannot leave files out are not asked, and that is told.
+    // Servers without partial fetches are not asked for trees, and the hub reports that.
     git(
         &world.repository.bare,
         &["config", "uploadpack.allowFilter", "false"],

@@ -1,4 +1,4 @@
-//! Real processes, killed without warning while commits keep coming.
+//! Real processes, killed at random while commits arrive.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ fn config_map(name: &str, value: &str) -> String {
     )
 }
 
-/// An installation without agents, with an object that stays and one that the first round takes away.
+/// An installation without agents, with one object that stays and one that the first round removes.
 async fn one_to_keep() -> (Installation, TestHub, Operator) {
     let world = Installation::new(&[
         ("app/keep.yaml", &config_map("keep", "0")),
@@ -41,7 +41,7 @@ async fn one_to_keep() -> (Installation, TestHub, Operator) {
     (world, hub, operator)
 }
 
-/// One object changes, one leaves and one comes.
+/// Changes one object, removes one and adds one.
 fn change_all(repository: &Repository, round: usize) {
     let gone = format!("app/passing-{}.yaml", round - 1);
     std::fs::remove_file(repository.work.join(gone)).unwrap();
@@ -68,8 +68,8 @@ async fn synced(operator: &Operator, commit: &str, what: &str) {
         .unwrap_or_else(|error| panic!("{what}: {error}"));
 }
 
-/// Twelve rounds of: push, wait a little at random, kill the agent or the hub, start it again. In the
-/// end the last commit runs, and every delete in the API server's audit log is of an object that left.
+/// Twelve rounds: push, wait for a short random time, kill the agent or the hub, start it again. In the end the last
+/// commit runs, and every delete in the API server's audit log is of an object that left Git.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a16_h14_killed_at_any_moment_everything_converges_and_nothing_is_lost() {
     let seed: u64 = rand::rng().random();
@@ -99,7 +99,7 @@ async fn a16_h14_killed_at_any_moment_everything_converges_and_nothing_is_lost()
                 &object(&format!("keep-{number}"), round),
             )
             .unwrap();
-        // One object comes in odd rounds and leaves in even ones.
+        // One object is added in odd rounds and removed in even ones.
         let passing = repository.work.join("app/passing.yaml");
         if round % 2 == 1 {
             repository
@@ -146,8 +146,8 @@ async fn a16_h14_killed_at_any_moment_everything_converges_and_nothing_is_lost()
     hub.kill().await.unwrap();
 }
 
-/// The agent is killed at each write of a pass, before and after it took effect: the record written
-/// ahead, each apply, each delete, the record narrowed. Whatever was half done, the next start ends it.
+/// Kills the agent at each write of a pass, before and after it took effect: the inventory written ahead, each apply,
+/// each delete, the inventory narrowed. The next start completes whatever was interrupted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a16_killed_at_every_write_of_a_turn_it_is_ended_by_the_next_start() {
     let (world, _hub, operator) = one_to_keep().await;
@@ -192,7 +192,7 @@ async fn a16_killed_at_every_write_of_a_turn_it_is_ended_by_the_next_start() {
                 world.cluster.heal();
                 agent = world.agent("agent", &[]).unwrap();
             } else {
-                // A pass has no such write.
+                // A normal pass has no such write.
                 world.cluster.heal();
             }
             synced(&operator, &commit, &what).await;
@@ -208,7 +208,7 @@ async fn a16_killed_at_every_write_of_a_turn_it_is_ended_by_the_next_start() {
     agent.kill().await.unwrap();
 }
 
-/// The agent is killed between its steps, by itself, and always ends what it had begun at the next start.
+/// At each failpoint between its steps the agent kills itself, and the next start completes the pass.
 #[cfg(debug_assertions)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a16_killed_at_every_failpoint_the_next_start_goes_on() {
@@ -219,7 +219,7 @@ async fn a16_killed_at_every_failpoint_the_next_start_goes_on() {
     let mut agent = world.agent("agent", &[]).unwrap();
     synced(&operator, &world.repository.head("dev").unwrap(), "first").await;
 
-    // An apply each for what stays and what comes, a delete of what leaves.
+    // One apply each for the object that stays and the one that is added, and one delete for the one that is removed.
     let passes = |point: &str| if point == "applied" { 2 } else { 1 };
     let points = flotilla_agent::failpoint::POINTS
         .into_iter()
@@ -241,7 +241,7 @@ async fn a16_killed_at_every_failpoint_the_next_start_goes_on() {
         agent = world.agent("agent", &[]).unwrap();
         synced(&operator, &commit, &point).await;
         let mut deleted = world.deleted();
-        // Killed before the answer came, a delete may be asked for again.
+        // If the agent is killed before it has the answer, it may send the delete again.
         deleted.dedup();
         let expected: Vec<String> = (0..round).map(|n| format!("passing-{n}")).collect();
         assert_eq!(deleted, expected, "{point}");

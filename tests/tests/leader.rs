@@ -1,4 +1,4 @@
-//! Several pods of one cluster: one works, and another takes over, without two ever writing at once.
+//! Several pods of a cluster: one leads, and another takes over, without two ever writing at once.
 
 #![allow(
     clippy::unwrap_used,
@@ -75,7 +75,7 @@ async fn reported(operator: &Operator, commit: &str) {
     .unwrap();
 }
 
-/// An installation without agents, whose cluster is invited.
+/// An installation without agents, whose cluster has a join token.
 async fn invited() -> (Installation, TestHub, Operator) {
     let world = Installation::new(&[("app/config.yaml", &config_map("one"))])
         .await
@@ -86,7 +86,7 @@ async fn invited() -> (Installation, TestHub, Operator) {
     (world, hub, operator)
 }
 
-/// A commit is pushed, applied and reported by whoever leads.
+/// Pushes a commit, which the leader applies and reports.
 async fn rolls_out(world: &Installation, operator: &Operator, expected: &str) {
     let content = config_map(expected);
     world.repository.write("app/config.yaml", &content).unwrap();
@@ -103,7 +103,7 @@ async fn a17_n04_a_standby_takes_over_with_the_same_identity_and_floor() {
     value(&world, "one").await;
     let mut second = pod(&world, "second");
 
-    // A node that dies takes its disk with it.
+    // A node that fails takes its disk with it.
     first.kill().await.unwrap();
     std::fs::remove_dir_all(world.root().join("first")).unwrap();
     let killed = Instant::now();
@@ -123,7 +123,7 @@ async fn a17_n04_a_standby_takes_over_with_the_same_identity_and_floor() {
             .is_some()
     );
 
-    // One that is asked to stop gives the lease back: nobody waits for it to run out.
+    // A pod that is asked to stop releases the lease, so the next one need not wait until it expires.
     let first = pod(&world, "first");
     let pid = second.id().unwrap().to_string();
     std::process::Command::new("kill")
@@ -155,7 +155,7 @@ async fn a17_a_leader_that_was_stopped_past_its_lease_writes_nothing_when_it_wak
     signal("-STOP");
     leads(&world, "second").await;
     rolls_out(&world, &operator, "two").await;
-    // The sleeper wakes up with everything it knew: it would set the value back to "one".
+    // The paused pod resumes with its old state, and would set the value back to "one".
     let woken = world.cluster.audit().len();
     signal("-CONT");
     eventually("the second still leads, renewed twice", LIMIT, || async {

@@ -1,4 +1,4 @@
-//! A person logs in, from a terminal (real programs) and with a browser (the hub's pages), at an issuer.
+//! A person logs in at an issuer, from a terminal (real programs) and in a browser (the hub's pages).
 
 #![allow(
     clippy::unwrap_used,
@@ -17,20 +17,20 @@ use flotilla_tests::test_hub::{Builder, TestHub};
 #[path = "login/terminal.rs"]
 mod terminal;
 
-/// What people type who come to the pages through a proxy.
+/// The URL that users type, for pages behind a proxy.
 const SITE: &str = "https://flotilla.example";
 
-/// A hub at which nobody logs in yet.
+/// A hub without logins so far.
 fn hub() -> Builder {
     TestHub::builder().fleet(
         "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod, strategy: {soak: 1s}}]\n",
     )
 }
 
-/// Somebody administers, somebody looks.
+/// One user administers, another one views.
 const GRANTS: &str = "grants: [{group: sre, role: admin}, {user: vi@example.org, role: viewer}]";
 
-/// A hub with pages, and a tab of somebody.
+/// A hub with pages, and a user's tab.
 async fn pages(issuer: &Issuer) -> (TestHub, Tab) {
     let hub = hub().issuer(issuer, GRANTS).pages(Some(SITE));
     let hub = hub.start().await.unwrap();
@@ -38,7 +38,7 @@ async fn pages(issuer: &Issuer) -> (TestHub, Tab) {
     (hub, Tab::new(SITE, &address).unwrap())
 }
 
-/// Opens a page once the hub knows the issuer, which it asks beside.
+/// Retries a page until the hub knows the issuer, which it contacts in the background.
 async fn logged_in(tab: &mut Tab, path: &str) -> Answer {
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
     loop {
@@ -50,7 +50,7 @@ async fn logged_in(tab: &mut Tab, path: &str) -> Answer {
     }
 }
 
-/// Strangers: sent to the issuer from a page, refused elsewhere; never a word of the fleet.
+/// Strangers: redirected to the issuer by a page, refused elsewhere, and never told anything about the fleet.
 async fn assert_strangers_see_nothing(tab: &mut Tab) {
     for path in ["/", "/env/prod", "/clusters", "/audit", "/promote/prod"] {
         let request = tab.request(reqwest::Method::GET, path);
@@ -75,7 +75,7 @@ async fn assert_strangers_see_nothing(tab: &mut Tab) {
     assert_eq!(elsewhere.open("/").await.unwrap().status, 421);
 }
 
-/// The page that was asked for, with headers that bind the browser.
+/// The page that was requested, with security headers.
 fn assert_is_prod_of_ada(page: &Answer) {
     assert_eq!(page.status, 200, "{page:?}");
     assert!(page.text.contains("<h1>prod</h1>"), "{}", page.text);
@@ -92,7 +92,7 @@ fn assert_is_prod_of_ada(page: &Answer) {
     );
 }
 
-/// Nothing in the store lets anybody in, or tells who refreshes what.
+/// Nothing in the store admits anyone, or reveals refresh tokens.
 fn assert_store_lets_nobody_in(data_dir: &Path, cookie: &str) {
     let kept = std::fs::read(data_dir.join("hub.db")).unwrap();
     let log = std::fs::read(data_dir.join("hub.db-wal")).unwrap_or_default();
@@ -109,7 +109,8 @@ fn assert_store_lets_nobody_in(data_dir: &Path, cookie: &str) {
     assert!(!holds(cookie) && !holds("eyJ"));
 }
 
-/// An act, by the same code as a call, in the person's name; a form of elsewhere is refused.
+/// An action through a page, by the same code as an API call and in the user's name; a form of another site is
+/// refused.
 async fn assert_acts_once_and_only_from_here(tab: &mut Tab, token: &str) {
     let pause = [
         ("token", token),
@@ -145,8 +146,8 @@ async fn assert_acts_once_and_only_from_here(tab: &mut Tab, token: &str) {
     assert_eq!(acts, 1, "{}", told.text);
 }
 
-/// A second browser of the same person has a session of its own; the first one's end leaves it. It is given
-/// back, still logged in.
+/// A second browser of the same user has its own session, which survives the end of the first one. Returns that
+/// browser, still logged in.
 async fn assert_only_its_own_session_ends(tab: &mut Tab, token: &str, cookie: String) -> Tab {
     let mut second = Tab::new(SITE, &tab.address).unwrap();
     assert_eq!(second.open("/").await.unwrap().status, 200);
@@ -169,7 +170,7 @@ async fn assert_only_its_own_session_ends(tab: &mut Tab, token: &str, cookie: St
     second
 }
 
-/// Revoked where roles are given: at once, and with the way to see why.
+/// A role that is withdrawn is lost at once, and the page says why.
 async fn assert_a_revoked_role_is_gone(directory: &Path, tab: &Tab) {
     let file = directory.join("oidc.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
@@ -186,7 +187,7 @@ async fn assert_a_revoked_role_is_gone(directory: &Path, tab: &Tab) {
     .unwrap();
 }
 
-/// Somebody who may only look has no button; one whom nobody named does not get in.
+/// A user who may only view has no buttons; a user without grants is refused.
 async fn assert_others_see_what_is_theirs(issuer: &Issuer, address: &str) {
     issuer.with(|state| {
         state.user = "vi@example.org".to_owned();
@@ -236,7 +237,7 @@ async fn e13_a_login_is_ended_by_the_browser_that_began_it_and_a_session_by_its_
     let (mut hub, mut tab) = pages(&issuer).await;
     assert_eq!(logged_in(&mut tab, "/").await.status, 200);
 
-    // Somebody sends a link that would log others in as them (login CSRF), or replays an answer.
+    // An attacker sends a link that would log others in as the attacker (login CSRF), or replays an answer.
     let mut evil = Tab::new(SITE, &tab.address).unwrap();
     let request = evil.request(reqwest::Method::GET, "/login");
     let to_issuer = evil
@@ -269,7 +270,7 @@ async fn e13_a_login_is_ended_by_the_browser_that_began_it_and_a_session_by_its_
     let other = format!("{back}&iss=https%3A%2F%2Fother.example");
     assert_eq!(evil.open(&other).await.unwrap().status, 403);
 
-    // A token that ends soon is refreshed by whichever page is opened first, once.
+    // A token about to expire is refreshed once, by the first page that is opened.
     issuer.with(|state| state.life = 30);
     let mut brief = Tab::new(SITE, &tab.address).unwrap();
     assert_eq!(brief.open("/").await.unwrap().status, 200);
@@ -280,7 +281,7 @@ async fn e13_a_login_is_ended_by_the_browser_that_began_it_and_a_session_by_its_
     assert!(so_far.is_some());
     assert_eq!(brief.open("/clusters").await.unwrap().status, 200);
     assert_eq!(refreshed(), so_far, "a fresh token is not refreshed again");
-    // The issuer ends the login: so does the session.
+    // If the issuer ends the login, the session ends as well.
     issuer.with(|state| state.life = 30);
     let mut ended = Tab::new(SITE, &tab.address).unwrap();
     assert_eq!(ended.open("/").await.unwrap().status, 200);
@@ -288,7 +289,7 @@ async fn e13_a_login_is_ended_by_the_browser_that_began_it_and_a_session_by_its_
     let request = ended.request(reqwest::Method::GET, "/");
     assert_eq!(ended.send(request).await.unwrap().status, 303);
     issuer.with(|state| (state.ended, state.without_refresh) = (false, true));
-    // Without a refresh token it ends with the token, which is taken for some seconds more.
+    // Without a refresh token the session ends with the token, which stays valid for some seconds of leeway.
     issuer.with(|state| state.life = -30);
     let mut last = Tab::new(SITE, &tab.address).unwrap();
     last.open("/").await.ok();

@@ -1,4 +1,4 @@
-//! Alerts, dashboards and runbooks of `deploy/monitoring` speak of metrics that there are, and of each other.
+//! Alerts, dashboards and runbooks of `deploy/monitoring` use existing metrics, and refer to each other correctly.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What a program registers, as Prometheus sees it: with prefix and unit.
+/// The metrics that a program registers, as Prometheus sees them: with prefix and unit.
 fn registered(path: &str, prefix: &str) -> BTreeSet<String> {
     let source = read(path);
     let call = regex::Regex::new(
@@ -45,7 +45,7 @@ fn registered(path: &str, prefix: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Every metric that a text names, without what Prometheus adds to a name.
+/// Every metric in a text, without the suffixes that Prometheus adds.
 fn named(text: &str) -> BTreeSet<String> {
     let name = regex::Regex::new(r"flotilla_(?:hub|agent)_[a-z_]+").unwrap();
     name.find_iter(text)
@@ -158,7 +158,7 @@ fn prometheus_itself_takes_the_rules_and_their_tests() {
     }
 }
 
-/// What a fleet that is well shows, for six hours.
+/// The series of a healthy fleet, for six hours.
 const WELL: [(&str, &str); 17] = [
     (
         "flotilla_hub_store_errors_total{instance=\"hub\"}",
@@ -224,7 +224,7 @@ const WELL: [(&str, &str); 17] = [
     ),
 ];
 
-/// A fault of each alert: where its series differ from those of a fleet that is well, by a part of its name.
+/// The fault of each alert: series that differ from those of a healthy fleet, by a part of their names.
 const FAULTS: [(&str, &[(&str, &str)]); 12] = [
     ("FlotillaHubNotStoring", &[("store_errors", "0+1x400")]),
     ("FlotillaBranchUnread", &[("branch_read_age", "700+0x400")]),
@@ -267,7 +267,7 @@ const FAULTS: [(&str, &[(&str, &str)]); 12] = [
     ),
 ];
 
-/// One of promtool's tests: these series, and after six hours these alerts and no others.
+/// A test for promtool: with these series, exactly these alerts fire after six hours.
 fn staged(faults: &[(&str, &str)], alert: Option<&str>) -> Value {
     let mut used = 0;
     let series: Vec<Value> = WELL

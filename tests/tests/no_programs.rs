@@ -1,4 +1,4 @@
-//! What an agent does without starting a program: it fetches over HTTP and judges signatures in its own process.
+//! The agent starts no programs for this: it fetches over HTTP and verifies signatures in its own process.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use flotilla_tests::installation::Installation;
 use flotilla_tests::repository::git;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// What might be asked about a commit or its signature, and what might ask in its place.
+/// Programs that the agent might call for a commit or signature, and those that they might call.
 const PROGRAMS: [&str; 9] = [
     "git",
     "git-upload-pack",
@@ -31,7 +31,7 @@ const PROGRAMS: [&str; 9] = [
     "sh",
 ];
 
-/// A directory of programs of these names, each of which writes into a file that it was started.
+/// A directory of programs with these names, each of which records that it was started.
 fn that_tell(root: &Path) -> (PathBuf, PathBuf) {
     let (directory, told) = (root.join("programs"), root.join("started"));
     std::fs::create_dir(&directory).unwrap();
@@ -44,7 +44,7 @@ fn that_tell(root: &Path) -> (PathBuf, PathBuf) {
     (directory, told)
 }
 
-/// The fields of a process from its parent on (`proc_pid_stat(5)`); none: it is gone.
+/// The fields of a process from its parent on (`proc_pid_stat(5)`); none: it does not exist.
 fn stat(process: &str) -> Option<Vec<i64>> {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, fields) = text.rsplit_once(") ")?;
@@ -52,8 +52,8 @@ fn stat(process: &str) -> Option<Vec<i64>> {
     Some(fields.map(|field| field.parse().unwrap_or(0)).collect())
 }
 
-/// Whether a process ever had a child: one that is there, or page faults of those that are over and that it
-/// waited for.
+/// Whether a process has or had children: one that exists, or page faults of children that have exited and were waited
+/// for.
 fn has_had_children(process: u32) -> bool {
     let own = stat(&process.to_string()).unwrap();
     let (minor, major) = (own[7], own[9]);
@@ -66,7 +66,7 @@ fn has_had_children(process: u32) -> bool {
     has_one || minor > 0 || major > 0
 }
 
-/// Commits everything, signed where a key is named, and pushes it.
+/// Commits everything, signed if a key is given, and pushes.
 fn push(world: &Installation, message: &str, key: Option<&str>) -> String {
     let work = &world.repository.work;
     let signing = key.map(|key| format!("user.signingkey={}", world.root().join(key).display()));
@@ -83,7 +83,7 @@ fn push(world: &Installation, message: &str, key: Option<&str>) -> String {
     git(work, &["rev-parse", "HEAD"]).unwrap()
 }
 
-/// Waits until the agent reports of a commit that it runs, or why not.
+/// Waits until the agent reports that a commit runs, or why it does not.
 async fn reported(operator: &Operator, commit: &str, reason: &str) {
     eventually(
         &format!("{commit} with the reason {reason:?}"),

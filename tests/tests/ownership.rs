@@ -1,7 +1,7 @@
-//! Many workers and one cluster: applications are renamed, moved between repositories, removed and
-//! re-added, objects move between them, workers are cancelled wherever they are, the agent crashes, people
-//! edit. Judged by the API server: when all is quiet, what is reported Synced is what Git says, and
-//! nothing that somebody desired all the time was ever deleted.
+//! Concurrent workers and one cluster: applications are renamed, moved between repositories, removed and added again,
+//! objects move between them, workers are cancelled at any point, the agent crashes, and objects are edited. Judged by
+//! the API server: once it settles, what is reported Synced equals Git, and no object that was desired all the time
+//! was ever deleted.
 
 #![allow(
     clippy::unwrap_used,
@@ -43,21 +43,21 @@ mod happens;
 #[path = "ownership/judged.rs"]
 mod judged;
 
-/// Sequences of one run; `FLOTILLA_SEQUENCES` says otherwise.
+/// Sequences per run; `FLOTILLA_SEQUENCES` overrides it.
 const SEQUENCES: u64 = 4;
 const ACTIONS: usize = 14;
-/// Longest until an edit is seen and undone.
+/// Longest time until an edit is seen and corrected.
 const HEALED: Duration = Duration::from_secs(30);
 const NAMES: [&str; 6] = ["app", "shop", "store", "web", "api", "queue"];
 const NAMESPACE: &str = "web";
-/// Two directories of each of two repositories.
+/// Two directories in each of two repositories.
 const PLACES: [(usize, &str); 4] = [(0, "left"), (0, "right"), (1, "left"), (1, "right")];
 
-/// Values by name of a ConfigMap.
+/// The values of ConfigMaps by name.
 type Content = BTreeMap<String, u32>;
-type Place = (usize, &'static str);
+type Directory = (usize, &'static str);
 
-/// An agent's loop.
+/// The main loop of an agent.
 struct Agent {
     accepted: watch::Sender<Option<Arc<DecodedAssignment>>>,
     reports: watch::Receiver<Option<Arc<Report>>>,
@@ -71,15 +71,15 @@ struct World {
     server: TestCluster,
     repositories: [Repository; 2],
     heads: [String; 2],
-    content: BTreeMap<Place, Content>,
-    assigned: BTreeMap<&'static str, Place>,
+    content: BTreeMap<Directory, Content>,
+    assigned: BTreeMap<&'static str, Directory>,
     tombstones: BTreeMap<&'static str, bool>,
     suspended: bool,
     generation: u64,
     value: u32,
     cluster: Cluster,
     agent: Agent,
-    /// Wanted by somebody in every assignment until now.
+    /// Objects that every assignment so far has desired.
     always: Option<BTreeSet<String>>,
     done: Vec<String>,
 }
@@ -102,7 +102,7 @@ impl World {
             repositories,
             heads: [String::new(), String::new()],
             content: BTreeMap::new(),
-            // These two are always there, under some name.
+            // These two applications always exist, under some name.
             assigned: [("app", PLACES[0]), ("web", PLACES[1])].into(),
             tombstones: BTreeMap::new(),
             suspended: false,
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// Writes a repository as the model has it, with new values, and commits.
+    /// Writes a repository according to the model, with new values, and commits.
     fn push(&mut self, repository: usize) {
         let work = &self.repositories[repository];
         for (place, content) in &mut self.content {
@@ -200,7 +200,7 @@ impl World {
     }
 
     fn assignment(&self) -> DecodedAssignment {
-        let application = |place: &Place| {
+        let application = |place: &Directory| {
             ApplicationAssignment::new(
                 Revision {
                     repository: ["one", "two"][place.0].parse().unwrap(),
@@ -283,7 +283,7 @@ async fn sequence(seed: u64) {
     world.assign();
     world.quiet().await;
     world.ended().await;
-    // Renamed, and then changed.
+    // Rename, then change.
     let name = *world.assigned.keys().choose(&mut world.rng).unwrap();
     let place = world.assigned.remove(name).unwrap();
     let next = world.free_name().unwrap();

@@ -1,6 +1,5 @@
-//! Passes of one application against an API server, by catalogue id. Each scenario runs on the embedded
-//! server; where the envtest variables name a real one, all of them run there too. Deletes are judged
-//! by the API server's audit log.
+//! Passes of one application against an API server, by catalogue id. Each scenario runs on the embedded server, and
+//! also on a real one if the envtest variables name it. Deletes are judged by the API server's audit log.
 
 #![allow(
     clippy::unwrap_used,
@@ -41,7 +40,7 @@ macro_rules! scenarios {
             )*
         }
 
-        /// Everything above once more, on the real thing.
+        /// All scenarios above, on a real API server.
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn on_a_real_api_server() {
             let Some(cluster) = TestCluster::real().await.unwrap() else {
@@ -117,7 +116,7 @@ scenarios! {
     prune::a_removed_application_takes_its_objects_along,
 }
 
-/// What needs faults on request, or the controllers of a cluster.
+/// Scenarios that need fault injection or controllers.
 mod embedded_only {
     macro_rules! scenarios {
         ($($module:ident :: $name:ident),* $(,)?) => {

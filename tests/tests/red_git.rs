@@ -1,6 +1,6 @@
-//! A Git server that lies to a real agent: the hostile part of group G of the fault catalogue. Each lie
-//! ends in a refusal with a reason code, an Event, and no write; what runs goes on, and when the server
-//! tells the truth again the agent follows without a restart.
+//! A Git server that lies to a real agent: the hostile part of group G of the fault catalogue. Each lie ends in a
+//! refusal with a reason code, an Event, and no write. What runs continues, and once the server tells the truth again
+//! the agent follows without a restart.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use flotilla_tests::red_git::{Malice, bomb, flipped, large, nowhere, pack};
 use flotilla_tests::repository::{Repository, git};
 use world::{World, config_map, signing_world};
 
-/// The next commit cannot be had because of it; once the server is honest, it runs.
+/// The next commit cannot be fetched because of it; once the server is honest, it runs.
 async fn lie(world: &mut World, malice: Malice, reasons: &[&str]) {
     world.write(
         "apps/web/more.yaml",
@@ -99,13 +99,13 @@ async fn g10_broken_and_hostile_packs() {
     ];
     lie(&mut world, Malice::Cut, broken).await;
     lie(&mut world, Malice::Pack(flipped), broken).await;
-    // One bit of its checksum.
+    // One flipped bit in the checksum.
     let checksum = |mut pack: Vec<u8>| {
         *pack.last_mut().unwrap() ^= 1;
         pack
     };
     lie(&mut world, Malice::Pack(checksum), broken).await;
-    // Four thousand million objects, and none there.
+    // The header announces four thousand million objects, and none follow.
     lie(&mut world, Malice::Pack(|_| pack(u32::MAX, b"")), broken).await;
     lie(&mut world, Malice::Pack(|_| large(3)), broken).await;
     lie(&mut world, Malice::Pack(|_| bomb(3)), broken).await;
@@ -117,7 +117,7 @@ async fn g10_broken_and_hostile_packs() {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .unwrap();
     let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    // Test, API server, hub and agent in one process.
+    // The peak of this process: test, API server, hub and agent.
     assert!(kilobytes < 700_000, "{kilobytes} kB at the peak");
 }
 
@@ -125,7 +125,7 @@ async fn g10_broken_and_hostile_packs() {
 async fn g13_only_the_branch_itself_is_read() {
     let mut world = signing_world!();
     let work = world.repository.work.clone();
-    // A tag with the branch's name, a branch with a commit's name, HEAD elsewhere: all evil.
+    // A tag with the name of the branch, a branch with the name of a commit, and another HEAD: all point to "evil".
     git(&work, &["checkout", "-q", "-b", "evil"]).unwrap();
     world.write("apps/web/config.yaml", &config_map("config", "evil"));
     let evil = world.push("evil", Some("good"), "evil");
@@ -162,7 +162,7 @@ async fn g16_a_tip_that_goes_back_is_not_followed() {
     let new = world.push("new", Some("good"), "prod");
     world.honest(&new).await;
     world.runs(&new).await;
-    // The provider goes back, and shows the hub what it shows us.
+    // The provider moves the branch back, and shows the hub the same tip as the agent.
     git(
         &world.repository.bare,
         &["update-ref", "refs/heads/prod", &old],
@@ -170,7 +170,7 @@ async fn g16_a_tip_that_goes_back_is_not_followed() {
     .unwrap();
     let content = world.content(&old);
     world.held(&content, "NotADescendant").await;
-    // What ran may go on running, and the other tip is told.
+    // What runs may continue, and the other tip is reported.
     world.honest(&new).await;
     world.told("BranchAhead").await;
     world.runs(&new).await;
@@ -183,7 +183,7 @@ async fn g06_trees_with_hostile_names_are_refused() {
     let work = world.repository.work.clone();
     let blob = git(&work, &["hash-object", "-w", "apps/web/config.yaml"]).unwrap();
     for name in ["..", ".", ".git", "a/b", ".GIT", "a\\b", "CON\u{1}"] {
-        // `git mktree` would refuse most of them.
+        // `git mktree` refuses most of these names.
         let mut tree = format!("100644 {name}\0").into_bytes();
         let id: Vec<u8> = (0..40)
             .step_by(2)
@@ -340,7 +340,7 @@ async fn g04_credentials_are_sent_to_their_host_read_anew_and_never_told() {
         );
     }
     assert_eq!(right.map(Result::unwrap), [1, 1]);
-    // In clear text they are not sent at all.
+    // Over plain HTTP the credentials are not sent at all.
     let before = server.asked().len();
     let cache = directory.path().join("plain");
     let clear = tokio::task::spawn_blocking(move || {
@@ -360,7 +360,7 @@ async fn g04_credentials_are_sent_to_their_host_read_anew_and_never_told() {
     );
 }
 
-/// TLS in front of a server: a certificate for `names` by a root of its own. Returns URL base and root.
+/// TLS in front of a server: a certificate for `names` by its own root. Returns the base URL and the root.
 async fn with_tls(server: &GitServer, names: &[&str]) -> (String, String) {
     let root_key = rcgen::KeyPair::generate().unwrap();
     let mut root = rcgen::CertificateParams::new(Vec::new()).unwrap();
@@ -375,7 +375,7 @@ async fn with_tls(server: &GitServer, names: &[&str]) -> (String, String) {
     (base, root_certificate.pem())
 }
 
-/// TLS in front of a server with a certificate; returns the URL's base.
+/// TLS in front of a server with a certificate; returns the base URL.
 async fn front(
     server: &GitServer,
     certificate: &rcgen::Certificate,
@@ -404,7 +404,7 @@ async fn front(
     format!("https://localhost:{port}")
 }
 
-/// What `openssl req -x509` makes: an authority's certificate that serves itself, with two dates.
+/// Like `openssl req -x509`: a CA certificate that a server uses itself, with two dates.
 fn serving_itself(name: &str, years: (i32, i32)) -> (rcgen::Certificate, rcgen::KeyPair) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut own = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -414,7 +414,7 @@ fn serving_itself(name: &str, years: (i32, i32)) -> (rcgen::Certificate, rcgen::
     (own.self_signed(&key).unwrap(), key)
 }
 
-/// A repository with a commit, and a server of it.
+/// A repository with a commit, and a server for it.
 async fn served() -> (tempfile::TempDir, Repository, GitServer) {
     flotilla_shared::tls::install_provider();
     let directory = tempfile::tempdir().unwrap();
@@ -425,7 +425,7 @@ async fn served() -> (tempfile::TempDir, Repository, GitServer) {
     (directory, repository, server)
 }
 
-/// As git takes it: where that very certificate is given, and for its own name and dates only.
+/// Like git: accepted if that very certificate is configured, and only for its own name and dates.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g05_a_certificate_that_serves_itself_is_taken_where_it_is_given() {
     let (directory, _repository, server) = served().await;
@@ -458,7 +458,7 @@ async fn g05_a_certificate_that_serves_itself_is_taken_where_it_is_given() {
         0,
         "nothing was said before TLS was right"
     );
-    // Beside others, as a bundle has it.
+    // The right certificate among others, as in a bundle.
     let bundle = other.pem() + &own.pem();
     assert_eq!(ask(&base, Some(bundle)).await.unwrap().unwrap().len(), 1);
 }
@@ -481,7 +481,7 @@ async fn g05_other_roots_and_other_names_get_no_credentials() {
             remote.tips(&["prod".parse().unwrap()])
         })
     };
-    // A root that nobody named, another one's root, and another name.
+    // No configured root, the root of another server, and a certificate for another name.
     for (base, roots) in [
         (&good, None),
         (&good, Some(&other_root)),

@@ -1,5 +1,4 @@
-//! Agents that come back: a cluster that was removed and is wanted again, and one whose certificate ended
-//! while nobody renewed it.
+//! Agents that return: a cluster that was removed and rejoins, and one whose certificate expired without renewal.
 
 #![allow(
     clippy::unwrap_used,
@@ -52,7 +51,7 @@ async fn e05_a_removed_cluster_comes_back_with_a_new_token_and_no_restart() {
         reason: "by mistake".to_owned(),
     };
     operator.api.remove_cluster(remove).await.unwrap();
-    // Its old token is spent, so that it stays away until somebody gives it another.
+    // The old token is used up, so the cluster stays away until an operator gives it a new one.
     eventually("it is gone", LIMIT, || {
         let mut api = operator.api.clone();
         async move {
@@ -86,8 +85,8 @@ async fn e05_a_removed_cluster_comes_back_with_a_new_token_and_no_restart() {
 const CONFIG: &str = "/api/v1/namespaces/default/configmaps/a";
 
 async fn ask(world: &Installation, method: &str, body: &str) -> Option<serde_json::Value> {
-    // As a person with kubectl: an agent that was killed before it recorded its first pass takes a change
-    // by a manager that it does not know for that manager's own.
+    // Edits as `kubectl-edit`: an agent that was killed before it recorded its first pass takes a change by an unknown
+    // manager for that manager's own field.
     let request = axum::http::Request::builder()
         .method(method)
         .uri(format!("{CONFIG}?fieldManager=kubectl-edit"))
@@ -112,7 +111,7 @@ async fn is_as_in_git(world: &Installation) {
     });
 }
 
-/// What another authority would put into the mounted directory.
+/// Writes an identity into the mounted directory, like an external issuer.
 fn issue(world: &Installation, seconds: i64, counter: u64) -> Timestamp {
     let authority = Authority::open(&world.root().join("hub")).unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
@@ -168,7 +167,7 @@ async fn e10_an_ended_certificate_stops_no_reconciling_and_the_next_is_taken_by_
     .unwrap();
     let _hub = installation.hub().unwrap();
     let operator = installation.operator().await.unwrap();
-    // Nobody has renewed it: the hub does not see it, and the cluster is looked after all the same.
+    // The certificate was not renewed: the hub does not see the agent, which nevertheless keeps the cluster in sync.
     for value in ["2", "3"] {
         let edit = format!(r#"{{"data":{{"value":"{value}"}}}}"#);
         ask(&installation, "PATCH", &edit).await.unwrap();
@@ -185,8 +184,8 @@ async fn e10_an_ended_certificate_stops_no_reconciling_and_the_next_is_taken_by_
     assert_eq!(installation.deleted(), Vec::<String>::new());
 }
 
-/// Minutes, hours or days without a hub, in a world whose clock says so: what runs stays, drift is undone,
-/// and it is served again by itself, with a new certificate by its own key where the old one has ended.
+/// Minutes, hours or days without a hub, with a shifted clock: what runs stays, drift is corrected, and the agent is
+/// served again without intervention, with a new certificate for its own key if the old one has expired.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p09_e10_a_hub_away_for_a_minute_an_hour_or_a_week_takes_nothing_away() {
     let folders = std::fs::read_dir("/usr/lib")

@@ -1,4 +1,4 @@
-//! Agents that stop and start, and a hub that lost everything: real processes.
+//! Agents that stop and start, and a hub that lost its data: real processes.
 
 #![allow(
     clippy::unwrap_used,
@@ -147,7 +147,7 @@ async fn n07_many_restarts_in_a_row_leave_nothing_behind() {
         agent.kill().await.unwrap();
         agent = world.agent("agent", &[]).unwrap();
         if round % 5 == 4 {
-            // Some live long enough to work.
+            // Let every fifth agent live long enough to work.
             let taken = world.cluster.audit().len();
             eventually("it leads", LIMIT, || async {
                 (world.cluster.audit().len() > taken).then_some(())
@@ -184,7 +184,7 @@ async fn a21_beside_a_slow_server_whose_pages_expire_an_agent_stays_within_its_m
             Duration::from_secs(3600),
         ),
     );
-    // The agent's own records are ConfigMaps, and are not to be slow.
+    // Secrets, because the inventory is kept in ConfigMaps, whose writes must not be slowed down.
     let secret = |name: u32, value: &str| {
         format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: s-{name}}}\nstringData: {{value: '{value}'}}\n"
@@ -219,14 +219,14 @@ async fn a21_beside_a_slow_server_whose_pages_expire_an_agent_stays_within_its_m
             times,
         });
     }
-    // It has to look at everything, and has one object to change.
+    // The agent has to compare everything, and has one object to change.
     let repository = &world.repository;
     repository.write("app/0.yaml", &secret(0, "two")).unwrap();
     let commit = repository.push("one object changes", &["dev"]).unwrap();
     let mut agent = world.agent("agent", &[]).unwrap();
     synced_within(limit, &operator, &commit, objects).await;
     let listed = most_memory(agent.id().unwrap()).unwrap();
-    // What a pod of `deploy/agent` may have: 256 MiB.
+    // The memory limit of a pod of `deploy/agent`: 256 MiB.
     assert!(applied < 256 * 1024, "{applied} KiB for new objects");
     assert!(listed < 256 * 1024, "{listed} KiB for slow lists");
     let audit = world.cluster.audit();
@@ -238,7 +238,7 @@ async fn a21_beside_a_slow_server_whose_pages_expire_an_agent_stays_within_its_m
     agent.kill().await.unwrap();
 }
 
-/// N1 in part: a process that is killed is `kill.rs`'s (A16); with little processor time none is tested.
+/// N1 in part: killed processes are tested in `kill.rs` (A16); a shortage of CPU is not tested.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn n01_an_agent_with_few_files_converges() {
     let world = world(40).await;
@@ -271,7 +271,7 @@ async fn n01_an_agent_without_room_on_its_disk_says_so_and_goes_on() {
     let _hub = world.hub().unwrap();
     let mut operator = world.operator().await.unwrap();
     world.invite(&mut operator).await.unwrap();
-    // No file may grow: a write fails as on a full disk, where the signal for it is ignored.
+    // With a file size limit and SIGXFSZ ignored, writes fail as on a full disk.
     let mut agent = world.agent_in_shell("agent", "trap '' XFSZ").unwrap();
     let commit = world.repository.head("dev").unwrap();
     synced(&operator, &commit, 3).await;
@@ -305,7 +305,7 @@ async fn n01_an_agent_without_room_on_its_disk_says_so_and_goes_on() {
     })
     .await
     .unwrap();
-    // What it accepted last goes on.
+    // The last accepted assignment stays in force.
     edit(&world, "map-1").await;
     assert_eq!(world.deleted(), Vec::<String>::new());
     room("unlimited");
@@ -317,7 +317,7 @@ async fn n01_an_agent_without_room_on_its_disk_says_so_and_goes_on() {
     agent.kill().await.unwrap();
 }
 
-/// On a read-only root file system every pod of `deploy/agent` runs, with a volume for its data.
+/// With a read-only root file system every pod of `deploy/agent` runs, with a volume for its data.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn n01_a_data_directory_that_cannot_be_written_is_named() {
     let world = world(1).await;
@@ -329,7 +329,7 @@ async fn n01_a_data_directory_that_cannot_be_written_is_named() {
     assert_eq!(world.deleted(), Vec::<String>::new());
 }
 
-/// Somebody edits an object of the first commit, and it is set right.
+/// An edit of an object of the first commit is corrected.
 async fn edit(world: &Installation, name: &str) {
     let path = format!("/api/v1/namespaces/default/configmaps/{name}");
     let patch = axum::http::Request::patch(&path)
@@ -345,7 +345,7 @@ async fn edit(world: &Installation, name: &str) {
     .unwrap();
 }
 
-/// What people narrow holds without a restart, and a file that cannot be used changes nothing.
+/// A narrower policy takes effect without a restart, and an invalid file changes nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_that_is_edited_counts_from_then_on() {
     let world = world(1).await;
@@ -396,7 +396,7 @@ async fn p07_a_hub_that_forgot_the_fleet_takes_nothing_away() {
     let commit = world.repository.head("dev").unwrap();
     synced(&operator, &commit, 5).await;
     hub.kill().await.unwrap();
-    // A fresh database under the same authority: no cluster, no assignment.
+    // An empty database under the same authority: no cluster, no assignment.
     for file in ["hub.db", "hub.db-wal", "hub.db-shm"] {
         let path = world.root().join("hub").join(file);
         if path.exists() {
@@ -416,7 +416,7 @@ async fn p07_a_hub_that_forgot_the_fleet_takes_nothing_away() {
             std::fs::read_to_string(&log).unwrap_or_default()
         )
     });
-    // It keeps what runs, and keeps correcting it.
+    // The agent keeps what runs, and continues to correct it.
     edit(&world, "map-0").await;
     assert_eq!(world.deleted(), Vec::<String>::new());
     agent.kill().await.unwrap();

@@ -1,4 +1,4 @@
-//! Changing the authority under a real hub and a real agent.
+//! Rotation of the authority with a real hub and a real agent.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +36,7 @@ async fn behind(installation: &Installation) -> String {
     text
 }
 
-/// A command of the authority, and whether the hub's program did it; what it said.
+/// Runs a command of the authority; returns whether it succeeded, and its output.
 async fn ca(installation: &Installation, words: &[&str]) -> (bool, String) {
     let arguments: Vec<&str> = ["ca", "rotate", "--data-dir", "hub"]
         .iter()
@@ -47,7 +47,7 @@ async fn ca(installation: &Installation, words: &[&str]) -> (bool, String) {
     (code == 0, text)
 }
 
-/// Waits until so many clusters have a certificate of another root, of which these are told.
+/// Waits until exactly these clusters still have a certificate of another root.
 async fn are_behind(installation: &Installation, names: &[&str]) {
     let count = match names.len() {
         1 => "1 cluster with".to_owned(),
@@ -62,7 +62,7 @@ async fn are_behind(installation: &Installation, names: &[&str]) {
     .unwrap();
 }
 
-/// An operator whose certificate the hub's host makes anew.
+/// An operator with a new certificate, made on the hub's host.
 async fn new_operator(installation: &Installation) -> Operator {
     std::fs::remove_file(installation.root().join("hub/operator/admin.yaml")).unwrap();
     let init = ["init", "--data-dir", "hub"];
@@ -75,8 +75,8 @@ async fn new_operator(installation: &Installation) -> Operator {
     .unwrap()
 }
 
-/// Four clusters, two of them away: who is there moves without a hand, one comes back between the two steps and one
-/// after both, and nobody enrols anew.
+/// Four clusters, two of them offline: connected ones renew by themselves, one returns between the two steps and one
+/// after both, and none has to enrol again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e12_half_the_fleet_is_away_while_the_authority_changes_and_recovers() {
     let installation = Installation::new(&[(
@@ -145,7 +145,7 @@ async fn e12_the_authority_changes_under_whoever_is_there_and_whoever_is_not() {
     let mut agent = installation.agent("agent", &[]).unwrap();
     online(&mut operator, "c1", "at first").await;
 
-    // The wrong order is refused.
+    // In the wrong order, the commands are refused.
     let (code, text) = installation.hub_command(&finish).await.unwrap();
     assert_ne!(code, 0, "{text}");
     assert!(text.contains("nothing to finish"), "{text}");
@@ -154,7 +154,7 @@ async fn e12_the_authority_changes_under_whoever_is_there_and_whoever_is_not() {
     let (code, text) = installation.hub_command(&rotate).await.unwrap();
     assert_ne!(code, 0, "{text}");
 
-    // Who is connected moves without a hand and without a restart.
+    // Connected agents renew by themselves and without a restart.
     eventually("the agent has a new certificate", LIMIT, || async {
         let text = behind(&installation).await;
         text.contains("0 clusters with").then_some(())
@@ -163,7 +163,7 @@ async fn e12_the_authority_changes_under_whoever_is_there_and_whoever_is_not() {
     .unwrap();
     let (code, text) = installation.hub_command(&finish).await.unwrap();
     assert_eq!(code, 0, "{text}");
-    // The operator's certificate is of the old root; a new one is made on the hub's host.
+    // The operator's certificate is signed by the old root; `init` on the hub's host makes a new one.
     std::fs::remove_file(installation.root().join("hub/operator/admin.yaml")).unwrap();
     let init = ["init", "--data-dir", "hub"];
     assert_eq!(installation.hub_command(&init).await.unwrap().0, 0);
@@ -171,7 +171,7 @@ async fn e12_the_authority_changes_under_whoever_is_there_and_whoever_is_not() {
     online(&mut operator, "c1", "after the first change").await;
     agent.kill().await.unwrap();
 
-    // Who is away is left behind only when somebody says so, and comes back by its key.
+    // An absent cluster is only left behind with `--force`, and rejoins with its key.
     assert_eq!(installation.hub_command(&rotate).await.unwrap().0, 0);
     let (code, text) = installation.hub_command(&finish).await.unwrap();
     assert_ne!(code, 0, "{text}");

@@ -1,5 +1,5 @@
-//! No byte of a secret reaches logs, status, stores, Events or metrics: real processes at the most
-//! talkative level, and a search for canaries in all that they leave behind (I11, R12).
+//! No secret reaches logs, status, stores, Events or metrics: real processes at the most verbose log level, and a
+//! search for canaries in everything that they leave behind (I11, R12).
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ const SEALED: &str = include_str!("secrets/sealed.yaml");
 const AGE_KEY: &str = "AGE-SECRET-KEY-10U7MAELH09KZU63F65P2TYLN7TQM5X6GSDDCQ4YMUGDS3DS6XZMSTYY2PN";
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A chart whose values are sealed, and what it makes of them.
+/// A chart with encrypted values, and a Secret made from them.
 const CHART: &str = "apiVersion: v2\nname: shop\nversion: 1.0.0\n";
 const TEMPLATE: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}\nstringData:\n  \
                         key: {{ required \"a key\" .Values.stringData.key | quote }}\n";
@@ -49,7 +49,7 @@ fn private(path: &Path, content: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// The first line of a key that is in a file of this name.
+/// The first line of a key in the file of this name.
 fn key_line(root: &Path, directory: &str, name: &str) -> String {
     let path = root.join(directory).join(name);
     let key = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
@@ -66,7 +66,7 @@ async fn get(address: &str, path: &str) -> String {
     text
 }
 
-/// With secrets in Git, plain, sealed and of a chart, and with the agent's credentials beside them.
+/// An installation with secrets in Git (plain, encrypted, and in a chart), and with credentials of the agent.
 async fn installed() -> Installation {
     let plain = "apiVersion: v1\nkind: Secret\nmetadata: {name: plain, namespace: default}\n\
                  stringData: {password: canary-in-git}\n";
@@ -99,7 +99,7 @@ async fn installed() -> Installation {
     installation
 }
 
-/// An agent that has all of the credentials and says all that it can.
+/// An agent with all of the credentials, at the most verbose log level.
 fn talkative_agent(installation: &Installation, metrics: &str) -> tokio::process::Child {
     let arguments = [
         "--log",
@@ -115,7 +115,7 @@ fn talkative_agent(installation: &Installation, metrics: &str) -> tokio::process
     installation.agent("agent", &arguments).unwrap()
 }
 
-/// The cluster's status once both applications are as in Git.
+/// The cluster's status once both applications are in sync.
 async fn synced(root: &Path, operator: &Operator) -> v1::ClusterStatus {
     let synced = |report: &v1::ApplicationReport| report.sync() == v1::Sync::Synced;
     eventually("all is applied", LIMIT, || {
@@ -153,29 +153,29 @@ async fn refused(operator: &Operator) -> v1::ClusterStatus {
     .unwrap()
 }
 
-/// What the cluster answers at a path.
+/// The cluster's answer at a path.
 async fn of_cluster(installation: &Installation, path: &str) -> bytes::Bytes {
     let request = axum::http::Request::get(path).body(axum::body::Body::empty());
     let response = installation.cluster.handle(request.unwrap()).await;
     response.into_body().collect().await.unwrap().to_bytes()
 }
 
-/// A Secret as it is in the cluster.
+/// A live Secret.
 async fn live(installation: &Installation, name: &str) -> serde_json::Value {
     let path = format!("/api/v1/namespaces/default/secrets/{name}");
     let bytes = of_cluster(installation, &path).await;
     serde_json::from_slice(&bytes).unwrap()
 }
 
-/// What was sealed.
-struct Opened {
+/// A decrypted value.
+struct DecryptedValue {
     value: String,
-    /// As a Secret holds it.
+    /// Base64, as in a Secret.
     encoded: String,
 }
 
-/// It arrived, and it is what was sealed.
-async fn arrived(installation: &Installation) -> Opened {
+/// The Secrets were applied, with the decrypted value.
+async fn arrived(installation: &Installation) -> DecryptedValue {
     let live_chart = live(installation, "shop").await;
     let live = live(installation, "global-age-secret").await;
     let encoded = live["data"]["key"].as_str().unwrap().to_owned();
@@ -183,16 +183,17 @@ async fn arrived(installation: &Installation) -> Opened {
     let value = String::from_utf8(decode.decode(&encoded).unwrap()).unwrap();
     assert_eq!(value.len(), 12);
     assert_eq!(live_chart["data"]["key"], encoded, "by way of a chart");
-    Opened { value, encoded }
+    DecryptedValue { value, encoded }
 }
 
-/// A commit whose files cannot be opened or read is talked about a lot, and not with their content.
+/// Pushes files that cannot be decrypted or parsed: they cause many messages, which must not contain the files'
+/// content.
 fn push_broken(repository: &Repository) {
     let broken = SEALED.replacen("data:5d9W", "data:5d9X", 1);
     repository.write("app/sealed.yaml", &broken).unwrap();
     let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: [canary-in-git]\n";
     repository.write("app/plain.yaml", text).unwrap();
-    // Helm's words for this are the value itself.
+    // `fail` makes Helm's error message the secret value itself.
     let told = TEMPLATE.replace(
         "required \"a key\" .Values.stringData.key",
         "fail .Values.stringData.key",
@@ -204,12 +205,12 @@ fn push_broken(repository: &Repository) {
     repository.push("broken", &["dev"]).unwrap();
 }
 
-/// What must be nowhere but where it belongs.
+/// Values that must not occur outside of their own files.
 struct Canaries(Vec<String>);
 
 impl Canaries {
-    /// Every secret of the installation: keys, tokens, and what is in Secrets.
-    fn of(root: &Path, token: &str, opened: &Opened) -> Self {
+    /// Every secret of the installation: keys, tokens, and values of Secrets.
+    fn of(root: &Path, token: &str, opened: &DecryptedValue) -> Self {
         let agent_key = key_line(root, "agent/identity", "tls.key");
         let authority_key = key_line(root, "hub", "ca.key");
         let operator = std::fs::read_to_string(root.join("hub/operator/admin.yaml")).unwrap();
@@ -236,7 +237,7 @@ impl Canaries {
         Self(canaries.map(str::to_owned).into())
     }
 
-    /// One that is in the content.
+    /// A canary that occurs in the content.
     fn find(&self, content: &[u8]) -> Option<&str> {
         self.0.iter().map(String::as_str).find(|canary| {
             content
@@ -260,7 +261,7 @@ impl Canaries {
         assert_eq!(self.find(metrics.as_bytes()), None, "in metrics");
     }
 
-    /// What people are shown, in words and for programs; the diff is of Secrets.
+    /// All output for people and programs; the diff is of Secrets.
     async fn assert_not_shown(&self, installation: &Installation) {
         for arguments in [
             &["status", "-o", "json"][..],
@@ -289,14 +290,14 @@ impl Canaries {
         assert_eq!(self.find(&events), None, "in Events");
     }
 
-    /// Logs, stores and whatever else processes left behind.
+    /// Logs, stores and whatever else processes have left behind.
     fn assert_not_left_behind(&self, root: &Path) {
         let mut left = Vec::new();
         files(root, &mut left);
         let mut searched = 0;
         for path in left {
             let name = path.strip_prefix(root).unwrap().display().to_string();
-            // The secrets themselves, where they belong: Git, the mounted Secrets, the key, the token.
+            // Where the secrets belong: Git, the mounted Secrets, the key, the token.
             let belongs = [
                 "work/",
                 "served/",

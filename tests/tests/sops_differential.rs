@@ -1,8 +1,8 @@
-//! Beside the real thing: files that a `sops` on this machine encrypts, opened by it and by us, and what
-//! comes out compared.
+//! Differential test: files that an installed `sops` encrypts are decrypted by it and by the agent, and the results
+//! are compared.
 //!
-//! The program is `FLOTILLA_SOPS` or one of the search path. `FLOTILLA_SOPS_RUNS` (20) says how many files
-//! are made up, `FLOTILLA_SOPS_SEED` which.
+//! The program is `FLOTILLA_SOPS` or on the search path. `FLOTILLA_SOPS_RUNS` (20) is the number of random files,
+//! `FLOTILLA_SOPS_SEED` selects them.
 
 #![allow(
     clippy::unwrap_used,
@@ -60,7 +60,7 @@ impl Sops {
         output.status.success().then_some(output.stdout).ok_or(text)
     }
 
-    /// What it makes of a file with these contents; it stays where it is.
+    /// Encrypts a file with this content; the file remains.
     fn seal(&self, name: &str, plain: &[u8], rules: &[&str]) -> Result<Vec<u8>, String> {
         let file = self.directory.path().join(name);
         std::fs::write(&file, plain).unwrap();
@@ -91,7 +91,7 @@ fn ours(name: &str, sealed: &[u8], which: std::ops::Range<usize>) -> Result<Vec<
     decrypt(sealed, &keys(which), format).map(|plain| plain.to_vec())
 }
 
-/// What a format's text means; layout and comments mean nothing.
+/// The parsed text of a format, without layout and comments.
 fn meaning(name: &str, text: &[u8]) -> Vec<Value> {
     match Format::of(name, text) {
         Format::Yaml => {
@@ -104,7 +104,7 @@ fn meaning(name: &str, text: &[u8]) -> Vec<Value> {
         }
         Format::Json => {
             let value: Value = serde_json::from_slice(text).unwrap();
-            // As a reader of YAML takes it: whole numbers without a fraction.
+            // As a YAML reader takes it: whole numbers without a fraction.
             let limits = flotilla_yaml::Limits::default();
             let text = flotilla_yaml::to_string(&value);
             let documents = flotilla_yaml::parse_documents(&text, &limits).unwrap();
@@ -122,17 +122,17 @@ fn meaning(name: &str, text: &[u8]) -> Vec<Value> {
     }
 }
 
-/// What came of the files of one test.
+/// The results for the files of one test.
 #[derive(Default)]
 struct Tally {
     equal: usize,
-    /// Files that sops cannot open although it made them. They stay closed here, too.
+    /// Files that sops cannot decrypt although it made them. The agent refuses them, too.
     neither: usize,
     wrong: Vec<String>,
 }
 
 impl Tally {
-    /// Opened by both, with either key and with both keys, a file says the same.
+    /// Decrypts a file with either key and with both, by both programs, and compares the results.
     fn check(&mut self, sops: &Sops, name: &str, plain: &[u8], rules: &[&str]) {
         let place = || format!("{name} {rules:?}: {}", String::from_utf8_lossy(plain));
         let sealed = sops.seal(name, plain, rules);
@@ -202,7 +202,7 @@ fn every_rule_chooses_the_same_values() {
         let json = r#"{"stringData": {"a": "b", "n": 1.5, "x_plain": true}, "kind": "Secret", "l": [1, null, "z"]}"#;
         tally.check(&sops, "secret.json", json.as_bytes(), rules);
     }
-    // What is refused says so, rather than coming out wrong.
+    // What is not supported is refused with a message, rather than decrypted wrongly.
     for rule in [
         "encrypted_comment_regex: for",
         "unencrypted_comment_regex: for",
@@ -249,7 +249,7 @@ fn scalars_and_documents_of_yaml_are_read_the_same() {
     tally.finish();
 }
 
-/// Plain scalars that readers of YAML disagree about.
+/// Plain scalars on which YAML parsers disagree.
 const SCALARS: [&str; 74] = [
     "yes",
     "No",

@@ -1,7 +1,7 @@
-//! What may become part of the programs (SC1), and what they say they are made of (SC3).
+//! Which packages the programs may contain (SC1), and the list of their contents that they publish (SC3).
 //!
-//! `cargo deny check` does more (advisories) and needs a network and a program of its own; this holds
-//! `Cargo.lock` to the rest of `deny.toml` at each run, and shows that the rules catch what they should.
+//! `cargo deny check` does more (advisories), but needs a network and its own program; this checks `Cargo.lock`
+//! against the rest of `deny.toml` in each run, and shows that the rules catch what they should.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The quoted texts between a key's `[` and its `]`: all that is needed of TOML here.
+/// The quoted strings between a key's `[` and its `]`: no more TOML is needed here.
 fn list(toml: &str, key: &str) -> BTreeSet<String> {
     let begin = toml
         .find(&format!("\n{key} = ["))
@@ -41,7 +41,7 @@ fn list(toml: &str, key: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Those of a list of tables: the values of `crate`.
+/// The values of `crate` in a list of tables.
 fn banned(toml: &str) -> BTreeSet<String> {
     let lines = toml
         .lines()
@@ -52,13 +52,13 @@ fn banned(toml: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Versions that are let in beside another one: the values of `crate` with an `@`.
+/// Versions that are allowed beside another one: the values of `crate` with an `@`.
 fn skipped_versions(toml: &str) -> BTreeSet<String> {
     let all = banned(toml);
     all.into_iter().filter(|name| name.contains('@')).collect()
 }
 
-/// Of each name with several versions all but the newest one, as `name@version`.
+/// For each name with several versions, all but the newest, as `name@version`.
 fn doubled<'a>(packages: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeSet<String> {
     let mut versions = BTreeMap::<&str, Vec<(Vec<u64>, &str)>>::new();
     for (name, version) in packages {
@@ -78,7 +78,7 @@ fn doubled<'a>(packages: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeSet<S
     older
 }
 
-/// What a package breaks.
+/// The rules that a package violates.
 fn faults(package: &Value, licences: &BTreeSet<String>, banned: &BTreeSet<String>) -> Vec<String> {
     let name = package["name"].as_str().unwrap();
     let mut faults = Vec::new();
@@ -93,7 +93,7 @@ fn faults(package: &Value, licences: &BTreeSet<String>, banned: &BTreeSet<String
         faults.push(format!("{name} names no licence"));
         return faults;
     };
-    // Of alternatives one has to be allowed, of what applies together all (SPDX, with the old `/`).
+    // SPDX: one of the alternatives has to be allowed, and all of a conjunction. The deprecated `/` means `OR`.
     let licence = licence.replace('/', " OR ").replace(['(', ')'], " ");
     let mut alternatives = licence
         .split(" OR ")
@@ -121,7 +121,7 @@ fn sc01_only_what_is_allowed_is_linked() {
     let metadata = programs::metadata(&platform).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     assert!(packages.len() > 200, "{}", packages.len());
-    // Only what is resolved for the platform: the lock file knows other systems' packages, too.
+    // Only packages that are resolved for this platform: the lock file also lists those of other systems.
     let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
     let used: BTreeSet<&str> = nodes
         .iter()
@@ -137,7 +137,7 @@ fn sc01_only_what_is_allowed_is_linked() {
         .collect();
     assert!(found.is_empty(), "{found:#?}");
 
-    // A second version is there for a reason that deny.toml names, and no reason outlives its version.
+    // A second version needs an entry with a reason in deny.toml, and no entry may outlive its version.
     let skipped: BTreeSet<String> = skipped_versions(&toml);
     let several = doubled(used.iter().map(|package| {
         let text = |key: &str| package[key].as_str().unwrap_or_default();
@@ -145,7 +145,7 @@ fn sc01_only_what_is_allowed_is_linked() {
     }));
     assert_eq!(several, skipped, "deny.toml's skips against what is linked");
 
-    // The gate is red on each bad case.
+    // The check fails for each bad case.
     let two = [("a", "0.9.5"), ("a", "0.10.1"), ("b", "1.0.0")];
     assert_eq!(
         doubled(two.into_iter()),
@@ -267,7 +267,7 @@ fn the_demo_and_the_tests_compile_nothing_twice() {
     }
 }
 
-/// All source of a package, without that of packages below it.
+/// All source of a package, without that of packages in directories below it.
 fn source(directory: &Path, found: &mut String) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -280,7 +280,7 @@ fn source(directory: &Path, found: &mut String) {
     }
 }
 
-/// Whether source names a crate: as the beginning of a path, not as part of another one.
+/// Whether source refers to a crate: at the start of a path, not as a part of another name.
 fn names(source: &str, dependency: &str) -> bool {
     let name = dependency.replace('-', "_");
     let beginning = format!(r"(?m)(^|[^\w:])(::)?{name}(::|!|;| as )");
@@ -289,7 +289,7 @@ fn names(source: &str, dependency: &str) -> bool {
 
 #[test]
 fn every_dependency_is_named_in_the_source_of_who_has_it() {
-    // As cargo-machete finds it, which CI would have to compile for minutes.
+    // Like cargo-machete, which CI would have to compile for minutes.
     let metadata = programs::metadata(&["--no-deps"]).unwrap();
     let (mut unused, mut seen) = (Vec::new(), 0);
     for package in metadata["packages"].as_array().unwrap() {
@@ -311,7 +311,7 @@ fn every_dependency_is_named_in_the_source_of_who_has_it() {
     assert!(seen > 200, "{seen}");
     assert!(unused.is_empty(), "nothing names {unused:#?}");
 
-    // It sees what is named, and nothing else.
+    // Finds real uses, and nothing else.
     for named in [
         "use a_b::C;",
         "::a_b::c()",

@@ -32,7 +32,7 @@ fn sources(path: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Rooms that decide. They take the clock, randomness and the environment as arguments.
+/// Rooms with pure logic. They take the clock, randomness and the environment as arguments.
 const PURE: &[&str] = &[
     "agent/helm/src",
     "agent/sops/src",
@@ -148,7 +148,7 @@ const FORBIDDEN: &[&str] = &[
     "std::env",
     "std::process",
     "std::thread",
-    // What stands in a group would not be seen.
+    // The check would not see names within a group.
     "std::{",
     "rand::{",
     "rand::rng",
@@ -163,7 +163,7 @@ const FORBIDDEN: &[&str] = &[
     "Zoned::now",
 ];
 
-/// A room, a word that it may name all the same, and why.
+/// Exceptions: a room, a word that it may use, and the reason.
 const ALLOWED: &[(&str, &str, &str)] = &[
     (
         "shared/src/wire",
@@ -222,14 +222,14 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What is wrong with a file of a pure room; `path` is below the root.
+/// Violations in a file of a pure room; `path` is relative to the root.
 fn faults(path: &str, text: &str) -> Vec<String> {
     named(FORBIDDEN, path, text)
 }
 
-/// Where a file names one of the words.
+/// Where a file uses one of the words.
 fn named(words: &[&str], path: &str, text: &str) -> Vec<String> {
-    // Tests may do what they like: files and folders of theirs, and a module at a file's end.
+    // Tests are exempt: their files and folders, and a test module at the end of a file.
     let of_tests = |part: &str| {
         part == "tests"
             || part == "simulation"
@@ -262,7 +262,7 @@ fn allowed(path: &str, word: &str) -> bool {
         .any(|(room, one, _)| *one == word && path.starts_with(room))
 }
 
-/// Each source file of a room, below the root, with its text.
+/// Each source file of a room, relative to the root, with its text.
 fn files_of(room: &str) -> Vec<(String, String)> {
     let path = root().join(room);
     assert!(path.exists(), "{room} moved: change the list");
@@ -296,7 +296,7 @@ fn pure_rooms_stay_pure() {
 
 #[test]
 fn a_planted_violation_is_found() {
-    // Each real file of each room, with each word planted: none may slip through for its path.
+    // Each forbidden word is planted into each file of each room, so that no path is exempt by mistake.
     for room in PURE {
         for (path, text) in files_of(room) {
             if path.contains("tests") || path.contains("simulation") {
@@ -309,7 +309,7 @@ fn a_planted_violation_is_found() {
             }
         }
     }
-    // What follows a test's attribute is not hidden by it, unless it is the module of tests.
+    // `#[cfg(test)]` only hides an inline module of tests, not the lines after it.
     let hidden = "#[cfg(test)]\nmod tests;\nuse tokio::x;\n";
     assert_eq!(faults("hub/src/fleet/a.rs", hidden).len(), 1);
     let module = "#[cfg(test)]\nmod tests {\nuse tokio::x;\n}\n";

@@ -1,4 +1,4 @@
-//! Peers of other versions, peers that make no sense, and a network that swallows everything.
+//! Peers of other versions, peers that send nonsense, and a network that drops everything.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,9 +15,9 @@ use flotilla_proto::v1;
 use flotilla_proto::v1::agent_service_client::AgentServiceClient;
 use flotilla_shared::id::ClusterName;
 use flotilla_tests::eventually;
-use flotilla_tests::proxy::{Proxy, Weather};
+use flotilla_tests::proxy::{Proxy, Traffic};
 use flotilla_tests::raw_codec::Raw;
-use flotilla_tests::simulated::{Agent, Seen, accepted, hello, message};
+use flotilla_tests::simulated::{Agent, FleetState, accepted, hello, message};
 use flotilla_tests::test_hub::TestHub;
 use prost::Message as _;
 use rand::rngs::StdRng;
@@ -44,12 +44,12 @@ async fn connection(hub: &TestHub, name: &str) -> v1::Connection {
     operator.cluster(name).await.unwrap().connection()
 }
 
-/// Nothing is closed and something does not arrive any more: both ends must notice in time.
-async fn swallowed(weather: Weather) {
+/// Nothing is closed, but traffic is no longer forwarded: both ends must notice in time.
+async fn swallowed(traffic: Traffic) {
     let hub = hub().await;
     let proxy = Proxy::start(hub.address).await.unwrap();
     let hubs = Arc::new(vec![proxy.address.to_string()]);
-    let seen = Arc::new(Seen::default());
+    let seen = Arc::new(FleetState::default());
     let (_stop, stopped) = watch::channel(false);
     let name: ClusterName = "c1".parse().unwrap();
     let agent = Agent::new(&hub.enrolled, &name, &hubs, Duration::ZERO).unwrap();
@@ -61,7 +61,7 @@ async fn swallowed(weather: Weather) {
     })
     .await
     .unwrap();
-    proxy.set(weather);
+    proxy.set(traffic);
     let began = Instant::now();
     let agent_notices = eventually("the agent notices", limit, || async {
         (connected() == 0).then(|| began.elapsed())
@@ -74,7 +74,7 @@ async fn swallowed(weather: Weather) {
     let (by_agent, by_hub) = (by_agent.unwrap(), by_hub.unwrap());
     assert!(by_agent < Duration::from_secs(30), "{by_agent:?}");
     assert!(by_hub < Duration::from_secs(30), "{by_hub:?}");
-    proxy.set(Weather::Fair);
+    proxy.set(Traffic::Fair);
     eventually("it is back", limit, || async {
         (connection(&hub, "c1").await == v1::Connection::Online).then_some(())
     })
@@ -84,20 +84,20 @@ async fn swallowed(weather: Weather) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h10_a_network_that_swallows_everything_is_noticed_by_both_ends() {
-    swallowed(Weather::Silent).await;
+    swallowed(Traffic::Silent).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h10_a_network_that_swallows_what_agents_say_is_noticed_by_both_ends() {
-    swallowed(Weather::Deaf).await;
+    swallowed(Traffic::Deaf).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h10_a_network_that_swallows_what_agents_are_told_is_noticed_by_both_ends() {
-    swallowed(Weather::Mute).await;
+    swallowed(Traffic::Mute).await;
 }
 
-/// Methods of all services, and some that are not there.
+/// Methods of all services, and some that do not exist.
 fn paths() -> Vec<String> {
     let set = prost_types::FileDescriptorSet::decode(flotilla_proto::FILE_DESCRIPTOR_SET).unwrap();
     let mut paths: Vec<String> = set
@@ -134,7 +134,7 @@ async fn h13_random_bytes_to_every_method_break_nothing() {
         channel(&hub, "spiffe://flotilla/cluster/c1").await,
         channel(&hub, "spiffe://flotilla/cluster/c2").await,
     ];
-    // Messages that are nearly right go deeper than noise.
+    // Almost valid messages get deeper into the hub than random bytes.
     let samples: Vec<Vec<u8>> = vec![
         hello().encode_to_vec(),
         v1::SteerRequest {
@@ -176,7 +176,7 @@ async fn h13_random_bytes_to_every_method_break_nothing() {
                     },
                 }
             };
-            // A stream that is let in may be silent.
+            // A stream that was admitted may stay silent.
             let code = tokio::time::timeout(Duration::from_millis(100), call).await;
             let code = code.unwrap_or(Code::Ok);
             assert!(
@@ -227,7 +227,7 @@ async fn h12_versions_that_do_not_fit_say_so_and_what_is_not_known_is_let_be() {
             }
         }
     }
-    // A body and fields of a newer agent, then a word that is known: the stream lives.
+    // An unknown body and unknown fields of a newer agent, then a known message: the stream survives.
     let (outbound, stream) = mpsc::channel(4);
     outbound.send(hello()).await.unwrap();
     let mut client = AgentServiceClient::new(channel);

@@ -1,4 +1,4 @@
-//! Who is asking, and whether they may: client certificates, bearer tokens, impersonation, RBAC.
+//! Authentication and authorisation: client certificates, bearer tokens, impersonation, RBAC.
 
 mod escalation;
 mod review;
@@ -14,24 +14,24 @@ pub(crate) use review::review;
 pub use user::User;
 pub(crate) use user::{authenticate, impersonated};
 
-/// Those who may do everything (RBAC is not asked).
+/// The group that may do everything, without RBAC.
 pub(crate) const MASTERS: &str = "system:masters";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// What somebody wants to do.
+/// The attributes of a request that authorisation decides about.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Act {
+pub(crate) struct Attributes {
     pub(crate) verb: String,
     pub(crate) group: String,
     pub(crate) resource: String,
     pub(crate) subresource: String,
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// Set for what is no resource.
+    /// Set for a path that is not a resource.
     pub(crate) path: String,
 }
 
-impl Act {
+impl Attributes {
     fn full_resource(&self) -> String {
         if self.subresource.is_empty() {
             self.resource.clone()
@@ -78,7 +78,7 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 }
 
 /// Whether one rule of a role allows an act.
-fn allows(rule: &Value, act: &Act) -> bool {
+fn allows(rule: &Value, act: &Attributes) -> bool {
     let covers =
         |name: &str, requested: &str| list(rule, name).any(|have| have == "*" || have == requested);
     if !covers("verbs", &act.verb) {
@@ -124,7 +124,7 @@ fn is_subject(subject: &Value, user: &User, namespace: &str) -> bool {
     }
 }
 
-/// The rules of the role that a binding names.
+/// The rules of the role that a binding refers to.
 pub(crate) fn rules_of(store: &Store, reference: &Value, namespace: &str) -> Vec<Value> {
     let (plural, namespace) = match text(reference, "kind") {
         "Role" => ("roles", namespace),
@@ -143,7 +143,7 @@ pub(crate) fn rules_of(store: &Store, reference: &Value, namespace: &str) -> Vec
         .unwrap_or_default()
 }
 
-/// Every rule that holds for a user: cluster-wide, and in a namespace where one is named.
+/// Every rule that applies to a user: cluster-wide, and in a namespace if one is given.
 pub(crate) fn rules(store: &Store, user: &User, namespace: &str) -> Vec<Value> {
     let mut rules = Vec::new();
     let mut add = |plural: &str, place: &str| {
@@ -166,23 +166,23 @@ pub(crate) fn rules(store: &Store, user: &User, namespace: &str) -> Vec<Value> {
 }
 
 /// Whether a user may do something.
-pub(crate) fn may(store: &Store, user: &User, act: &Act) -> bool {
+pub(crate) fn may(store: &Store, user: &User, act: &Attributes) -> bool {
     user.has(MASTERS)
         || rules(store, user, &act.namespace)
             .iter()
             .any(|rule| allows(rule, act))
 }
 
-/// Refuses an impersonation that the real user may not do.
+/// Refuses an impersonation that the authenticated user may not perform.
 pub(crate) fn may_impersonate(store: &Store, user: &User, other: &User) -> Result<(), Failure> {
     let mut acts = Vec::new();
-    let act = |group: &str, resource: &str, namespace: &str, name: &str| Act {
+    let act = |group: &str, resource: &str, namespace: &str, name: &str| Attributes {
         verb: "impersonate".to_owned(),
         group: group.to_owned(),
         resource: resource.to_owned(),
         namespace: namespace.to_owned(),
         name: name.to_owned(),
-        ..Act::default()
+        ..Attributes::default()
     };
     match other
         .name
@@ -214,13 +214,13 @@ mod tests {
     fn rules_cover_what_they_say_and_no_more() {
         let rule = json!({"verbs": ["get", "patch"], "apiGroups": ["apps"],
             "resources": ["deployments", "*/status"], "resourceNames": ["web"]});
-        let act = |verb: &str, resource: &str, sub: &str, name: &str| Act {
+        let act = |verb: &str, resource: &str, sub: &str, name: &str| Attributes {
             verb: verb.to_owned(),
             group: "apps".to_owned(),
             resource: resource.to_owned(),
             subresource: sub.to_owned(),
             name: name.to_owned(),
-            ..Act::default()
+            ..Attributes::default()
         };
         assert!(allows(&rule, &act("get", "deployments", "", "web")));
         assert!(!allows(&rule, &act("delete", "deployments", "", "web")));

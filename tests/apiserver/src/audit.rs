@@ -1,4 +1,4 @@
-//! The audit log: every write that was asked for, in order. Tests judge deletes by it.
+//! The audit log: every write that was requested, in order. Tests judge deletes by it.
 
 use std::io::Write as _;
 
@@ -18,9 +18,9 @@ pub struct AuditEvent {
     /// Namespace; empty: cluster-scoped.
     pub namespace: String,
     pub name: String,
-    /// UID of the object that was there before or is there after; empty where the log does not say.
+    /// UID of the object before or after the write; empty if the log does not record it.
     pub uid: String,
-    /// Who asked.
+    /// The user.
     pub user: String,
     /// `fieldManager` of the request.
     pub manager: String,
@@ -32,7 +32,7 @@ pub struct AuditEvent {
     pub changed: bool,
 }
 
-/// The log in memory, and in a file where one was given.
+/// The log in memory, and in a file if one is configured.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     pub(crate) events: Vec<AuditEvent>,

@@ -1,12 +1,12 @@
-//! Versions of built-in kinds that look different: autoscaling v1 and v2, events of both groups. Custom
-//! kinds of several versions differ in `apiVersion` only (conversion strategy None).
+//! Conversion between versions of built-in kinds that differ: autoscaling v1 and v2, events of both groups. Versions
+//! of custom kinds differ in `apiVersion` only (conversion strategy None).
 
 use serde_json::{Map, Value, json};
 
 use crate::decode;
 use crate::kinds::Kind;
 
-/// Sets an object's `apiVersion` and, where the versions look different, its fields.
+/// Sets an object's `apiVersion`, and converts its fields if the versions differ.
 pub(crate) fn to(kind: &Kind, version: &str, object: &Value) -> Value {
     let mut object = object.clone();
     let requested = kind.api_version(version);
@@ -29,7 +29,7 @@ pub(crate) fn to(kind: &Kind, version: &str, object: &Value) -> Value {
         map.insert("apiVersion".to_owned(), json!(requested));
     }
     match kind.versions.get(version) {
-        // What is empty in one version may be left out in the other.
+        // A field that is optional in the other version is dropped if it is empty.
         Some(to) if !kind.custom => {
             let read = decode::decode(&to.schema, &object, &mut Vec::new());
             read.unwrap_or(object)
@@ -38,7 +38,7 @@ pub(crate) fn to(kind: &Kind, version: &str, object: &Value) -> Value {
     }
 }
 
-/// Names in the core group and in events.k8s.io.
+/// Field names in the core group and in events.k8s.io.
 const EVENT: [(&str, &str); 7] = [
     ("message", "note"),
     ("involvedObject", "regarding"),
@@ -62,7 +62,7 @@ fn spec(map: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
     map.get_mut("spec").and_then(Value::as_object_mut)
 }
 
-/// v1 knows one metric, the use of CPU.
+/// v1 has one metric only, CPU utilisation.
 fn autoscaler_up(map: &mut Map<String, Value>) {
     if let Some(spec) = spec(map)
         && let Some(percent) = spec.remove("targetCPUUtilizationPercentage")

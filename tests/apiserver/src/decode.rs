@@ -1,21 +1,21 @@
-//! Reading an object as the API server reads it into its own types and writes it back: unknown fields
-//! go, wrong types are refused, empty values are not stored, quantities get their canonical form.
+//! Decodes an object into the API server's own types and encodes it again: unknown fields are dropped, wrong types are
+//! refused, empty values are not stored, quantities become canonical.
 
 use serde_json::{Map, Value, json};
 
 use crate::quantity;
 use crate::schema::{Object, Schema, Shape, any};
 
-/// A value has the wrong type.
+/// A value of the wrong type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WrongType {
-    /// Such as `number`.
+    /// The JSON type that was found, such as `number`.
     pub(crate) got: &'static str,
-    /// Such as `Deployment.spec.replicas`.
+    /// The field, such as `Deployment.spec.replicas`.
     pub(crate) field: String,
-    /// Such as `int32`.
+    /// The expected type, such as `int32`.
     pub(crate) expected: String,
-    /// A quantity that is none.
+    /// A quantity that cannot be parsed.
     pub(crate) is_quantity: bool,
 }
 
@@ -34,23 +34,23 @@ impl WrongType {
     }
 }
 
-/// Where the reader is.
-struct Place<'p> {
+/// The position of the decoder in the object.
+struct Position<'p> {
     /// The innermost type's short name.
     owner: &'p str,
-    /// Names of fields without indexes, as the decoder's errors have it.
+    /// The path without indexes, as in errors of the decoder.
     fields: String,
-    /// With indexes, as errors about unknown fields have it.
+    /// The path with indexes, as in errors about unknown fields.
     path: String,
 }
 
-/// Reads an object of a built-in kind. Unknown fields are noted, with their paths.
+/// Decodes an object of a built-in kind. Collects the paths of unknown fields.
 pub(crate) fn decode(
     schema: &Schema,
     value: &Value,
     unknown: &mut Vec<String>,
 ) -> Result<Value, WrongType> {
-    let place = Place {
+    let place = Position {
         owner: "",
         fields: String::new(),
         path: String::new(),
@@ -74,7 +74,7 @@ fn short(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-/// How Go writes a type.
+/// The Go name of a type.
 fn go(schema: &Schema) -> String {
     match &schema.shape {
         Shape::Named(name) => {
@@ -99,7 +99,7 @@ fn go(schema: &Schema) -> String {
 fn read(
     schema: &Schema,
     value: &Value,
-    place: &Place<'_>,
+    place: &Position<'_>,
     unknown: &mut Vec<String>,
 ) -> Result<Value, WrongType> {
     let wrong = || WrongType {
@@ -133,7 +133,7 @@ fn read(
         (Shape::List(list), Value::Array(values)) => {
             let mut out = Vec::with_capacity(values.len());
             for (index, value) in values.iter().enumerate() {
-                let place = Place {
+                let place = Position {
                     owner: place.owner,
                     fields: place.fields.clone(),
                     path: format!("{}[{index}]", place.path),
@@ -150,7 +150,7 @@ fn read(
                 Shape::Named(name) => short(name),
                 _ => place.owner,
             };
-            let place = Place {
+            let place = Position {
                 owner,
                 fields: place.fields.clone(),
                 path: place.path.clone(),
@@ -165,7 +165,7 @@ fn read(
 fn read_object(
     object: &Object,
     map: &Map<String, Value>,
-    place: &Place<'_>,
+    place: &Position<'_>,
     unknown: &mut Vec<String>,
 ) -> Result<Value, WrongType> {
     let mut out = Map::new();
@@ -178,7 +178,7 @@ fn read_object(
     };
     for (name, value) in map {
         let field = object.fields.get(name);
-        let inner = Place {
+        let inner = Position {
             owner: place.owner,
             fields: match field {
                 Some(_) => join(&place.fields, name),
@@ -212,7 +212,7 @@ fn read_object(
         }
         if let Some(default) = &schema.default {
             let mut nothing = Vec::new();
-            let inner = Place {
+            let inner = Position {
                 owner: place.owner,
                 fields: String::new(),
                 path: String::new(),
@@ -233,7 +233,7 @@ fn is_dropped(object: &Object, name: &String, schema: &Schema, value: &Value) ->
     }
     match value {
         Value::Null => true,
-        // What has a default of its own zero is written always.
+        // A field whose default is the empty string is always written.
         Value::String(text) => {
             text.is_empty() && schema.default != Some(json!("")) && !object.kept.contains(name)
         }
@@ -251,7 +251,7 @@ fn is_dropped(object: &Object, name: &String, schema: &Schema, value: &Value) ->
     }
 }
 
-/// What Go makes of a null in a list or map.
+/// The value that Go decodes from a null in a list or map.
 fn zero(schema: &Schema) -> Value {
     match schema.shape() {
         Shape::String => json!(""),
@@ -263,7 +263,7 @@ fn zero(schema: &Schema) -> Value {
     }
 }
 
-/// Reads an object of a custom kind: unknown fields go (and are noted), defaults come.
+/// Decodes an object of a custom kind: drops unknown fields (and collects them), and applies defaults.
 pub(crate) fn prune(schema: &Schema, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
     match (schema.shape(), value) {
         (Shape::Object(object), Value::Object(map)) => {
@@ -316,7 +316,7 @@ pub(crate) fn prune(schema: &Schema, value: &mut Value, path: &str, unknown: &mu
     }
 }
 
-/// Fills in the defaults of a custom kind's schema.
+/// Applies the defaults of a custom kind's schema.
 pub(crate) fn fill(schema: &Schema, value: &mut Value) {
     match (schema.shape(), value) {
         (Shape::Object(object), Value::Object(map)) => {

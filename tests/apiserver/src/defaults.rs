@@ -1,4 +1,4 @@
-//! What the API server fills in: the `SetDefaults_*` functions of its built-in types.
+//! Defaulting: the `SetDefaults_*` functions of the built-in types.
 
 mod core_group;
 mod workloads;
@@ -10,7 +10,7 @@ use crate::schema::Schema;
 
 type Fields = Map<String, Value>;
 
-/// Fills in the defaults of an object of a built-in kind.
+/// Applies the defaults of a built-in kind.
 pub(crate) fn fill(schema: &Schema, object: &mut Value) {
     visit(schema, object, &mut |name, fields| {
         let name = name.strip_prefix("io.k8s.api.").unwrap_or(name);

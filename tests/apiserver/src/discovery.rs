@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::faults::Stale;
+use crate::faults::StaleDiscovery;
 use crate::kinds::Kind;
 
 /// Groups in the order of their kinds, with their versions.
@@ -45,7 +45,7 @@ fn aggregated_version(
     kinds: &[Kind],
     group: &str,
     version: &str,
-    away: &BTreeMap<String, Stale>,
+    away: &BTreeMap<String, StaleDiscovery>,
 ) -> Value {
     let resources = || -> Vec<Value> {
         of(kinds, group, version)
@@ -54,15 +54,19 @@ fn aggregated_version(
     };
     match away.get(&format!("{group}/{version}")) {
         None => json!({"version": version, "freshness": "Current", "resources": resources()}),
-        Some(Stale::Remembered) => {
+        Some(StaleDiscovery::Remembered) => {
             json!({"version": version, "freshness": "Stale", "resources": resources()})
         }
-        Some(Stale::Unknown) => json!({"version": version, "freshness": "Stale"}),
+        Some(StaleDiscovery::Unknown) => json!({"version": version, "freshness": "Stale"}),
     }
 }
 
 /// `/api` and `/apis` in their aggregated form.
-pub(crate) fn aggregated(kinds: &[Kind], core: bool, away: &BTreeMap<String, Stale>) -> Value {
+pub(crate) fn aggregated(
+    kinds: &[Kind],
+    core: bool,
+    away: &BTreeMap<String, StaleDiscovery>,
+) -> Value {
     let items: Vec<Value> = grouped(kinds, core)
         .into_iter()
         .map(|(group, versions)| {
@@ -181,7 +185,7 @@ pub(crate) fn resources(kinds: &[Kind], group: &str, version: &str) -> Option<Va
             "resources": resources,
         });
         if let Value::Object(list) = &mut list {
-            // The core group's document has none.
+            // The document of the core group has no `group` field.
             if !group.is_empty() {
                 list.insert("apiVersion".to_owned(), json!("v1"));
             }

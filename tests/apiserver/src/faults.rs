@@ -1,51 +1,51 @@
-//! Failures on request.
+//! Fault injection.
 
 use std::time::Duration;
 
-/// What goes wrong.
+/// The fault to inject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultKind {
-    /// Nothing: so that the faults after it begin later.
+    /// No fault: delays the faults after it.
     Pass,
-    /// An answer with this status and no effect.
+    /// Answers with this status, without effect.
     Status(u16),
     /// 429 with Retry-After, seconds.
     Throttle(u32),
-    /// The request takes effect and its answer is an error: the outcome is unknown to the client.
+    /// The request takes effect, but the answer is an error, so the client does not know the outcome.
     AnswerLost,
-    /// No answer for so long.
+    /// Answers only after this time.
     Hang(Duration),
-    /// The request takes effect, and there is no answer for so long.
+    /// The request takes effect, and the connection ends without an answer after this time.
     HangAfter(Duration),
-    /// The connection ends before the request takes effect.
+    /// The connection is cut before the request takes effect.
     Cut,
-    /// The connection ends after the request took effect.
+    /// The connection is cut after the request took effect.
     CutAfter,
 }
 
-/// What discovery still says of a group/version whose own API server is away (an APIService that is down).
+/// What discovery still returns for a group/version whose API server (an APIService) is unavailable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stale {
-    /// The resources that it had: it was asked before it went away.
+pub enum StaleDiscovery {
+    /// Its resources, which the aggregator has cached.
     Remembered,
-    /// That there is such a version, and nothing else: kube-apiserver began anew since, and could never ask it.
+    /// Only the version: kube-apiserver has restarted since, and never reached its API server.
     Unknown,
 }
 
-/// A fault, for so many matching requests.
+/// A fault for a number of matching requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// get, list, watch, create, update, patch, delete, deletecollection, discovery; empty: any.
     pub verb: String,
     /// Plural name of a kind; empty: any.
     pub resource: String,
-    /// What goes wrong.
+    /// The fault.
     pub kind: FaultKind,
-    /// How often; it is gone after that.
+    /// How many requests it affects.
     pub times: usize,
 }
 
-/// Takes the first fault that fits a request.
+/// Takes the first fault that matches a request.
 pub(crate) fn take(faults: &mut Vec<Fault>, verb: &str, resource: &str) -> Option<FaultKind> {
     let fits = |fault: &Fault| {
         (fault.verb.is_empty() || fault.verb == verb)

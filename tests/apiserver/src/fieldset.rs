@@ -1,6 +1,6 @@
-//! Sets of fields, as managedFields keeps them (`FieldsV1`, KEP-555).
+//! Field sets as in managedFields (`FieldsV1`, KEP-555).
 //!
-//! An element of a path is kept in its written form: `f:name`, `k:{"name":"x"}`, `v:"x"`.
+//! A path element is stored in its serialised form: `f:name`, `k:{"name":"x"}`, `v:"x"`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::schema::{Merge, Schema, Shape, any};
 
-/// A set of paths: the members here, and what lies below.
+/// A set of paths: the members at this level, and the sets below.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Set {
     members: BTreeSet<String>,
@@ -20,7 +20,7 @@ pub(crate) fn field(name: &str) -> String {
 }
 
 impl Set {
-    /// Reads `FieldsV1`.
+    /// Parses `FieldsV1`.
     pub(crate) fn read(fields: &Value) -> Self {
         let mut set = Self::default();
         for (element, below) in fields.as_object().into_iter().flatten() {
@@ -41,7 +41,7 @@ impl Set {
         set
     }
 
-    /// Writes `FieldsV1`.
+    /// Serialises to `FieldsV1`.
     pub(crate) fn write(&self) -> Value {
         let mut map = Map::new();
         for element in &self.members {
@@ -116,7 +116,7 @@ impl Set {
         }
     }
 
-    /// What is here and not there; the children of a member that is there stay.
+    /// The difference of two sets; children of a member of the other set remain.
     pub(crate) fn difference(&self, other: &Self) -> Self {
         Self {
             members: self.members.difference(&other.members).cloned().collect(),
@@ -134,7 +134,7 @@ impl Set {
         }
     }
 
-    /// The same without the children of what is there, too.
+    /// The recursive difference: children of a member of the other set are removed as well.
     pub(crate) fn recursive_difference(&self, other: &Self) -> Self {
         let mut set = self.difference(other);
         set.children
@@ -148,7 +148,7 @@ impl Set {
         set
     }
 
-    /// Adds the declared fields on the way to each member.
+    /// Adds the declared fields on the path to each member.
     pub(crate) fn with_named_fields(&self, schema: &Schema) -> Self {
         let mut set = self.clone();
         for (element, child) in &mut set.children {
@@ -164,7 +164,7 @@ impl Set {
         set
     }
 
-    /// Every path, written as error messages write it: `.spec.containers[name="web"].image`.
+    /// Every path as in error messages: `.spec.containers[name="web"].image`.
     pub(crate) fn paths(&self) -> Vec<String> {
         let mut found = Vec::new();
         self.collect("", &mut found);
@@ -181,7 +181,7 @@ impl Set {
     }
 }
 
-/// The schema under an element.
+/// The schema of an element.
 pub(crate) fn below<'s>(schema: &'s Schema, element: &str) -> &'s Schema {
     match element.strip_prefix("f:") {
         Some(name) => schema.field(name).unwrap_or_else(|| any()),
@@ -207,7 +207,7 @@ fn written(element: &str) -> String {
     }
 }
 
-/// The element of an item of a list that is a set or a map; none where it has no such form.
+/// The element for an item of a set or a map list; none if the item has no key.
 pub(crate) fn item(schema: &Schema, value: &Value) -> Option<String> {
     match schema.merge() {
         Merge::Atomic => None,

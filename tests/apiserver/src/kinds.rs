@@ -1,4 +1,4 @@
-//! The kinds that are served: the built-in ones, and those that definitions add.
+//! The kinds that are served: built-in ones, and those of CustomResourceDefinitions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::schema::{self, Schema, Subresource, builtin, named};
 
-/// A column of a definition's table.
+/// An additional printer column of a definition.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Column {
     pub(crate) definition: Value,
@@ -19,12 +19,12 @@ pub(crate) struct Column {
 #[derive(Debug, Clone)]
 pub(crate) struct Version {
     pub(crate) schema: Arc<Schema>,
-    /// As a document for `/openapi/v3`; none: the built-in type of that name.
+    /// The schema for `/openapi/v3`; none: the built-in type of that name.
     pub(crate) document: Option<Value>,
     pub(crate) type_name: String,
     pub(crate) columns: Vec<Column>,
     pub(crate) subresources: Vec<Subresource>,
-    /// Where a custom kind's scale is.
+    /// The fields of a custom kind's scale.
     pub(crate) scale: Option<Scale>,
 }
 
@@ -40,11 +40,11 @@ pub(crate) struct Scale {
 #[derive(Debug, Clone)]
 pub(crate) struct Kind {
     pub(crate) group: String,
-    /// Group and plural under which objects are stored; they differ for events.
+    /// Group and plural under which objects are stored; for events they differ from the requested ones.
     pub(crate) storage: (String, String),
     /// The version that is stored.
     pub(crate) stored: String,
-    /// Preferred first.
+    /// In order of preference.
     pub(crate) order: Vec<String>,
     pub(crate) versions: BTreeMap<String, Version>,
     pub(crate) kind: String,
@@ -55,7 +55,7 @@ pub(crate) struct Kind {
     pub(crate) verbs: Vec<String>,
     pub(crate) short_names: Vec<String>,
     pub(crate) categories: Vec<String>,
-    /// From a definition.
+    /// Whether it comes from a definition.
     pub(crate) custom: bool,
 }
 
@@ -74,7 +74,7 @@ impl Kind {
         version.is_some_and(|version| version.subresources.iter().any(|s| s.name == name))
     }
 
-    /// Whether it has no objects of its own, only answers (access reviews).
+    /// Whether it is virtual, without stored objects (access reviews).
     pub(crate) fn is_virtual(&self) -> bool {
         !self.verbs.iter().any(|verb| verb == "get")
     }
@@ -154,7 +154,7 @@ const VERBS: [&str; 8] = [
     "watch",
 ];
 
-/// The kind that a definition adds.
+/// The kind of a definition.
 pub(crate) fn custom(definition: &Value) -> Kind {
     let group = text(definition, "/spec/group").to_owned();
     let kind = text(definition, "/spec/names/kind").to_owned();
@@ -263,7 +263,7 @@ fn read_version(version: &Value, group: &str, name: &str, kind: &str) -> Version
     }
 }
 
-/// Stable before beta before alpha, higher numbers first; anything else last.
+/// Stable before beta before alpha, higher numbers first, all else last.
 fn priority(version: &str) -> (u8, u32, u32) {
     let parsed = version.strip_prefix('v').and_then(|rest| {
         let digits = rest
@@ -280,7 +280,7 @@ fn priority(version: &str) -> (u8, u32, u32) {
     parsed.unwrap_or((0, 0, 0))
 }
 
-/// What the agent's and kubectl's scale requests are about, for built-in kinds.
+/// The scale subresources of built-in kinds that the agent and kubectl use.
 pub(crate) fn builtin_scale() -> Scale {
     Scale {
         spec: "/spec/replicas".to_owned(),

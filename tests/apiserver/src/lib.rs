@@ -11,8 +11,8 @@
 //!                                         life: workloads become ready, garbage goes
 //! ```
 //!
-//! The reference is kube-apiserver: where the two differ, this one is wrong. What it knowingly does
-//! differently is listed in `README.md` beside this crate.
+//! The reference is kube-apiserver: where the two differ, this one is wrong. Known differences are listed in
+//! `README.md` of this crate.
 
 #![allow(
     missing_docs,
@@ -59,20 +59,20 @@ use serde_json::json;
 
 pub use access::User;
 pub use audit::AuditEvent;
-pub use faults::{Fault, FaultKind, Stale};
-pub use serve::{Body, Identity, Service, Serving};
+pub use faults::{Fault, FaultKind, StaleDiscovery};
+pub use serve::{Body, Identity, ServerHandle, Service};
 
 /// How the server behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// How long a workload takes to become ready. None: no controllers at all, as with a bare
-    /// kube-apiserver: nothing becomes ready, no garbage is collected, namespaces stay in termination.
+    /// How long a workload takes to become ready. None: no controllers, as with a bare kube-apiserver: nothing becomes
+    /// ready, no garbage is collected, and namespaces stay in Terminating.
     pub ready_after: Option<Duration>,
-    /// Bearer tokens and whose they are, in the beginning.
+    /// The initial bearer tokens and their users.
     pub tokens: BTreeMap<String, User>,
-    /// The file that keeps the objects over a restart; none: in memory only.
+    /// The file that persists the objects across restarts; none: in memory only.
     pub data: Option<PathBuf>,
-    /// A file that the audit log is written to, too, one JSON object a line.
+    /// A file to append the audit log to, one JSON object per line.
     pub audit: Option<PathBuf>,
 }
 
@@ -101,24 +101,24 @@ struct Inner {
     requests: Mutex<BTreeMap<String, u64>>,
     faults: Mutex<Vec<Fault>>,
     /// By group/version.
-    away: Mutex<BTreeMap<String, Stale>>,
+    away: Mutex<BTreeMap<String, StaleDiscovery>>,
     tokens: Mutex<BTreeMap<String, User>>,
 }
 
-/// Makes errors of a file that name it.
+/// Adds the path to an error of a file.
 fn at(path: &std::path::Path) -> impl Fn(std::io::Error) -> std::io::Error + '_ {
     move |error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 impl ApiServer {
-    /// A server in memory with what every cluster has. Files that the configuration names are not used;
-    /// see [`Self::open`].
+    /// A server in memory with the objects of every cluster. Ignores the files of the configuration; see
+    /// [`Self::open`].
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self::with(config, store::Store::new(), audit::Log::default())
     }
 
-    /// A server with the files that the configuration names.
+    /// A server with the files of the configuration.
     ///
     /// # Errors
     /// When a file cannot be read or written.
@@ -164,7 +164,7 @@ impl ApiServer {
         server
     }
 
-    /// The roles that every cluster has; those for people (admin, edit, view) are not among them.
+    /// The roles of every cluster, except those for people (admin, edit, view).
     fn bootstrap_roles(&self) {
         const RBAC: &str = "rbac.authorization.k8s.io";
         let label = json!({"kubernetes.io/bootstrapping": "rbac-defaults"});
@@ -215,32 +215,32 @@ impl ApiServer {
         }
     }
 
-    /// Every write that was asked for, in order, refused ones too.
+    /// Every write that was requested, in order, including refused ones.
     #[must_use]
     pub fn audit(&self) -> Vec<AuditEvent> {
         self.inner.audit.lock().events.clone()
     }
 
-    /// How many requests of each verb were made.
+    /// The number of requests of each verb.
     #[must_use]
     pub fn requests(&self) -> BTreeMap<String, u64> {
         self.inner.requests.lock().clone()
     }
 
-    /// Makes matching requests fail until it is used up.
+    /// Injects a fault into matching requests until it is used up.
     pub fn inject(&self, fault: Fault) {
         self.inner.faults.lock().push(fault);
     }
 
-    /// How many faults wait for a request that fits.
+    /// How many injected faults are still pending.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.inner.faults.lock().len()
     }
 
-    /// Lets the API server behind a group/version (`metrics.k8s.io/v1beta1`) go away, as behind an APIService:
-    /// aggregated discovery calls it stale, requests for its resources get 503, and watches of them end.
-    pub fn take_away(&self, group_version: &str, stale: Stale) {
+    /// Makes the API server of a group/version (`metrics.k8s.io/v1beta1`) unavailable, as behind an APIService:
+    /// aggregated discovery reports it as stale, requests for its resources get 503, and watches of them end.
+    pub fn take_away(&self, group_version: &str, stale: StaleDiscovery) {
         let mut away = self.inner.away.lock();
         away.insert(group_version.to_owned(), stale);
         drop(away);
@@ -252,36 +252,36 @@ impl ApiServer {
         away.contains_key(&format!("{group}/{version}"))
     }
 
-    /// From now on these bearer tokens are known, and no others.
+    /// Replaces the accepted bearer tokens.
     pub fn set_tokens(&self, tokens: BTreeMap<String, User>) {
         *self.inner.tokens.lock() = tokens;
     }
 
-    /// Takes all faults back, and brings back what was taken away.
+    /// Removes all faults, and makes unavailable groups available again.
     pub fn heal(&self) {
         self.inner.faults.lock().clear();
         self.inner.away.lock().clear();
     }
 
-    /// Forgets what happened so far, as etcd's compaction does: running watches go on, but a watch or a
-    /// list from an older resourceVersion gets 410.
+    /// Compacts the history, like etcd: running watches continue, but a watch or list from an older resourceVersion
+    /// gets 410.
     pub fn compact(&self) {
         self.inner.store.lock().compact();
     }
 
-    /// Everything as it is now, as a copy of etcd holds it.
+    /// A snapshot of all objects, like a backup of etcd.
     #[must_use]
     pub fn backup(&self) -> Backup {
         Backup(self.inner.store.lock().backup())
     }
 
-    /// Puts everything back to an older time, resourceVersions too, as a restored etcd does; watches end.
+    /// Restores a snapshot, including resourceVersions, like a restored etcd; watches end.
     pub fn restore(&self, backup: &Backup) {
         self.inner.store.lock().restore(&backup.0);
         self.inner.changed.send_modify(|version| *version += 1);
     }
 }
 
-/// Everything as it was at one time.
+/// A snapshot of all objects.
 #[derive(Clone)]
 pub struct Backup(store::Backup);

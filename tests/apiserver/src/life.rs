@@ -1,8 +1,8 @@
-//! Enough life to be a cluster: workloads become ready after a while, or fail on request; garbage is
-//! collected; namespaces that are deleted become empty and go.
+//! Minimal controllers: workloads become ready after a while, or fail on request; garbage is collected; deleted
+//! namespaces are emptied and removed.
 //!
-//! An object fails when its annotation `simulator.flotilla.dev/outcome` says `fail`, or one of its
-//! images has the tag `broken`; it never becomes ready where the annotation says `never`.
+//! An object fails if its annotation `simulator.flotilla.dev/outcome` is `fail` or one of its images has the tag
+//! `broken`. With the annotation `never` it never becomes ready.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn number(object: &Value, pointer: &str) -> Option<i64> {
     object.pointer(pointer).and_then(Value::as_i64)
 }
 
-/// The status that a controller would write for an outcome; none for kinds without a life.
+/// The status that a controller would write for an outcome; none for kinds without a controller.
 fn status(object: &Value, outcome: Outcome) -> Option<Value> {
     let generation = number(object, "/metadata/generation").unwrap_or(1);
     let replicas = number(object, "/spec/replicas").unwrap_or(1);
@@ -152,7 +152,7 @@ fn deployment(generation: i64, replicas: i64, ready: i64, outcome: Outcome, now:
     })
 }
 
-/// Whether two statuses are the same but for their times.
+/// Whether two statuses are the same except for their times.
 fn is_same(before: Option<&Value>, after: &Value) -> bool {
     let timeless = |value: &Value| {
         let mut value = value.clone();
@@ -167,7 +167,7 @@ fn is_same(before: Option<&Value>, after: &Value) -> bool {
     before.is_some_and(|before| timeless(before) == timeless(after))
 }
 
-/// Kinds with a life: kind, group, plural, the Go type.
+/// Kinds with a controller: kind, group, plural, the Go type.
 const LIVING: [(&str, &str, &str, &str); 8] = [
     (
         "Deployment",
@@ -224,7 +224,7 @@ fn key_of(object: &Value) -> Option<(Key, &'static str)> {
 }
 
 impl ApiServer {
-    /// Takes note of a write: controllers will react after a while.
+    /// Reacts to a write after a while, like a controller.
     pub(crate) fn live(&self, object: &Value) {
         let Some(delay) = self.inner.config.ready_after else {
             return;
@@ -243,7 +243,7 @@ impl ApiServer {
         });
     }
 
-    /// Garbage goes at once: what a test waits for should not take long.
+    /// Collects garbage at once, so that tests need not wait long.
     fn sweep(&self, runtime: &tokio::runtime::Handle) {
         let server = self.clone();
         runtime.spawn(async move {
@@ -271,7 +271,7 @@ impl ApiServer {
             if is_same(object.get("status"), &next) {
                 return;
             }
-            // What has completed does not start again.
+            // A Job that has started is not started again.
             if key.1 == "jobs" && object.pointer("/status/startTime").is_some() {
                 return;
             }

@@ -1,4 +1,4 @@
-//! Who manages which fields (`metadata.managedFields`): server-side apply and every other write.
+//! Field ownership (`metadata.managedFields`): server-side apply and all other writes.
 
 use std::collections::BTreeMap;
 
@@ -8,31 +8,31 @@ use crate::fieldset::Set;
 use crate::schema::Schema;
 use crate::typed;
 
-/// kube-apiserver's bound on the managers of updates; the oldest are put together beyond it.
+/// kube-apiserver's limit on managers of updates; beyond it the oldest are merged.
 const MAX_UPDATERS: usize = 10;
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Who: what makes an entry the same entry.
+/// The identity of an entry in managedFields.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Manager {
     pub(crate) operation: &'static str,
     pub(crate) name: String,
-    /// Empty for those who apply: they have one entry, of whatever version.
+    /// Empty for apply, which has one entry for all versions.
     version: String,
     pub(crate) subresource: String,
 }
 
-/// What somebody manages.
+/// The fields that a manager owns.
 #[derive(Debug, Clone, PartialEq)]
-struct Owned {
+struct OwnedFields {
     api_version: String,
     time: String,
     fields: Set,
 }
 
-type Managers = BTreeMap<Manager, Owned>;
+type Managers = BTreeMap<Manager, OwnedFields>;
 
-/// Fields that somebody else manages with another value.
+/// Fields that another manager owns with another value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Conflict {
     pub(crate) manager: Manager,
@@ -40,15 +40,15 @@ pub(crate) struct Conflict {
     pub(crate) fields: Set,
 }
 
-/// Why an apply does not work.
+/// Why an apply is refused.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     Conflicts(Vec<Conflict>),
-    /// The configuration itself is wrong.
+    /// The configuration itself is invalid.
     Typed(String),
 }
 
-/// The circumstances of a write.
+/// The context of a write.
 pub(crate) struct Write<'w> {
     pub(crate) schema: &'w Schema,
     pub(crate) api_version: &'w str,
@@ -59,7 +59,7 @@ pub(crate) struct Write<'w> {
     pub(crate) now: &'w str,
 }
 
-/// Fields that nobody manages.
+/// Fields without ownership.
 fn stripped() -> Set {
     Set::of(&[
         &["apiVersion"],
@@ -100,7 +100,7 @@ fn read(object: &Value) -> Managers {
             },
             subresource: text("subresource"),
         };
-        let owned = Owned {
+        let owned = OwnedFields {
             api_version,
             time: text("time"),
             fields: Set::read(entry.get("fieldsV1").unwrap_or(&Value::Null)),
@@ -111,7 +111,7 @@ fn read(object: &Value) -> Managers {
 }
 
 fn write(object: &mut Value, managers: &Managers) {
-    let mut entries: Vec<(&Manager, &Owned)> = managers
+    let mut entries: Vec<(&Manager, &OwnedFields)> = managers
         .iter()
         .filter(|(_, owned)| !owned.fields.is_empty())
         .collect();
@@ -158,7 +158,7 @@ fn write(object: &mut Value, managers: &Managers) {
     }
 }
 
-/// The object as merging sees it.
+/// The object without managedFields, for comparing and merging.
 fn bare(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
@@ -167,7 +167,7 @@ fn bare(object: &Value) -> Value {
     object
 }
 
-/// Takes changed fields from those who had them; without force that is a conflict.
+/// Takes changed fields from their managers; without force that is a conflict.
 fn take(
     write: &Write<'_>,
     before: &Value,
@@ -205,7 +205,7 @@ fn take(
     Ok(found)
 }
 
-/// Notes a plain write; `before` is the empty object of the kind for a creation.
+/// Records an update; for a creation, `before` is the empty object of the kind.
 pub(crate) fn update(write: &Write<'_>, before: &Value, after: &mut Value, is_create: bool) {
     let given = after.pointer("/metadata/managedFields").cloned();
     let is_reset = match given.as_ref().and_then(Value::as_array) {
@@ -249,7 +249,7 @@ pub(crate) fn update(write: &Write<'_>, before: &Value, after: &mut Value, is_cr
         .recursive_difference(&write.reset)
         .difference(&stripped());
     if !fields.is_empty() {
-        let owned = managers.entry(manager).or_insert_with(|| Owned {
+        let owned = managers.entry(manager).or_insert_with(|| OwnedFields {
             api_version: write.api_version.to_owned(),
             time: String::new(),
             fields: Set::default(),
@@ -261,7 +261,7 @@ pub(crate) fn update(write: &Write<'_>, before: &Value, after: &mut Value, is_cr
     self::write(after, &managers);
 }
 
-/// Puts the oldest managers of updates together.
+/// Merges the entries of the oldest managers of updates.
 fn cap(managers: &mut Managers) {
     let mut updaters: Vec<(String, Manager)> = managers
         .iter()
@@ -302,7 +302,7 @@ pub(crate) fn apply(
     is_create: bool,
 ) -> Result<Value, Refusal> {
     let result = applied(write, live, configuration, force, is_create);
-    // kubectl takes over what its client-side apply had set, as long as nobody changed it since.
+    // kubectl takes over fields of its last client-side apply, unless another manager changed them since.
     match result {
         Err(Refusal::Conflicts(conflicts)) if write.manager == "kubectl" => {
             let Some(allowed) = from_last_applied(write, live) else {
@@ -372,7 +372,7 @@ fn applied(
             version: write.api_version.to_owned(),
             subresource: write.subresource.to_owned(),
         };
-        let owned = Owned {
+        let owned = OwnedFields {
             api_version: write.api_version.to_owned(),
             time: write.now.to_owned(),
             fields,
@@ -388,7 +388,7 @@ fn applied(
     let merged = typed::merge(write.schema, &old, configuration).map_err(Refusal::Typed)?;
     let last = managers.get(&actor).cloned();
     let fields = typed::fields(write.schema, configuration).recursive_difference(&write.reset);
-    let owned = Owned {
+    let owned = OwnedFields {
         api_version: write.api_version.to_owned(),
         time: last
             .as_ref()
@@ -414,7 +414,7 @@ fn applied(
     Ok(new)
 }
 
-/// Takes away what the manager applied last time and not now, unless somebody else wants it.
+/// Removes fields that the manager applied last time but not this time, unless another manager owns them.
 fn prune(schema: &Schema, merged: &Value, managers: &Managers, last: &Set) -> Value {
     if last.is_empty() {
         return merged.clone();
@@ -426,15 +426,15 @@ fn prune(schema: &Schema, merged: &Value, managers: &Managers, last: &Set) -> Va
         .fold(Set::default(), |all, owned| all.union(&owned.fields));
     let named = |value: &Value| typed::fields(schema, value).with_named_fields(schema);
     let merged_set = named(merged);
-    // What others own comes back.
+    // Restore what other managers own.
     let keep = named(&pruned).union(&everybody.with_named_fields(schema));
     let pruned = typed::without(schema, merged, &merged_set.difference(&keep));
-    // What was never applied by this manager comes back.
+    // Restore what this manager never applied.
     let gone = merged_set.difference(&named(&pruned)).intersection(&last);
     typed::without(schema, merged, &gone)
 }
 
-/// Whether two objects are the same but for the times of managedFields: such a write is none.
+/// Whether two objects are the same except for the times in managedFields, which makes the write a no-op.
 pub(crate) fn is_same(before: &Value, after: &Value) -> bool {
     let timeless = |object: &Value| {
         let managers = read(object);

@@ -1,4 +1,4 @@
-//! OpenAPI v3 documents: what `kubectl explain` and `kubectl apply` read. Without descriptions.
+//! OpenAPI v3 documents, without descriptions, for `kubectl explain` and `kubectl apply`.
 
 use serde_json::{Map, Value, json};
 
@@ -124,7 +124,7 @@ fn with_metadata(document: &Value) -> Value {
     document
 }
 
-/// The document with references as OpenAPI writes them, without our own notes.
+/// The document with references as OpenAPI writes them, without this crate's own annotations.
 fn linked(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

@@ -1,5 +1,4 @@
-//! The kinds of patches that are not apply: RFC 6902, RFC 7396, strategic merge (by the keys that the
-//! built-in types name).
+//! Patch types other than apply: RFC 6902, RFC 7396, and strategic merge (with the merge keys of the built-in types).
 
 use serde_json::{Map, Value};
 
@@ -124,7 +123,7 @@ fn strategic(schema: &Schema, target: &mut Value, patch: &Value) -> Result<(), F
             }
         }
     }
-    // An order without items still arranges.
+    // `$setElementOrder` also sorts a list for which the patch has no items.
     for (name, order) in patch {
         let Some(name) = name.strip_prefix("$setElementOrder/") else {
             continue;
@@ -202,7 +201,7 @@ fn merge_list(
     Ok(())
 }
 
-/// Whether two items are the same by their key, or as plain values.
+/// Whether two items have the same key, or are equal plain values.
 fn is_same(a: &Value, b: &Value, key: &str) -> bool {
     if key.is_empty() {
         a == b
@@ -211,8 +210,8 @@ fn is_same(a: &Value, b: &Value, key: &str) -> bool {
     }
 }
 
-/// Puts a list into order: what the patch names in the order of the patch, and between that, what only
-/// the server has, before the first item that it was in front of.
+/// Sorts a list: items that the patch names are in the order of the patch, and items that only the server has stay
+/// before the item that they preceded.
 fn arrange(list: &mut Vec<Value>, before: &[Value], order: &[Value], key: &str) {
     let place =
         |list: &[Value], item: &Value| list.iter().position(|other| is_same(other, item, key));

@@ -1,5 +1,5 @@
-//! What the API server's strategies do to an object before it is stored: what only it writes, what it
-//! gives out, what a request may not touch.
+//! The strategies of the API server before an object is stored: fields that only the server writes, values that it
+//! allocates, and fields that a request cannot change.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use crate::schema::Schema;
 use crate::store::Store;
 use crate::{decode, defaults};
 
-/// First port of the range that services get theirs from.
+/// First node port to allocate.
 const NODE_PORTS: u64 = 30_000;
 
 fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
@@ -20,7 +20,7 @@ fn spec(object: &mut Value) -> Option<&mut Map<String, Value>> {
     object.get_mut("spec").and_then(Value::as_object_mut)
 }
 
-/// The kind's object as its Go type is when it is new.
+/// The zero value of the kind's Go type.
 pub(crate) fn empty(kind: &Kind, schema: &Schema) -> Value {
     if kind.custom {
         return json!({ "metadata": {} });
@@ -28,7 +28,7 @@ pub(crate) fn empty(kind: &Kind, schema: &Schema) -> Value {
     decode::decode(schema, &json!({}), &mut Vec::new()).unwrap_or_else(|_| json!({"metadata": {}}))
 }
 
-/// Whether the kind counts the generations of its spec.
+/// Whether the kind counts generations of its spec.
 pub(crate) fn has_generation(kind: &Kind) -> bool {
     let pair = (kind.group.as_str(), kind.kind.as_str());
     kind.custom
@@ -51,7 +51,7 @@ pub(crate) fn has_generation(kind: &Kind) -> bool {
         )
 }
 
-/// Whether a change is one of what the object asks for.
+/// Whether a change increments the generation.
 pub(crate) fn is_new_generation(kind: &Kind, version: &str, before: &Value, after: &Value) -> bool {
     let bare = |object: &Value| {
         let mut object = object.clone();
@@ -131,7 +131,7 @@ pub(crate) fn create(
     }
 }
 
-/// Before an object is changed through its main endpoint.
+/// Before an object is updated through its main endpoint.
 pub(crate) fn update(
     store: &mut Store,
     kind: &Kind,
@@ -165,7 +165,7 @@ pub(crate) fn update(
             template_generation(after, next);
         }
         ("batch", "Job") => {
-            // The selector and its labels are the server's own.
+            // The server generates the selector, so an update without one keeps it.
             let generated = before.pointer("/spec/selector").cloned();
             let is_manual = before.pointer("/spec/manualSelector") == Some(&Value::Bool(true));
             if let (false, Some(spec), Some(generated)) = (is_manual, spec(after), generated) {
@@ -176,7 +176,7 @@ pub(crate) fn update(
     }
 }
 
-/// What remains of a field of old versions (`spec.templateGeneration`).
+/// Writes the annotation that replaced `spec.templateGeneration`.
 pub(crate) fn template_generation(object: &mut Value, number: i64) {
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         let all = metadata.entry("annotations").or_insert_with(|| json!({}));
@@ -189,7 +189,7 @@ pub(crate) fn template_generation(object: &mut Value, number: i64) {
     }
 }
 
-/// Admission's finalizers of storage.
+/// The finalizers that storage admission adds.
 fn protect(object: &mut Value, finalizer: &str) {
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         let list = metadata.entry("finalizers").or_insert_with(|| json!([]));
@@ -226,7 +226,7 @@ fn pod(object: &mut Value) {
     }
 }
 
-/// The quality of service class that a pod's resources give it.
+/// The quality of service class that follows from a pod's resources.
 fn quality(pod: &Value) -> &'static str {
     let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
     let mut is_any = false;
@@ -275,14 +275,14 @@ fn job(object: &mut Value) {
             labels.insert(format!("{prefix}job-name"), json!(name));
         }
     }
-    // A job without labels has its template's.
+    // A Job without labels gets the labels of its template.
     let labels = labels.clone();
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         metadata.entry("labels").or_insert(labels);
     }
 }
 
-/// Addresses and ports of a service: what it has stays, what it needs is given out.
+/// Keeps the addresses and ports of a service, and allocates missing ones.
 fn service(store: &mut Store, object: &mut Value, before: Option<&Value>) {
     let kind = text(object, "/spec/type").to_owned();
     let empty = json!({});
@@ -304,7 +304,7 @@ fn service(store: &mut Store, object: &mut Value, before: Option<&Value>) {
         return;
     }
     if kind == "ClusterIP" && !old_kind.is_empty() && old_kind != kind {
-        // What only reachable services have goes with the old type.
+        // These fields are only valid for NodePort and LoadBalancer services.
         for field in [
             "externalTrafficPolicy",
             "allocateLoadBalancerNodePorts",

@@ -1,5 +1,4 @@
-//! Quantities in their canonical form (`resource.Quantity` of apimachinery): what the API server stores
-//! of `1000m` is `1`.
+//! Canonical form of quantities (`resource.Quantity` of apimachinery): the API server stores `1000m` as `1`.
 
 const DECIMAL: [(&str, i32); 10] = [
     ("n", -9),
@@ -15,7 +14,7 @@ const DECIMAL: [(&str, i32); 10] = [
 ];
 const BINARY: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
-/// The canonical form; none where the text is no quantity.
+/// The canonical form; none if the text is not a quantity.
 pub(crate) fn canonical(text: &str) -> Option<String> {
     let (negative, value, form) = read(text)?;
     let text = write(value, form)?;
@@ -26,7 +25,7 @@ pub(crate) fn canonical(text: &str) -> Option<String> {
     })
 }
 
-/// In billionths, to compare.
+/// In billionths, for comparison.
 pub(crate) fn billionths(text: &str) -> Option<i128> {
     let (negative, value, _) = read(text)?;
     Some(if negative { -value } else { value })
@@ -71,7 +70,7 @@ enum Form {
     Exponent,
 }
 
-/// In billionths, rounded up as the API server does.
+/// In billionths, rounded up like the API server does.
 fn nano(mantissa: i128, exponent: i32) -> Option<i128> {
     let shift = exponent + 9;
     let power = 10i128.checked_pow(shift.unsigned_abs())?;

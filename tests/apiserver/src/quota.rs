@@ -1,5 +1,5 @@
-//! Quotas on the number of objects (`ResourceQuota`), as admission judges them: by the quota's status,
-//! which it counts up itself. Nobody else keeps that status, as beside a bare kube-apiserver.
+//! Object count quotas (`ResourceQuota`) as admission enforces them: by the status of the quota, which it increments
+//! itself. Nothing else maintains that status, as with a bare kube-apiserver.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::quantity::{billionths, canonical};
 use crate::status::{Failure, forbidden};
 use crate::store::{Key, Store};
 
-/// Kinds of the core group that are also counted under their bare name.
+/// Kinds of the core group that are also counted under their plain name.
 const BARE: [&str; 7] = [
     "configmaps",
     "persistentvolumeclaims",
@@ -21,7 +21,7 @@ const BARE: [&str; 7] = [
     "services",
 ];
 
-/// The names under which a creation is counted.
+/// The resource names under which a creation is counted.
 fn names(kind: &Kind) -> Vec<String> {
     let plural = &kind.plural;
     let mut names = vec![match kind.group.as_str() {
@@ -34,10 +34,10 @@ fn names(kind: &Kind) -> Vec<String> {
     names
 }
 
-/// Judges a creation; the quotas as they are with it, to be stored when it is.
+/// Checks a creation; returns the quotas to store with it.
 ///
 /// # Errors
-/// 403 where a quota is exceeded, or does not say what is used.
+/// 403 if a quota is exceeded, or has no usage in its status.
 pub(crate) fn admit(
     store: &Store,
     kind: &Kind,

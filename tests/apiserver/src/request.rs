@@ -1,4 +1,4 @@
-//! What a request asks for, from its path and query.
+//! The target of a request, parsed from its path and query.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Reads `/api/v1/...` and `/apis/GROUP/VERSION/...`.
+    /// Parses `/api/v1/...` and `/apis/GROUP/VERSION/...`.
     pub(crate) fn parse(path: &str) -> Option<Self> {
         let parts: Vec<String> = path
             .trim_matches('/')

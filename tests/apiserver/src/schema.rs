@@ -1,5 +1,5 @@
-//! What the fields of a kind are: built-in kinds from `schema/builtin.json`, custom ones from their
-//! definition (OpenAPI v3 structural schemas, KEP-1150 list and map types).
+//! Schemas of kinds: built-in ones from `schema/builtin.json`, custom ones from their definition (OpenAPI v3
+//! structural schemas, KEP-1150 list and map types).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -15,7 +15,7 @@ const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 const MICRO_TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime";
 
-/// One field's type.
+/// The schema of a field.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Schema {
     pub(crate) shape: Shape,
@@ -29,11 +29,11 @@ pub(crate) struct Schema {
     /// `x-kubernetes-embedded-resource`.
     pub(crate) embedded: bool,
     pub(crate) nullable: bool,
-    /// What a custom kind's values must fulfil: the definition's own schema of this field.
+    /// Validation of a custom kind: the definition's own schema of this field.
     pub(crate) rules: Option<Arc<Map<String, Value>>>,
 }
 
-/// What a value looks like.
+/// The shape of a value.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Shape {
     #[default]
@@ -48,7 +48,7 @@ pub(crate) enum Shape {
     Quantity,
     Object(Object),
     List(List),
-    /// A named built-in type.
+    /// A reference to a named built-in type.
     Named(String),
 }
 
@@ -58,13 +58,13 @@ pub(crate) struct Object {
     pub(crate) fields: BTreeMap<String, Schema>,
     pub(crate) additional: Option<Box<Schema>>,
     pub(crate) required: Vec<String>,
-    /// Merged as a whole.
+    /// Atomic: merged as a whole.
     pub(crate) atomic: bool,
-    /// Text fields whose empty value is stored: pointers in the Go type.
+    /// Strings whose empty value is stored: pointers in the Go type.
     pub(crate) kept: Vec<String>,
-    /// Numbers and booleans whose zero is not stored: no pointers in the Go type.
+    /// Numbers and booleans whose zero value is not stored: not pointers in the Go type.
     pub(crate) dropped: Vec<String>,
-    /// Lists and maps that are written as null when there are none.
+    /// Lists and maps that are written as null if they are empty.
     pub(crate) always: Vec<String>,
 }
 
@@ -77,16 +77,16 @@ pub(crate) struct List {
 /// How a list's items are merged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Merge {
-    /// Replaced as a whole.
+    /// Atomic: replaced as a whole.
     Atomic,
-    /// Values of their own.
+    /// A set of plain values.
     Set,
-    /// Objects by these keys.
+    /// A map of objects with these keys.
     Map(Vec<String>),
 }
 
 impl Schema {
-    /// Reads an OpenAPI v3 schema.
+    /// Parses an OpenAPI v3 schema.
     pub(crate) fn read(value: &Value) -> Self {
         let flag = |name: &str| value.get(name) == Some(&Value::Bool(true));
         let text = |name: &str| value.get(name).and_then(Value::as_str);
@@ -166,7 +166,7 @@ impl Schema {
         }
     }
 
-    /// Reads a definition's schema, with what values must fulfil.
+    /// Parses the schema of a definition, with its validation.
     pub(crate) fn read_structural(value: &Value) -> Self {
         let mut schema = Self::read(value);
         schema.attach(value);
@@ -205,8 +205,7 @@ impl Schema {
         }
     }
 
-    /// What the object at the root of a custom kind is: the definition's fields and those that every
-    /// object has.
+    /// The schema of a custom kind's root: the definition's fields, plus those of every object.
     pub(crate) fn custom_root(mut self) -> Self {
         if !matches!(self.shape, Shape::Object(_)) {
             self.shape = Shape::Object(Object::default());
@@ -227,7 +226,7 @@ impl Schema {
         self
     }
 
-    /// The shape, of a named type that type's.
+    /// The shape; of a reference, that of the named type.
     pub(crate) fn shape(&self) -> &Shape {
         match &self.shape {
             Shape::Named(name) => builtin().types.get(name).map_or(&Shape::Any, Self::shape),
@@ -235,7 +234,7 @@ impl Schema {
         }
     }
 
-    /// The schema of a field of an object; none where it is not declared.
+    /// The schema of an object's field; none if it is not declared.
     pub(crate) fn field(&self, name: &str) -> Option<&Self> {
         match self.shape() {
             Shape::Object(object) => object
@@ -264,19 +263,19 @@ impl Schema {
         }
     }
 
-    /// Whether a mapping at this field is merged as a whole.
+    /// Whether the map at this field is atomic.
     pub(crate) fn is_atomic(&self) -> bool {
         matches!(self.shape(), Shape::Object(Object { atomic: true, .. }))
     }
 }
 
-/// Anything goes.
+/// A schema that accepts any value.
 pub(crate) fn any() -> &'static Schema {
     static ANY: OnceLock<Schema> = OnceLock::new();
     ANY.get_or_init(Schema::default)
 }
 
-/// A sub-resource as discovery tells it.
+/// A subresource as in discovery.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Subresource {
     pub(crate) name: String,
@@ -286,7 +285,7 @@ pub(crate) struct Subresource {
     pub(crate) verbs: Vec<String>,
 }
 
-/// A built-in kind as discovery tells it.
+/// A built-in kind as in discovery.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BuiltinKind {
@@ -306,11 +305,11 @@ pub(crate) struct BuiltinKind {
 
 /// The built-in kinds and types.
 pub(crate) struct Builtin {
-    /// Minor version of the server that they come from, such as `1.36`.
+    /// Minor version of the server that they were generated from, such as `1.36`.
     pub(crate) version: String,
     pub(crate) kinds: Vec<BuiltinKind>,
     pub(crate) types: HashMap<String, Schema>,
-    /// As in the file, for `/openapi/v3`.
+    /// The types as in the file, for `/openapi/v3`.
     pub(crate) documents: Map<String, Value>,
 }
 
@@ -321,11 +320,11 @@ struct File {
     types: Map<String, Value>,
 }
 
-/// Reads the file once.
+/// Parses the file once.
 pub(crate) fn builtin() -> &'static Builtin {
     static READ: OnceLock<Builtin> = OnceLock::new();
     READ.get_or_init(|| {
-        // The file is part of the program, and a test reads it.
+        // The file is compiled in, and a test checks that it parses.
         let file: File = serde_json::from_str(BUILTIN).unwrap_or_else(|_| File {
             version: String::new(),
             kinds: Vec::new(),

@@ -26,7 +26,7 @@ impl Labels {
         Ok(Self(parts))
     }
 
-    /// A `metav1.LabelSelector`; an empty one selects all.
+    /// A `metav1.LabelSelector`; an empty one matches all.
     pub(crate) fn of(selector: &Value) -> Self {
         let texts = |value: Option<&Value>| -> Vec<String> {
             let list = value.and_then(Value::as_array).into_iter().flatten();
@@ -109,7 +109,7 @@ fn requirement(part: &str) -> Result<(String, Operator), Failure> {
     })
 }
 
-/// A field selector; only some fields of some kinds can be asked for.
+/// A field selector; only some fields of some kinds are supported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Fields(Vec<(String, String, bool)>);
 
@@ -161,7 +161,7 @@ fn is_known(kind: &Kind, key: &str) -> bool {
     matches!(key, "metadata.name" | "metadata.namespace") || own_fields(kind).contains(&key)
 }
 
-/// What a kind can be selected by beyond its name.
+/// The fields of a kind that can be selected, other than name and namespace.
 fn own_fields(kind: &Kind) -> &'static [&'static str] {
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "Pod") => &[

@@ -1,4 +1,4 @@
-//! HTTP and HTTPS on loopback, and the same as an in-process service for kube's client.
+//! HTTP and HTTPS on loopback, and the same as an in-process service for the client of kube.
 
 mod answer;
 mod tls;
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::ApiServer;
-use crate::access::{self, Act, User};
+use crate::access::{self, Attributes, User};
 use crate::faults::{self, FaultKind};
 use crate::request::{Target, query};
 use crate::status::{Failure, bad_request, failure, no_such_path, not_allowed};
@@ -30,21 +30,21 @@ use crate::verbs::Call;
 
 pub use tls::Identity;
 
-/// The API server's own limit on a request.
+/// kube-apiserver's own limit on the size of a request.
 const MAX_REQUEST: usize = 3 << 20;
 
-/// An answer's body: whole, or a watch's lines.
+/// The body of an answer: a whole document, or the lines of a watch.
 pub type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
-/// A server that listens; it stops when dropped.
-pub struct Serving {
+/// A listening server; it stops when dropped.
+pub struct ServerHandle {
     pub address: SocketAddr,
     authority: Option<Arc<tls::Authority>>,
     task: JoinHandle<()>,
 }
 
-impl Serving {
-    /// A kubeconfig for it, as its administrator.
+impl ServerHandle {
+    /// A kubeconfig for its administrator.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
         let user = self
@@ -61,10 +61,10 @@ impl Serving {
         self.kubeconfig_of(&json!({ "token": token }))
     }
 
-    /// A kubeconfig with a client certificate of a user.
+    /// A kubeconfig with a client certificate for a user.
     ///
     /// # Errors
-    /// When it serves plain HTTP, which knows no certificates.
+    /// When it serves plain HTTP, which has no certificates.
     pub fn kubeconfig_for(&self, user: &User) -> std::io::Result<String> {
         let authority = self.authority.as_ref().ok_or_else(|| {
             std::io::Error::other("plain HTTP knows no client certificates: use serve_tls")
@@ -90,41 +90,41 @@ impl Serving {
         }))
     }
 
-    /// A client certificate for a user, where this serves HTTPS.
+    /// A client certificate for a user, if it serves HTTPS.
     #[must_use]
     pub fn identity(&self, user: &User) -> Option<Identity> {
         self.authority.as_ref()?.identity(user).ok()
     }
 
-    /// Until it ends, which it does only with its listener.
+    /// Waits until the server ends, which happens only if its listener fails.
     pub async fn wait(mut self) {
-        // An end is an end, whatever brought it.
+        // It does not matter how the task ended.
         let _ = (&mut self.task).await;
     }
 }
 
-impl Drop for Serving {
+impl Drop for ServerHandle {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 impl ApiServer {
-    /// Listens with plain HTTP on loopback at `address` (port 0 takes a free one). Whoever reaches it is
-    /// its administrator, unless a bearer token or impersonation headers say otherwise.
+    /// Serves plain HTTP on loopback at `address` (port 0: any free port). Every client is the administrator, unless a
+    /// bearer token or impersonation headers say otherwise.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub async fn serve(&self, address: &str) -> std::io::Result<Serving> {
+    pub async fn serve(&self, address: &str) -> std::io::Result<ServerHandle> {
         self.listen(address, None).await
     }
 
-    /// Listens with HTTPS: client certificates of its own authority (kept with the data, where there is a
-    /// data file) and bearer tokens say who is asking; who shows neither is anonymous.
+    /// Serves HTTPS: clients authenticate with certificates of the server's own authority (stored beside the data
+    /// file, if there is one) or bearer tokens; all others are anonymous.
     ///
     /// # Errors
-    /// When the address cannot be bound or the authority not be made.
-    pub async fn serve_tls(&self, address: &str) -> std::io::Result<Serving> {
+    /// When the address cannot be bound, or the authority cannot be made.
+    pub async fn serve_tls(&self, address: &str) -> std::io::Result<ServerHandle> {
         let authority = tls::Authority::open(self.inner.config.data.as_deref())?;
         self.listen(address, Some(Arc::new(authority))).await
     }
@@ -133,7 +133,7 @@ impl ApiServer {
         &self,
         address: &str,
         authority: Option<Arc<tls::Authority>>,
-    ) -> std::io::Result<Serving> {
+    ) -> std::io::Result<ServerHandle> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let server = self.clone();
@@ -152,7 +152,7 @@ impl ApiServer {
                     match acceptor {
                         None => server.connection(stream, Some(User::admin())).await,
                         Some(acceptor) => {
-                            // A client that does not speak TLS is no news.
+                            // A failed TLS handshake is the client's problem, and the server keeps listening.
                             if let Ok(stream) = acceptor.accept(stream).await {
                                 let user = tls::peer(&stream);
                                 server.connection(stream, user).await;
@@ -163,7 +163,7 @@ impl ApiServer {
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Serving {
+        Ok(ServerHandle {
             address,
             authority,
             task,
@@ -178,7 +178,7 @@ impl ApiServer {
             let (server, user) = (self.clone(), user.clone());
             async move { server.answer_or_cut(request, user.as_ref()).await }
         });
-        // A client that goes away is no news.
+        // A client that disconnects is not an error of the server.
         let _ = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(stream), service)
             .await;
@@ -190,7 +190,7 @@ impl ApiServer {
         Service(self.clone())
     }
 
-    /// Answers one request as the administrator's, unless its headers say otherwise.
+    /// Answers a request of the administrator, unless its headers say otherwise.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: hyper::body::Body<Data = Bytes>,
@@ -198,8 +198,8 @@ impl ApiServer {
     {
         match self.answer_or_cut(request, Some(&User::admin())).await {
             Ok(response) => response,
-            // Without a connection to cut, the nearest thing is an answer that is none.
-            Err(Cut) => answer::refused(&failure(502, "", "the connection was cut")),
+            // In process there is no connection to cut; 502 is the closest answer.
+            Err(ConnectionCut) => answer::refused(&failure(502, "", "the connection was cut")),
         }
     }
 
@@ -207,7 +207,7 @@ impl ApiServer {
         &self,
         request: Request<B>,
         peer: Option<&User>,
-    ) -> Result<Response<Body>, Cut>
+    ) -> Result<Response<Body>, ConnectionCut>
     where
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -225,7 +225,7 @@ impl ApiServer {
         Ok(result.unwrap_or_else(|failure| answer::refused(&failure)))
     }
 
-    /// The real user, or the one that it asks to be and may be.
+    /// The authenticated user, or the one that it may and wants to impersonate.
     fn user(&self, headers: &HeaderMap, peer: Option<&User>) -> Result<User, Failure> {
         let user = access::authenticate(headers, peer, &self.inner.tokens.lock())?;
         match access::impersonated(headers)? {
@@ -242,7 +242,7 @@ impl ApiServer {
         parts: &http::request::Parts,
         bytes: &Bytes,
         peer: Option<&User>,
-    ) -> Result<Result<Response<Body>, Failure>, Cut> {
+    ) -> Result<Result<Response<Body>, Failure>, ConnectionCut> {
         let path = parts.uri.path();
         let user = match self.user(&parts.headers, peer) {
             Ok(user) => user,
@@ -288,16 +288,16 @@ impl ApiServer {
             Some(FaultKind::HangAfter(time)) => {
                 let _ = self.execute(&call);
                 tokio::time::sleep(time).await;
-                return Err(Cut);
+                return Err(ConnectionCut);
             }
             Some(FaultKind::AnswerLost) => {
-                // It takes effect, whatever it would have answered.
+                // The request takes effect, and only its answer is lost.
                 let _ = self.execute(&call);
                 return Ok(Err(failure(504, "Timeout", "the answer was lost")));
             }
             Some(FaultKind::CutAfter) => {
                 let _ = self.execute(&call);
-                return Err(Cut);
+                return Err(ConnectionCut);
             }
             Some(kind) => {
                 if let Some(response) = self.fail(kind).await? {
@@ -326,8 +326,8 @@ impl ApiServer {
             .map(|done| self.shown(&call, view, done)))
     }
 
-    /// An answer in the form that was asked for, with its warnings.
-    fn shown(&self, call: &Call, view: View, done: crate::verbs::Done) -> Response<Body> {
+    /// Formats an answer as requested, with its warnings.
+    fn shown(&self, call: &Call, view: View, done: crate::verbs::Outcome) -> Response<Body> {
         let target = &call.target;
         let mut value = done.value;
         if view != View::Whole {
@@ -350,7 +350,7 @@ impl ApiServer {
         *requests.entry(verb.to_owned()).or_default() += 1;
     }
 
-    /// Reads what is asked.
+    /// Parses a request.
     fn call(
         &self,
         parts: &http::request::Parts,
@@ -377,7 +377,7 @@ impl ApiServer {
             (&Method::DELETE, false) => "delete",
             _ => return Err(not_allowed()),
         };
-        // RBAC judges a list or watch of one name by that name.
+        // RBAC authorises a list or watch with `metadata.name=` in its field selector by that name.
         if let (true, Some(name)) = (matches!(verb, "watch") && target.name.is_empty(), by_name)
             && !name.contains(',')
         {
@@ -409,8 +409,8 @@ impl ApiServer {
         })
     }
 
-    /// What a fault answers; none where the request goes on after all.
-    async fn fail(&self, kind: FaultKind) -> Result<Option<Response<Body>>, Cut> {
+    /// The answer that a fault causes; none if the request continues.
+    async fn fail(&self, kind: FaultKind) -> Result<Option<Response<Body>>, ConnectionCut> {
         match kind {
             FaultKind::Status(code) => Ok(Some(answer::refused(&failure(
                 code,
@@ -427,17 +427,17 @@ impl ApiServer {
                 tokio::time::sleep(time).await;
                 Ok(None)
             }
-            FaultKind::Cut | FaultKind::CutAfter => Err(Cut),
+            FaultKind::Cut | FaultKind::CutAfter => Err(ConnectionCut),
             FaultKind::Pass | FaultKind::HangAfter(_) | FaultKind::AnswerLost => Ok(None),
         }
     }
 }
 
-fn non_resource(parts: &http::request::Parts, path: &str) -> Act {
-    Act {
+fn non_resource(parts: &http::request::Parts, path: &str) -> Attributes {
+    Attributes {
         verb: parts.method.as_str().to_lowercase(),
         path: path.to_owned(),
-        ..Act::default()
+        ..Attributes::default()
     }
 }
 
@@ -460,17 +460,17 @@ fn read_body(bytes: &[u8], content_type: &str) -> Result<Value, Failure> {
         .map_or(Value::Null, |document| document.value))
 }
 
-/// The connection ends without an answer.
+/// The connection is to be cut without an answer.
 #[derive(Debug)]
-struct Cut;
+struct ConnectionCut;
 
-impl std::fmt::Display for Cut {
+impl std::fmt::Display for ConnectionCut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the connection was cut on request")
     }
 }
 
-impl std::error::Error for Cut {}
+impl std::error::Error for ConnectionCut {}
 
 /// The server as a tower service.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// What was warned of before it failed.
+    /// Warnings issued before the failure.
     pub(crate) fn warned(mut self, warnings: &[String]) -> Self {
         self.warnings.extend_from_slice(warnings);
         self
@@ -30,7 +30,7 @@ impl Failure {
     }
 }
 
-/// What is wrong with a field.
+/// A cause: what is wrong with a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cause {
     pub(crate) reason: &'static str,
@@ -118,7 +118,7 @@ fn resource(group: &str, plural: &str) -> String {
     }
 }
 
-/// The details that most failures have; empty fields are left out.
+/// The details of most failures; empty fields are left out.
 pub(crate) fn details(name: &str, group: &str, kind: &str) -> Map<String, Value> {
     let mut details = Map::new();
     for (field, value) in [("name", name), ("group", group), ("kind", kind)] {
@@ -183,7 +183,7 @@ pub(crate) fn forbidden(group: &str, plural: &str, name: &str, why: &str) -> Fai
         .with("details", Value::Object(details(name, group, plural)))
 }
 
-/// Refuses an object for what is wrong with its fields.
+/// Refuses an object with invalid fields.
 pub(crate) fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Failure {
     let mut texts: Vec<String> = Vec::new();
     for cause in causes {
@@ -229,7 +229,7 @@ pub(crate) fn not_allowed() -> Failure {
     .with("details", json!({}))
 }
 
-/// A JSON patch that does not fit.
+/// A JSON patch that cannot be applied.
 pub(crate) fn rejected() -> Failure {
     failure(
         422,
@@ -239,8 +239,7 @@ pub(crate) fn rejected() -> Failure {
     .with("details", json!({}))
 }
 
-/// A watch that asks for what is forgotten.
-/// A field that a kind cannot be selected by.
+/// A field that the kind does not support in field selectors.
 pub(crate) fn unknown_field(key: &str, has_own: bool) -> Failure {
     if has_own {
         return bad_request(format!("field label not supported: {key}"));
@@ -256,6 +255,7 @@ pub(crate) fn invalid_patch(patched: &Value, why: &str) -> Failure {
     invalid("", "", "", &[Cause::invalid("patch", &text, why)])
 }
 
+/// A watch from a compacted resourceVersion.
 pub(crate) fn too_old(asked: u64, oldest: u64) -> Failure {
     failure(
         410,
@@ -264,7 +264,7 @@ pub(crate) fn too_old(asked: u64, oldest: u64) -> Failure {
     )
 }
 
-/// A list that continues from what is forgotten; `next` continues without being consistent.
+/// A list that continues from a compacted resourceVersion; `next` continues without consistency.
 pub(crate) fn continue_expired(next: &str) -> Failure {
     failure(
         410,

@@ -1,4 +1,4 @@
-//! Objects, their history, and the kinds that are served; on disk, too, where a file was given.
+//! Objects, their history, and the kinds that are served; persisted if there is a data file.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, Write as _};
@@ -9,24 +9,24 @@ use serde_json::{Value, json};
 
 use crate::kinds::{self, Kind};
 
-/// How many changes a watch may be behind before it gets 410.
+/// How many changes a watch may lag behind before it gets 410.
 const HISTORY: usize = 20_000;
 
-/// Where an object is: group, plural, namespace, name.
+/// The key of an object: group, plural, namespace, name.
 pub(crate) type Key = (String, String, String, String);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) version: u64,
     pub(crate) key: Key,
-    /// None: it was created by this change.
+    /// None: this change created it.
     pub(crate) before: Option<Arc<Value>>,
-    /// As it is then; for a deletion, as it was with the deletion's version.
+    /// The object after the change; for a deletion, the last object with the version of the deletion.
     pub(crate) object: Arc<Value>,
     pub(crate) is_delete: bool,
 }
 
-/// Everything as it was at one time.
+/// A snapshot of all objects.
 #[derive(Clone)]
 pub(crate) struct Backup {
     version: u64,
@@ -39,12 +39,12 @@ pub(crate) struct Store {
     pub(crate) version: u64,
     pub(crate) objects: BTreeMap<Key, Arc<Value>>,
     pub(crate) history: VecDeque<Change>,
-    /// Changes up to this version are forgotten.
+    /// The history up to this version has been compacted.
     pub(crate) forgotten: u64,
     pub(crate) kinds: Arc<Vec<Kind>>,
-    /// Counters of what is given out: addresses and ports of services.
+    /// Counters for allocation: addresses and ports of services.
     pub(crate) given: u64,
-    /// Since the garbage was collected last, something was deleted or marked, or came that has an owner.
+    /// Set by changes that may create garbage: an object was deleted or marked for deletion, or has an owner.
     pub(crate) has_garbage: bool,
     journal: Option<std::fs::File>,
 }
@@ -63,13 +63,13 @@ impl Store {
         }
     }
 
-    /// Reads the file, writes it anew without what is gone, and goes on writing to it.
+    /// Reads the data file, compacts it, and appends to it from then on.
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
         let mut store = Self::new();
         if path.try_exists()? {
             let file = std::io::BufReader::new(std::fs::File::open(path)?);
             for line in file.lines() {
-                // The last line may have been cut off by a crash.
+                // A crash may have truncated the last line.
                 let Ok(entry) = serde_json::from_str::<Value>(&line?) else {
                     break;
                 };
@@ -120,7 +120,7 @@ impl Store {
         }
     }
 
-    /// In memory only: the journal goes on from here.
+    /// In memory only; the journal starts here.
     pub(crate) fn restore(&mut self, backup: &Backup) {
         self.version = backup.version;
         self.objects.clone_from(&backup.objects);
@@ -131,7 +131,7 @@ impl Store {
         self.has_garbage = true;
     }
 
-    /// Serves a definition's kind, in place of what it served before.
+    /// Serves the kind of a definition, in place of its former version.
     pub(crate) fn serve(&mut self, definition: &Value) {
         let kind = kinds::custom(definition);
         let kinds = Arc::make_mut(&mut self.kinds);
@@ -141,7 +141,7 @@ impl Store {
         kinds.push(kind);
     }
 
-    /// Serves a kind no longer.
+    /// Stops serving a kind.
     pub(crate) fn withdraw(&mut self, group: &str, plural: &str) {
         Arc::make_mut(&mut self.kinds)
             .retain(|have| !(have.custom && have.group == group && have.plural == plural));
@@ -157,7 +157,7 @@ impl Store {
         self.objects.get(key)
     }
 
-    /// Puts an object in place and remembers the change; sets its resourceVersion.
+    /// Stores an object and records the change; sets its resourceVersion.
     pub(crate) fn put(&mut self, key: Key, mut object: Value) -> Arc<Value> {
         self.version += 1;
         set_version(&mut object, self.version);
@@ -175,7 +175,7 @@ impl Store {
         object
     }
 
-    /// Takes an object out and remembers that.
+    /// Removes an object and records the change.
     pub(crate) fn delete(&mut self, key: &Key) -> Option<Arc<Value>> {
         let before = self.objects.remove(key)?;
         self.has_garbage = true;
@@ -197,7 +197,7 @@ impl Store {
     fn write(&mut self, key: &Key, object: Option<&Value>) {
         if let Some(file) = &mut self.journal {
             let line = format!("{}\n", entry(self.version, key, object));
-            // A full disk shows at the next start; the server goes on in memory.
+            // The server continues in memory; a full disk shows when the file is read at the next start.
             let _ = file.write_all(line.as_bytes());
         }
     }
@@ -211,13 +211,13 @@ impl Store {
         }
     }
 
-    /// Forgets all history, as etcd's compaction does.
+    /// Compacts the whole history, like etcd.
     pub(crate) fn compact(&mut self) {
         self.history.clear();
         self.forgotten = self.version;
     }
 
-    /// Objects of a kind in a namespace (empty: all), in order.
+    /// Objects of a kind in a namespace (empty: all), sorted by key.
     pub(crate) fn range<'s>(
         &'s self,
         group: &str,
@@ -239,7 +239,7 @@ impl Store {
             })
     }
 
-    /// The same as it was at a version.
+    /// The same at an older version.
     pub(crate) fn range_at(
         &self,
         group: &str,
@@ -271,7 +271,7 @@ fn entry(version: u64, key: &Key, object: Option<&Value>) -> Value {
     json!({ "version": version, "key": [key.0, key.1, key.2, key.3], "object": object })
 }
 
-/// Whether an object is marked, or goes with others.
+/// Whether an object is marked for deletion, or has an owner.
 fn may_go(object: &Value) -> bool {
     let Some(metadata) = object.get("metadata") else {
         return false;

@@ -1,13 +1,12 @@
-//! What the values of a custom kind must fulfil (`apiextensions.k8s.io/v1` schemas): types, required
-//! fields, bounds, patterns, enumerations, compositions. CEL rules (`x-kubernetes-validations`) are not
-//! evaluated; the README says so.
+//! Validation of custom kinds (`apiextensions.k8s.io/v1` schemas): types, required fields, bounds, patterns,
+//! enumerations, compositions. CEL rules (`x-kubernetes-validations`) are not evaluated; see the README.
 
 use serde_json::{Map, Value, json};
 
 use crate::schema::{Merge, Schema, Shape};
 use crate::status::Cause;
 
-/// Everything that is wrong with an object of a custom kind.
+/// All validation errors of an object of a custom kind.
 pub(crate) fn validate(schema: &Schema, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     check(schema, object, "", &mut causes);
@@ -130,20 +129,20 @@ fn duplicates(
     }
 }
 
-/// A value and what the rules of its schema say about it.
-struct Bounded<'v> {
+/// A value and the validation rules of its schema.
+struct CheckedValue<'v> {
     rules: &'v Map<String, Value>,
     value: &'v Value,
     path: &'v str,
 }
 
-impl Bounded<'_> {
-    /// A rule that is a number.
+impl CheckedValue<'_> {
+    /// A numeric rule.
     fn number(&self, name: &str) -> Option<f64> {
         self.rules.get(name).and_then(Value::as_f64)
     }
 
-    /// A rule as the schema writes it.
+    /// A rule as written in the schema.
     fn shown(&self, name: &str) -> String {
         self.rules
             .get(name)
@@ -151,12 +150,12 @@ impl Bounded<'_> {
             .unwrap_or_default()
     }
 
-    /// Whether the schema sets this flag of a bound.
+    /// Whether the schema makes this bound exclusive.
     fn exclusive(&self, name: &str) -> bool {
         self.rules.get(name) == Some(&Value::Bool(true))
     }
 
-    /// What the value does not fulfil, in the words of the server.
+    /// A validation error in the words of the server.
     fn wrong(&self, why: &str) -> Cause {
         Cause::invalid(
             self.path,
@@ -165,7 +164,7 @@ impl Bounded<'_> {
         )
     }
 
-    /// The bounds of a number.
+    /// Checks the bounds of a number.
     fn amount(&self, have: f64, causes: &mut Vec<Cause>) {
         if let Some(minimum) = self.number("minimum") {
             if self.exclusive("exclusiveMinimum") && have <= minimum {
@@ -199,7 +198,7 @@ impl Bounded<'_> {
         }
     }
 
-    /// The length and the pattern of a text.
+    /// Checks the length and the pattern of a string.
     fn text(&self, text: &str, causes: &mut Vec<Cause>) {
         let length = u32::try_from(text.chars().count()).map_or(f64::MAX, f64::from);
         if self.number("minLength").is_some_and(|least| length < least) {
@@ -220,7 +219,7 @@ impl Bounded<'_> {
         }
         let pattern = self.rules.get("pattern").and_then(Value::as_str);
         if let Some(pattern) = pattern {
-            // A pattern that this engine cannot read refuses nothing.
+            // A pattern that this regex engine cannot parse is not enforced.
             let fits = regex::Regex::new(pattern).is_ok_and(|re| !re.is_match(text));
             if fits {
                 causes.push(self.wrong(&format!("should match '{pattern}'")));
@@ -228,7 +227,7 @@ impl Bounded<'_> {
         }
     }
 
-    /// How many items a list has.
+    /// Checks the number of items of a list.
     fn count(&self, list: &[Value], causes: &mut Vec<Cause>) {
         let count = u32::try_from(list.len()).map_or(f64::MAX, f64::from);
         if self.number("minItems").is_some_and(|least| count < least) {
@@ -252,7 +251,7 @@ impl Bounded<'_> {
         }
     }
 
-    /// Whether the value is one of those that the schema names.
+    /// Checks the enumeration.
     fn enumeration(&self, causes: &mut Vec<Cause>) {
         let value = self.value;
         if let Some(allowed) = self.rules.get("enum").and_then(Value::as_array)
@@ -271,9 +270,9 @@ impl Bounded<'_> {
     }
 }
 
-/// Everything that the rules of a schema say about a value.
+/// All errors of a value against its schema.
 fn bounds(rules: &Map<String, Value>, value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let bounded = Bounded { rules, value, path };
+    let bounded = CheckedValue { rules, value, path };
     if let Some(have) = value.as_f64() {
         bounded.amount(have, causes);
     }
@@ -311,7 +310,7 @@ fn compositions(rules: &Map<String, Value>, value: &Value, path: &str, causes: &
     }
 }
 
-/// A part of a composition has no type of its own, only bounds and required fields.
+/// A branch of a composition has no type of its own, only bounds and required fields.
 fn validate_part(schema: &Value, value: &Value, path: &str) -> Vec<Cause> {
     let mut read = Schema::read_structural(schema);
     if schema.get("required").is_some() && !matches!(read.shape, Shape::Object(_)) {

@@ -1,10 +1,10 @@
-//! Other forms of an answer: `PartialObjectMetadata` for those who need no more, `Table` for people.
+//! Other representations: `PartialObjectMetadata` for clients that need no more, `Table` for people.
 
 use serde_json::{Map, Value, json};
 
 use crate::kinds::{Kind, pointer};
 
-/// What `Accept` asks for.
+/// The representation that `Accept` requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum View {
     Whole,
@@ -13,7 +13,7 @@ pub(crate) enum View {
 }
 
 impl View {
-    /// The first form of an `Accept` header that is known here.
+    /// The first supported media type of an `Accept` header.
     pub(crate) fn of(accept: &str) -> Self {
         for part in accept.split(',') {
             if !part.contains("meta.k8s.io") {
@@ -32,7 +32,7 @@ impl View {
         Self::Whole
     }
 
-    /// An object of a watch.
+    /// Converts an object of a watch.
     pub(crate) fn one(self, kind: &Kind, version: &str, object: Value) -> Value {
         match self {
             Self::Whole => object,
@@ -41,7 +41,7 @@ impl View {
         }
     }
 
-    /// An answer: an object or a list of objects. Failures and other answers stay what they are.
+    /// Converts an object or a list. Failures and other answers remain unchanged.
     pub(crate) fn answer(self, kind: &Kind, version: &str, value: Value, include: &str) -> Value {
         if self == Self::Whole {
             return value;
@@ -105,7 +105,7 @@ fn number(value: &Value, pointer: &str) -> i64 {
     value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
 }
 
-/// How long ago, as people read it (apimachinery's `HumanDuration`).
+/// The age as apimachinery's `HumanDuration` writes it.
 fn age(object: &Value) -> String {
     let Ok(created) = text(object, "/metadata/creationTimestamp").parse::<jiff::Timestamp>() else {
         return "<unknown>".to_owned();
@@ -189,7 +189,7 @@ fn completions(object: &Value) -> Value {
     json!(format!("{}/{desired}", number(object, "/status/succeeded")))
 }
 
-/// The columns of the kinds that people look at most; other built-in kinds have name and age.
+/// The columns of common kinds; other built-in kinds have name and age.
 fn columns(kind: &Kind) -> Columns {
     match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "ConfigMap") => &[("Data", "integer", |o| {

@@ -1,5 +1,5 @@
-//! Values seen through their schema: which fields they have, what differs, merging and taking away
-//! (the algorithms of structured-merge-diff, which kube-apiserver uses).
+//! Values with their schema: field sets, comparison, merging and removing (the algorithms of structured-merge-diff,
+//! which kube-apiserver uses).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::fieldset::{Set, field, item};
 use crate::schema::{Merge, Schema, any};
 
-/// What a value is for merging.
+/// How a value is merged.
 enum Form<'v> {
     Leaf,
     List(&'v [Value]),
@@ -34,7 +34,7 @@ fn is_declared(schema: &Schema, name: &str) -> bool {
     }
 }
 
-/// Every field that a value has.
+/// The set of all fields of a value.
 pub(crate) fn fields(schema: &Schema, value: &Value) -> Set {
     let mut set = Set::default();
     collect(schema, value, &mut Vec::new(), &mut set);
@@ -78,7 +78,7 @@ fn collect(schema: &Schema, value: &Value, path: &mut Vec<String>, set: &mut Set
     }
 }
 
-/// What differs between two values.
+/// The difference of two values.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     pub(crate) removed: Set,
@@ -152,7 +152,8 @@ fn walk(
                 path.push(element.clone());
                 let is_double = |list: Option<&Vec<Value>>| list.is_some_and(|l| l.len() > 1);
                 if is_double(l) || is_double(r) {
-                    // Doubled items are one field as a whole; a single one before or after is all of its own.
+                    // Duplicate items are compared as one field; an item that is single on one side is compared by
+                    // itself.
                     let single = |list: Option<&Vec<Value>>| list?.first().cloned();
                     match (is_double(l), is_double(r)) {
                         (true, true) if l != r => found.modified.insert(path),
@@ -194,7 +195,7 @@ fn walk(
     }
 }
 
-/// Merges: what the right side has wins. The error names a duplicate of a list's item.
+/// Merges two values: the right one takes precedence. The error names a duplicate list item.
 pub(crate) fn merge(schema: &Schema, left: &Value, right: &Value) -> Result<Value, String> {
     merged(schema, Some(left), Some(right), "").map(Option::unwrap_or_default)
 }
@@ -245,7 +246,7 @@ fn merged(
     }
 }
 
-/// The order of the right side leads; what only the left side has stays where it was.
+/// The right side determines the order; items that only the left side has keep their position.
 fn merged_list(
     schema: &Schema,
     left: &[Value],

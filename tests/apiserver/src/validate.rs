@@ -1,4 +1,4 @@
-//! What the API server refuses of its built-in kinds, as far as a GitOps agent can run into it.
+//! Validation of built-in kinds, as far as a GitOps agent can encounter it.
 
 mod change;
 mod metadata;
@@ -15,10 +15,10 @@ use crate::structural;
 
 pub(crate) use change::change;
 
-/// etcd's limit on one object.
+/// etcd's limit on the size of an object.
 const MAX_OBJECT: usize = 1_572_864;
 
-/// Checks an object that is about to be stored.
+/// Validates an object that is about to be stored.
 pub(crate) fn object(
     kind: &Kind,
     schema: &Schema,
@@ -30,7 +30,7 @@ pub(crate) fn object(
     if kind.custom {
         causes.extend(structural::validate(schema, object));
     } else {
-        // What was stored already is not judged anew.
+        // An unchanged spec is not validated again, as it was accepted when it was stored.
         let is_new = before.is_none_or(|before| before.get("spec") != object.get("spec"));
         if is_new {
             specific(kind, object, &mut causes);
@@ -199,7 +199,7 @@ fn definition(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Fields that the OpenAPI document says are required, and that are empty.
+/// Fields that the OpenAPI document requires and that are empty.
 fn required(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause>) {
     match (schema.shape(), value) {
         (Shape::Object(object), Value::Object(map)) => {

@@ -1,4 +1,4 @@
-//! What each verb does to the store.
+//! The effect of each verb on the store.
 
 mod apply;
 mod delete;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::ApiServer;
-use crate::access::{self, Act, User};
+use crate::access::{self, Attributes, User};
 use crate::audit::AuditEvent;
 use crate::convert;
 use crate::kinds::Kind;
@@ -24,7 +24,7 @@ use crate::store::{Key, Store};
 
 pub(crate) use delete::collect_garbage;
 
-/// A request that was read.
+/// A parsed request.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) verb: &'static str,
@@ -33,20 +33,20 @@ pub(crate) struct Call {
     pub(crate) content_type: String,
     pub(crate) body: Value,
     pub(crate) user: User,
-    /// Name before the slash of `User-Agent`: who writes where no `fieldManager` is given.
+    /// Name before the slash of `User-Agent`: the default for `fieldManager`.
     pub(crate) agent: String,
-    /// What mutating webhooks changed, for this object.
+    /// The patches of mutating webhooks for this object.
     pub(crate) patches: Vec<json_patch::Patch>,
-    /// Goes no further than where webhooks are asked, and shows what they are to see.
-    pub(crate) stop: Option<Stop>,
+    /// Stops where webhooks are called, and returns the object that they are to see.
+    pub(crate) stop: Option<AdmissionPhase>,
 }
 
-/// Where webhooks are asked.
+/// The point at which webhooks are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// Before an object is completed and validated.
+pub(crate) enum AdmissionPhase {
+    /// Before an object is defaulted and validated.
     Mutating,
-    /// After that, before it is stored.
+    /// After validation, before the object is stored.
     Validating,
 }
 
@@ -66,11 +66,11 @@ impl Call {
         }
     }
 
-    /// What the caller needs to be allowed.
-    pub(crate) fn act(&self) -> Act {
+    /// The attributes of the request for authorisation.
+    pub(crate) fn act(&self) -> Attributes {
         let target = &self.target;
         let is_namespace = target.group.is_empty() && target.plural == "namespaces";
-        Act {
+        Attributes {
             verb: self.verb.to_owned(),
             group: target.group.clone(),
             resource: target.plural.clone(),
@@ -85,20 +85,20 @@ impl Call {
     }
 }
 
-/// What came of it.
+/// The result of a call.
 #[derive(Debug)]
-pub(crate) struct Done {
+pub(crate) struct Outcome {
     pub(crate) code: u16,
     pub(crate) value: Value,
     pub(crate) warnings: Vec<String>,
-    /// The object after a write that changed something.
+    /// The stored object, if the write changed anything.
     pub(crate) written: Option<Arc<Value>>,
-    /// For webhooks: as it was; none: it was not there.
+    /// For webhooks: the object before the write; none if it did not exist.
     pub(crate) before: Option<Value>,
 }
 
-impl Done {
-    /// What webhooks are to see.
+impl Outcome {
+    /// The result for webhooks.
     fn seen(before: Option<Value>, after: Value) -> Self {
         Self {
             before,
@@ -128,7 +128,7 @@ pub(crate) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     text.unwrap_or_default()
 }
 
-/// The object that a call is about, with its key.
+/// The object of a call, with its key.
 fn existing(store: &Store, kind: &Kind, call: &Call) -> Result<(Key, Arc<Value>), Failure> {
     let target = &call.target;
     let key = key_of(kind, &target.namespace, &target.name);
@@ -149,7 +149,7 @@ pub(crate) fn key_of(kind: &Kind, namespace: &str, name: &str) -> Key {
 }
 
 impl ApiServer {
-    /// A namespace that every cluster has.
+    /// Creates a namespace that every cluster has.
     pub(crate) fn bootstrap(&self, group: &str, plural: &str, body: Value) {
         let target = Target {
             group: group.to_owned(),
@@ -168,19 +168,19 @@ impl ApiServer {
             patches: Vec::new(),
             stop: None,
         };
-        // It may be there from the last run.
+        // It may exist already, from the data file.
         let _ = dispatch(&mut self.inner.store.lock(), &call);
     }
 
-    /// Executes a call and notes it in the audit log where it writes.
-    pub(crate) fn execute(&self, call: &Call) -> Result<Done, Failure> {
+    /// Executes a call, and records a write in the audit log.
+    pub(crate) fn execute(&self, call: &Call) -> Result<Outcome, Failure> {
         let result = self.perform(call);
         self.note(call, &result);
         result
     }
 
-    /// Executes a call, without a note.
-    pub(crate) fn perform(&self, call: &Call) -> Result<Done, Failure> {
+    /// Executes a call without recording it.
+    pub(crate) fn perform(&self, call: &Call) -> Result<Outcome, Failure> {
         let mut store = self.inner.store.lock();
         if access::may(&store, &call.user, &call.act()) {
             dispatch(&mut store, call)
@@ -189,8 +189,8 @@ impl ApiServer {
         }
     }
 
-    /// Notes a write in the audit log, and wakes who waits for changes.
-    pub(crate) fn note(&self, call: &Call, result: &Result<Done, Failure>) {
+    /// Records a write in the audit log, and wakes watches.
+    pub(crate) fn note(&self, call: &Call, result: &Result<Outcome, Failure>) {
         if matches!(call.verb, "get" | "list" | "watch") {
             return;
         }
@@ -237,7 +237,7 @@ impl ApiServer {
     }
 }
 
-fn dispatch(store: &mut Store, call: &Call) -> Result<Done, Failure> {
+fn dispatch(store: &mut Store, call: &Call) -> Result<Outcome, Failure> {
     let target = &call.target;
     let kinds = Arc::clone(&store.kinds);
     let kind = kinds
@@ -252,7 +252,7 @@ fn dispatch(store: &mut Store, call: &Call) -> Result<Done, Failure> {
     let is_everywhere =
         matches!(call.verb, "list" | "watch") && target.namespace.is_empty() && kind.namespaced;
     if !is_placed && !is_everywhere {
-        // All namespaces at once can only be looked at.
+        // Across all namespaces only list and watch are allowed.
         if kind.namespaced && target.name.is_empty() {
             return Err(not_allowed());
         }
@@ -263,7 +263,7 @@ fn dispatch(store: &mut Store, call: &Call) -> Result<Done, Failure> {
             "create" => {
                 let place = &target.namespace;
                 let answer = access::review(store, &call.user, &kind.kind, place, &call.body)?;
-                Ok(Done::new(201, answer))
+                Ok(Outcome::new(201, answer))
             }
             _ => Err(not_allowed()),
         };
@@ -284,7 +284,10 @@ fn dispatch(store: &mut Store, call: &Call) -> Result<Done, Failure> {
             let object = store
                 .get(&key)
                 .ok_or_else(|| not_found(&kind.group, &kind.plural, &target.name))?;
-            Ok(Done::new(200, convert::to(kind, &target.version, object)))
+            Ok(Outcome::new(
+                200,
+                convert::to(kind, &target.version, object),
+            ))
         }
         "create" if target.name.is_empty() => write::create(store, kind, call),
         "update" if !target.name.is_empty() => write::update(store, kind, call),
@@ -301,7 +304,7 @@ fn dispatch(store: &mut Store, call: &Call) -> Result<Done, Failure> {
     }
 }
 
-/// Parameters that have bounds of their own.
+/// Validates query parameters.
 fn options(call: &Call) -> Result<(), Failure> {
     if matches!(call.verb, "get" | "list" | "watch") {
         return Ok(());

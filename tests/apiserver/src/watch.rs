@@ -1,4 +1,4 @@
-//! Watches: what is there or what happened since a resourceVersion, then each change, with bookmarks.
+//! Watches: the current objects or the history since a resourceVersion, then each change, with bookmarks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::store::{Change, Store};
 use crate::table::View;
 use crate::verbs::Call;
 
-/// How often a quiet watch tells where it is; kube-apiserver: about once a minute.
+/// How often an idle watch gets a bookmark; kube-apiserver: about once a minute.
 const BOOKMARK: Duration = Duration::from_secs(5);
-/// Longest watch, where the client does not say (kube-apiserver: 30 to 60 minutes).
+/// Default duration of a watch, if the client sets no timeout (kube-apiserver: 30 to 60 minutes).
 const LONGEST: u64 = 1800;
 
 struct Watch {
@@ -68,7 +68,7 @@ impl Watch {
         self.labels.fits(object) && self.fields.fits(object)
     }
 
-    /// What is told before anything changes: what is there, or that what was asked for is forgotten.
+    /// The first events: the current objects, or an error if the requested version has been compacted.
     fn first(&mut self, store: &Store, call: &Call) -> Vec<Bytes> {
         let (asked, streams) = (self.from, call.parameter("sendInitialEvents") == "true");
         let mut first = Vec::new();
@@ -89,14 +89,14 @@ impl Watch {
                 first.push(self.bookmark(true));
             }
         } else if asked < store.forgotten {
-            // The API server, too, says so within the stream.
+            // Like kube-apiserver, report this as an ERROR event within the stream.
             let error = json!({ "type": "ERROR", "object": too_old(asked, store.forgotten).body });
             first.push(Bytes::from(format!("{error}\n")));
         }
         first
     }
 
-    /// What a change is for this watch: an object may come into its selection or leave it.
+    /// The event of a change for this watch: an object may start or cease to match its selector.
     fn event(&self, change: &Change) -> Option<Bytes> {
         let (group, plural, namespace, name) = &change.key;
         let is_ours = change.version > self.from
@@ -129,7 +129,7 @@ impl Watch {
         }
     }
 
-    /// Whether the server was put back to a time before what this watch told.
+    /// Whether a restore moved the server to a version before the last one that this watch has sent.
     fn is_ahead(&self) -> bool {
         self.from > self.server.inner.store.lock().version
     }
@@ -138,7 +138,7 @@ impl Watch {
         self.server.is_away(&self.kind.group, &self.version)
     }
 
-    /// Everything since the last round; none where the watch is too far behind.
+    /// All events since the last round; none if the watch lags too far behind.
     fn round(&mut self) -> Option<Vec<Bytes>> {
         let store = self.server.inner.store.lock();
         if self.from < store.forgotten {
@@ -220,7 +220,7 @@ impl ApiServer {
             loop {
                 tokio::select! {
                     result = changed.changed() => {
-                        // A restored etcd comes with a restarted server.
+                        // Restoring etcd includes a restart of the API server, so watches end.
                         if result.is_err() || watch.is_ahead() || watch.is_away() {
                             return;
                         }

@@ -1,8 +1,8 @@
-//! Admission webhooks: who is asked about a write, and what becomes of the answers
+//! Admission webhooks: which ones are called for a write, and how their answers apply
 //! (`admissionregistration.k8s.io/v1`, `admission.k8s.io/v1`).
 //!
-//! A write is taken through the store three times: to the point where mutating webhooks see it, to the
-//! point where validating ones do, and to the end. Between them no lock is held.
+//! A write passes through the store three times: up to the mutating webhooks, up to the validating ones, and to the
+//! end. No lock is held while webhooks are called.
 
 mod ask;
 
@@ -15,7 +15,7 @@ use crate::ApiServer;
 use crate::selector::Labels;
 use crate::status::{Failure, failure};
 use crate::store::{Key, Store, uid};
-use crate::verbs::{Call, Done, Stop, text};
+use crate::verbs::{AdmissionPhase, Call, Outcome, text};
 
 const GROUP: &str = "admissionregistration.k8s.io";
 
@@ -27,7 +27,7 @@ struct Hook {
     mutating: bool,
 }
 
-/// What webhooks are to judge.
+/// A request for webhooks to judge.
 struct Review<'c> {
     call: &'c Call,
     kind: String,
@@ -149,7 +149,7 @@ impl Hook {
         .with("details", json!({"causes": [{"message": message}]}))
     }
 
-    /// A refusal in the webhook's words (`webhookerrors.ToStatusErr`).
+    /// A denial, in the format of `webhookerrors.ToStatusErr`.
     fn denied(&self, status: &Value) -> Failure {
         let by = format!("admission webhook \"{}\" denied the request", self.name);
         let message = match (text(status, "/message"), text(status, "/reason")) {
@@ -167,8 +167,7 @@ impl Hook {
     }
 }
 
-/// The webhooks of all configurations, in their order. They are never asked about configurations of
-/// webhooks.
+/// The webhooks of all configurations, in order. They are never called for webhook configurations.
 fn hooks(store: &Store, call: &Call) -> Vec<Hook> {
     let plurals = [
         ("mutatingwebhookconfigurations", true),
@@ -192,8 +191,8 @@ fn hooks(store: &Store, call: &Call) -> Vec<Hook> {
 }
 
 impl ApiServer {
-    /// Executes a call; where webhooks are to be asked about it, asks them first.
-    pub(crate) async fn execute_admitted(&self, call: &Call) -> Result<Done, Failure> {
+    /// Executes a call, and calls the webhooks that match it before.
+    pub(crate) async fn execute_admitted(&self, call: &Call) -> Result<Outcome, Failure> {
         let hooks = match call.verb {
             "create" | "update" | "patch" | "delete" => hooks(&self.inner.store.lock(), call),
             _ => Vec::new(),
@@ -213,8 +212,8 @@ impl ApiServer {
 
     async fn admit(&self, call: &Call, hooks: &[Hook]) -> Result<Call, Failure> {
         let mut call = call.clone();
-        for stop in [Stop::Mutating, Stop::Validating] {
-            let mutating = stop == Stop::Mutating;
+        for stop in [AdmissionPhase::Mutating, AdmissionPhase::Validating] {
+            let mutating = stop == AdmissionPhase::Mutating;
             let mine: Vec<&Hook> = hooks
                 .iter()
                 .filter(|hook| hook.mutating == mutating)
@@ -253,7 +252,11 @@ impl ApiServer {
     }
 
     /// What a webhook would see now: the kind's name, the object, its namespace.
-    fn seen(&self, call: &Call, stop: Stop) -> Result<(String, Done, Option<Value>), Failure> {
+    fn seen(
+        &self,
+        call: &Call,
+        stop: AdmissionPhase,
+    ) -> Result<(String, Outcome, Option<Value>), Failure> {
         let target = &call.target;
         let mut asked = call.clone();
         asked.stop = Some(stop);
@@ -262,7 +265,7 @@ impl ApiServer {
         let kind = store.find(&target.group, &target.version, &target.plural);
         let kind = kind.map(|kind| kind.kind.clone()).unwrap_or_default();
         let namespace = match (target.plural.as_str(), target.namespace.as_str()) {
-            // A namespace is selected by its own labels.
+            // For a namespace, `namespaceSelector` matches its own labels.
             ("namespaces", _) if target.group.is_empty() => Some(seen.value.clone()),
             (_, "") => None,
             (_, name) => {
@@ -274,7 +277,7 @@ impl ApiServer {
         Ok((kind, seen, namespace))
     }
 
-    /// One webhook's answer: none, or what it changes.
+    /// Calls a webhook: nothing, or its patch.
     async fn answer(
         &self,
         hook: &Hook,
@@ -315,7 +318,7 @@ impl ApiServer {
         Ok(Some(patch))
     }
 
-    /// The address of a webhook. Services have no network here: only that one is there is known.
+    /// The address of a webhook. There is no service network here: it only checks that the service exists.
     fn endpoint(&self, hook: &Hook) -> Result<String, Failure> {
         let timeout = hook.timeout().as_secs();
         let url = hook.text("/clientConfig/url");

@@ -1,4 +1,4 @@
-//! Test programs with all mutants that compile.
+//! Builds test programs that contain all mutants that compile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::list::Mutant;
 use crate::switch::{branches, switch};
 
-/// What every switch asks. Says which mutants were come by, where somebody wants to know.
+/// The switch function. Records which mutants a test reaches, if requested.
 const SWITCH: &str = r#"
 
 pub(crate) fn mutant_is_on(number: u32) -> bool {
@@ -49,7 +49,7 @@ struct Code {
     code: String,
 }
 
-/// The switch was asked in a constant.
+/// The compiler error for a switch in a constant.
 const NOT_CONST: &str = "E0015";
 
 #[derive(Deserialize)]
@@ -66,14 +66,14 @@ struct Expansion {
     span: Box<Span>,
 }
 
-/// The crate's sources as they were, its mutants, and which of them do not compile.
+/// The crate's original sources, its mutants, and which of them do not compile.
 pub struct Build<'a> {
     root: &'a Path,
     originals: BTreeMap<PathBuf, String>,
     mutants: &'a [Mutant],
-    /// By number, which is the place in the list and one.
+    /// By number: the index in the list plus one.
     pub unviable: BTreeSet<u32>,
-    /// These may compile, but not behind a switch.
+    /// Mutants that may compile, but not behind a switch.
     pub apart: BTreeSet<u32>,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Build<'a> {
         })
     }
 
-    /// The test programs; leaves out what does not compile.
+    /// Builds the test programs, and leaves out mutants that do not compile.
     pub fn run(&mut self) -> Result<Vec<PathBuf>, String> {
         loop {
             let written = self.write()?;
@@ -118,7 +118,7 @@ impl<'a> Build<'a> {
                         false => self.unviable.extend(found),
                     }
                 }
-                // Else what is named beside the place may say it.
+                // Only if no primary span is inside a mutant are the secondary spans tried.
                 if self.unviable.len() + self.apart.len() > before {
                     break;
                 }
@@ -189,7 +189,7 @@ impl<'a> Build<'a> {
     }
 }
 
-/// The mutant whose branch the compiler means: the innermost.
+/// The mutant whose branch contains the compiler's span: the innermost.
 fn branch(files: &BTreeMap<PathBuf, String>, span: &Span) -> Option<u32> {
     let found = files.get(&span.file_name).and_then(|text| {
         branches(text)

@@ -1,4 +1,4 @@
-//! What cargo-mutants would change.
+//! The list of mutants of cargo-mutants.
 
 use std::path::PathBuf;
 
@@ -7,12 +7,12 @@ use serde::Deserialize;
 /// One line of `cargo mutants --list --json`.
 #[derive(Debug, Deserialize)]
 pub struct Mutant {
-    /// What cargo-mutants calls it.
+    /// The name that cargo-mutants gives it.
     pub name: String,
-    /// Below the crate.
+    /// Relative to the crate.
     pub file: PathBuf,
     pub genre: Genre,
-    /// What is written in place of what is there.
+    /// The text that replaces the span.
     pub replacement: String,
     pub span: Span,
 }
@@ -29,17 +29,17 @@ pub enum Genre {
 
 #[derive(Debug, Deserialize)]
 pub struct Span {
-    pub start: Place,
+    pub start: Position,
 }
 
 /// Line and column, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-pub struct Place {
+pub struct Position {
     pub line: usize,
     pub column: usize,
 }
 
-impl From<proc_macro2::LineColumn> for Place {
+impl From<proc_macro2::LineColumn> for Position {
     fn from(place: proc_macro2::LineColumn) -> Self {
         Self {
             line: place.line,

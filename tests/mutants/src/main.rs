@@ -1,8 +1,8 @@
 //! Mutation testing from one build: `flotilla-mutants CRATE LIST OUT [--jobs N] [--skip-tests PART]...`
 //!
-//! CRATE is a copy of the crate, whose sources are overwritten; LIST is what `cargo mutants --list --json` says
-//! of it. cargo-mutants builds once for each mutant, and runs all tests; this builds all of them behind
-//! switches, and runs those tests that come by.
+//! CRATE is a copy of the crate, whose sources are overwritten; LIST is the output of `cargo mutants --list --json`
+//! for it. cargo-mutants builds once per mutant and runs all tests; this builds all mutants behind switches, and runs
+//! only the tests that reach them.
 
 mod build;
 mod list;
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every mutant that compiles was noticed.
+/// Whether every mutant that compiles was caught.
 fn judge_all(args: &Args) -> Result<bool, String> {
     let text = std::fs::read_to_string(&args.list).map_err(|error| error.to_string())?;
     let mutants: Vec<Mutant> = serde_json::from_str(&text).map_err(|error| error.to_string())?;

@@ -1,26 +1,26 @@
-//! Which test notices a mutant.
+//! Finds the test that catches a mutant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Tests up to here are run together.
+/// Tests up to this duration are run together.
 const FAST: Duration = Duration::from_millis(500);
-/// A mutant may make a test slower, and loop for ever.
+/// Timeout: a mutant may slow a test down, or loop forever.
 const PATIENCE: u32 = 10;
 const LEAST_PATIENCE: Duration = Duration::from_secs(30);
-/// A mutant may also collect for ever: kilobytes.
+/// Memory limit in kilobytes: a mutant may allocate forever.
 const MEMORY: &str = "4000000";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     Caught,
-    /// A test did not end in time.
+    /// A test timed out.
     TimedOut,
-    /// Tests come by, and none fails.
+    /// Tests reach it, and none fails.
     Missed,
-    /// No test comes by.
+    /// No test reaches it.
     Unreached,
 }
 
@@ -32,14 +32,14 @@ struct Test {
 
 pub struct Tests {
     root: PathBuf,
-    /// The fastest first.
+    /// Fastest first.
     tests: Vec<Test>,
-    /// Which tests come by a mutant.
+    /// The tests that reach each mutant.
     reach: BTreeMap<u32, BTreeSet<usize>>,
 }
 
 impl Tests {
-    /// Runs every test once, alone, to know its time and what it comes by.
+    /// Runs every test alone once, to learn its duration and the mutants that it reaches.
     pub fn measure(programs: &[PathBuf], root: &Path, skipped: &[String]) -> Result<Self, String> {
         let mut found = Self {
             root: root.to_owned(),
@@ -88,7 +88,7 @@ impl Tests {
         self.tests.len()
     }
 
-    /// The fast tests that come by at once, then each of the slow ones, until one fails.
+    /// Runs the fast tests that reach the mutant together, then each slow one, until one fails.
     pub fn judge(&self, number: u32) -> Result<Outcome, String> {
         let Some(reach) = self.reach.get(&number) else {
             return Ok(Outcome::Unreached);
@@ -141,7 +141,7 @@ impl Tests {
     }
 }
 
-/// Whether it ended well; none: not in time.
+/// Whether it succeeded; none: it timed out.
 fn wait(mut child: Child, patience: Duration) -> Option<bool> {
     let end = Instant::now() + patience;
     let mut pause = Duration::from_millis(1);

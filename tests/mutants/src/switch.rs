@@ -1,7 +1,7 @@
-//! Writes all mutants of a file into it at once, each behind a switch.
+//! Writes all mutants of a file into it, each behind a switch.
 //!
-//! `a == b` becomes `(if on(17) { a != b } else { a == b })`. The mutant's branch stands between two comments
-//! with its number, so that an error of the compiler leads back to it.
+//! `a == b` becomes `(if on(17) { a != b } else { a == b })`. Two comments with the mutant's number enclose its
+//! branch, so that a compiler error can be attributed to it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,22 +9,22 @@ use std::ops::Range;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 
-use crate::list::{Genre, Mutant, Place};
+use crate::list::{Genre, Mutant, Position};
 
-/// Mutants by number, as the switch knows them; 0 is none.
-pub type Numbered<'a> = Vec<(u32, &'a Mutant)>;
+/// Mutants by number, as used by the switch; 0 is none.
+pub type NumberedMutants<'a> = Vec<(u32, &'a Mutant)>;
 
 /// A file with switches.
-pub struct Switched {
+pub struct SwitchedFile {
     pub text: String,
-    /// Mutants that cannot be switched.
+    /// Mutants that cannot be put behind a switch.
     pub apart: Vec<u32>,
     /// Mutants that cannot compile.
     pub unviable: Vec<u32>,
 }
 
 /// Writes mutants into a file.
-pub fn switch(text: &str, mutants: &Numbered<'_>) -> Result<Switched, syn::Error> {
+pub fn switch(text: &str, mutants: &NumberedMutants<'_>) -> Result<SwitchedFile, syn::Error> {
     let mut sites = Sites {
         mutants: BTreeMap::new(),
         found: Vec::new(),
@@ -33,7 +33,7 @@ pub fn switch(text: &str, mutants: &Numbered<'_>) -> Result<Switched, syn::Error
     };
     let mut apart = Vec::new();
     for (number, mutant) in mutants {
-        // Of another type than the iterator that the function itself returns.
+        // The function returns another iterator type than this replacement, so no single branch could have both.
         if mutant.replacement.starts_with("::std::iter::") {
             apart.push(*number);
             continue;
@@ -43,7 +43,7 @@ pub fn switch(text: &str, mutants: &Numbered<'_>) -> Result<Switched, syn::Error
         at.push((*number, mutant.replacement.clone()));
     }
     sites.visit_file(&syn::parse_file(text)?);
-    // What is around something comes before it.
+    // An enclosing site comes before the sites within it.
     sites
         .found
         .sort_by_key(|site| (site.range.start, std::cmp::Reverse(site.range.end)));
@@ -54,14 +54,14 @@ pub fn switch(text: &str, mutants: &Numbered<'_>) -> Result<Switched, syn::Error
         text,
         sites: sites.found,
     };
-    Ok(Switched {
+    Ok(SwitchedFile {
         text: writer.write(0..text.len(), 0),
         apart,
         unviable: sites.unviable,
     })
 }
 
-/// The condition of a mutant.
+/// The condition of a mutant's branch.
 fn on(number: u32) -> String {
     format!("crate::mutant_is_on({number})")
 }
@@ -74,7 +74,7 @@ fn close(number: u32) -> String {
     format!("/*{number}>*/")
 }
 
-/// Where each mutant's branch is in a file with switches.
+/// The position of each mutant's branch in a file with switches.
 pub fn branches(text: &str) -> Vec<(Range<usize>, u32)> {
     let mut found = Vec::new();
     let mut rest = 0;
@@ -122,20 +122,20 @@ struct Site {
 }
 
 struct Sites {
-    mutants: BTreeMap<(Place, u8), Alternatives>,
+    mutants: BTreeMap<(Position, u8), Alternatives>,
     found: Vec<Site>,
     unviable: Vec<u32>,
     apart: Vec<u32>,
 }
 
-/// In a map's key.
+/// As the key of a map.
 fn rank(genre: Genre) -> u8 {
     genre as u8
 }
 
 impl Sites {
     fn take(&mut self, span: proc_macro2::Span, genre: Genre) -> Alternatives {
-        let key = (Place::from(span.start()), rank(genre));
+        let key = (Position::from(span.start()), rank(genre));
         self.mutants.remove(&key).unwrap_or_default()
     }
 
@@ -153,7 +153,7 @@ impl Sites {
     }
 }
 
-/// Whether `let` stands in a chain of conditions.
+/// Whether a chain of conditions contains `let`.
 fn has_let(expression: &syn::Expr) -> bool {
     match expression {
         syn::Expr::Let(_) => true,
@@ -183,7 +183,7 @@ impl<'ast> Visit<'ast> for Sites {
     fn visit_expr_binary(&mut self, binary: &'ast syn::ExprBinary) {
         let others = self.take(binary.op.span(), Genre::BinaryOperator);
         if has_let(&binary.left) || has_let(&binary.right) {
-            // A chain with `let` knows no other operator.
+            // A chain with `let` allows no operator but `&&`.
             self.unviable
                 .extend(others.iter().map(|(number, _)| *number));
         } else if !others.is_empty() {
@@ -215,7 +215,7 @@ impl<'ast> Visit<'ast> for Sites {
     }
 
     fn visit_expr_match(&mut self, found: &'ast syn::ExprMatch) {
-        // An arm is deleted by a guard that is never true, and the compiler counts no arm that has one.
+        // An arm is deleted with a guard that is never true. The compiler does not count guarded arms as exhaustive.
         let is_rest = |arm: &syn::Arm| matches!(arm.pat, syn::Pat::Wild(_)) && arm.guard.is_none();
         if !found.arms.iter().any(is_rest) {
             for arm in &found.arms {
@@ -272,7 +272,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// A part of the file; of the sites from `next` on, those within it.
+    /// Writes a part of the file, with the sites from `next` on that are within it.
     fn write(&self, part: Range<usize>, next: usize) -> String {
         let mut written = String::new();
         let mut at = part.start;
@@ -306,7 +306,7 @@ impl Writer<'_> {
                 others,
             } => {
                 let (left, right) = (within(left), within(right));
-                // The left side of a chain is long, and comes first whatever the operator.
+                // The left side of a chain is evaluated first with either operator, and is long: it is written once.
                 let is_chain = matches!(operator.as_str(), "&&" | "||");
                 let (before, left) = match is_chain {
                     true => (format!("let __left: bool = {left}; "), "__left".to_owned()),

@@ -1,17 +1,17 @@
-//! What a test needs of its machine, and what happens where that is missing.
+//! Tools that tests need, and what happens if one is missing.
 //!
-//! A test that did not run is not a pass. cargo hides what a passing test prints, so a line on stderr
-//! is not enough: a test without its tool is counted in the file that `FLOTILLA_SKIPS` names, and it
-//! fails where `FLOTILLA_REQUIRE` names the tool (comma-separated, `all` for every one). A test that does less
-//! than it could, because it is smaller or takes a substitute, is counted there, too.
-//! `.ci/run` sets both, and ends with what did not run and what ran in part.
+//! A skipped test is not a pass. cargo captures the output of passing tests, so a line on stderr is not enough: a test
+//! without its tool is recorded in the file that `FLOTILLA_SKIPS` names, and fails if `FLOTILLA_REQUIRE` names the
+//! tool (comma-separated, `all` for every tool). A test that runs in part, because it is smaller or uses a substitute,
+//! is recorded as well. `.ci/run` sets both variables, and ends with the list of what did not run and what ran in
+//! part.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Tools that tests may need beyond a Rust toolchain, git and a C compiler, with where they come from.
+/// Tools that tests may need beyond a Rust toolchain, git and a C compiler, and their sources.
 pub const KNOWN: [(&str, &str); 17] = [
     (
         "apiserver",
@@ -44,45 +44,45 @@ pub const KNOWN: [(&str, &str); 17] = [
     ("sshd", "Debian's openssh-server"),
 ];
 
-/// How the line of a test that runs in part begins, where others name their tool.
+/// The first field of the record of a test that ran in part; other records name their tool there.
 const IN_PART: &str = "in part";
 
-/// What is to be done about a tool that is not there.
+/// What to do about a missing tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Missing {
-    /// Leave the test out; the line that counts it.
+pub enum MissingTool {
+    /// Skip the test, and record this line.
     Skip(String),
-    /// Fail: it was required.
+    /// Fail: the tool is required.
     Fail(String),
 }
 
-/// Decides, without touching anything.
+/// Decides, without side effects.
 #[must_use]
-pub fn judge(tool: &str, test: &str, required: Option<&str>) -> Missing {
+pub fn judge(tool: &str, test: &str, required: Option<&str>) -> MissingTool {
     let required: BTreeSet<&str> = required
         .unwrap_or_default()
         .split(',')
         .map(str::trim)
         .collect();
     let Some((_, source)) = KNOWN.iter().find(|(name, _)| *name == tool) else {
-        return Missing::Fail(format!("{tool:?} is not in the list of known tools"));
+        return MissingTool::Fail(format!("{tool:?} is not in the list of known tools"));
     };
     if required.contains(tool) || required.contains("all") {
-        Missing::Fail(format!(
+        MissingTool::Fail(format!(
             "{test} needs {tool}, which FLOTILLA_REQUIRE demands and is not here ({source})"
         ))
     } else {
-        Missing::Skip(format!("{tool}\t{test}\t{source}\n"))
+        MissingTool::Skip(format!("{tool}\t{test}\t{source}\n"))
     }
 }
 
-/// The line that counts a test which does less than it could.
+/// The record of a test that ran in part.
 fn part(test: &str, why: &str) -> String {
     format!("{IN_PART}\t{test}\t{why}\n")
 }
 
-/// What is to be done about `tool` in the running test.
-fn missing(tool: &str) -> Missing {
+/// What to do about `tool` in the running test.
+fn missing(tool: &str) -> MissingTool {
     let required = std::env::var("FLOTILLA_REQUIRE").ok();
     judge(tool, &running(), required.as_deref())
 }
@@ -93,7 +93,7 @@ fn running() -> String {
     thread.name().unwrap_or("a test").to_owned()
 }
 
-/// Prints a line and counts it.
+/// Prints a line and records it.
 #[allow(
     clippy::panic,
     clippy::print_stderr,
@@ -108,37 +108,37 @@ fn count(word: &str, line: &str) {
     }
 }
 
-/// Says that the running test is left out because `tool` is not here.
+/// Records that the running test is skipped because `tool` is missing.
 ///
 /// # Panics
 /// Where `FLOTILLA_REQUIRE` names the tool.
 #[allow(clippy::panic, reason = "a test fails by panicking")]
 pub fn skip(tool: &str) {
     match missing(tool) {
-        Missing::Fail(why) => panic!("{why}"),
-        Missing::Skip(line) => count("SKIPPED", &line),
+        MissingTool::Fail(why) => panic!("{why}"),
+        MissingTool::Skip(line) => count("SKIPPED", &line),
     }
 }
 
-/// Says that the running test takes `by` in place of `tool`, which is not here: it runs in part.
+/// Records that the running test uses `by` instead of the missing `tool`: it runs in part.
 ///
 /// # Panics
 /// Where `FLOTILLA_REQUIRE` names the tool.
 #[allow(clippy::panic, reason = "a test fails by panicking")]
 pub fn substitute(tool: &str, by: &str) {
     match missing(tool) {
-        Missing::Fail(why) => panic!("{why}"),
-        Missing::Skip(_) => in_part(&format!("{by} in place of {tool}")),
+        MissingTool::Fail(why) => panic!("{why}"),
+        MissingTool::Skip(_) => in_part(&format!("{by} in place of {tool}")),
     }
 }
 
-/// Says that the running test does less than it could, and why.
+/// Records that the running test runs in part, and why.
 pub fn in_part(why: &str) {
     count("RUNS", &part(&running(), why));
 }
 
-/// The program that `variable` names, or one of the search path; skips where there is none. One that is
-/// named is taken as it is, so that a wrong name fails loudly.
+/// The program that `variable` names, or one on the search path; records a skip if there is none. A program that is
+/// named is not checked, so that a wrong name fails loudly.
 #[must_use]
 pub fn program(tool: &str, variable: Option<&str>, names: &[&str]) -> Option<PathBuf> {
     let named = variable.and_then(std::env::var_os).map(PathBuf::from);
@@ -154,9 +154,8 @@ pub fn program(tool: &str, variable: Option<&str>, names: &[&str]) -> Option<Pat
     found
 }
 
-/// How much of something a test takes: what CI has time for, or all that `tests/CATALOGUE.md` asks for, where
-/// `FLOTILLA_FULL` is set (`tests/benches/README.md` has the command, and what it gave). The former is counted as in
-/// part.
+/// The size of a test: what CI has time for, or, if `FLOTILLA_FULL` is set, all that `tests/CATALOGUE.md` demands
+/// (`tests/benches/README.md` has the command and the results). The smaller size is recorded as in part.
 #[must_use]
 pub fn size<T: std::fmt::Debug>(usual: T, full: T) -> T {
     if std::env::var_os("FLOTILLA_FULL").is_some() {
@@ -167,10 +166,10 @@ pub fn size<T: std::fmt::Debug>(usual: T, full: T) -> T {
     }
 }
 
-/// Runs a command that a test cannot do without; what it printed.
+/// Runs a command that a test cannot do without; returns its output.
 ///
 /// # Panics
-/// Where it cannot be run, or fails.
+/// When it cannot be run, or fails.
 #[allow(clippy::panic, reason = "a test fails by panicking")]
 pub fn output(command: &mut Command) -> Vec<u8> {
     let output = match command.output() {
@@ -185,10 +184,10 @@ pub fn output(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
-/// Runs git in a directory, as somebody, unsigned; what it printed.
+/// Runs git in a directory with a fixed author and without signing; returns its output.
 ///
 /// # Panics
-/// Where it cannot be run, or fails.
+/// When it cannot be run, or fails.
 pub fn git(directory: &Path, arguments: &[&str]) -> String {
     let identity = [
         "-c",
@@ -208,7 +207,7 @@ pub fn git(directory: &Path, arguments: &[&str]) -> String {
         .to_owned()
 }
 
-/// One write, so that lines of tests in different processes do not mix.
+/// A single write, so that lines of tests in different processes do not mix.
 fn append(file: &std::path::Path, line: &str) -> std::io::Result<()> {
     std::fs::OpenOptions::new()
         .create(true)
@@ -219,11 +218,11 @@ fn append(file: &std::path::Path, line: &str) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{IN_PART, KNOWN, Missing, judge, part};
+    use super::{IN_PART, KNOWN, MissingTool, judge, part};
 
     #[test]
     fn a_missing_tool_is_counted() {
-        let Missing::Skip(line) = judge("jq", "sbom", None) else {
+        let MissingTool::Skip(line) = judge("jq", "sbom", None) else {
             unreachable!("nothing was required")
         };
         assert_eq!(line, "jq\tsbom\tDebian's jq\n");
@@ -241,19 +240,19 @@ mod tests {
         for required in ["jq", "sshd, jq", "all"] {
             assert!(matches!(
                 judge("jq", "sbom", Some(required)),
-                Missing::Fail(_)
+                MissingTool::Fail(_)
             ));
         }
         for required in ["", "jqq", "sshd"] {
             assert!(matches!(
                 judge("jq", "sbom", Some(required)),
-                Missing::Skip(_)
+                MissingTool::Skip(_)
             ));
         }
     }
 
     #[test]
     fn a_tool_that_nobody_can_require_is_a_mistake() {
-        assert!(matches!(judge("jqq", "sbom", None), Missing::Fail(_)));
+        assert!(matches!(judge("jqq", "sbom", None), MissingTool::Fail(_)));
     }
 }

@@ -1,4 +1,4 @@
-//! What the demo has in Git and in files: the fleet file, the repository, the policy of its agents.
+//! The demo's content in Git and in files: the fleet file, the repository, the policy of its agents.
 
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::repository::{Repository, git};
@@ -68,11 +68,11 @@ pub(super) fn config(greeting: &str) -> String {
     )
 }
 
-/// What the agents hold the hub to: anything from that Git server without TLS, and plans of changes before
-/// they are merged.
+/// The policy of the demo's agents: anything from that Git server, without TLS, and plans of changes before they are
+/// merged.
 pub(super) const POLICY: &str = "allowHttp: true\nplan: {branches: ['feature/*']}\n";
 
-/// What each environment may set by itself.
+/// A Deployment in the directory of each environment.
 const PROBE: &str = "apiVersion: apps/v1
 kind: Deployment
 metadata:

@@ -1,4 +1,4 @@
-//! What the demo tells: the time line of a commit, what to try next, the fleet as it changes.
+//! Output of the demo: the time line of a commit, what to try next, the fleet as it changes.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::content::config;
 use super::{Demo, say, server_of};
 
 impl Demo {
-    /// Pushes one commit to dev and says when what happened.
+    /// Pushes a commit to dev, and prints when what happened.
     pub(super) async fn time_line(&mut self) -> anyhow::Result<()> {
         self.repository
             .write("apps/guestbook/config.yaml", &config("Hello again"))?;
@@ -126,7 +126,7 @@ impl Demo {
         ));
     }
 
-    /// Shows the fleet live until the hub goes.
+    /// Shows the fleet live until the hub ends.
     pub(super) async fn show(&self) -> anyhow::Result<()> {
         let mut operator = self.operator.clone();
         let request = v1::WatchRequest {

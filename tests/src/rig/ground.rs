@@ -1,5 +1,5 @@
-//! What a hub of the rig is started over: a repository that is served, clusters that are enrolled, and an
-//! issuer for the people who look.
+//! Prerequisites of the scale test's hub: a repository that is served, enrolled clusters, and an issuer for users of
+//! the pages.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use flotilla_tests::issuer::Issuer;
 use flotilla_tests::open_pages;
 use flotilla_tests::programs;
 use flotilla_tests::repository::{Repository, git};
-use flotilla_tests::simulated::{Enrolled, accepted};
+use flotilla_tests::simulated::{CertificateIssuer, accepted};
 use flotilla_tests::test_hub::{Process, TestHub};
 
 use super::Args;
 
-/// See the module; it is gone with this value.
-pub(super) struct Ground {
-    /// Whose people are let in to the pages; none: the hub serves none.
+/// The prerequisites; they are removed when dropped.
+pub(super) struct Fixture {
+    /// The issuer whose users may open the pages; none: the hub serves no pages.
     issuer: Option<Issuer>,
-    pub(super) enrolled: Enrolled,
+    pub(super) enrolled: CertificateIssuer,
     pub(super) clusters: Vec<(ClusterName, ClusterRecord)>,
     _git: GitServer,
     repository: Repository,
@@ -29,8 +29,8 @@ pub(super) struct Ground {
     programs: PathBuf,
 }
 
-impl Ground {
-    /// Builds the hub, and makes everything with a first commit.
+impl Fixture {
+    /// Builds the hub, and prepares everything with a first commit.
     pub(super) async fn prepare(args: &Args) -> anyhow::Result<Self> {
         let programs: PathBuf = programs::build_some(&["flotilla-hub"]).await?;
         let directory = tempfile::tempdir()?;
@@ -49,7 +49,7 @@ impl Ground {
             fleet_file(args, &git.url("fleet.git")),
         )?;
         let clusters = clusters(args)?;
-        let enrolled = Enrolled::new(&directory.path().join("hub"), &clusters).await?;
+        let enrolled = CertificateIssuer::new(&directory.path().join("hub"), &clusters).await?;
         let issuer = match args.pages {
             0 => None,
             _ => Some(Issuer::start().await?),
@@ -87,7 +87,7 @@ impl Ground {
         push(&self.repository, message, &self.branches)
     }
 
-    /// The commit that was pushed last.
+    /// The last commit that was pushed.
     pub(super) fn head(&self) -> anyhow::Result<String> {
         git(&self.repository.work, &["rev-parse", "HEAD"])
     }
@@ -99,7 +99,7 @@ fn push(repository: &Repository, message: &str, branches: &[String]) -> anyhow::
     Ok(())
 }
 
-/// The clusters, spread evenly over the environments.
+/// The clusters, distributed evenly over the environments.
 fn clusters(args: &Args) -> anyhow::Result<Vec<(ClusterName, ClusterRecord)>> {
     (0..args.agents)
         .map(|index| {

@@ -1,4 +1,4 @@
-//! Plans of a commit that three thirds of the agents answer differently.
+//! Plans of a commit to which each third of the agents answers differently.
 
 use anyhow::Context as _;
 use flotilla_proto::v1;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Api, Rig, delivered, percentiles, wait_until_current};
 
 impl Rig<'_> {
-    /// Asks for a plan three times, and once more while a commit is delivered.
+    /// Requests a plan three times, and once more while a commit is delivered.
     pub(super) async fn plans(&mut self) -> anyhow::Result<()> {
         let expected = self.args.agents;
         *self.seen.plans.lock() = three_answers()?;
@@ -30,7 +30,7 @@ impl Rig<'_> {
     }
 }
 
-/// What a third of the agents each say: four changed objects, another four, or that nothing changes.
+/// What each third of the agents answers: four changed objects, four others, or no change.
 fn three_answers() -> anyhow::Result<Vec<ClusterPlan>> {
     let mut answers = Vec::new();
     for kind in ["ConfigMap", "Service"] {
@@ -64,7 +64,7 @@ fn three_answers() -> anyhow::Result<Vec<ClusterPlan>> {
     Ok(answers)
 }
 
-/// Asks the first environment's agents about a commit, and says how long it took.
+/// Requests a plan of a commit from the agents of the first environment, and prints how long it takes.
 async fn plan(hub: &TestHub, calls: &mut Api, head: &str) -> anyhow::Result<()> {
     let (before, asked) = (hub.usage(), Instant::now());
     let request = v1::StartPlanRequest {

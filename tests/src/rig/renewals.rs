@@ -1,4 +1,4 @@
-//! Certificates that clusters renew.
+//! Renewal of certificates.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use flotilla_shared::dial::dial;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::tls;
-use flotilla_tests::simulated::Enrolled;
+use flotilla_tests::simulated::CertificateIssuer;
 use flotilla_tests::test_hub::TestHub;
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
 use super::percentiles;
 
-/// Renews certificates as fast as eight at once can, and says what 10,000 an hour would cost.
+/// Renews certificates with a concurrency of eight, and prints what 10,000 per hour would cost.
 pub(super) async fn renew(
     hub: &TestHub,
-    enrolled: &Enrolled,
+    enrolled: &CertificateIssuer,
     clusters: impl Iterator<Item = &(ClusterName, ClusterRecord)>,
 ) -> anyhow::Result<()> {
     let (before, began) = (hub.usage(), Instant::now());

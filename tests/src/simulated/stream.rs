@@ -1,4 +1,4 @@
-//! A stream that is open between a simulated agent and a hub.
+//! An open stream between a simulated agent and a hub.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -11,23 +11,23 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval};
 use tonic::Streaming;
 
-use super::{Agent, Seen, State, message};
+use super::{Agent, FleetState, State, message};
 
-/// See the module.
+/// An open stream.
 pub(super) struct OpenStream<'a> {
     pub(super) agent: &'a Agent,
     pub(super) state: &'a mut State,
-    pub(super) seen: &'a Seen,
-    /// When the agent first tried to get it.
+    pub(super) seen: &'a FleetState,
+    /// When the agent first tried to connect.
     pub(super) since: Instant,
     pub(super) outbound: mpsc::Sender<v1::AgentMessage>,
     pub(super) welcomed: bool,
-    /// When what is assigned will have been applied.
+    /// When the assignment will have been applied.
     pub(super) due: Option<Instant>,
 }
 
 impl OpenStream<'_> {
-    /// Until either side ends it.
+    /// Runs until either side ends the stream.
     pub(super) async fn serve(&mut self, inbound: &mut Streaming<v1::HubMessage>) {
         let mut beat = tokio::time::interval_at(
             Instant::now() + Duration::from_secs(10).mul_f64(rand::rng().random_range(0.1..1.0)),
@@ -36,7 +36,7 @@ impl OpenStream<'_> {
         while self.step(inbound, &mut beat).await.is_continue() {}
     }
 
-    /// Whatever is next: something of the hub's, a heartbeat, or a report of work that is done.
+    /// Handles the next event: a message of the hub, a heartbeat, or a report of finished work.
     async fn step(
         &mut self,
         inbound: &mut Streaming<v1::HubMessage>,
@@ -73,7 +73,7 @@ impl OpenStream<'_> {
                 }
             }
             Some(v1::hub_message::Body::Goodbye(_)) | None => ControlFlow::Break(()),
-            // What simulated agents do not answer.
+            // Simulated agents do not answer other messages.
             Some(_) => ControlFlow::Continue(()),
         }
     }
@@ -88,7 +88,7 @@ impl OpenStream<'_> {
         *slowest = (*slowest).max(self.since.elapsed());
     }
 
-    /// Accepts an assignment unless a newer one was accepted before, and says which.
+    /// Accepts an assignment unless a newer one has been accepted, and acknowledges it.
     async fn take(&mut self, wire: &v1::Assignment) -> ControlFlow<()> {
         self.seen
             .delivered
@@ -149,7 +149,7 @@ impl OpenStream<'_> {
         self.send(body).await
     }
 
-    /// Nothing goes on where it cannot be said.
+    /// Ends the stream if nothing can be sent.
     async fn send(&self, body: v1::agent_message::Body) -> ControlFlow<()> {
         match self.outbound.send(message(body)).await {
             Ok(()) => ControlFlow::Continue(()),

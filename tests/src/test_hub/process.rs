@@ -1,4 +1,4 @@
-//! A hub as a process of its own, with what it uses up.
+//! A hub in its own process, and the resources that it uses.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use flotilla_hub::app::Config;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// How the built program is run, in the hub's directory.
+/// How to run the built program, in the hub's directory.
 #[derive(Default)]
 pub struct Process {
-    /// Where the programs are.
+    /// The directory of the programs.
     pub programs: PathBuf,
-    /// What a shell does before it becomes the hub, such as setting limits.
+    /// Shell commands to run before the hub, such as setting limits.
     pub shell: String,
-    /// More arguments of `run`.
+    /// Additional arguments of `run`.
     pub arguments: Vec<String>,
-    /// More variables.
+    /// Additional environment variables.
     pub environment: Vec<(&'static str, String)>,
-    /// Where its log is added; none: errors alone, among the test's own.
+    /// The file to which its log is appended; none: errors only, among the output of the test.
     pub log: Option<PathBuf>,
 }
 
@@ -31,7 +31,7 @@ impl Process {
         root: &Path,
         config: &Config,
         listen: SocketAddr,
-    ) -> anyhow::Result<Started> {
+    ) -> anyhow::Result<HubProcess> {
         let script = format!("{}\nexec \"$0\" \"$@\"", self.shell);
         let mut command = Command::new("sh");
         command.args(["-c", &script]);
@@ -57,11 +57,11 @@ impl Process {
             .context("flotilla-hub")?;
         let out = child.stdout.take().context("no standard output")?;
         let out = BufReader::new(out).lines();
-        Ok(Started { child, out })
+        Ok(HubProcess { child, out })
     }
 }
 
-/// What a configuration is on the command line of a hub in its directory.
+/// The command line for a configuration of a hub in its directory.
 fn arguments(config: &Config, listen: SocketAddr) -> Vec<String> {
     let interval = config.poll_interval.map(|every| every.as_secs_f64());
     let issuer = config.oidc_file.as_ref().map(|_| "oidc.yaml".to_owned());
@@ -80,15 +80,15 @@ fn arguments(config: &Config, listen: SocketAddr) -> Vec<String> {
     given.flatten().collect()
 }
 
-/// The process; it ends with this value.
-pub(super) struct Started {
+/// The process; it ends when dropped.
+pub(super) struct HubProcess {
     child: Child,
-    /// What it says. A hub that cannot say where it listens ends.
+    /// Its stdout. A hub that cannot print its address exits.
     out: Lines<BufReader<ChildStdout>>,
 }
 
-impl Started {
-    /// The last word of its next line.
+impl HubProcess {
+    /// The last word of the next line.
     pub(super) async fn word(&mut self) -> anyhow::Result<String> {
         let line = self.out.next_line().await?.context("the hub ended")?;
         Ok(line.rsplit(' ').next().unwrap_or_default().to_owned())
@@ -102,7 +102,7 @@ impl Started {
         self.child.kill().await
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM, and waits until it has exited.
     pub(super) async fn stop(mut self, limit: Duration) -> anyhow::Result<()> {
         let pid = self.child.id().context("the hub has ended")?.to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status().await?;
@@ -114,16 +114,16 @@ impl Started {
     }
 }
 
-/// Of a process, as Linux counts.
+/// Resource usage of a process, as reported by Linux.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     pub resident_kib: u64,
-    /// Of all its threads.
+    /// CPU time of all threads.
     pub cpu: Duration,
 }
 
 impl Usage {
-    /// Of a process.
+    /// The usage of a process.
     #[must_use]
     pub fn of(pid: u32) -> Self {
         let read =
@@ -134,7 +134,7 @@ impl Usage {
             .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
             .unwrap_or_default();
         let stat = read("stat");
-        // After the parenthesised name: utime and stime are the 12th and 13th; a tick is 10 ms.
+        // After the name in parentheses: utime and stime are the 12th and 13th field; a tick is 10 ms.
         let ticks: u64 = stat
             .rsplit(')')
             .next()

@@ -1,8 +1,8 @@
-//! How pages look, and whether everybody can use them.
+//! Appearance and accessibility of the pages.
 
 use super::*;
 
-/// What a person with a screen reader, or without a mouse, would stumble over: the serious part.
+/// Serious problems for users of a screen reader or without a mouse.
 async fn stumbles(browser: &Browser, axe: &str) -> Vec<String> {
     browser.script(axe).await.unwrap();
     let run = "const done = arguments[arguments.length - 1]; \
@@ -19,7 +19,7 @@ fn axe() -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// How pages look, and whether everybody can use them.
+/// Appearance and accessibility of the pages.
 pub(super) async fn looks(world: &World, ada: &Browser) {
     let axe = axe();
     let id = {
@@ -28,7 +28,7 @@ pub(super) async fn looks(world: &World, ada: &Browser) {
         answer.into_inner().rollouts[0].id.clone()
     };
     world.steer(v1::SteerAction::Pause, "lunch").await;
-    // What waits for a person is on the first screen, and so judged, too.
+    // The first screen lists what waits for a person; pause a rollout so that this part is checked as well.
     ada.go(&world.url("/")).await.unwrap();
     ada.until("paused by op: lunch").await.unwrap();
     let pages = [
@@ -56,7 +56,7 @@ pub(super) async fn looks(world: &World, ada: &Browser) {
             assert!(stumbles.is_empty(), "{name}, {scheme}: {stumbles:#?}");
         }
     }
-    // A phone: nothing sticks out but what scrolls by itself.
+    // On a phone no element may overflow, except those that scroll by themselves.
     let phone = json!({"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true});
     ada.cdp("Emulation.setDeviceMetricsOverride", phone)
         .await

@@ -1,4 +1,4 @@
-//! Ten thousand clusters on a page, and a page that is left open.
+//! Ten thousand clusters on a page, and a page that stays open.
 
 use super::*;
 
@@ -14,7 +14,7 @@ async fn ten_thousand_clusters_fit_in_a_page() {
     let count = ada.script(elements).await.unwrap().as_u64().unwrap();
     assert!(count < 2000, "{count} elements on the first screen");
     picture(&ada, "ten-thousand").await;
-    // Bars by what most of them are labelled with; a group that is opened has a thousand cells at most.
+    // Bars group by the most common label; an open group shows a thousand cells at most.
     ada.go(&world.url("/env/edge")).await.unwrap();
     ada.until("3334 offline").await.unwrap();
     let count = ada.script(elements).await.unwrap().as_u64().unwrap();
@@ -31,7 +31,7 @@ async fn ten_thousand_clusters_fit_in_a_page() {
     assert!(count < 5000, "{count} elements for a group");
     timing(&ada, "a thousand cells").await;
     picture(&ada, "ten-thousand-environment").await;
-    // A list has pages; a filter says how many it found.
+    // Lists are paged, and a filter shows how many clusters match.
     ada.go(&world.url("/clusters?q=region%3Deu")).await.unwrap();
     ada.until("3334 found").await.unwrap();
     let rows = "return document.querySelectorAll('main tbody tr').length";
@@ -48,8 +48,8 @@ async fn ten_thousand_clusters_fit_in_a_page() {
     world.hub.stop().await.unwrap();
 }
 
-/// What a page cost: it is told (`--nocapture`), since a busy machine says nothing of time; its size as sent is
-/// held.
+/// The cost of a page. Times are only printed (`--nocapture`), as they mean nothing on a busy machine; the compressed
+/// size has a limit.
 async fn timing(browser: &Browser, what: &str) {
     let read = "const at = performance.getEntriesByType('navigation')[0]; \
                 return [at.responseStart - at.requestStart, at.domInteractive - at.requestStart, at.encodedBodySize]";
@@ -63,12 +63,12 @@ async fn timing(browser: &Browser, what: &str) {
     assert!(0.0 < bytes && bytes < 100_000.0, "{what}: {bytes} bytes");
 }
 
-/// A page that somebody leaves open neither grows nor burns: as many events as come in an hour
-/// (`FLOTILLA_EVENTS=3600`; without that a third of it), replayed fast.
+/// A page that stays open leaks no memory and uses little CPU: as many events as in an hour (`FLOTILLA_EVENTS=3600`;
+/// by default a third of it), replayed fast.
 async fn left_open(world: &World, driver: &Driver) {
     let events: u32 = std::env::var("FLOTILLA_EVENTS").map_or(1200, |count| count.parse().unwrap());
     let browser = open(driver, "idle", true).await;
-    // The stream is ours.
+    // Replaces EventSource, so that the test sends the events.
     let stream = "window.EventSource = class { static CLOSED = 2; constructor() { this.heard = {}; this.readyState = 1; \
                   window.__stream = this; } addEventListener(kind, act) { this.heard[kind] = act; } close() {} };";
     let script = json!({"source": stream});

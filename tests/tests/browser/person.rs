@@ -1,4 +1,4 @@
-//! A person sees and steers the fleet: by mouse, by keys, without scripts, and until a session ends.
+//! A person sees and steers the fleet: by mouse, by keyboard, without scripts, and until a session ends.
 
 use super::looks::looks;
 use super::*;
@@ -20,7 +20,7 @@ async fn a_person_sees_and_steers_the_fleet_in_a_browser() {
     ada.until("oidc:ada@example.org (admin)").await.unwrap();
     ada.until("live").await.unwrap();
 
-    // A change comes without a reload, and its words are words.
+    // A change appears without a reload, and its text is not interpreted as HTML.
     ada.script("window.__mark = 1").await.unwrap();
     world.steer(v1::SteerAction::Pause, HOSTILE).await;
     ada.until(HOSTILE).await.unwrap();
@@ -30,7 +30,7 @@ async fn a_person_sees_and_steers_the_fleet_in_a_browser() {
     ada.until(&format!("note={HOSTILE}")).await.unwrap();
     harmless(&ada).await;
     world.steer(v1::SteerAction::Resume, "").await;
-    // Likewise a commit's subject, and an object's name.
+    // The same for the subject of a commit and the name of an object.
     ada.go(&world.url("/")).await.unwrap();
     ada.until(&format!("subject {HOSTILE}, by ")).await.unwrap();
     harmless(&ada).await;
@@ -40,7 +40,7 @@ async fn a_person_sees_and_steers_the_fleet_in_a_browser() {
         .unwrap();
     harmless(&ada).await;
 
-    // The policy stops what is not ours, and nothing of ours.
+    // The content security policy blocks foreign scripts, and none of the page's own.
     assert_eq!(
         ada.script("return window.__stopped").await.unwrap(),
         json!([])
@@ -68,20 +68,20 @@ async fn a_person_sees_and_steers_the_fleet_in_a_browser() {
     world.hub.stop().await.unwrap();
 }
 
-/// Nothing that somebody wrote became part of the page.
+/// No untrusted text became part of the page's HTML.
 async fn harmless(browser: &Browser) {
     let found = "return [window.__pwned ?? 0, document.images.length, document.scripts.length]";
     let found = browser.script(found).await.unwrap();
     assert_eq!(found, json!([0, 0, 1]));
 }
 
-/// A rollout waits for somebody, who has no mouse.
+/// A rollout waits for approval, which is given by keyboard.
 async fn approval_by_keys(world: &World, ada: &Browser) {
     ada.go(&world.url("/")).await.unwrap();
     ada.until("0 of 1 approval (2 clusters)").await.unwrap();
     let button = "form:has(input[value=approve]) button";
     ada.find(button).await.unwrap();
-    // Whatever changes meanwhile, the focus stays where it is.
+    // Updates of the page must not move the focus.
     let focused = format!("return document.activeElement?.matches('{button}') ?? false");
     let mut steps = 0;
     while ada.script(&focused).await.unwrap() != json!(true) {
@@ -105,7 +105,7 @@ async fn approval_by_keys(world: &World, ada: &Browser) {
     }
     ada.until("3 of 3 current").await.unwrap();
     ada.until("succeeded").await.unwrap();
-    // Who decided what, and how its waves went.
+    // The rollout page shows who decided what, and the waves.
     ada.find(".lane a[href^='/rollout/']")
         .await
         .unwrap()
@@ -152,7 +152,7 @@ async fn by_keys(world: &World, ada: &Browser) {
     ada.at("/").await.unwrap();
 }
 
-/// A page of somebody else, in the same browser, sends forms of its own.
+/// A page of another site in the same browser submits forms.
 async fn elsewhere(world: &World, ada: &Browser) {
     let before = world.acts().await.len();
     let form = format!(
@@ -162,14 +162,14 @@ async fn elsewhere(world: &World, ada: &Browser) {
          document.body.append(form); HTMLFormElement.prototype.submit.call(form); return null",
         world.url("/act")
     );
-    // Of another site: the session's cookie does not come along.
+    // Cross-site: the browser does not send the session cookie.
     ada.go("data:text/html,<title>elsewhere</title><p>hello")
         .await
         .unwrap();
     ada.until("hello").await.unwrap();
     ada.script(&form).await.unwrap();
     ada.until("Your session has ended").await.unwrap();
-    // Of the same host on another port: it does, and the browser says where the form is from.
+    // Same host, another port: the cookie is sent, and the Origin header shows where the form comes from.
     let neighbour = format!("{}/.well-known/openid-configuration", world.issuer.url);
     ada.go(&neighbour).await.unwrap();
     ada.until("authorization_endpoint").await.unwrap();
@@ -180,7 +180,7 @@ async fn elsewhere(world: &World, ada: &Browser) {
     assert_eq!(world.acts().await.len(), before);
 }
 
-/// Opens the first screen again until it says something: without its script a page does not follow.
+/// Reloads the first screen until it contains some text: without its script a page does not update.
 async fn reloaded(world: &World, browser: &Browser, words: &str) {
     eventually(words, LIMIT, || async {
         browser.go(&world.url("/")).await.ok()?;
@@ -190,7 +190,7 @@ async fn reloaded(world: &World, browser: &Browser, words: &str) {
     .unwrap();
 }
 
-/// Everything that a page is for works without its script.
+/// All functions of a page work without its script.
 async fn without_scripts(world: &World, driver: &Driver) {
     let plain = open(driver, "plain", false).await;
     plain.go(&world.url("/env/prod")).await.unwrap();
@@ -218,7 +218,7 @@ async fn without_scripts(world: &World, driver: &Driver) {
     plain.quit().await.unwrap();
 }
 
-/// Sessions end, and who may only look has nothing to press.
+/// Sessions end, and a user who may only view has no buttons.
 async fn ends(world: &World, driver: &Driver, ada: &Browser) {
     world.issuer.with(|state| {
         state.user = "vi@example.org".to_owned();
@@ -233,7 +233,7 @@ async fn ends(world: &World, driver: &Driver, ada: &Browser) {
         let buttons = vi.count(&format!("input[value={act}]")).await.unwrap();
         assert_eq!(buttons, 0, "{act}");
     }
-    // The role goes while the page is open: so does the page.
+    // Removing the role while the page is open closes the page.
     let file = world.directory.path().join("oidc.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("vi@example.org", "no@example.org")).unwrap();

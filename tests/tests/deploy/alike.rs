@@ -1,4 +1,4 @@
-//! What should be the same is the same, object by object.
+//! Manifests and charts give the same objects.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::rendered::{OVERLAYS, Objects, charts, deploy, helms, kubectls, ours, with_pages};
 
-/// Says which objects differ, and where.
+/// Which objects differ, and at which field.
 fn assert_same(what: &str, one: &Objects, other: &Objects) {
     let names = |all: &Objects| all.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(one), names(other), "{what}");
@@ -42,7 +42,7 @@ fn our_kustomize_and_kubectls_render_every_base_with_its_components_alike() {
     }
 }
 
-/// What the manifests leave open, as a chart's values fill it in.
+/// Fills in the placeholders of the manifests like the values of a chart.
 fn filled(objects: Objects) -> Objects {
     let fill = |(name, value): (String, Value)| {
         let text = value
@@ -61,7 +61,7 @@ fn filled(objects: Objects) -> Objects {
     objects.into_iter().map(fill).collect()
 }
 
-/// Files within a ConfigMap are compared by what they say.
+/// Parses files within a ConfigMap, so that they are compared by content.
 fn opened(objects: Objects) -> Objects {
     let open = |(name, mut value): (String, Value)| {
         let data = value.get_mut("data").and_then(Value::as_object_mut);
@@ -77,7 +77,7 @@ fn opened(objects: Objects) -> Objects {
     objects.into_iter().map(open).collect()
 }
 
-/// A release does not make its own namespace.
+/// A release does not create its own namespace.
 fn without_namespace(mut objects: Objects) -> Objects {
     objects.retain(|name, _| !name.starts_with("Namespace "));
     objects
@@ -107,7 +107,7 @@ fn the_hubs_chart_with_logins_and_pages_is_the_component() {
         let base = opened(without_namespace(ours(overlay)));
         assert_same(overlay, &base, &chart);
     }
-    // Pages that would let nobody in are refused before anything is installed.
+    // Pages without an issuer would admit no one, so the chart refuses these values before it installs anything.
     let lonely = json!({"web": {"url": "https://flotilla.example.org"}});
     let error = charts("flotilla-hub", &lonely).unwrap_err();
     assert!(error.contains("web.url needs oidc"), "{error}");

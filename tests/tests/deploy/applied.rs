@@ -1,4 +1,4 @@
-//! API servers take all of it, and the agent's rights suffice.
+//! API servers accept all manifests, and the agent's rights suffice.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::rendered::{OVERLAYS, Objects, charts, ours, with_pages};
 
 pub(crate) const ACCOUNT: &str = "system:serviceaccount:flotilla-system:flotilla-agent";
 
-/// Where objects of a kind are, and whether in a namespace.
+/// The path of the collection to which an object belongs.
 fn collection(value: &Value) -> String {
     let (version, kind) = (value["apiVersion"].as_str(), value["kind"].as_str());
     let (version, kind) = (version.unwrap(), kind.unwrap());
@@ -45,7 +45,7 @@ pub(crate) async fn apply(cluster: &TestCluster, value: &Value) -> Result<(), St
     Err(format!("{path}: {code} {answer}"))
 }
 
-/// The Prometheus operator's kinds, as far as an API server needs to know them.
+/// The CRDs of the Prometheus operator, as far as an API server needs them.
 async fn define(cluster: &TestCluster, kind: &str) {
     let plural = format!("{}s", kind.to_lowercase());
     let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
@@ -64,7 +64,7 @@ async fn define(cluster: &TestCluster, kind: &str) {
     apply(cluster, &definition).await.unwrap();
 }
 
-/// A StatefulSet cannot become one of another form.
+/// A StatefulSet cannot be changed into another form, so it is deleted.
 async fn clear(cluster: &TestCluster) {
     for (namespace, name) in [
         ("flotilla-hub", "flotilla-hub"),
@@ -84,7 +84,7 @@ async fn clear(cluster: &TestCluster) {
     }
 }
 
-/// Namespaces first; a definition takes a moment to be served.
+/// Applies namespaces first, and retries, because a new definition is only served after a moment.
 async fn apply_all(cluster: &TestCluster, name: &str, objects: &Objects) {
     clear(cluster).await;
     let is_namespace = |key: &&String| key.starts_with("Namespace ");
@@ -107,7 +107,7 @@ async fn apply_all(cluster: &TestCluster, name: &str, objects: &Objects) {
     }
 }
 
-/// What a controller does with the aggregated role.
+/// Stands in for the controller that aggregates the role.
 pub(crate) async fn aggregate(cluster: &TestCluster) {
     let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
     let builtin = cluster
@@ -129,7 +129,7 @@ pub(crate) async fn aggregate(cluster: &TestCluster) {
 async fn everything_is_taken(cluster: &TestCluster) {
     define(cluster, "PodMonitor").await;
     define(cluster, "PrometheusRule").await;
-    // The bases last: rights are looked at as they are there.
+    // The bases last, because the rights are checked as they leave them.
     for (name, ..) in OVERLAYS.iter().rev() {
         apply_all(cluster, name, &ours(name)).await;
     }
@@ -143,7 +143,7 @@ async fn everything_is_taken(cluster: &TestCluster) {
     }
 }
 
-/// `flotilla-agent check` with the service account's rights, against each kind of the built-in role.
+/// Runs `flotilla-agent check` with the rights of the service account, for each kind of the built-in role.
 async fn rights_suffice(cluster: &TestCluster) {
     aggregate(cluster).await;
     let kinds = [
@@ -188,7 +188,7 @@ async fn rights_suffice(cluster: &TestCluster) {
         assert_eq!(finding.outcome, Outcome::Well, "{finding:?}");
     }
     assert_eq!(code, 0);
-    // A kind of somebody else's is told with what to do.
+    // For a kind outside the built-in role, the finding says what to do.
     std::fs::write(&policy, json!({"kinds": ["Node"]}).to_string()).unwrap();
     let (code, findings) = look().await;
     let wrong = findings

@@ -1,17 +1,17 @@
-//! The console blocks of README, `deploy/README.md` and the book, with what their pages say of them.
+//! The console blocks of README, `deploy/README.md` and the book, with the annotations in their pages.
 //!
-//! A comment before a block marks it, or those of its lines that begin as given:
+//! A comment before a block annotates the block, or those of its lines that start as given:
 //! `<!-- not run: why -->`, `<!-- not run, kubectl: why -->`, `<!-- exits 1, flotilla plan: why -->`.
-//! Every line that is not marked is run by `demo` or `tutorial`, and has to end with 0.
+//! Every line without annotation is run by `demo` or `tutorial`, and must exit with 0.
 
 use std::path::{Path, PathBuf};
 
-/// What a page says of a block's lines.
+/// An annotation of a block's lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Mark {
+struct Annotation {
     /// None: it is not run.
     exits: Option<i32>,
-    /// Which lines; empty: all.
+    /// The prefix of the lines; empty: all.
     begins: String,
     reason: String,
 }
@@ -23,11 +23,11 @@ pub(crate) struct Line {
     pub(crate) text: String,
     /// None: it is not run.
     pub(crate) exits: Option<i32>,
-    /// Of the mark that says so.
+    /// From the annotation.
     reason: String,
 }
 
-fn mark(line: &str) -> Option<Mark> {
+fn mark(line: &str) -> Option<Annotation> {
     let line = line.trim().strip_prefix("<!-- ")?.strip_suffix(" -->")?;
     let (what, reason) = line.split_once(": ")?;
     let (what, begins) = what.split_once(", ").unwrap_or((what, ""));
@@ -36,21 +36,21 @@ fn mark(line: &str) -> Option<Mark> {
         None if what == "not run" => None,
         None => return None,
     };
-    Some(Mark {
+    Some(Annotation {
         exits,
         begins: begins.to_owned(),
         reason: reason.to_owned(),
     })
 }
 
-/// What stands before a line's comment.
+/// Strips a line's comment.
 fn plain(line: &str) -> &str {
     line.split(" #").next().unwrap_or_default().trim()
 }
 
-/// The lines of a page's console blocks, joined where they go on.
+/// The lines of a page's console blocks, with continuation lines joined.
 fn read(page: &str, text: &str) -> Vec<Line> {
-    let (mut all, mut marks) = (Vec::new(), Vec::<Mark>::new());
+    let (mut all, mut marks) = (Vec::new(), Vec::<Annotation>::new());
     let mut rest = text.lines();
     while let Some(line) = rest.next() {
         if let Some(mark) = mark(line) {
@@ -67,7 +67,7 @@ fn read(page: &str, text: &str) -> Vec<Line> {
         for line in block.lines().map(plain).filter(|line| !line.is_empty()) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let line = words.join(" ");
-            // The one that says most of it.
+            // The mark with the longest prefix wins.
             let fits = |index: &usize| line.starts_with(&marks[*index].begins);
             let found = (0..marks.len()).filter(fits);
             let found = found.max_by_key(|index| marks[*index].begins.len());
@@ -93,7 +93,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// All pages with blocks, as they are called from the top of the tree.
+/// All pages with blocks, relative to the top of the tree.
 fn pages() -> Vec<String> {
     let mut found = vec!["README.md".to_owned(), "deploy/README.md".to_owned()];
     let mut open = vec![PathBuf::from("deploy/docs/src")];
@@ -133,8 +133,8 @@ pub(crate) fn block(page: &str, language: &str, begins: &str) -> String {
     found.expect("the page has that block").to_owned()
 }
 
-/// What is not run, by what its lines begin with. What begins with a program of ours needs a reason that
-/// is about this very line; nothing comes in here without somebody's looking at it.
+/// Prefixes of lines that are not run. A line of one of our programs needs an annotation with its own reason; nothing
+/// is added here without review.
 const NOT_RUN: [(&str, usize); 12] = [
     ("age-keygen", 2),
     ("cargo test", 1),
@@ -170,7 +170,7 @@ fn what_is_not_run_is_marked_with_a_reason_and_is_little() {
     let ours = |line: &&Line| line.text.starts_with("flotilla");
     let run = all.iter().filter(ours).filter(|line| line.exits.is_some());
     assert!(run.count() > 40, "lines are not found any more");
-    // A page with `sh` blocks would be run by nobody.
+    // A block in another language such as `sh` would never be run.
     for name in pages() {
         assert!(!page(&name).contains("```sh"), "{name}: use console");
     }

@@ -1,4 +1,4 @@
-//! Every line of every page, typed beside the demo that README's first line starts.
+//! Every line of every page, run beside the demo that README's first line starts.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -15,11 +15,11 @@ use crate::book::{Line, block, lines, page, root};
 use crate::pictures;
 use crate::reader::{Reader, follows};
 
-/// README's and the tutorial's first line.
+/// The first line of README and of the tutorial.
 const START: &str = "cargo run";
-/// Has a test of its own, with a cluster that joins.
+/// Has its own test, with a cluster that joins.
 const TUTORIAL: &str = "deploy/docs/src/tutorials/own-clusters.md";
-/// Pages whose lines change what others see, in this order after all others.
+/// Pages whose lines change what others show; run in this order after all others.
 const LAST: [&str; 4] = [
     "deploy/docs/src/tutorials/pull-requests.md",
     "deploy/docs/src/how-to/roll-out.md",
@@ -27,16 +27,16 @@ const LAST: [&str; 4] = [
     "deploy/docs/src/how-to/rotate-authority.md",
 ];
 
-/// What the reader waits for between pages.
+/// Longest wait for the preconditions of a page.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The demo, as its user starts and ends it.
+/// The demo, as a user starts and ends it.
 struct Demo {
     child: Child,
     directory: PathBuf,
     programs: PathBuf,
     url: String,
-    /// Lets one browser in.
+    /// The link that logs one browser in.
     link: String,
 }
 
@@ -70,7 +70,7 @@ impl Demo {
             link = link.or(browser.map(str::to_owned));
             url = line.split("; Git is at ").nth(1).map(str::to_owned);
         }
-        // It goes on to show the fleet, and waits for nobody who reads.
+        // Keep reading: the demo prints the fleet for as long as it runs, and must not block on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = out.next_line().await {} });
         Self {
             child,
@@ -100,7 +100,7 @@ impl Demo {
 }
 
 impl Drop for Demo {
-    /// So that its hub and agents end, too, where a test failed.
+    /// Ends its hub and agents even if a test failed.
     #[allow(
         clippy::disallowed_methods,
         reason = "the test is over, and nothing else runs on this thread"
@@ -116,7 +116,7 @@ impl Drop for Demo {
     }
 }
 
-/// Files that the pages speak of.
+/// Creates the files that the pages refer to.
 const FILES: [(&str, &str); 9] = [
     (
         "overlays/prod/kustomization.yaml",
@@ -146,8 +146,7 @@ const FILES: [(&str, &str); 9] = [
     ("token", "a-token-of-nobody\n"),
 ];
 
-/// The reader beside the demo: a clone with what the pages speak of, the first operator's context, and a
-/// hub's directory of its own.
+/// The reader beside the demo: a clone with those files, the first operator's context, and a hub directory of its own.
 async fn reader(demo: &Demo, home: &std::path::Path) -> Reader {
     let mut reader = Reader::new(&demo.programs, home);
     let own = home.join("var/lib/flotilla").display().to_string();
@@ -236,16 +235,16 @@ async fn prod_has_its_head(reader: &Reader) {
     .unwrap();
 }
 
-/// What has to be so before a page.
+/// Establishes the preconditions of a page.
 async fn before(reader: &Reader, page: &str) {
     let lines: &[&str] = match page {
-        // Something to commit.
+        // A change to commit.
         "deploy/docs/src/tutorials/helm-chart.md" => {
             let path = reader.work.join("charts/shop/values.yaml");
             std::fs::write(path, "image: {tag: '2'}\n").unwrap();
             &[]
         }
-        // Something good to go back to, and something to promote.
+        // A good revision to go back to, and a commit to promote.
         "deploy/docs/src/tutorials/pull-requests.md" => {
             prod_has_its_head(reader).await;
             change(reader, "Hello, reader");
@@ -255,7 +254,7 @@ async fn before(reader: &Reader, page: &str) {
                 LIMIT,
                 async || {
                     let (code, told) = reader.types("flotilla promote stage --dry-run").await;
-                    // It exits with 0 whatever the gates say.
+                    // The exit code is 0 whatever the gates say.
                     let (moves, gates) = told.split_once("GATE")?;
                     let is_open = !["Failed", "Waiting"]
                         .iter()
@@ -267,13 +266,13 @@ async fn before(reader: &Reader, page: &str) {
             .unwrap();
             &[]
         }
-        // A cluster that is as it should be, of which nothing is on its way.
+        // A cluster that is healthy and current, without a rollout in progress.
         "deploy/docs/src/reference/agent.md" => {
             prod_has_its_head(reader).await;
             &[]
         }
         "deploy/docs/src/how-to/roll-out.md" => &["flotilla promote stage --wait"],
-        // The pause and the pin of the page before.
+        // Undo the pause and the pin of the previous page.
         "deploy/docs/src/how-to/take-away.md" => {
             &["flotilla resume prod", "flotilla unpin --cluster prod-eu-1"]
         }
@@ -285,12 +284,12 @@ async fn before(reader: &Reader, page: &str) {
     }
 }
 
-/// A line for the demo's own hub where it is about one that serves, and on free ports.
+/// Adapts a line: uses the demo's own hub where a running one is needed, and free ports.
 fn here(demo: &Demo, line: &str) -> String {
     let live = ["flotilla-hub backup", "flotilla-hub ca"];
     let hub = demo.directory.join("hub").display().to_string();
     match line {
-        // What was backed up goes to where nobody serves, with the same authority.
+        // The restore goes to a directory that no hub serves, with the same authority.
         line if line.starts_with("flotilla-hub restore") => {
             let other = demo.directory.join("restored");
             std::fs::create_dir_all(&other).unwrap();
@@ -319,7 +318,7 @@ async fn follow(reader: &Reader, demo: &Demo, line: &Line, wrong: &mut Vec<Strin
         following.end().await;
         return;
     }
-    // As the page says: until none is left with the old root.
+    // As the page says, `--finish` waits until no agent uses the old root.
     if typed.ends_with("--finish") {
         let status = here(demo, "flotilla-hub ca status --data-dir /var/lib/flotilla");
         eventually("every agent has renewed", LIMIT, async || {

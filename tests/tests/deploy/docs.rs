@@ -1,5 +1,5 @@
-//! The book says what the programs say, and its links lead somewhere. `FLOTILLA_REGENERATE=1` writes the
-//! generated pages anew; review the change.
+//! The book matches the programs, and its links work. `FLOTILLA_REGENERATE=1` regenerates its generated pages; review
+//! the change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A table of options, as the reference has them.
+/// A table of options, as in the reference.
 fn options(command: &clap::Command, out: &mut String) {
     let mut rows = String::new();
     for argument in command.get_arguments() {
@@ -76,7 +76,7 @@ fn commands(command: &clap::Command, path: &str, out: &mut String) {
     }
 }
 
-/// Holds a page against what it should be, or writes it.
+/// Compares a page with what it should be, or writes it.
 fn hold(path: &str, expected: &str) {
     if std::env::var_os("FLOTILLA_REGENERATE").is_some() {
         std::fs::write(root().join(path), expected).unwrap();
@@ -106,7 +106,7 @@ fn the_reference_of_hub_and_agent_is_what_their_command_lines_say() {
     }
 }
 
-/// What a program registers: the metric as Prometheus shows it, with its help.
+/// A registered metric: its name as Prometheus shows it, and its help.
 fn registered(path: &str, prefix: &str) -> BTreeMap<String, String> {
     let source = read(path);
     let call = regex::Regex::new(
@@ -174,7 +174,7 @@ fn pages() -> Vec<PathBuf> {
     found
 }
 
-/// As GitHub and mdBook make them.
+/// Anchors as GitHub and mdBook make them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     headings

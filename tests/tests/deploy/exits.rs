@@ -1,5 +1,5 @@
-//! Exit codes of `flotilla-hub` and `flotilla-agent`, by the one table: 0 as asked, 1 it differs or is not done
-//! yet, 2 an error.
+//! Exit codes of `flotilla-hub` and `flotilla-agent`, by the common table: 0 success, 1 a difference or not done yet,
+//! 2 an error.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use clap::CommandFactory as _;
 use flotilla_tests::programs;
 
-/// A call of each command that cannot do what it is asked. Below `/proc` nobody makes a file.
+/// One call of each command that must fail. No files can be created below `/proc`.
 const ERRORS: &[(&str, &str, &str)] = &[
     ("flotilla-hub", "init", "--data-dir /proc/nowhere"),
     (
@@ -58,7 +58,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("flotilla-agent", "policy explain", "/proc/nowhere.yaml"),
 ];
 
-/// Every command of a program that does something itself.
+/// Every command of a program that has no subcommands.
 fn leaves(program: &str) -> BTreeSet<String> {
     fn below(command: &clap::Command, path: &str, all: &mut BTreeSet<String>) {
         let own = command
@@ -123,7 +123,7 @@ async fn commands_of_hub_and_agent_that_cannot_do_what_they_are_asked_exit_with_
         let words: Vec<&str> = command.split(' ').chain(rest.split(' ')).collect();
         let output = found.run(program, &words);
         let text = printed(&output);
-        // What a check could not see is told in its list.
+        // `flotilla-agent check` lists what it could not check, and may exit with 1.
         let is_check = *program == "flotilla-agent" && *command == "check";
         let expected = if is_check { &[1, 2][..] } else { &[2] };
         let code = output.status.code().unwrap_or_default();
@@ -135,7 +135,7 @@ async fn commands_of_hub_and_agent_that_cannot_do_what_they_are_asked_exit_with_
             !text.contains("panicked") && !text.trim().is_empty(),
             "{text}"
         );
-        // It is refused for what it is asked, not for its arguments.
+        // The command must fail for its subject, not for its arguments.
         assert!(!text.contains("Usage:"), "{program} {command}: {text}");
         let path: Vec<&str> = command.split(' ').collect();
         for (flag, expected) in [("--nonsense", 2), ("--help", 0)] {
@@ -172,7 +172,7 @@ async fn commands_of_hub_and_agent_that_did_as_asked_exit_with_0() {
         ("flotilla-hub", "init --data-dir hub", 0),
         ("flotilla-hub", "ca status --data-dir hub", 0),
         ("flotilla-hub", "backup --data-dir hub --to backup.db", 2),
-        // Nothing but this and a hub that runs makes a store.
+        // Only `ca adopt` and a running hub create a store.
         ("flotilla-hub", "ca adopt --data-dir hub", 0),
         ("flotilla-hub", "backup --data-dir hub --to backup.db", 0),
         ("flotilla-hub", "backup --data-dir hub --to backup.db", 2),
@@ -191,7 +191,7 @@ async fn commands_of_hub_and_agent_that_did_as_asked_exit_with_0() {
         let got = output.status.code();
         assert_eq!(got, Some(code), "{program} {words}: {}", printed(&output));
     }
-    // What the agent would refuse is not planned, whatever its cluster would say.
+    // What the agent's policy would refuse is left out of the plan.
     found.write("narrow.yaml", "branches: [prod]\npaths: [apps]\n");
     for (branch, reason) in [("main", "BranchNotAllowed"), ("prod", "PathNotAllowed")] {
         let words = format!("plan --repo . --branch {branch} --path a.yaml --policy narrow.yaml");

@@ -1,6 +1,6 @@
-//! `deploy/` is one thing in several forms: Kustomize bases with components, charts, and what join-manifest
-//! prints. All render, agree with each other, are taken by API servers, and start the programs that there
-//! are, with mounts and rights that suffice.
+//! `deploy/` has several forms of the same thing: Kustomize bases with components, charts, and the output of
+//! join-manifest. All render, agree with each other, are accepted by API servers, and start existing programs with
+//! sufficient mounts and rights.
 
 #![allow(
     clippy::unwrap_used,

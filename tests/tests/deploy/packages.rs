@@ -1,5 +1,5 @@
-//! What releases are made of is there: programs, manual and completions that packages name, and what
-//! images copy. Images need a container engine, so their files are read here and not built.
+//! All inputs of a release exist: programs, manuals and completions that packages name, and files that images copy.
+//! Images need a container engine, so their Dockerfiles are read here but not built.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn bins(package: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// Whether a file's path, with `*` for part of its name, leads to something.
+/// Whether a path, with `*` for a part of its file name, exists.
 fn leads(path: &Path) -> bool {
     let name = path.file_name().unwrap().to_str().unwrap();
     let Some((start, end)) = name.split_once('*') else {
@@ -38,7 +38,7 @@ fn leads(path: &Path) -> bool {
     })
 }
 
-/// Source and destination of each file of a package, of both formats.
+/// Source and destination of each file of a package, in both formats.
 fn assets(package: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let debs = list(package, "/metadata/deb/assets").into_iter();
@@ -52,7 +52,7 @@ fn assets(package: &Value) -> Vec<(String, String)> {
 async fn every_file_of_the_packages_is_there() {
     let programs = programs::build().await.unwrap();
     let made = tempfile::tempdir().unwrap();
-    // As deploy/release does.
+    // Paths as deploy/release makes them.
     for program in ["flotilla-hub", "flotilla"] {
         let run = |arguments: &[&str]| {
             let output = Command::new(programs.join(program))
@@ -94,7 +94,7 @@ async fn every_file_of_the_packages_is_there() {
             };
             assert!(leads(&path), "{}: {source} for {to}", manifest.display());
         }
-        // What one format has, the other has, too.
+        // Both package formats contain the same files.
         let sources = assets.iter().map(|(source, _)| source);
         let each: BTreeSet<&String> = sources.clone().collect();
         assert_eq!(sources.count(), 2 * each.len(), "{}", manifest.display());
@@ -102,7 +102,7 @@ async fn every_file_of_the_packages_is_there() {
     assert_eq!(packaged, 2, "the hub and the command line");
 }
 
-/// A Dockerfile's instructions, joined where they go on.
+/// The instructions of a Dockerfile, with continuation lines joined.
 fn instructions(text: &str) -> Vec<(String, String)> {
     let text = text.replace("\\\n", " ");
     let lines = text.lines().map(str::trim);
@@ -180,7 +180,7 @@ fn images_copy_what_there_is_and_start_what_they_copied() {
                 _ => {}
             }
         }
-        // As every pod's runAsUser.
+        // The same user as runAsUser of every pod.
         assert_eq!(user, "65532:65532", "{name}");
     }
     assert_eq!(seen, 6);

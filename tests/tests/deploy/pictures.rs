@@ -1,5 +1,5 @@
-//! The pictures of README and the book: pages of the demo in a browser, by day and by night.
-//! `FLOTILLA_REGENERATE=1` writes those of the book anew; look at them.
+//! Screenshots of README and the book: pages of the demo in a browser, in the light and dark scheme.
+//! `FLOTILLA_REGENERATE=1` writes those of the book again; review them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::book::root;
 
 const PAGES: [(&str, &str); 2] = [("fleet", "/"), ("environment", "/env/prod")];
-/// The most that a page has to load for a picture.
+/// The maximum size of a screenshot that a page loads.
 const MOST: u64 = 64 << 10;
 
 fn directory() -> PathBuf {
@@ -19,7 +19,7 @@ fn directory() -> PathBuf {
     }
 }
 
-/// Takes them where there is a browser; `link` lets it in.
+/// Takes the screenshots if there is a browser, which `link` logs in.
 pub(crate) async fn take(link: &str) {
     let Some(driver) = Driver::start().await.unwrap() else {
         return;

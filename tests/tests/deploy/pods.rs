@@ -1,4 +1,4 @@
-//! Pods start the programs that there are, with mounts that suffice.
+//! Pods start existing programs, with sufficient mounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::rendered::{OVERLAYS, Objects, charts, ours, with_pages};
 
-/// Arguments of which what is named is written.
+/// Arguments that name files or directories which the program writes.
 const WRITTEN: [&str; 1] = ["--data-dir"];
 
 fn all() -> BTreeMap<String, Objects> {
@@ -38,7 +38,7 @@ fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     found.unwrap_or_default()
 }
 
-/// Every container of workloads with its workload.
+/// Every container with its workload.
 pub(crate) fn containers(objects: &Objects) -> Vec<(&Value, &Value)> {
     let mut found = Vec::new();
     for object in objects.values() {
@@ -54,7 +54,7 @@ pub(crate) fn containers(objects: &Objects) -> Vec<(&Value, &Value)> {
     found
 }
 
-/// A container's arguments, with what the kubelet fills in.
+/// A container's arguments, with variables expanded as the kubelet does.
 pub(crate) fn arguments(container: &Value) -> Vec<String> {
     let known: BTreeSet<&str> = list(container, "/env")
         .into_iter()
@@ -72,7 +72,7 @@ pub(crate) fn arguments(container: &Value) -> Vec<String> {
             assert!(!argument.contains("$("), "{argument}: nobody fills this in");
             argument
                 .replace("${CLUSTER}", "prod-1")
-                // Charts are given a host and a port, manifests one text.
+                // Charts take host and port separately, manifests take one text.
                 .replace("${HUB}:8443", "hub:8443")
                 .replace("${HUB}", "hub:8443")
         })
@@ -100,7 +100,7 @@ fn every_argument_is_one_that_the_program_takes() {
     assert_eq!(seen, 19);
 }
 
-/// The volume of a name: written or not, and that it is there.
+/// Whether the volume of that name is writable; none: there is no such volume.
 fn is_writable(workload: &Value, name: &str) -> Option<bool> {
     let claims = list(workload, "/spec/volumeClaimTemplates");
     if claims
@@ -146,7 +146,7 @@ fn every_file_that_an_argument_names_is_mounted_and_every_volume_is_used() {
                 let written = WRITTEN.contains(&arguments[index - 1].as_str());
                 assert!(*writable || !written, "{name}: {path} cannot be written");
             }
-            // Git's and SQLite's temporary files need a place beside the read-only root.
+            // The root file system is read-only, and Git and SQLite need a place for temporary files.
             if arguments[0] == "run" {
                 assert!(mounts.contains(&("/tmp", true)), "{name}: no /tmp");
             }

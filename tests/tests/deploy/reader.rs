@@ -1,4 +1,4 @@
-//! Somebody who follows a page: types its lines at a terminal, one after the other.
+//! A reader who follows a page and types its lines at a terminal, one after the other.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,34 +9,34 @@ use flotilla_tests::repository::git;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// Longest that a line may take.
+/// Timeout of a line.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What goes on until somebody ends it.
+/// Commands that run until they are stopped.
 const FOLLOWS: [&str; 3] = [
     "flotilla-hub run",
     "flotilla status --watch",
     "flotilla events -f",
 ];
 
-/// Whether a line goes on until somebody ends it.
+/// Whether a line runs until it is stopped.
 pub(crate) fn follows(line: &str) -> bool {
     FOLLOWS.iter().any(|begins| line.starts_with(begins))
 }
 
-/// The reader, with a home and a terminal.
+/// The reader, with a home directory and a terminal.
 pub(crate) struct Reader {
     programs: PathBuf,
-    /// Its home, and all else that is its own.
+    /// Its home directory, which contains all its other files.
     pub(crate) home: PathBuf,
-    /// Where it types.
+    /// Its working directory.
     pub(crate) work: PathBuf,
-    /// What stands for something in the page, and what it is here.
+    /// Placeholders of the pages, and their values here.
     pub(crate) means: Vec<(String, String)>,
 }
 
 impl Reader {
-    /// In a directory of its own.
+    /// In its own directory.
     pub(crate) fn new(programs: &Path, home: &Path) -> Self {
         let work = home.join("work");
         std::fs::create_dir_all(&work).unwrap();
@@ -50,13 +50,13 @@ impl Reader {
         }
     }
 
-    /// Puts what stands for something.
+    /// Sets the value of a placeholder.
     pub(crate) fn means(&mut self, word: &str, meaning: &str) {
         self.means.retain(|(known, _)| known != word);
         self.means.push((word.to_owned(), meaning.to_owned()));
     }
 
-    /// A text of the page, as it is here.
+    /// A text of the page with placeholders replaced.
     pub(crate) fn fill(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (word, meaning) in &self.means {
@@ -65,7 +65,7 @@ impl Reader {
         text
     }
 
-    /// A line at a terminal, where yes is the answer to every question.
+    /// A command line at a terminal that answers yes to every question.
     fn terminal(&self, line: &str) -> Child {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut child = Command::new("script")
@@ -85,13 +85,13 @@ impl Reader {
         let mut keyboard = child.stdin.take().unwrap();
         tokio::spawn(async move {
             let _ = keyboard.write_all(b"y\ny\n").await;
-            // Held open: a keyboard does not end.
+            // Keep stdin open, as a keyboard does.
             std::future::pending::<()>().await;
         });
         child
     }
 
-    /// Types a line and waits for its end; its exit code and what was shown.
+    /// Types a line and waits until it exits; returns its exit code and output.
     pub(crate) async fn types(&self, line: &str) -> (i32, String) {
         let mut child = self.terminal(line);
         let mut shown = String::new();
@@ -107,18 +107,18 @@ impl Reader {
         (ended.code().unwrap_or(-1), shown)
     }
 
-    /// Begins what goes on until somebody ends it.
-    pub(crate) fn begins(&self, line: &str) -> Following {
+    /// Starts a command that runs until it is stopped.
+    pub(crate) fn begins(&self, line: &str) -> RunningCommand {
         let mut child = self.terminal(line);
         let out = child.stdout.take().unwrap();
-        Following {
+        RunningCommand {
             child,
             out,
             shown: String::new(),
         }
     }
 
-    /// The reader's clone of a repository, in which it types from now on.
+    /// Clones a repository, and works in the clone from now on.
     pub(crate) fn clones(&mut self, url: &str) {
         git(&self.work, &["clone", "-q", url, "fleet"]).unwrap();
         self.work = self.work.join("fleet");
@@ -126,14 +126,14 @@ impl Reader {
     }
 }
 
-/// What goes on at a terminal; it ends with this value.
-pub(crate) struct Following {
+/// A running command at a terminal; it ends when dropped.
+pub(crate) struct RunningCommand {
     child: Child,
     out: ChildStdout,
     shown: String,
 }
 
-impl Following {
+impl RunningCommand {
     /// Waits until it shows something.
     pub(crate) async fn until(&mut self, what: &str, is_there: impl Fn(&str) -> bool) {
         let read = async {
@@ -148,15 +148,15 @@ impl Following {
         assert!(read.is_ok(), "{what}: not within {LIMIT:?}: {}", self.shown);
     }
 
-    /// Ends it, and what runs there: a closed terminal alone would end nothing where this process was started
-    /// to outlive its own. What it has locked is free then.
+    /// Stops the command and its child processes: closing the terminal does not suffice if this process ignores
+    /// SIGHUP. Locks are released afterwards.
     pub(crate) async fn end(mut self) {
         let terminal = self.child.id().unwrap();
         let path = format!("/proc/{terminal}/task/{terminal}/children");
         let ran = std::fs::read_to_string(path).unwrap_or_default();
         let ran: Vec<&str> = ran.split_whitespace().collect();
         self.child.kill().await.unwrap();
-        // Most have ended by that.
+        // Most have ended when the terminal closed.
         let _ = Command::new("kill")
             .args(&ran)
             .stderr(Stdio::null())
@@ -164,7 +164,7 @@ impl Following {
             .await;
         let ended = |process: &str| {
             let state = std::fs::read_to_string(format!("/proc/{process}/stat"));
-            // Its first thread may have ended before the others, which hold what it has locked.
+            // The first thread may have exited before the others, which still hold locks.
             let threads = std::fs::read_dir(format!("/proc/{process}/task"));
             let is_last = threads.map_or(true, |all| all.count() <= 1);
             state.map_or(true, |state| state.contains(") Z ") && is_last)

@@ -11,7 +11,7 @@ use flotilla_helm::{Options as ChartOptions, values};
 use flotilla_render::{MemoryTree, Options, Output, Renderer, render};
 use serde_json::{Value, json};
 
-/// What can be installed: a base, and components that go with it.
+/// Overlays that can be installed: a base, and its components.
 pub(crate) const OVERLAYS: [(&str, &str, &[&str]); 7] = [
     ("hub", "hub", &[]),
     ("hub-login", "hub", &["hub/components/oidc"]),
@@ -49,7 +49,7 @@ pub(crate) fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
 }
 
-/// Every file below a directory, with its path in it.
+/// Every file below a directory, with its relative path.
 fn files(root: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
@@ -68,7 +68,7 @@ fn files(root: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// `deploy/` and the overlays, as somebody's repository has them.
+/// `deploy/` and the overlays, as in a user's repository.
 fn repository() -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<(String, Vec<u8>)> = files(&deploy())
         .into_iter()
@@ -116,7 +116,7 @@ pub(crate) fn objects(text: &str) -> Objects {
     all
 }
 
-/// As our Kustomize renders it.
+/// As rendered by the project's own Kustomize.
 pub(crate) fn ours(overlay: &str) -> Objects {
     let mut tree = MemoryTree::new();
     for (path, content) in repository() {
@@ -131,7 +131,7 @@ pub(crate) fn ours(overlay: &str) -> Objects {
     objects(&rendered.text(Output::Yaml))
 }
 
-/// As kubectl's Kustomize does.
+/// As rendered by the Kustomize of kubectl.
 pub(crate) fn kubectls(program: &Path, overlay: &str) -> Objects {
     let directory = tempfile::tempdir().unwrap();
     for (path, content) in repository() {
@@ -149,7 +149,7 @@ pub(crate) fn kubectls(program: &Path, overlay: &str) -> Objects {
     objects(&String::from_utf8(output.stdout).unwrap())
 }
 
-/// The values of a chart that has to be told some, as YAML.
+/// The required values of a chart, as YAML.
 pub(crate) fn given(chart: &str, more: &Value) -> String {
     let mut given = match chart {
         "flotilla-hub" => json!({}),
@@ -166,7 +166,7 @@ pub(crate) fn given(chart: &str, more: &Value) -> String {
     given.to_string()
 }
 
-/// The hub's chart with logins and pages, as the overlay of a name has them.
+/// The hub's chart with logins and pages, like the overlay of that name.
 pub(crate) fn with_pages(overlay: &str) -> Value {
     let mut more = json!({"oidc": {
         "issuer": "https://login.example.org",
@@ -193,7 +193,7 @@ fn namespace(chart: &str) -> &'static str {
     }
 }
 
-/// A chart as our engine renders it.
+/// A chart as rendered by the project's own engine.
 pub(crate) fn charts(chart: &str, more: &Value) -> Result<Objects, String> {
     let files = files(&deploy().join("charts").join(chart));
     let files = files.into_iter().map(|(name, data)| File::new(name, data));
@@ -215,7 +215,7 @@ pub(crate) fn charts(chart: &str, more: &Value) -> Result<Objects, String> {
     Ok(objects(&String::from_utf8(text).unwrap()))
 }
 
-/// As the official Helm does.
+/// A chart as rendered by the official Helm.
 pub(crate) fn helms(program: &Path, chart: &str, more: &Value) -> Objects {
     let directory = tempfile::tempdir().unwrap();
     let values = directory.path().join("values.yaml");

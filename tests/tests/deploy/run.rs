@@ -1,5 +1,5 @@
-//! The hub starts with exactly the arguments of its pods, over files as their volumes have them: it is no
-//! `TestHub`, which has arguments of its own.
+//! The hub starts with exactly the arguments of its pods, and files as in their volumes. It is not a `TestHub`, which
+//! has its own arguments.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -33,7 +33,7 @@ impl Ports {
     }
 }
 
-/// A pod's arguments below a directory of ours, on those ports.
+/// A pod's arguments, with paths in a directory of the test and with these ports.
 fn moved(container: &Value, root: &Path, ports: Ports) -> Vec<String> {
     let all = arguments(container).into_iter();
     all.map(|argument| match argument.as_str() {
@@ -46,7 +46,7 @@ fn moved(container: &Value, root: &Path, ports: Ports) -> Vec<String> {
     .collect()
 }
 
-/// A file as a Secret's volume has it with a file-system group.
+/// A file as in a Secret's volume with fsGroup.
 fn secret(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
@@ -70,7 +70,7 @@ fn prepare(root: &Path, objects: &Objects) {
     }
 }
 
-/// The certificate of the pages, as cert-manager's Secret has it; what trusts it.
+/// The certificate of the pages, as in cert-manager's Secret; returns the root that signed it.
 fn certificate(root: &Path) -> String {
     let made = rcgen::generate_simple_self_signed(vec![PAGES.to_owned()]).unwrap();
     secret(&root.join("etc/flotilla-web/tls.crt"), &made.cert.pem());
@@ -79,10 +79,11 @@ fn certificate(root: &Path) -> String {
     made.cert.pem()
 }
 
-/// The name in the component's `--web-url`.
+/// The host in the component's `--web-url`.
 const PAGES: &str = "flotilla.example.org";
 
-/// Asks for the first page as a browser does, or as what ends TLS for it; the answer, and where it leads.
+/// Requests the first page like a browser, or like a proxy that terminates TLS; returns the answer, and the target of
+/// its redirect.
 async fn page(ports: Ports, trusted: Option<&str>) -> (u16, String) {
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], ports.web));
     let mut client = reqwest::Client::builder()
@@ -123,8 +124,8 @@ fn parse(arguments: Vec<String>) -> Args {
     Args::try_parse_from(program.chain(arguments)).unwrap()
 }
 
-/// Runs a hub until it is ready, then looks at its pages: over TLS where there is something to trust, plain
-/// where something in front ends it.
+/// Runs a hub until it is ready, then requests its pages: over TLS if there is a root, otherwise over plain HTTP as
+/// behind a proxy.
 async fn serves(container: &Value, root: &Path, pages: Option<Option<&str>>) {
     let ports = Ports::free();
     let args = parse(moved(container, root, ports));
@@ -147,7 +148,7 @@ async fn serves(container: &Value, root: &Path, pages: Option<Option<&str>>) {
     hub.abort();
 }
 
-/// A hub's volume after its pod's first container, with the files of an overlay, and that hub's container.
+/// A hub's volume after its init container, with the files of an overlay; returns the hub's container.
 async fn installed(root: &Path, overlay: &str) -> Value {
     let objects = ours(overlay);
     prepare(root, &objects);
@@ -168,7 +169,7 @@ async fn the_hub_starts_as_its_pod_does_and_as_a_replica_on_postgresql() {
     let hub = installed(&single, "hub").await;
     serves(&hub, &single, None).await;
 
-    // With pages. The issuer is away, which holds up nothing but people's logins.
+    // With pages. The issuer is unreachable, which only delays logins.
     let root = directory.path().join("behind-proxy");
     let hub = installed(&root, "hub-web-behind-proxy").await;
     serves(&hub, &root, Some(None)).await;

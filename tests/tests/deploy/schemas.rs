@@ -1,5 +1,5 @@
-//! The JSON Schemas that editors use take what the programs take, refuse what has the wrong shape, and know
-//! every key.
+//! The JSON Schemas for editors accept what the programs accept, refuse documents of the wrong shape, and know every
+//! key.
 
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ fn root() -> PathBuf {
     deploy().join("..")
 }
 
-/// Blocks of a page that begin as given.
+/// Blocks of a page that start as given.
 fn blocks(beginning: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![deploy().join("docs/src")];
@@ -148,7 +148,7 @@ fn what_has_the_wrong_shape_is_refused_by_schema_and_program() {
     }
 }
 
-/// Keys of structures that are read from files, as they are written; of a source, or of all in a directory.
+/// Serialised keys of structures that are read from files; of one source file, or of all in a directory.
 fn keys(path: &str, structure: &str) -> Vec<String> {
     let path = root().join(path);
     let files: Vec<PathBuf> = match path.is_dir() {

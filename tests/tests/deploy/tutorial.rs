@@ -1,6 +1,6 @@
-//! The tutorial's own commands, from built programs to a hub, an agent in a cluster and the first healthy
-//! application. The cluster is a real kube-apiserver where there is one; what it has no nodes for, the
-//! kubelet's part, is played: the manifest's pod runs as a process, with its arguments, files and account.
+//! The tutorial's own commands, from built programs to a hub, an agent in a cluster and the first healthy application.
+//! The cluster is a real kube-apiserver if there is one. It has no nodes, so the test stands in for the kubelet: the
+//! manifest's pod runs as a process, with its arguments, files and account.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -23,7 +23,7 @@ use crate::reader::Reader;
 use crate::rendered::{Objects, objects};
 
 const PAGE: &str = "deploy/docs/src/tutorials/own-clusters.md";
-/// What the reader waits for between commands.
+/// Longest wait between commands.
 const LIMIT: Duration = Duration::from_secs(120);
 
 const GUESTBOOK: &str = "apiVersion: apps/v1
@@ -39,13 +39,13 @@ spec:
       - {name: web, image: 'example.com/guestbook:1'}
 ";
 
-/// What a kubelet does with the manifest's pod, below a directory of ours.
+/// Stands in for the kubelet: runs the manifest's pod, with its files in a directory of the test.
 struct Kubelet {
     agent: Child,
     log: std::path::PathBuf,
 }
 
-/// The files of a volume: a ConfigMap's or a Secret's.
+/// The files of a volume from a ConfigMap or Secret.
 fn volume<'o>(objects: &'o Objects, volume: &Value) -> Option<&'o Value> {
     let (kind, name, data) = match volume.get("configMap") {
         Some(map) => ("ConfigMap", &map["name"], "data"),
@@ -73,7 +73,7 @@ impl Kubelet {
                 .find(|volume| volume["name"] == mount["name"]);
             let files = named.and_then(|named| volume(objects, named));
             for (name, text) in files.and_then(Value::as_object).into_iter().flatten() {
-                // Our Git server is on loopback and has no certificate.
+                // The Git server of this test listens on loopback and has no certificate.
                 let text = text.as_str().unwrap();
                 let text = text.replace("allowHttp: false", "allowHttp: true");
                 let path = directory.join(name);
@@ -118,7 +118,7 @@ impl Kubelet {
     }
 }
 
-/// `kubectl apply`, by kubectl where it is found, and otherwise by what it asks of an API server.
+/// `kubectl apply`, by kubectl if it is installed, otherwise by the same requests to the API server.
 async fn kubectl(reader: &Reader, cluster: &TestCluster, line: &str, objects: &Objects) {
     let found = std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|directory| directory.join("kubectl").is_file())
@@ -145,7 +145,7 @@ async fn kubectl(reader: &Reader, cluster: &TestCluster, line: &str, objects: &O
     }
 }
 
-/// What the page is about, as it is here.
+/// Replaces the placeholders of the page.
 async fn reader(programs: &Path, home: &Path) -> (Reader, GitServer) {
     let repository = Repository::create(home, "fleet").unwrap();
     for environment in ["dev", "prod"] {
@@ -203,7 +203,7 @@ async fn the_tutorial_takes_less_than_ten_commands_and_five_minutes() {
             let text = std::fs::read_to_string(reader.work.join("join.yaml")).unwrap();
             let objects = objects(&text);
             kubectl(&reader, &cluster, line, &objects).await;
-            // What a controller of Kubernetes does with the role, and the kubelet with the pod.
+            // Stands in for the controller that aggregates the role, and the kubelet that starts the pod.
             aggregate(&cluster).await;
             let groups = [
                 "system:serviceaccounts",

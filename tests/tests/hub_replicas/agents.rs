@@ -1,4 +1,4 @@
-//! Agents on any replica are served, whichever replica dies or restarts.
+//! Agents on any replica are served, whichever replica fails or restarts.
 
 use super::*;
 
@@ -23,11 +23,11 @@ async fn h15_agents_on_any_replica_are_served_and_a_dead_decider_is_followed_wit
     let mut first = world.replica().await;
     let mut second = world.replica().await;
     let hubs = Arc::new(vec![first.address.to_string(), second.address.to_string()]);
-    let seen = Arc::new(Seen::default());
+    let seen = Arc::new(FleetState::default());
     let (stop, stopped) = watch::channel(false);
     for index in 0..AGENTS {
         let name = format!("c{index}").parse().unwrap();
-        // Half of them begin at either replica.
+        // Half of the agents connect to each replica first.
         let mut own = (*hubs).clone();
         own.rotate_left(index % 2);
         let work = Duration::from_millis(50);
@@ -44,7 +44,7 @@ async fn h15_agents_on_any_replica_are_served_and_a_dead_decider_is_followed_wit
         .await
         .unwrap();
     }
-    // The first one to start decides. It dies without a word, with a commit on its way.
+    // The first replica to start holds the lease. Kill it while a commit is being delivered.
     let commit = world.repository.push("third", &["prod"]).unwrap();
     first.kill().await.unwrap();
     let died = std::time::Instant::now();
@@ -87,7 +87,7 @@ async fn h15_replicas_restarted_in_turn_under_changes_leave_nobody_without_news(
     world.seed(agents).await;
     let mut replicas = vec![world.replica().await, world.replica().await];
     let hubs: Vec<String> = replicas.iter().map(|hub| hub.address.to_string()).collect();
-    let seen = Arc::new(Seen::default());
+    let seen = Arc::new(FleetState::default());
     let (stop, stopped) = watch::channel(false);
     for index in 0..agents {
         let name = format!("c{index}").parse().unwrap();
@@ -99,7 +99,7 @@ async fn h15_replicas_restarted_in_turn_under_changes_leave_nobody_without_news(
     }
     let all = || async { (seen.delivered.lock().len() == agents).then_some(()) };
     eventually("all are served", LIMIT, all).await.unwrap();
-    // Up to ten commits each second, and how long any agent goes without one.
+    // Up to ten commits per second; measures how long any agent waits for one.
     let made = AtomicUsize::new(0);
     let changes = async {
         let mut beat = tokio::time::interval(Duration::from_millis(100));
@@ -109,7 +109,7 @@ async fn h15_replicas_restarted_in_turn_under_changes_leave_nobody_without_news(
             beat.tick().await;
             let change = made.fetch_add(1, Ordering::Relaxed);
             let repository = world.repository.clone();
-            // Git takes as long as the machine lets it, and the restarts go on meanwhile.
+            // Pushes take as long as the machine allows, while the restarts continue.
             let push = move || {
                 let text = format!("# {change}\n");
                 repository.write("apps/a.yaml", &text).unwrap();

@@ -1,12 +1,12 @@
-//! Who calls is the same on each replica: sessions of people, certificates of agents.
+//! Callers are the same on each replica: sessions of users, certificates of agents.
 
 use super::*;
 
-/// Opens a page until it is one: a replica may not know yet who decides, or the issuer.
+/// Retries a page until it is served: a replica may not know the leader or the issuer yet.
 async fn opened(tab: &mut Tab, path: &str) -> Answer {
     let deadline = tokio::time::Instant::now() + LIMIT;
     loop {
-        // One that begins to decide lets go of its connections.
+        // A replica that takes over the lease closes its connections.
         let answer = tab.open(path).await;
         match answer {
             Ok(answer) if answer.status == 200 => return answer,
@@ -26,16 +26,16 @@ async fn e13_a_session_of_one_replica_is_one_of_each_and_ends_on_all() {
     let mut first = world.replica_with(Some(&issuer)).await;
     let mut second = world.replica_with(Some(&issuer)).await;
     let addresses = [&first, &second].map(|hub| hub.pages_address.unwrap().to_string());
-    // Logged in at the one that stands by, which asks the other.
+    // Log in at the standby, which asks the leader.
     let mut tab = Tab::new(SITE, &addresses[1]).unwrap();
     let page = opened(&mut tab, "/env/prod").await;
     assert!(page.text.contains("oidc:ada@example.org (admin)"));
     let cookie = tab.cookies.clone();
-    // The other one, without a new login.
+    // The other replica accepts the same session.
     tab.address.clone_from(&addresses[0]);
     opened(&mut tab, "/env/prod").await;
     assert_eq!(tab.cookies, cookie);
-    // An act through the one that stands by is of the person, in the one audit log.
+    // An action through the standby is recorded as the person's, in the one audit log.
     tab.address.clone_from(&addresses[1]);
     let token = page.field("token").unwrap().to_owned();
     let pause = [
@@ -50,12 +50,12 @@ async fn e13_a_session_of_one_replica_is_one_of_each_and_ends_on_all() {
     let audit = opened(&mut tab, "/audit").await;
     let act = "<td>oidc:ada@example.org</td><td>pause</td>";
     assert!(audit.text.contains(act), "{}", audit.text);
-    // The one that decides dies: the session lives on.
+    // The leader dies, and the session survives.
     first.kill().await.unwrap();
     opened(&mut tab, "/audit").await;
     let out = tab.post("/sign-out", &[("token", &token)]).await.unwrap();
     assert_eq!(out.location(), Some("/signed-out"));
-    // Ended, it is ended for a replica that never saw it.
+    // A session that was ended is ended for a replica that never saw it, too.
     let mut third = world.replica_with(Some(&issuer)).await;
     tab.address = third.pages_address.unwrap().to_string();
     tab.cookies = cookie;
@@ -73,7 +73,7 @@ async fn e08_a_replica_passes_on_who_calls_and_nobody_else_may_say_so() {
     world.seed(1).await;
     let mut first = world.replica().await;
     let mut second = world.replica().await;
-    // Through the replica that stands by, an agent's certificate is still only an agent's.
+    // Through the standby, a certificate of an agent gives no more rights than at the leader.
     let uri = "spiffe://flotilla/cluster/c0";
     for hub in [&first, &second] {
         let channel = hub.channel(Some(uri)).await.unwrap();
@@ -87,7 +87,7 @@ async fn e08_a_replica_passes_on_who_calls_and_nobody_else_may_say_so() {
                     .metadata_mut()
                     .insert("x-flotilla-on-behalf-of", forged);
                 let status = api.get_hub(request).await.err()?;
-                // A connection that broke is no answer: tonic calls it either of these.
+                // tonic reports a broken connection as either of these codes.
                 let broke = [tonic::Code::Unavailable, tonic::Code::Unknown];
                 (!broke.contains(&status.code())).then_some(status.code())
             }

@@ -1,4 +1,4 @@
-//! Who holds the lease decides, whatever clocks do, and the others hear of it.
+//! The holder of the lease decides, whatever clocks do, and the other replicas are notified.
 
 use super::*;
 
@@ -18,7 +18,7 @@ async fn s10_who_lost_the_lease_writes_nothing_more() {
     );
     assert_eq!(new.standing().await.unwrap().address, "old:1");
     old.apply("a", &[entry("one")], now).await.unwrap();
-    // The old one is paused past its lease, as a process under SIGSTOP is; the new one takes over.
+    // The leader is paused beyond its lease, like a process under SIGSTOP, and the other one takes over.
     let taken = eventually("the lease ends", LIMIT, || async {
         new.acquire("new", "new:1").await.unwrap()
     })
@@ -55,7 +55,7 @@ async fn s12_a_hint_is_seen_at_once_and_a_lost_one_by_looking() {
         WaitOutcome::Hinted,
         "it listens now"
     );
-    // Far below the time between two looks.
+    // Hints must arrive far sooner than the next poll.
     let look = Duration::from_secs(30);
     let began = std::time::Instant::now();
     decides.release().await.unwrap();
@@ -63,7 +63,7 @@ async fn s12_a_hint_is_seen_at_once_and_a_lost_one_by_looking() {
     let took = began.elapsed();
     println!("hinted after {took:?}");
     assert!(took < Duration::from_secs(3), "{took:?}");
-    // The connection that listens is silent for good; nobody is told of what happens now.
+    // The listening connection is silent from now on, so no hint arrives.
     proxy.bury();
     decides.acquire("one", "one:2").await.unwrap().unwrap();
     assert_eq!(
@@ -72,7 +72,7 @@ async fn s12_a_hint_is_seen_at_once_and_a_lost_one_by_looking() {
     );
     let looks = Store::connect(&database.url()).await.unwrap();
     assert_eq!(looks.standing().await.unwrap().address, "one:2");
-    // And then it is hinted again.
+    // After a new connection hints arrive again.
     hints.renew();
     assert_eq!(
         hints.wait(LIMIT).await,
@@ -83,7 +83,7 @@ async fn s12_a_hint_is_seen_at_once_and_a_lost_one_by_looking() {
     assert_eq!(hints.wait(LIMIT).await, WaitOutcome::Hinted);
 }
 
-/// A database in which nobody is told anything: its own `pg_notify` stands before the system's.
+/// A database without notifications: its own `pg_notify` shadows that of the system.
 fn without_hints(database: &Postgres) {
     database
         .sql(
@@ -94,7 +94,7 @@ fn without_hints(database: &Postgres) {
         .unwrap();
 }
 
-/// Two that stand by, one that decides and goes: one of the two decides then, and the other one passes on to it.
+/// Two standbys and a leader that stops: one standby takes over, and the other forwards to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn s12_with_every_hint_lost_both_that_stood_by_serve_within_five_seconds() {
     const BOUND: Duration = Duration::from_secs(5);
@@ -158,7 +158,7 @@ async fn s12_with_every_hint_lost_both_that_stood_by_serve_within_five_seconds()
     }
 }
 
-/// A database whose clock the test sets: its own `clock_timestamp` stands before the system's.
+/// A database whose clock the test sets: its own `clock_timestamp` shadows that of the system.
 fn with_a_clock(database: &Postgres) {
     database
         .sql(
@@ -203,7 +203,7 @@ async fn s11_whatever_the_databases_clock_does_one_decides_and_a_dead_one_is_fol
         if let Some(lease) = stores[who].acquire(&name, &name).await.unwrap() {
             leases[who] = Some(lease);
         }
-        // Each that ever held the lease believes in it still, and tries to write.
+        // Every former leader still believes that it holds the lease, and tries to write.
         for (store, lease) in stores.iter().zip(leases) {
             let Some(lease) = lease else { continue };
             let text = lease.term.to_string();
@@ -226,7 +226,7 @@ async fn s11_whatever_the_databases_clock_does_one_decides_and_a_dead_one_is_fol
         .map(|row| row.entry.detail.parse().unwrap())
         .collect();
     assert_eq!(stored, written, "what was acknowledged, and nothing else");
-    // The clock goes back by an hour while somebody holds the lease, and that one dies.
+    // The clock is set back by an hour while a replica holds the lease, and that replica dies.
     eventually("somebody takes it", LIMIT, || async {
         stores[0].acquire("s0", "s0").await.unwrap()
     })

@@ -1,4 +1,4 @@
-//! What is written once, over lost answers, hanging servers and many who ask at the same time.
+//! Every write takes effect once, despite lost answers, hanging servers and concurrent requests.
 
 use flotilla_hub::driver::{self, Refused};
 
@@ -13,9 +13,9 @@ async fn s07_a_batch_whose_answer_was_lost_is_not_written_twice() {
     store.acquire("one", "").await.unwrap().unwrap();
     let now = Timestamp::now();
     store.apply("batch-1", &[entry("once")], now).await.unwrap();
-    // As after a COMMIT whose answer never came: the same batch is tried again.
+    // The answer to the COMMIT was lost, so the same batch is written again.
     store.apply("batch-1", &[entry("once")], now).await.unwrap();
-    // And over a crash of the server.
+    // The same across a crash of the server.
     database.kill().unwrap();
     assert!(
         store
@@ -39,14 +39,14 @@ async fn s07_a_batch_whose_answer_was_lost_is_not_written_twice() {
     assert!(store.verify_audit().await.unwrap().is_ok());
 }
 
-/// The details of all entries in the log, oldest first.
+/// The details of all audit log entries, oldest first.
 async fn details(store: &Store) -> Vec<String> {
     assert!(store.verify_audit().await.unwrap().is_ok());
     let rows = store.audit_newest("", 10).await.unwrap();
     rows.into_iter().map(|row| row.entry.detail).collect()
 }
 
-/// The same batch again, until it is acknowledged.
+/// Retries the same batch until it is acknowledged.
 async fn until_taken(store: &Store, batch: &str, text: &str) {
     eventually("the server takes it", LIMIT, || async {
         let again = store.apply(batch, &[entry(text)], Timestamp::now()).await;
@@ -56,7 +56,8 @@ async fn until_taken(store: &Store, batch: &str, text: &str) {
     .unwrap();
 }
 
-/// Before the COMMIT arrives, and after it was carried out: the store is told the same, and finds out.
+/// The connection ends before the COMMIT arrives or after it took effect: the store gets the same error, and finds out
+/// which.
 #[tokio::test(flavor = "multi_thread")]
 async fn s07_a_connection_that_is_cut_in_commit_neither_loses_nor_doubles() {
     let Some(database) = Postgres::start().unwrap() else {
@@ -86,7 +87,7 @@ async fn s07_a_connection_that_is_cut_in_commit_neither_loses_nor_doubles() {
     }
 }
 
-/// The hub tries a batch again by itself, whether it was committed or not, and goes on with the next.
+/// The hub retries a batch, whether it was committed or not, and continues with the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn s07_a_hub_whose_commit_was_cut_off_finds_out_what_became_of_it() {
     let Some(database) = Postgres::start().unwrap() else {
@@ -113,7 +114,7 @@ async fn s07_a_hub_whose_commit_was_cut_off_finds_out_what_became_of_it() {
     hub.ends().await;
 }
 
-/// What decides, over a store.
+/// The deciding part of a hub, over a store.
 struct Hub {
     store: Store,
     health: driver::Health,
@@ -140,7 +141,7 @@ impl Hub {
         }
     }
 
-    /// Something with one entry in the log, and what whoever asked for it is told.
+    /// An action with one entry in the audit log, and the answer to its caller.
     async fn decides(&self, text: &'static str) -> Result<(), Refused> {
         let change = self.handle.change(move |_, _| ((), vec![entry(text)]));
         change.await.unwrap()
@@ -172,7 +173,7 @@ async fn s09_a_connection_that_is_reset_in_a_batch_leaves_nothing_of_it() {
     store.acquire("one", "").await.unwrap().unwrap();
     let now = Timestamp::now();
     let mut expected: Vec<String> = Vec::new();
-    // The statement in the middle does not arrive, or it does and its answer does not.
+    // Either the statement in the middle does not arrive, or it arrives and its answer is lost.
     for (batch, text, trap) in [
         ("batch-1", "unheard", Trap::Word("unheard")),
         ("batch-2", "unanswered", Trap::Answer("unanswered")),
@@ -193,7 +194,7 @@ async fn s09_a_connection_that_is_reset_in_a_batch_leaves_nothing_of_it() {
     }
 }
 
-/// `serialization_failure` and `deadlock_detected`: the server takes back what was done, and says so.
+/// `serialization_failure` and `deadlock_detected`: the server rolls back and reports it.
 #[tokio::test(flavor = "multi_thread")]
 async fn s09_what_the_server_takes_back_is_not_acknowledged_and_done_again() {
     let Some(database) = Postgres::start().unwrap() else {
@@ -201,7 +202,7 @@ async fn s09_what_the_server_takes_back_is_not_acknowledged_and_done_again() {
     };
     let store = Store::connect(&database.url()).await.unwrap();
     let hub = Hub::over(store).await;
-    // A sequence counts what was taken back, too.
+    // A sequence is not rolled back, so it also counts aborted attempts.
     database.sql("CREATE SEQUENCE tries").unwrap();
     let mut expected = Vec::new();
     for (code, text) in [("40001", "not serial"), ("40P01", "a deadlock")] {

@@ -1,4 +1,4 @@
-//! Case 35 of the live reports: a change of the fleet file goes by waves and gates like a commit.
+//! Case 35 of the live reports: a change of the fleet file is delivered in waves and with gates, like a commit.
 
 use super::*;
 
@@ -13,7 +13,7 @@ impl World {
         std::fs::rename(other, path).unwrap();
     }
 
-    /// Agents that were told to apply from a directory.
+    /// Agents whose last assignment has an application in that directory.
     fn told(&self, path: &str) -> Vec<String> {
         let all = self.seen.paths.lock();
         let all = all
@@ -38,7 +38,7 @@ async fn live_35_a_change_of_the_fleet_file_goes_by_waves_and_a_bad_one_ends_in_
     assert_eq!(halted.changes, ["web path: apps → appx"]);
     assert!(targets(&halted, &commit), "the same commit: {halted:?}");
     assert_eq!(world.told("appx"), ["c1"], "only the canary");
-    // The hub dies: those that were not reached stay as they are.
+    // The hub restarts: clusters that the rollout has not reached keep their specification.
     world.restart().await;
     let again = world.rollout(|rollout| rollout.state == "halted").await;
     assert_eq!(again.id, halted.id);
@@ -50,7 +50,7 @@ async fn live_35_a_change_of_the_fleet_file_goes_by_waves_and_a_bad_one_ends_in_
         entry.action == "rollout created" && entry.detail.contains("web path: apps → appx")
     });
     assert!(told, "{entries:#?}");
-    // A person gives up on it: the canary gets the former specification, and the file is not tried again.
+    // An operator aborts: the canary gets the former specification back, and this file is not tried again.
     world.steer(v1::SteerAction::Abort, "").await;
     world.rollout(|rollout| rollout.state == "rolledBack").await;
     eventually("the canary went back", LIMIT, || async {
@@ -58,7 +58,7 @@ async fn live_35_a_change_of_the_fleet_file_goes_by_waves_and_a_bad_one_ends_in_
     })
     .await
     .unwrap();
-    // A repair of the file goes through, in waves.
+    // A corrected file is delivered in waves.
     *world.seen.bad_path.lock() = String::new();
     world.edit("path: appx", "path: appx, namespace: shop");
     let done = world
@@ -70,7 +70,7 @@ async fn live_35_a_change_of_the_fleet_file_goes_by_waves_and_a_bad_one_ends_in_
     })
     .await
     .unwrap();
-    // What is taken away goes at once, without a rollout.
+    // A removal is delivered at once, without a rollout.
     world.edit(
         "namespace: shop",
         "namespace: shop, placement: {clusters: [c2]}",

@@ -1,10 +1,10 @@
-//! A message that no target takes: from the outbox to whoever asks the hub, and to its metrics.
+//! A message that no target accepts: from the outbox to answers of the hub and its metrics.
 
 use flotilla_tests::programs;
 
 use super::*;
 
-/// Refuses everything for good.
+/// Refuses everything permanently.
 async fn refusing() -> (String, tokio::task::JoinHandle<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -20,7 +20,7 @@ async fn refusing() -> (String, tokio::task::JoinHandle<()>) {
 }
 
 impl World {
-    /// Runs the command line as the operator, and returns what it prints.
+    /// Runs the command line as the operator, and returns its output.
     async fn flotilla(&self, arguments: &[&str]) -> String {
         let file = self.hub.context("ada").unwrap();
         let program = programs::build_some(&["flotilla"]).await.unwrap();
@@ -54,7 +54,7 @@ async fn a_message_that_is_given_up_is_shown_by_the_command_the_metrics_and_the_
     std::fs::write(&file, text).unwrap();
     world.hub.config.notifications = Some(file);
     world.restart().await;
-    // A target is told what happens from its first moment on: who is never told anything waits for that.
+    // A target only receives events after its registration, so push commits until a message is given up.
     let mut number = 0;
     let total = async |world: &World| {
         let request = v1::GetHubRequest {};
@@ -84,7 +84,7 @@ async fn a_message_that_is_given_up_is_shown_by_the_command_the_metrics_and_the_
     });
     let agreed = agreed.await.unwrap();
 
-    // Whoever asks the hub sees it without asking for it, and so does what reads JSON.
+    // `flotilla hub` reports it without being asked, also as JSON.
     let shown = world.flotilla(&["hub"]).await;
     let line = shown.lines().find(|line| line.contains("chat ")).unwrap();
     assert!(shown.contains("given up"), "{shown}");
@@ -101,7 +101,7 @@ async fn a_message_that_is_given_up_is_shown_by_the_command_the_metrics_and_the_
         "{json}"
     );
 
-    // It is in the log, and a hub that begins anew still knows.
+    // It is in the audit log, and the hub still reports it after a restart.
     let mut api = world.api().await;
     let request = v1::ListAuditRequest::default();
     let entries = api.list_audit(request).await.unwrap().into_inner().entries;

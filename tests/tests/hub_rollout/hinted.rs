@@ -1,4 +1,4 @@
-//! A webhook makes the hub look at Git: a signed one, and no other.
+//! A webhook makes the hub fetch from Git, if it is signed.
 
 use super::*;
 
@@ -24,13 +24,13 @@ async fn e16_a_signed_hook_makes_the_hub_look_and_a_forged_one_does_not() {
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
     let taken = http(hooks, &hook(SECRET)).await;
     assert!(taken.starts_with("HTTP/1.1 202"), "{taken}");
-    // The same again is one more look, and changes nothing; neither does one for somebody else.
+    // A repeated hint, or one for another repository, changes nothing.
     let again = http(hooks, &hook(SECRET)).await;
     assert!(again.starts_with("HTTP/1.1 202"), "{again}");
     let foreign = hook(SECRET).replace("fleet.git", "other.git");
     let foreign = http(hooks, &foreign).await;
     assert!(foreign.starts_with("HTTP/1.1 200"), "{foreign}");
-    // A body that is too large is not waited for.
+    // A body that is too large is refused before it is read.
     let giant = hook(SECRET).replace(
         &format!("content-length: {}", body.len()),
         "content-length: 104857600",

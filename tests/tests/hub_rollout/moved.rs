@@ -1,4 +1,4 @@
-//! The hub moves a branch for a person, as a page asks it to.
+//! The hub moves a branch on behalf of a user, as a page requests.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl World {
         git(&self.repository.bare, &["rev-parse", "prod"]).unwrap()
     }
 
-    /// Until the hub would move prod to this commit, and nothing holds it back but `held`.
+    /// Waits until the hub would move prod to this commit, and only `held` holds it back.
     async fn shown(&self, commit: &str, held: Option<&str>) {
         let last = parking_lot::Mutex::new(None);
         let found = eventually("what would move is known", LIMIT, || async {
@@ -63,7 +63,7 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hub_moves_a_branch_for_a_person_once_every_gate_is_open() {
-    // It does nothing by itself, and a soak of an hour keeps the gate shut until the file is changed.
+    // The hub moves nothing by itself, and a soak of one hour keeps the gate closed until the file changes.
     let rules =
         |soak: &str| format!("  autoPromote: false\n  gates: {{proof: {{soak: {soak}}}}}\n{WAVES}");
     let world = World::new(&rules("1h"), 2, Duration::from_millis(300)).await;
@@ -77,7 +77,7 @@ async fn the_hub_moves_a_branch_for_a_person_once_every_gate_is_open() {
     world.edit("soak: 1h", "soak: 1s");
     world.shown(&commit, None).await;
 
-    // What was shown, by somebody who says why.
+    // Moves exactly the commit that was shown, and requires a reason.
     let silent = world.move_to(&commit, " ").await.unwrap_err();
     assert_eq!(silent.code(), Code::InvalidArgument);
     let other = world.move_to(&before, "it is time").await.unwrap_err();
@@ -102,7 +102,7 @@ async fn the_hub_moves_a_branch_for_a_person_once_every_gate_is_open() {
     assert_eq!(noted.len(), 1, "{entries:?}");
     assert!(noted[0].0.contains("ada") && noted[0].1 == "it is time");
 
-    // Never by force: prod has a commit of its own, and the Git server says no.
+    // Never force-pushes: prod has a commit of its own, so the Git server refuses.
     let third = world.repository.push("third", &["dev"]).unwrap();
     world.shown(&third, None).await;
     let work = world.directory.path().join("another");
@@ -130,7 +130,7 @@ async fn the_hub_moves_a_branch_for_a_person_once_every_gate_is_open() {
     let _ = world.stop.send(true);
 }
 
-/// A site as `flotilla web` serves it, and a tab of its reader.
+/// A site as served by `flotilla web`, and a tab of its user.
 async fn site(world: &World) -> Tab {
     let uri = "spiffe://flotilla/operator/ada";
     let channel = world.hub.channel(Some(uri)).await.unwrap();
@@ -197,7 +197,7 @@ async fn a_page_asks_the_agents_and_has_the_hub_move_the_branch_once() {
         ]
     };
 
-    // What it would change, of agents that say so now.
+    // The page asks connected agents what the promotion would change.
     let asked = tab.post("/act", &fields("plan", "1", "")).await.unwrap();
     let plan = asked.location().unwrap().to_owned();
     assert!(plan.starts_with("/plan/"), "{asked:?}");
@@ -214,7 +214,7 @@ async fn a_page_asks_the_agents_and_has_the_hub_move_the_branch_once() {
         "{shown}"
     );
 
-    // Without a reason nothing is done; sent twice, once.
+    // Without a reason the form is refused; submitted twice, it takes effect once.
     tab.post("/act", &fields("promote", "2", "")).await.unwrap();
     let told = tab.open("/promote/prod").await.unwrap();
     assert!(told.text.contains("not done: say why"), "{}", told.text);

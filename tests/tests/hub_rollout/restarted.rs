@@ -1,4 +1,4 @@
-//! A hub that dies and comes back, as it was or from a backup: nothing begins anew, and nobody is sent what it has.
+//! A hub that restarts, with its state or from a backup: nothing is rolled out again, and no assignment is sent again.
 
 use super::*;
 
@@ -32,7 +32,7 @@ async fn all_current(world: &World, expected: usize) -> Option<()> {
     (current as usize == expected).then_some(())
 }
 
-/// The value of a metric that has one.
+/// The value of a metric without labels.
 fn metric(text: &str, name: &str) -> f64 {
     let line = text.lines().find(|line| line.starts_with(name));
     let value = line.and_then(|line| line.rsplit(' ').next());
@@ -70,8 +70,8 @@ async fn h08_agents_of_a_restarted_hub_come_back_spread_and_get_only_what_change
     let get = "GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     let text = http(probes, get).await;
     let value = |name: &str| metric(&text, name);
-    // Nothing changed: nobody is sent what it has, Git is looked at once, and the store is not asked
-    // once for each of them.
+    // Nothing changed: no assignment is sent again, Git is fetched once, and the store is not queried once for each
+    // agent.
     assert_eq!(value("flotilla_hub_assignments_sent_total"), 0.0, "{text}");
     assert!(value("flotilla_hub_git_looks_total") <= 2.0, "{text}");
     let batches = value("flotilla_hub_store_batch_effects_count");
@@ -86,9 +86,9 @@ async fn p08_s06_a_backup_of_a_serving_hub_restored_raises_the_epoch_and_everyth
     world.rollout(|rollout| rollout.state == "succeeded").await;
     let data = world.directory.path().join("hub");
     let copy = world.directory.path().join("backup.db");
-    // S6: taken while the hub serves.
+    // S6: the backup is taken while the hub serves.
     store::backup(&data, &copy).await.unwrap();
-    // It holds what the store holds: nobody else may read it, either.
+    // The backup contains the whole store, so only its owner may read it.
     let mode = std::os::unix::fs::PermissionsExt::mode(&copy.metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     let commit = world.repository.push("second", &["prod"]).unwrap();
@@ -107,7 +107,7 @@ async fn p08_s06_a_backup_of_a_serving_hub_restored_raises_the_epoch_and_everyth
         .unwrap();
     assert_eq!(epoch.0, 2);
     world.hub.start().await.unwrap();
-    // The hub of the older world rolls out anew what it finds; agents take the newer epoch.
+    // The restored hub rolls out again what it finds in Git; agents accept the higher epoch.
     world
         .rollout(|rollout| targets(rollout, &commit) && rollout.state == "succeeded")
         .await;

@@ -1,13 +1,13 @@
-//! Who is let in, and to what.
+//! Which callers are admitted, and to which methods.
 
 use crate::*;
 
-/// How a call was refused; none: it was not.
+/// The code of a refusal; none: the call succeeded.
 fn code<T>(answer: &Result<T, tonic::Status>) -> Option<Code> {
     answer.as_ref().err().map(tonic::Status::code)
 }
 
-/// Whether there is no connection, or none that a call gets through.
+/// Whether the connection fails, or a call over it.
 async fn is_refused<E>(connected: Result<Channel, E>) -> bool {
     let Ok(channel) = connected else {
         return true;
@@ -54,7 +54,7 @@ async fn e13_each_kind_of_method_takes_its_own_kind_of_caller() {
             .await;
         assert_eq!(code(&renew), Some(want));
     }
-    // An agent that the hub has no record of gets nothing, however good its certificate.
+    // An agent without a record at the hub receives nothing, even with a valid certificate.
     let unknown = connect(hub.channel(Some(&cluster)).await).await;
     assert_eq!(code(&unknown), Some(Code::PermissionDenied));
 }
@@ -65,10 +65,10 @@ async fn e14_strangers_and_plaintext_get_no_connection() {
     let address = hub.0.address.to_string();
     let other = tempfile::tempdir().unwrap();
     let foreign = Authority::init(other.path(), Timestamp::now()).unwrap();
-    // A hub that our authority did not certify is not spoken to.
+    // Agents refuse a hub with a certificate of another authority.
     let config = tls::client_config(foreign.trust_bundle(), None).unwrap();
     assert!(dial(&address, Arc::new(config)).await.is_err());
-    // A client certificate of another authority does not get in.
+    // The hub refuses a client certificate of another authority.
     let identity: Identity = "spiffe://flotilla/operator/ada".parse().unwrap();
     let theirs = foreign.operator(&identity, Timestamp::now()).unwrap();
     let config = tls::client_config(hub.authority().trust_bundle(), Some(&theirs)).unwrap();

@@ -1,4 +1,4 @@
-//! One identity in two places.
+//! One identity in two places (clones).
 
 use crate::*;
 
@@ -30,16 +30,16 @@ async fn e07_a_copied_identity_is_noticed_within_one_renewal_and_locked() {
     let key = rcgen::KeyPair::generate().unwrap();
     let first = hub.joined("c1", &key).await;
     assert!(hub.first_word(&first).await.is_ok());
-    // An answer that was lost: the agent renews again with what it has. No clone.
+    // If the answer is lost, the agent renews again with its old certificate. That is not a clone.
     hub.renew(&first, &key).await.unwrap();
     let second = hub.renew(&first, &key).await.unwrap();
     assert!(hub.first_word(&first).await.is_ok(), "not shown yet");
-    // Other pods of the DaemonSet come with the certificate they share.
+    // Other pods of the DaemonSet use the same certificate.
     for _ in 0..3 {
         assert!(hub.first_word(&second).await.is_ok());
     }
     assert_eq!(hub.cluster("c1").await.locked, "");
-    // Now somebody comes with the copy: welcomed at most, and sent away.
+    // A copy connects: it gets at most a welcome, and is then disconnected.
     let ended = tokio::time::timeout(Duration::from_secs(10), async {
         let Ok(mut stream) = connect(hub.channel(Some(&first)).await).await else {
             return;
@@ -56,7 +56,7 @@ async fn e07_a_copied_identity_is_noticed_within_one_renewal_and_locked() {
     });
     let why = locked.await.unwrap();
     assert!(why.contains("used twice"), "{why}");
-    // Neither gets a new certificate, and nothing is removed.
+    // Both are refused new certificates, and nothing is removed.
     for with in [&first, &second] {
         assert_eq!(
             hub.renew(with, &key).await.err(),
@@ -77,7 +77,7 @@ async fn e07_a_copied_identity_is_noticed_within_one_renewal_and_locked() {
         operator.unlock_cluster(unlock()).await.unwrap_err().code(),
         Code::FailedPrecondition
     );
-    // A renewal shows it as well as a stream.
+    // A renewal exposes the clone as well as a stream does.
     assert!(hub.renew(&first, &key).await.is_err());
     assert!(!hub.cluster("c1").await.locked.is_empty());
 }

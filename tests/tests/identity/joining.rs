@@ -1,4 +1,4 @@
-//! How a cluster comes in, is recovered, and goes.
+//! How a cluster joins, is recovered, and is removed.
 
 use crate::*;
 
@@ -39,7 +39,7 @@ async fn e05_a_token_alone_gives_no_assignment_and_a_person_accepts() {
         .accept_cluster(accept(&waiting.pending_fingerprint, "prod"))
         .await
         .unwrap();
-    // Level-triggered: the agent's next, equal call gets the certificate.
+    // Level-triggered: the agent's next, identical call receives the certificate.
     let response = hub.enroll(&token, "c1", &key).await.unwrap();
     assert_eq!(response.state(), v1::EnrollmentState::Accepted);
     // Another key with the same token, or a second cluster of that name, is refused.
@@ -107,7 +107,7 @@ async fn e10_only_a_known_key_whose_certificate_is_no_good_recovers() {
     let hub = Hub::new().await;
     let key = rcgen::KeyPair::generate().unwrap();
     hub.joined("c1", &key).await;
-    // It is good still.
+    // The key is still valid.
     assert_eq!(
         hub.recover(&key).await.err(),
         Some(Code::FailedPrecondition)
@@ -117,7 +117,7 @@ async fn e10_only_a_known_key_whose_certificate_is_no_good_recovers() {
         hub.recover(&stranger).await.err(),
         Some(Code::PermissionDenied)
     );
-    // Its authority is on its way out: the key is enough, also later when the old root is gone.
+    // The authority is being rotated out: the key is enough, also when the old root has been removed.
     let rotation = Rotation(&hub.0.config.data_dir);
     rotation.begin(Timestamp::now()).unwrap();
     let recovered = eventually("it recovers", Duration::from_secs(10), || async {
@@ -130,7 +130,7 @@ async fn e10_only_a_known_key_whose_certificate_is_no_good_recovers() {
     assert!(hub.first_word(&identity).await.is_ok());
 }
 
-/// Each with a key, a name and a connection of its own; with a person who accepts, and without.
+/// Each with its own key, name and connection; with and without acceptance by an operator.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e02_of_many_that_show_a_token_at_once_one_comes_in_and_the_others_are_told() {
     let hub = Hub::new().await;
@@ -200,7 +200,7 @@ async fn e03_guessing_tokens_is_cut_off_and_others_are_not() {
         answers[&(Code::ResourceExhausted as i32)] >= 10,
         "{answers:?}"
     );
-    // Whoever has a certificate is not held up.
+    // A cluster with a certificate is not delayed.
     let began = std::time::Instant::now();
     hub.operator()
         .await
@@ -252,14 +252,14 @@ async fn e01_a_guesser_learns_nothing_and_who_has_the_secret_learns_what_is_wron
     });
     let expired = expired.await.unwrap();
     assert!(expired.message().contains("expired at"), "{expired}");
-    // Each waits for the same time, beside which a lookup is nothing.
+    // Each attempt waits for the same time, which hides the duration of the lookup.
     let shortest = times.iter().min().unwrap();
     assert!(*shortest >= Duration::from_millis(250), "{times:?}");
-    // None of this has used the good one up.
+    // None of the attempts has used up the valid token.
     assert!(hub.enroll(&good, "c1", &key).await.is_ok());
 }
 
-/// Case 31 over the whole protocol: the second key asks again and again, the cluster goes on.
+/// Case 31 over the whole protocol: a second key requests again and again, and the cluster continues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e06_a_token_without_a_name_never_gives_a_taken_one_and_is_not_used_up() {
     let hub = Hub::new().await;
@@ -283,7 +283,7 @@ async fn e06_a_token_without_a_name_never_gives_a_taken_one_and_is_not_used_up()
     assert_eq!(joined.state(), v1::EnrollmentState::Accepted);
 }
 
-/// A certificate of a cluster that was removed is of no use against the one that has its name now.
+/// A certificate of a removed cluster is useless against its successor of the same name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e06_who_had_a_name_before_neither_speaks_for_it_nor_locks_it() {
     let hub = Hub::new().await;

@@ -1,4 +1,4 @@
-//! Who may do what, over real mTLS.
+//! Authorisation over real mTLS.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use tonic::Code;
 use tonic::transport::Channel;
 
-/// A hub whose authority changes: who calls has a certificate of its present one, and trusts that.
+/// A hub whose authority changes: callers have a certificate of the current one, and trust that.
 struct Hub(TestHub);
 
 impl Hub {
@@ -151,7 +151,7 @@ impl Hub {
         answer.into_inner().cluster.unwrap()
     }
 
-    /// What the hub says on a stream first, or why it says nothing.
+    /// The hub's first message on a stream, or why there is none.
     async fn first_word(&self, with: &TlsIdentity) -> Result<v1::hub_message::Body, Code> {
         let stream = connect(self.channel(Some(with)).await).await;
         let mut stream = stream.map_err(|status| status.code())?;

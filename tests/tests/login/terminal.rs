@@ -1,4 +1,4 @@
-//! A person logs in from a terminal, with the real program, and has contexts of two hubs there.
+//! A person logs in from a terminal with the real program, and has contexts of two hubs there.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// With the program, and nothing kept yet.
+    /// A terminal with the program, and without contexts.
     async fn new(directory: &Path) -> Self {
         Self {
             program: programs::build_some(&["flotilla"])
@@ -50,18 +50,18 @@ impl Terminal {
         out
     }
 
-    /// What is kept between commands.
+    /// The login stored in the context file.
     fn kept(&self) -> String {
         std::fs::read_to_string(&self.config).unwrap()
     }
 }
 
-/// How often a login was refreshed, where it ever was.
+/// How often a login was refreshed.
 fn refreshed(issuer: &Issuer) -> Option<usize> {
     issuer.with(|state| state.grants.get("refresh_token").copied())
 }
 
-/// Who has not logged in is told how to.
+/// A user without login is told how to log in.
 async fn assert_told_how_to_log_in(terminal: &Terminal, address: &str) {
     let (code, _, err) = terminal.run(&["hub"]).await;
     assert_eq!(code, 2);
@@ -71,7 +71,7 @@ async fn assert_told_how_to_log_in(terminal: &Terminal, address: &str) {
     assert!(err.contains("--trust-bundle"), "{err}");
 }
 
-/// Said no to; then to somebody whom the hub does not know; nothing is kept.
+/// The issuer denies the login; then the hub does not know the user. Nothing is stored.
 async fn assert_others_are_kept_out(terminal: &Terminal, issuer: &Issuer, login: &[&str]) {
     issuer.with(|state| state.denies = true);
     let (code, _, err) = terminal.run(login).await;
@@ -85,7 +85,7 @@ async fn assert_others_are_kept_out(terminal: &Terminal, issuer: &Issuer, login:
     assert!(!terminal.config.exists());
 }
 
-/// Let in after a while, and who it is afterwards; what is kept is for nobody else, and is not shown.
+/// The login succeeds after a while. What is stored is readable only by its owner, and is not printed.
 async fn assert_logs_in(terminal: &Terminal, issuer: &Issuer, login: &[&str]) {
     issuer.with(|state| {
         state.user = "ada@example.org".to_owned();
@@ -108,7 +108,7 @@ async fn assert_logs_in(terminal: &Terminal, issuer: &Issuer, login: &[&str]) {
     assert_eq!(refreshed(issuer), None);
 }
 
-/// The token ends: the next command gets a new one, and keeps it.
+/// The token expires: the next command refreshes it, and stores the new one.
 async fn assert_an_ended_token_is_refreshed(terminal: &Terminal, issuer: &Issuer) {
     let kept = terminal.kept();
     let token = kept.lines().find(|line| line.contains("idToken")).unwrap();
@@ -124,7 +124,7 @@ async fn assert_an_ended_token_is_refreshed(terminal: &Terminal, issuer: &Issuer
     assert!(!terminal.kept().contains(&old));
 }
 
-/// A second hub beside the first, by certificate; each is asked by its name.
+/// A second hub with a certificate; each is selected by its name.
 async fn assert_each_hub_is_asked_by_name(terminal: &Terminal, second: &TestHub) {
     let file = second.context("bob").unwrap();
     let file = file.to_str().unwrap();
@@ -142,11 +142,11 @@ async fn assert_each_hub_is_asked_by_name(terminal: &Terminal, second: &TestHub)
     assert!(here.contains("ada@example.org"));
 }
 
-/// The second hub's context is taken for the current one, gets a new certificate, and goes.
+/// The second hub's context becomes the current one, renews its certificate, and is deleted.
 async fn assert_a_context_is_used_renewed_and_removed(terminal: &Terminal) {
     terminal.says(&["context", "use", "there"]).await;
     assert!(terminal.says(&["hub"]).await.contains("bob"));
-    // A new certificate with a new key.
+    // Renewal makes a new key and certificate.
     let before = terminal.kept();
     terminal.says(&["context", "renew"]).await;
     assert_ne!(before, terminal.kept());
@@ -164,7 +164,7 @@ fn bundle(hub: &TestHub) -> PathBuf {
     bundle
 }
 
-/// Where nobody logs in, that is said.
+/// A hub without OIDC refuses logins with a clear message.
 async fn assert_told_where_nobody_logs_in(terminal: &Terminal, second: &TestHub) {
     let bundle = bundle(second);
     let address = second.address.to_string();
@@ -200,7 +200,7 @@ async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
     assert_others_are_kept_out(&terminal, &issuer, &login).await;
     assert_logs_in(&terminal, &issuer, &login).await;
     assert_an_ended_token_is_refreshed(&terminal, &issuer).await;
-    // At which nobody logs in: its operators have certificates.
+    // A hub without OIDC: its operators have certificates.
     let second = hub().start().await.unwrap();
     assert_each_hub_is_asked_by_name(&terminal, &second).await;
     assert_a_context_is_used_renewed_and_removed(&terminal).await;

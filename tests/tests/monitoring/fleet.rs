@@ -1,4 +1,4 @@
-//! A fleet that is well, and one fault after the other that is staged in it.
+//! A healthy fleet, in which one fault after the other is staged.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flotilla_agent::args::Run;
-use flotilla_apiserver::{ApiServer, Serving};
+use flotilla_apiserver::{ApiServer, ServerHandle};
 use flotilla_proto::v1;
 use flotilla_shared::identity::Identity;
 use flotilla_tests::fleet::Operator;
 use flotilla_tests::git_server::GitServer;
-use flotilla_tests::proxy::{Proxy, Weather};
+use flotilla_tests::proxy::{Proxy, Traffic};
 use flotilla_tests::repository::Repository;
-use flotilla_tests::simulated::{Agent, Seen, accepted};
+use flotilla_tests::simulated::{Agent, FleetState, accepted};
 use flotilla_tests::test_hub::{Process, TestHub};
 use flotilla_tests::{eventually, programs, write_private};
 use serde_json::json;
@@ -24,9 +24,9 @@ use crate::agent;
 /// Longest wait for anything.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Clusters without an API server, each in the environment of its name's first part.
+/// Clusters without API servers, each in the environment of its name's prefix.
 const SIMULATED: [&str; 5] = ["failed", "halted", "offline", "unread", "waits"];
-/// Clusters with an agent of ours, and the branch each one follows.
+/// Clusters with a real agent, and the branch that each follows.
 const REAL: [(&str, &str); 5] = [
     ("behind", "behind"),
     ("cut", "main"),
@@ -35,7 +35,7 @@ const REAL: [(&str, &str); 5] = [
     ("led", "main"),
 ];
 
-/// Objects of the application: more than a fight's alert needs of corrections.
+/// Objects of the application: more than the corrections that the alert about fights needs.
 const OBJECTS: usize = 15;
 
 fn maps(count: usize) -> String {
@@ -48,29 +48,29 @@ fn maps(count: usize) -> String {
     (0..count).map(map).collect()
 }
 
-/// An agent, and the cluster that it has for itself.
+/// An agent, and its own cluster.
 struct Member {
     running: flotilla_agent::app::Running,
     server: ApiServer,
-    _serving: Serving,
+    _serving: ServerHandle,
     proxy: Option<Proxy>,
 }
 
-/// The fleet; it ends with this value.
+/// The fleet; it ends when dropped.
 pub(crate) struct Fleet {
     directory: tempfile::TempDir,
     repository: Repository,
     other: GitServer,
     git: GitServer,
     hub: TestHub,
-    /// A second hub, of nobody's: what happens to its store happens to no other.
+    /// A second hub without agents, whose store fails without affecting the others.
     lonely: TestHub,
     operator: Operator,
     members: Vec<(String, Member)>,
-    seen: Arc<Seen>,
+    seen: Arc<FleetState>,
     stop_offline: watch::Sender<bool>,
     _stop: watch::Sender<bool>,
-    /// `job`, and where Prometheus finds it.
+    /// `job`, and the address that Prometheus scrapes.
     pub(crate) targets: Vec<(String, String)>,
 }
 
@@ -91,8 +91,8 @@ fn fleet_file(git: &GitServer, other: &GitServer, gate: &str) -> String {
     )
 }
 
-/// A hub as a process, whose files another process can keep from growing: it is told by an error, since
-/// whoever starts it ignores the signal.
+/// A hub as a process whose file sizes another process can limit: it starts with SIGXFSZ ignored, so that a write over
+/// the limit fails with an error.
 async fn lonely(programs: &Path, git: &GitServer) -> TestHub {
     let file = format!(
         "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories: [{{name: fleet, url: '{}'}}]\n\
@@ -113,7 +113,7 @@ async fn lonely(programs: &Path, git: &GitServer) -> TestHub {
 }
 
 impl Fleet {
-    /// Brings it up, with nothing wrong.
+    /// Starts the fleet without faults.
     pub(crate) async fn start() -> Self {
         let programs = programs::build_some(&["flotilla-hub"]).await.unwrap();
         let directory = tempfile::tempdir().unwrap();
@@ -146,14 +146,14 @@ impl Fleet {
         ];
         std::fs::write(root.join("ca.crt"), &operator.trust_bundle).unwrap();
 
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(FleetState::default());
         let (stop, stopped) = watch::channel(false);
         let (stop_offline, stopped_offline) = watch::channel(false);
         let hubs = Arc::new(vec![hub.address.to_string()]);
         for name in SIMULATED {
             let work = Duration::from_millis(20);
             let agent = Agent::new(&hub.enrolled, &name.parse().unwrap(), &hubs, work).unwrap();
-            // What goes wrong goes wrong for those alone that are to fail.
+            // Each fault affects only the clusters that are meant to fail.
             let (stopped, seen) = match name {
                 "offline" => (stopped_offline.clone(), Arc::default()),
                 "failed" | "halted" => (stopped.clone(), Arc::clone(&seen)),
@@ -184,7 +184,7 @@ impl Fleet {
         fleet
     }
 
-    /// Starts an agent against a cluster of its own.
+    /// Starts an agent with its own cluster.
     async fn join(&mut self, name: &str, identity_dir: Option<std::path::PathBuf>) {
         let root = self.directory.path();
         let server = ApiServer::new(flotilla_apiserver::Config::default());
@@ -240,10 +240,10 @@ impl Fleet {
         &found.unwrap().1
     }
 
-    /// All of it at once: each fault is somebody else's.
+    /// Stages all faults, each in a different part of the fleet.
     pub(crate) async fn break_everything(&mut self) {
         let root = self.directory.path().to_owned();
-        // Nobody may write another byte for the lonely hub; then there is something to store.
+        // Limit file sizes first, so that the next write of the lonely hub fails.
         let pid = self.lonely.pid().to_string();
         let limit = std::process::Command::new("prlimit")
             .args(["--pid", &pid, "--fsize=1"])
@@ -251,7 +251,7 @@ impl Fleet {
         assert!(limit.unwrap().success());
         self.other.set_down(true);
         let _ = self.stop_offline.send(true);
-        self.member("cut").proxy.as_ref().unwrap().set(Weather::Cut);
+        self.member("cut").proxy.as_ref().unwrap().set(Traffic::Cut);
         let pin = v1::SteerRequest {
             action: v1::SteerAction::Pin.into(),
             environment: "behind".to_owned(),
@@ -261,7 +261,7 @@ impl Fleet {
         self.operator.api.steer(pin).await.unwrap();
         let gate = ", gates: {approvals: 1}";
         let file = fleet_file(&self.git, &self.other, gate);
-        // The gate is in force before there is something to hold back.
+        // The gate must be in force before the commit that it holds back.
         let before = self.fleet_digest().await;
         std::fs::write(root.join("fleet.yaml"), file).unwrap();
         eventually("the gate is in force", LIMIT, || {
@@ -292,7 +292,7 @@ impl Fleet {
         self.join_with_an_ending_certificate().await;
     }
 
-    /// An agent whose certificate somebody else should have exchanged long ago.
+    /// An agent whose certificate was not renewed in time.
     async fn join_with_an_ending_certificate(&mut self) {
         let directory = self.directory.path().join("identity");
         std::fs::create_dir_all(&directory).unwrap();
@@ -306,7 +306,7 @@ impl Fleet {
         self.join("ending", Some(directory)).await;
     }
 
-    /// Ends it.
+    /// Stops the fleet.
     pub(crate) async fn end(mut self) {
         for (_, member) in self.members {
             member.running.shutdown().await;

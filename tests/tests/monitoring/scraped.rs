@@ -1,9 +1,9 @@
-//! Debian's Prometheus loads every rule, scrapes a fleet that runs, and each alert fires on its staged
-//! fault and on nothing else.
+//! Debian's Prometheus loads every rule and scrapes a running fleet, and each alert fires on its staged fault and on
+//! nothing else.
 //!
-//! Of the rules only time is shortened, and only here: each `for:` is a second, and the two ages that an
-//! expression compares with (ten minutes without a look, a day behind) are five seconds. Windows,
-//! conditions and all other thresholds are as they are shipped.
+//! Only times in the rules are shortened, and only here: each `for:` is a second, and the two ages in expressions (ten
+//! minutes without a fetch, a day behind) are five seconds. Windows, conditions and all other thresholds are as
+//! shipped.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,14 +20,14 @@ use crate::read;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// For how long what fires has to stay the same: three evaluations.
+/// How long the firing alerts must be stable: three evaluations.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// What fires, and for whom.
-type Firing = BTreeSet<(String, String)>;
+/// Firing alerts with their subjects.
+type FiringAlerts = BTreeSet<(String, String)>;
 
-/// Each alert with the environment, repository or job whose fault it is. What is halted has failed, too, and
-/// agents that do not lead or have no stream are offline for the hub.
+/// Each alert with the environment, repository or job of its fault. A halted rollout has also failed, and agents that
+/// do not lead or have no stream are offline for the hub.
 const EXPECTED: [(&str, &str); 14] = [
     ("FlotillaAgentDisconnected", "cut"),
     ("FlotillaAssignmentBehind", "behind"),
@@ -45,7 +45,7 @@ const EXPECTED: [(&str, &str); 14] = [
     ("FlotillaRolloutWaits", "waits"),
 ];
 
-/// The rules with less patience, and how many there are.
+/// The rules with shortened times, and their number.
 fn shortened() -> (String, usize) {
     let rules = read("deploy/monitoring/rules.yaml");
     let patience = regex::Regex::new(r"(?m)^        for: .*$").unwrap();
@@ -110,7 +110,7 @@ impl Prometheus {
         (value["status"] == "success").then(|| value["data"].clone())
     }
 
-    /// Takes in what there is to scrape now.
+    /// Adds scrape targets.
     async fn reload(&self, directory: &Path, targets: &[(String, String)]) {
         let path = directory.join("prometheus.yml");
         let text = std::fs::read_to_string(&path).unwrap();
@@ -132,7 +132,7 @@ impl Prometheus {
         );
     }
 
-    /// Waits until it scrapes all and has evaluated every rule without an error.
+    /// Waits until all targets are scraped and every rule has been evaluated without an error.
     async fn works(&self, targets: usize, rules: usize) {
         eventually(
             "every target is up and every rule evaluated",
@@ -153,7 +153,7 @@ impl Prometheus {
         .unwrap();
     }
 
-    async fn firing(&self) -> Option<Firing> {
+    async fn firing(&self) -> Option<FiringAlerts> {
         let found = self.ask("alerts").await?;
         let all = found["alerts"].as_array()?.iter();
         let all = all.filter(|alert| alert["state"] == "firing").map(|alert| {
@@ -169,9 +169,9 @@ impl Prometheus {
         Some(all.collect())
     }
 
-    /// Waits until exactly these fire, and still do some evaluations later.
-    async fn fires(&self, what: &str, expected: &Firing) {
-        let (mut last, mut since) = (Firing::new(), None);
+    /// Waits until exactly these alerts fire, and still do after some evaluations.
+    async fn fires(&self, what: &str, expected: &FiringAlerts) {
+        let (mut last, mut since) = (FiringAlerts::new(), None);
         let deadline = Instant::now() + LIMIT;
         while Instant::now() < deadline {
             if let Some(firing) = self.firing().await {
@@ -203,12 +203,12 @@ async fn prometheus_scrapes_a_fleet_and_each_alert_fires_on_its_fault_alone() {
     let mut prometheus = Prometheus::start(&program, directory.path(), &fleet.targets);
     prometheus.works(fleet.targets.len(), rules).await;
     prometheus
-        .fires("a fleet that is well wakes nobody", &Firing::new())
+        .fires("a fleet that is well wakes nobody", &FiringAlerts::new())
         .await;
 
     fleet.break_everything().await;
     prometheus.reload(directory.path(), &fleet.targets).await;
-    let expected: Firing = EXPECTED
+    let expected: FiringAlerts = EXPECTED
         .iter()
         .map(|(alert, whose)| ((*alert).to_owned(), (*whose).to_owned()))
         .collect();

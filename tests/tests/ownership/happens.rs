@@ -1,9 +1,9 @@
-//! What happens in a sequence: renames, moves, removals, edits by hand, crashes of the agent, faults of the server.
+//! The random steps of a sequence: renames, moves, removals, edits, crashes of the agent, faults of the server.
 
 use super::*;
 
 impl World {
-    /// Something happens.
+    /// Executes a random step.
     pub(super) async fn act(&mut self) {
         let name = *self.assigned.keys().choose(&mut self.rng).unwrap();
         let place = self.assigned[name];
@@ -23,7 +23,7 @@ impl World {
                 self.push(place.0);
             }
             4 => {
-                // From one directory to the other, in one commit.
+                // From one directory to the other in one commit.
                 let (from, to) = match self.rng.random_bool(0.5) {
                     true => (PLACES[0], PLACES[1]),
                     false => (PLACES[1], PLACES[0]),
@@ -97,7 +97,7 @@ impl World {
     }
 
     async fn crash(&mut self, is_same: bool) {
-        // Stopped in order, as when the lease is lost, or dead on the spot.
+        // Either an orderly stop, as when the lease is lost, or a crash.
         if self.rng.random_bool(0.5) {
             self.agent.stop.cancel();
             let _ = (&mut self.agent.task).await;

@@ -1,13 +1,13 @@
-//! What must hold once all is quiet, by the API server and its audit log.
+//! Invariants once the sequence settles, checked with the API server and its audit log.
 
 use super::*;
 
 impl World {
-    /// Waits for a report; `otherwise` is what is wrong where none comes in time.
+    /// Waits for a report; `otherwise` is the failure message if none arrives in time.
     async fn reported(&self, is_done: impl Fn(&Report) -> bool, otherwise: &str) {
         let mut reports = self.agent.reports.clone();
         let reported = reports.wait_for(|report| report.as_ref().is_some_and(|r| is_done(r)));
-        // What is looked at is locked for as long as it is held.
+        // The borrowed report locks its channel, so it must be dropped before the next borrow.
         let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
         let is_late = reported.is_err();
         drop(reported);
@@ -17,8 +17,7 @@ impl World {
         }
     }
 
-    /// Waits until everything that is assigned is reported Synced at its commit, and then reads the API
-    /// server: is it?
+    /// Waits until everything assigned is reported Synced at its commit, then checks that with the API server.
     pub(super) async fn quiet(&mut self) {
         if let Some(server) = self.server.server() {
             server.heal();
@@ -44,8 +43,8 @@ impl World {
                     let value = live.pointer("/data/value").and_then(Value::as_str);
                     value.unwrap_or_default().to_owned()
                 };
-                // What somebody did a moment ago is seen by a watch, and that takes a moment; what Git said
-                // before is never taken for what it says now.
+                // The agent's watch sees an edit a moment later, so the edit may persist for a while. An outdated value
+                // from Git may not.
                 let began = tokio::time::Instant::now();
                 while value_of(&live) == "by hand" && began.elapsed() < HEALED {
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -75,7 +74,7 @@ impl World {
         }
     }
 
-    /// A name whose objects went to others ends: with its last object, or as removed where that was said.
+    /// A name whose objects were handed over ends: with its last object, or as a declared removal.
     pub(super) async fn ended(&self) {
         let desired = self.desired();
         let is_done = |report: &Report| {

@@ -1,4 +1,4 @@
-//! Living with others who write the same objects.
+//! Coexistence with other writers of the same objects.
 
 use flotilla_shared::assignment::{Drift, IgnoreRule};
 use flotilla_shared::health::SyncState;
@@ -14,7 +14,7 @@ async fn replicas(world: &World<'_>) -> Value {
     live.pointer("/spec/replicas").cloned().unwrap()
 }
 
-/// What the horizontal pod autoscaler does.
+/// Stands in for the horizontal pod autoscaler.
 async fn scale(world: &mut World<'_>, replicas: u32) {
     let scale = json!({"spec": {"replicas": replicas}});
     world
@@ -25,7 +25,7 @@ async fn scale(world: &mut World<'_>, replicas: u32) {
 pub(crate) async fn a03_an_autoscaler_keeps_its_replicas(mut world: World<'_>) {
     let yaml = deployment("web", "replicas: 2");
     world.synced(&yaml).await;
-    // The autoscaler is not in Git: it is looked for in the cluster.
+    // The autoscaler is not in Git: the agent finds it in the cluster.
     let theirs = json!({"metadata": {"name": "theirs"}, "spec": {"maxReplicas": 9,
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}});
     let path = world.path("autoscaling/v2:horizontalpodautoscalers");
@@ -39,7 +39,7 @@ pub(crate) async fn a03_an_autoscaler_keeps_its_replicas(mut world: World<'_>) {
         5,
         "another change does not take it back"
     );
-    // It comes to Git.
+    // The autoscaler is added to Git.
     let scaler = "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web}\nspec:\n  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n  maxReplicas: 9\n";
     world.synced(&(yaml.clone() + scaler)).await;
     assert_eq!(replicas(&world).await, 5);
@@ -141,6 +141,6 @@ pub(crate) async fn drift_is_reported_with_its_manager_and_not_touched(mut world
     );
     assert!(message.contains("since 20"), "{message}");
     assert_eq!(world.writes(), Vec::<String>::new());
-    // A new desired state is no drift.
+    // A new desired state is not drift.
     world.synced(&config_map("a", "2")).await;
 }

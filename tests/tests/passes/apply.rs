@@ -22,7 +22,7 @@ pub(crate) async fn a_turn_applies_all_and_the_next_one_nothing(mut world: World
     assert_eq!(world.writes().len(), 3);
     let outcome = world.synced(&yaml).await;
     assert_eq!(outcome.written, 0);
-    // Also when nothing but the inventory is remembered.
+    // Also if the agent remembers nothing but the inventory.
     world.restart();
     assert_eq!(world.synced(&yaml).await.written, 0);
     assert_eq!(world.writes(), Vec::<String>::new());
@@ -82,7 +82,7 @@ pub(crate) async fn a08_one_bad_object_stops_no_other_and_is_not_tried_in_a_tigh
         Vec::<String>::new(),
         "what is done is not done again"
     );
-    // Its own fix goes through.
+    // A commit that corrects it is applied.
     world.synced(&yaml.replace("99999", "80")).await;
 }
 
@@ -148,7 +148,7 @@ pub(crate) async fn a10_a_terminating_namespace_holds_up_its_own_objects_only(
     );
     let mut other = World::new(world.server, "a10_another_application").await;
     other.synced(&config_map("b", "1")).await;
-    // It goes at last, and somebody makes it again.
+    // The object finally disappears, and another client creates it again.
     let merge = "application/merge-patch+json";
     let patch = json!({"metadata": {"finalizers": null}});
     assert_eq!(world.send_as("PATCH", &path, merge, &patch).await.0, 200);
@@ -206,7 +206,7 @@ pub(crate) async fn a11_too_large_requests_and_annotations_are_refused_by_name(
 pub(crate) async fn a12_values_that_the_server_writes_another_way_are_no_drift(
     mut world: World<'_>,
 ) {
-    // The server keeps "1000m" as "1", and a list of one atomic thing as it likes.
+    // The server normalises "1000m" to "1", and sorts or defaults atomic lists.
     let yaml = deployment("web", "replicas: 1")
         + "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  selector: {app: web}\n  ports: [{port: 80, targetPort: 8080}]\n";
     world.synced(&yaml).await;
@@ -323,7 +323,7 @@ pub(crate) async fn a12_an_exceeded_quota_stops_what_is_too_many_until_there_is_
         .send_as("PATCH", &counted, merge, &allow("2", "0"))
         .await;
     assert_eq!(set.0, 200, "{}", set.1);
-    // A real server learns of quotas by a watch: until it counts.
+    // A real server learns of quotas through a watch: retry until it enforces this one.
     let probe = world.path("configmaps/probe");
     let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}});
     eventually("the quota counts", Duration::from_secs(30), || async {
@@ -358,7 +358,7 @@ pub(crate) async fn a12_an_exceeded_quota_stops_what_is_too_many_until_there_is_
     let message = &status(&outcome, refused[0]).message;
     assert!(message.contains("limited: count/configmaps=2"), "{message}");
     assert_eq!(outcome.written, 3, "the others are there");
-    // As long as there is no room, the others stay as they are.
+    // As long as the quota is exhausted, the other objects stay as they are.
     world.writes();
     let again = world.pass(&yaml).await;
     assert_eq!(again.reason, Some(Reason::QuotaExceeded), "{again:#?}");

@@ -1,9 +1,9 @@
-//! A part of the API server is away, or told only in part: nothing is deleted, and the rest goes on.
+//! A part of the API is unavailable, or discovery is incomplete: nothing is deleted, and the rest is applied.
 
 use std::time::{Duration, Instant};
 
 use flotilla_agent::plan::Intent;
-use flotilla_apiserver::{FaultKind, Stale};
+use flotilla_apiserver::{FaultKind, StaleDiscovery};
 use flotilla_shared::health::SyncState;
 use flotilla_shared::reason::Reason;
 use flotilla_tests::eventually;
@@ -15,7 +15,7 @@ use super::world::{World, config_map, reason, status};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A definition of somebody else's, whose objects stand for those of an aggregated API server; its group.
+/// A definition that is not managed, whose objects stand in for those of an aggregated API server; returns its group.
 async fn widgets(world: &World<'_>) -> String {
     define(world, "Namespaced").await
 }
@@ -46,7 +46,7 @@ fn secret(name: &str) -> String {
     format!("---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\n")
 }
 
-/// Passes until these, and no others, were deleted.
+/// Takes passes until exactly these objects were deleted.
 async fn deleted(world: &mut World<'_>, yaml: &str, expected: &[&str]) {
     let deadline = Instant::now() + LIMIT;
     let mut deletes = Vec::new();
@@ -70,7 +70,7 @@ pub(crate) async fn p14_an_aggregated_api_that_is_away_deletes_nothing(mut world
     ]
     .concat();
     let after = config_map("a", "2") + &stays;
-    for stale in [Stale::Remembered, Stale::Unknown] {
+    for stale in [StaleDiscovery::Remembered, StaleDiscovery::Unknown] {
         world.synced(&before).await;
         world.writes();
         server.take_away(&format!("{group}/v1"), stale);
@@ -107,10 +107,10 @@ pub(crate) async fn p14_an_aggregated_api_that_comes_back_within_a_pass_deletes_
     let yaml = config_map("a", "1") + &widget(&group, "w");
     world.synced(&yaml).await;
     world.writes();
-    server.take_away(&format!("{group}/v1"), Stale::Unknown);
+    server.take_away(&format!("{group}/v1"), StaleDiscovery::Unknown);
     world.restart();
-    // The record of what is ours comes late. By then the API is back, and the widget was prepared while nobody
-    // knew that it has a namespace.
+    // The answer with the inventory is delayed. Meanwhile the API returns, but the widget was prepared before the
+    // agent could know that its kind is namespaced.
     let late = FaultKind::Hang(Duration::from_secs(3));
     server.inject(fault("list", "configmaps", late, 1));
     let back = async {
@@ -130,7 +130,7 @@ pub(crate) async fn p14_an_aggregated_api_that_comes_back_within_a_pass_deletes_
 
 pub(crate) async fn p14_a_list_that_expires_half_way_deletes_nothing(mut world: World<'_>) {
     let server = world.server.server().unwrap().clone();
-    // Two pages; of each, one object leaves.
+    // Two pages; one object of each leaves.
     let many: String = (0..260)
         .map(|number| secret(&format!("m{number}")))
         .collect();
@@ -161,7 +161,7 @@ pub(crate) async fn p14_a_list_that_expires_half_way_deletes_nothing(mut world: 
     }
     server.heal();
     deleted(&mut world, &after, &gone).await;
-    // A list that expires once is made anew as a whole, and that is complete.
+    // A list whose continue token expires once is listed again from the start, and is complete.
     world.synced(&before).await;
     world.writes();
     server.inject(fault("list", "secrets", FaultKind::Pass, 1));
@@ -186,7 +186,7 @@ pub(crate) async fn a_definition_with_another_scope_has_its_objects_prepared_ane
     let deleted = world.send("DELETE", &definition, &Value::Null).await;
     assert_eq!(deleted.0, 200, "{}", deleted.1);
     define(&world, "Namespaced").await;
-    // An agent that knows the kinds of now.
+    // An agent that discovers the current kinds.
     world.restart();
     let cancel = CancellationToken::new();
     let memory = &mut world.memory;

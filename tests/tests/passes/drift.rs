@@ -1,4 +1,4 @@
-//! What people, controllers and autoscalers do to managed objects, and what becomes of it.
+//! Changes to managed objects by people, controllers and autoscalers, and how the agent reacts.
 
 use flotilla_shared::assignment::{Drift, IgnoreRule};
 use flotilla_shared::health::SyncState;
@@ -48,7 +48,7 @@ pub(crate) async fn a14_a_port_changed_by_hand_is_changed_back(mut world: World<
     world.writes();
     world.restart();
     assert_eq!(world.synced(&yaml).await.written, 0);
-    // The same port from Git, while a controller has changed it and nobody knows that controller.
+    // The same port from Git, while a field manager that the policy does not know has changed it.
     let port = json!([{"op": "replace", "path": "/spec/ports/0/port", "value": 84}]);
     world.patch("nobody-knows", "services/web", &port).await;
     world.synced(&yaml.replace("port: 80", "port: 82")).await;
@@ -122,7 +122,7 @@ pub(crate) async fn a14_what_controllers_add_and_people_order_is_left(mut world:
     world.edit("kubectl-rollout", WEB, restart).await;
     world.writes();
     assert_eq!(world.synced(&yaml).await.written, 0);
-    // The agent's own policy knows better.
+    // The agent's own policy takes precedence.
     let people = flotilla_agent::observe::managers::Managers {
         people: vec!["nobody-*".to_owned()],
         controllers: Vec::new(),
@@ -168,7 +168,7 @@ pub(crate) async fn a14_additions_are_reported_or_allowed_as_the_policy_says(mut
     assert_eq!(reason(&outcome, "b"), None);
     assert_eq!(reason(&outcome, "c"), None);
     assert_eq!(world.writes(), Vec::<String>::new());
-    // A new commit writes what is Git's and leaves what is only reported.
+    // A new commit writes the fields of Git and leaves fields that are only reported.
     let next = yaml.replace("'1'", "'2'");
     world.pass(&next).await;
     let data = json!({"value": "2", "added": "x"});
@@ -196,16 +196,16 @@ pub(crate) async fn a03_replicas_are_gits_again_when_the_autoscaler_is_gone(mut 
         .synced(&(deployment("web", "replicas: 3") + SCALER))
         .await;
     assert_eq!(at(&world, WEB, "/spec/replicas").await, 7);
-    // The autoscaler leaves Git: one pass deletes it and sets Git's number.
+    // The autoscaler leaves Git: one pass deletes it and applies the replicas of Git.
     world.synced(&deployment("web", "replicas: 2")).await;
     assert_eq!(at(&world, WEB, "/spec/replicas").await, 2);
     world.synced(&deployment("web", "replicas: 3")).await;
     assert_eq!(at(&world, WEB, "/spec/replicas").await, 3);
-    // What it wrote long ago holds no number that comes by Git.
+    // An old write by the controller does not hold back a new number from Git.
     world.edit("kube-controller-manager", &path, scale).await;
     world.synced(&deployment("web", "replicas: 4")).await;
     assert_eq!(at(&world, WEB, "/spec/replicas").await, 4);
-    // A person's number is drift like any edit.
+    // A change of replicas by a person is drift like any edit.
     let scale = json!({"spec": {"replicas": 1}});
     world.edit("kubectl-scale", &path, scale).await;
     assert_eq!(
@@ -271,7 +271,7 @@ pub(crate) async fn a01_every_immutable_field_is_made_anew_where_git_says_so(mut
     assert_eq!(at(&world, binding, "/roleRef/name").await, "edit");
     assert_eq!(at(&world, "secrets/sec", "/type").await, "example.com/b");
     assert_eq!(at(&world, "configmaps/locked", "/data/v").await, "two");
-    // A protected kind waits for a confirmation, and says so.
+    // A protected kind waits for a confirmation, and its status says so.
     assert_eq!(reason(&outcome, "db"), Some(Reason::ImmutableField));
     let message = &status(&outcome, "db").message;
     assert!(
@@ -323,7 +323,7 @@ pub(crate) async fn a16_what_git_dropped_while_the_agent_was_away_goes(mut world
         at(&world, "configmaps/a", "/data").await,
         json!({"keep": "1"})
     );
-    // Without the record of what is ours, all is applied again.
+    // Without managed fields the agent cannot tell what it owns, so it applies everything again.
     let cleared = json!({"metadata": {"managedFields": [{}]}});
     world.edit("kubectl-patch", "configmaps/a", cleared).await;
     assert_eq!(world.synced(yaml).await.written, 1);

@@ -1,4 +1,4 @@
-//! The API server fails, falls silent, forgets, goes back in time.
+//! The API server fails, hangs, compacts its history, or is restored from a backup.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ async fn behind_a_proxy(world: &mut World<'_>) -> Proxy {
     proxy
 }
 
-/// Somebody edits an object, and the agent hears of it by its watch; returns after how long.
+/// Edits an object, and waits until the agent's watch sees it; returns how long that took.
 async fn heard_of(world: &mut World<'_>, value: &str) -> Duration {
     let mut changes = world.agent.changes(&mut world.memory);
     changes.borrow_and_update();
@@ -96,7 +96,7 @@ pub(crate) async fn a06_a_server_that_asks_to_wait_is_waited_for(mut world: Worl
     let started = Instant::now();
     world.synced(&config_map("a", "1")).await;
     assert!(started.elapsed() >= Duration::from_secs(2), "Retry-After");
-    // One that asks for longer than a pass may take is not waited for within it, and is not pressed.
+    // A Retry-After longer than the pass may take is not waited for, and the request is not repeated.
     server.inject(fault("patch", "configmaps", FaultKind::Throttle(60), 9));
     let before = server.requests().get("patch").copied().unwrap_or(0);
     let outcome = world
@@ -140,7 +140,7 @@ pub(crate) async fn a18_watches_that_were_cut_or_fell_silent_are_noticed(mut wor
     eprintln!("an edit is heard of after {quick:?}, cut {cut:?}, silent {silent:?}");
     assert!(quick < Duration::from_secs(5));
     assert!(cut < Duration::from_secs(15));
-    // The interval (2 s here) and 30 seconds.
+    // The interval (2 s here) plus 30 seconds.
     assert!(silent < Duration::from_secs(32));
     assert_eq!(world.deletes(), Vec::<String>::new());
 }
@@ -151,15 +151,15 @@ pub(crate) async fn a18_a_watch_from_a_forgotten_version_looks_at_the_whole(mut 
     world.synced(&yaml).await;
     let mut changes = world.agent.changes(&mut world.memory);
     changes.borrow_and_update();
-    proxy.set(flotilla_tests::proxy::Weather::Cut);
-    // While nobody watches: one is edited, one is gone, and the history of both is forgotten.
+    proxy.set(flotilla_tests::proxy::Traffic::Cut);
+    // While no watch is running, one object is edited, one is deleted, and the history of both is compacted.
     let path = world.path("configmaps/a?fieldManager=somebody");
     let patch = json!({"data": {"value": "edited"}});
     assert_eq!(world.send_as("PATCH", &path, MERGE, &patch).await.0, 200);
     let path = world.path("configmaps/b");
     assert_eq!(world.send("DELETE", &path, &Value::Null).await.0, 200);
     world.server.server().unwrap().compact();
-    proxy.set(flotilla_tests::proxy::Weather::Fair);
+    proxy.set(flotilla_tests::proxy::Traffic::Fair);
     tokio::time::timeout(Duration::from_secs(30), changes.changed())
         .await
         .expect("what happened meanwhile is seen")
@@ -192,7 +192,7 @@ pub(crate) async fn a19_a_restored_etcd_is_compared_anew_and_nothing_is_deleted(
         .await
         .expect("going back in time is seen")
         .unwrap();
-    // The views may come one after the other.
+    // The watches may recover one after the other.
     let mut writes = Vec::new();
     for _ in 0..20 {
         world.pass(&second).await;
@@ -210,7 +210,7 @@ pub(crate) async fn a19_a_restored_etcd_is_compared_anew_and_nothing_is_deleted(
         world.live("configmaps/a").await.unwrap()["data"]["value"],
         "2"
     );
-    // The record of what is ours went back, too, and was written anew: what leaves Git still goes.
+    // The restore reverted the inventory as well, which is then written again: what leaves Git is still pruned.
     world.restart();
     world.synced(&first.replace("'1'", "'2'")).await;
     assert_eq!(world.deletes(), ["delete configmaps/c"]);
@@ -219,7 +219,7 @@ pub(crate) async fn a19_a_restored_etcd_is_compared_anew_and_nothing_is_deleted(
 pub(crate) async fn a20_rotated_roots_of_the_api_server_are_taken_up_without_a_restart(
     mut world: World<'_>,
 ) {
-    // A server of this scenario's own, which comes back at the same address with a new authority.
+    // This scenario has its own server, which returns at the same address with a new authority.
     let server = ApiServer::new(Config::default());
     let serving = server.serve_tls("127.0.0.1:0").await.unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -269,7 +269,7 @@ pub(crate) async fn a20_a_rotated_token_is_taken_up_without_a_restart(mut world:
     world.agent_over(client(Some(&path), None, check).await.unwrap());
     world.synced(&config_map("a", "1")).await;
     world.writes();
-    // The old one is refused before the new one is there.
+    // The old token is refused before the new one exists.
     server.set_tokens(only("second"));
     let outcome = world.pass(&config_map("a", "2")).await;
     assert_eq!(outcome.reason, Some(Reason::Unauthorized), "{outcome:#?}");
@@ -279,8 +279,8 @@ pub(crate) async fn a20_a_rotated_token_is_taken_up_without_a_restart(mut world:
     assert_eq!(world.writes(), ["patch configmaps/a"]);
 }
 
-/// From each request of a pass on there is no API server, as if it had been killed there: what was begun is
-/// gone on with, in order, and nothing is deleted.
+/// From each request of a pass on the API server is unreachable, as if it had been killed there: the pass is continued
+/// later, in order, and nothing is deleted.
 pub(crate) async fn a07_a_server_that_dies_at_any_request_of_a_pass_is_gone_on_with(
     mut world: World<'_>,
 ) {
@@ -307,7 +307,7 @@ pub(crate) async fn a07_a_server_that_dies_at_any_request_of_a_pass_is_gone_on_w
         let of = |name: &str| writes.iter().filter(|write| write.ends_with(name)).count();
         assert_eq!(of("/web"), 1, "{writes:?}");
         assert_eq!(of("/a0"), 1, "{writes:?}");
-        // Those whose answers it took with it are written once more: they were under way together.
+        // Requests whose answers were lost are sent once more: they were in flight together.
         let all: std::collections::BTreeSet<_> = writes.iter().collect();
         assert_eq!(all.len(), maps + 1, "{writes:?}");
         let again = writes.len() - all.len();
@@ -322,7 +322,7 @@ pub(crate) async fn a07_a_server_that_dies_at_any_request_of_a_pass_is_gone_on_w
         died += 1;
         cut += step;
     }
-    // Its discovery, its lists, its records and each of its writes.
+    // Discovery, lists, inventory and each of the writes.
     assert!(died * step > maps, "{died}");
 }
 
@@ -354,7 +354,7 @@ pub(crate) async fn a21_a_slow_server_whose_pages_expire_is_read_to_the_end(mut 
     let outcome = world.synced(&yaml).await;
     assert_eq!(outcome.objects.len(), objects);
     assert_eq!(world.writes(), Vec::<String>::new());
-    // API server, agent and what else runs in this process; `tests/tests/restart.rs` has one of its own.
+    // API server, agent and all else in this process; `tests/tests/restart.rs` measures an agent alone.
     let peak = most_memory(std::process::id()).unwrap();
     assert!(peak < 700_000, "{peak} KiB at the peak");
 }
@@ -372,7 +372,7 @@ pub(crate) async fn p20_objects_outlive_the_agents_namespace(mut world: World<'_
     .unwrap();
     let live = world.live("apps/v1:deployments/web").await.unwrap();
     assert!(live.pointer("/metadata/deletionTimestamp").is_none());
-    // Installed again, it knows them by their marks, and deletes nothing of what left meanwhile.
+    // Installed again, the agent recognises its objects by their marks, and deletes nothing of what left meanwhile.
     let body =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flotilla-system"}});
     assert_eq!(world.send("POST", "/api/v1/namespaces", &body).await.0, 201);

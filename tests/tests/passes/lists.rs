@@ -1,5 +1,5 @@
-//! Every list of the built-in kinds whose items have keys: an item changed, its key changed, one added, one
-//! taken away, the order changed, one doubled; by hand and by Git. After one pass the list is Git's.
+//! Every list of the built-in kinds whose items have keys: an item is changed, its key is changed, one is added or
+//! removed, the order changes, one is duplicated; by an edit and by Git. After one pass the list equals Git.
 
 mod cases;
 mod complete;
@@ -18,15 +18,15 @@ struct Case {
     collection: &'static str,
     api_version: &'static str,
     kind: &'static str,
-    /// Everything but the list.
+    /// The object without the list.
     object: Value,
-    /// Where it is.
+    /// The path of the list.
     pointer: &'static str,
     /// The schema's keys; the first is the one that changes.
     keys: &'static [&'static str],
-    /// Two items of Git, and a third one.
+    /// Two items in Git, and a third one.
     items: [Value; 3],
-    /// The first with another value, and with another key; none: it has nothing but its key.
+    /// The first item with another value, and with another key; none: it has no fields but its key.
     changed: Option<Value>,
     rekeyed: Value,
 }
@@ -42,7 +42,7 @@ impl Case {
         !self.collection.starts_with("admissionregistration")
     }
 
-    /// As Git has it.
+    /// The object as in Git.
     fn manifest(&self, namespace: &str, items: &[&Value]) -> Value {
         let name = match self.is_namespaced() {
             true => self.name.to_owned(),
@@ -67,7 +67,7 @@ impl Case {
         format!("/apis/{group}/{plural}/{}-{}", world.namespace, self.name)
     }
 
-    /// The list as it is.
+    /// The live list.
     async fn list(&self, world: &World<'_>) -> Vec<Value> {
         let (code, live) = world.send("GET", &self.path(world), &Value::Null).await;
         assert_eq!(code, 200, "{}: {live}", self.name);
@@ -99,7 +99,7 @@ fn yaml(cases: &[Case], namespace: &str, items: &dyn Fn(&Case) -> Vec<Value>) ->
     documents.collect()
 }
 
-/// Every list is Git's, but for what the server adds to its items.
+/// Checks that every list equals Git, except for what the server adds to its items.
 async fn check(world: &World<'_>, cases: &[Case], what: &str, items: &dyn Fn(&Case) -> Vec<Value>) {
     for case in cases {
         let (expected, live) = (items(case), case.list(world).await);
@@ -151,7 +151,7 @@ pub(crate) async fn a14_lists_changed_by_hand_are_gits_again(mut world: World<'_
             let path = format!("{}?fieldManager=kubectl-edit", case.path(&world));
             let kind = "application/json-patch+json";
             let (code, answer) = world.send_as("PATCH", &path, kind, &patch).await;
-            // Some lists may not be doubled.
+            // Some lists may have duplicates.
             assert!(
                 code == 200 || (code == 422 && ["doubled", "added twice"].contains(&what)),
                 "{}: {answer}",
@@ -200,7 +200,7 @@ pub(crate) async fn a14_lists_changed_by_git_are_gits(mut world: World<'_>) {
         world.synced(&yaml(&cases, &namespace, &items)).await;
         check(&world, &cases, what, &items).await;
     }
-    // An item twice is refused by name, and nothing else is held up.
+    // A duplicate item is refused by name, and blocks no other object.
     let doubled = |case: &Case| vec![case.items[0].clone(), case.items[0].clone()];
     let outcome = world.pass(&yaml(&cases, &namespace, &doubled)).await;
     for case in &cases {
@@ -215,7 +215,7 @@ pub(crate) async fn a14_lists_changed_by_git_are_gits(mut world: World<'_>) {
     remove(&world, &cases).await;
 }
 
-/// What would outlive the scenario's namespace.
+/// Deletes objects that would outlive the scenario's namespace.
 async fn remove(world: &World<'_>, cases: &[Case]) {
     for case in cases.iter().filter(|case| !case.is_namespaced()) {
         world.send("DELETE", &case.path(world), &Value::Null).await;

@@ -1,4 +1,4 @@
-//! Somebody who acts between two requests of the agent: right before it deletes a certain object.
+//! A client that acts between two requests of the agent: right before it deletes a certain object.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,9 +8,9 @@ use flotilla_tests::kubeconfig;
 use kube::client::Body;
 use serde_json::Value;
 
-type Act = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+type Action = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// A client whose owner is not alone.
+/// A client that interferes with the agent.
 pub(crate) struct Meddler;
 
 impl Meddler {
@@ -20,7 +20,7 @@ impl Meddler {
         path: String,
         act: impl Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static,
     ) -> kube::Client {
-        let act: Act = Arc::new(act);
+        let act: Action = Arc::new(act);
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let (client, act) = (client.clone(), Arc::clone(&act));
             let is_it = request.method() == http::Method::DELETE && request.uri().path() == path;
@@ -35,7 +35,7 @@ impl Meddler {
     }
 }
 
-/// One request; the status of its answer.
+/// Sends a request; returns the status of its answer.
 pub(crate) async fn request(client: &kube::Client, method: &str, path: &str, body: &Value) -> u16 {
     let request = kubeconfig::request::<Body>(method, path, "application/json", body);
     client

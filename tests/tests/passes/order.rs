@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::world::{World, annotated, config_map, deployment, job, reason};
 
-/// What the Job controller does.
+/// Stands in for the Job controller.
 async fn complete(world: &World<'_>, name: &str) {
     if world.server.is_real() {
         end(world, name).await;
@@ -16,7 +16,7 @@ async fn end(world: &World<'_>, name: &str) {
     let job = world.live(&format!("batch/v1:jobs/{name}")).await;
     let is_complete = |job: &Value| job.pointer("/status/completionTime").is_some();
     if job.as_ref().is_none_or(is_complete) {
-        // The times of a Job that is through are immutable.
+        // The times of a finished Job are immutable.
         return;
     }
     let now = jiff::Timestamp::now().to_string();
@@ -71,7 +71,7 @@ async fn jobs(world: &World<'_>) -> Vec<String> {
     items.iter().map(name).collect()
 }
 
-/// Takes passes until the set is in sync, completing Jobs as they come.
+/// Takes passes until the application is in sync, and completes its Jobs meanwhile.
 async fn pass_until_synced(world: &mut World<'_>, yaml: &str) {
     for _ in 0..100 {
         let outcome = world.pass(yaml).await;
@@ -110,7 +110,7 @@ pub(crate) async fn hooks_run_before_and_after_once(mut world: World<'_>) {
     pass_until_synced(&mut world, &yaml("1")).await;
     let first = jobs(&world).await;
     assert_eq!(first.len(), 2, "{first:?}");
-    // Once is once, whatever becomes of the Job.
+    // A hook that runs once is not run again, whatever happens to its Job.
     for name in &first {
         let path = world.path(&format!(
             "batch/v1:jobs/{name}?propagationPolicy=Background"
@@ -122,14 +122,14 @@ pub(crate) async fn hooks_run_before_and_after_once(mut world: World<'_>) {
     world.restart();
     pass_until_synced(&mut world, &yaml("1")).await;
     assert_eq!(world.writes(), Vec::<String>::new());
-    // A new content runs them again.
+    // Changed content runs them again.
     pass_until_synced(&mut world, &yaml("2")).await;
     let second = jobs(&world).await;
     assert_eq!(second.len(), 2);
     assert!(second.iter().all(|name| !first.contains(name)));
 }
 
-/// A Job that runs is as it should be, and no reason to go on.
+/// A running Job is in sync, but the next wave must still wait for it.
 pub(crate) async fn what_comes_after_a_hook_waits_for_its_end(mut world: World<'_>) {
     let never = "simulator.flotilla.dev/outcome: never";
     let yaml = job("before", &format!("flotilla.dev/hook: pre-sync, {never}"))
@@ -153,7 +153,7 @@ pub(crate) async fn what_comes_after_a_hook_waits_for_its_end(mut world: World<'
     world.restart();
     world.pass(&yaml).await;
     assert!(world.live("configmaps/main").await.is_some());
-    // The same of the last: until it has ended, the application is under way.
+    // The same for the last hook: until it has finished, the application is progressing.
     let all = jobs(&world).await;
     let after = all.iter().find(|name| **name != before).unwrap();
     world.restart();

@@ -1,4 +1,4 @@
-//! Deleting: what goes, and above all what stays.
+//! Pruning: what is deleted, and above all what is not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,12 +46,12 @@ pub(crate) async fn p11_p12_definitions_and_namespaces_wait_for_a_confirmation(
     let widget = format!(
         "---\napiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: w}}\nspec: {{size: 1}}\n"
     );
-    // A definition and its object in one commit, in one pass (A9).
+    // A CRD and an object of its kind in one commit are applied in one pass (A9).
     let outcome = world
         .pass(&(own.clone() + &widget + &config_map("a", "1")))
         .await;
     assert_eq!(outcome.sync, SyncState::Synced, "{outcome:#?}");
-    // Two more are somebody else's.
+    // Two more objects belong to others.
     let others = world.path(&format!("{group}/v1:widgets"));
     for name in ["x", "y"] {
         let body = json!({"apiVersion": format!("{group}/v1"), "kind": "Widget",
@@ -79,7 +79,7 @@ pub(crate) async fn p11_p12_definitions_and_namespaces_wait_for_a_confirmation(
     assert_eq!(world.send_as("PATCH", &path, kind, &patch).await.0, 200);
     for _ in 0..50 {
         let outcome = world.pass(&config_map("a", "1")).await;
-        // One is gone since, and they are not counted in each pass.
+        // One has been deleted since; the count is not refreshed in each pass.
         let message = &status(&outcome, &format!("widgets.{group}")).message;
         assert!(message.ends_with("with it 3 custom resources"), "{message}");
         let deletes = world.deletes();
@@ -122,7 +122,7 @@ pub(crate) async fn p15_a_damaged_inventory_deletes_nothing_and_is_rebuilt(mut w
         "b is not known any more, and stays"
     );
     assert!(world.live("configmaps/b").await.is_some());
-    // Rebuilt: it can be trusted again.
+    // A rebuilt inventory can be trusted again.
     world.synced(&all).await;
     world.restart();
     world.synced(&config_map("a", "1")).await;
@@ -255,7 +255,7 @@ pub(crate) async fn p16_an_object_made_again_between_look_and_delete_stays(mut w
         .synced(&(config_map("a", "1") + &config_map("b", "1")))
         .await;
     let before = world.live("configmaps/b").await.unwrap();
-    // Between the agent's look and its delete, somebody deletes the object and makes it again.
+    // Between the agent's read and its delete, another client deletes the object and creates it again.
     let path = world.path("configmaps/b");
     let copy = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b",
         "annotations": before.pointer("/metadata/annotations")}});
@@ -295,7 +295,7 @@ pub(crate) async fn p15_no_forged_record_deletes_what_is_not_ours(mut world: Wor
         .map(|name| config_map(name, "1"))
         .concat();
     world.synced(&(desired.clone() + &mine)).await;
-    // What it looks like when it is ours, for those who copy it.
+    // What an owned object looks like, to copy its marks.
     let ours = world.live("configmaps/kept").await.unwrap();
     let record = format!(
         "/api/v1/namespaces/flotilla-system/configmaps/flotilla-inventory-{}-0",
@@ -330,7 +330,7 @@ pub(crate) async fn p15_no_forged_record_deletes_what_is_not_ours(mut world: Wor
             entries.remove(0);
         }
         let entries = serde_json::to_string(&entries).unwrap();
-        // With the seal that it had, with none, or with somebody's own.
+        // With the original seal, without one, or with a forged one.
         let seal = match rng.random_range(0..3) {
             0 => stored.pointer("/data/seal").cloned().unwrap(),
             1 => Value::Null,
@@ -387,12 +387,12 @@ pub(crate) async fn a_removal_over_the_budget_is_confirmed_in_the_cluster(mut wo
     let word = json!({"metadata": {"annotations": {"flotilla.dev/remove": "confirmed"}}});
     let merge = "application/merge-patch+json";
     assert_eq!(world.send_as("PATCH", &record, merge, &word).await.0, 200);
-    // Taken back in the fleet file: what was confirmed is not for the next removal.
+    // Withdrawn in the fleet file: a confirmation does not carry over to the next removal.
     world.synced(&many).await;
     let outcome = world.remove().await;
     assert_eq!(reason(&outcome, "n1"), Some(Reason::DeleteBudget));
     assert_eq!(world.deletes(), NOTHING);
-    // Nor is what was confirmed before it came.
+    // Nor does a confirmation that was given before the removal.
     world.synced(&many).await;
     assert_eq!(world.send_as("PATCH", &record, merge, &word).await.0, 200);
     let outcome = world.remove().await;
@@ -418,7 +418,7 @@ pub(crate) async fn a_released_application_leaves_its_objects_and_remembers_none
     assert_eq!((outcome.pruned, outcome.remembered), (0, 0), "{outcome:#?}");
     assert_eq!(world.deletes(), NOTHING);
     assert!(world.live("configmaps/a").await.is_some());
-    // Taken up again later, they are the same objects.
+    // Declared again later, they are still the same objects.
     world.synced(&config_map("a", "1")).await;
     assert_eq!(world.deletes(), NOTHING, "b was let go");
 }

@@ -1,11 +1,11 @@
-//! Services, which the API server fills in more than anything else: headless ones, ones without a selector,
-//! ones with ports of their own on each node.
+//! Services, which the API server defaults more than any other kind: headless ones, ones without a selector, and ones
+//! with their own node ports.
 
 use serde_json::{Value, json};
 
 use super::world::World;
 
-/// Each with its name.
+/// Services by name.
 const SERVICES: [(&str, &str); 7] = [
     (
         "headless",
@@ -35,13 +35,13 @@ fn yaml() -> String {
     SERVICES.iter().map(service).collect()
 }
 
-/// What the server adds is no drift, however often it is looked at and whoever looks; what a person changes is.
+/// Fields that the server sets are not drift, however often and by whichever agent they are compared; an edit is.
 pub(crate) async fn a14_a_service_that_the_server_fills_in_is_no_drift(mut world: World<'_>) {
     let yaml = yaml();
     let outcome = world.synced(&yaml).await;
     assert_eq!(outcome.drifted, 0, "{outcome:#?}");
     for look in 0..4 {
-        // From memory, and by an agent that has seen nothing.
+        // With the agent's memory, and with an agent that has just started.
         if look % 2 == 0 {
             world.restart();
         }
@@ -54,7 +54,7 @@ pub(crate) async fn a14_a_service_that_the_server_fills_in_is_no_drift(mut world
         let live = world.live(&format!("services/{name}")).await.unwrap();
         assert_eq!(live["spec"]["clusterIP"], "None", "{name}");
     }
-    // Another port by hand is drift of a headless one as of any other.
+    // For a headless service, too, another port set by hand is drift.
     let port = json!([{"op": "replace", "path": "/spec/ports/0/port", "value": 81}]);
     world
         .patch("kubectl-edit", "services/headless", &port)
@@ -65,7 +65,7 @@ pub(crate) async fn a14_a_service_that_the_server_fills_in_is_no_drift(mut world
     assert_eq!(live["spec"]["ports"].as_array().map(Vec::len), Some(1));
     assert_eq!(live["spec"]["ports"][0]["port"], 80);
     assert_eq!(live["spec"]["clusterIP"], "None");
-    // So is a key that a person adds to the selector, which is one field to the API server.
+    // So is a key that a person adds to the selector, which is one atomic field to the API server.
     let selector = json!({"spec": {"selector": {"tier": "x"}}});
     world
         .edit("kubectl-edit", "services/portless", selector)
@@ -77,8 +77,8 @@ pub(crate) async fn a14_a_service_that_the_server_fills_in_is_no_drift(mut world
 
 const ATOMIC: &str = "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\nspec:\n  podSelector: {matchLabels: {app: web}}\n  policyTypes: [Ingress]\n---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: web}\nspec: {minAvailable: 1, selector: {matchLabels: {app: web}}}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      nodeSelector: {disk: ssd}\n      containers:\n      - name: web\n        image: web:1\n        env: [{name: NODE, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]\n";
 
-/// A person who adds a key to a map that is one field narrows what a policy guards, or moves pods: it is taken
-/// away like any other addition.
+/// A key that a person adds to an atomic map narrows what a policy selects, or moves pods: it is removed like any
+/// other addition.
 pub(crate) async fn a14_a_key_added_to_a_map_that_is_one_field_is_taken_away(mut world: World<'_>) {
     world.synced(ATOMIC).await;
     for (rest, pointer, patch) in [

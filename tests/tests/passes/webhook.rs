@@ -1,4 +1,4 @@
-//! Admission webhooks: they deny, change fields, do not answer, or come with the set they judge.
+//! Admission webhooks: they deny, change fields, do not answer, or belong to the application that they judge.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use super::world::{World, config_map, reason, status};
 
 const ENGINE: base64::engine::GeneralPurpose = base64::engine::general_purpose::STANDARD;
 
-/// A webhook over HTTPS. It ends with this value.
+/// A webhook over HTTPS. It ends when dropped.
 struct Webhook {
     url: String,
     bundle: String,
@@ -30,7 +30,7 @@ impl Drop for Webhook {
 }
 
 impl Webhook {
-    /// Answers each review with what `judge` says of its request; none: not at all.
+    /// Answers each review with what `judge` returns for its request; none: it does not answer.
     async fn start(judge: fn(&Value) -> Option<Value>) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])
@@ -85,7 +85,7 @@ impl Webhook {
     }
 }
 
-/// One request of one connection.
+/// Handles the one request of a connection.
 async fn serve(
     mut stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
     judge: fn(&Value) -> Option<Value>,
@@ -134,7 +134,7 @@ async fn remove(world: &World<'_>, kind: &str) {
     assert_eq!(world.send("DELETE", &path, &Value::Null).await.0, 200);
 }
 
-/// Sets a webhook up, and waits until it is asked: an API server learns of it a moment later.
+/// Registers a webhook, and waits until it is called: an API server needs a moment to notice it.
 async fn set_up(world: &World<'_>, kind: &str, webhook: &Webhook) {
     let plural = format!("{}webhookconfigurations", kind.to_lowercase());
     let path = format!("/apis/admissionregistration.k8s.io/v1/{plural}");
@@ -202,7 +202,8 @@ pub(crate) async fn a02_a_webhook_that_does_not_answer_stops_what_it_judges_and_
 pub(crate) async fn a02_a_webhook_in_the_same_set_is_set_up_after_what_it_would_judge(
     mut world: World<'_>,
 ) {
-    // Its service comes with it and serves nobody yet: were it set up first, nothing could be applied.
+    // The webhook's service is in the same commit and has no endpoints yet: if the webhook came first, nothing could
+    // be applied.
     let namespace = world.namespace.clone();
     let configuration = json!({
         "apiVersion": "admissionregistration.k8s.io/v1",

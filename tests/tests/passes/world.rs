@@ -26,7 +26,7 @@ const OWN: &str = "flotilla-system";
 pub(crate) struct World<'c> {
     pub(crate) server: &'c TestCluster,
     pub(crate) client: kube::Client,
-    /// A namespace of this scenario's own.
+    /// The scenario's own namespace.
     pub(crate) namespace: String,
     pub(crate) policy: Policy,
     pub(crate) sync_policy: SyncPolicy,
@@ -63,12 +63,12 @@ impl<'c> World<'c> {
         world
     }
 
-    /// The application's name.
+    /// The name of the application.
     pub(crate) fn application(&self) -> ApplicationName {
         self.application.parse().unwrap()
     }
 
-    /// Any request, as the cluster's administrator.
+    /// Any request as the cluster's administrator.
     pub(crate) async fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         self.send_as(method, path, "application/json", body).await
     }
@@ -99,14 +99,14 @@ impl<'c> World<'c> {
         format!("{root}/namespaces/{}/{rest}", self.namespace)
     }
 
-    /// A live object; none: it is not there.
+    /// A live object; none: it does not exist.
     pub(crate) async fn live(&self, rest: &str) -> Option<Value> {
         let (code, value) = self.send("GET", &self.path(rest), &Value::Null).await;
         (code == 200).then_some(value)
     }
 
-    /// A merge patch by somebody else, which the agent then looks at: it starts afresh, so that no test
-    /// depends on how fast a watch is.
+    /// A merge patch by another client, which the agent then observes: it restarts, so that no test depends on the
+    /// speed of a watch.
     pub(crate) async fn edit(&mut self, manager: &str, rest: &str, patch: Value) {
         let path = format!("{}?fieldManager={manager}", self.path(rest));
         let kind = "application/merge-patch+json";
@@ -121,7 +121,7 @@ impl<'c> World<'c> {
         assert_eq!(code, 200, "{value}");
     }
 
-    /// The same where the API server may refuse it.
+    /// The same if the API server may refuse it.
     pub(crate) async fn try_patch(
         &mut self,
         manager: &str,
@@ -136,7 +136,7 @@ impl<'c> World<'c> {
         answer
     }
 
-    /// An agent that has forgotten everything, as after a restart.
+    /// Replaces the agent by one without memory, as after a restart.
     pub(crate) fn restart(&mut self) {
         self.restart_with(Managers::default());
     }
@@ -151,13 +151,13 @@ impl<'c> World<'c> {
         self.memory = Memory::default();
     }
 
-    /// An agent that has forgotten everything and speaks through another client.
+    /// An agent without memory that uses another client.
     pub(crate) fn agent_over(&mut self, client: kube::Client) {
         self.agent = Cluster::new(client, Options::default());
         self.memory = Memory::default();
     }
 
-    /// The statuses of all answers to such a write of an object of this scenario.
+    /// The statuses of all answers to such writes of an object of this scenario.
     pub(crate) fn answers(&self, verb: &str, name: &str) -> Vec<u16> {
         let audit = self.server.audit().unwrap();
         audit
@@ -168,7 +168,7 @@ impl<'c> World<'c> {
             .collect()
     }
 
-    /// A pass for a commit with this one file.
+    /// A pass for a commit with this file only.
     pub(crate) async fn pass(&mut self, yaml: &str) -> PassOutcome {
         self.turn_for(yaml, Intent::Run).await
     }
@@ -182,12 +182,12 @@ impl<'c> World<'c> {
         self.try_turn(yaml, intent).await.unwrap()
     }
 
-    /// A pass on a server that may be away; none: it could not even be begun.
+    /// A pass on a server that may be unavailable; none: it could not even start.
     pub(crate) async fn try_pass(&mut self, yaml: &str) -> Option<PassOutcome> {
         self.try_turn(yaml, Intent::Run).await.ok()
     }
 
-    /// What a pass is given; nothing is known of other applications.
+    /// The input of a pass; nothing is known of other applications.
     pub(crate) fn input(&self, yaml: &str, intent: Intent) -> PassInput {
         let mut tree = MemoryTree::new();
         tree.insert_file("app/all.yaml", yaml.as_bytes().to_vec())
@@ -236,7 +236,7 @@ impl<'c> World<'c> {
         outcome
     }
 
-    /// Passes until one ends in sync and healthy.
+    /// Takes passes until one ends in sync and healthy.
     pub(crate) async fn healed(&mut self, yaml: &str) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -248,7 +248,7 @@ impl<'c> World<'c> {
         }
     }
 
-    /// Writes since the last question, of anything but the agent's own records, that went through.
+    /// Successful writes since the last call, without the agent's own records.
     pub(crate) fn writes(&mut self) -> Vec<String> {
         let audit = self.server.audit().unwrap();
         let new: Vec<AuditEvent> = audit.iter().skip(self.audited).cloned().collect();
@@ -259,7 +259,7 @@ impl<'c> World<'c> {
             .collect()
     }
 
-    /// Deletes among them.
+    /// The deletes among them.
     pub(crate) fn deletes(&mut self) -> Vec<String> {
         let writes = self.writes();
         writes
@@ -269,7 +269,7 @@ impl<'c> World<'c> {
     }
 }
 
-/// What was said of an object.
+/// The reported status of an object.
 pub(crate) fn status<'o>(outcome: &'o PassOutcome, name: &str) -> &'o ObjectStatus {
     let found = outcome
         .objects

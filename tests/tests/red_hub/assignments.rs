@@ -1,4 +1,4 @@
-//! Assignments that are replayed, mixed, or reach too far.
+//! Assignments that are replayed, mixed, or exceed the policy.
 
 use crate::*;
 
@@ -49,7 +49,7 @@ pub(crate) async fn c07(world: &mut World) {
         digest: honest.digest,
     };
     world.refused(mixed, "DigestMismatch").await;
-    // One application twice, as of two generations.
+    // The same application twice, as if from two generations.
     let mut twice = world.content(&good);
     twice.applications.push(world.application("web", &good));
     world
@@ -67,7 +67,7 @@ pub(crate) async fn c08(world: &mut World) {
     world
         .refused(sealed(content.encode_to_vec()), "MalformedAssignment")
         .await;
-    // Objects are judged as they are in the end, whatever the assignment says of their namespace.
+    // The policy judges the final objects, whatever namespace the assignment names.
     world.write(
         "apps/out/a.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: out}\n",
@@ -104,7 +104,7 @@ pub(crate) async fn c09(world: &mut World) {
     }];
     let before = world.writes();
     world.assign(&content).await;
-    // Fourteen objects are more than the policy lets go at once.
+    // Fourteen deletes exceed the budget of the policy.
     world
         .report("web", "held by the budget", |report| {
             report.reason == "DeleteBudget"
@@ -113,7 +113,7 @@ pub(crate) async fn c09(world: &mut World) {
     world.told("DeleteBudget").await;
     assert_eq!(world.writes(), before);
     world.intact().await;
-    // No word of the application at all is no word to delete it, either.
+    // An assignment that no longer mentions the application must not delete it either.
     let mut nothing = world.content(&world.good.clone());
     nothing.applications.clear();
     world.assign(&nothing).await;
@@ -129,7 +129,7 @@ pub(crate) async fn c09(world: &mut World) {
 }
 
 pub(crate) async fn c10(world: &mut World) {
-    // Fields that the protocol does not have, with a policy in them.
+    // Fields that the protocol does not define, with a policy in them.
     let mut content = world.content(&world.good.clone());
     content.applications[0].url = world.git.url("elsewhere.git");
     let mut bytes = content.encode_to_vec();
@@ -148,7 +148,7 @@ pub(crate) async fn c10(world: &mut World) {
         })
         .await;
     assert_eq!(world.writes(), before);
-    // What the hub itself calls needed, and this agent does not have, is refused whole.
+    // An assignment that requires a feature which this agent lacks is refused as a whole.
     let mut content = world.content(&world.good.clone());
     content.required_features = vec!["policy-from-hub".to_owned()];
     world
@@ -157,7 +157,7 @@ pub(crate) async fn c10(world: &mut World) {
 }
 
 pub(crate) async fn c12(world: &mut World) {
-    // More applications than one cluster may have.
+    // More applications than a cluster may have.
     let mut many = world.content(&world.good.clone());
     let first = many.applications[0].clone();
     many.applications = (0..20_000)
@@ -170,24 +170,24 @@ pub(crate) async fn c12(world: &mut World) {
         .collect();
     let assignment = sealed(many.encode_to_vec());
     let before = world.writes();
-    // It comes whole: what is over 4 MiB is another fault, and comes next.
+    // It must fit into one message: more than 4 MiB is another fault, which is tested next.
     let bytes = assignment.content.len();
     assert!(bytes < 4 << 20, "{bytes} bytes are no single message");
     world.refused(assignment, "MalformedAssignment").await;
-    // 64 MiB in one message: the agent hangs up, and comes back.
+    // 64 MiB in one message: the agent closes the stream and reconnects.
     let streams = world.hub.streams();
     let huge = v1::Assignment {
         content: vec![0; 64 << 20].into(),
         digest: Vec::new(),
     };
-    // The stream may break under it.
+    // Sending may fail, because the agent closes the stream.
     let _ = world.hub.say(Body::Assignment(huge)).await;
     eventually("the agent comes back", LIMIT, || async {
         (world.hub.streams() > streams).then_some(())
     })
     .await
     .unwrap();
-    // A change of mind every 20 ms: eight are taken, then one a second.
+    // A new assignment every 20 ms: a burst of eight is accepted, then one per second.
     let verdicts = world.hub.verdicts();
     let started = tokio::time::Instant::now();
     let mut last = 0;

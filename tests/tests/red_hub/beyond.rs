@@ -1,4 +1,4 @@
-//! What goes beyond assignments: code, secrets, silence.
+//! Attacks other than assignments: code, secrets, silence.
 
 use crate::*;
 
@@ -66,7 +66,7 @@ pub(crate) async fn c13(world: &mut World) {
         })
         .await
         .unwrap();
-        // The next question is about a Secret that differs.
+        // Edit the Secret, so that the next plan would have to show a difference.
         let patch = serde_json::json!({"stringData": {"password": format!("{CANARY}-{request}")}});
         let path = "/api/v1/namespaces/web/secrets/s";
         let kind = "application/merge-patch+json";
@@ -91,7 +91,7 @@ pub(crate) async fn c13(world: &mut World) {
     })
     .await
     .unwrap();
-    // Only our own drift, and the agent's correction of it.
+    // The only writes are the edits of this test, and the agent's corrections of them.
     let extra = world.writes().len() - before.len();
     assert!(
         world

@@ -1,4 +1,4 @@
-//! Other commits than the policy takes: from elsewhere, unsigned, older.
+//! Commits that the policy refuses: from elsewhere, unsigned, older.
 
 use crate::*;
 
@@ -15,7 +15,7 @@ pub(crate) async fn c01(world: &mut World) {
     let mut content = world.content(&good);
     content.applications[0].branch = "dev".to_owned();
     world.held(&content, "BranchNotAllowed").await;
-    // What no agent would ever take for a URL does not get past the decoder.
+    // The decoder rejects what could never be a URL.
     for url in [
         "ext::sh -c id",
         "--upload-pack=id",
@@ -30,7 +30,7 @@ pub(crate) async fn c01(world: &mut World) {
 }
 
 pub(crate) async fn c02(world: &mut World) {
-    // In the repository, signed by the right key, and not on the branch: as a fork's commit on a forge is.
+    // In the repository and signed by the right key, but not on the branch, like the commit of a fork on a forge.
     let work = world.repository.work.clone();
     git(&work, &["checkout", "-q", "-b", "fork"]).unwrap();
     world.write("apps/web/config.yaml", &config_map("config", "evil"));
@@ -54,7 +54,7 @@ pub(crate) async fn c03(world: &mut World) {
         let evil = world.push("evil", key, "prod");
         let content = world.content(&evil);
         world.held(&content, reason).await;
-        // A signed commit on top does not launder it.
+        // A signed commit on top of it does not make it acceptable.
         let after = world.push("after", Some("good"), "prod");
         let content = world.content(&after);
         world.held(&content, reason).await;
@@ -103,7 +103,7 @@ fn sign(world: &World, approval: &RollbackApproval, key: &str) -> v1::SignedAppr
 }
 
 pub(crate) async fn c04(world: &mut World) {
-    // Both commits have what runs, so that nothing has to be written for either.
+    // Both commits have the same content, so that no writes are needed for either.
     let old = world.good.clone();
     let new = world.push("newer", Some("good"), "prod");
     world.honest(&new).await;
@@ -130,7 +130,7 @@ pub(crate) async fn c04(world: &mut World) {
         let content = with(world, signed);
         world.held(&content, "ApprovalRefused").await;
     }
-    // The true one works, is told, and works once.
+    // The valid approval works, is reported, and works only once.
     let content = with(world, good.clone());
     world.assign(&content).await;
     world.runs(&old).await;

@@ -1,5 +1,5 @@
-//! What a stolen hub can do to a cluster: every item of group C of the fault catalogue, by a hub of our
-//! own that lies to a real agent. `SECURITY.md` has the table.
+//! What a stolen hub can do to a cluster: every item of group C of the fault catalogue, with a hub that lies to a real
+//! agent. `SECURITY.md` has the table.
 //!
 //! Each item ends in a refusal with a reason code, an Event inside the cluster, and no write in the API
 //! server's audit log.
@@ -40,7 +40,7 @@ macro_rules! alone {
             let mut world = signing_world!();
             $item(&mut world).await;
             world.still_corrected().await;
-            // A process that begins anew goes on as the one before it, refused or not.
+            // A restarted agent behaves like the one before it, whether it refused the assignment or not.
             world.stop_agent().await;
             world.start_agent().await;
             world.still_corrected().await;
@@ -67,7 +67,7 @@ alone! {
     c14_a_word_to_deregister: c14;
 }
 
-/// All of them in a row against one agent, on a real API server where there is one.
+/// All items in a row against one agent, on a real API server if there is one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c15_all_of_it_in_a_row() {
     if !can_sign() {

@@ -18,7 +18,7 @@ use prost::Message as _;
 use serde_json::{Value, json};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
-/// In a Secret that Git has and that must reach nobody.
+/// In a Secret that is in Git and must not leak.
 pub(crate) const CANARY: &str = "canary-7d1f0c0e5b";
 
 pub(crate) struct World {
@@ -29,7 +29,7 @@ pub(crate) struct World {
     pub(crate) cluster: TestCluster,
     agent: Option<flotilla_agent::app::Running>,
     pub(crate) generation: u64,
-    /// What runs, by an honest assignment.
+    /// The commit that runs, by an honest assignment.
     pub(crate) good: String,
 }
 
@@ -39,12 +39,12 @@ pub(crate) fn config_map(name: &str, value: &str) -> String {
     )
 }
 
-/// Whether commits can be signed here, as each world's are; a test that cannot is counted.
+/// Whether commits can be signed here, which every world needs; if not, the test is recorded as skipped.
 pub(crate) fn can_sign() -> bool {
     flotilla_needs::program("ssh-keygen", None, &["ssh-keygen"]).is_some()
 }
 
-/// A world of its own for a test, which ends there where nothing can be signed.
+/// A test's own world; returns from the test if nothing can be signed.
 macro_rules! signing_world {
     () => {{
         if !$crate::world::can_sign() {
@@ -119,7 +119,7 @@ impl World {
         self.repository.write(path, content).unwrap();
     }
 
-    /// Commits everything, signed where a key is named, and pushes it to a branch.
+    /// Commits everything, signed if a key is given, and pushes it to a branch.
     pub(crate) fn push(&self, message: &str, key: Option<&str>, branch: &str) -> String {
         let work = &self.repository.work;
         git(work, &["add", "-A"]).unwrap();
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    /// What an honest hub would say next.
+    /// The next content of an honest hub.
     pub(crate) fn content(&mut self, commit: &str) -> v1::AssignmentContent {
         self.generation += 1;
         v1::AssignmentContent {
@@ -222,7 +222,7 @@ impl World {
             .unwrap()
     }
 
-    /// Assigns a commit as an honest hub does.
+    /// Assigns a commit like an honest hub.
     pub(crate) async fn honest(&mut self, commit: &str) -> v1::Ack {
         let content = self.content(commit);
         self.assign(&content).await
@@ -255,7 +255,7 @@ impl World {
         .await;
     }
 
-    /// Writes that were asked for so far, of anything but the agent's own records.
+    /// Writes that were requested so far, without the agent's own records.
     pub(crate) fn writes(&self) -> Vec<AuditEvent> {
         let audit = self.cluster.audit().unwrap().into_iter();
         audit
@@ -276,7 +276,7 @@ impl World {
         .unwrap();
     }
 
-    /// The whole assignment is refused: code, Event, nothing written.
+    /// The whole assignment is refused: reason code, Event, nothing written.
     pub(crate) async fn refused(&self, assignment: v1::Assignment, reason: &str) {
         let before = self.writes();
         let ack = self.hub.assign(assignment).await.unwrap();
@@ -287,7 +287,7 @@ impl World {
         self.intact().await;
     }
 
-    /// The assignment is understood, and its one application is refused: code, Event, nothing written.
+    /// The assignment is accepted, and its one application is refused: reason code, Event, nothing written.
     pub(crate) async fn held(&self, content: &v1::AssignmentContent, reason: &str) {
         let before = self.writes();
         let ack = self.assign(content).await;
@@ -304,7 +304,7 @@ impl World {
         self.intact().await;
     }
 
-    /// What ran is there as it was.
+    /// The objects that ran are unchanged.
     pub(crate) async fn intact(&self) {
         let config = self
             .cluster
@@ -319,7 +319,7 @@ impl World {
         );
     }
 
-    /// The agent names what it keeps in shape, whatever it thinks of what is assigned.
+    /// The agent reports the revision that it maintains, whatever it thinks of the assignment.
     pub(crate) async fn says_what_runs(&self) {
         let good = self.good.clone();
         self.report("web", &format!("{good} is told of"), |report| {
@@ -331,7 +331,7 @@ impl World {
         .await;
     }
 
-    /// And drift of it is still set right, although the hub lies.
+    /// Drift is still corrected, although the hub lies.
     pub(crate) async fn still_corrected(&self) {
         let patch = json!({"data": {"value": "drifted"}});
         let path = "/api/v1/namespaces/web/configmaps/config";

@@ -1,12 +1,12 @@
-//! An agent in this process, for tests that also look into it.
+//! An agent in this process, for tests that also inspect it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flotilla_agent::args::{ApiArgs, Run, SecretArgs};
 
-/// The agent of `cluster`, with everything it needs and keeps below `root`: the join token that the
-/// test writes to [`token`], the hub's roots in `ca.crt`, and its data in a directory of its own.
+/// The agent of `cluster`, with all of its files below `root`: the join token that the test writes to [`token`], the
+/// hub's roots in `ca.crt`, and its data in its own directory.
 pub(crate) fn run(root: &Path, cluster: &str, hub: &str) -> Run {
     Run {
         hub: hub.to_owned(),
@@ -37,7 +37,7 @@ pub(crate) fn api(kubeconfig: Option<PathBuf>) -> ApiArgs {
     }
 }
 
-/// Where the join token of a cluster is.
+/// The path of a cluster's join token.
 pub(crate) fn token(root: &Path, cluster: &str) -> PathBuf {
     root.join(format!("token-{cluster}"))
 }

@@ -1,4 +1,4 @@
-//! The scripts below `.ci`: what they name is there, and what did not run is told.
+//! The scripts in `.ci` refer to existing files, and report what did not run.
 
 use std::process::Command;
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::root;
 
-/// Where the crate of a room of `.ci/mutants` is.
+/// The directory of the crate of a room of `.ci/mutants`.
 fn folder(room: &str) -> &'static str {
     match room {
         "agent" => "agent",
@@ -17,7 +17,7 @@ fn folder(room: &str) -> &'static str {
     }
 }
 
-/// `agent)`: what follows is of that room.
+/// `agent)`: the lines that follow belong to that room.
 static ROOM: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(\w+)\)$").unwrap());
 
 /// `-f 'src/plan/**'`
@@ -30,7 +30,7 @@ static MODULES: LazyLock<Regex> =
 /// `hub: src/fleet/rollout/start\.rs:\d+:\d+: replace …`
 static KEPT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(\w+): (src/[\w/]+)\\\.rs").unwrap());
 
-/// What `.ci/mutants` and `.ci/mutants.kept` name, as paths below the root; and lines that name nothing.
+/// Paths that `.ci/mutants` and `.ci/mutants.kept` refer to, relative to the root; and lines without a path.
 fn named(mutants: &str, kept: &str) -> Vec<String> {
     let mut paths = Vec::new();
     let mut room = String::new();
@@ -119,7 +119,7 @@ hub: replace
     );
 }
 
-/// `.ci/run` with another cargo: a function of the shell, which skips a test and then does as it is told.
+/// Runs `.ci/run` with a fake cargo: a shell function that skips a test and then exits as it is told.
 fn run(end: &str) -> (Option<i32>, String) {
     let cargo = format!(
         "() {{ [ \"$1\" = test ] || return 0; \

@@ -1,8 +1,8 @@
-//! No two files of a crate need each other: who changes one has to read the other, and so on around.
+//! No two files of a crate depend on each other: to change one, the other would have to be read as well.
 //!
-//! A file and the files below it are one room, which may speak both ways. A name that a file only passes on
-//! (`pub use child::Name`) stands for the file that declares it, so that no circle hides behind its room; and a call of
-//! a method that is in another file counts as a name from there.
+//! A file and the files below it are one room, in which dependencies may go both ways. A name that a file re-exports
+//! (`pub use child::Name`) counts as the file that declares it, so that no circle is hidden by its room; and a call of
+//! a method counts as a reference to the file that declares the method.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -14,17 +14,17 @@ use super::{files_of, root};
 /// A module's path in its crate; empty: the crate's root.
 type Module = Vec<String>;
 
-/// A path as code has it, part by part.
+/// A path in code, split at `::`.
 type Path = Vec<String>;
 
-/// How often a name is passed on at most.
+/// The maximum number of re-exports that are followed.
 const HOPS: usize = 8;
 
-/// One `use`, without the word.
+/// One `use`, without the keyword.
 static USE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)^ *(?:pub(?:\([a-z_: ]+\))? )?use ([^;]+);").unwrap());
 
-/// A name with where it is: `room::Name`.
+/// A qualified name: `room::Name`.
 static PATH: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\w+(?:::\w+)+").unwrap());
 
 /// A name that is declared.
@@ -32,21 +32,21 @@ static ITEM: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\b(?:const fn|const|enum|fn|mod|static|struct|trait|type) (\w+)").unwrap()
 });
 
-/// An `impl` of a type whose methods are in many files, which call each other without a `use`.
+/// An `impl` of a type whose methods are spread over many files, and call each other without a `use`.
 static SPREAD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?ms)^impl Fleet \{$(.*?)^\}$").unwrap());
 
 /// A method of it.
 static METHOD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bfn (\w+)").unwrap());
 
-/// One that is called.
+/// A call of one.
 static CALL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bself\s*\.(\w+)\(").unwrap());
 
-/// A circle that is left: gates call what judges each kind, and that makes gates; Jobs ask, besides, what other gates
-/// say.
+/// The one circle that is tolerated: gates call the judges of each kind, which make gates; and gate Jobs also ask for
+/// the state of other gates.
 const LEFT: &str = "hub/src: fleet/evidence, fleet/gates, fleet/jobs, fleet/members, fleet/proof";
 
-/// The module that a path below `src` holds.
+/// The module of a path below `src`.
 fn module_of(path: &str) -> Module {
     let name = path.strip_suffix(".rs").unwrap_or(path);
     if name == "lib" || name == "main" {
@@ -55,18 +55,18 @@ fn module_of(path: &str) -> Module {
     name.split('/').map(str::to_owned).collect()
 }
 
-/// What a file says of itself and of others.
+/// What a file declares and refers to.
 #[derive(Default)]
 struct File {
-    /// Names that it takes from elsewhere, and from where; `*`: all that is there.
+    /// Imported names and their paths; `*`: a glob import.
     imports: Vec<(String, Path)>,
-    /// What it names besides.
+    /// Other qualified names.
     paths: Vec<Path>,
     /// Names that it declares.
     declared: BTreeSet<String>,
     /// Methods of a spread type that it has.
     methods: BTreeSet<String>,
-    /// Methods that it calls there.
+    /// Methods of that type that it calls.
     calls: BTreeSet<String>,
 }
 
@@ -100,7 +100,7 @@ impl File {
     }
 }
 
-/// What a `use` brings: `a::{b, c as d}` is `b` from `a::b`, and `d` from `a::c`.
+/// The names that a `use` imports: `a::{b, c as d}` is `b` from `a::b`, and `d` from `a::c`.
 fn import(head: &[String], tree: &str, found: &mut Vec<(String, Path)>) {
     let (path, group) = tree.split_once('{').unwrap_or((tree, ""));
     let (path, alias) = path.split_once(" as ").unwrap_or((path, ""));
@@ -138,8 +138,8 @@ fn import(head: &[String], tree: &str, found: &mut Vec<(String, Path)>) {
 struct Crate(BTreeMap<Module, File>);
 
 impl Crate {
-    /// The file that declares what a path leads to, seen from a file. What is in no file of the crate is that
-    /// one's own.
+    /// The file that declares what a path refers to, resolved in a file. A name that no file of the crate declares
+    /// counts as that file's own.
     fn find(&self, from: &Module, path: &[String], hops: usize) -> Module {
         let Some((first, rest)) = path.split_first() else {
             return from.clone();
@@ -156,7 +156,7 @@ impl Crate {
         if next.len() <= from.len() || self.0.contains_key(&next) {
             return self.find(&next, rest, hops);
         }
-        // No file, so a name: taken from elsewhere, or declared there.
+        // Not a file, so it is a name: imported or declared there.
         let (Some(file), Some(hops)) = (self.0.get(from), hops.checked_sub(1)) else {
             return from.clone();
         };
@@ -173,7 +173,7 @@ impl Crate {
             .unwrap_or_else(|| from.clone())
     }
 
-    /// The files that a file needs. A room and what is below it speak both ways.
+    /// The files on which a file depends. Dependencies within a room are ignored.
     fn needs(&self, module: &Module, file: &File) -> BTreeSet<Module> {
         let imports = file.imports.iter().map(|(_, path)| path);
         let paths = imports.chain(&file.paths);
@@ -187,7 +187,7 @@ impl Crate {
     }
 }
 
-/// Circles among modules, each with its names in order.
+/// Circles of modules, each with its names sorted.
 fn circles(edges: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<Vec<String>> {
     let reach = |from: &Module| {
         let mut seen = BTreeSet::new();
@@ -213,7 +213,7 @@ fn circles(edges: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<Vec<String>> {
     found.into_iter().collect()
 }
 
-/// The circles of a crate, whose sources come with their paths.
+/// The circles of a crate, from its sources with their paths.
 fn of_crate(files: &[(String, String)]) -> Vec<Vec<String>> {
     let mut all: BTreeMap<Module, File> = BTreeMap::new();
     for (path, text) in files {
@@ -283,7 +283,7 @@ fn a_planted_circle_is_found() {
         file("c.rs", "fn f() -> crate::a::A { todo() }\n"),
     ];
     assert_eq!(of_crate(&circle), [["a", "b", "c"]]);
-    // A call of a method is no `use`.
+    // A method call needs no `use`.
     let method = |name: &str, called: &str| {
         let body = format!("    fn {name}(&self) {{\n        self\n.{called}()\n    }}");
         format!("use super::Fleet;\nimpl Fleet {{\n{body}\n}}\n")
@@ -294,7 +294,7 @@ fn a_planted_circle_is_found() {
         file("fleet/b.rs", &method("two", "one")),
     ];
     assert_eq!(of_crate(&spread), [["fleet/a", "fleet/b"]]);
-    // What the room only passes on is what its files declare.
+    // What the room only re-exports counts as the file that declares it.
     let hidden = [
         file(
             "room.rs",

@@ -1,9 +1,9 @@
-//! Texts that people read.
+//! Texts for users.
 
 use super::files_of;
 
-/// What is wrong with the texts of a file: a sentence with a run of blanks in it, as a string has that goes on in
-/// the next line without a backslash, or a plural after the number one.
+/// Errors in the texts of a file: a sentence with a run of blanks, as in a string that continues on the next line
+/// without a backslash, or a plural after the number one.
 fn wrong_texts(path: &str, text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -14,7 +14,7 @@ fn wrong_texts(path: &str, text: &str) -> Vec<String> {
         if code.starts_with("//") || !code.contains('"') {
             continue;
         }
-        // What has line ends in it is drawn as columns.
+        // Text with line breaks is laid out in columns, so runs of blanks are intended.
         let sentence = |before: char, after: char| {
             (before.is_ascii_lowercase() || ",;:.)}".contains(before))
                 && (after.is_ascii_lowercase() || after == '(' || after == '{')
@@ -41,7 +41,7 @@ fn wrong_texts(path: &str, text: &str) -> Vec<String> {
             "environments",
         ];
         for noun in nouns {
-            // `{} clusters` says "1 clusters" of one; `counted` does not.
+            // `{} clusters` would print "1 clusters"; `counted` chooses the right form.
             let plural = format!("}} {noun}");
             let counted = code.match_indices(&plural).any(|(at, _)| {
                 let name = code[..at].rsplit('{').next().unwrap_or_default();

@@ -2,8 +2,7 @@
 
 use super::{files_of, named};
 
-/// Rooms that may do IO, and speak of domain types all the same: what is said on the wire is left to who speaks to
-/// the stream.
+/// Rooms that may do IO but only use domain types: the owner of a stream translates to and from wire types.
 const WITHOUT_WIRE: &[&str] = &[
     "agent/src/api",
     "agent/src/api.rs",
@@ -49,7 +48,7 @@ const WITHOUT_WIRE: &[&str] = &[
     "shared/src/preview.rs",
 ];
 
-/// What such a room must not name.
+/// Names that such a room must not use.
 const WIRE: &[&str] = &["flotilla_proto", "prost"];
 
 #[test]
@@ -82,6 +81,6 @@ fn a_planted_wire_type_is_found() {
             }
         }
     }
-    // What is done with IO is of no matter here.
+    // This rule does not forbid IO.
     assert!(named(WIRE, "agent/src/cluster/a.rs", "use kube::x;\n").is_empty());
 }

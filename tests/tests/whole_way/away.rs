@@ -1,4 +1,4 @@
-//! Hub, Git or API server are away or fail.
+//! Hub, Git or API server are unavailable or fail.
 
 use crate::*;
 
@@ -116,7 +116,7 @@ async fn a07_an_api_server_that_goes_away_in_mid_flight_is_waited_for() {
 async fn p14_failing_lists_delete_nothing() {
     let mut world = World::embedded(WEB).await;
     world.current("web", &world.head()).await;
-    // Watches spare the lists; a fresh agent has to list.
+    // A running agent has watches and need not list, but a restarted one does.
     world.stop_agent().await;
     let fault = Fault {
         verb: "list".to_owned(),
@@ -142,8 +142,8 @@ async fn p14_failing_lists_delete_nothing() {
     .unwrap();
 }
 
-/// The last byte of an assignment does not arrive, and then that of what the agent says of one: TLS, HTTP/2 and gRPC
-/// are all in the middle of something when the connection ends.
+/// The last byte of an assignment does not arrive, and then that of the agent's answer: TLS, HTTP/2 and gRPC are all
+/// in the middle of a message when the connection ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h09_a_message_that_is_cut_in_its_middle_is_said_again_on_a_new_stream() {
     let mut world = World::embedded(WEB).await;

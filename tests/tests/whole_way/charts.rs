@@ -1,4 +1,4 @@
-//! Helm charts: from Git to a healthy Deployment, upgrades, refusals, and what Helm itself installed.
+//! Helm charts: from Git to a healthy Deployment, upgrades, refusals, and releases that Helm itself installed.
 
 use crate::*;
 
@@ -90,7 +90,7 @@ fn chart(world: &World) {
 const DEPLOYMENT_PATH: &str = "/apis/apps/v1/namespaces/shop/deployments/shop";
 const FACTS: &str = "/api/v1/namespaces/shop/configmaps/facts";
 
-/// Jobs that were made since the last question, without what tells their contents apart.
+/// Jobs that were created since the last call, without the hash of their content.
 fn made(world: &World, seen: &mut usize) -> Vec<String> {
     let all = world.writes();
     let new = all.iter().skip(std::mem::replace(seen, all.len()));
@@ -139,7 +139,7 @@ async fn a_chart_is_installed_upgraded_and_refused_alone() {
     .await
     .unwrap();
 
-    // An upgrade, with values for this one cluster.
+    // An upgrade, with values for this cluster only.
     let own = "stage: c1\n";
     let second = world.commit("charts/shop/clusters/c1.yaml", own, "an upgrade");
     world.current("shop", &second).await;
@@ -148,7 +148,7 @@ async fn a_chart_is_installed_upgraded_and_refused_alone() {
     assert_eq!(at(facts.as_ref(), "/data/revision"), "2");
     assert_eq!(made(&world, &mut seen), ["upgrade"]);
 
-    // A broken template is refused with its place, and holds up nobody else.
+    // The error of a broken template names its position, and blocks no other application.
     let template = format!("{TEMPLATES}  broken: {{{{ .Values.none.deeper }}}}\n");
     world.write("charts/shop/templates/all.yaml", &template);
     let third = world.commit(
@@ -161,7 +161,7 @@ async fn a_chart_is_installed_upgraded_and_refused_alone() {
     assert!(message.contains("shop/templates/all.yaml:24:"), "{message}");
     world.current("other", &third).await;
 
-    // Mended, with the content that ran: a release of its own, whose hook runs.
+    // The template is repaired and the content is the old one: this is a new release, so its hook runs.
     world.write("charts/shop/templates/all.yaml", TEMPLATES);
     std::fs::write(
         world.path("work/fleet/charts/shop/clusters/c1.yaml"),
@@ -199,8 +199,9 @@ const CHANCE: &str = "- {name: refused, repository: fleet, path: charts/chance, 
 - {name: other, repository: fleet, path: apps/other}
 ";
 
-/// No render differs from another, so that nothing is rendered twice to see it: what draws on time or chance is
-/// refused with its name and place, or is the same at every render where the fleet file says so.
+/// Every render of a revision is the same, so that it need not be rendered twice to compare: functions of time or
+/// randomness are refused with their name and position, or give the same result at every render if the fleet file says
+/// so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r10_what_draws_on_chance_is_reported_and_where_it_is_derived_written_once() {
     let mut world = World::embedded(CHANCE).await;
@@ -237,7 +238,7 @@ data:
     assert!(world.live(&refused).await.is_none());
 }
 
-/// What the Job controller does, which is not beside a real API server here.
+/// Stands in for the Job controller, which a real API server alone does not have.
 async fn complete(world: &World) {
     let jobs = "/apis/batch/v1/namespaces/shop/jobs";
     let name = eventually("the hook's Job is there", LIMIT, || async {
@@ -261,7 +262,7 @@ async fn complete(world: &World) {
     assert_eq!(code, 200);
 }
 
-/// Against a real API server with the real Helm, where both are here.
+/// Against a real API server with the real Helm, if both are available.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_of_helm_is_taken_over() {
     let Some(helm) = flotilla_needs::program("helm", Some("FLOTILLA_HELM"), &["helm"]) else {
@@ -269,13 +270,13 @@ async fn a_release_of_helm_is_taken_over() {
     };
     let mut world = World::new(APPS).await;
     if world.cluster.server().is_some() {
-        // The embedded one keeps no notes of who wrote what as Helm's libraries ask for them.
+        // The embedded server does not record managed fields as Helm's libraries expect.
         return flotilla_needs::skip("apiserver");
     }
     world.stop_agent().await;
     world.cluster.create_namespace("shop").await.unwrap();
     chart(&world);
-    // By its own name: it signs its writes with it.
+    // Helm signs its writes with the name of its program, so the file must be called helm.
     let program = world.path("helm");
     std::os::unix::fs::symlink(&helm, &program).unwrap();
     let output = tokio::process::Command::new(&program)
@@ -299,7 +300,7 @@ async fn a_release_of_helm_is_taken_over() {
     let secret = "/api/v1/namespaces/shop/secrets/sh.helm.release.v1.shop.v1";
     let before = world.live(secret).await.unwrap();
 
-    // What Git does not have is to go although Helm wrote it.
+    // What is not in Git is to be pruned, although Helm wrote it.
     let template = TEMPLATES.replace(
         "  jobs: {{ .Capabilities.APIVersions.Has \"batch/v1/Job\" | quote }}\n",
         "",

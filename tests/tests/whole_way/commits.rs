@@ -1,4 +1,4 @@
-//! What a commit brings, and what a bad one does not.
+//! What a good commit applies, and a bad one does not.
 
 use crate::*;
 
@@ -40,8 +40,8 @@ async fn a_second_turn_writes_nothing() {
     let passes = world.more_passes("web", 2).await;
     let audit = world.writes();
     assert_eq!(audit.len(), writes, "{:#?}", audit.get(writes..));
-    // A pass asks for the agent's own namespace and its ConfigMap, an election for its lease; nobody
-    // asks for a managed object, and the watches spare the lists.
+    // A pass reads the agent's namespace and inventory, and an election its lease. No pass reads a managed object, and
+    // the watches make lists unnecessary.
     let asked = count("get") - gets;
     assert!(asked <= 4 * passes as u64, "{asked} in {passes} passes");
     assert_eq!(count("list"), lists);
@@ -239,7 +239,7 @@ async fn p03_an_object_that_moves_between_applications_is_handed_over() {
     assert_eq!(world.deletes(), Vec::<String>::new());
 }
 
-/// A real repository, by people who never heard of us (`tests/conformance`).
+/// A real repository that was not written for Flotilla (`tests/conformance`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_repository_goes_through_unchanged_and_once() {
     let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,4 +1,4 @@
-//! What others change in the cluster.
+//! Changes by others in the cluster.
 
 use crate::*;
 
@@ -7,7 +7,7 @@ async fn drift_is_corrected() {
     let world = World::new(WEB).await;
     world.current("web", &world.head()).await;
     let path = "/api/v1/namespaces/web/configmaps/config";
-    // What was applied before and is edited by hand is drift, whoever the server says owns it now.
+    // An edit of an applied field is drift, even if the server now names another field manager.
     let edited = std::time::Instant::now();
     undone(&world, "after an edit by hand").await;
     eprintln!("drift corrected after {:?}", edited.elapsed());
@@ -21,8 +21,8 @@ async fn drift_is_corrected() {
     .unwrap();
 }
 
-/// A set that a pass refuses as a whole is no more than a commit that cannot be rendered: what ran before is
-/// kept in shape, also by an agent that begins anew.
+/// A commit that a pass refuses as a whole is like one that cannot be rendered: drift of the previous revision is
+/// still corrected, also by a restarted agent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drift_is_corrected_while_a_commit_is_refused_as_a_whole() {
     let mut world = World::new(WEB).await;
@@ -56,7 +56,7 @@ async fn drift_is_corrected_while_a_commit_is_refused_as_a_whole() {
     assert_eq!(world.deletes(), Vec::<String>::new());
 }
 
-/// Edits a field as kubectl does, and waits until it is as Git has it.
+/// Edits a field like kubectl, and waits until it is as in Git.
 async fn undone(world: &World, what: &str) {
     let path = "/api/v1/namespaces/web/configmaps/config";
     let edit = serde_json::json!({"data": {"value": "edited"}});

@@ -1,5 +1,5 @@
-//! A Job of the commit itself as a gate: from the fleet file, over the agent's own policy and its API server,
-//! to the rollout that waits for it.
+//! A Job in the commit as a gate: from the fleet file, through the agent's own policy and its API server, to the
+//! rollout that waits for it.
 
 use flotilla_shared::digest::Digest;
 
@@ -18,7 +18,7 @@ fn job(image: &str) -> String {
 }
 
 impl World {
-    /// Changes what the application has, and its gate's Job.
+    /// Changes the application's content and its gate Job.
     fn push_gated(&self, value: &str, image: &str) -> String {
         let files = &self.repository;
         files
@@ -28,7 +28,7 @@ impl World {
         files.push(value, &["dev"]).unwrap()
     }
 
-    /// Waits until the rollout of a commit is held by its Job as expected.
+    /// Waits until the gate Job holds the rollout of a commit as expected.
     async fn gate(
         &self,
         commit: &str,
@@ -58,7 +58,7 @@ impl World {
         found.unwrap_or_else(|error| panic!("{error}: {:#?}", last.borrow()))
     }
 
-    /// Jobs that gates had made, by name.
+    /// Jobs that gates have created, by name.
     async fn gate_jobs(&self) -> Vec<String> {
         let list = self.live("/apis/batch/v1/namespaces/web/jobs").await;
         let items = list.as_ref().and_then(|list| list["items"].as_array());
@@ -85,7 +85,7 @@ async fn a_commit_waits_for_its_own_job_in_the_cluster() {
     let text = std::fs::read_to_string(&path).unwrap();
     let text = text.replace(UNGATED, GATED);
     std::fs::write(&path, &text).unwrap();
-    // The gate is in force before there is something to hold back.
+    // The gate must be in force before the commit that it holds back.
     let digest = Digest::of(text.as_bytes()).to_string();
     eventually("the gate is in force", LIMIT, || async {
         let mut api = world.operator.api.clone();
@@ -95,7 +95,7 @@ async fn a_commit_waits_for_its_own_job_in_the_cluster() {
     .await
     .unwrap();
 
-    // Nothing runs that the agent's own policy does not let run, whatever the hub asks for.
+    // The agent's own policy decides which gate Jobs run, whatever the hub requests.
     let second = world.push_gated("two", "smoke:broken");
     let gate = world
         .gate(&second, "the policy is asked", |gate| {
@@ -106,7 +106,7 @@ async fn a_commit_waits_for_its_own_job_in_the_cluster() {
     assert!(gate.text.contains("gateJobs.paths"), "{}", gate.text);
     assert!(world.gate_jobs().await.is_empty());
 
-    // It is let run, and fails: the commit stays out, and the reason is told.
+    // The policy allows the Job, which fails: the commit is held back, and the reason is reported.
     world.stop_agent().await;
     std::fs::write(world.path("policy.yaml"), "gateJobs: {paths: [gates]}\n").unwrap();
     world.start_agent().await;
@@ -122,7 +122,7 @@ async fn a_commit_waits_for_its_own_job_in_the_cluster() {
     assert_eq!(first_jobs.len(), 1, "{first_jobs:?}");
     assert_eq!(world.value().await, "one");
 
-    // Neither of them runs it again by beginning anew.
+    // Restarts of hub and agent do not run the Job again.
     world.hub.stop().await.unwrap();
     world.stop_agent().await;
     world.start_hub_again().await;
@@ -135,7 +135,7 @@ async fn a_commit_waits_for_its_own_job_in_the_cluster() {
         .await;
     assert_eq!(world.gate_jobs().await, first_jobs);
 
-    // A person does, and it fails again.
+    // An operator's retry runs it again, and it fails again.
     let retry = v1::SteerRequest {
         action: v1::SteerAction::Retry.into(),
         environment: "dev".to_owned(),
@@ -155,7 +155,7 @@ async fn a_commit_waits_for_its_own_job_in_the_cluster() {
         })
         .await;
 
-    // A commit with a Job that succeeds goes in, the Job first.
+    // A commit whose Job succeeds is applied, after its Job.
     let third = world.push_gated("three", "smoke:1");
     world.current("web", &third).await;
     assert_eq!(world.value().await, "three");

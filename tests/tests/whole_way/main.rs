@@ -1,6 +1,6 @@
-//! From branch to cluster and back: hub and agent in process, over real mTLS, real Git over smart HTTP,
-//! against a real kube-apiserver where the envtest variables name one, otherwise (and where faults are
-//! wanted) against the embedded one. Deletes are judged by the API server's audit log.
+//! From branch to cluster and back: hub and agent in process, over real mTLS, real Git over smart HTTP, against a real
+//! kube-apiserver if the envtest variables name one, otherwise (and if fault injection is needed) against the embedded
+//! one. Deletes are judged by the API server's audit log.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flotilla_agent::args::Run;
-use flotilla_apiserver::{ApiServer, Fault, FaultKind, Serving};
+use flotilla_apiserver::{ApiServer, Fault, FaultKind, ServerHandle};
 use flotilla_proto::v1;
 use flotilla_shared::tls;
 use flotilla_tests::cluster::TestCluster;
@@ -46,8 +46,8 @@ struct World {
     hub: TestHub,
     operator: Operator,
     cluster: TestCluster,
-    /// Plain HTTP beside it, where a test takes the API server away.
-    serving: Option<Serving>,
+    /// Also serves plain HTTP, for tests that make the API server unavailable.
+    serving: Option<ServerHandle>,
     agent: Option<flotilla_agent::app::Running>,
 }
 
@@ -72,14 +72,14 @@ spec:
 
 impl World {
     async fn new(applications: &str) -> Self {
-        // A real one takes a few hundred megabytes: one at a time.
+        // A real API server takes a few hundred megabytes, so only one runs at a time.
         static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _one = ONE.lock().await;
         let cluster = TestCluster::start(flotilla_apiserver::Config::default()).await;
         Self::with(applications, cluster.unwrap()).await
     }
 
-    /// With faults on request.
+    /// With fault injection.
     async fn embedded(applications: &str) -> Self {
         let cluster = TestCluster::embedded(flotilla_apiserver::Config::default()).await;
         Self::with(applications, cluster.unwrap()).await
@@ -156,7 +156,7 @@ impl World {
         self.start_agent_by(&address).await;
     }
 
-    /// By another way to the hub, such as a proxy.
+    /// With another address of the hub, such as that of a proxy.
     async fn start_agent_by(&mut self, address: &str) {
         let root = self.directory.path();
         let token_file = agent::token(root, "c1");
@@ -191,7 +191,7 @@ impl World {
             .await
     }
 
-    /// Waits until the cluster has what is looked for in it.
+    /// Waits until the cluster contains what is expected.
     async fn of_cluster<T>(&self, what: &str, look: impl Fn(&v1::ClusterStatus) -> Option<T>) -> T {
         let last = std::cell::RefCell::new(None);
         let found = eventually(what, LIMIT, || {
@@ -231,7 +231,7 @@ impl World {
         flotilla_tests::repository::git(&self.repository.work, &["rev-parse", "HEAD"]).unwrap()
     }
 
-    /// Deletes that the API server was asked for, of anything but our own records.
+    /// Deletes that the API server received, except for those of Flotilla's own records.
     fn deletes(&self) -> Vec<String> {
         self.cluster
             .audit()
@@ -242,11 +242,11 @@ impl World {
             .collect()
     }
 
-    /// Writes of anything but our own records.
+    /// Writes, except for those of Flotilla's own records.
     fn writes(&self) -> Vec<flotilla_apiserver::AuditEvent> {
         let audit = self.cluster.audit().unwrap().into_iter();
         audit
-            // Status is what controllers write.
+            // Controllers write status.
             .filter(|event| event.namespace != "flotilla-system" && event.subresource.is_empty())
             .collect()
     }
@@ -274,13 +274,13 @@ impl World {
         self.repository.write(path, content).unwrap();
     }
 
-    /// Writes a file, and pushes it; the commit.
+    /// Writes a file and pushes it; returns the commit.
     fn commit(&self, path: &str, content: &str, message: &str) -> String {
         self.write(path, content);
         self.repository.push(message, &["dev"]).unwrap()
     }
 
-    /// Deletes an object as somebody else; the status of the answer.
+    /// Deletes an object as another client; returns the status of the answer.
     async fn delete(&self, path: &str) -> u16 {
         let nothing = serde_json::Value::Null;
         send(&self.cluster, "DELETE", path, "application/json", nothing).await

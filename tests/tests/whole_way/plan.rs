@@ -1,10 +1,10 @@
-//! What a commit would change, asked of a live agent before anybody assigns it.
+//! The changes of a commit, planned by a live agent before the commit is assigned.
 
 use crate::*;
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4bzQXA0vX6KwFjm8tsNIjhFi1+FyJNU3zIVFBVbUqN a";
-/// What must never leave the cluster, before and after.
+/// Secret values before and after, which must never leave the cluster.
 const CANARIES: [&str; 2] = ["canary-before", "canary-after"];
 
 fn secret(value: &str) -> String {
@@ -14,7 +14,7 @@ fn secret(value: &str) -> String {
 }
 
 impl World {
-    /// The agent goes on under these rules of its own.
+    /// Restarts the agent with these rules in its own policy.
     async fn with_policy(&mut self, text: &str) {
         self.stop_agent().await;
         std::fs::write(self.path("policy.yaml"), text).unwrap();
@@ -57,7 +57,7 @@ impl World {
     }
 }
 
-/// `action kind name reason managers fields`, one for each change.
+/// `action kind name reason managers fields`, one line for each change.
 fn changes(group: &v1::PlanGroup) -> Vec<String> {
     let all = group
         .applications
@@ -150,7 +150,7 @@ async fn i11_a_plan_names_what_would_change_and_leaves_no_trace_and_no_secret() 
         assert!(!told.contains(canary) && !told.contains(&encoded), "{told}");
     }
 
-    // Without what is in the way, it is a change like others; a Secret's own error quotes nothing.
+    // Without the conflict it is a change like any other; an error about a Secret quotes none of its content.
     let files = &world.repository;
     std::fs::remove_file(files.work.join("apps/web/shared.yaml")).unwrap();
     files.push("without", &["feature/y"]).unwrap();
@@ -167,7 +167,7 @@ async fn i11_a_plan_names_what_would_change_and_leaves_no_trace_and_no_secret() 
     assert_eq!(world.real_writes(), before, "nothing was written");
     let live = world.live("/api/v1/namespaces/web/configmaps/config").await;
     assert_eq!(live.unwrap().pointer("/data/value").unwrap(), "one");
-    // What is assigned goes on as it was.
+    // The assignment stays in force.
     world.current("web", &world.head_of("dev")).await;
 }
 

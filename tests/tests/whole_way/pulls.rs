@@ -1,15 +1,15 @@
-//! Pull requests: a promotion's is taken by the hub at exactly the commit that live clusters proved.
+//! Pull requests: the hub merges that of a promotion, at exactly the commit that live clusters have proven.
 
-use flotilla_tests::forge::{Forge, Pull};
+use flotilla_tests::forge::{Forge, PullRequest};
 use flotilla_tests::repository::git;
 
 use crate::*;
 
 impl World {
-    /// The hub begins anew with a forge, and with `file` in place of the environments and what follows.
+    /// Restarts the hub with a forge, and with `file` in place of the environments and all that follows.
     async fn with_forge(&mut self, file: &str) -> Forge {
         let forge = Forge::start(&self.repository.bare).await.unwrap();
-        // A forge has repositories below owners.
+        // On a forge, repositories belong to owners.
         let owner = self.path("served/acme");
         std::fs::create_dir_all(&owner).unwrap();
         std::os::unix::fs::symlink(&self.repository.bare, owner.join("fleet.git")).unwrap();
@@ -31,7 +31,7 @@ impl World {
         forge
     }
 
-    /// As the program does when it begins anew.
+    /// Restarts the hub in the same way as the program does.
     async fn restart_hub(&mut self) {
         self.hub.stop().await.unwrap();
         self.start_hub_again().await;
@@ -86,26 +86,26 @@ async fn a_promotions_pull_request_is_taken_at_the_commit_that_live_clusters_pro
     let second = files.push("second", &["dev"]).unwrap();
     world.step("merge", "no pull request is open").await;
 
-    // As `flotilla promote prod --pull-request` does.
+    // Like `flotilla promote prod --pull-request`.
     git(
         &world.repository.bare,
         &["update-ref", "refs/heads/flotilla/promote-prod", &second],
     )
     .unwrap();
-    forge.there.lock().pulls.push(Pull {
+    forge.state.lock().pulls.push(PullRequest {
         head: "flotilla/promote-prod".to_owned(),
         base: "prod".to_owned(),
         body: "<!-- flotilla:promote:prod -->\nMoves prod.".to_owned(),
-        // It was given for what was there before.
+        // The approval was given for the previous head.
         approvals: vec![("ann".to_owned(), first.clone())],
-        ..Pull::default()
+        ..PullRequest::default()
     });
     world.current("web", &second).await;
     let step = world.step("merge", "0 of 1 approval").await;
     assert_eq!(step.subject, "fleet, pull request 1");
     assert_eq!(world.served("prod"), first);
     let told = eventually("the commit says what it waits for", LIMIT, || async {
-        let there = forge.there.lock();
+        let there = forge.state.lock();
         let mut all = there.statuses.iter();
         let found = all.find(|(commit, context, _, text)| {
             *commit == second && context == "flotilla/prod" && text.contains("approval")
@@ -116,7 +116,7 @@ async fn a_promotions_pull_request_is_taken_at_the_commit_that_live_clusters_pro
     let says = async |expected: &str| {
         let what = format!("its text says {expected}");
         let found = eventually(&what, LIMIT, || async {
-            let text = forge.there.lock().pulls[0].body.clone();
+            let text = forge.state.lock().pulls[0].body.clone();
             text.contains(expected).then_some(text)
         });
         found.await.unwrap()
@@ -127,11 +127,11 @@ async fn a_promotions_pull_request_is_taken_at_the_commit_that_live_clusters_pro
         "{text}"
     );
 
-    // Nothing of it is lost by a restart.
+    // A restart loses none of this.
     world.restart_hub().await;
     world.step("merge", "0 of 1 approval").await;
     let approval = ("ann".to_owned(), second.clone());
-    forge.there.lock().pulls[0].approvals.push(approval);
+    forge.state.lock().pulls[0].approvals.push(approval);
     eventually("prod is moved", LIMIT, || async {
         (world.served("prod") == second).then_some(())
     })
@@ -178,29 +178,29 @@ async fn a_pull_request_with_a_label_is_told_what_it_would_change_on_live_cluste
     world.start_agent().await;
     let forge = world.with_forge(PREVIEWS).await;
     world.current("web", &world.head()).await;
-    forge.there.lock().writers.push("ann".to_owned());
+    forge.state.lock().writers.push("ann".to_owned());
     let files = &world.repository;
     files
         .write("apps/web/config.yaml", &config_map("config", "two"))
         .unwrap();
     let first = files.push("feature", &["feature/x", "other"]).unwrap();
-    let pull = |head: &str, by: &str| Pull {
+    let pull = |head: &str, by: &str| PullRequest {
         head: head.to_owned(),
         base: "dev".to_owned(),
         labels: vec![("plan".to_owned(), by.to_owned())],
-        ..Pull::default()
+        ..PullRequest::default()
     };
-    // One by somebody who may ask, one by somebody who may not, and one that the agent's policy does not plan.
+    // One labelled by a person who may request plans, one by a person who may not, and one that the policy refuses.
     let pulls = [
         pull("feature/x", "ann"),
         pull("feature/x", "eve"),
         pull("other", "ann"),
     ];
-    forge.there.lock().pulls.extend(pulls);
+    forge.state.lock().pulls.extend(pulls);
     let says = async |index: usize, expected: &str| {
         let what = format!("{index} says {expected}");
         let found = eventually(&what, LIMIT, || async {
-            let there = forge.there.lock();
+            let there = forge.state.lock();
             let comments = &there.pulls[index].comments;
             comments
                 .last()
@@ -208,7 +208,7 @@ async fn a_pull_request_with_a_label_is_told_what_it_would_change_on_live_cluste
                 .cloned()
         });
         let there = found.await;
-        there.unwrap_or_else(|error| panic!("{error}: {:#?}", forge.there.lock().pulls))
+        there.unwrap_or_else(|error| panic!("{error}: {:#?}", forge.state.lock().pulls))
     };
     let short = |commit: &str| commit.get(..7).unwrap().to_owned();
     let text = says(0, "1 cluster: 1 change").await;
@@ -221,7 +221,7 @@ async fn a_pull_request_with_a_label_is_told_what_it_would_change_on_live_cluste
     says(1, "added by eve, who may not request plans").await;
     says(2, "BranchNotAllowed").await;
 
-    // A push is told of in the same place.
+    // A new push updates the same comment.
     let files = &world.repository;
     files
         .write("apps/web/new.yaml", &config_map("new", "one"))
@@ -229,7 +229,7 @@ async fn a_pull_request_with_a_label_is_told_what_it_would_change_on_live_cluste
     let second = files.push("more", &["feature/x"]).unwrap();
     let text = says(0, "1 cluster: 2 changes").await;
     assert!(text.contains(&short(&second)), "{text}");
-    let there = forge.there.lock();
+    let there = forge.state.lock();
     assert!(
         there.pulls.iter().all(|pull| pull.comments.len() == 1),
         "{there:?}"

@@ -1,5 +1,5 @@
-//! Taking away on purpose, from the fleet file to the API server: what is removed, let go, handed over or
-//! suspended, and nothing besides.
+//! Deliberate removals, from the fleet file to the API server: applications are removed, released, handed over or
+//! suspended, and nothing else is deleted.
 
 use crate::*;
 
@@ -9,7 +9,7 @@ const CONFIG: &str = "/api/v1/namespaces/web/configmaps/config";
 const NOTHING: &[String] = &[];
 
 impl World {
-    /// Writes the fleet file anew; `more` is what comes after the applications.
+    /// Writes the fleet file; `more` follows the applications.
     fn declare(&self, applications: &str, more: &str) {
         let path = self.path("fleet.yaml");
         let text = std::fs::read_to_string(&path).unwrap();
@@ -26,7 +26,7 @@ impl World {
             .await;
     }
 
-    /// Waits until nothing of an application is left to be told, and the cluster is as it should be.
+    /// Waits until nothing of an application is left to report, and the cluster is in sync.
     async fn gone(&self, name: &str) {
         self.cluster_is(&format!("{name} is gone"), |cluster| {
             application(cluster, name).is_none()
@@ -48,7 +48,7 @@ impl World {
         assert_eq!(send(&self.cluster, "PATCH", path, kind, body).await, 200);
     }
 
-    /// What the namespace controller does, which a real API server alone has not.
+    /// Stands in for the namespace controller, which a real API server alone does not have.
     async fn end_namespace(&self, name: &str) {
         let path = format!("/api/v1/namespaces/{name}");
         let going = self.live(&path).await;
@@ -79,12 +79,13 @@ async fn a_removal_deletes_exactly_what_was_applied_also_while_the_hub_is_away()
     let mut world = World::new(BOTH).await;
     world.current("web", &world.head()).await;
     world.current("other", &world.head()).await;
-    // Of the same namespace, and nobody's.
+    // An unmanaged object in the same namespace.
     let kind = "application/json";
     let theirs = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}});
     let place = "/api/v1/namespaces/web/configmaps";
     assert_eq!(send(&world.cluster, "POST", place, kind, theirs).await, 201);
-    // Merely vanished: everything stays, and what decides is told.
+    // If the application merely vanishes from the file, everything stays, and the report names the command that
+    // removes it.
     world.declare(OTHER, "");
     world
         .report("web", "web is orphaned", |report| {
@@ -95,7 +96,7 @@ async fn a_removal_deletes_exactly_what_was_applied_also_while_the_hub_is_away()
         })
         .await;
     assert_eq!(world.deletes(), NOTHING);
-    // What it would mean is asked of the agent, and changes nothing.
+    // The agent plans the removal, which changes nothing.
     let request = v1::DiffRequest {
         cluster: "c1".to_owned(),
         application: "web".to_owned(),
@@ -106,7 +107,7 @@ async fn a_removal_deletes_exactly_what_was_applied_also_while_the_hub_is_away()
     let deletes = |change: &&v1::ObjectChange| change.action() == v1::Action::Pruned;
     assert_eq!(plan.changes.iter().filter(deletes).count(), 2, "{plan:#?}");
     assert_eq!(world.deletes(), NOTHING);
-    // On purpose: what is protected waits for the cluster's own people, and says so.
+    // With a deliberate removal, a protected object waits for a confirmation in the cluster, and the report says so.
     world.declare(OTHER, "removed: [{application: web}]\n");
     world
         .report("web", "the namespace is held", |report| {
@@ -121,7 +122,7 @@ async fn a_removal_deletes_exactly_what_was_applied_also_while_the_hub_is_away()
             cluster.sync() != v1::Sync::Synced
         })
         .await;
-    // The hub dies in the middle of it; the agent needs it no more.
+    // The hub fails meanwhile; the agent no longer needs it.
     world.hub.stop().await.unwrap();
     world
         .annotate("/api/v1/namespaces/web", "flotilla.dev/prune", "confirmed")
@@ -141,7 +142,7 @@ async fn a_removal_deletes_exactly_what_was_applied_also_while_the_hub_is_away()
         ["configmaps/config", "deployments/web", "namespaces/web"]
     );
     world.current("other", &world.head()).await;
-    // Said twice, or for longer than needed, it does nothing; nor does an agent that comes anew.
+    // A repeated or outdated removal does nothing, and neither does a restarted agent.
     world.declare(
         OTHER,
         "removed: [{application: web, environments: [dev]}, {application: never}]\n",
@@ -163,14 +164,14 @@ async fn what_is_let_go_stays_and_is_taken_up_as_it_stands() {
     assert!(world.record("web").await.is_none());
     assert_eq!(world.deletes(), NOTHING);
     assert_eq!(world.uid(CONFIG).await, uid);
-    // Nobody sets it right any more.
+    // Drift is no longer corrected.
     let kind = "application/merge-patch+json";
     let body = serde_json::json!({"data": {"extra": "by hand"}});
     assert_eq!(send(&world.cluster, "PATCH", CONFIG, kind, body).await, 200);
     world.more_passes("other", 2).await;
     let live = world.live(CONFIG).await.unwrap();
     assert_eq!(live.pointer("/data/extra").unwrap(), "by hand");
-    // Declared again, it is the same object.
+    // Declared again, it adopts the same object.
     world.declare(BOTH, "");
     world.current("web", &world.head()).await;
     assert_eq!(world.uid(CONFIG).await, uid);
@@ -188,7 +189,7 @@ async fn a_removal_that_is_taken_back_before_the_agent_saw_it_did_nothing() {
             report.message.starts_with("it is being removed")
         })
         .await;
-    // Both at once is a contradiction, which is put into force nowhere.
+    // Declared and removed at once is a contradiction, and the file is not put into force.
     world.declare(BOTH, "removed: [{application: web}]\n");
     eventually("the contradiction is told", LIMIT, || {
         let mut operator = world.operator.clone();
@@ -266,7 +267,7 @@ async fn a_suspended_cluster_applies_nothing_until_it_is_resumed() {
         &config_map("config", "two"),
         "second",
     );
-    // By the agent's own word it is there, and the hub has read the branch.
+    // The report shows that the agent is connected, and the hub has read the branch.
     eventually("the hub knows the commit", LIMIT, || {
         let mut operator = world.operator.clone();
         let commit = commit.clone();
@@ -280,7 +281,7 @@ async fn a_suspended_cluster_applies_nothing_until_it_is_resumed() {
     })
     .await
     .unwrap();
-    // Nor is a removal carried out, nor drift corrected, and a restart of both changes nothing of it.
+    // Removals and corrections are suspended as well, and restarts of hub and agent do not change that.
     world.declare(OTHER, "removed: [{application: web}]\n");
     world.hub.stop().await.unwrap();
     world.stop_agent().await;
@@ -315,7 +316,7 @@ async fn a_suspended_cluster_applies_nothing_until_it_is_resumed() {
     assert_eq!(live.pointer("/data/value").unwrap(), "two");
 }
 
-/// What an application has when it is handed over, it keeps: by UID, and without one delete.
+/// An application that is handed over keeps its objects: the same UIDs, and no deletes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p03_renaming_moving_and_another_environment_hand_objects_over() {
     let world = World::new(WEB).await;
@@ -335,12 +336,12 @@ async fn p03_renaming_moving_and_another_environment_hand_objects_over() {
         }
         assert_eq!(world.deletes(), NOTHING, "{what}");
     };
-    // Renamed, and the old name even removed in the same breath.
+    // Rename the application, and remove the old name in the same change.
     world.declare(SHOP, "removed: [{application: web}]\n");
     world.current("shop", &world.head()).await;
     world.gone("web").await;
     same(&world, "renamed").await;
-    // Into another repository, under the same name.
+    // Move it to another repository, under the same name.
     let second = Repository::create(world.directory.path(), "second").unwrap();
     for file in ["config", "namespace", "deployment"] {
         let from = world.path(&format!("work/fleet/apps/web/{file}.yaml"));
@@ -366,7 +367,7 @@ async fn p03_renaming_moving_and_another_environment_hand_objects_over() {
     world.declare(moved, "");
     world.current("shop", &commit).await;
     same(&world, "moved").await;
-    // Into another environment, which runs it, too, and under another name besides.
+    // Move the cluster to another environment, which runs the application under another name.
     let both = "- {name: shop, repository: second, path: shop, namespace: web, placement: {environments: [dev]}}\n\
                 - {name: store, repository: second, path: shop, namespace: web, placement: {environments: [stage]}}\n";
     world.declare(both, "clusters: [{name: c1, environment: stage}]\n");
@@ -375,8 +376,8 @@ async fn p03_renaming_moving_and_another_environment_hand_objects_over() {
     same(&world, "in another environment").await;
 }
 
-/// Renamed, and moved in the same breath to a branch that is not there yet: nothing goes before it is, neither by the
-/// removal of the old name nor by the one that has it now.
+/// The application is renamed, and moves to a branch that does not exist yet: nothing is deleted until it does,
+/// neither by the removal of the old name nor by the application that uses it now.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p03_what_moves_to_where_nothing_is_yet_is_handed_over_when_it_is() {
     let world = World::new(WEB).await;
@@ -409,7 +410,7 @@ async fn p03_what_moves_to_where_nothing_is_yet_is_handed_over_when_it_is() {
         })
         .await;
     assert_eq!(world.deletes(), NOTHING);
-    // What is called web from now on has nothing of all that.
+    // A new application called web must not inherit these objects.
     let other = "- {name: web, repository: fleet, path: apps/other, namespace: web}\n";
     world.declare(&format!("{shop}{other}"), "");
     world

@@ -1,12 +1,12 @@
-//! Whoever writes a role or a binding grants no more than they hold.
+//! Privilege escalation: a client that writes a role or binding cannot grant rights that it does not hold.
 
 use serde_json::{Value, json};
 
-use super::{Act, MASTERS, RBAC, User, allows, list, may, rules, rules_of, text};
+use super::{Attributes, MASTERS, RBAC, User, allows, list, may, rules, rules_of, text};
 use crate::status::{Failure, forbidden};
 use crate::store::Store;
 
-/// Nobody grants what they do not hold themselves (`escalate` and `bind` allow it).
+/// Refuses rights that the client does not hold itself, unless `escalate` or `bind` allows it.
 pub(crate) fn escalation(
     store: &Store,
     user: &User,
@@ -21,13 +21,13 @@ pub(crate) fn escalation(
         .pointer("/metadata/name")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let act = |verb: &str, resource: &str, name: &str| Act {
+    let act = |verb: &str, resource: &str, name: &str| Attributes {
         verb: verb.to_owned(),
         group: RBAC.to_owned(),
         resource: resource.to_owned(),
         namespace: namespace.to_owned(),
         name: name.to_owned(),
-        ..Act::default()
+        ..Attributes::default()
     };
     let (given, exception) = match plural {
         "roles" | "clusterroles" => (
@@ -88,7 +88,7 @@ fn compact(rule: &Value) -> String {
     format!("{{{}}}", parts.join(", "))
 }
 
-/// Whether each act that a rule allows is allowed by some rule that is held.
+/// Whether each act that a rule allows is covered by a rule that the client holds.
 pub(super) fn is_held(rule: &Value, held: &[Value]) -> bool {
     let or_any = |name: &str| -> Vec<String> {
         let values: Vec<String> = list(rule, name).map(str::to_owned).collect();
@@ -100,10 +100,10 @@ pub(super) fn is_held(rule: &Value, held: &[Value]) -> bool {
     };
     for verb in list(rule, "verbs") {
         for path in list(rule, "nonResourceURLs") {
-            let act = Act {
+            let act = Attributes {
                 verb: verb.to_owned(),
                 path: path.to_owned(),
-                ..Act::default()
+                ..Attributes::default()
             };
             if !held.iter().any(|rule| allows(rule, &act)) {
                 return false;
@@ -114,13 +114,13 @@ pub(super) fn is_held(rule: &Value, held: &[Value]) -> bool {
                 for name in or_any("resourceNames") {
                     let (resource, subresource) =
                         resource.split_once('/').unwrap_or((resource, ""));
-                    let act = Act {
+                    let act = Attributes {
                         verb: verb.to_owned(),
                         group: group.to_owned(),
                         resource: resource.to_owned(),
                         subresource: subresource.to_owned(),
                         name,
-                        ..Act::default()
+                        ..Attributes::default()
                     };
                     if !held.iter().any(|rule| allows(rule, &act)) {
                         return false;

@@ -1,12 +1,12 @@
-//! The reviews that ask about access: who am I, what may I, may they.
+//! Access reviews: SelfSubjectReview, SelfSubjectAccessReview and the like.
 
 use serde_json::{Value, json};
 
-use super::{Act, MASTERS, User, list, may, rules, text};
+use super::{Attributes, MASTERS, User, list, may, rules, text};
 use crate::status::{Failure, bad_request, details, failure};
 use crate::store::Store;
 
-/// Answers the reviews that ask about access.
+/// Answers access reviews.
 pub(crate) fn review(
     store: &Store,
     user: &User,
@@ -82,7 +82,7 @@ fn access_review(
             .and_then(|attributes| attributes.get(name));
         value.and_then(Value::as_str).unwrap_or_default().to_owned()
     };
-    let act = Act {
+    let act = Attributes {
         verb: of("verb"),
         group: of("group"),
         resource: of("resource"),

@@ -1,4 +1,4 @@
-//! Who is asking: client certificates, bearer tokens, impersonation.
+//! Authentication: client certificates, bearer tokens, impersonation.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use serde_json::json;
 use super::MASTERS;
 use crate::status::{Failure, failure};
 
-/// Who asks.
+/// The user of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct User {
     /// Name, such as `system:serviceaccount:web:deployer`.
     pub name: String,
-    /// Groups; `system:authenticated` is added by itself.
+    /// Groups; `system:authenticated` is added automatically.
     pub groups: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ impl User {
         }
     }
 
-    /// The one who may do everything.
+    /// The administrator, who may do everything.
     #[must_use]
     pub fn admin() -> Self {
         Self::new("system:admin", &[MASTERS])
@@ -37,7 +37,7 @@ impl User {
         Self::new("system:anonymous", &["system:unauthenticated"])
     }
 
-    /// With the groups that come with a name.
+    /// Adds the groups that follow from a name.
     pub(crate) fn complete(mut self) -> Self {
         if let Some(rest) = self.name.strip_prefix("system:serviceaccount:") {
             let namespace = rest.split(':').next().unwrap_or_default();
@@ -61,7 +61,7 @@ pub(crate) fn unauthorized() -> Failure {
     failure(401, "Unauthorized", "Unauthorized")
 }
 
-/// The user of a request: a bearer token goes before the certificate.
+/// The user of a request: a bearer token takes precedence over the client certificate.
 pub(crate) fn authenticate(
     headers: &HeaderMap,
     peer: Option<&User>,
@@ -77,7 +77,7 @@ pub(crate) fn authenticate(
     Ok(user.complete())
 }
 
-/// Whom the headers ask to be; none where they do not.
+/// The user that the impersonation headers name, if any.
 pub(crate) fn impersonated(headers: &HeaderMap) -> Result<Option<User>, Failure> {
     let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let groups: Vec<String> = headers

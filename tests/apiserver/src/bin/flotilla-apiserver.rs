@@ -1,4 +1,4 @@
-//! The embedded API server as a program, to try kubectl and the agent against.
+//! The embedded API server as a program, to try kubectl and the agent with.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -37,10 +37,10 @@ async fn main() -> ExitCode {
     let Err(error) = run(Args::parse()).await else {
         return ExitCode::SUCCESS;
     };
-    // The number that the standard library puts behind the system's words says nothing more.
+    // The standard library appends "(os error N)" to the system's message; it adds nothing.
     let text = error.to_string();
     let text = text.split(" (os error ").next().unwrap_or_default();
-    // Nobody is left to tell if stderr is gone too.
+    // If stderr is closed as well, there is no place left to report it.
     let _ = writeln!(std::io::stderr(), "error: {text}");
     ExitCode::from(2)
 }

@@ -1,10 +1,10 @@
-//! The core group's defaults: pods and what is in them, services, secrets, volumes.
+//! Defaults of the core group: pods and their parts, services, secrets, volumes.
 
 use serde_json::{Value, json};
 
 use super::{Fields, inner, items, set, text};
 
-/// `latest`, or no tag and no digest, is pulled always.
+/// An image with tag `latest`, or with neither tag nor digest, gets the pull policy Always.
 fn pull_policy(image: &str) -> &'static str {
     let last = image.rsplit('/').next().unwrap_or(image);
     let tagged = match last.split_once('@') {
@@ -93,7 +93,7 @@ fn pod_spec(fields: &mut Fields) {
     }
 }
 
-/// In the host's network a container's port is the host's.
+/// In the host's network, a container port defaults to the same host port.
 fn host_ports(fields: &mut Fields) {
     for list in ["containers", "initContainers"] {
         for container in items(fields, list) {
@@ -106,7 +106,7 @@ fn host_ports(fields: &mut Fields) {
     }
 }
 
-/// A secret's type; `stringData`, which is never read back, becomes part of the data.
+/// The default type of a secret; the write-only `stringData` is merged into `data`.
 fn secret(fields: &mut Fields) {
     set(fields, "type", json!("Opaque"));
     let given = fields.remove("stringData");
@@ -121,14 +121,14 @@ fn secret(fields: &mut Fields) {
     }
 }
 
-/// The phase in which an object begins, where it has a status.
+/// The initial phase of an object with a status.
 fn phase(fields: &mut Fields, first: &str) {
     if let Some(status) = inner(fields, "status") {
         set(status, "phase", json!(first));
     }
 }
 
-/// Labels a namespace with its name, whatever the label said.
+/// Labels a namespace with its name, and overwrites what the label said.
 fn namespace(fields: &mut Fields) {
     let name = fields.get("metadata").and_then(|m| m.get("name")).cloned();
     if let (Some(metadata), Some(name)) = (inner(fields, "metadata"), name) {
@@ -140,7 +140,7 @@ fn namespace(fields: &mut Fields) {
     phase(fields, "Active");
 }
 
-/// A controller without a selector or labels of its own has those of its template.
+/// A controller without a selector or labels takes those of its template.
 fn replication_controller(fields: &mut Fields) {
     let labels = fields
         .get("spec")
@@ -156,7 +156,7 @@ fn replication_controller(fields: &mut Fields) {
     }
 }
 
-/// The limits of containers, each taken from another that is given.
+/// Container limits of a LimitRange: each one that is missing is derived from another.
 fn container_limits(fields: &mut Fields) {
     for (from, to) in [
         ("max", "default"),

@@ -1,4 +1,4 @@
-//! The defaults of what makes pods: the groups apps and batch.
+//! Defaults of workload kinds: the groups apps and batch.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Answers as HTTP has them, and the documents that are no objects.
+//! HTTP answers, and documents that are not objects.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn typed(code: u16, value: &Value, content_type: &'static str) -> Response<Body>
     response
 }
 
-/// Adds the warnings (RFC 9111, as kube-apiserver writes them).
+/// Adds warnings (RFC 9111, in the format of kube-apiserver).
 pub(super) fn warn(response: &mut Response<Body>, warnings: &[String]) {
     for warning in warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
@@ -49,7 +49,7 @@ pub(super) fn refused(failure: &Failure) -> Response<Body> {
     response
 }
 
-/// Whether some kind of a path's group is served.
+/// Whether any kind of the path's group is served.
 pub(super) fn is_served(server: &ApiServer, path: &str) -> bool {
     let kinds = Arc::clone(&server.inner.store.lock().kinds);
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
@@ -61,12 +61,12 @@ pub(super) fn is_served(server: &ApiServer, path: &str) -> bool {
     kinds.iter().any(|kind| kind.group == group)
 }
 
-/// What the API server answers where it has nothing at all.
+/// The answer of the API server for unknown paths.
 pub(super) fn nothing() -> Response<Body> {
     plain(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
-/// What the aggregator answers for an API server that is away; none: it is there.
+/// The aggregator's answer for an API server that is unavailable; none if it is available.
 pub(super) fn away(server: &ApiServer, group: &str, version: &str) -> Option<Response<Body>> {
     server
         .is_away(group, version)
@@ -82,7 +82,7 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     response
 }
 
-/// Paths that are no objects; none for all others.
+/// Paths that are not objects; none for all others.
 pub(super) fn fixed(server: &ApiServer, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     let kinds = Arc::clone(&server.inner.store.lock().kinds);
     let aggregated = headers

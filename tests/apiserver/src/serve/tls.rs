@@ -1,5 +1,5 @@
-//! The server's own certificate authority, and who a client certificate names (common name: the user,
-//! organisations: the groups, as kube-apiserver reads them).
+//! The server's certificate authority, and the user of a client certificate (common name: user, organisations: groups,
+//! as in kube-apiserver).
 
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
@@ -48,10 +48,10 @@ fn other(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 }
 
 impl Authority {
-    /// Reads the authority beside a data file, or makes one.
+    /// Reads the authority beside the data file, or makes one.
     pub(super) fn open(data: Option<&Path>) -> Result<Self> {
         let place: Option<PathBuf> = data.map(|data| data.with_extension("ca.pem"));
-        // One that cannot be read is not simply missing: clients trust it, and another would lock them out.
+        // An unreadable authority is an error: clients trust it, and a new one would lock them out.
         let text = match place.as_deref().map(std::fs::read_to_string) {
             None => None,
             Some(Err(error)) if error.kind() == ErrorKind::NotFound => None,
@@ -85,7 +85,7 @@ impl Authority {
         })
     }
 
-    /// The authority's certificate as a kubeconfig holds it.
+    /// The authority's certificate as in a kubeconfig.
     pub(super) fn bundle(&self) -> String {
         base64::engine::general_purpose::STANDARD.encode(&self.certificate)
     }
@@ -107,7 +107,7 @@ impl Authority {
         })
     }
 
-    /// Accepts connections, with or without a client certificate.
+    /// Accepts connections with or without a client certificate.
     pub(super) fn acceptor(&self) -> Result<TlsAcceptor> {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).map_err(other)?;
@@ -142,7 +142,7 @@ impl Authority {
 fn name(common: &str, organisations: &[String]) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common);
-    // One attribute of a kind is all that a name holds here; groups beyond the first go in together.
+    // rcgen keeps one attribute of each type, so further groups are put into the same one.
     if !organisations.is_empty() {
         name.push(DnType::OrganizationName, organisations.join("\n"));
     }
@@ -161,7 +161,7 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
         .write_all(text.as_bytes())
 }
 
-/// Whom a connection's certificate names; none: it showed none.
+/// The user of a connection's certificate; none if it presented none.
 pub(super) fn peer<S>(stream: &tokio_rustls::server::TlsStream<S>) -> Option<User> {
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates()?.first()?;

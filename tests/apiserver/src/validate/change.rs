@@ -1,4 +1,4 @@
-//! Fields that cannot change.
+//! Immutable fields.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::text;
 use crate::kinds::Kind;
 use crate::status::Cause;
 
-/// Checks a change of a stored object.
+/// Validates a change of a stored object.
 pub(crate) fn change(kind: &Kind, before: &Value, after: &Value) -> Vec<Cause> {
     let mut causes = late_finalizers(before, after);
     let mut immutable = |pointer: &str, why: &str| {
@@ -63,7 +63,7 @@ pub(crate) fn change(kind: &Kind, before: &Value, after: &Value) -> Vec<Cause> {
     causes
 }
 
-/// What is being deleted gets no more finalizers. The API server says so twice.
+/// An object that is being deleted cannot get new finalizers. The API server reports this twice.
 fn late_finalizers(before: &Value, after: &Value) -> Vec<Cause> {
     if before.pointer("/metadata/deletionTimestamp").is_none() {
         return Vec::new();
@@ -123,7 +123,7 @@ fn stateful_set(before: &Value, after: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn claim(before: &Value, after: &Value, causes: &mut Vec<Cause>) {
-    // A volume's name comes when the claim is bound.
+    // The volume name is set when the claim is bound.
     let mut free = vec!["volumeName", "resources", "volumeAttributesClassName"];
     if before.pointer("/spec/storageClassName").is_none() {
         free.push("storageClassName");

@@ -1,4 +1,4 @@
-//! What every object's metadata must fulfil.
+//! Validation of every object's metadata.
 
 use serde_json::{Value, json};
 
@@ -82,7 +82,7 @@ fn name(kind: &Kind, name: &str, causes: &mut Vec<Cause>) {
         return;
     }
     let fits = match (kind.group.as_str(), kind.kind.as_str()) {
-        // Any path segment will do.
+        // RBAC names only have to be valid path segments.
         ("rbac.authorization.k8s.io" | "authorization.k8s.io", _) => {
             if name == "." || name == ".." || name.contains(['/', '%']) {
                 causes.push(Cause::invalid(

@@ -1,4 +1,4 @@
-//! Pod templates and what runs them.
+//! Validation of pod templates and workloads.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
     list.map(Vec::as_slice).unwrap_or_default()
 }
 
-/// A selector that is there and fits the template.
+/// The selector must exist and match the template.
 pub(super) fn selector(object: &Value, causes: &mut Vec<Cause>) {
     let selector = object.pointer("/spec/selector");
     let labels = object.pointer("/spec/template/metadata/labels");
@@ -47,12 +47,12 @@ fn mismatch(labels: Option<&Value>, causes: &mut Vec<Cause>) {
     ));
 }
 
-/// A pod's spec: containers with names and images, mounts of volumes that are there.
+/// A pod's spec: containers with names and images, mounts of declared volumes.
 pub(super) fn template(object: &Value, pointer: &str, path: &str, causes: &mut Vec<Cause>) {
     let Some(spec) = object.pointer(pointer) else {
         return;
     };
-    // A StatefulSet's claims become volumes of its pods.
+    // The claim templates of a StatefulSet become volumes of its pods.
     let claims = list(object, "/spec/volumeClaimTemplates").iter();
     let volumes: BTreeSet<&str> = list(spec, "/volumes")
         .iter()
@@ -92,7 +92,7 @@ pub(super) fn template(object: &Value, pointer: &str, path: &str, causes: &mut V
     }
 }
 
-/// Warnings of variables of a pod template that are there twice.
+/// Warnings about duplicate environment variables of a pod template.
 pub(crate) fn hidden_variables(object: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
     for field in ["initContainers", "containers"] {
@@ -135,7 +135,7 @@ fn ports(container: &Value, place: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Nobody may ask for more than is allowed.
+/// A request must not exceed its limit.
 fn resources(container: &Value, place: &str, causes: &mut Vec<Cause>) {
     let all = |name: &str| container.pointer(&format!("/resources/{name}")).cloned();
     let (requests, limits) = (all("requests"), all("limits"));
@@ -156,7 +156,7 @@ fn resources(container: &Value, place: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Jobs do not start their pods again for ever.
+/// Jobs do not allow the restart policy Always.
 pub(super) fn job_restart(object: &Value, pointer: &str, path: &str, causes: &mut Vec<Cause>) {
     let policy = text(object, &format!("{pointer}/restartPolicy"));
     if !matches!(policy, "OnFailure" | "Never") {

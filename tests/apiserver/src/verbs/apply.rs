@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::read::{read, schema};
 use super::write::{admit_creation, born, circumstances, namespace_is_open, place, store_change};
-use super::{Call, Done, key_of, now, text};
-use crate::access::{self, Act};
+use super::{Call, Outcome, key_of, now, text};
+use crate::access::{self, Attributes};
 use crate::fieldset::Set;
 use crate::kinds::Kind;
 use crate::managed::{self, Refusal};
@@ -16,7 +16,7 @@ use crate::status::{
 use crate::store::Store;
 use crate::{convert, prepare};
 
-pub(super) fn apply(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
+pub(super) fn apply(store: &mut Store, kind: &Kind, call: &Call) -> Result<Outcome, Failure> {
     let target = &call.target;
     let schema = schema(kind, &target.version);
     let (api_version, now) = (kind.api_version(&target.version), now());
@@ -37,7 +37,7 @@ pub(super) fn apply(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done,
                 managed::apply(&write, &live, &configuration, force, false).map_err(refuse)?;
             let uid = text(&configuration, "/metadata/uid");
             if !uid.is_empty() && uid != text(&before, "/metadata/uid") {
-                // The API server says so twice.
+                // The API server reports this cause twice.
                 let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
                 let causes = [cause.clone(), cause];
                 return Err(invalid(&kind.group, &kind.kind, &target.name, &causes));
@@ -53,7 +53,7 @@ pub(super) fn apply(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done,
             if !target.subresource.is_empty() {
                 return Err(not_found(&kind.group, &kind.plural, &target.name));
             }
-            let act = Act {
+            let act = Attributes {
                 verb: "create".to_owned(),
                 ..call.act()
             };
@@ -72,7 +72,7 @@ pub(super) fn apply(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done,
     }
 }
 
-/// The merged object has passed the schema already; what it says of unknown fields is known.
+/// The merged object has passed the schema already, so the warnings about unknown fields are known.
 fn read_applied(kind: &Kind, call: &Call, merged: &Value) -> Result<(Value, Vec<String>), Failure> {
     let mut call = call.clone();
     if !kind.custom {
@@ -99,7 +99,7 @@ fn untyped(call: &Call, body: &Value, api_version: &str, kind: &Kind, why: &str)
     )
 }
 
-/// Checks what is to be applied, before anything is looked at.
+/// Validates the configuration before the live object is read.
 fn configuration(
     kind: &Kind,
     call: &Call,
@@ -134,7 +134,7 @@ fn configuration(
     Ok(body.clone())
 }
 
-/// What a configuration says that the schema does not know.
+/// Fields of a configuration that the schema does not know.
 fn declared(schema: &Schema, value: &Value, path: &str, wrong: &mut Vec<String>) {
     use crate::schema::Shape;
     let expected = |what: &str| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Call, Done, existing, key_of, list, now, text};
+use super::{Call, Outcome, existing, key_of, list, now, text};
 use crate::convert;
 use crate::kinds::Kind;
 use crate::prepare;
@@ -25,7 +25,7 @@ fn finalizers(object: &Value) -> Vec<String> {
         .collect()
 }
 
-/// What the request says of dependents.
+/// The propagation policy of a request.
 fn propagation(call: &Call) -> Result<String, Failure> {
     let given = match text(&call.body, "/propagationPolicy") {
         "" => call.parameter("propagationPolicy"),
@@ -40,7 +40,7 @@ fn propagation(call: &Call) -> Result<String, Failure> {
     Ok(if orphans { "Orphan" } else { given }.to_owned())
 }
 
-pub(super) fn delete(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
+pub(super) fn delete(store: &mut Store, kind: &Kind, call: &Call) -> Result<Outcome, Failure> {
     let target = &call.target;
     let (key, before) = existing(store, kind, call)?;
     let policy = propagation(call)?;
@@ -53,7 +53,7 @@ pub(super) fn delete(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done
     }
     if call.stop.is_some() {
         let seen = convert::to(kind, &target.version, &before);
-        return Ok(Done::seen(Some(seen), Value::Null));
+        return Ok(Outcome::seen(Some(seen), Value::Null));
     }
     let dry = call.is_dry()
         || call
@@ -93,7 +93,7 @@ fn preconditions(kind: &Kind, call: &Call, before: &Value) -> Result<(), Failure
                 "modified"
             }
         );
-        // Here the API server names the kind, not the resource.
+        // The API server names the kind here, not the resource.
         conflict("", "", name, &why)
             .with(
                 "details",
@@ -120,7 +120,7 @@ fn preconditions(kind: &Kind, call: &Call, before: &Value) -> Result<(), Failure
     Ok(())
 }
 
-/// Kinds of which a deletion answers with the object, not a Status (`ReturnDeletedObject`).
+/// Kinds for which a deletion returns the object instead of a Status (`ReturnDeletedObject`).
 fn answers_with_object(kind: &Kind) -> bool {
     matches!(
         (kind.group.as_str(), kind.kind.as_str()),
@@ -146,7 +146,7 @@ fn answers_with_object(kind: &Kind) -> bool {
     )
 }
 
-/// Marks an object or takes it out.
+/// Marks an object for deletion, or removes it.
 fn remove(
     store: &mut Store,
     kind: &Kind,
@@ -154,7 +154,7 @@ fn remove(
     before: &Arc<Value>,
     policy: &str,
     dry: bool,
-) -> Done {
+) -> Outcome {
     let is_namespace = kind.group.is_empty() && kind.kind == "Namespace";
     let is_definition = kind.kind == "CustomResourceDefinition";
     let mut waiting = finalizers(before);
@@ -189,7 +189,7 @@ fn remove(
         let gone = if dry { None } else { store.delete(key) };
         if answers_with_object(kind) {
             let shown = gone.unwrap_or_else(|| Arc::clone(before));
-            let mut done = Done::new(200, (*shown).clone());
+            let mut done = Outcome::new(200, (*shown).clone());
             if !dry {
                 done.written = Some(Arc::clone(before));
             }
@@ -198,7 +198,7 @@ fn remove(
         let uid = text(before, "/metadata/uid");
         let mut details = details(&key.3, &kind.group, &kind.plural);
         details.insert("uid".to_owned(), json!(uid));
-        let mut done = Done::new(
+        let mut done = Outcome::new(
             200,
             json!({
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
@@ -235,15 +235,15 @@ fn remove(
         }
     }
     if dry || after == **before {
-        return Done::new(200, after);
+        return Outcome::new(200, after);
     }
     let stored = store.put(key.clone(), after);
-    let mut done = Done::new(200, (*stored).clone());
+    let mut done = Outcome::new(200, (*stored).clone());
     done.written = Some(stored);
     done
 }
 
-/// A definition takes its objects with it.
+/// Deleting a definition deletes the objects of its kind.
 fn withdraw(store: &mut Store, definition: &Value) {
     let group = text(definition, "/spec/group").to_owned();
     let plural = text(definition, "/spec/names/plural").to_owned();
@@ -257,7 +257,7 @@ fn withdraw(store: &mut Store, definition: &Value) {
     store.withdraw(&group, &plural);
 }
 
-pub(super) fn collection(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
+pub(super) fn collection(store: &mut Store, kind: &Kind, call: &Call) -> Result<Outcome, Failure> {
     if kind.group.is_empty() && kind.kind == "Namespace" {
         return Err(crate::status::not_allowed());
     }
@@ -275,7 +275,7 @@ pub(super) fn collection(store: &mut Store, kind: &Kind, call: &Call) -> Result<
     Ok(done)
 }
 
-/// What is marked and holds nothing back any more goes.
+/// Removes an object that is marked and has no finalizers left.
 pub(super) fn is_finished(kind: &Kind, object: &Value) -> bool {
     let is_marked = object.pointer("/metadata/deletionTimestamp").is_some();
     let holds_namespace = kind.group.is_empty()
@@ -287,10 +287,9 @@ pub(super) fn is_finished(kind: &Kind, object: &Value) -> bool {
     is_marked && finalizers(object).is_empty() && !holds_namespace
 }
 
-/// One round of what the garbage collector and the namespace controller of a cluster do. True where
-/// something changed.
+/// One round of the garbage collector and the namespace controller. True if anything changed.
 pub(crate) fn collect_garbage(store: &mut Store) -> bool {
-    // Looking at all there is after each write would cost more than the writes.
+    // Scanning all objects after each write would cost more than the write itself.
     if !std::mem::take(&mut store.has_garbage) {
         return false;
     }
@@ -320,7 +319,7 @@ fn drop_finalizers(store: &mut Store, key: &Key, gone: &[&str]) {
     store.put(key.clone(), after);
 }
 
-/// Empties namespaces that are being terminated, then lets them go.
+/// Empties namespaces that are being deleted, then removes them.
 fn namespaces(store: &mut Store) {
     let going: Vec<(Key, Arc<Value>)> = store
         .range("", "namespaces", "")
@@ -350,7 +349,7 @@ fn namespaces(store: &mut Store) {
     }
 }
 
-/// Finalizers that a cluster's own controllers remove.
+/// Finalizers that the controllers of a cluster remove.
 fn finalize(store: &mut Store) {
     let marked: Vec<(Key, Arc<Value>)> = store
         .objects
@@ -439,7 +438,7 @@ fn take_away(store: &mut Store, key: &Key, object: &Arc<Value>) {
     }
 }
 
-/// Objects all of whose owners are gone go, too.
+/// Removes objects whose owners have all been deleted.
 fn dependents(store: &mut Store) {
     let uids: std::collections::BTreeSet<String> = store
         .objects

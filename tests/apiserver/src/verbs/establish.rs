@@ -1,4 +1,4 @@
-//! What the controllers inside the API server do with a definition.
+//! The controllers inside the API server that handle definitions.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::fieldset::Set;
 use crate::managed::{self, Write};
 use crate::store::{Key, Store};
 
-/// A definition is served at once, and its status says so, as the controllers in the API server do.
+/// Serves the kind of a definition at once, and sets its status accordingly, like kube-apiserver's controllers.
 pub(super) fn establish(store: &mut Store, key: &Key, definition: &Value) {
     store.serve(definition);
     let mut names = definition

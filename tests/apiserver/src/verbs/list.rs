@@ -1,9 +1,9 @@
-//! Lists: at one moment, page by page.
+//! Lists: consistent and paged.
 
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::{Call, Done};
+use super::{Call, Outcome};
 use crate::convert;
 use crate::kinds::Kind;
 use crate::selector;
@@ -11,7 +11,7 @@ use crate::status::Cause;
 use crate::status::{Failure, bad_request, continue_expired, invalid, too_large_version};
 use crate::store::{Key, Store};
 
-/// Where a page ended, in the form that the API server gives it.
+/// The continue token, in kube-apiserver's format.
 fn token(version: Option<u64>, key: &Key) -> String {
     let place = if key.2.is_empty() {
         format!("{}\u{0}", key.3)
@@ -39,7 +39,7 @@ fn read_token(text: &str) -> Result<(Option<u64>, String), Failure> {
     ))
 }
 
-pub(super) fn list(store: &Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
+pub(super) fn list(store: &Store, kind: &Kind, call: &Call) -> Result<Outcome, Failure> {
     let labels = selector::Labels::parse(call.parameter("labelSelector"))?;
     let fields = selector::Fields::parse(call.parameter("fieldSelector"), kind)?;
     let limit = call.parameter("limit").parse::<usize>().unwrap_or(0);
@@ -118,7 +118,7 @@ pub(super) fn list(store: &Store, kind: &Kind, call: &Call) -> Result<Done, Fail
         }
     }
     if !kind.custom {
-        // The items of a built-in list do not repeat what the list says.
+        // Items of a built-in list have no `kind` and `apiVersion`: the list states them.
         for item in &mut items {
             if let Value::Object(item) = item {
                 item.remove("kind");
@@ -126,7 +126,7 @@ pub(super) fn list(store: &Store, kind: &Kind, call: &Call) -> Result<Done, Fail
             }
         }
     }
-    Ok(Done::new(
+    Ok(Outcome::new(
         200,
         json!({
             "kind": kind.list_kind,

@@ -1,4 +1,4 @@
-//! Reading a request's object as its kind reads it.
+//! Decoding the object of a request according to its kind.
 
 use std::sync::Arc;
 
@@ -10,8 +10,7 @@ use crate::schema::Schema;
 use crate::status::{Failure, bad_request};
 use crate::{decode, defaults, prepare};
 
-/// Reads a body into the object that is stored, in the version of the request; says what it does not
-/// know.
+/// Decodes a body into the object to store, in the version of the request; returns warnings about unknown fields.
 pub(super) fn read(
     kind: &Kind,
     call: &Call,
@@ -114,7 +113,7 @@ fn mismatch(kind: &Kind, expected: &str, body: &Value) -> Failure {
     }
 }
 
-/// The values of a secret's `data` are base64.
+/// Checks that the values of a secret's `data` are base64.
 fn check_base64(kind: &Kind, object: &Value) -> Result<(), String> {
     use base64::Engine as _;
     let fields: &[&str] = match (kind.group.as_str(), kind.kind.as_str()) {

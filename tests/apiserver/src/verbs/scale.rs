@@ -1,8 +1,8 @@
-//! The scale sub-resource (`autoscaling/v1` Scale).
+//! The scale subresource (`autoscaling/v1` Scale).
 
 use serde_json::{Value, json};
 
-use super::{Call, Done, existing, text, write};
+use super::{Call, Outcome, existing, text, write};
 use crate::fieldset::Set;
 use crate::kinds::{Kind, Scale, builtin_scale, scale_schema};
 use crate::managed;
@@ -74,12 +74,12 @@ fn set(object: &mut Value, pointer: &str, number: i64) {
     }
 }
 
-pub(super) fn scale(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
+pub(super) fn scale(store: &mut Store, kind: &Kind, call: &Call) -> Result<Outcome, Failure> {
     let target = &call.target;
     let (key, before) = existing(store, kind, call)?;
     let have = of(kind, &target.version, &before);
     let desired = match call.verb {
-        "get" => return Ok(Done::new(200, have)),
+        "get" => return Ok(Outcome::new(200, have)),
         "update" => call.body.clone(),
         "patch" => patch(
             &call.content_type,
@@ -113,7 +113,7 @@ pub(super) fn scale(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done,
         manager: call.manager(),
         subresource: "scale",
         reset: Set::default(),
-        // The API server notes no time here.
+        // The API server records no time in this entry.
         now: "",
     };
     let fields = after.pointer("/metadata/managedFields").cloned();

@@ -1,4 +1,4 @@
-//! Creations and changes: create, update, patch, and the last steps that apply shares with them.
+//! Create, update and patch, with the last steps that apply shares.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::establish::establish;
 use super::read::{read, schema};
-use super::{Call, Done, Stop, delete, existing, key_of, now, text};
+use super::{AdmissionPhase, Call, Outcome, delete, existing, key_of, now, text};
 use crate::access::{self};
 use crate::fieldset::Set;
 use crate::kinds::Kind;
@@ -70,7 +70,7 @@ fn metadata(object: &mut Value) -> Option<&mut Map<String, Value>> {
         .as_object_mut()
 }
 
-/// The namespace and name that the body says must be the path's.
+/// The namespace and name in the body must match those of the path.
 pub(super) fn place(kind: &Kind, call: &Call, object: &mut Value) -> Result<(), Failure> {
     let given = text(object, "/metadata/namespace").to_owned();
     let target = &call.target;
@@ -117,7 +117,7 @@ pub(super) fn circumstances<'w>(
     }
 }
 
-pub(super) fn create(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
+pub(super) fn create(store: &mut Store, kind: &Kind, call: &Call) -> Result<Outcome, Failure> {
     let (mut object, warnings) = read(kind, call, &call.body)?;
     place(kind, call, &mut object)?;
     let generated = text(&object, "/metadata/generateName").to_owned();
@@ -142,7 +142,7 @@ pub(super) fn create(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done
     admit_creation(store, kind, call, &key, object, warnings)
 }
 
-/// Five letters as the API server makes them up (no vowels, nothing that reads like another).
+/// Five random characters for `generateName` (no vowels, and none that look alike), like kube-apiserver.
 fn suffix() -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     (0..5)
@@ -151,7 +151,7 @@ fn suffix() -> String {
         .collect()
 }
 
-/// What only the server sets.
+/// Fields that only the server sets.
 pub(super) fn born(object: &mut Value) {
     if let Some(metadata) = metadata(object) {
         for field in [
@@ -176,11 +176,11 @@ pub(super) fn admit_creation(
     key: &Key,
     mut object: Value,
     mut warnings: Vec<String>,
-) -> Result<Done, Failure> {
+) -> Result<Outcome, Failure> {
     let version = &call.target.version;
     let schema = schema(kind, version);
-    if call.stop == Some(Stop::Mutating) {
-        return Ok(Done::seen(None, object));
+    if call.stop == Some(AdmissionPhase::Mutating) {
+        return Ok(Outcome::seen(None, object));
     }
     mutate(call, &mut object)?;
     if prepare::has_generation(kind)
@@ -193,9 +193,9 @@ pub(super) fn admit_creation(
     escalation(store, kind, call, &object)?;
     validate::object(kind, &schema, &object, None).map_err(|failure| failure.warned(&warnings))?;
     warnings.extend(validate::hidden_variables(&object));
-    if call.stop == Some(Stop::Validating) {
+    if call.stop == Some(AdmissionPhase::Validating) {
         store.given = given;
-        return Ok(Done::seen(None, object));
+        return Ok(Outcome::seen(None, object));
     }
     let counted = quota::admit(store, kind, &key.2, &key.3)?;
     if store.get(key).is_some() {
@@ -203,13 +203,13 @@ pub(super) fn admit_creation(
     }
     if call.is_dry() {
         store.given = given;
-        let mut done = Done::new(201, object);
+        let mut done = Outcome::new(201, object);
         done.warnings = warnings;
         return Ok(done);
     }
     count(store, counted);
     let stored = store.put(key.clone(), convert::to(kind, &kind.stored, &object));
-    let mut done = Done::new(201, convert::to(kind, version, &stored));
+    let mut done = Outcome::new(201, convert::to(kind, version, &stored));
     done.warnings = warnings;
     done.written = Some(Arc::clone(&stored));
     if is_definition(kind) {
@@ -218,7 +218,7 @@ pub(super) fn admit_creation(
     Ok(done)
 }
 
-/// Writes what quotas have counted, as the API server does by itself.
+/// Stores the usage that quota admission has counted.
 fn count(store: &mut Store, counted: Vec<(Key, Value)>) {
     let Some(kind) = store.find("", "v1", "resourcequotas").cloned() else {
         return;
@@ -241,7 +241,7 @@ fn count(store: &mut Store, counted: Vec<(Key, Value)>) {
     }
 }
 
-/// What mutating webhooks want changed.
+/// Applies the patches of mutating webhooks.
 fn mutate(call: &Call, object: &mut Value) -> Result<(), Failure> {
     for patch in &call.patches {
         json_patch::patch(object, patch)
@@ -262,7 +262,7 @@ fn escalation(store: &Store, kind: &Kind, call: &Call, object: &Value) -> Result
     access::escalation(store, &call.user, &kind.plural, namespace, object)
 }
 
-/// Some kinds are created by an update of what is not there.
+/// For some kinds, an update of an object that does not exist creates it.
 fn creates_on_update(kind: &Kind) -> bool {
     matches!(
         (kind.group.as_str(), kind.kind.as_str()),
@@ -272,7 +272,7 @@ fn creates_on_update(kind: &Kind) -> bool {
     )
 }
 
-pub(super) fn update(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
+pub(super) fn update(store: &mut Store, kind: &Kind, call: &Call) -> Result<Outcome, Failure> {
     let target = &call.target;
     let (mut object, warnings) = read(kind, call, &call.body)?;
     place(kind, call, &mut object)?;
@@ -291,13 +291,13 @@ pub(super) fn update(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done
     if kind.custom && text(&object, "/metadata/resourceVersion").is_empty() {
         let why = "must be specified for an update";
         let cause = Cause::invalid("metadata.resourceVersion", &json!(0), why);
-        // Here the API server names the resource, not the kind.
+        // The API server names the resource here, not the kind.
         return Err(invalid(&kind.group, &kind.plural, &target.name, &[cause]));
     }
     change(store, kind, call, &key, &before, object, warnings)
 }
 
-pub(super) fn patch(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
+pub(super) fn patch(store: &mut Store, kind: &Kind, call: &Call) -> Result<Outcome, Failure> {
     let target = &call.target;
     let (key, before) = existing(store, kind, call)?;
     let schema = schema(kind, &target.version);
@@ -310,7 +310,7 @@ pub(super) fn patch(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done,
     change(store, kind, call, &key, &before, object, warnings)
 }
 
-/// A plain write of a whole object, over what is there.
+/// Updates a whole object.
 fn change(
     store: &mut Store,
     kind: &Kind,
@@ -319,7 +319,7 @@ fn change(
     before: &Arc<Value>,
     mut after: Value,
     warnings: Vec<String>,
-) -> Result<Done, Failure> {
+) -> Result<Outcome, Failure> {
     let expected = text(&after, "/metadata/uid");
     let have = text(before, "/metadata/uid");
     if !expected.is_empty() && expected != have {
@@ -355,14 +355,14 @@ pub(super) fn store_change(
     before: &Arc<Value>,
     mut after: Value,
     mut warnings: Vec<String>,
-) -> Result<Done, Failure> {
+) -> Result<Outcome, Failure> {
     let target = &call.target;
     let version = &target.version;
     let schema = schema(kind, version);
     let live = convert::to(kind, version, before);
     keep_identity(&live, &mut after);
-    if call.stop == Some(Stop::Mutating) {
-        return Ok(Done::seen(Some(live), after));
+    if call.stop == Some(AdmissionPhase::Mutating) {
+        return Ok(Outcome::seen(Some(live), after));
     }
     mutate(call, &mut after)?;
     let given = store.given;
@@ -383,9 +383,9 @@ pub(super) fn store_change(
     escalation(store, kind, call, &after)?;
     if managed::is_same(&live, &after) {
         if call.stop.is_some() {
-            return Ok(Done::seen(Some(live), after));
+            return Ok(Outcome::seen(Some(live), after));
         }
-        let mut done = Done::new(200, live);
+        let mut done = Outcome::new(200, live);
         done.warnings = warnings;
         return Ok(done);
     }
@@ -401,24 +401,24 @@ pub(super) fn store_change(
         .map_err(|failure| failure.warned(&warnings))?;
     if call.stop.is_some() {
         store.given = given;
-        return Ok(Done::seen(Some(live), after));
+        return Ok(Outcome::seen(Some(live), after));
     }
     if call.is_dry() {
         store.given = given;
-        let mut done = Done::new(200, after);
+        let mut done = Outcome::new(200, after);
         done.warnings = warnings;
         return Ok(done);
     }
     let stored = convert::to(kind, &kind.stored, &after);
     if delete::is_finished(kind, &stored) {
         let gone = store.delete(key);
-        let mut done = Done::new(200, after);
+        let mut done = Outcome::new(200, after);
         done.warnings = warnings;
         done.written = gone;
         return Ok(done);
     }
     let stored = store.put(key.clone(), stored);
-    let mut done = Done::new(200, convert::to(kind, version, &stored));
+    let mut done = Outcome::new(200, convert::to(kind, version, &stored));
     done.warnings = warnings;
     done.written = Some(Arc::clone(&stored));
     if is_definition(kind) && target.subresource.is_empty() {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Longest answer of a webhook.
+/// Maximum size of a webhook's answer.
 const MAX_ANSWER: usize = 3 << 20;
 
 fn connector(bundle: &str) -> Result<TlsConnector, String> {
@@ -32,7 +32,7 @@ fn connector(bundle: &str) -> Result<TlsConnector, String> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// Posts a review and reads the answer. The error is in Go's words, as the API server passes them on.
+/// Posts a review and reads the answer. Errors are worded as in Go, because the API server passes them on.
 pub(super) async fn ask(
     url: &str,
     bundle: &str,

@@ -34,7 +34,7 @@ fn pod_case(
     }
 }
 
-/// What has a name and nothing else.
+/// Items that have nothing but a name.
 fn names(a: &str) -> Value {
     json!({"name": a})
 }
@@ -44,7 +44,7 @@ fn volume(name: &str, of: &str) -> Value {
     json!({"name": name, "configMap": {"name": of}})
 }
 
-/// All of them; each has another name.
+/// All cases; each has a different name.
 pub(super) fn cases() -> Vec<Case> {
     let groups = [
         containers(),
@@ -57,7 +57,7 @@ pub(super) fn cases() -> Vec<Case> {
     groups.into_iter().flatten().collect()
 }
 
-/// Containers, and what is in each of them.
+/// Containers, and lists within them.
 fn containers() -> Vec<Case> {
     let named = |name: &str, image: &str| json!({"name": name, "image": image});
     let variable = |name: &str, value: &str| json!({"name": name, "value": value});
@@ -101,7 +101,7 @@ fn containers() -> Vec<Case> {
     ]
 }
 
-/// Claims of resources: a container's, and the pod's.
+/// Resource claims of a container and of the pod.
 fn claims() -> Vec<Case> {
     let claimed = |name: &str, of: &str| json!({"name": name, "resourceClaimName": of});
     let all_claims = json!([
@@ -132,7 +132,7 @@ fn claims() -> Vec<Case> {
     ]
 }
 
-/// Where a container finds its volumes; the volumes are given.
+/// Mounts and devices of a container; the volumes are given.
 fn mounts() -> Vec<Case> {
     let claim = |name: &str| json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
     let two = json!([volume("v", "v"), volume("w", "w")]);
@@ -160,7 +160,7 @@ fn mounts() -> Vec<Case> {
     ]
 }
 
-/// What a pod has besides its containers and claims.
+/// Lists of a pod other than containers and claims.
 fn pod() -> Vec<Case> {
     let host = |ip: &str, name: &str| json!({"ip": ip, "hostnames": [name]});
     let spread = |key: &str, skew: u8| json!({"topologyKey": key, "whenUnsatisfiable": "DoNotSchedule", "maxSkew": skew});
@@ -221,7 +221,7 @@ fn pod() -> Vec<Case> {
     ]
 }
 
-/// Lists of kinds that have no pods.
+/// Lists of kinds without pods.
 fn outside_pods() -> Vec<Case> {
     vec![
         Case {
@@ -255,7 +255,7 @@ fn outside_pods() -> Vec<Case> {
     ]
 }
 
-/// Webhooks of both kinds, and the conditions of one.
+/// Webhooks of both kinds, and match conditions of one.
 fn admission() -> Vec<Case> {
     let condition = |name: &str, rule: &str| json!({"name": name, "expression": rule});
     let hook = |name: &str, path: &str| {

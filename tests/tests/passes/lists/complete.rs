@@ -1,4 +1,4 @@
-//! No list with keys in the API server's schema is forgotten.
+//! Checks that no list with keys in the API server's schema is forgotten.
 
 use std::collections::BTreeSet;
 
@@ -6,23 +6,23 @@ use serde_json::Value;
 
 use super::cases::cases;
 
-/// Lists that are nobody's configuration, or that no object of a GitOps agent can have.
+/// Lists that are not configuration, or that no object of a GitOps agent can have.
 const ELSEWHERE: &[&str] = &[
-    // Promises of others.
+    // Set by controllers.
     "ownerReferences",
-    // Only by a sub-resource of pods.
+    // Only writable through a subresource of pods.
     "ephemeralContainers",
-    // kubelet's.
+    // Written by the kubelet.
     "drivers",
-    // Of status.
+    // Part of status.
     "conditions",
-    // Keyed by the rule itself, inside a schema that is a whole.
+    // Keyed by the rule itself, within a schema that is atomic.
     "x-kubernetes-validations",
-    // Admission policies: as match conditions of webhooks.
+    // Admission policies: the same as match conditions of webhooks.
     "variables",
 ];
 
-/// The schema has no list with keys that is neither here nor left out with a reason.
+/// Every list with keys in the schema has a case, or a reason why it has none.
 #[test]
 fn every_list_with_keys_is_here() {
     let text = include_str!("../../../apiserver/src/schema/builtin.json");
