@@ -204,7 +204,7 @@ pub async fn test(config: &Config, name: &str) -> anyhow::Result<()> {
         repeated: false,
     };
     let sender = Sender::new()?;
-    let mut known = flotilla_notify::Known::default();
+    let mut known = flotilla_notify::MessageRef::default();
     for kind in [Kind::RolloutHalted, Kind::RolloutSuperseded] {
         let mut notice = notice.clone();
         notice.event.kind = kind;

@@ -48,7 +48,7 @@ pub struct SignedApproval {
     pub signature: bytes::Bytes,
 }
 
-/// Bytes as text, for stores that keep JSON.
+/// Bytes as base64 text, for stores that keep JSON.
 mod base64_text {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
@@ -70,7 +70,7 @@ mod base64_text {
     }
 }
 
-/// The text is not an approval.
+/// Why a text is not an approval.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it is not a rollback approval: {0}")]
 pub struct ApprovalError(String);
@@ -90,11 +90,10 @@ impl RollbackApproval {
         text
     }
 
-    /// Reads what [`RollbackApproval::to_text`] wrote, and nothing else: exactly one text stands for one
-    /// approval.
+    /// Reads the output of [`RollbackApproval::to_text`], and nothing else: each approval has exactly one text.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why it is not an approval.
     pub fn parse(bytes: &[u8]) -> Result<Self, ApprovalError> {
         let fail = |why: &str| ApprovalError(why.to_owned());
         if bytes.len() > MAX_BYTES {

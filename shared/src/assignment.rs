@@ -34,8 +34,8 @@ impl AssignmentRef {
 
 /// What one cluster should run. It holds no manifest, no command and no secret.
 ///
-/// An application that is absent is *not* to be deleted: it is simply no longer spoken of, and its
-/// objects stay. Only a [`Tombstone`] says otherwise.
+/// An application that is absent is *not* deleted: it is no longer managed, and its objects stay. Only a [`Tombstone`]
+/// deletes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
     /// Epoch of the hub's store that issued it.
@@ -54,8 +54,8 @@ pub struct Assignment {
     pub tombstones: BTreeMap<ApplicationName, Tombstone>,
     /// The rollout that brought the tombstones here; empty: none did.
     pub removed_by: String,
-    /// Declared for the cluster, and not to be assigned as they are declared yet; some are assigned as they were
-    /// before. What they want is not known, so that nothing that seems to be leaving may be deleted.
+    /// Applications that are declared for the cluster but cannot be assigned as declared yet; some are assigned as
+    /// before. Their objects are not known, so that nothing that seems to leave may be deleted.
     pub unresolved: BTreeSet<ApplicationName>,
     /// Features that an agent must have to accept it.
     pub required_features: Vec<String>,
@@ -76,7 +76,7 @@ pub struct ApplicationAssignment {
     pub url: RepositoryUrl,
     /// The directory to render.
     pub path: TreePath,
-    /// As the fleet file says; with `Auto`, the agent decides by the directory's files.
+    /// As in the fleet file; with `Auto`, the agent decides by the directory's files.
     pub renderer: Renderer,
     /// How pruning, drift and conflicts are handled.
     pub sync_policy: SyncPolicy,
@@ -110,7 +110,7 @@ impl ApplicationAssignment {
         }
     }
 
-    /// Whether both are equal apart from the rollout that approved them.
+    /// Returns whether both are equal, apart from the rollout that approved them.
     fn is_same_work(&self, other: &Self) -> bool {
         let Self {
             revision,
@@ -157,15 +157,15 @@ impl Assignment {
         }
     }
 
-    /// The rollouts that brought what the cluster runs and loses; some are empty.
+    /// Returns the rollouts that brought the applications and the tombstones; some are empty.
     pub fn brought_by(&self) -> impl Iterator<Item = &String> {
         let runs = self.applications.values();
         let runs = runs.map(|application| &application.rollout);
         runs.chain([&self.removed_by])
     }
 
-    /// Whether an application means the same work under both: all of it but the rollout that approved it, and the
-    /// labels where its texts take these.
+    /// Returns whether an application is the same in both, without the rollout that approved it, and with the labels if
+    /// it substitutes them.
     #[must_use]
     pub fn is_same_work(&self, other: &Self, name: &ApplicationName) -> bool {
         let both = self
@@ -178,8 +178,8 @@ impl Assignment {
     }
 }
 
-/// How a directory becomes manifests. What is to be said of one, apart from how it renders, is in its `Words`:
-/// others ask a method, and match on none.
+/// How a directory becomes manifests. Its properties, apart from rendering, are in its `Properties`: other code calls
+/// methods and does not match on variants.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
 )]
@@ -197,7 +197,7 @@ pub enum Renderer {
 }
 
 /// Properties of a renderer.
-struct Words {
+struct Properties {
     /// Name in the fleet file and on command lines, as serde reads it.
     name: &'static str,
     /// Value of `Renderer` in the protocol.
@@ -215,30 +215,30 @@ impl Renderer {
     /// All renderers. With `auto`, a directory is for the first one whose marker file it has.
     pub const ALL: [Self; 4] = [Self::Auto, Self::Plain, Self::Kustomize, Self::Helm];
 
-    const fn words(self) -> Words {
+    const fn properties(self) -> Properties {
         match self {
-            Self::Auto => Words {
+            Self::Auto => Properties {
                 name: "auto",
                 number: 1,
                 feature: None,
                 told_by: &[],
                 stays_below: false,
             },
-            Self::Plain => Words {
+            Self::Plain => Properties {
                 name: "plain",
                 number: 2,
                 feature: None,
                 told_by: &[],
                 stays_below: true,
             },
-            Self::Kustomize => Words {
+            Self::Kustomize => Properties {
                 name: "kustomize",
                 number: 3,
                 feature: Some("kustomize"),
                 told_by: &["kustomization.yaml", "kustomization.yml", "Kustomization"],
                 stays_below: false,
             },
-            Self::Helm => Words {
+            Self::Helm => Properties {
                 name: "helm",
                 number: 4,
                 feature: Some("helm"),
@@ -251,10 +251,10 @@ impl Renderer {
     /// Returns the name in the fleet file and on command lines.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        self.words().name
+        self.properties().name
     }
 
-    /// All names for a person, `last` before the last one: `auto, plain, kustomize or helm`.
+    /// Returns all names for a person, with `last` before the last one: `auto, plain, kustomize or helm`.
     #[must_use]
     pub fn listed(last: &str) -> String {
         let [before @ .., end] = Self::ALL.map(Self::as_str);
@@ -264,7 +264,7 @@ impl Renderer {
     /// Returns the value in the protocol.
     #[must_use]
     pub const fn number(self) -> i32 {
-        self.words().number
+        self.properties().number
     }
 
     /// Returns the renderer of a value of the protocol. 0 is `auto`; none: the value is of a newer version.
@@ -281,19 +281,19 @@ impl Renderer {
     /// Feature that an agent needs for it; none: every agent has it.
     #[must_use]
     pub const fn feature(self) -> Option<&'static str> {
-        self.words().feature
+        self.properties().feature
     }
 
     /// Files that mark a directory for this renderer, the usual one first; empty for `auto` and `plain`.
     #[must_use]
     pub const fn told_by(self) -> &'static [&'static str] {
-        self.words().told_by
+        self.properties().told_by
     }
 
     /// Whether it reads only files below its path, links aside.
     #[must_use]
     pub const fn stays_below(self) -> bool {
-        self.words().stays_below
+        self.properties().stays_below
     }
 
     /// Whether this can resolve to `other`: it is the same, or it is `auto`.
@@ -314,8 +314,8 @@ impl FromStr for Renderer {
     }
 }
 
-/// How an application is kept in sync. In a hub's store as part of what is declared: a new field is to be
-/// left out of it where it has its default, so that what was declared before keeps its digest.
+/// How an application is kept in sync. A hub stores it as part of declarations: a new field has to be skipped at its
+/// default, so that older declarations keep their digest.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SyncPolicy {

@@ -1,4 +1,4 @@
-//! Waiting longer after each failure, with full jitter so that a fleet does not come back as a herd.
+//! Exponential backoff with full jitter, so that a fleet does not reconnect all at once.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Backoff {
         }
     }
 
-    /// The delay before the next attempt.
+    /// Returns the delay before the next attempt.
     pub fn next_delay(&mut self, rng: &mut impl Rng) -> Duration {
         let ceiling = self
             .base

@@ -10,7 +10,7 @@ pub fn far_apart(seconds: i64) -> Option<i64> {
     (seconds.unsigned_abs() > FAR_APART.unsigned_abs()).then_some(seconds)
 }
 
-/// `1h 2m ahead of`, `8d behind`: the two greatest units, so that what a message took on its way is not in it.
+/// Returns `1h 2m ahead of` or `8d behind`: only the two greatest units, so that a message's travel time does not show.
 #[must_use]
 pub fn off_by(seconds: i64) -> String {
     let minutes = seconds.unsigned_abs() / 60;

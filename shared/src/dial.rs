@@ -45,8 +45,8 @@ pub enum DialError {
     },
 }
 
-/// The `host:port` of what somebody gives as a hub's address. `https://` and a slash at the end say nothing
-/// more, and are dropped; another scheme or a path would be taken for a host's name, and looked up for ever.
+/// Returns the `host:port` of a hub's address. `https://` and a trailing slash are dropped; another scheme or a path is
+/// refused, since it would be looked up as a host name for ever.
 ///
 /// # Errors
 /// When it is not `host:port`.
@@ -81,7 +81,7 @@ pub fn host_and_port(text: &str) -> Result<String, DialError> {
 /// When the address is malformed or no connection can be made within ten seconds.
 pub async fn dial(address: &str, tls: Arc<ClientConfig>) -> Result<Channel, DialError> {
     let bad_address = || DialError::Address(address.chars().take(200).collect());
-    // Context files and join manifests are written by people, too.
+    // Addresses may come unchecked from context files and join manifests that people wrote.
     let address = host_and_port(address)?;
     let address = address.as_str();
     let endpoint = Endpoint::try_from(format!("http://{address}"))
@@ -142,7 +142,7 @@ pub fn clock(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> 
     use rustls::CertificateError as Bad;
     let mut cause = Some(error);
     while let Some(error) = cause {
-        // What an I/O error holds is not among its sources.
+        // The error inside an I/O error is not one of its sources, so it is searched separately.
         let inner = error
             .downcast_ref::<std::io::Error>()
             .and_then(std::io::Error::get_ref)

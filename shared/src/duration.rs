@@ -1,4 +1,4 @@
-//! Times as people write them, such as `30s`: in the fleet file, in annotations and on command lines.
+//! Durations as people write them, such as `30s`: in the fleet file, in annotations and on command lines.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -34,23 +34,23 @@ pub enum DurationError {
     },
 }
 
-/// Reads what stands in a file: `300ms`, `30s`, `5m`, `1h`, `7d`, `1h30m`. Zero is a time, too.
+/// Reads a duration in a file: `300ms`, `30s`, `5m`, `1h`, `7d`, `1h30m`. Zero is allowed.
 ///
 /// # Errors
-/// When it is anything else, or more than can be counted.
+/// When it is malformed, or too large to represent.
 pub fn read(text: &str) -> Result<Duration, DurationError> {
-    // The schema of the fleet file knows no fractions.
+    // The fleet file's schema does not allow fractions.
     if text.contains('.') {
         return Err(DurationError::Malformed(shown(text)));
     }
     sum(text, text)
 }
 
-/// Reads what somebody types, which has to be within `bounds`: as in a file, or with a fraction (`0.5s`), or plain
-/// seconds (`90`).
+/// Reads a duration that a person typed, which has to be within `bounds`: as in a file, or with a fraction (`0.5s`), or
+/// plain seconds (`90`).
 ///
 /// # Errors
-/// When it is no time, or not within the bounds.
+/// When it is malformed, or not within the bounds.
 pub fn typed(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, DurationError> {
     let (least, most) = bounds.into_inner();
     let is_plain = text
@@ -71,7 +71,7 @@ pub fn typed(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, D
     }
 }
 
-/// The sum of `parts`, each a number with its unit; `text` is what people wrote.
+/// Returns the sum of `parts`, each a number with its unit; `text` is the original, for errors.
 fn sum(parts: &str, text: &str) -> Result<Duration, DurationError> {
     let malformed = || DurationError::Malformed(shown(text));
     let too_long = || DurationError::TooLong(shown(text));
@@ -96,7 +96,7 @@ fn sum(parts: &str, text: &str) -> Result<Duration, DurationError> {
             "" => 0,
             digits => digits.parse().map_err(|_| too_long())?,
         };
-        // Nine places, so that a day of them still fits.
+        // Nine decimal places, so that a fraction of a day still fits.
         let billionths: u64 = format!("{fraction:0<9.9}")
             .parse()
             .map_err(|_| malformed())?;
@@ -110,7 +110,7 @@ fn sum(parts: &str, text: &str) -> Result<Duration, DurationError> {
     Ok(total)
 }
 
-/// A time in the greatest unit that it is a multiple of, as it could be written.
+/// Formats a duration in the greatest unit that it is a multiple of, as in a file.
 fn as_written(time: Duration) -> String {
     let millis = time.as_millis();
     let fits = |unit: u64| {
@@ -122,7 +122,7 @@ fn as_written(time: Duration) -> String {
     format!("{}{name}", millis / u128::from(unit))
 }
 
-/// As much of a text as an error holds.
+/// Cuts a text to the length that errors show.
 fn shown(text: &str) -> String {
     text.chars().take(200).collect()
 }
@@ -133,7 +133,7 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(86_400);
 
-    /// Nothing is out of these bounds.
+    /// Reads a duration with bounds that allow everything.
     fn any(text: &str) -> Result<Duration, DurationError> {
         typed(text, Duration::ZERO..=Duration::MAX)
     }

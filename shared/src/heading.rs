@@ -34,7 +34,7 @@ impl Heading {
 }
 
 fn short(bytes: &[u8]) -> String {
-    // Four bytes for each that is shown: what is no text becomes longer by being replaced, not shorter.
+    // Four times the length that is shown is enough: replacing invalid UTF-8 makes a text longer, not shorter.
     let bytes = bytes.get(..MAX_LINE * 4).unwrap_or(bytes);
     let line = plain_line(String::from_utf8_lossy(bytes).trim(), MAX_LINE);
     line.trim_end().to_owned()

@@ -11,7 +11,7 @@ pub fn encode(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The bytes of digits in lower or upper case; none where they are not all digits, or one is left over.
+/// Returns the bytes of digits in lower or upper case; none: not all are digits, or their number is odd.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let pairs = text.as_bytes().chunks(2).map(|pair| match pair {
@@ -21,7 +21,7 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     pairs.collect()
 }
 
-/// The byte of two digits.
+/// Returns the byte of two digits.
 pub(crate) fn byte(high: u8, low: u8) -> Option<u8> {
     let value = |digit: u8| char::from(digit).to_digit(16);
     u8::try_from(value(high)? * 16 + value(low)?).ok()

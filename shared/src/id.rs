@@ -27,8 +27,8 @@ impl NameError {
     }
 }
 
-/// Checks an RFC 1123 label: what Kubernetes allows for a namespace, so that every name of ours can
-/// become part of one. `what` it names stands in the error.
+/// Checks an RFC 1123 label, which Kubernetes requires of a namespace, so that every name can become part of one. The
+/// error contains `what`, the kind of name.
 ///
 /// # Errors
 /// The rule that it breaks.
@@ -154,7 +154,7 @@ name!(
     "operator name"
 );
 
-/// Grows when a hub is restored from a backup, so that an older world is never mistaken for a newer.
+/// Grows when a hub is restored from a backup, so that older state is never mistaken for newer state.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

@@ -1,4 +1,4 @@
-//! Who a certificate speaks for: one URI subject alternative name in the manner of SPIFFE
+//! The identity in a certificate: one URI subject alternative name in the manner of SPIFFE
 //! (<https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md>).
 
 use std::fmt;
@@ -188,7 +188,7 @@ mod tests {
             let der = params.self_signed(&key).unwrap();
             let peer = PeerCertificate::from_der(der.der()).unwrap();
             assert_eq!(peer.counter(), counter, "{}", peer.serial);
-            // As the holder of the key, and a request signed with it, tell it.
+            // The same digest as from the key itself, and from a request that it signed.
             let own = rcgen::PublicKeyData::subject_public_key_info(&key);
             assert_eq!(peer.key, Digest::of(&own).to_string());
         }

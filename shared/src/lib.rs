@@ -1,14 +1,13 @@
-//! What hub, agent and CLI all speak: domain values, their conversion from and to the wire with every
-//! limit, identities, TLS and telemetry start-up.
+//! Shared by hub, agent and CLI: domain values, their conversion from and to the wire with every limit, identities, TLS
+//! and telemetry start-up.
 //!
 //! ```text
 //!   flotilla_proto::v1  <--- wire (limits, TryFrom/From) --->  id, revision, assignment, report, source, ...
 //!                                                              identity  trust  tls  dial  telemetry
 //! ```
 //!
-//! Everything except [`tls`], [`dial`] and [`telemetry`] is pure: no clock, randomness, files or network.
-//! This crate never learns of Kubernetes clients, Git or a store; if it has to, the code is in the
-//! wrong room.
+//! Everything except [`tls`], [`dial`] and [`telemetry`] is pure: no clock, randomness, files or network. This crate
+//! never depends on Kubernetes clients, Git or a store; code that needs one belongs elsewhere.
 
 pub mod approval;
 pub mod assignment;

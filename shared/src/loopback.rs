@@ -1,16 +1,17 @@
-//! Where a secret may be sent: by TLS, or to this machine. Whoever sends a token, a password or a URL that is a
-//! credential itself asks here, so that no two of us take a URL for different places.
+//! Where a secret may be sent: by TLS, or to this machine. All code that sends a token, a password or a URL that is a
+//! credential itself uses this check, so that all of it reads a URL in the same way.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
 use http::uri::Authority;
 
-/// Whether nobody on the way can read what is sent to a URL: `https`, or plain `http` that stays on this machine.
+/// Returns whether nobody on the way can read what is sent to a URL: `https`, or plain `http` that stays on this
+/// machine.
 #[must_use]
 pub fn is_private(url: &str) -> bool {
     match url.split_once("://") {
-        // Whoever that is, TLS proves it.
+        // TLS verifies the host, so any host is allowed.
         Some(("https", rest)) => !rest.is_empty() && !rest.starts_with(['/', '?', '#', '\\']),
         Some(("http", _)) => url
             .parse::<Uri>()
@@ -19,8 +20,9 @@ pub fn is_private(url: &str) -> bool {
     }
 }
 
-/// Whether `host` or `host:port` is this machine: `localhost`, or a loopback address written out, IPv6 in brackets.
-/// What programs read in different ways is not: a user before the host, `127.1`, `[::ffff:127.0.0.1]`.
+/// Returns whether `host` or `host:port` is this machine: `localhost`, or a full loopback address, with IPv6 in
+/// brackets. Forms that programs read in different ways do not count: a user before the host, `127.1`,
+/// `[::ffff:127.0.0.1]`.
 #[must_use]
 pub fn is_loopback(authority: &str) -> bool {
     authority
@@ -41,7 +43,7 @@ fn is_here(authority: &Authority) -> bool {
         text.strip_prefix(':')
             .is_some_and(|port| port.parse::<u16>().is_ok())
     };
-    // It begins with the host, so that no user stands before it, and a port is all that follows.
+    // It has to begin with the host, which excludes user information, and only a port may follow.
     let rest = authority.as_str().strip_prefix(host);
     is_named && rest.is_some_and(|rest| rest.is_empty() || is_port(rest))
 }
@@ -67,12 +69,12 @@ mod tests {
             ("http://a.example", false),
             ("http://10.0.0.1", false),
             ("http://0.0.0.0", false),
-            // What only begins with this machine's name.
+            // Hosts whose names only begin like this machine's.
             ("http://localhost.evil.example", false),
             ("http://127.0.0.1.evil.example", false),
             ("http://localhost:80.evil.example", false),
             ("http://[::1].evil.example", false),
-            // A user is no host, and nobody has one on this machine.
+            // User information is not a host, and is refused for this machine, too.
             ("http://localhost:x@evil.example/", false),
             ("http://localhost:80@evil.example/", false),
             ("http://127.0.0.1:80@evil.example", false),
@@ -84,14 +86,14 @@ mod tests {
             ("http://evil.example/@localhost", false),
             ("http://evil.example?@localhost", false),
             ("http://evil.example#@localhost", false),
-            // Some take a backslash for a slash, and pass over white space.
+            // Some parsers read a backslash as a slash, and skip white space.
             ("http://localhost\\@evil.example", false),
             ("http://evil.example\\@localhost", false),
             ("http:\\\\localhost", false),
             ("http://local\thost", false),
             (" http://localhost", false),
             ("http://localhost\n", false),
-            // Addresses that not everybody reads alike.
+            // Addresses that programs read in different ways.
             ("http://127.1", false),
             ("http://0x7f.0.0.1", false),
             ("http://0177.0.0.1", false),

@@ -1,4 +1,4 @@
-//! Kubernetes objects as the fleet speaks of them.
+//! References to Kubernetes objects.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -23,16 +23,15 @@ pub struct ObjectNames {
     pub name: String,
 }
 
-/// Identifies an object in its cluster. Cheap to clone and to compare: an agent keeps each of ten
-/// thousand objects in many sorted places at once.
+/// Identifies an object in its cluster. Cheap to clone and to compare: an agent keeps each of ten thousand objects in
+/// several sorted collections.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "ObjectNames", into = "ObjectNames")]
-pub struct ObjectRef(Arc<Named>);
+pub struct ObjectRef(Arc<KeyedNames>);
 
-struct Named {
+struct KeyedNames {
     names: ObjectNames,
-    /// All names in one place: four texts in four places made most of the time of a pass with nothing to
-    /// do.
+    /// All names in one buffer: comparing four separate texts took most of the time of a pass without changes.
     key: Box<[u8]>,
 }
 
@@ -48,7 +47,7 @@ impl From<ObjectNames> for ObjectRef {
     fn from(names: ObjectNames) -> Self {
         let parts = [&names.group, &names.kind, &names.namespace, &names.name];
         let key = parts.map(String::as_bytes).join(&0).into_boxed_slice();
-        Self(Arc::new(Named { names, key }))
+        Self(Arc::new(KeyedNames { names, key }))
     }
 }
 
@@ -87,7 +86,7 @@ impl Ord for ObjectRef {
             return Ordering::Equal;
         }
         let by_key = self.0.key.cmp(&other.0.key);
-        // Names from outside may hold the byte that is between the parts.
+        // Names from outside may contain the separator byte, so equal keys are compared by name.
         by_key.then_with(|| self.0.names.cmp(&other.0.names))
     }
 }

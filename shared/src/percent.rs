@@ -1,4 +1,4 @@
-//! Percent-encoding of what stands in URLs and forms.
+//! Percent-encoding of texts in URLs and forms.
 
 use crate::hex;
 
@@ -16,7 +16,7 @@ pub fn encode(text: &str, keep: &[u8]) -> String {
     })
 }
 
-/// The text of a part of a URL. None where two digits do not follow each `%`, or the bytes are no UTF-8.
+/// Decodes a part of a URL; none: a `%` lacks its two digits, or the bytes are not UTF-8.
 #[must_use]
 pub fn decode(part: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(part.len());
@@ -30,7 +30,7 @@ pub fn decode(part: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The body of a form, or a query string, of fields whose names need no encoding.
+/// Returns the body of a form, or a query string, of fields whose names need no encoding.
 #[must_use]
 pub fn form(fields: &[(&str, &str)]) -> String {
     let fields = fields.iter();

@@ -78,7 +78,7 @@ impl Change {
         match (self.action, self.reason) {
             (Action::Unchanged, _) => Outcome::Nothing,
             (Action::Created | Action::Updated | Action::Pruned, _) => Outcome::Changes,
-            // What is left alone on purpose, with the commit as without it.
+            // Left alone on purpose, with the commit or without it.
             (
                 Action::Skipped | Action::Held,
                 Some(
@@ -108,7 +108,7 @@ impl ApplicationChanges {
             return Outcome::Refused(refused.reason);
         }
         let all = self.changes.iter().map(Change::outcome);
-        // What is not told is a change, whatever it is.
+        // Changes that are not listed count as changes without conflicts.
         let untold = self.truncated.then_some(Outcome::Changes);
         all.chain(untold).max().unwrap_or(Outcome::Nothing)
     }
@@ -259,7 +259,7 @@ mod tests {
         for application in second.applications.values_mut() {
             application.unchanged = 7;
         }
-        // An application in which nothing changes is no part of the answer.
+        // An application without changes is not part of the digest.
         second
             .applications
             .insert("api".parse().unwrap(), ApplicationChanges::default());

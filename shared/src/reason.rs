@@ -295,8 +295,8 @@ reasons! {
 }
 
 impl Reason {
-    /// Whether time alone does not cure it: a cluster with this reason for its assigned commit counts as
-    /// failed at once, not at the end of a deadline.
+    /// Returns whether waiting cannot resolve it: a cluster with this reason for its assigned commit counts as failed
+    /// at once, not at the end of a deadline.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(
@@ -315,7 +315,7 @@ impl Reason {
         )
     }
 
-    /// Whether an agent holds a delete for it until a person decides: on more than the budget, or by confirming it.
+    /// Returns whether an agent holds a delete for this reason until a person raises the budget or confirms it.
     #[must_use]
     pub fn holds_a_delete(self) -> bool {
         matches!(
@@ -347,7 +347,7 @@ mod tests {
     fn a_delete_is_held_where_a_person_has_to_decide() {
         let held = Reason::ALL.iter().filter(|reason| reason.holds_a_delete());
         let held: Vec<&str> = held.map(|reason| reason.as_str()).collect();
-        // Pages and people's scripts know them by these words.
+        // Pages and operators' scripts rely on these codes.
         assert_eq!(
             held,
             ["DeleteBudget", "ProtectedKind", "ConfirmationRequired"]

@@ -24,7 +24,7 @@ pub const MAX_MESSAGE_BYTES: usize = 1024;
 /// Longest of an object's names, bytes, as Kubernetes has it.
 const MAX_NAME_BYTES: usize = 253;
 
-/// Text of an agent that the hub suspended. A restored hub recognises by it what its store does not know.
+/// Text of an agent that the hub suspended. A restored hub recognises by it a suspension that its store lacks.
 pub const SUSPENDED_BY_HUB: &str = "suspended at the hub";
 
 /// Full state of one cluster. The newest report replaces all earlier ones.
@@ -42,8 +42,8 @@ pub struct Report {
     pub suspended: String,
     /// State of each gate Job that the hub asked for.
     pub gate_jobs: Vec<GateJobReport>,
-    /// Over what the assignment's applications are assigned as, apart from commits, see
-    /// [`crate::wire::specified`]; none: an older agent does not say.
+    /// Digest of the applications as assigned, apart from commits, see [`crate::wire::specified`]; none: an older agent
+    /// does not report it.
     pub specified: Digest,
 }
 
@@ -74,9 +74,9 @@ pub struct ApplicationReport {
     pub written: u32,
     /// Objects deleted in the last reconcile pass.
     pub pruned: u32,
-    /// Over the files the render read; equal digests mean an equal render.
+    /// Digest of the files that the render read; equal digests mean an equal render.
     pub source_digest: Digest,
-    /// The directories that decide over what the render read, in the commit that `source_digest` is of.
+    /// The directories that determine what the render read, in the commit that `source_digest` is of.
     pub source_paths: SourcePaths,
     /// The commit that the last reconcile pass worked on, whether or not all of it could be applied.
     pub attempted: Option<Commit>,
@@ -143,9 +143,8 @@ pub struct ObjectStatus {
     pub message: String,
 }
 
-/// Cuts `text` to at most `limit` bytes at a character's border and replaces control characters
-/// (terminal escapes among them), so that it can be shown anywhere. What the system's errors are numbered
-/// with is left out.
+/// Cuts `text` to at most `limit` bytes at a character's border and replaces control characters (terminal escapes among
+/// them), so that it can be shown anywhere. The numbers of system errors are left out.
 #[must_use]
 pub fn plain_line(text: &str, limit: usize) -> String {
     let text = &*numberless(text);
@@ -160,8 +159,8 @@ pub fn plain_line(text: &str, limit: usize) -> String {
     line
 }
 
-/// The object of a group, a kind, a namespace and a name from outside, each cut to what Kubernetes allows, so
-/// that it can be shown anywhere.
+/// Returns the object of a group, a kind, a namespace and a name from outside, each cut to the length that Kubernetes
+/// allows, so that it can be shown anywhere.
 #[must_use]
 pub fn plain_object(names: [&str; 4]) -> ObjectRef {
     let [group, kind, namespace, name] = names.map(|text| plain_line(text, MAX_NAME_BYTES));

@@ -1,4 +1,4 @@
-//! Sources of configuration: repository URLs, branches, commits and paths.
+//! Where configuration comes from: repository URLs, branches, commits and paths.
 
 use std::fmt;
 use std::str::FromStr;
@@ -154,7 +154,7 @@ impl RepositoryUrl {
             .map_or(authority, |(_, host)| host)
     }
 
-    /// Whether plain http stays on this machine.
+    /// Returns whether its host is this machine, so that plain http is private.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         is_loopback(self.authority())
@@ -186,7 +186,7 @@ impl FromStr for RepositoryUrl {
         }
         let (authority, path) = rest.split_once('/').map_or((rest, ""), |(a, p)| (a, p));
         let (user, authority) = match authority.split_once('@') {
-            // SSH has no other place for it; the key is what lets us in.
+            // An SSH URL is the only place for the user name; authentication is by key.
             Some((user, host)) if scheme == "ssh" && valid_user(user) => (format!("{user}@"), host),
             None if scheme == "ssh" => {
                 return error("an SSH URL must name its user: ssh://git@host/path");
@@ -285,7 +285,7 @@ impl FromStr for TreePath {
     }
 }
 
-/// Whether a path of a tree is a directory, or lies below it. The empty directory is the root.
+/// Returns whether a path is `directory` itself, or lies below it. The empty directory is the root.
 #[must_use]
 pub fn is_below(path: &str, directory: &str) -> bool {
     directory.is_empty()

@@ -48,7 +48,7 @@ impl Role {
         let everywhere = given.is_empty();
         match environment {
             Some(environment) if everywhere || given.contains(environment) => self,
-            // What concerns no one environment takes a grant for all of them.
+            // An action that concerns no single environment requires a grant for all environments.
             None if everywhere => self,
             _ => self.min(Self::Viewer),
         }
@@ -85,8 +85,8 @@ pub enum Need {
 }
 
 impl Need {
-    /// Whether a role is enough. Who brings commits does not approve them: that takes two people,
-    /// unless one of them may do everything.
+    /// Returns whether a role is sufficient. Promoting and approving a commit takes two people, unless one of them is
+    /// an admin.
     #[must_use]
     pub fn is_met_by(self, role: Role) -> bool {
         match self {

@@ -1,6 +1,6 @@
-//! How a holder of roots comes to trust others (threat model V12): only such whose key an old root has
-//! certified (RFC 4210, section 4.4, "newWithOld"), so that whoever owns the hub but not the
-//! authority's key cannot put a root of its own in.
+//! Trust in new roots (threat model V12): a holder of roots accepts only roots whose key an old root has certified (RFC
+//! 4210, section 4.4, "newWithOld"), so that an attacker who controls the hub but not the authority's key cannot add a
+//! root.
 
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -30,10 +30,10 @@ pub enum RootsError {
     NotEndorsed(String),
 }
 
-/// Judges a bundle that is to take the place of another, at `now` (seconds since the epoch).
+/// Checks a bundle that is to replace another one, at `now` (seconds since the epoch).
 ///
 /// # Errors
-/// When one of its roots is new and not certified, directly or over others, by a root of the old one.
+/// When one of its roots is new and not certified, directly or through others, by a root of the old bundle.
 pub fn judge_bundle(
     trusted: &str,
     offered: &str,
@@ -52,7 +52,7 @@ pub fn judge_bundle(
         .into_iter()
         .filter(|root| !trusted.iter().any(|known| known == root.as_raw()))
         .collect();
-    // One may be certified by another that is itself new: each round takes at least one.
+    // A new root may be certified by another new root, so rounds continue as long as they accept a root.
     while !open.is_empty() {
         let mut progress = false;
         let before = open.len();
@@ -66,7 +66,7 @@ pub fn judge_bundle(
             !endorsed
         });
         progress |= open.len() < before;
-        // A root in between may no longer be offered itself, while its certificate still is.
+        // An intermediate root may no longer be offered itself, while the certificate that endorses it still is.
         for endorsed in &endorsements {
             let known = good
                 .iter()
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn v12_a_new_root_needs_a_certificate_by_an_old_one() {
         let [a, b, c, evil] = ["a", "b", "c", "evil"].map(Root::new);
-        // The same bytes each time: a self-signed certificate by ECDSA differs from call to call.
+        // Made once: a self-signed certificate by ECDSA differs from call to call.
         let [a_pem, b_pem, c_pem, evil_pem] = [&a, &b, &c, &evil].map(Root::pem);
         let (b_by_a, c_by_b) = (b.endorsed_by(&a), c.endorsed_by(&b));
         let judge = |offered: &str, by: &str| {
@@ -177,7 +177,7 @@ mod tests {
         assert!(judge(&c_pem, &c_by_b).is_err(), "a link is missing");
         assert!(judge(&evil_pem, &both).is_err());
         assert!(judge(&format!("{a_pem}{evil_pem}"), &evil.endorsed_by(&evil)).is_err());
-        // Certified by somebody who only has the name of a trusted root.
+        // Certified by a root that only has the name of a trusted root.
         let named = Root::new("a");
         assert!(judge(&evil_pem, &evil.endorsed_by(&named)).is_err());
         assert!(judge("", "").is_err());

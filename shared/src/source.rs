@@ -1,5 +1,5 @@
-//! Directories that a render depends on, and trees of a commit: together they tell, without any content,
-//! whether another commit renders the same.
+//! Directories that a render depends on, and the trees of a commit: together they tell, without any content, whether
+//! another commit renders the same.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ pub const MAX_PATHS: usize = 32;
 /// Longest list of paths, bytes, one more for each path.
 pub const MAX_PATHS_BYTES: usize = 4096;
 
-/// Directories of a repository such that whatever a rendering looked at is decided by them: in two
-/// commits in which each of them has one and the same tree, the rendering is one and the same.
+/// Directories of a repository that determine a rendering: two commits in which each of them has the same tree render
+/// the same.
 ///
 /// Sorted, none inside another, [`ROOT`] for the repository's root. Empty: not known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -23,7 +23,7 @@ pub struct SourcePaths {
 }
 
 impl SourcePaths {
-    /// Of these directories, in any order; not known where a path is malformed or there are too many.
+    /// Creates it from directories in any order; not known if a path is malformed or there are too many.
     #[must_use]
     pub fn new<'a>(directories: impl IntoIterator<Item = &'a str>) -> Self {
         let all: BTreeSet<&str> = directories.into_iter().collect();
@@ -97,7 +97,7 @@ pub struct Directories {
 }
 
 impl Directories {
-    /// Of paths as [`SourcePaths`] has them.
+    /// Creates it from paths in the form of [`SourcePaths`].
     #[must_use]
     pub fn new(trees: impl IntoIterator<Item = (String, TreeId)>) -> Self {
         let trees = trees.into_iter().map(|(path, id)| (path.into(), id));
@@ -108,7 +108,7 @@ impl Directories {
         }
     }
 
-    /// The id of a directory's tree; none where there is no such directory.
+    /// Returns the id of a directory's tree; none: there is no such directory.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&TreeId> {
         let at = self.trees.binary_search_by(|(have, _)| (**have).cmp(path));
@@ -127,7 +127,7 @@ impl Directories {
         self.trees.is_empty()
     }
 
-    /// Whether what depends on `paths` alone is the same in both commits; false where that is not known.
+    /// Returns whether all of `paths` have the same trees in both commits; false if that is not known.
     #[must_use]
     pub fn agree(&self, other: &Self, paths: &SourcePaths) -> bool {
         paths.is_known()

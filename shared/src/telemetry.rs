@@ -46,7 +46,7 @@ pub struct FilterError(ParseError);
 /// Prints the error that ends a program on standard error, and returns the exit code.
 #[must_use]
 pub fn exit_with(error: &dyn std::error::Error) -> ExitCode {
-    // Nobody is left to tell if stderr is gone too.
+    // If stderr is closed too, the error cannot be reported.
     let _ = writeln!(std::io::stderr(), "error: {}", with_causes(error));
     ExitCode::from(2)
 }
@@ -57,7 +57,7 @@ pub fn exit_with(error: &dyn std::error::Error) -> ExitCode {
 /// # Errors
 /// When the filter cannot be read.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), FilterError> {
-    // A variable that is set to nothing counts as not set.
+    // A variable that is set to an empty text counts as not set.
     let filter = if filter.trim().is_empty() {
         DEFAULT
     } else {
@@ -73,7 +73,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), FilterError> {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    // Fails only when a subscriber is already set, as in tests.
+    // Fails only if a subscriber is already set, as in tests.
     let _ = if json {
         builder.json().flatten_event(true).try_init()
     } else {
@@ -82,7 +82,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), FilterError> {
     Ok(())
 }
 
-/// Writes lines without the numbers of the system's errors, whoever logged them. Each line comes whole.
+/// Writes lines without the numbers of system errors, whichever library logged them. Lines arrive whole.
 struct Plain<W>(W);
 
 impl<W: Write> Write for Plain<W> {

@@ -24,7 +24,7 @@ pub enum TlsError {
         /// `: ` and the cause; may be empty.
         detail: String,
     },
-    /// A private key cannot be read. Says nothing of its content.
+    /// A private key cannot be read. The error does not show its content.
     #[error(
         "the private key cannot be read: it must be one PEM block in PKCS#8, SEC1 or PKCS#1 form"
     )]
@@ -51,7 +51,7 @@ impl std::fmt::Debug for TlsIdentity {
 
 /// Makes ring the process's provider. Every `main` calls it first; calling it again does nothing.
 pub fn install_provider() {
-    // Fails only when a provider is already there, which is what is wanted.
+    // Fails only if a provider is already installed, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -99,8 +99,8 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// A client of the hub: trusts `trust_bundle` alone, speaks HTTP/2 over TLS 1.3, and shows `identity`
-/// where it has one (an agent that enrols has none yet).
+/// Returns the configuration of a client of the hub: trusts `trust_bundle` alone, speaks HTTP/2 over TLS 1.3, and
+/// presents `identity` if it has one (an enrolling agent has none yet).
 ///
 /// # Errors
 /// When a certificate or the key cannot be used.
@@ -125,7 +125,8 @@ pub fn client_config(
     Ok(config)
 }
 
-/// An end for browsers: shows `identity` and asks for nothing. HTTP/2 where the browser speaks it.
+/// Returns the configuration of a server for browsers: presents `identity` and requests no client certificate. HTTP/2
+/// if the browser speaks it.
 ///
 /// # Errors
 /// When the certificate or the key cannot be used.
@@ -143,9 +144,9 @@ pub fn browser_config(identity: &TlsIdentity) -> Result<ServerConfig, TlsError> 
     Ok(config)
 }
 
-/// The hub's end: shows `identity`, and verifies a client's certificate against `trust_bundle` where
-/// the client shows one. A client without one gets no further than enrolment; that is decided per
-/// method, not here.
+/// Returns the configuration of the hub's server: presents `identity`, and verifies a client's certificate against
+/// `trust_bundle` if the client presents one. A client without one can only enrol; that is decided per method, not
+/// here.
 ///
 /// # Errors
 /// When a certificate or the key cannot be used.
@@ -164,8 +165,8 @@ pub fn server_config(identity: &TlsIdentity, trust_bundle: &str) -> Result<Serve
             private_key(&identity.key_pem)?,
         )
         .map_err(|error| TlsError::Setup(error.to_string()))?;
-    // No session is taken up again: a certificate is looked at each time, and nothing is kept for
-    // those who may never come back.
+    // No session resumption: certificates are verified on every connection, and no state is kept for clients that may
+    // never return.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.alpn_protocols = vec![b"h2".to_vec()];

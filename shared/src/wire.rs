@@ -1,4 +1,4 @@
-//! The edge: wire messages become domain values here, and every limit is checked here.
+//! Conversion at the edge: wire messages become domain values here, and every limit is checked here.
 //!
 //! Rules: an unknown enum value reads as the type's "unknown"; text for people is cut, never refused;
 //! names, ids and digests that do not parse refuse the message; lists over their limit refuse it.
@@ -267,7 +267,7 @@ pub fn renderer_from_wire(renderer: i32) -> Result<Renderer, WireError> {
 /// Inverse of [`renderer_from_wire`].
 #[must_use]
 pub fn renderer_to_wire(renderer: Renderer) -> v1::Renderer {
-    // Every one is a value of the protocol: a test holds both together.
+    // Cannot fail: a test ensures that every renderer is a value of the protocol.
     v1::Renderer::try_from(renderer.number()).unwrap_or_default()
 }
 
@@ -276,7 +276,7 @@ pub fn renderer_to_wire(renderer: Renderer) -> v1::Renderer {
 pub fn reason_from_wire(reason: &str) -> Option<Reason> {
     match reason {
         "" => None,
-        // Infallible: what is not known is `Other`.
+        // Infallible: an unknown code becomes `Other`.
         text => text.parse().ok(),
     }
 }

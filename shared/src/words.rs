@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-/// How a hub begins to say that it could not store something; what comes after it says what to do. Programs know it
-/// by [`crate::dial::NOT_STORED`], which older hubs do not send.
+/// Beginning of a hub's message that it could not store something; the rest says what to do. Programs recognise it by
+/// [`crate::dial::NOT_STORED`], which older hubs do not send.
 pub const STORE_FAILED: &str = "the hub's store failed";
 
-/// How a hub ends to say that it gives no certificate in place of one that has not expired.
+/// End of a hub's message that it does not replace a certificate that has not expired.
 pub const CERTIFICATE_GOOD: &str = "is good: use it";
 
 /// `1 cluster`, `2 clusters`, `3 repositories`.
@@ -15,7 +15,7 @@ pub fn counted(number: usize, noun: &str) -> String {
     format!("{number} {}", plural(number, noun))
 }
 
-/// The noun as it stands after a number: `cluster`, `clusters`.
+/// Returns the noun for a number: `cluster`, `clusters`.
 #[must_use]
 pub fn plural(number: usize, noun: &str) -> String {
     if number == 1 {
@@ -27,7 +27,7 @@ pub fn plural(number: usize, noun: &str) -> String {
     }
 }
 
-/// ` of fleet`, ` of charts and fleet`; nothing for no name: of all repositories.
+/// Returns ` of fleet` or ` of charts and fleet`; without names, empty: all repositories.
 #[must_use]
 pub fn of_repositories<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<&str> = names.collect();
@@ -38,7 +38,7 @@ pub fn of_repositories<'n>(names: impl Iterator<Item = &'n str>) -> String {
     }
 }
 
-/// An error with its causes, each once: many a text holds that of its cause already.
+/// Returns an error with its causes; a cause whose text is already included is left out.
 #[must_use]
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -53,7 +53,7 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     without_numbers(&text)
 }
 
-/// [`without_numbers`] of a text that has none, mostly.
+/// Like [`without_numbers`], without a copy of a text that has no numbers.
 #[must_use]
 pub fn numberless(text: &str) -> Cow<'_, str> {
     match text.contains(" (os error ") {
@@ -62,8 +62,7 @@ pub fn numberless(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// An error's text without the numbers that the standard library puts behind the system's words
-/// (`(os error 2)`).
+/// Returns an error's text without the numbers that the standard library adds to system errors (`(os error 2)`).
 #[must_use]
 pub fn without_numbers(text: &str) -> String {
     let mut parts = text.split(" (os error ");

@@ -1,8 +1,7 @@
-//! What charts cost, beside their goals and beside Helm: `cargo bench -p flotilla-helm`.
+//! Time and memory of rendering charts, compared with their goals and with Helm: `cargo bench -p flotilla-helm`.
 //!
-//! Everything is measured in one run on one machine, and what is compared is compared in that run. Ratios
-//! to Helm need `FLOTILLA_HELM`, a `helm`; those of whole processes `FLOTILLA_CLI` as well, a `flotilla`
-//! of a release build.
+//! Everything is measured in one run on one machine, and only values of that run are compared. Ratios to Helm need
+//! `FLOTILLA_HELM`, a `helm`; ratios of whole processes also need `FLOTILLA_CLI`, a `flotilla` of a release build.
 
 #![allow(
     clippy::unwrap_used,
@@ -51,7 +50,7 @@ fn process(program: &Path, arguments: &[&str]) -> Duration {
     })
 }
 
-/// KiB of a line of `/proc/self/status`.
+/// Returns the KiB of one line of `/proc/self/status`.
 fn status(field: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text
@@ -61,22 +60,22 @@ fn status(field: &str) -> u64 {
     number.unwrap().parse().unwrap()
 }
 
-/// KiB that a run needs at most beside what is resident before it. Some memory of runs before may be used
-/// again, so that the first of a process says most.
+/// Returns the peak KiB of a run above what was resident before it. A run may reuse memory of earlier runs, so the
+/// first run of a process is the most reliable.
 fn above_the_tree<T>(run: impl FnOnce() -> T) -> u64 {
     let before = status("VmRSS");
-    // Begins the peak anew (proc(5)).
+    // Resets the peak resident size (proc(5)).
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     std::hint::black_box(run());
     status("VmHWM").saturating_sub(before)
 }
 
-/// As in the programs.
+/// The allocator of the released programs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    // `cargo bench -p flotilla-helm -- cert-manager` takes that chart alone.
+    // `cargo bench -p flotilla-helm -- cert-manager` measures that chart only.
     let only: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
@@ -124,7 +123,7 @@ fn main() {
             milliseconds(whole) < goal,
         );
         let loaded = Chart::from_folder(files.clone()).unwrap();
-        // As an agent does that has rendered it before, with other values.
+        // As in an agent that has rendered this chart before, with other values.
         let mut release = release;
         release.template.parsed = Some(Cache::default());
         let again = median(15, || {

@@ -1,4 +1,4 @@
-//! `.Capabilities`: what the cluster can do, as far as a chart may ask.
+//! `.Capabilities`: the cluster's version and APIs, as charts may query them.
 
 mod asked;
 
@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::value::{Host, Str, Value};
 
-pub use asked::{Answers, Asked};
+pub use asked::{Answers, Queries};
 
-/// What Helm 4.1.4 knows without a cluster.
+/// API versions that Helm 4.1.4 assumes without a cluster.
 const KNOWN: [&str; 57] = [
     "v1",
     "admissionregistration.k8s.io/v1",
@@ -70,13 +70,13 @@ const KNOWN: [&str; 57] = [
     "apiextensions.k8s.io/v1",
 ];
 
-/// A text is no version of Kubernetes, in Helm's words.
+/// A text is not a version of Kubernetes, in Helm's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KubeVersionError {
-    /// It does not begin with numbers that dots part.
+    /// It does not begin with numbers separated by dots.
     #[error("invalid kube version '{0}': could not parse {0:?} as version")]
     Malformed(String),
-    /// It has one number alone.
+    /// It has only one number.
     #[error("invalid kube version '{0}': illegal version string {0:?}")]
     NoMinor(String),
 }
@@ -84,9 +84,9 @@ pub enum KubeVersionError {
 /// The cluster's version of Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeVersion {
-    /// As it was given, with a `v`: `v1.31.2-gke.5`.
+    /// As given, with a `v`: `v1.31.2-gke.5`.
     version: String,
-    /// Without what follows the numbers, for comparisons.
+    /// The numbers only, for comparisons.
     normalized: String,
     major: String,
     minor: String,
@@ -97,7 +97,7 @@ impl KubeVersion {
     ///
     /// # Errors
     ///
-    /// When it is none.
+    /// When it is not a version.
     pub fn parse(text: &str) -> Result<Self, KubeVersionError> {
         let trimmed = text.trim_start();
         let numbers = trimmed.strip_prefix('v').unwrap_or(trimmed);
@@ -192,7 +192,7 @@ fn no_arguments(name: &str, arguments: &[Value]) -> Result<(), String> {
 
 /// API versions, with or without kinds: `apps/v1`, `apps/v1/Deployment`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct ApiVersions(Arc<[String]>, Asked);
+struct ApiVersions(Arc<[String]>, Queries);
 
 impl Host for ApiVersions {
     fn type_name(&self) -> &'static str {
@@ -315,7 +315,7 @@ impl Default for Capabilities {
             },
             api_versions: ApiVersions(
                 KNOWN.iter().map(|known| (*known).to_owned()).collect(),
-                Asked::default(),
+                Queries::default(),
             ),
         }
     }
@@ -330,7 +330,7 @@ impl Capabilities {
     ) -> Self {
         Self {
             kube_version,
-            api_versions: ApiVersions(api_versions.into_iter().collect(), Asked::default()),
+            api_versions: ApiVersions(api_versions.into_iter().collect(), Queries::default()),
         }
     }
 
@@ -356,22 +356,22 @@ impl Capabilities {
         &self.kube_version
     }
 
-    /// The same, which notes what is asked of it; together with the notes.
+    /// Returns the same capabilities, which record all queries, and the record.
     #[must_use]
-    pub fn noting(mut self) -> (Self, Asked) {
-        let asked = Asked::default();
+    pub fn noting(mut self) -> (Self, Queries) {
+        let asked = Queries::default();
         self.api_versions.1 = asked.clone();
         (self, asked)
     }
 
-    /// Notes that the version of Kubernetes decided over something.
+    /// Records that the version of Kubernetes affected the render.
     pub(crate) fn note_version(&self) {
         self.api_versions.1.version();
     }
 
-    /// Returns this cluster's answers to the noted queries.
+    /// Returns this cluster's answers to the recorded queries.
     #[must_use]
-    pub fn answers(&self, asked: &Asked) -> Answers {
+    pub fn answers(&self, asked: &Queries) -> Answers {
         let has = |version: &str| self.api_versions.0.iter().any(|known| known == version);
         asked.answered(self.kube_version.version(), &self.api_versions.0, has)
     }

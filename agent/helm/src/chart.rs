@@ -1,4 +1,4 @@
-//! Charts as they stand in a tree of files, or in an archive.
+//! Charts in a tree of files, or in an archive.
 //!
 //! ```text
 //!   files --ignore--> load (metadata, archive for .tgz in charts/) --> Chart --dependencies--> Chart with
@@ -99,7 +99,8 @@ impl Chart {
         load::folder(files)
     }
 
-    /// The files of a chart's folder that are the chart: what `.helmignore` leaves, in the order of a walk.
+    /// Returns the files of a chart's folder that belong to the chart: what `.helmignore` leaves, in the order of a
+    /// directory walk.
     ///
     /// # Errors
     ///
@@ -160,8 +161,8 @@ impl Chart {
         )))
     }
 
-    /// What `Chart.lock` says otherwise than `Chart.yaml` and `charts/`. `helm template` looks at none of
-    /// that, so that it is worth a word and no refusal.
+    /// Returns where `Chart.lock` differs from `Chart.yaml` and `charts/`. `helm template` checks none of that, so it
+    /// is a warning and not an error.
     #[must_use]
     pub fn lock_faults(&self) -> Vec<String> {
         let Some(lock) = &self.lock else {

@@ -1,8 +1,8 @@
 //! What Go, Helm and sprig offer to templates.
 //!
-//! Each function declares its parameters' Go types, because a template that passes another type is an error
-//! with words of its own. Bodies are plain functions of values; the few that need the release (`lookup`,
-//! what draws on randomness) get its state, and `include` and `tpl` what executes templates.
+//! Each function declares its parameters' Go types, because a template that passes another type is an error with words
+//! of its own. Bodies are plain functions of values; the few that need the release (`lookup`, and what depends on
+//! randomness) get its state, and `include` and `tpl` get the template executor.
 
 mod builtin;
 mod cast;
@@ -107,7 +107,7 @@ pub fn all() -> &'static Functions {
             urls::FUNCTIONS,
             words::FUNCTIONS,
         ];
-        // Helm's own come after sprig's where both have a name.
+        // Helm's functions come last, since they replace sprig's of the same name.
         Functions::new(rooms.into_iter().flatten())
     });
     &ALL

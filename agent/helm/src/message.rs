@@ -1,6 +1,6 @@
-//! What Helm and the libraries that it uses say is wrong, word for word.
+//! Error messages of Helm and of its libraries, word for word.
 
-/// A message as Helm prints it. What it means is for people: programs of ours do not tell these errors apart.
+/// A message as Helm prints it. It is for people: our programs do not distinguish these errors.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Message(String);

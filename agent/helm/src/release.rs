@@ -119,7 +119,7 @@ fn execute(
     release: &Release,
 ) -> Result<(BTreeMap<String, Str>, Vec<Warning>), Error> {
     let own: BTreeMap<Str, Value> = values.entries().into_iter().collect();
-    let top = Top {
+    let top = RootContext {
         values: Map::of(MapKind::Values, own),
         release: release_value(release),
         capabilities: Value::host(release.capabilities.clone()),
@@ -156,23 +156,23 @@ fn execute(
     Ok((files, engine.warnings().to_vec()))
 }
 
-/// What all charts of a release see alike, and the values of the one at the top.
-struct Top {
+/// Values that are the same for all charts of a release, and the values of the top chart.
+struct RootContext {
     values: Map,
     release: Value,
     capabilities: Value,
 }
 
-/// Collects the templates of a chart and of those below it; gives the chart's dot.
+/// Collects the templates of a chart and of its subcharts; returns the chart's dot.
 fn gather(
     chart: &Chart,
-    top: &Top,
+    top: &RootContext,
     parent: Option<&Map>,
     path: &str,
     into: &mut BTreeMap<String, Renderable>,
 ) -> Map {
-    // A section is the same map as in the parent's values, so that what the one sets the other sees. Helm
-    // looks the name up as a path.
+    // A subchart's values are the same map as the section of the parent's values, so that each sees what the other one
+    // sets. Helm looks the name up as a path.
     let values = match parent {
         None => Some(top.values.clone()),
         Some(dot) => values::path::table(dot, &format!("Values.{}", chart.name())),

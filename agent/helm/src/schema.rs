@@ -8,7 +8,7 @@ use std::sync::Arc;
 use boon::{Compiler, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use serde_json::{Number, Value as Json};
 
-use self::cost::TooDear;
+use self::cost::TooExpensive;
 use crate::chart::Chart;
 use crate::template::Cache;
 use crate::value::{Map, Value};
@@ -16,39 +16,43 @@ use crate::yaml::{float64_text, json};
 
 const LOCATION: &str = "file:///values.schema.json";
 
-/// What the schemas do not take, chart by chart.
+/// Values that the schemas reject, chart by chart.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "values don't meet the specifications of the schema(s) in the following chart(s):\n{findings}"
 )]
-pub(crate) struct Unmet {
+pub(crate) struct SchemaViolations {
     findings: String,
 }
 
-/// What comes of holding values against one schema.
+/// Why values failed one schema.
 #[derive(Debug, thiserror::Error)]
 enum Finding {
-    /// It is no JSON.
+    /// The schema is not JSON.
     #[error("{0}")]
     Unreadable(String),
     #[error(transparent)]
-    TooDear(#[from] TooDear),
-    /// It is no schema.
+    TooExpensive(#[from] TooExpensive),
+    /// The schema is not valid.
     #[error("{0}")]
     Unusable(String),
-    /// The places of the values that it does not take, one a line.
+    /// The paths of the values that it rejects, one per line.
     #[error("{0}")]
     Unmet(String),
 }
 
 /// Checks the values of a chart and of its subcharts against the schemas that they have.
-pub(crate) fn validate(chart: &Chart, values: &Map, cache: Option<&Cache>) -> Result<(), Unmet> {
+pub(crate) fn validate(
+    chart: &Chart,
+    values: &Map,
+    cache: Option<&Cache>,
+) -> Result<(), SchemaViolations> {
     let mut findings = String::new();
     collect(chart, values, cache, &mut findings);
     if findings.is_empty() {
         return Ok(());
     }
-    Err(Unmet { findings })
+    Err(SchemaViolations { findings })
 }
 
 fn collect(chart: &Chart, values: &Map, cache: Option<&Cache>, findings: &mut String) {
@@ -69,10 +73,10 @@ fn collect(chart: &Chart, values: &Map, cache: Option<&Cache>, findings: &mut St
     }
 }
 
-/// Schemas elsewhere are not fetched; only what Helm itself takes as "anything" is let through.
-struct Nowhere;
+/// Never fetches other schemas; only those that Helm itself accepts as "anything" resolve.
+struct NoRemoteSchemas;
 
-impl UrlLoader for Nowhere {
+impl UrlLoader for NoRemoteSchemas {
     fn load(&self, url: &str) -> Result<Json, Box<dyn Error>> {
         if url.starts_with("urn:") {
             return Ok(Json::Bool(true));
@@ -99,7 +103,7 @@ fn read(text: &[u8]) -> Result<Json, Finding> {
 
 fn compile(schema: Json) -> Result<Compiled, Finding> {
     let mut compiler = Compiler::new();
-    compiler.use_loader(Box::new(Nowhere));
+    compiler.use_loader(Box::new(NoRemoteSchemas));
     compiler
         .add_resource(LOCATION, schema.clone())
         .map_err(|error| Finding::Unusable(error.to_string()))?;
@@ -116,7 +120,7 @@ fn compile(schema: Json) -> Result<Compiled, Finding> {
 
 fn check(text: &[u8], values: &Map, cache: Option<&Cache>) -> Result<(), Finding> {
     let values = as_json(&Value::Map(values.clone()));
-    // What it costs to check is asked before anything is compiled.
+    // The cost of validation is estimated before the schema is compiled.
     let mut is_asked = false;
     let mut compile = || -> Result<Compiled, Finding> {
         let schema = read(text)?;
@@ -141,7 +145,7 @@ fn check(text: &[u8], values: &Map, cache: Option<&Cache>) -> Result<(), Finding
     })
 }
 
-/// An error with what led to it.
+/// Formats an error with its causes.
 fn compile_error(error: &boon::CompileError) -> String {
     match error.source() {
         Some(source) => format!("{error}: {source}"),
@@ -176,7 +180,7 @@ fn as_json(value: &Value) -> Json {
     }
 }
 
-/// Causes in the order of the places that they speak of; boon's own order changes from run to run.
+/// Sorts causes by the paths that they are about; boon's own order changes from run to run.
 fn sorted<'e, 's, 'v>(error: &'e ValidationError<'s, 'v>) -> Vec<&'e ValidationError<'s, 'v>> {
     let mut causes: Vec<_> = error.causes.iter().collect();
     causes.sort_by_cached_key(|cause| (cause.instance_location.to_string(), text(&cause.kind)));

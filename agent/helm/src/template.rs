@@ -26,13 +26,13 @@ use std::sync::Arc;
 pub use cache::Cache;
 pub use engine::Engine;
 pub(crate) use execute::truth;
-pub(crate) use fault::Fault;
+pub(crate) use fault::EvalError;
 pub use function::Functions;
 pub(crate) use function::{Body, Function, Nested, Placed, Pure, Shared, Type};
 use node::Tree;
-pub(crate) use state::{Place, State};
+pub(crate) use state::{CallSite, State};
 
-/// Whether functions that draw on time or randomness may run.
+/// Whether functions of time or randomness may run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Generated {
     /// They are errors that name file and line.
@@ -41,11 +41,10 @@ pub enum Generated {
     /// They are functions of this seed, the template's name and the call's number in it: stable over renders.
     /// Certificates and keys stay refused.
     Derive {
-        /// What tells this application on this cluster from all others.
+        /// Identifies this application on this cluster.
         seed: String,
     },
-    /// They give something that never changes, certificates and keys included: good for looking at a render,
-    /// never for applying it.
+    /// They return constants, certificates and keys included: for displaying a render, never for applying it.
     Display,
 }
 
@@ -54,7 +53,7 @@ pub enum Generated {
 pub struct Limits {
     /// Nodes executed and elements walked, over all templates of a release.
     pub steps: u64,
-    /// How deep templates, lists of actions and parentheses nest, all together.
+    /// Total nesting of templates, lists of actions and parentheses.
     pub depth: usize,
     /// Bytes of output and of any one value, over all templates of a release.
     pub output: usize,

@@ -42,10 +42,10 @@ pub enum UintKind {
     Uint64,
 }
 
-/// How deep values are walked.
+/// Deepest nesting that is traversed.
 pub(crate) const DEEPEST: usize = 400;
 
-/// How many values are walked at once: maps that share maps may be endless to walk.
+/// Highest number of values in one traversal: maps that share maps can multiply without end.
 pub(crate) const LARGEST: usize = 2_000_000;
 
 /// One value of a template.
@@ -147,7 +147,7 @@ impl Value {
         self.copy(0, &mut LARGEST.clone())
     }
 
-    /// As [`Value::deep_copy`], where all of it could be copied.
+    /// Like [`Value::deep_copy`]; none: not all of it could be copied.
     pub(crate) fn whole_copy(&self) -> Option<Self> {
         let mut left = LARGEST;
         let copy = self.copy(0, &mut left);
@@ -204,7 +204,7 @@ fn is_container(value: &Value) -> bool {
     matches!(value, Value::Map(_) | Value::List(_))
 }
 
-/// Drops values that may nest as deep as a template cared to nest them, without a stack as deep.
+/// Drops values without recursion, since templates can nest them deeper than the stack allows.
 fn release(values: impl Iterator<Item = Value>) {
     let mut left: Vec<Value> = values.filter(is_container).collect();
     while let Some(value) = left.pop() {

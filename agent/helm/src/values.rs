@@ -1,4 +1,4 @@
-//! Values: read from files, merged, and brought together over a chart and its subcharts.
+//! Values: read from files, merged, and combined with the defaults of a chart and its subcharts.
 
 mod coalesce;
 pub(crate) mod path;
@@ -10,13 +10,13 @@ use crate::chart::{Chart, Mismatch};
 use crate::value::{Map, Value};
 use crate::yaml;
 
-/// Why values cannot be read, or not be brought together, in Helm's words.
+/// Why values cannot be read or combined, in Helm's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValuesError {
-    /// A document of a file is no YAML, or no table.
+    /// A document of a file is not YAML, or not a table.
     #[error("cannot unmarshal yaml document: {0}")]
     Document(String),
-    /// What is given for a subchart is no table.
+    /// The values of a subchart are not a table.
     #[error("type mismatch on {chart}: {given}")]
     Section {
         /// The subchart, by its name or alias.
@@ -26,16 +26,16 @@ pub enum ValuesError {
     },
 }
 
-/// What becomes of `null`.
+/// How `null` is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// It takes a default away.
+    /// It removes a default.
     Coalesce,
-    /// It stays, for a later coalescing.
+    /// It is kept, for a later coalescing.
     Merge,
 }
 
-/// The values that a chart's templates see: what was given over what the charts have as defaults.
+/// Returns the values that a chart's templates see: the given ones over the charts' defaults.
 pub(crate) fn coalesce(chart: &Chart, given: &Map, mode: Mode) -> Result<Map, ValuesError> {
     let values = given.deep_copy();
     coalesce::chart(chart, &values, mode)?;
@@ -51,7 +51,7 @@ pub(crate) fn merge_tables(into: &Map, from: &Map) {
 ///
 /// # Errors
 ///
-/// What is wrong with the first document that is.
+/// The first malformed document, and why.
 pub fn load(text: &[u8]) -> Result<Map, ValuesError> {
     let mut values = Map::new();
     for document in documents(text) {
@@ -83,7 +83,7 @@ fn documents(text: &[u8]) -> Vec<Vec<u8>> {
             let rest = rest.trim_ascii();
             rest.is_empty() || rest.starts_with(b"#")
         });
-        // One at the beginning stays, so that lines are counted from there.
+        // A separator at the beginning stays, so that line numbers count from it.
         if separator && !current.is_empty() {
             documents.push(std::mem::take(&mut current));
         } else {
@@ -96,7 +96,7 @@ fn documents(text: &[u8]) -> Vec<Vec<u8>> {
     documents
 }
 
-/// The second over the first, tables merged.
+/// Merges tables; the second one overrides the first.
 #[must_use]
 pub fn merge(first: &Map, second: &Map) -> Map {
     let out: Map = first.entries().into_iter().collect();

@@ -1,4 +1,4 @@
-//! Charts, against what the official Helm printed for them.
+//! Charts, compared with the output of the official Helm.
 
 #![allow(
     clippy::unwrap_used,
@@ -67,7 +67,7 @@ fn small_charts() {
     let mut failures = Failures::default();
     for case in cases {
         let name = case["name"].as_str().unwrap();
-        // A release's name is judged by who calls, not by the renderer.
+        // The caller validates a release's name, not the renderer.
         if name == "release-name -a" {
             continue;
         }
@@ -87,7 +87,7 @@ fn charts_of_helms_own_tests() {
             count += 1;
             let name = case["name"].as_str().unwrap();
             let got = Case::read(&case["options"], &case["values"]).run(files(chart));
-            // Names and passwords by chance, of one chart.
+            // This chart generates random names and passwords.
             if name.contains("compressed-dependencies") {
                 let lines = |text: &str| text.lines().count();
                 let expected = case["stdout"].as_str().unwrap();
@@ -115,7 +115,7 @@ fn set_expressions() {
     failures.report(cases.len());
 }
 
-/// How many errors have Helm's own words. What differs may still be right; what is counted must not fall.
+/// Counts the errors with Helm's exact message. Another message may also be right, but the count must not fall.
 #[test]
 fn errors_have_helms_words() {
     let cases = json("engine/charts.json");
@@ -145,7 +145,7 @@ fn errors_have_helms_words() {
     );
 }
 
-/// Whether two outputs differ in nothing but the paths that change from run to run.
+/// Returns whether two outputs are equal except for the paths that change from run to run.
 fn same_but_for(expected: &str, got: &str, changing: &Json) -> bool {
     let parts =
         |text: &str| -> Vec<String> { text.split("---\n# Source: ").map(str::to_owned).collect() };
@@ -176,7 +176,7 @@ fn mask(document: &mut Json, entry: &Json) {
     let name = text(&document["metadata"]["name"]);
     let whole = entry["paths"][0] == "(whole document)";
     if whole {
-        // Its name has a random end.
+        // Its name has a random suffix.
         let (start, _) = expected.rsplit_once('-').unwrap();
         if start.contains(&format!("/{kind}/"))
             && start.ends_with(name.rsplit_once('-').map_or("?", |(start, _)| start))

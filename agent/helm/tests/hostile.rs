@@ -1,4 +1,4 @@
-//! Charts that mean harm: each ends in an error that names its place, soon and in little memory.
+//! Hostile charts: each one ends in an error that names its location, quickly and in little memory.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
 
 use flotilla_helm::{Engine, Generated, Limits, Map, Options, Templates, Value, functions};
 
-/// Bounds small enough that a debug build reaches them at once.
+/// Limits small enough that a debug build reaches them at once.
 fn small() -> Options {
     Options {
         limits: Limits {
@@ -77,7 +77,7 @@ fn nested_text_ends() {
         &format!("{{{{ {}1{} }}}}", "(".repeat(5_000), ")".repeat(5_000)),
         "max expression depth",
     );
-    // A long chain is not deep.
+    // A long chain of `else if` does not count as deep nesting.
     let chain = format!("{{{{if 0}}}}{}{{{{end}}}}", "{{else if 0}}a".repeat(5_000));
     assert_eq!(render_with(&chain, &Options::default()).unwrap(), "");
 }
@@ -139,7 +139,7 @@ fn patterns_are_bounded() {
         r#"{{mustRegexMatch "(((a{1000}){1000}){1000})" "a"}}"#,
         "regexp",
     );
-    // What would take for ever elsewhere takes no time here.
+    // Exponential in a backtracking engine, linear in this one.
     let slow = r#"{{regexMatch "^(a+)+$" (print (repeat 5000 "a") "b")}}"#;
     assert_eq!(render_with(slow, &small()).unwrap(), "false");
 }
@@ -223,7 +223,7 @@ fn derived_values_are_the_same_at_each_render_and_others_elsewhere() {
     let words: Vec<&str> = first.split(' ').collect();
     assert_ne!(words[0], words[1]);
     assert_eq!(words[0].len(), 20);
-    // A secret that anybody could work out again is none.
+    // A secret that anybody could derive is not a secret.
     for call in [r#"genCA "a" 1"#, r#"bcrypt "a""#, r#"genPrivateKey "rsa""#] {
         assert!(
             render_with(&format!("{{{{ {call} }}}}"), &derived("a")).is_err(),

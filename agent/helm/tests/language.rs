@@ -12,7 +12,7 @@
 use flotilla_helm::{Engine, Map, Options, Templates, Value, functions};
 use serde_json::Value as Json;
 
-/// Cases whose output is another by decision, by what is in them, with the reason.
+/// Cases that deliberately differ, by a part of their text, with the reason.
 const OTHERWISE: &[(&str, &str)] = &[
     ("htmlDate", "the present day, where no time is given"),
     ("ago .Time", "the present moment"),
@@ -99,7 +99,7 @@ fn run(file: &str, most_elsewhere: f64) {
             (Ok(expected), Ok(got)) if expected == got => {}
             (Err(expected), Err(got)) => {
                 errors += 1;
-                // The place is what stands before the message: `executing "gotpl" at <.x>`.
+                // The location precedes the message: `executing "gotpl" at <.x>`.
                 let place = expected.split_once(">: ").map_or("", |parts| parts.0);
                 if got.contains(place) {
                     placed += 1;

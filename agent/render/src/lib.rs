@@ -31,7 +31,7 @@ pub use error::RenderError;
 /// Templates of charts that are parsed once and kept.
 pub use flotilla_helm::Cache as ParsedCharts;
 /// What the engine of charts takes from the cluster.
-pub use flotilla_helm::capabilities::{Answers, Asked, Capabilities, KubeVersion};
+pub use flotilla_helm::capabilities::{Answers, Capabilities, KubeVersion, Queries};
 pub use flotilla_shared::assignment::Renderer;
 pub use limits::Limits;
 pub use manifest::{Manifest, Origin};

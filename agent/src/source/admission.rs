@@ -6,7 +6,7 @@ mod back;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flotilla_git::{End, Remote};
+use flotilla_git::{ChainEnd, Remote};
 use flotilla_shared::approval::RollbackApproval;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::problem::Problem;
@@ -378,7 +378,7 @@ impl Admission {
             return Ok(());
         };
         let chain = remote.first_parents(commit, Some(base)).map_err(git)?;
-        if chain.end == End::Unknown {
+        if chain.end == ChainEnd::Unknown {
             return Err(Refusal::new(
                 Reason::LimitExceeded,
                 format!(
@@ -387,7 +387,7 @@ impl Admission {
                 ),
             ));
         }
-        if chain.end == End::Root && floor.is_none() {
+        if chain.end == ChainEnd::Root && floor.is_none() {
             return Err(Refusal::new(
                 Reason::NotADescendant,
                 format!("{commit} does not descend from {base}, where the signed history begins"),

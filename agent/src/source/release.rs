@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_render::{Answers, Asked, Capabilities, Facts, Release};
+use flotilla_render::{Answers, Capabilities, Facts, Queries, Release};
 use flotilla_shared::chart::{ChartOptions, Crds, Generated};
 use flotilla_shared::digest::Digest;
 use flotilla_shared::reason::Reason;
@@ -156,7 +156,7 @@ pub(super) fn on(
     desired: &DesiredApplication,
     ground: &Ground,
     standing: &Standing,
-) -> Result<(Capabilities, Asked), Refusal> {
+) -> Result<(Capabilities, Queries), Refusal> {
     let unknown =
         |why: &String| Refusal::new(Reason::ClusterUnavailable, format!("for its chart: {why}"));
     let capabilities = ground.capabilities.as_ref().map_err(unknown)?;

@@ -2,7 +2,7 @@
 //! another. Pure.
 
 use clap::ValueEnum;
-use flotilla_forge::PlaceError;
+use flotilla_forge::LocationError;
 use flotilla_shared::percent;
 use flotilla_shared::revision::{BranchName, RepositoryUrl};
 
@@ -49,30 +49,30 @@ pub(crate) fn page(
     named: Option<Forge>,
     from: &BranchName,
     into: &BranchName,
-) -> Result<String, PlaceError> {
+) -> Result<String, LocationError> {
     let text = url.as_str();
     // Before the forge: whoever then says which one it is would only be told of this next.
     if place(text).is_none() {
         return Err(match url.authority() {
-            "" => PlaceError::NoForge(text.to_owned()),
-            _ => PlaceError::NoOwner(text.to_owned()),
+            "" => LocationError::NoForge(text.to_owned()),
+            _ => LocationError::NoOwner(text.to_owned()),
         });
     }
     let forge = named.or_else(|| Forge::guess(text));
-    let forge = forge.ok_or_else(|| PlaceError::Unknown(url.authority().to_owned()))?;
+    let forge = forge.ok_or_else(|| LocationError::Unknown(url.authority().to_owned()))?;
     let page = forge.page(text, from, into);
-    page.ok_or_else(|| PlaceError::NoForge(text.to_owned()))
+    page.ok_or_else(|| LocationError::NoForge(text.to_owned()))
 }
 
 /// A repository that is not found on a forge, with the way on from there, never what was said already;
 /// `without`: what can be done where there is no forge.
-pub(crate) fn no_place(error: &PlaceError, without: &str) -> Error {
+pub(crate) fn no_place(error: &LocationError, without: &str) -> Error {
     let hint = match error {
-        PlaceError::Unknown(_) => "say it with --forge".to_owned(),
-        PlaceError::Plain(_) => {
+        LocationError::Unknown(_) => "say it with --forge".to_owned(),
+        LocationError::Plain(_) => {
             "give the address of its API as https://… with --forge-api".to_owned()
         }
-        PlaceError::NoForge(_) | PlaceError::NoOwner(_) | PlaceError::Folders(_) => {
+        LocationError::NoForge(_) | LocationError::NoOwner(_) | LocationError::Folders(_) => {
             format!(
                 "if it is on a forge, name it in the fleet file by the URL that the forge \
                  shows; otherwise {without}"

@@ -14,7 +14,7 @@ use super::cluster::PlacedApplication;
 use super::plan::{Plan, SpecSource};
 use super::taking::Losses;
 use super::{Effect, Fleet, StoredAssignment};
-use crate::spec::{Declared, Environment};
+use crate::spec::{DeclaredApplication, Environment};
 
 impl Fleet {
     /// Returns whether there are clusters whose assignment still has to be computed: each advance does that for some of
@@ -314,7 +314,7 @@ impl Fleet {
         (name, environment): (&ClusterName, &Environment),
         labels: &BTreeMap<String, String>,
         plan: &Plan,
-        (branch, declared): (&BranchName, &Declared),
+        (branch, declared): (&BranchName, &DeclaredApplication),
     ) -> Result<ApplicationAssignment, Problem> {
         let application = &declared.application;
         let path = application

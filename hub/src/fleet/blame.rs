@@ -11,7 +11,7 @@ use flotilla_shared::wire::specified;
 use super::cluster::Cluster;
 use super::environment::{Pin, pinned_or};
 use super::rollout::{Exemptions, PriorProblems, Progress, Rollout};
-use crate::spec::Touch;
+use crate::spec::ClusterImpact;
 
 /// Returns the problems of a cluster that a rollout has not started on yet.
 pub(super) fn before(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> PriorProblems {
@@ -77,7 +77,7 @@ pub(super) fn aside(
     progress: &Progress,
     rollout: &Rollout,
     (touches, takes): (
-        &BTreeMap<&ApplicationName, Touch>,
+        &BTreeMap<&ApplicationName, ClusterImpact>,
         &BTreeSet<ApplicationName>,
     ),
     pin: Option<&Pin>,

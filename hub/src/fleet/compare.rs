@@ -8,7 +8,7 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Reposit
 use flotilla_shared::words::counted;
 
 use super::Fleet;
-use crate::spec::{Difference, Environment, Spec, Specification, Touch};
+use crate::spec::{ClusterImpact, Difference, Environment, Spec, Specification};
 
 /// Highest number of clusters of an environment that are listed; the rest is counted.
 const LISTED: usize = 200;
@@ -294,10 +294,10 @@ fn cluster(
             let place = (name, after.environment);
             for (app, touch) in difference.touches(place, (&before.labels, &after.labels)) {
                 match touch {
-                    Touch::Gains => &mut change.gains,
+                    ClusterImpact::Gains => &mut change.gains,
                     // Whether their objects are deleted is part of the environment's own changes.
-                    Touch::Loses | Touch::Removes => &mut change.loses,
-                    Touch::Changes => &mut change.changes,
+                    ClusterImpact::Loses | ClusterImpact::Removes => &mut change.loses,
+                    ClusterImpact::Changes => &mut change.changes,
                 }
                 .push(app.clone());
             }

@@ -6,7 +6,7 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Reposit
 
 use super::Fleet;
 use super::rollout::Rollout;
-use crate::spec::{Difference, Specification, Touch};
+use crate::spec::{ClusterImpact, Difference, Specification};
 
 /// What a rollout declares differently.
 pub(super) enum DeclarationChange<'s> {
@@ -28,7 +28,7 @@ impl DeclarationChange<'_> {
         &self,
         fleet: &Fleet,
         place: (&ClusterName, &EnvironmentName),
-    ) -> Option<BTreeMap<&ApplicationName, Touch>> {
+    ) -> Option<BTreeMap<&ApplicationName, ClusterImpact>> {
         match self {
             Self::Nothing => Some(BTreeMap::new()),
             Self::Unknown => None,
@@ -47,8 +47,8 @@ impl DeclarationChange<'_> {
 }
 
 /// Returns whether something is added or changed. A removal from the placement has taken effect already.
-pub(super) fn gives(touches: &BTreeMap<&ApplicationName, Touch>) -> bool {
-    touches.values().any(|touch| *touch != Touch::Loses)
+pub(super) fn gives(touches: &BTreeMap<&ApplicationName, ClusterImpact>) -> bool {
+    touches.values().any(|touch| *touch != ClusterImpact::Loses)
 }
 
 impl Fleet {

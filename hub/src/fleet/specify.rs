@@ -13,7 +13,7 @@ use super::environment::EnvironmentState;
 use super::event::{AuditEntry, Effect};
 use super::rollout::Commits;
 use super::{Fleet, place};
-use crate::spec::{Difference, Environment, Specification, Touch};
+use crate::spec::{ClusterImpact, Difference, Environment, Specification};
 
 /// Actor of changes of the fleet file: the hub does not know the person.
 pub(super) const FLEET_FILE: &str = "fleet file";
@@ -104,7 +104,7 @@ impl Fleet {
         difference: &Difference<'s>,
         (before, after): (&Specification, &Specification),
         (name, environment): (&ClusterName, &EnvironmentName),
-    ) -> BTreeMap<&'s flotilla_shared::id::ApplicationName, Touch> {
+    ) -> BTreeMap<&'s flotilla_shared::id::ApplicationName, ClusterImpact> {
         let old = self.labels_under(before, (name, environment));
         if before.labels.get(name) == after.labels.get(name) {
             return difference.touches((name, environment), (&old, &old));
@@ -139,7 +139,9 @@ impl Fleet {
             && self.clusters_of(environment).all(|name| {
                 let place = (name, environment);
                 let touches = self.touches(&difference, (before, after), place);
-                touches.into_values().all(|touch| touch == Touch::Loses)
+                touches
+                    .into_values()
+                    .all(|touch| touch == ClusterImpact::Loses)
             })
     }
 

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_notify::{Config, Event, Kind, Known, Notice, Target, compose};
+use flotilla_notify::{Config, Event, Kind, MessageRef, Notice, Target, compose};
 use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::fault::Fault;
+use super::fault::SendError;
 use super::send::Sender;
 use crate::driver::Health;
 use crate::metrics::Metrics;
@@ -103,10 +103,10 @@ async fn tell(
             repeated: false,
         };
         let sent = tokio::time::timeout(LIMIT, send(target, &notice, sender)).await;
-        let sent = sent.unwrap_or_else(|_| Err(Fault::passing("it timed out")));
+        let sent = sent.unwrap_or_else(|_| Err(SendError::passing("it timed out")));
         let outcome = match sent {
             Ok(()) => "ok",
-            Err(Fault { why, .. }) => {
+            Err(SendError { why, .. }) => {
                 tracing::warn!(
                     target = target.name,
                     why,
@@ -120,8 +120,8 @@ async fn tell(
     join_all(all).await;
 }
 
-async fn send(target: &Target, notice: &Notice, sender: &Sender) -> Result<(), Fault> {
-    for post in compose(target, notice, &Known::default()) {
+async fn send(target: &Target, notice: &Notice, sender: &Sender) -> Result<(), SendError> {
+    for post in compose(target, notice, &MessageRef::default()) {
         sender.post(target, &post).await?;
     }
     Ok(())

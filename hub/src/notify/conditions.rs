@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_notify::{Event, Gather, Happening, Kind};
+use flotilla_notify::{ClusterEvent, Event, Gather, Kind};
 use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use jiff::{SignedDuration, Timestamp};
@@ -151,7 +151,7 @@ impl Watcher {
                 continue;
             }
             if is_of_clusters(*kind) {
-                let happening = Happening {
+                let happening = ClusterEvent {
                     kind: *kind,
                     environment: environment.clone(),
                     cluster: subject.clone(),
@@ -165,7 +165,7 @@ impl Watcher {
         for (kind, environment, cluster) in before.keys() {
             let key = (*kind, environment.clone(), cluster.clone());
             if *kind == Kind::ClusterOffline && !seen.contains_key(&key) {
-                let happening = Happening {
+                let happening = ClusterEvent {
                     kind: Kind::ClusterBack,
                     environment: environment.clone(),
                     cluster: cluster.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_notify::{Config, Event, Fault, Known, Notice, Target, compose};
+use flotilla_notify::{Config, Event, MessageRef, Notice, SendError, Target, compose};
 use flotilla_shared::backoff::Backoff;
 use flotilla_status::{AuditAction, HUB_ACTOR};
 use futures::future::join_all;
@@ -64,7 +64,7 @@ pub struct Place {
     /// The last given-up messages, newest last.
     pub given_up: Vec<GivenUp>,
     /// The target's ids of messages, by subject, newest last.
-    pub known: Vec<(String, Known)>,
+    pub known: Vec<(String, MessageRef)>,
 }
 
 impl Place {
@@ -83,12 +83,12 @@ impl Place {
         });
     }
 
-    fn known(&self, subject: &str) -> Known {
+    fn known(&self, subject: &str) -> MessageRef {
         let found = self.known.iter().find(|(name, _)| name == subject);
         found.map(|(_, known)| known.clone()).unwrap_or_default()
     }
 
-    fn remember(&mut self, subject: &str, known: Known) {
+    fn remember(&mut self, subject: &str, known: MessageRef) {
         self.known.retain(|(name, _)| name != subject);
         if self.known.len() >= SUBJECTS {
             self.known.remove(0);
@@ -208,7 +208,7 @@ impl Line {
                     metrics.notified(name, "ok");
                     self.done(id);
                 }
-                Some(Fault { why, passing }) => {
+                Some(SendError { why, passing }) => {
                     let since = *self.place.failing_since.get_or_insert(now);
                     if passing && now.duration_since(since) < PATIENCE {
                         metrics.notified(name, "failed");

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-pub(super) use flotilla_notify::Fault;
+pub(super) use flotilla_notify::SendError;
 
 /// Reads a file; since it may be changed at any time, a retry may help.
-pub(super) async fn secret(path: &Path) -> Result<String, Fault> {
+pub(super) async fn secret(path: &Path) -> Result<String, SendError> {
     let content = crate::secret::read(path).await;
-    let content = content.map_err(|error| Fault::passing(error.to_string()))?;
+    let content = content.map_err(|error| SendError::passing(error.to_string()))?;
     match std::str::from_utf8(&content) {
         Ok(text) => Ok(text.trim().to_owned()),
-        Err(_) => Err(Fault::passing(format!(
+        Err(_) => Err(SendError::passing(format!(
             "{}: it is not UTF-8",
             path.display()
         ))),

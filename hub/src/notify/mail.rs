@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::fault::{Fault, secret};
+use super::fault::{SendError, secret};
 
 /// Longest line of an answer, and its highest number of lines.
 const MAX_LINE: usize = 2_000;
@@ -26,7 +26,7 @@ const MAX_LINES: usize = 100;
 type Login = Option<(String, String)>;
 
 /// Sends one message within a time limit.
-pub(super) async fn send(mail: &Mail, post: &Post, within: Duration) -> Result<(), Fault> {
+pub(super) async fn send(mail: &Mail, post: &Post, within: Duration) -> Result<(), SendError> {
     let roots = match &mail.ca_file {
         Some(path) => Some(secret(path).await?),
         None => None,
@@ -36,23 +36,23 @@ pub(super) async fn send(mail: &Mail, post: &Post, within: Duration) -> Result<(
         _ => None,
     };
     let config = match roots {
-        Some(pem) => tls::client_trusting(&pem).map_err(|e| Fault::passing(e.to_string()))?,
+        Some(pem) => tls::client_trusting(&pem).map_err(|e| SendError::passing(e.to_string()))?,
         None => as_the_system().await?,
     };
     let connector = TlsConnector::from(Arc::new(config));
     let text = message(mail, post, Timestamp::now());
     let sent = tokio::time::timeout(within, deliver(mail, login, &text, &connector)).await;
-    sent.unwrap_or_else(|_| Err(Fault::passing("no answer: it timed out")))
+    sent.unwrap_or_else(|_| Err(SendError::passing("no answer: it timed out")))
 }
 
 /// Makes a TLS configuration with the machine's trusted certificates.
-async fn as_the_system() -> Result<ClientConfig, Fault> {
+async fn as_the_system() -> Result<ClientConfig, SendError> {
     let found = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.map(|found| found.certs).unwrap_or_default());
     if roots.is_empty() {
         let why = "this machine has no trusted certificates: set caFile";
-        return Err(Fault::passing(why));
+        return Err(SendError::passing(why));
     }
     Ok(ClientConfig::builder()
         .with_root_certificates(roots)
@@ -64,11 +64,11 @@ async fn deliver(
     login: Login,
     text: &str,
     connector: &TlsConnector,
-) -> Result<(), Fault> {
+) -> Result<(), SendError> {
     let stream = TcpStream::connect((mail.host.as_str(), mail.port)).await;
     let stream = stream.map_err(|error| broken(&error))?;
     let name = ServerName::try_from(mail.host.clone());
-    let name = name.map_err(|_| Fault::lasting(format!("{} is not a host name", mail.host)))?;
+    let name = name.map_err(|_| SendError::lasting(format!("{} is not a host name", mail.host)))?;
     let stream = match mail.implicit_tls {
         true => stream,
         false => {
@@ -80,12 +80,14 @@ async fn deliver(
                 .any(|line| line.eq_ignore_ascii_case("STARTTLS"))
             {
                 let why = "the server does not offer STARTTLS, and nothing is sent in clear text";
-                return Err(Fault::passing(why));
+                return Err(SendError::passing(why));
             }
             clear.ask("STARTTLS", 220).await?;
             // What came before TLS may be anybody's.
             if !clear.unread.is_empty() {
-                return Err(Fault::passing("the server sent data before TLS started"));
+                return Err(SendError::passing(
+                    "the server sent data before TLS started",
+                ));
             }
             clear.stream
         }
@@ -107,7 +109,7 @@ async fn deliver(
     for to in &mail.to {
         match dialog.ask(&format!("RCPT TO:<{to}>"), 250).await {
             Ok(_) => {}
-            Err(fault) if dialog.is_open => refused.push(Fault {
+            Err(fault) if dialog.is_open => refused.push(SendError {
                 why: format!("{to}: {}", fault.why),
                 ..fault
             }),
@@ -115,13 +117,13 @@ async fn deliver(
         }
     }
     // Whoever can be told is told; for the others there is a line in the log.
-    for Fault { why, .. } in &refused {
+    for SendError { why, .. } in &refused {
         tracing::warn!(why, "a mail server rejects an address");
     }
     if refused.len() == mail.to.len() {
         let passing = refused.iter().any(|fault| fault.passing);
         let why = refused.into_iter().next().map(|fault| fault.why);
-        return Err(Fault {
+        return Err(SendError {
             why: why.unwrap_or_default(),
             passing,
         });
@@ -150,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
         }
     }
 
-    async fn write(&mut self, text: &str) -> Result<(), Fault> {
+    async fn write(&mut self, text: &str) -> Result<(), SendError> {
         let written = self.stream.write_all(text.as_bytes()).await;
         let flushed = match written {
             Ok(()) => self.stream.flush().await,
@@ -163,12 +165,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
     }
 
     /// Greets the server, and returns its extensions.
-    async fn greet(&mut self) -> Result<Vec<String>, Fault> {
+    async fn greet(&mut self) -> Result<Vec<String>, SendError> {
         // A literal, since this machine's name is nobody's business, and servers ask for one of the two.
         self.ask("EHLO [127.0.0.1]", 250).await
     }
 
-    async fn log_in(&mut self, offers: &[String], user: &str, password: &str) -> Result<(), Fault> {
+    async fn log_in(
+        &mut self,
+        offers: &[String],
+        user: &str,
+        password: &str,
+    ) -> Result<(), SendError> {
         let offer = offers.iter().find_map(|line| {
             let line = line.to_ascii_uppercase();
             line.strip_prefix("AUTH").map(str::to_owned)
@@ -185,34 +192,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             self.ask(&encoded(password), 235).await
         } else {
             let why = "the server supports neither AUTH PLAIN nor AUTH LOGIN";
-            return Err(Fault::passing(why));
+            return Err(SendError::passing(why));
         };
         // The files may be put right at any time; what the server says may repeat them.
         sent.map(|_| ())
-            .map_err(|_| Fault::passing("the server rejects the user and password"))
+            .map_err(|_| SendError::passing("the server rejects the user and password"))
     }
 
-    async fn ask(&mut self, line: &str, expected: u16) -> Result<Vec<String>, Fault> {
+    async fn ask(&mut self, line: &str, expected: u16) -> Result<Vec<String>, SendError> {
         self.write(&format!("{line}\r\n")).await?;
         let word = line.split([' ', ':']).next().unwrap_or_default();
         self.expect(expected, word).await
     }
 
     /// Reads an answer, which has to have this code.
-    async fn expect(&mut self, expected: u16, to: &str) -> Result<Vec<String>, Fault> {
+    async fn expect(&mut self, expected: u16, to: &str) -> Result<Vec<String>, SendError> {
         let mut lines = Vec::new();
         loop {
             let line = self.line().await?;
             let code = line.get(..3).and_then(|code| code.parse::<u16>().ok());
             let Some(code) = code.filter(|code| (200..600).contains(code)) else {
                 self.is_open = false;
-                return Err(Fault::passing("the answer is not from a mail server"));
+                return Err(SendError::passing("the answer is not from a mail server"));
             };
             let more = line.get(3..4) == Some("-");
             lines.push(line.get(4..).unwrap_or_default().trim().to_owned());
             if lines.len() > MAX_LINES {
                 self.is_open = false;
-                return Err(Fault::lasting("the server's answer is too long"));
+                return Err(SendError::lasting("the server's answer is too long"));
             }
             if more {
                 continue;
@@ -229,14 +236,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             } else {
                 to
             };
-            return Err(Fault {
+            return Err(SendError {
                 why: format!("the server answered {code} to {to}: {text}"),
                 passing,
             });
         }
     }
 
-    async fn line(&mut self) -> Result<String, Fault> {
+    async fn line(&mut self) -> Result<String, SendError> {
         let mut buffer = [0; 1024];
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
@@ -245,7 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             }
             if self.unread.len() > MAX_LINE {
                 self.is_open = false;
-                return Err(Fault::lasting("the server's answer is too long"));
+                return Err(SendError::lasting("the server's answer is too long"));
             }
             let read = self.stream.read(&mut buffer).await;
             let count = read.map_err(|error| {
@@ -254,7 +261,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             })?;
             if count == 0 {
                 self.is_open = false;
-                return Err(Fault::passing("the server closed the connection"));
+                return Err(SendError::passing("the server closed the connection"));
             }
             self.unread
                 .extend_from_slice(buffer.get(..count).unwrap_or_default());
@@ -262,19 +269,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
     }
 }
 
-fn broken(error: &std::io::Error) -> Fault {
+fn broken(error: &std::io::Error) -> SendError {
     let text = plain_line(&error.to_string(), 200);
-    Fault::passing(format!("no answer: {text}"))
+    SendError::passing(format!("no answer: {text}"))
 }
 
-fn untrusted(error: &std::io::Error) -> Fault {
+fn untrusted(error: &std::io::Error) -> SendError {
     let text = plain_line(&error.to_string(), 200);
     let certificate = text.contains("certificate");
     let hint = match certificate {
         true => "; for a private authority, set caFile",
         false => "",
     };
-    Fault::passing(format!("TLS failed: {text}{hint}"))
+    SendError::passing(format!("TLS failed: {text}{hint}"))
 }
 
 #[cfg(test)]

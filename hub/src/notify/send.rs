@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use flotilla_http::{BodyError, body};
-use flotilla_notify::{Format, Known, Post, Sign, Target, resolved};
+use flotilla_notify::{Format, MessageRef, Post, PostAuth, Target, resolved};
 use flotilla_shared::{hex, loopback};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use super::fault::{Fault, secret};
+use super::fault::{SendError, secret};
 use super::mail;
 
 /// Time limit of an answer.
@@ -35,7 +35,11 @@ impl Sender {
     }
 
     /// Sends one post. Returns the target's id of the message, where it has one.
-    pub(super) async fn post(&self, target: &Target, post: &Post) -> Result<Option<Known>, Fault> {
+    pub(super) async fn post(
+        &self,
+        target: &Target,
+        post: &Post,
+    ) -> Result<Option<MessageRef>, SendError> {
         if let Some(mail) = &target.mail {
             // A mail server asks others while we wait.
             let within = self.timeout.saturating_mul(3);
@@ -63,8 +67,8 @@ impl Sender {
             .request(method, &url)
             .header("content-type", post.content_type);
         match (post.sign, &token) {
-            (Sign::Bearer, Some(token)) => request = request.bearer_auth(token),
-            (Sign::Hmac, token) => {
+            (PostAuth::Bearer, Some(token)) => request = request.bearer_auth(token),
+            (PostAuth::Hmac, token) => {
                 if let Some(token) = token {
                     request = request.bearer_auth(token);
                 }
@@ -83,27 +87,27 @@ impl Sender {
         let status = response.status().as_u16();
         let answer = match body(&mut response, MAX_ANSWER).await {
             Ok(answer) => answer,
-            Err(BodyError::TooLarge) => return Err(Fault::lasting("the answer is too long")),
+            Err(BodyError::TooLarge) => return Err(SendError::lasting("the answer is too long")),
             Err(BodyError::Broken(error)) => return Err(no_answer(&error)),
         };
         resolved(target, post, status, &answer)
     }
 }
 
-fn no_answer(error: &reqwest::Error) -> Fault {
-    Fault::passing(format!("no answer: {}", flotilla_http::why(error)))
+fn no_answer(error: &reqwest::Error) -> SendError {
+    SendError::passing(format!("no answer: {}", flotilla_http::why(error)))
 }
 
-fn signature(key: &str, body: &str) -> Result<String, Fault> {
+fn signature(key: &str, body: &str) -> Result<String, SendError> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
-        .map_err(|_| Fault::lasting("the secret cannot be used to sign"))?;
+        .map_err(|_| SendError::lasting("the secret cannot be used to sign"))?;
     mac.update(body.as_bytes());
     let sum = mac.finalize().into_bytes();
     Ok(format!("sha256={}", hex::encode(&sum)))
 }
 
 /// Returns the URL of a target.
-async fn base(target: &Target) -> Result<String, Fault> {
+async fn base(target: &Target) -> Result<String, SendError> {
     let url = match (&target.url_file, target.format) {
         (Some(path), _) => secret(path).await?,
         (None, Format::Slack) if target.url.is_empty() => "https://slack.com/api".to_owned(),
@@ -115,5 +119,5 @@ async fn base(target: &Target) -> Result<String, Fault> {
     if loopback::is_private(&url) {
         return Ok(url);
     }
-    Err(Fault::passing("its URL does not begin with https://"))
+    Err(SendError::passing("its URL does not begin with https://"))
 }

@@ -1,5 +1,5 @@
-//! Files that are there whole or not at all, also after a power cut, and that nobody but their owner
-//! reads: keys, accepted assignments, records. One way to write them, so that none forgets a step.
+//! Files that exist whole or not at all, also after a power failure, and that only their owner can read: keys, accepted
+//! assignments, records. All are written here, so that no caller forgets a step.
 
 mod lock;
 mod moved;
@@ -15,7 +15,7 @@ pub use moved::{Move, move_all};
 /// Mode of a private file.
 const PRIVATE: u32 = 0o600;
 
-/// Makes a directory and those above it for the owner alone; what is there stays as it is.
+/// Makes a directory and those above it for the owner alone; existing ones stay as they are.
 ///
 /// # Errors
 /// When it cannot be made.
@@ -23,11 +23,11 @@ pub fn private_directory(path: &Path) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Writes a file in the place of an older one. When this returns well, the content is on disk under its
-/// name; when it does not, the older file is as it was, and nothing is left beside it.
+/// Replaces a file. On success, the content is on disk under its name; on failure, the older file is unchanged, and no
+/// temporary file is left beside it.
 ///
 /// # Errors
-/// When a step failed: no room, no right.
+/// When a step failed, such as for lack of space or permission.
 pub fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     let directory = directory_of(path)?;
     private_directory(directory)?;
@@ -35,22 +35,22 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     let written =
         write_new(&temporary, content, PRIVATE).and_then(|()| std::fs::rename(&temporary, path));
     if let Err(error) = written {
-        // It may hold a key. Where it cannot be removed, the first error is the one that helps.
+        // The file may contain a key. If it cannot be removed, the first error is still the one to report.
         let _ = std::fs::remove_file(&temporary);
         return Err(error);
     }
     sync_directory(directory)
 }
 
-/// Writes a file that is not there yet.
+/// Creates a file that does not exist yet.
 ///
 /// # Errors
-/// When it is there already, or a step failed; then what was written of it is removed.
+/// When it exists already, or a step failed; a partial file is removed.
 pub fn create(path: &Path, content: &[u8]) -> Result<(), Error> {
     create_as(path, content, PRIVATE)
 }
 
-/// [`create`], for a file that is no secret: `mode`, less what the umask takes, says who reads it.
+/// Like [`create`], for a file that is not secret: `mode`, limited by the umask, determines who can read it.
 ///
 /// # Errors
 /// As [`create`].
@@ -59,13 +59,13 @@ pub fn create_as(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     let written = write_new(path, content, mode).and_then(|()| sync_directory(directory));
     written.inspect_err(|error| {
         if error.kind() != ErrorKind::AlreadyExists {
-            // Half a file is no file; see above.
+            // A partial file must not remain; the first error is the one to report.
             let _ = std::fs::remove_file(path);
         }
     })
 }
 
-/// Makes durable a file that another program has written, with its name.
+/// Makes a file that another program has written durable, including its name.
 ///
 /// # Errors
 /// When it cannot be opened or synced.
@@ -75,7 +75,7 @@ pub fn sync_file(path: &Path) -> Result<(), Error> {
     sync_directory(directory)
 }
 
-/// Makes what was renamed, made or removed in a directory durable.
+/// Makes renames, creations and removals in a directory durable.
 ///
 /// # Errors
 /// When the directory cannot be synced.
@@ -93,7 +93,7 @@ fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     file.sync_all()
 }
 
-/// The directory that holds a file; that of a bare name is the present one.
+/// Returns the directory of a file; for a bare name, the current one.
 fn directory_of(path: &Path) -> Result<&Path, Error> {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Ok(Path::new(".")),
@@ -105,7 +105,7 @@ fn directory_of(path: &Path) -> Result<&Path, Error> {
     }
 }
 
-/// A name of its own beside the file, so that two writers at once write two files, of which one is last.
+/// Returns a unique name beside the file, so that two concurrent writers write two files, of which the last one counts.
 fn beside(path: &Path) -> Result<PathBuf, Error> {
     let name = path
         .file_name()
@@ -143,7 +143,7 @@ mod tests {
         for directory in ["a", "a/b"] {
             assert_eq!(mode(&root.path().join(directory)), 0o700, "{directory}");
         }
-        // Also where an older one was open to others.
+        // Also when the older file was readable by others.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         replace(&path, b"two").unwrap();
         assert_eq!(
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
         assert_eq!(mode(&path), 0o600);
-        // Also one that is no secret; who may read it is the maker's to say.
+        // Also a file that is not secret; its creator decides who may read it.
         let refused = create_as(&path, b"two", 0o644).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
         let open = root.path().join("chart.tgz");

@@ -5,12 +5,12 @@ use std::io::Error;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// The right to use what lies beside the file; given back when dropped, or before.
+/// Exclusive use of the directory that the file is in; released when dropped, or before.
 #[derive(Debug)]
 pub struct Lock(File);
 
 impl Lock {
-    /// Takes the lock on a file, which is made when it is not there; none: another process has it.
+    /// Takes the lock on a file, which is created if necessary; none: another process has it.
     ///
     /// # Errors
     /// When the file cannot be opened or locked.
@@ -28,10 +28,10 @@ impl Lock {
         }
     }
 
-    /// Gives the lock back, also where a child process that was just forked, and has not yet become
-    /// another program, holds a copy of the descriptor: closing ours would leave the lock with it.
+    /// Releases the lock, even while a child process between fork and exec holds a copy of the descriptor: closing this
+    /// one only would leave the lock with the child.
     pub fn release(&self) {
-        // It fails for a descriptor that is none; then there is no lock to give back.
+        // It fails only for an invalid descriptor; then there is no lock to release.
         let _ = self.0.unlock();
     }
 }
@@ -54,7 +54,7 @@ mod tests {
         let path = directory.path().join("lock");
         let first = Lock::take(&path).unwrap().unwrap();
         assert!(Lock::take(&path).unwrap().is_none());
-        // What a fork makes: a second descriptor of the same open file.
+        // As after a fork: a second descriptor of the same open file.
         let copy = first.0.try_clone().unwrap();
         drop(first);
         let second = Lock::take(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Several files into their places: all of them, or none.
+//! Moves several files: all of them, or none.
 
 use std::collections::BTreeSet;
 use std::io::Error;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{directory_of, sync_directory};
 
-/// A file, or a directory, that goes to another name of the same file system.
+/// A move of a file or directory within one file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {
     /// Current path.
@@ -15,16 +15,16 @@ pub struct Move {
     pub to: PathBuf,
 }
 
-/// Makes the moves in their order, and makes them durable. Where one fails, those before it are taken back; what
-/// they replaced does not come back, so put aside first what has to.
+/// Makes the moves in order, and makes them durable. If one fails, those before it are undone; files that they replaced
+/// are lost, so move such files aside first.
 ///
 /// # Errors
-/// Of the move that failed, where it would have gone; or the directory that cannot be synced, when all are made.
+/// The new path of the move that failed; or, after all moves, the directory that cannot be synced.
 pub fn move_all(moves: &[Move]) -> Result<(), (PathBuf, Error)> {
     for (at, step) in moves.iter().enumerate() {
         if let Err(error) = std::fs::rename(&step.from, &step.to) {
             for made in moves.iter().take(at).rev() {
-                // The first error is the one that helps.
+                // The first error is the one to report.
                 let _ = std::fs::rename(&made.to, &made.from);
             }
             return Err((step.to.clone(), error));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// Largest answer that is read, bytes; a sender stops there.
+/// Largest answer that is read, bytes; the sender stops reading there.
 pub const MAX_ANSWER: usize = 4 << 20;
 
 /// An HTTP answer. Header names are lower case.
@@ -58,7 +58,7 @@ impl Answer {
         let seconds = self
             .number("x-ratelimit-reset")
             .or_else(|| self.number("ratelimit-reset"))?;
-        // GitHub and GitLab write a moment; some others how many seconds from now.
+        // GitHub and GitLab send a Unix time; some others send the seconds from now.
         if seconds < 1_000_000_000 {
             return self.at.checked_add(bounded(seconds)).ok();
         }
@@ -87,10 +87,10 @@ impl Answer {
             403 => Err(Error::Forbidden(self.failure_text())),
             404 | 410 => Err(Error::NotFound(self.failure_text())),
             405 | 409 | 412 => Err(Error::Conflict(self.failure_text())),
-            // GitLab gives up a slow question of its own database so.
+            // GitLab answers 408 when a query of its own database times out.
             408 => Err(Error::Server(408)),
             429 => Err(self.limited()),
-            // GitHub says so when a reference would not be moved forward.
+            // GitHub's answer when the update would not be a fast-forward.
             422 if self.failure_text().contains("fast forward") => {
                 Err(Error::Conflict(self.failure_text()))
             }
@@ -276,7 +276,7 @@ mod tests {
         );
         let secondary = r#"{"message":"You have exceeded a secondary rate limit"}"#;
         assert_eq!(wait(403, &[], secondary), 60);
-        // Nobody stops us for a year, or makes us spin.
+        // No forge can stop calls for a year, or cause a busy loop.
         assert_eq!(wait(429, &[("retry-after", "31536000")], ""), 3600);
         assert_eq!(wait(429, &[("retry-after", "-5")], ""), 1);
         assert_eq!(

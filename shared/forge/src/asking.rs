@@ -2,7 +2,7 @@
 
 /// A label was added or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Labelling {
+pub struct LabelEvent {
     /// The label's name, which is case-sensitive.
     pub label: String,
     /// The account that did it.
@@ -38,7 +38,7 @@ impl Right {
 
 /// Returns who added a label that is present: the last change counts. None: not known.
 #[must_use]
-pub fn given_by<'l>(all: &'l [Labelling], label: &str) -> Option<&'l str> {
+pub fn given_by<'l>(all: &'l [LabelEvent], label: &str) -> Option<&'l str> {
     let mut own = all.iter().rev();
     let last = own.find(|event| event.label == label)?;
     last.given.then_some(last.by.as_str())
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_last_word_on_a_label_counts() {
-        let labelling = |label: &str, by: &str, given| Labelling {
+        let labelling = |label: &str, by: &str, given| LabelEvent {
             label: label.to_owned(),
             by: by.to_owned(),
             given,

@@ -82,7 +82,7 @@ struct Repo {
 }
 
 #[derive(Deserialize)]
-struct End {
+struct BranchRef {
     branch: Option<Branch>,
     commit: Option<Tip>,
     repository: Option<Repo>,
@@ -105,8 +105,8 @@ struct Pull {
     state: String,
     #[serde(default)]
     draft: bool,
-    source: End,
-    destination: End,
+    source: BranchRef,
+    destination: BranchRef,
     author: Option<User>,
     links: Option<Links>,
     #[serde(default)]
@@ -118,8 +118,8 @@ struct Pull {
 
 impl From<Pull> for PullRequest {
     fn from(pull: Pull) -> Self {
-        let name = |end: &End| end.repository.as_ref().map(|repo| repo.full_name.clone());
-        let branch = |end: &End| end.branch.as_ref().map(|branch| branch.name.clone());
+        let name = |end: &BranchRef| end.repository.as_ref().map(|repo| repo.full_name.clone());
+        let branch = |end: &BranchRef| end.branch.as_ref().map(|branch| branch.name.clone());
         let link = pull.links.and_then(|links| links.html);
         let body = pull.description.or(pull.summary.map(|text| text.raw));
         Self {
@@ -166,7 +166,7 @@ pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus
         State::Success => "SUCCESSFUL",
         State::Failure => "FAILED",
     };
-    // It takes none without a page.
+    // Bitbucket requires a URL for each status.
     let link = if status.link.is_empty() {
         format!("https://bitbucket.org/{}/commits/{commit}", at.full_name())
     } else {
@@ -274,7 +274,7 @@ pub(crate) fn merge(at: &Repository, number: u64) -> Call<()> {
     let rest = format!("/pullrequests/{number}/merge");
     let body = json!({"type": "pullrequest_merge_parameters", "merge_strategy": "fast_forward"});
     call(at, "merge", Method::Post, &rest, Some(body), |answer| {
-        // 202: it is still at it, and nobody knows yet how it ends.
+        // 202: the merge is still running, and its result is not known yet.
         match answer.status {
             202 => Err(Error::Conflict("the merge is still in progress".to_owned())),
             _ => Ok(()),

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::answer::Answer;
 use crate::error::Error;
 use crate::github_api::{
-    End, Named, Note, User, login, new_pull, standing, state_of, state_word, whole,
+    BranchRef, Label, Note, User, login, new_pull, standing, state_of, state_word, whole,
 };
 use crate::place::{Repository, segment};
 use crate::pull::{Approval, Check, Comment, NewPull, Page, PullRequest, Required};
@@ -38,10 +38,10 @@ struct Pull {
     #[serde(default)]
     merged: bool,
     mergeable: Option<bool>,
-    head: End,
-    base: End,
+    head: BranchRef,
+    base: BranchRef,
     user: Option<User>,
-    labels: Option<Vec<Named>>,
+    labels: Option<Vec<Label>>,
 }
 
 impl From<Pull> for PullRequest {
@@ -137,7 +137,7 @@ pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
     get(at, "readApprovals", &rest, |answer| {
         let all: Vec<Review> = answer.json()?;
         if answer.total().is_some_and(|total| total > all.len()) {
-            // The newest are on a later page, and one of them may take an older one back.
+            // The newest reviews are on a later page, and one of them may withdraw an older approval.
             return Err(Error::Unreadable("more reviews than it shows".to_owned()));
         }
         Ok(standing(all.into_iter().map(|review| {

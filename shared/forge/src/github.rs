@@ -12,7 +12,7 @@ use crate::answer::Answer;
 use crate::app::AppToken;
 use crate::error::Error;
 use crate::github_api::{
-    End, Named, Note, User, login, new_pull, page_of, standing, state_of, state_word, whole,
+    BranchRef, Label, Note, User, login, new_pull, page_of, standing, state_of, state_word, whole,
 };
 use crate::place::{Repository, path, segment};
 use crate::pull::{Approval, Check, Comment, NewPull, Page, PullRequest, Required};
@@ -37,22 +37,22 @@ struct Pull {
     draft: Option<bool>,
     merged_at: Option<String>,
     mergeable: Option<bool>,
-    head: End,
-    base: End,
+    head: BranchRef,
+    base: BranchRef,
     user: Option<User>,
     #[serde(default)]
-    labels: Vec<Named>,
+    labels: Vec<Label>,
 }
 
 impl From<Pull> for PullRequest {
     fn from(pull: Pull) -> Self {
-        let name = |end: &End| end.repo.as_ref().map(|repo| repo.full_name.clone());
+        let name = |end: &BranchRef| end.repo.as_ref().map(|repo| repo.full_name.clone());
         Self {
             number: pull.number,
             link: pull.html_url,
             title: pull.title.unwrap_or_default(),
             body: pull.body.unwrap_or_default(),
-            // A fork that is gone has no name any more.
+            // A deleted fork no longer has a name.
             from_fork: name(&pull.head) != name(&pull.base),
             head: pull.head.branch,
             head_commit: pull.head.sha,
@@ -130,7 +130,7 @@ pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
     get(at, "readApprovals", &rest, |answer| {
         let all: Vec<Review> = answer.json()?;
         if all.len() >= PAGE {
-            // The newest are on a later page, and one of them may take an older one back.
+            // The newest reviews are on a later page, and one of them may withdraw an older approval.
             return Err(Error::Unreadable(format!("{PAGE} reviews or more")));
         }
         Ok(standing(all.into_iter().map(|review| {

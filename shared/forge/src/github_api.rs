@@ -25,14 +25,14 @@ pub(crate) fn login(user: Option<User>) -> String {
 
 /// A label, of which only the name matters.
 #[derive(Deserialize)]
-pub(crate) struct Named {
+pub(crate) struct Label {
     #[serde(default)]
     pub(crate) name: String,
 }
 
 /// The head or base branch of a pull request.
 #[derive(Deserialize)]
-pub(crate) struct End {
+pub(crate) struct BranchRef {
     #[serde(default, rename = "ref")]
     pub(crate) branch: String,
     #[serde(default)]
@@ -176,7 +176,7 @@ pub(crate) fn rights(at: &Repository, person: &str) -> Call<Vec<(String, Right)>
     let rest = format!("/collaborators/{}/permission", segment(person));
     let read = get(at, "readRight", &rest, |answer| {
         if answer.status == 404 {
-            // Nobody of that name.
+            // There is no account of that name.
             return Ok(Vec::new());
         }
         let found: Permission = answer.json()?;

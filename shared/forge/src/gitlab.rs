@@ -72,9 +72,9 @@ struct Merge {
 
 impl From<Merge> for PullRequest {
     fn from(merge: Merge) -> Self {
-        // It says all that the project asks: pipelines, approvals, threads.
+        // It covers all requirements of the project: pipelines, approvals, threads.
         let mergeable = match merge.detailed_merge_status.as_deref() {
-            // A project may bring it up to date by itself and call it mergeable.
+            // A project may rebase it automatically, and reports it as mergeable.
             _ if merge.diverged_commits_count.is_some_and(|count| count > 0) => Some(false),
             None | Some("unchecked" | "checking" | "preparing") => None,
             Some(status) => Some(status == "mergeable"),
@@ -115,13 +115,13 @@ pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus
         "name": status.context,
         "description": line(&status.description, DESCRIPTION),
     });
-    // Half a link leads nowhere.
+    // A truncated link would be broken, so a longer one is left out.
     if (1..=DESCRIPTION).contains(&status.link.len()) {
         body["target_url"] = json!(status.link);
     }
     let rest = format!("/statuses/{commit}");
     let set = call(at, "setStatus", Method::Post, &rest, Some(body), done);
-    // The same state again cannot be entered; it is there, which is all that was asked.
+    // GitLab refuses to set the same state again; the status is then as requested already.
     set.or_when(|answer| {
         matches!(answer.status, 400 | 422)
             && answer.failure_text().contains("Cannot transition status")
@@ -234,7 +234,7 @@ pub(crate) fn merge(at: &Repository, number: u64, head: &Commit) -> Call<()> {
     let rest = format!("/merge_requests/{number}/merge");
     let body = Some(json!({"sha": head.as_str()}));
     let merge = call(at, "merge", Method::Put, &rest, body, |answer| {
-        // A credential that reads and may not merge hears this, too.
+        // GitLab also answers 401 to a valid credential that may not merge.
         if answer.status == 401 {
             let reason = answer.failure_text();
             let text = format!("its user may not merge into the branch ({reason})");

@@ -28,10 +28,10 @@ use flotilla_shared::revision::{BranchName, Commit};
 
 pub use answer::{Answer, MAX_ANSWER};
 pub use app::{AppKey, AppKeyError, AppToken};
-pub use asking::{Labelling, Right, given_by};
+pub use asking::{LabelEvent, Right, given_by};
 pub use error::Error;
 pub use pace::Pace;
-pub use place::{Kind, PlaceError, Repository};
+pub use place::{Kind, LocationError, Repository};
 pub use pull::{Approval, Check, Comment, NewPull, OPEN, Page, PullRequest, Required, Rewrites};
 pub use ready::{NotReady, ready};
 pub use request::{Call, Credential, Method, Request, Secret};
@@ -86,7 +86,7 @@ impl Repository {
     /// Reads a page of label changes of a pull request, oldest first, the first page being 1; none: the forge has no
     /// labels.
     #[must_use]
-    pub fn labellings(&self, number: u64, page: u32) -> Option<Call<Page<Labelling>>> {
+    pub fn labellings(&self, number: u64, page: u32) -> Option<Call<Page<LabelEvent>>> {
         match self.kind() {
             Kind::Github => Some(github::asking::labellings(self, number, page)),
             Kind::Gitlab => Some(gitlab::asking::labellings(self, number, page)),

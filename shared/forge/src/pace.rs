@@ -1,5 +1,4 @@
-//! When the next call may be made: after the forge's last answer, and never with the last calls of the limit, which
-//! people need, too.
+//! When the next call may be made, by the forge's last answer. The last calls of the rate limit are left to people.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -71,7 +70,7 @@ mod tests {
         assert_eq!(wait(&[answer(200, "50")]), 0);
         assert_eq!(wait(&[answer(200, "49")]), 600);
         assert_eq!(wait(&[answer(403, "0")]), 600);
-        // A good answer of a call that was under way takes nothing back.
+        // The success of a call that was already in flight does not shorten the wait.
         assert_eq!(wait(&[answer(403, "0"), answer(200, "4000")]), 600);
         let mut pace = Pace::default();
         pace.answered(&answer(200, "1"));

@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns the kind by the name of the host, where that tells.
+    /// Returns the kind by the name of the host; none: the name does not tell.
     #[must_use]
     pub fn guess(host: &str) -> Option<Self> {
         let host = host.to_ascii_lowercase();
@@ -64,7 +64,7 @@ impl Kind {
 
 /// Why the forge of a repository cannot be determined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
+pub enum LocationError {
     /// The URL names no host.
     #[error("{0} is not on a forge: it names no host")]
     NoForge(String),
@@ -102,17 +102,17 @@ impl Repository {
         url: &RepositoryUrl,
         kind: Option<Kind>,
         api: Option<&str>,
-    ) -> Result<Self, PlaceError> {
+    ) -> Result<Self, LocationError> {
         let text = url.as_str();
         let path = text.split_once("://").and_then(|(_, rest)| {
             let (_, path) = rest.split_once('/')?;
             Some(path)
         });
         let path = path.filter(|_| url.scheme() != "file");
-        let path = path.ok_or_else(|| PlaceError::NoForge(url.to_string()))?;
+        let path = path.ok_or_else(|| LocationError::NoForge(url.to_string()))?;
         let path = path.strip_suffix(".git").unwrap_or(path);
         let both = path.rsplit_once('/');
-        let (owner, name) = both.ok_or_else(|| PlaceError::NoOwner(url.to_string()))?;
+        let (owner, name) = both.ok_or_else(|| LocationError::NoOwner(url.to_string()))?;
         let authority = url.authority();
         // The port of ssh is not that of the API.
         let host = match url.scheme() {
@@ -123,10 +123,10 @@ impl Repository {
         };
         let kind = kind
             .or_else(|| Kind::guess(host))
-            .ok_or_else(|| PlaceError::Unknown(host.to_owned()))?;
-        // Only GitLab has folders in folders.
+            .ok_or_else(|| LocationError::Unknown(host.to_owned()))?;
+        // Only GitLab has nested groups.
         if kind != Kind::Gitlab && owner.contains('/') {
-            return Err(PlaceError::Folders(url.to_string()));
+            return Err(LocationError::Folders(url.to_string()));
         }
         let scheme = match url.scheme() {
             "http" => "http",
@@ -143,7 +143,7 @@ impl Repository {
             (None, Kind::Bitbucket) => "https://api.bitbucket.org/2.0".to_owned(),
         };
         if !is_private(&api) {
-            return Err(PlaceError::Plain(api));
+            return Err(LocationError::Plain(api));
         }
         Ok(Self {
             kind,
@@ -201,7 +201,8 @@ impl Repository {
     }
 }
 
-/// Whether nobody on the way can read along. No login stands in an API's address, which is shown to people.
+/// Returns whether nobody on the way can read along. An API's address is shown to people, so it may not contain
+/// credentials.
 fn is_private(api: &str) -> bool {
     let rest = api.split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
@@ -223,7 +224,7 @@ pub(crate) fn path(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn at(url: &str, kind: Option<Kind>) -> Result<(String, String), PlaceError> {
+    fn at(url: &str, kind: Option<Kind>) -> Result<(String, String), LocationError> {
         let place = Repository::at(&url.parse().unwrap(), kind, None)?;
         Ok((place.api().to_owned(), place.full_name()))
     }
@@ -295,13 +296,13 @@ mod tests {
         ] {
             assert!(at(url, None).is_err(), "{url}");
         }
-        // What is missing is named, whatever somebody said besides.
+        // The error names the missing part, even if the kind of forge is given.
         let none = at("http://192.0.2.7:3000/fleet.git", Some(Kind::Gitea)).unwrap_err();
-        assert!(matches!(none, PlaceError::NoOwner(_)), "{none}");
+        assert!(matches!(none, LocationError::NoOwner(_)), "{none}");
         let none = at("https://github.com/a/b/fleet", None).unwrap_err();
-        assert!(matches!(none, PlaceError::Folders(_)), "{none}");
+        assert!(matches!(none, LocationError::Folders(_)), "{none}");
         let plain = at("http://gitlab.example.org/acme/fleet", None).unwrap_err();
-        assert!(matches!(plain, PlaceError::Plain(_)), "{plain}");
+        assert!(matches!(plain, LocationError::Plain(_)), "{plain}");
         for api in [
             "http://h/api",
             "http://localhost.h/api",

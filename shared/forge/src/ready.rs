@@ -83,7 +83,7 @@ pub fn ready(
     }
     for name in &required.checks {
         let mut found = checks.iter().filter(|check| check.name == *name).peekable();
-        // A name that comes twice is green only where both are.
+        // A name that occurs twice is green only if both checks are.
         if found.peek().is_none() || found.any(|check| check.state != State::Success) {
             return Err(NotReady::Check(name.clone()));
         }
@@ -187,7 +187,7 @@ mod tests {
             let found = judge(&pull, &approvals, &checks).unwrap_err();
             assert!(matches!(found, NotReady::Check(_)), "{checks:?}");
         }
-        // Who asks for nothing is asked for one all the same.
+        // One approval is needed even if the branch requires none.
         let none = Required::default();
         let found = ready(&pull, &commit, &none, &[], &[]).unwrap_err();
         assert_eq!(found, NotReady::Approvals { have: 0, need: 1 });

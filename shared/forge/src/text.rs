@@ -36,7 +36,7 @@ impl From<Kind> for Form {
 pub fn marker(kind: Kind, purpose: &str) -> String {
     let mut plain = String::new();
     for c in purpose.chars() {
-        // Two dashes would end it.
+        // Two dashes would end the HTML comment.
         let ends = c == '-' && plain.ends_with('-');
         if !ends && (c.is_ascii_alphanumeric() || "-_./:".contains(c)) {
             plain.push(c);
@@ -44,7 +44,7 @@ pub fn marker(kind: Kind, purpose: &str) -> String {
     }
     match has_html(kind) {
         true => format!("<!-- flotilla:{plain} -->"),
-        // The definition of a link that nobody follows.
+        // An unused link definition is not rendered.
         false => format!("[//]: # (flotilla:{plain})"),
     }
 }
@@ -97,7 +97,7 @@ fn shown(kind: Kind, section: &Section) -> String {
             "\n<details><summary>{title}</summary>\n\n{fence}diff\n{text}\n{fence}\n\n</details>\n"
         );
     }
-    // In a fence nothing of a title needs to be escaped.
+    // Within a code fence the title needs no escaping.
     let text = format!("# {}\n{text}", plain_line(&section.title, 300));
     let fence = fence(&text);
     format!("\n{fence}diff\n{text}\n{fence}\n")
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(line("a\nb", 140), "a b");
     }
 
-    /// Bitbucket escapes HTML: it would stand there for everybody to read.
+    /// Bitbucket escapes HTML, so that people would see the tags.
     #[test]
     fn who_takes_no_html_gets_none() {
         let purpose = "plan:prod) --> [x](y)";

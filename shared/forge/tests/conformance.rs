@@ -1,4 +1,4 @@
-//! Every request against what the forge publishes about it, and every reader against its answers.
+//! Checks every request against the forge's published description, and every reader against its example answers.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,14 +22,14 @@ mod github;
 #[path = "forges/gitlab.rs"]
 mod gitlab;
 
-/// A forge's description, and which of its calls were held against it.
+/// A forge's description, and the calls that were checked against it.
 struct Description {
     operations: Vec<Value>,
     seen: BTreeSet<usize>,
     base: &'static str,
 }
 
-/// No member that the description does not know may slip through.
+/// Refuses members that the description lacks.
 fn strict(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
@@ -69,14 +69,14 @@ impl Description {
         }
     }
 
-    /// Finds the operation that a request is for, and holds the request against it.
+    /// Finds the operation of a request, and checks the request against it.
     fn operation<T>(&mut self, call: &Call<T>) -> Value {
         let request = &call.request;
         let rest = request.url.strip_prefix(self.base).unwrap();
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let method = request.method.as_str().to_ascii_lowercase();
         let same = |template: &str| {
-            // A reference has slashes of its own there.
+            // There the reference itself contains a slash.
             let path = path.replace("/heads/prod", "/heads%2Fprod");
             let (mut expected, mut other) = (template.split('/'), path.split('/'));
             loop {
@@ -90,7 +90,7 @@ impl Description {
         };
         let path_of = |entry: &Value| entry["path"].as_str().unwrap().to_owned();
         let all = self.operations.iter().enumerate();
-        // Of several the one that leaves least open.
+        // Of several matches, the one with the fewest placeholders.
         let (index, operation) = all
             .filter(|(_, entry)| same(&path_of(entry)) && entry["method"] == *method)
             .min_by_key(|(_, entry)| path_of(entry).matches('{').count())
@@ -111,7 +111,7 @@ impl Description {
             (Some(body), Some(schema)) => {
                 let mut body = body.clone();
                 if self.base.contains("bitbucket") && call.name.ends_with("Pull") {
-                    // Taken and given back by the API, and left out by its description.
+                    // The API accepts and returns this field, but its description lacks it.
                     assert!(
                         body.as_object_mut()
                             .unwrap()
@@ -129,7 +129,7 @@ impl Description {
         operation
     }
 
-    /// Holds a call against it; `answer`, or else the description's own example, is read.
+    /// Checks a call, and reads `answer`, or else the description's own example.
     fn check<T>(&mut self, call: &Call<T>, answer: Option<Value>) -> T {
         let operation = self.operation(call);
         let status = operation["status"].as_u64().unwrap_or(204);

@@ -1,8 +1,7 @@
-//! What a host is asked with, from a directory as a mounted Secret has it.
+//! Credentials and roots for a host, from a directory like that of a mounted Secret.
 //!
-//! Files are `<directory>/<host>/<name>`, or `<directory>/<host>.<name>` with `_` for the `:` of a port,
-//! as the keys of one Secret can have it. They are read anew at each use, so that a rotated Secret needs
-//! no restart.
+//! Files are `<directory>/<host>/<name>`, or `<directory>/<host>.<name>` with `_` for the `:` of a port, which the keys
+//! of one Secret allow. They are read again at each use, so that a rotated Secret needs no restart.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -34,7 +33,7 @@ impl std::fmt::Debug for Credentials {
 pub struct SshKey {
     /// `ssh-privatekey`, without a passphrase.
     pub key: PathBuf,
-    /// `known_hosts`: the host's keys; another one is refused.
+    /// `known_hosts`: the host's keys; any other key is refused.
     pub known_hosts: PathBuf,
 }
 
@@ -51,10 +50,10 @@ pub struct Access {
 }
 
 impl Access {
-    /// What the directory has for the URL's host.
+    /// Reads the directory's files for the URL's host.
     ///
     /// # Errors
-    /// When a file is there and cannot be read: that is no reason to go without it, or to trust others.
+    /// When a file exists and cannot be read: the connection must not be made without it, nor with other roots.
     pub fn read(directory: Option<&Path>, url: &RepositoryUrl) -> Result<Self, Error> {
         let Some(directory) = directory else {
             return Ok(Self::default());
@@ -87,7 +86,7 @@ impl Files<'_> {
         let trimmed = |name| Ok(self.text(name)?.map(|text| text.trim().to_owned()));
         let username = trimmed("username")?;
         let credentials = match trimmed("token")? {
-            // Forges look at the token only.
+            // Forges ignore the user name beside a token.
             Some(password) => Some((username.unwrap_or_else(|| "git".to_owned()), password)),
             None => username.zip(trimmed("password")?),
         };
@@ -103,7 +102,7 @@ impl Files<'_> {
             .map_err(|error| self.error(&path, &error.to_string()))
     }
 
-    /// The file of this name, where there is one.
+    /// Returns the file of this name, if it exists.
     fn find(&self, name: &str) -> Result<Option<PathBuf>, Error> {
         let host = self.url.authority();
         let flat = format!("{}.{name}", host.replace(':', "_"));

@@ -29,7 +29,7 @@ pub enum Error {
     /// 401 or 403.
     #[error("{url} rejects the credentials, or requires some: {cause}")]
     Authentication {
-        /// Its host is what credentials are mounted for.
+        /// Credentials are mounted for its host.
         url: RepositoryUrl,
         /// Message of the server.
         cause: String,
@@ -37,7 +37,7 @@ pub enum Error {
     /// The credentials for the host cannot be used; nothing was sent.
     #[error("{url}: the mounted credentials cannot be used: {cause}")]
     Access {
-        /// Its host is what the credentials are mounted for.
+        /// The credentials are mounted for its host.
         url: RepositoryUrl,
         /// File and cause.
         cause: String,
@@ -53,7 +53,7 @@ pub enum Error {
     /// 404, or no such directory.
     #[error("there is no repository at {url}")]
     RepositoryNotFound {
-        /// Forges answer so for a repository that the credentials may not see, too.
+        /// Forges also answer so for a repository that the credentials may not see.
         url: RepositoryUrl,
     },
     /// The branch is not advertised.
@@ -67,7 +67,7 @@ pub enum Error {
     /// The server does not have the commit.
     #[error("commit {commit} is not in {url}")]
     CommitNotFound {
-        /// A push by force may have made it forget the commit.
+        /// A forced push may have removed the commit there.
         url: RepositoryUrl,
         /// The full id, never abbreviated.
         commit: Commit,
@@ -108,22 +108,22 @@ pub enum Error {
          SHA-1"
     )]
     ObjectFormat {
-        /// Its ids have 64 digits, or the commit that was asked for has.
+        /// Its ids, or that of the requested commit, have 64 digits.
         url: RepositoryUrl,
     },
-    /// The server sends files with every commit, whether they are wanted or not.
+    /// The server sends files with every commit, even if they are not requested.
     #[error(
         "{url} does not support fetches without files: it needs Git's protocol 2 with \
          `uploadpack.allowFilter`"
     )]
     FilterUnsupported {
-        /// Its server is what has to be set up otherwise.
+        /// Its server has to be configured differently.
         url: RepositoryUrl,
     },
     /// The local cache cannot be used.
     #[error("the cache at {path} cannot be used: {cause}")]
     Cache {
-        /// A bare repository, or a directory in it; all that is there can be fetched again.
+        /// A bare repository, or a directory in it; everything there can be fetched again.
         path: String,
         /// What is wrong.
         cause: String,
@@ -153,11 +153,11 @@ impl Error {
 
     /// Classifies a transport's failure by its text; gix keeps HTTP statuses only there.
     pub(crate) fn transport(url: &RepositoryUrl, error: impl std::fmt::Debug) -> Self {
-        // The debug form of gix' errors is the whole chain; credentials are never part of it, since
-        // URLs with user information are refused before.
+        // The debug form of a gix error is its whole chain. It has no credentials, since URLs with user information
+        // were refused before.
         let text = format!("{error:?}");
         let url = url.clone();
-        // A port, a host or a path may hold the same words and digits.
+        // The URL is left out: its port, host or path may contain the same words and digits.
         let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
         let path = rest.split_once('/').map_or("", |(_, path)| path);
         let own = [url.as_str(), path, url.authority()];
@@ -271,7 +271,7 @@ fn in_words(told: &str) -> Option<&'static str> {
     known.map(|(_, words)| *words)
 }
 
-/// The HTTP status that the server answered with. An address has no blanks, so that it cannot hold these words.
+/// Returns the HTTP status of the server's answer. A URL has no blanks, so it cannot contain these words.
 fn status(text: &str) -> Option<u16> {
     let (_, rest) = text.split_once("Received HTTP status ")?;
     rest.get(..3)?.parse().ok()
@@ -286,7 +286,7 @@ fn named(status: u16) -> String {
     }
 }
 
-/// The first telling part of a multi-line error chain.
+/// Returns the first informative part of a multi-line error chain.
 pub(crate) fn one_line(text: &str) -> String {
     let joined: Vec<&str> = text
         .lines()
@@ -296,7 +296,7 @@ pub(crate) fn one_line(text: &str) -> String {
     flotilla_shared::report::plain_line(&joined.join(": "), 400)
 }
 
-/// A line of a chain without its place in it (`2: `).
+/// Returns a line of a chain without its number (`2: `).
 fn unnumbered(line: &str) -> &str {
     match line.split_once(": ") {
         Some((number, rest)) if number.parse::<u8>().is_ok() => rest,
@@ -337,7 +337,7 @@ mod tests {
         }
     }
 
-    /// As gix has it of an answer, with the number of the status and its name.
+    /// Returns gix's error chain for an answer, with the status by number and name.
     fn chain(kind: &str, status: &str) -> String {
         let number = &status[..3];
         format!(
@@ -401,7 +401,7 @@ mod tests {
         assert_eq!(error.to_string(), expected);
     }
 
-    /// A text that is its own debug form, as gix' errors have it.
+    /// A text that is its own debug form, as gix errors are.
     struct Recorded(String);
 
     impl std::fmt::Debug for Recorded {

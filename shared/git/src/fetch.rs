@@ -1,4 +1,4 @@
-//! Bringing in one commit, and proof that it is on its branch.
+//! Fetches one commit, and proves that it is on its branch.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,8 +10,8 @@ use gix::ObjectId;
 use gix::remote::fetch::Shallow;
 
 use crate::error::{TOO_LARGE, one_line};
-use crate::meter::{Excess, Meter, Running, Told};
-use crate::packs::{Look, packs_of, size_of};
+use crate::meter::{Excess, Meter, MeterProgress, Running};
+use crate::packs::{PackCheck, packs_of, size_of};
 use crate::{Error, Remote};
 
 /// Interval of checks of a fetch: only some megabytes are unpacked in between.
@@ -33,8 +33,8 @@ impl Remote {
         self.fetch_reaching(branch, commit, &[])
     }
 
-    /// Like [`Remote::fetch`], and brings in history until each of `bases` is seen to be behind `commit`,
-    /// or before it, or there is no more history. Which of these it is, [`Remote::is_ancestor`] tells.
+    /// Like [`Remote::fetch`], and also fetches history until each of `bases` is known to be an ancestor or a
+    /// descendant of `commit`, or history ends. [`Remote::is_ancestor`] tells which of these holds.
     ///
     /// # Errors
     /// See [`Remote::fetch`].
@@ -64,7 +64,7 @@ impl Remote {
             return Ok(tip);
         }
         let mut reached = 0;
-        // One commit is never enough to see another one behind it.
+        // Depth 1 shows no other commit, so it is skipped if there are bases.
         for depth in DEPTHS.into_iter().skip(usize::from(!bases.is_empty())) {
             let depth = depth.min(self.limits.history);
             if depth <= reached {
@@ -85,7 +85,7 @@ impl Remote {
         if !self.has_tree(commit) && self.is_complete(&tip) {
             return Err(self.missing(commit));
         }
-        if let Some(damage) = self.damage(Look::Once) {
+        if let Some(damage) = self.damage(PackCheck::Cached) {
             return Err(damage);
         }
         Err(Error::NotOnBranch {
@@ -96,7 +96,7 @@ impl Remote {
         })
     }
 
-    /// Whether the commit and the tree it points at are in the cache.
+    /// Returns whether the commit and its root tree are in the cache.
     #[must_use]
     pub fn has_tree(&self, commit: &Commit) -> bool {
         object_id(commit)
@@ -105,7 +105,7 @@ impl Remote {
             .is_some_and(|commit| commit.tree().is_ok())
     }
 
-    /// Whether `commit` is `tip` or is behind it, as far as the cache's history goes.
+    /// Returns whether `commit` is `tip` or an ancestor of it, as far as the cache's history goes.
     #[must_use]
     pub fn is_ancestor(&self, commit: &Commit, tip: &Commit) -> bool {
         let (Some(sought), Some(tip)) = (object_id(commit), object_id(tip)) else {
@@ -114,13 +114,13 @@ impl Remote {
         self.walk(tip).any(|id| id == sought)
     }
 
-    /// Whether the history below `tip` has no shallow border any more.
+    /// Returns whether the history of `tip` is complete, without a shallow boundary.
     fn is_complete(&self, tip: &Commit) -> bool {
         let shallow = self.repository.shallow_commits().ok().flatten();
         shallow.is_none_or(|shallow| shallow.is_empty()) && self.has_tree(tip)
     }
 
-    /// The commits reachable from `tip` in the cache, at most as many as the history limit.
+    /// Returns the commits that are reachable from `tip` in the cache, up to the history limit.
     pub(crate) fn walk(&self, tip: ObjectId) -> impl Iterator<Item = ObjectId> + '_ {
         self.repository
             .rev_walk([tip])
@@ -147,7 +147,7 @@ impl Remote {
                 .and_then(|fetch| {
                     fetch
                         .with_shallow(Shallow::DepthAtRemote(depth))
-                        .receive(Told::to(&meter), &meter.stop)
+                        .receive(MeterProgress::to(&meter), &meter.stop)
                 })
                 .map(drop)
         });
@@ -155,7 +155,7 @@ impl Remote {
             if let Some(excess) = meter.excess() {
                 return self.too_much(excess);
             }
-            let fault = cache_fault(&self.directory).or_else(|| self.damage(Look::Once));
+            let fault = cache_fault(&self.directory).or_else(|| self.damage(PackCheck::Cached));
             if let Some(fault) = fault {
                 return fault;
             }
@@ -190,7 +190,7 @@ impl Remote {
     fn watched<T>(&self, meter: &Meter, fetch: impl FnOnce() -> T) -> T {
         let (done, finished) = mpsc::channel::<()>();
         let packs = packs_of(&self.directory);
-        // What earlier fetches brought is not this one's.
+        // Packs of earlier fetches do not count for this one.
         let before = size_of(&packs);
         let limits = &self.limits;
         let deadline = Instant::now() + limits.timeout;
@@ -236,12 +236,12 @@ fn cache_fault(directory: &Path) -> Option<Error> {
         .find_map(|part| {
             let place = directory.join(part);
             let probe = place.join("flotilla-probe");
-            // Some bytes, since a full disk may take an empty file.
+            // Writes some bytes, since a full disk may accept an empty file.
             let written = std::fs::write(&probe, [0; 4096]);
             let _ = std::fs::remove_file(&probe);
             match written {
                 Ok(()) => None,
-                // Made with the first fetch that needs it.
+                // Created by the first fetch that needs it.
                 Err(error) if error.kind() == ErrorKind::NotFound && !part.is_empty() => None,
                 Err(error) => Some(Error::Cache {
                     path: place.display().to_string(),

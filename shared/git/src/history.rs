@@ -8,29 +8,29 @@ use gix::ObjectId;
 use crate::fetch::object_id;
 use crate::{Error, Remote};
 
-/// A commit and those that it follows by first parents.
+/// A commit and its ancestors by first parents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     /// The commit itself first.
     pub commits: Vec<Commit>,
     /// Why the chain ends.
-    pub end: End,
+    pub end: ChainEnd,
 }
 
 /// End of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// The next one is the base, or behind it.
+pub enum ChainEnd {
+    /// The next commit is the base, or an ancestor of it.
     Base,
     /// The last one has no parent.
     Root,
-    /// The next one is not in the cache, or over the limit of history.
+    /// The next commit is not in the cache, or beyond the history limit.
     Unknown,
 }
 
 impl Remote {
-    /// The commit and its first parents, down to but without `base` and all that is behind `base`. The
-    /// commit itself is always part of it.
+    /// Returns the commit and its first parents, down to `base`, without `base` and its ancestors. The commit itself is
+    /// always included.
     ///
     /// # Errors
     /// When the commit is not in the cache.
@@ -42,32 +42,32 @@ impl Remote {
         let mut next = self.first_parent(first).ok_or_else(missing)?;
         let mut end = loop {
             let Some(id) = next else {
-                break End::Root;
+                break ChainEnd::Root;
             };
             if base == Some(id) {
-                break End::Base;
+                break ChainEnd::Base;
             }
             if ids.len() >= self.limits.history as usize {
-                break End::Unknown;
+                break ChainEnd::Unknown;
             }
             match self.first_parent(id) {
                 Some(parent) => {
                     ids.push(id);
                     next = parent;
                 }
-                None => break End::Unknown,
+                None => break ChainEnd::Unknown,
             }
         };
-        if let (Some(base), true) = (base, end != End::Base) {
-            // The base came in by another parent: what is behind it was accepted with it.
+        if let (Some(base), true) = (base, end != ChainEnd::Base) {
+            // The base was merged by another parent: its ancestors were accepted with it.
             let behind: HashSet<ObjectId> = self.walk(base).collect();
             let known = ids.iter().skip(1).position(|id| behind.contains(id));
             let next_is_known = next.is_some_and(|id| behind.contains(&id));
             if let Some(known) = known {
                 ids.truncate(known + 1);
-                end = End::Base;
+                end = ChainEnd::Base;
             } else if next_is_known {
-                end = End::Base;
+                end = ChainEnd::Base;
             }
         }
         let commits = ids.iter().filter_map(|id| id.to_string().parse().ok());
@@ -77,7 +77,7 @@ impl Remote {
         })
     }
 
-    /// A commit object's bytes, as its id is made over them (without Git's own `commit <size>\0`).
+    /// Returns a commit object's bytes, which its id is a hash of (without Git's own `commit <size>\0`).
     ///
     /// # Errors
     /// When it is not in the cache.
@@ -91,7 +91,7 @@ impl Remote {
         Ok(std::mem::take(&mut commit.data))
     }
 
-    /// The first parent; none within: it has none; none: the commit cannot be read.
+    /// Returns the first parent; inner none: it has none; outer none: the commit cannot be read.
     fn first_parent(&self, id: ObjectId) -> Option<Option<ObjectId>> {
         let commit = self.repository.find_commit(id).ok()?;
         let parent = commit.parent_ids().next().map(gix::Id::detach);

@@ -1,4 +1,4 @@
-//! Git as hub and agent need it: a branch's tip, an exact commit, a tree's blobs.
+//! Git for hub and agent: a branch's tip, an exact commit, a tree's blobs.
 //!
 //! ```text
 //!   hub    --tips------------------>  Remote  --reference advertisement-->  Git server
@@ -6,10 +6,10 @@
 //!   agent  --tips, fetch, read_tree-> Remote  --shallow fetch, bare cache-> Git server
 //! ```
 //!
-//! Blocking: call from `spawn_blocking`. Everything is bounded in time, bytes and entries. Nothing of a
-//! repository is ever run: no work tree, hooks, filters, attributes, submodules or configuration of it.
-//! For http(s) no program is started; `ssh://` starts OpenSSH's client (`ssh.rs` says how), and `file://`
-//! starts `git upload-pack`, which is for machines whose owner allows it.
+//! Blocking: call from `spawn_blocking`. Everything is bounded in time, bytes and entries. Nothing in a repository is
+//! ever executed or obeyed: no work tree, hooks, filters, attributes, submodules or configuration. For http(s) no
+//! program is started; `ssh://` starts OpenSSH's client (see `ssh.rs`), and `file://` starts `git upload-pack`, which
+//! the machine's owner has to allow.
 
 mod access;
 mod error;
@@ -25,7 +25,7 @@ mod trees;
 
 pub use access::{Access, Credentials, SshKey};
 pub use error::Error;
-pub use history::{Chain, End};
+pub use history::{Chain, ChainEnd};
 pub use lineage::Lineage;
 pub use remote::{Limits, Remote};
 pub use tree::{Blob, TreeEntry};

@@ -9,7 +9,7 @@ use gix::ObjectId;
 use crate::fetch::object_id;
 use crate::{Error, Remote};
 
-/// Depth to which a branch is read if the server sends files with each commit.
+/// Depth to which a branch is fetched if the server sends files with each commit.
 const DEPTH_WITH_FILES: u32 = 50;
 
 /// Relation of a commit to another one.
@@ -24,12 +24,12 @@ pub enum Lineage {
 }
 
 impl Remote {
-    /// How `commit`, which is in the cache and on `branch`, stands to `base`; none: as far as history can be
-    /// had it does not tell.
+    /// Returns the relation of `commit`, which is in the cache and on `branch`, to `base`; none: the available history
+    /// does not tell.
     ///
-    /// What the cache has is asked first: each commit names its parents, also where the rest of its history is
-    /// not here. Only then the server, for commits without files and at most twice; one that does not offer
-    /// that, for some of the branch.
+    /// The cache is searched first: each commit names its parents, even if the rest of its history is missing. Only
+    /// then the server is asked for commits without files, at most twice; a server without this feature is asked for
+    /// part of the branch.
     ///
     /// # Errors
     /// When the cache does not tell and the server cannot be asked.
@@ -54,7 +54,7 @@ impl Remote {
                 self.receive(branch, DEPTH_WITH_FILES.min(self.limits.history))?;
                 return Ok(relation(commit, base, limit, cached));
             }
-            // After a forced push the server may have forgotten the one that was before.
+            // After a forced push the server may no longer have the earlier commit.
             Err(_) if Instant::now() < deadline => self.parents_said(&[commit], deadline)?,
             told => told?,
         };
@@ -62,21 +62,21 @@ impl Remote {
         Ok(relation(commit, base, limit, said_or_cached))
     }
 
-    /// What a commit of the cache builds on, whether that is in the cache or not.
+    /// Returns the parents of a commit in the cache, whether or not they are in the cache.
     fn parents(&self, id: ObjectId) -> Option<Vec<ObjectId>> {
         let commit = self.repository.find_commit(id).ok()?;
         Some(commit.parent_ids().map(gix::Id::detach).collect())
     }
 }
 
-/// By what each commit names as its parents; none: it is not known.
+/// Returns the relation by the parents of each commit; none: it is not known.
 fn relation(
     commit: ObjectId,
     base: ObjectId,
     limit: usize,
     parents: impl Fn(ObjectId) -> Option<Vec<ObjectId>>,
 ) -> Option<Lineage> {
-    // Most commits are pushed one by one.
+    // Fast path: most pushes add a single commit.
     if commit == base || parents(commit)?.contains(&base) {
         return Some(Lineage::After);
     }
@@ -92,7 +92,7 @@ fn relation(
     if below.contains(&commit) {
         return Some(Lineage::Behind);
     }
-    // What is behind the base cannot have it behind itself, so that nobody has to look further there.
+    // Ancestors of the base cannot descend from it, so the search stops there.
     let mut seen = HashSet::from([commit]);
     let mut waiting = VecDeque::from([commit]);
     let mut is_all_known = true;
@@ -117,7 +117,7 @@ fn relation(
 mod tests {
     use super::*;
 
-    /// Commits are numbers; `known` has what each builds on.
+    /// Commits are numbers; `known` has the parents of each.
     fn stands(commit: u8, base: u8, known: &[(u8, &[u8])]) -> Option<Lineage> {
         let id = |number: u8| ObjectId::from_bytes_or_panic(&[number; 20]);
         relation(id(commit), id(base), 100, |asked| {
@@ -132,16 +132,16 @@ mod tests {
         assert_eq!(stands(4, 4, line), Some(Lineage::After));
         assert_eq!(stands(4, 1, line), Some(Lineage::After));
         assert_eq!(stands(1, 4, line), Some(Lineage::Behind));
-        // Neither its own object nor its history has to be here.
+        // Neither the base itself nor its history has to be in the cache.
         assert_eq!(stands(4, 3, &[(4, &[3])]), Some(Lineage::After));
         assert_eq!(stands(3, 4, &[(4, &[3]), (3, &[2])]), Some(Lineage::Behind));
         assert_eq!(stands(4, 2, &[(4, &[3])]), None);
         assert_eq!(stands(2, 4, &[(4, &[3]), (2, &[1])]), None);
-        // An amended tip: both build on one that nobody has.
+        // An amended tip: both have a parent that is not in the cache.
         assert_eq!(stands(5, 4, &[(5, &[3]), (4, &[3])]), Some(Lineage::Apart));
         // Another history altogether.
         assert_eq!(stands(7, 4, &[(7, &[6]), (6, &[])]), Some(Lineage::Apart));
-        // By a merge, and around one that could still have it behind itself.
+        // By a merge; and undecided while the other parent, which could descend from it, is unknown.
         let merged: &[(u8, &[u8])] = &[(9, &[5, 8]), (8, &[4]), (5, &[3]), (4, &[3])];
         assert_eq!(stands(9, 4, merged), Some(Lineage::After));
         assert_eq!(stands(9, 4, &[(9, &[5, 8]), (5, &[3]), (4, &[3])]), None);

@@ -1,10 +1,9 @@
-//! What a fetch takes while it runs, and its end at once when that is too much.
+//! Measures what a fetch uses while it runs, and ends it as soon as that is too much.
 //!
-//! gix keeps each entry of a pack in memory until its last byte is there (`EntryDataMode::KeepAndCrc32` of
-//! gix-pack), and a delta's bases for as long as something is to be made of them. Neither is on disk, where
-//! one would see it, so that whoever can push a large file could have every process killed that fetches it.
-//! What gix says of its progress comes between two reads of the pack, and each read looks whether to go on:
-//! a fetch ends before it takes more.
+//! gix keeps each entry of a pack in memory until its last byte has arrived (`EntryDataMode::KeepAndCrc32` of
+//! gix-pack), and a delta's bases as long as they are needed. Neither is visible on disk, so that a pushed large file
+//! could get every process killed that fetches it. gix reports progress between two reads of the pack, and each read
+//! checks whether to continue, so that a fetch ends before it uses more.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -33,15 +32,15 @@ pub(crate) enum Excess {
 #[derive(Debug)]
 pub(crate) struct Meter {
     limits: Limits,
-    /// What gix looks at before each read.
+    /// Set to end the fetch; gix checks it before each read.
     pub(crate) stop: AtomicBool,
     excess: OnceLock<Excess>,
-    /// Whether the list of the pack's objects could be made.
+    /// Whether memory for the list of the pack's objects could be allocated.
     has_list: AtomicBool,
     received: AtomicU64,
-    /// What had come when the last object was done.
+    /// Bytes received when the last object was complete.
     done: AtomicU64,
-    /// Bytes of all objects that were made of the pack. gix adds to it without telling.
+    /// Bytes of all objects that were unpacked. gix adds to it directly.
     unpacked: StepShared,
 }
 
@@ -68,7 +67,7 @@ impl Meter {
         self.excess.get().copied()
     }
 
-    /// Which of the limits it was when gix was not allowed as much memory as it asked for.
+    /// Returns the limit that was exceeded when gix was refused an allocation.
     pub(crate) fn refused_memory(&self) -> Excess {
         if self.has_list.load(Ordering::SeqCst) {
             Excess::Object
@@ -77,8 +76,8 @@ impl Meter {
         }
     }
 
-    /// Whether the fetch takes so much memory, with others that run beside it, that it has to end. A small
-    /// one never has to: what else the process does is not its doing.
+    /// Returns whether the fetch, with others that run at the same time, uses so much memory that it has to end. A
+    /// small fetch never has to, since it does not cause the process's other memory use.
     pub(crate) fn is_short_of_memory(&self, running: &Running) -> bool {
         let unpacked = self.unpacked.load(Ordering::Relaxed) as u64;
         let received = self.received.load(Ordering::SeqCst);
@@ -95,7 +94,7 @@ impl Meter {
         }
     }
 
-    /// An object is in the list. Its next one is already held: an excess is that of one after it.
+    /// Notes that an object is complete. gix already holds the next one in memory, so an excess is of one after that.
     fn list(&self) {
         self.done
             .store(self.received.load(Ordering::SeqCst), Ordering::SeqCst);
@@ -108,7 +107,7 @@ impl Meter {
         }
     }
 
-    /// An object was looked through, and will have to be unpacked whole.
+    /// Notes an object that was looked through; it will have to be unpacked whole.
     fn look_through(&self, bytes: u64) {
         if bytes > self.limits.object_bytes {
             self.end(Excess::Object);
@@ -116,49 +115,49 @@ impl Meter {
     }
 }
 
-/// What a part of a fetch counts.
+/// What a progress counter of gix counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Counts {
+enum CounterKind {
     /// Bytes of the pack.
     Received,
-    /// Objects of the pack, as its index is made.
+    /// Objects of the pack, while its index is built.
     Listed,
     /// Bytes of its objects.
     Unpacked,
-    /// Nothing that we look at.
+    /// Anything else, which is ignored.
     Other,
 }
 
-impl Counts {
+impl CounterKind {
     /// By the ids of `bundle::write::ProgressId` and `index::write::ProgressId` of gix-pack.
     fn of(id: Id) -> Self {
         match &id {
             b"BWRB" => Self::Received,
             b"IWIO" => Self::Listed,
-            // Both of what is looked through and of what is unpacked.
+            // Used for objects that are looked through and for objects that are unpacked.
             b"IWDB" => Self::Unpacked,
             _ => Self::Other,
         }
     }
 }
 
-/// What gix tells a meter.
+/// Receives gix's progress for a meter.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct MeterProgress {
     meter: Arc<Meter>,
-    counts: Counts,
+    counts: CounterKind,
 }
 
-impl Told {
+impl MeterProgress {
     pub(crate) fn to(meter: &Arc<Meter>) -> Self {
         Self {
             meter: Arc::clone(meter),
-            counts: Counts::Other,
+            counts: CounterKind::Other,
         }
     }
 }
 
-impl Count for Told {
+impl Count for MeterProgress {
     fn set(&self, _: Step) {}
 
     fn step(&self) -> Step {
@@ -167,24 +166,24 @@ impl Count for Told {
 
     fn inc_by(&self, step: Step) {
         match self.counts {
-            Counts::Received => self.meter.receive(step as u64),
-            Counts::Listed => self.meter.list(),
-            Counts::Unpacked => self.meter.look_through(step as u64),
-            Counts::Other => {}
+            CounterKind::Received => self.meter.receive(step as u64),
+            CounterKind::Listed => self.meter.list(),
+            CounterKind::Unpacked => self.meter.look_through(step as u64),
+            CounterKind::Other => {}
         }
     }
 
     fn counter(&self) -> StepShared {
         match self.counts {
-            Counts::Unpacked => Arc::clone(&self.meter.unpacked),
+            CounterKind::Unpacked => Arc::clone(&self.meter.unpacked),
             _ => StepShared::default(),
         }
     }
 }
 
-impl Progress for Told {
+impl Progress for MeterProgress {
     fn init(&mut self, max: Option<Step>, _: Option<Unit>) {
-        if let (Counts::Listed, Some(objects)) = (self.counts, max) {
+        if let (CounterKind::Listed, Some(objects)) = (self.counts, max) {
             self.meter.announce(objects as u64);
         }
     }
@@ -202,7 +201,7 @@ impl Progress for Told {
     fn message(&self, _: MessageLevel, _: String) {}
 }
 
-impl NestedProgress for Told {
+impl NestedProgress for MeterProgress {
     type SubProgress = Self;
 
     fn add_child(&mut self, _: impl Into<String>) -> Self {
@@ -212,13 +211,13 @@ impl NestedProgress for Told {
     fn add_child_with_id(&mut self, _: impl Into<String>, id: Id) -> Self {
         Self {
             meter: Arc::clone(&self.meter),
-            counts: Counts::of(id),
+            counts: CounterKind::of(id),
         }
     }
 }
 
-/// A fetch that runs. All that run at once count from what the process had before the first of them, so
-/// that many do not take a limit each.
+/// A running fetch. All concurrent fetches count from the memory that the process had before the first of them, so that
+/// they share one limit.
 #[derive(Debug)]
 pub(crate) struct Running(());
 
@@ -242,7 +241,7 @@ impl Running {
         Self(())
     }
 
-    /// By how many bytes the process has grown; none: the system does not tell.
+    /// Returns by how many bytes the process has grown; none: the system does not tell.
     fn grown(&self) -> Option<u64> {
         let before = FETCHES.lock().before?;
         Some(resident()?.saturating_sub(before))
@@ -255,7 +254,7 @@ impl Drop for Running {
     }
 }
 
-/// Bytes of memory that this process has and that are not of files; none: the system does not tell.
+/// Returns the resident memory of this process in bytes, without file pages; none: the system does not tell.
 fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let mut lines = status.lines();
@@ -276,7 +275,7 @@ mod tests {
             objects: 5,
             ..Limits::default()
         });
-        let mut told = Told::to(&meter);
+        let mut told = MeterProgress::to(&meter);
         let mut part = |id: &Id| told.add_child_with_id("", *id);
         let (pack, mut list) = (part(b"BWRB"), part(b"IWIO"));
         assert_eq!(meter.refused_memory(), Excess::Objects);
@@ -292,25 +291,25 @@ mod tests {
         pack.inc_by(4);
         assert_eq!(meter.excess(), Some(Excess::Pack));
         assert!(meter.stop.load(Ordering::SeqCst));
-        // What comes later is not why.
+        // A later excess does not replace the first one.
         pack.inc_by(7);
         assert_eq!(meter.excess(), Some(Excess::Pack));
     }
 
     #[test]
     fn one_part_that_is_too_much_ends_the_fetch() {
-        let ended = |tell: &dyn Fn(&mut Told)| {
+        let ended = |tell: &dyn Fn(&mut MeterProgress)| {
             let limits = Limits {
                 object_bytes: 10,
                 objects: 5,
                 ..Limits::default()
             };
             let meter = Meter::new(&limits);
-            tell(&mut Told::to(&meter));
+            tell(&mut MeterProgress::to(&meter));
             meter.excess()
         };
         let object = Some(Excess::Object);
-        let part = |told: &mut Told, id: &Id| told.add_child_with_id("", *id);
+        let part = |told: &mut MeterProgress, id: &Id| told.add_child_with_id("", *id);
         assert_eq!(ended(&|told| part(told, b"BWRB").inc_by(11)), object);
         assert_eq!(ended(&|told| part(told, b"IWDB").inc_by(11)), object);
         let many = ended(&|told| part(told, b"IWIO").init(Some(6), None));

@@ -27,23 +27,22 @@ pub(crate) fn size_of(directory: &Path) -> u64 {
         .sum()
 }
 
-/// For how long packs that were found to be whole are taken for it, while no file changes; a disk may still change
-/// what is in them.
+/// How long intact packs are taken to be intact while no file changes; a failing disk may still change their content.
 const WHOLE: Duration = Duration::from_secs(3600);
 
 /// A pack or an index with its size, and when it was changed.
-type Found = (PathBuf, u64, Option<SystemTime>);
+type FileState = (PathBuf, u64, Option<SystemTime>);
 
-/// Caches whose packs were found to be whole, with when: one for each repository.
-static SUMMED: Mutex<BTreeMap<PathBuf, (Instant, Vec<Found>)>> = const_mutex(BTreeMap::new());
+/// Caches whose packs were found intact, with the time: one for each repository.
+static SUMMED: Mutex<BTreeMap<PathBuf, (Instant, Vec<FileState>)>> = const_mutex(BTreeMap::new());
 
-/// How packs are looked at.
+/// How packs are verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// All of them are read.
-    Anew,
-    /// They are read once in a while: what failed may well last, and is tried again and again.
-    Once,
+pub(crate) enum PackCheck {
+    /// All packs are read.
+    Full,
+    /// Packs are read only if the last result is too old: a failure may persist, and is retried often.
+    Cached,
 }
 
 /// Packs and indices.
@@ -53,7 +52,7 @@ fn files(directory: &Path) -> impl Iterator<Item = PathBuf> {
     paths.filter(|path| other(path).is_some())
 }
 
-/// The index of a pack, and the pack of an index; none: it is neither.
+/// Returns the index of a pack, or the pack of an index; none: it is neither.
 fn other(path: &Path) -> Option<PathBuf> {
     let extension = path.extension()?.to_str()?;
     match extension {
@@ -63,8 +62,8 @@ fn other(path: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Takes away packs without an index and indices without a pack, which nobody can read: a process that is killed in
-/// a fetch leaves the pack. How many there were.
+/// Removes packs without an index and indices without a pack, which cannot be read: a process that is killed in a fetch
+/// leaves a pack. Returns their number.
 pub(crate) fn remove_lone(directory: &Path) -> usize {
     let lone = files(directory).filter(|path| {
         let other = other(path);
@@ -77,19 +76,19 @@ pub(crate) fn remove_lone(directory: &Path) -> usize {
     removed.count()
 }
 
-/// A pack or an index that is not as it was written. All of them are read, so that it is asked after a failure only.
-/// One that cannot be read now (too many open files, no memory) is not said to be damaged.
-pub(crate) fn damaged(directory: &Path, look: Look) -> Option<PathBuf> {
+/// Returns a pack or an index that is damaged. All of them are read, so this is called only after a failure. A file
+/// that cannot be read now (too many open files, no memory) does not count as damaged.
+pub(crate) fn damaged(directory: &Path, look: PackCheck) -> Option<PathBuf> {
     let mut paths: Vec<PathBuf> = files(directory).collect();
     paths.sort();
-    let state: Vec<Found> = paths
+    let state: Vec<FileState> = paths
         .iter()
         .filter_map(|path| {
             let found = std::fs::metadata(path).ok()?;
             Some((path.clone(), found.len(), found.modified().ok()))
         })
         .collect();
-    if look == Look::Once && is_known(directory, &state) {
+    if look == PackCheck::Cached && is_known(directory, &state) {
         return None;
     }
     let mut are_whole = true;
@@ -107,7 +106,7 @@ pub(crate) fn damaged(directory: &Path, look: Look) -> Option<PathBuf> {
     None
 }
 
-fn is_known(directory: &Path, state: &[Found]) -> bool {
+fn is_known(directory: &Path, state: &[FileState]) -> bool {
     let summed = SUMMED.lock();
     let known = summed.get(directory);
     known.is_some_and(|(at, known)| at.elapsed() < WHOLE && known == state)
@@ -130,7 +129,7 @@ fn ends_with_its_sum(path: &Path) -> std::io::Result<bool> {
 mod tests {
     use super::*;
 
-    /// A file that ends with its sum; its path.
+    /// Writes a file that ends with its checksum, and returns its path.
     fn file(directory: &Path, name: &str, content: &[u8]) -> PathBuf {
         let packs = packs_of(directory);
         std::fs::create_dir_all(&packs).unwrap();
@@ -149,7 +148,7 @@ mod tests {
         let [pack, index] = ["pack-1.pack", "pack-1.idx"].map(|name| file(root, name, b"1"));
         let lone = ["pack-2.pack", "pack-3.idx"].map(|name| file(root, name, b"2"));
         let keep = file(root, "pack-2.keep", b"");
-        assert_eq!(damaged(root, Look::Anew), None);
+        assert_eq!(damaged(root, PackCheck::Full), None);
         assert_eq!(remove_lone(root), 2);
         assert!(!lone.iter().any(|path| path.exists()));
         assert!(pack.exists() && index.exists() && keep.exists());
@@ -162,18 +161,18 @@ mod tests {
         let root = directory.path();
         std::fs::create_dir_all(packs_of(root)).unwrap();
         for name in ["pack-1.pack", "pack-1.idx"] {
-            // What leads to itself cannot be opened, whoever asks.
+            // A link to itself cannot be opened by any user.
             std::os::unix::fs::symlink(name, packs_of(root).join(name)).unwrap();
         }
         assert_eq!(remove_lone(root), 0);
-        assert_eq!(damaged(root, Look::Anew), None);
+        assert_eq!(damaged(root, PackCheck::Full), None);
         assert!(
             !SUMMED.lock().contains_key(root),
             "nor is it known to be whole"
         );
         let short = file(root, "pack-2.pack", b"2");
         std::fs::write(&short, "2").unwrap();
-        assert_eq!(damaged(root, Look::Anew), Some(short));
+        assert_eq!(damaged(root, PackCheck::Full), Some(short));
     }
 
     #[test]
@@ -182,19 +181,23 @@ mod tests {
         let root = directory.path();
         file(root, "pack-1.idx", b"1");
         let pack = file(root, "pack-1.pack", b"1");
-        assert_eq!(damaged(root, Look::Once), None);
+        assert_eq!(damaged(root, PackCheck::Cached), None);
         let modified = std::fs::metadata(&pack).unwrap().modified().unwrap();
         let mut bytes = std::fs::read(&pack).unwrap();
         bytes[0] ^= 1;
         std::fs::write(&pack, bytes).unwrap();
         let written = File::options().write(true).open(&pack).unwrap();
         written.set_modified(modified).unwrap();
-        assert_eq!(damaged(root, Look::Once), None, "it is not read again");
-        assert_eq!(damaged(root, Look::Anew), Some(pack.clone()));
-        // As soon as anything is another, all of it is.
+        assert_eq!(
+            damaged(root, PackCheck::Cached),
+            None,
+            "it is not read again"
+        );
+        assert_eq!(damaged(root, PackCheck::Full), Some(pack.clone()));
+        // Any change of a file's metadata invalidates the earlier result.
         written
             .set_modified(modified + Duration::from_secs(1))
             .unwrap();
-        assert_eq!(damaged(root, Look::Once), Some(pack));
+        assert_eq!(damaged(root, PackCheck::Cached), Some(pack));
     }
 }

@@ -13,7 +13,7 @@ use gix::remote::Direction;
 use crate::Error;
 use crate::access::Access;
 use crate::error::one_line;
-use crate::packs::{Look, damaged, packs_of, remove_lone, size_of};
+use crate::packs::{PackCheck, damaged, packs_of, remove_lone, size_of};
 use crate::ssh::{self, ErrorOutput};
 
 /// A connection over any transport.
@@ -33,7 +33,7 @@ pub struct Limits {
     pub object_bytes: u64,
     /// Bytes by which the process may grow while fetches run, where the system reports it (Linux).
     pub memory_bytes: u64,
-    /// Largest blob that is read; larger ones are known by size only.
+    /// Largest blob that is read; of larger ones only the size is known.
     pub blob_bytes: u64,
     /// All blobs and paths of one tree together; they are in memory at once.
     pub tree_bytes: u64,
@@ -72,7 +72,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Opens the bare cache in `directory`, and makes it where it is not there or is damaged.
+    /// Opens the bare cache in `directory`, and creates it if it is missing or damaged.
     ///
     /// # Errors
     /// When the directory cannot be written.
@@ -83,14 +83,14 @@ impl Remote {
         access: Access,
     ) -> Result<Self, Error> {
         let cache = |error: std::io::Error| unusable(directory, &error.to_string());
-        // Fetches add to what is there, and nothing takes away: what has grown over many begins anew.
+        // Fetches only add packs, so a cache that has grown over the limit is removed and starts empty.
         if size_of(&packs_of(directory)) > limits.pack_bytes {
             std::fs::remove_dir_all(directory).map_err(cache)?;
         }
         let repository = match open(directory, &limits) {
             Ok(repository) => repository,
             Err(_) => {
-                // What cannot be opened holds nothing that cannot be fetched again.
+                // A cache that cannot be opened is removed: everything in it can be fetched again.
                 if directory.exists() {
                     std::fs::remove_dir_all(directory).map_err(cache)?;
                 }
@@ -114,8 +114,8 @@ impl Remote {
         })
     }
 
-    /// The commits that branches point at, by the server's reference advertisement; a branch that is
-    /// not there is absent from the answer.
+    /// Returns the commits that branches point at, by the server's reference advertisement; the answer lacks branches
+    /// that do not exist.
     ///
     /// # Errors
     /// When the server cannot be asked.
@@ -160,8 +160,8 @@ impl Remote {
             .map_err(|error| Error::transport(&self.url, error))
     }
 
-    /// Begins to talk to the server; over SSH with what the program says, which only means something
-    /// once the connection is gone.
+    /// Connects to the server; over SSH also returns the program's error output, which is complete only after the
+    /// connection was dropped.
     pub(crate) fn connect<'a, 'r>(
         &self,
         remote: &'a gix::Remote<'r>,
@@ -184,10 +184,10 @@ impl Remote {
         }
     }
 
-    /// What of the cache is not what was fetched; asked after a failure only. Such a cache is taken away, so that the
-    /// next opening begins anew (G12): nothing is in it that cannot be fetched again. What a killed fetch left half
-    /// done goes alone.
-    pub(crate) fn damage(&self, look: Look) -> Option<Error> {
+    /// Returns the damage of the cache; called only after a failure. A damaged cache is removed, so that the next
+    /// opening starts with an empty one (G12): everything in it can be fetched again. Leftovers of a killed fetch are
+    /// removed by themselves.
+    pub(crate) fn damage(&self, look: PackCheck) -> Option<Error> {
         let depth = match remove_lone(&self.directory) {
             0 => 1,
             _ => self.limits.history as usize,
@@ -200,10 +200,10 @@ impl Remote {
         Some(unusable(&place, &cause))
     }
 
-    /// The place of the packs, where a commit is not there that a reference names, or one of so many behind it. One
-    /// that cannot be read for another reason is not lost.
+    /// Returns the directory of the packs if a commit is missing that a reference names, or one of its `depth`
+    /// ancestors. A commit that cannot be read for another reason is not lost.
     fn lost(&self, depth: usize) -> Option<PathBuf> {
-        // As the files are now.
+        // Opens the repository again, to see the files as they are now.
         let repository = open(&self.directory, &self.limits).ok()?;
         let references = repository.references().ok()?;
         let mut all = references.all().ok()?.flatten();
@@ -214,9 +214,9 @@ impl Remote {
         is_lost.then(|| packs_of(&self.directory))
     }
 
-    /// Why a commit cannot be read that was fetched.
+    /// Returns why a commit that was fetched cannot be read.
     pub(crate) fn missing(&self, commit: &Commit) -> Error {
-        let damage = self.damage(Look::Once);
+        let damage = self.damage(PackCheck::Cached);
         damage.unwrap_or_else(|| Error::CommitNotFound {
             url: self.url.clone(),
             commit: commit.clone(),
@@ -234,7 +234,8 @@ impl Remote {
             .unwrap_or_else(|| Error::transport(&self.url, error))
     }
 
-    /// Time-outs, no redirects to elsewhere, our credentials or none: never a prompt, never a helper.
+    /// Sets time-outs, no redirects to other hosts, and the mounted credentials or none: never a prompt, never a
+    /// helper.
     pub(crate) fn prepare<'a, 'r, T: blocking_io::Transport>(
         &self,
         connection: gix::remote::Connection<'a, 'a, 'r, T>,
@@ -246,7 +247,7 @@ impl Remote {
         }
     }
 
-    /// Answers with our credentials or none.
+    /// Answers with the mounted credentials or none.
     pub(crate) fn credentials(
         &self,
     ) -> impl FnMut(Action) -> gix::Result<Option<gix::credentials::protocol::Outcome>> + 'static
@@ -302,13 +303,13 @@ impl Remote {
 }
 
 fn options(limits: &Limits) -> gix::open::Options {
-    // A hostile header must not make us allocate what it claims (catalogue G10), nor a small file what it
-    // unpacks to.
+    // Neither the size that a hostile header claims (catalogue G10) nor the unpacked size of a small file may be
+    // allocated.
     let largest = format!("gitoxide.objects.allocLimit={}", limits.object_bytes);
     gix::open::Options::isolated().config_overrides([
         largest.as_str(),
         "core.deltaBaseCacheLimit=8m",
-        // Each thread has objects of its own in memory.
+        // Each thread would hold its own objects in memory.
         "pack.threads=1",
     ])
 }
@@ -320,7 +321,7 @@ fn unusable(directory: &Path, cause: &str) -> Error {
     }
 }
 
-/// Whether a commit is not there, or one of so many behind it that are to be there.
+/// Returns whether a commit, or one of the ancestors that should be present, is missing.
 fn is_cut(repository: &gix::Repository, tip: gix::ObjectId, depth: usize) -> bool {
     match repository.rev_walk([tip]).all() {
         Ok(walk) => walk

@@ -1,9 +1,8 @@
-//! Git over SSH, by OpenSSH's client at a fixed path with fixed arguments: no shell, no configuration,
-//! no agent, no environment, one key, host keys pinned. Nothing that a repository or the hub says
-//! becomes an option.
+//! Git over SSH, by OpenSSH's client at a fixed path with fixed arguments: no shell, no configuration, no agent, no
+//! environment, one key, host keys pinned. No text from a repository or the hub becomes an option.
 //!
-//! The program rather than a library: the one Rust client that is maintained brings some sixty packages
-//! and second versions of nearly all cryptography that is here already.
+//! A program instead of a library, since the one maintained Rust client brings some sixty packages and second versions
+//! of nearly all cryptography that is used here.
 
 mod host_key;
 mod private_key;
@@ -42,7 +41,7 @@ pub(crate) struct ErrorOutput {
 }
 
 impl ErrorOutput {
-    /// The class of a failure, by the program's own words; none: they say nothing.
+    /// Returns the class of a failure by the program's own words; none: they do not tell.
     pub(crate) fn explain(&self, url: &RepositoryUrl) -> Option<Error> {
         let url = url.clone();
         if *self.is_out_of_time.lock() {
@@ -118,7 +117,7 @@ pub(crate) fn connect(
         let mut stderr = stderr;
         let mut kept = (&mut stderr).take(MAX_SAID);
         let _ = kept.read_to_end(&mut printed);
-        // It must not wait for us to read the rest.
+        // Drains the rest, so that the program does not block on a full pipe.
         let _ = std::io::copy(&mut stderr, &mut std::io::sink());
         let _ = tell.send(String::from_utf8_lossy(&printed).into_owned());
     });
@@ -159,7 +158,7 @@ impl Read for Output {
     }
 }
 
-/// A process that does not outlive its use, and no use that outlives its time.
+/// A process that is killed when it is dropped or its time is up.
 struct Running {
     child: Arc<Mutex<Child>>,
     _done: Sender<()>,
@@ -204,7 +203,7 @@ fn parts(url: &RepositoryUrl) -> Option<Parts<'_>> {
     let at = rest.find('/')?;
     let (authority, path) = rest.split_at_checked(at)?;
     let (user, address) = authority.split_once('@')?;
-    // As git has it: `/~user/…` is below that user's home.
+    // As in git: `/~user/…` is below that user's home.
     let path = if path.starts_with("/~") {
         path.get(1..)?
     } else {
@@ -272,7 +271,7 @@ fn arguments(
     Ok(arguments)
 }
 
-/// A path in which the program finds nothing to expand or to split.
+/// Returns a path as text that the program neither expands nor splits.
 fn plain(url: &RepositoryUrl, path: &Path) -> Result<String, Error> {
     let absolute = std::path::absolute(path).map_err(|error| refused(url, error.to_string()))?;
     let text = absolute.to_str().unwrap_or_default();

@@ -6,7 +6,7 @@ use gix::objs::tree::EntryKind;
 
 use crate::error::{TOO_LARGE, one_line};
 use crate::fetch::object_id;
-use crate::packs::Look;
+use crate::packs::PackCheck;
 use crate::{Error, Remote};
 
 /// Longest path, bytes: Linux's `PATH_MAX`, and what `git fsck` calls a large path name. A tree may
@@ -67,19 +67,19 @@ impl Remote {
         Ok(reader.entries)
     }
 
-    /// Why an object cannot be read: it may be larger than fits into memory, too.
+    /// Returns why an object cannot be read: it may also be too large for memory.
     pub(crate) fn unreadable(&self, error: &gix::Error, limit: u64) -> Error {
         if error.is_resource_exhausted() {
-            // So says one that is damaged, too.
-            let damage = self.damage(Look::Once);
+            // A damaged object causes the same error.
+            let damage = self.damage(PackCheck::Cached);
             return damage.unwrap_or_else(|| self.over(TOO_LARGE, limit));
         }
         self.corrupt(error)
     }
 
-    /// An object is not what it should be: by our own disk's fault, or else by the repository's.
+    /// Returns the error of a corrupt object: damage of the local disk, or else of the repository.
     pub(crate) fn corrupt(&self, error: impl std::fmt::Debug) -> Error {
-        let damage = self.damage(Look::Anew);
+        let damage = self.damage(PackCheck::Full);
         damage.unwrap_or_else(|| Error::Corrupt {
             url: self.url.clone(),
             cause: one_line(&format!("{error:?}")),
@@ -168,7 +168,7 @@ impl Reader<'_> {
             .unreadable(error, self.remote.limits.object_bytes)
     }
 
-    /// Paths count, too: they are kept like blobs.
+    /// Counts bytes of the tree; paths count like blobs.
     fn count(&mut self, bytes: u64) -> Result<(), Error> {
         self.bytes += bytes;
         if self.bytes > self.remote.limits.tree_bytes {
@@ -187,8 +187,8 @@ impl Reader<'_> {
         });
     }
 
-    /// A blob's content, or its size where that is over `limit`. The header is asked first, so that
-    /// nothing large is ever unpacked.
+    /// Returns a blob's content, or its size if that is over `limit`. The header is read first, so that nothing large
+    /// is unpacked.
     fn blob(&mut self, id: ObjectId, limit: u64) -> Result<Blob, Error> {
         let repository = &self.remote.repository;
         let header = repository

@@ -1,9 +1,9 @@
-//! A commit's directories without its files: what has one and the same tree in two commits is the same in
-//! both, and to know that nobody has to read a single manifest.
+//! A commit's directories without its files: a directory with the same tree in two commits has the same content in
+//! both, so no manifest has to be read to know that.
 //!
-//! Asked with `filter blob:none` (git's protocol-v2, section fetch; partial-clone). A server that does not
-//! offer that is not asked: files have no business here. What comes is judged in memory and forgotten;
-//! every id is computed here, so that a server cannot pass one tree off as another.
+//! They are fetched with `filter blob:none` (git's protocol-v2, section fetch; partial-clone). A server that does not
+//! offer it is not asked, since it would send files. The answer is checked in memory and not kept; every id is computed
+//! here, so that a server cannot pass one tree off as another.
 
 mod commits;
 mod heading;
@@ -32,7 +32,7 @@ pub struct TreeLimits {
     pub pack_bytes: u64,
     /// Objects in it.
     pub objects: u32,
-    /// Bytes of one object, and of what it takes to unpack it.
+    /// Bytes of one object, and of what is needed to unpack it.
     pub object_bytes: usize,
     /// Bytes of all objects, unpacked.
     pub bytes: u64,
@@ -53,19 +53,20 @@ impl Default for TreeLimits {
 }
 
 impl Remote {
-    /// The directories of a commit with their trees' ids. Nothing is kept on disk, and no file comes here.
+    /// Returns the directories of a commit with their trees' ids. Nothing is kept on disk, and no files are fetched.
     ///
     /// # Errors
-    /// [`Error::FilterUnsupported`] where the server would send files, too; otherwise when it cannot be
-    /// asked, does not have the commit, or answers with something else or over a limit.
+    /// [`Error::FilterUnsupported`] if the server would also send files; otherwise when it cannot be reached, lacks the
+    /// commit, or sends anything else or more than a limit.
     pub fn directories(&self, commit: &Commit, limits: &TreeLimits) -> Result<Directories, Error> {
         self.directories_over(commit, limits, |requested, deadline| {
-            self.receive_trees(&Ask::one(&requested, Only::Directories), limits, deadline)
+            let request = FetchRequest::one(&requested, ObjectFilter::Directories);
+            self.receive_trees(&request, limits, deadline)
         })
     }
 
-    /// Like [`Remote::directories`], with all that the server says taken from `answer` and nothing asked of
-    /// anybody: for tests of what a server may say.
+    /// Like [`Remote::directories`], but reads the server's answer from `answer` without a connection, for tests of
+    /// hostile answers.
     ///
     /// # Errors
     /// As there.
@@ -85,7 +86,7 @@ impl Remote {
                 ConnectMode::Process,
                 false,
             ));
-            let ask = Ask::one(&requested, Only::Directories);
+            let ask = FetchRequest::one(&requested, ObjectFilter::Directories);
             self.exchange(&mut transport, &ask, limits, deadline)
                 .map_err(|error| self.told(None, error))
         })
@@ -117,14 +118,14 @@ impl Remote {
 
     fn receive_trees(
         &self,
-        ask: &Ask<'_>,
+        ask: &FetchRequest<'_>,
         limits: &TreeLimits,
         deadline: Instant,
     ) -> Result<Vec<u8>, Error> {
         let remote = self.remote(std::iter::empty())?;
         let (mut connection, output) = self.connect(&remote)?;
         let received = self.exchange(connection.transport_mut(), ask, limits, deadline);
-        // Over SSH the program tells its reason once it is gone.
+        // Over SSH the program's error output is complete only after the connection was dropped.
         drop(connection);
         received.map_err(|error| self.told(output.as_ref(), error))
     }
@@ -139,7 +140,7 @@ impl Remote {
     fn exchange(
         &self,
         transport: &mut Transport,
-        ask: &Ask<'_>,
+        ask: &FetchRequest<'_>,
         limits: &TreeLimits,
         deadline: Instant,
     ) -> Result<Vec<u8>, Failure> {
@@ -173,7 +174,7 @@ impl Remote {
             let url = self.url.clone();
             return Err(Failure::Ours(Error::ObjectFormat { url }));
         }
-        // Nothing else: each of the others changes how the answer is to be read.
+        // No other features: each of them changes how the answer has to be read.
         let needed = ["filter", "shallow", "object-format"];
         let features: Vec<_> = offered
             .into_iter()
@@ -197,7 +198,7 @@ impl Remote {
         if !response.has_pack() {
             return Err(Failure::Theirs("the answer has no pack".to_owned()));
         }
-        // Parts the pack from what the server says beside it, which nobody reads.
+        // Separates the pack from the server's progress messages, which are dropped.
         reader.set_progress_handler(Some(Box::new(|_, _| std::ops::ControlFlow::Continue(()))));
         let mut pack = Vec::new();
         let mut part = vec![0; 1 << 16];
@@ -229,17 +230,17 @@ impl Remote {
     }
 }
 
-/// What a server is asked for.
+/// A request to a server.
 #[derive(Debug, Clone, Copy)]
-struct Ask<'a> {
+struct FetchRequest<'a> {
     requested: &'a [ObjectId],
-    only: Only,
-    /// With how many generations of what is before them; 1: none but themselves.
+    only: ObjectFilter,
+    /// Number of generations to send, the commits themselves included: 1 sends no ancestors.
     depth: usize,
 }
 
-impl<'a> Ask<'a> {
-    fn one(requested: &'a ObjectId, only: Only) -> Self {
+impl<'a> FetchRequest<'a> {
+    fn one(requested: &'a ObjectId, only: ObjectFilter) -> Self {
         Self {
             requested: std::slice::from_ref(requested),
             only,
@@ -248,17 +249,17 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// What a server is asked for of a commit.
+/// The part of a commit that is requested.
 #[derive(Debug, Clone, Copy)]
-enum Only {
-    /// It and its directories.
+enum ObjectFilter {
+    /// The commit and its directories.
     Directories,
     /// The commit without its trees.
     Commits,
 }
 
-impl Only {
-    /// As git's rev-list names it.
+impl ObjectFilter {
+    /// Returns the filter in the syntax of git's rev-list.
     fn filter(self) -> &'static str {
         match self {
             Self::Directories => "blob:none",
@@ -270,7 +271,7 @@ impl Only {
 type Transport = Box<dyn gix::protocol::transport::client::blocking_io::Transport + Send>;
 
 enum Failure {
-    /// Ours to tell.
+    /// An error of this crate.
     Ours(Error),
     /// Message of the transport.
     Theirs(String),

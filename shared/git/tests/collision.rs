@@ -1,4 +1,4 @@
-//! Object ids are made by a hash that notices an attempt at a collision, and refuses it (G15).
+//! Object ids use a hash that detects attempts at collisions and refuses them (G15).
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

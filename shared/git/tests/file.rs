@@ -1,4 +1,4 @@
-//! Against real repositories made by the real `git`, over `file://`.
+//! Tests against real repositories made by the real `git`, over `file://`.
 
 #![allow(
     clippy::unwrap_used,
@@ -127,7 +127,7 @@ fn c02_a_commit_of_the_repository_that_is_not_on_the_branch_is_refused() {
     let remote = origin.remote(&cache.path().join("r"));
     let error = remote.fetch(&"prod".parse().unwrap(), &fork).unwrap_err();
     assert_eq!(error.reason(), Reason::CommitNotFound, "{error}");
-    // Even when it is in the cache, because another branch brought it in.
+    // Even when it is in the cache, because another branch contains it.
     remote.fetch(&"fork".parse().unwrap(), &fork).unwrap();
     let error = remote.fetch(&"prod".parse().unwrap(), &fork).unwrap_err();
     assert_eq!(error.reason(), Reason::CommitNotOnBranch, "{error}");
@@ -230,7 +230,7 @@ fn g17_hooks_filters_and_configuration_of_a_repository_are_only_files() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
-    // Nothing but git itself may read what says how files are changed on their way in.
+    // git itself must not apply the attributes that change files when they are added.
     std::fs::write(origin.path().join("app.yaml"), text).unwrap();
     git(
         origin.path(),
@@ -250,13 +250,13 @@ fn g17_hooks_filters_and_configuration_of_a_repository_are_only_files() {
     let Blob::File(content) = &app.blob else {
         panic!("{:?}", app.blob);
     };
-    // What is stored, not what a checkout would make of it.
+    // The stored content, not that of a checkout.
     assert_eq!(String::from_utf8_lossy(content).trim(), stored.trim());
     assert!(content.windows(4).any(|four| four == b"$Id$"));
     assert!(!ran.exists());
 }
 
-/// A tree as nobody's Git would make it; its id.
+/// Writes a tree that Git itself would not make, and returns its id.
 fn raw_tree(directory: &Path, entries: &[(&str, &str)]) -> String {
     let mut raw = Vec::new();
     for (name, id) in entries {
@@ -315,7 +315,7 @@ fn a_cache_that_cannot_be_written_is_no_fault_of_the_server() {
         let commit = origin.commit("a", "1");
         let directory = cache.path().join("r");
         let remote = origin.remote(&directory);
-        // A file where a directory is expected stands in the way of everybody, of root, too.
+        // A file in place of a directory stops every user, including root.
         let part = directory.join(part);
         std::fs::remove_dir_all(&part).unwrap();
         std::fs::write(&part, "").unwrap();
@@ -340,7 +340,7 @@ fn g01_how_a_commit_stands_to_one_before_it_is_found_out() {
         let [first, second, .., last] = &commits[..] else {
             panic!("{commits:?}");
         };
-        // Nothing of what is between them is here.
+        // The commits between them are not in the cache.
         let remote = origin.remote(&cache.path().join("r"));
         remote.fetch(&prod, last).unwrap();
         let stands = |commit: &Commit, base: &Commit| remote.lineage(&prod, commit, base).unwrap();
@@ -352,7 +352,7 @@ fn g01_how_a_commit_stands_to_one_before_it_is_found_out() {
         let rewritten = origin.commit("f", "other");
         remote.fetch(&prod, &rewritten).unwrap();
         assert_eq!(stands(&rewritten, last), Some(Lineage::Apart), "{filter}");
-        // One that the server does not have.
+        // A commit that the server does not have.
         let gone = "3f2a9c1d".repeat(5).parse().unwrap();
         assert_eq!(stands(&rewritten, &gone), Some(Lineage::Apart), "{filter}");
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{BodyError, body};
 
-/// Headers that answers are read by.
+/// Headers that the readers of answers need.
 const HEADERS: [&str; 8] = [
     "retry-after",
     "x-ratelimit-remaining",
@@ -18,10 +18,10 @@ const HEADERS: [&str; 8] = [
     "location",
 ];
 
-/// Sends a call; what came back is for [`Call::read`].
+/// Sends a call and returns the answer, which [`Call::read`] reads.
 ///
 /// # Errors
-/// When nothing came back, or too much.
+/// When no answer arrived, or one that is too large.
 pub async fn ask<T>(
     client: &reqwest::Client,
     call: &Call<T>,
@@ -49,7 +49,7 @@ pub async fn ask<T>(
         })
         .collect();
     let at = Timestamp::now();
-    // A body that fills the bound is taken for one that was cut.
+    // An `Answer` with a body of `MAX_ANSWER` bytes counts as cut.
     let body = match body(&mut response, MAX_ANSWER - 1).await {
         Ok(body) => body,
         Err(BodyError::TooLarge) => return Err(Error::TooLarge),
@@ -63,7 +63,7 @@ pub async fn ask<T>(
     })
 }
 
-/// A URL may hold what others may not read.
+/// Returns the error without the URL, which may contain secrets.
 fn no_answer(error: &reqwest::Error) -> Error {
     Error::NoAnswer(crate::why(error))
 }

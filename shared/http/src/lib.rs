@@ -1,5 +1,5 @@
-//! How hub and command line ask others over HTTP: a credential goes to the host that was named and to no
-//! other, nothing is waited for without end, and no answer is larger than its reader says.
+//! HTTP requests of hub and command line: a credential goes only to the host that was named, every wait is bounded, and
+//! no answer is larger than its reader allows.
 
 pub mod forge;
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use flotilla_shared::report::plain_line;
 use flotilla_shared::words::without_numbers;
 
-/// A client that follows no redirect. `timeout` is for one answer as a whole.
+/// Returns a client that follows no redirects. `timeout` is for one answer as a whole.
 pub fn client(timeout: Duration) -> reqwest::ClientBuilder {
     flotilla_shared::tls::install_provider();
     reqwest::Client::builder()
@@ -16,11 +16,11 @@ pub fn client(timeout: Duration) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
 }
 
-/// Longest text about what went wrong.
+/// Longest error text, bytes.
 const MAX_WHY: usize = 200;
 
-/// Why there is no answer, in the words of the last cause, which says most (nothing listens, no such host,
-/// a certificate that is not trusted). The URL is not among them: whoever knows it may be let in.
+/// Returns why there is no answer, in the words of the innermost cause, which is the most specific (nothing listens, no
+/// such host, an untrusted certificate). The URL is left out, since it may be a credential.
 #[must_use]
 pub fn why(error: &reqwest::Error) -> String {
     if error.is_timeout() {
@@ -38,7 +38,7 @@ pub fn why(error: &reqwest::Error) -> String {
     }
     let text = cause.to_string();
     if text.contains("InvalidContentType") {
-        // What TLS calls an answer in clear text.
+        // rustls reports an answer in plain text with this error.
         return "it does not answer with TLS".to_owned();
     }
     plain_line(&without_numbers(&text), MAX_WHY)

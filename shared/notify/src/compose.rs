@@ -1,4 +1,4 @@
-//! Posts for a notice at a target, and the meaning of the target's answer.
+//! Composes the posts for a notice at a target, and reads the target's answers.
 
 mod alert;
 mod chat;
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Format, Target};
 use crate::event::Notice;
-use crate::fault::Fault;
+use crate::fault::SendError;
 
 /// What is known of earlier messages on the same subject at a target.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Known {
+pub struct MessageRef {
     /// The target's id of the message: Slack's `ts`, Grafana's number.
     #[serde(default)]
     pub message: String,
@@ -25,7 +25,7 @@ pub struct Known {
 
 /// Authentication of a post. Only the sender reads the files of secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
+pub enum PostAuth {
     /// None but the URL.
     No,
     /// `Authorization: Bearer` with the token, where there is one.
@@ -46,13 +46,13 @@ pub struct Post {
     /// The body, sent as JSON; for email, the parts of the message.
     pub body: serde_json::Value,
     /// Authentication of the request.
-    pub sign: Sign,
+    pub sign: PostAuth,
     /// Whether the answer contains the id of the message.
     pub names: bool,
 }
 
 impl Post {
-    fn json(path: &str, body: serde_json::Value, sign: Sign) -> Self {
+    fn json(path: &str, body: serde_json::Value, sign: PostAuth) -> Self {
         Self {
             method: "POST",
             path: path.to_owned(),
@@ -66,7 +66,7 @@ impl Post {
 
 /// Returns the posts for a notice, in order; empty where this target gets none.
 #[must_use]
-pub fn compose(target: &Target, notice: &Notice, known: &Known) -> Vec<Post> {
+pub fn compose(target: &Target, notice: &Notice, known: &MessageRef) -> Vec<Post> {
     match target.format {
         Format::Webhook => vec![plain::cloud_event(notice)],
         Format::Slack => chat::slack(target, notice, known),
@@ -83,17 +83,17 @@ pub fn compose(target: &Target, notice: &Notice, known: &Known) -> Vec<Post> {
 /// Returns what an answer adds to what is known; none: nothing.
 ///
 /// # Errors
-/// When the target says no, in its words.
+/// When the target refuses, in its words.
 pub fn resolved(
     target: &Target,
     post: &Post,
     status: u16,
     body: &[u8],
-) -> Result<Option<Known>, Fault> {
+) -> Result<Option<MessageRef>, SendError> {
     let short = |text: &str| flotilla_shared::report::plain_line(text, 200);
     if !(200..300).contains(&status) {
         let passing = status == 408 || status == 425 || status == 429 || status >= 500;
-        return Err(Fault {
+        return Err(SendError {
             why: format!("HTTP {status}"),
             passing,
         });
@@ -101,10 +101,11 @@ pub fn resolved(
     if !matches!(target.format, Format::Slack | Format::Grafana) {
         return Ok(None);
     }
-    let answer: serde_json::Value = serde_json::from_slice(body)
-        .map_err(|_| Fault::lasting("the answer is not JSON: is this the address of the API?"))?;
+    let answer: serde_json::Value = serde_json::from_slice(body).map_err(|_| {
+        SendError::lasting("the answer is not JSON: is this the address of the API?")
+    })?;
     let text = |place: &str| answer.pointer(place).and_then(serde_json::Value::as_str);
-    // Slack says no with 200 (<https://api.slack.com/web#responses>).
+    // Slack reports errors with status 200 (<https://api.slack.com/web#responses>).
     if target.format == Format::Slack && answer.get("ok") != Some(&serde_json::Value::Bool(true)) {
         let error = text("/error").unwrap_or("no reason");
         let passing = matches!(
@@ -115,7 +116,7 @@ pub fn resolved(
                 | "service_unavailable"
                 | "request_timeout"
         );
-        return Err(Fault {
+        return Err(SendError {
             why: format!("Slack error: {}", short(error)),
             passing,
         });
@@ -124,14 +125,14 @@ pub fn resolved(
         return Ok(None);
     }
     Ok(match target.format {
-        Format::Slack => text("/ts").map(|ts| Known {
+        Format::Slack => text("/ts").map(|ts| MessageRef {
             message: short(ts),
             channel: short(text("/channel").unwrap_or_default()),
         }),
         _ => answer
             .get("id")
             .and_then(serde_json::Value::as_u64)
-            .map(|id| Known {
+            .map(|id| MessageRef {
                 message: id.to_string(),
                 channel: String::new(),
             }),

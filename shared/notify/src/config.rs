@@ -121,7 +121,7 @@ impl Target {
                 .iter()
                 .any(|environment| environment.as_str() == event.environment);
         let named = self.events.is_empty() || self.events.contains(&event.kind);
-        // What takes a message back has to arrive where the message did.
+        // An event that resolves a message has to reach every target that got the message.
         let bad_enough = event.kind.severity() >= self.min_severity
             || (event.kind.ends() && !self.is_chat())
             || (event.kind == Kind::ClusterBack && !self.is_chat());
@@ -408,7 +408,7 @@ mod tests {
         assert_eq!(told(Kind::RolloutHalted, "dev"), ["all", "pager"]);
         assert_eq!(told(Kind::StoreFailing, ""), ["all", "prod", "pager"]);
         assert_eq!(told(Kind::Fight, "dev"), ["all", "some"]);
-        // What was raised is taken back.
+        // A raised alert is resolved.
         assert_eq!(told(Kind::RolloutSucceeded, "prod"), ["all", "pager"]);
     }
 

@@ -1,16 +1,16 @@
-//! Why a target was not told.
+//! Why a notification was not sent.
 
 /// Why something was not sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct SendError {
     /// For a person.
     pub why: String,
     /// Whether another try may help.
     pub passing: bool,
 }
 
-impl Fault {
-    /// Another try may help.
+impl SendError {
+    /// Returns a failure that another try may fix.
     #[must_use]
     pub fn passing(why: impl Into<String>) -> Self {
         Self {
@@ -19,7 +19,7 @@ impl Fault {
         }
     }
 
-    /// No other try helps.
+    /// Returns a failure that no other try can fix.
     #[must_use]
     pub fn lasting(why: impl Into<String>) -> Self {
         Self {

@@ -16,7 +16,7 @@ const KEYS: usize = 256;
 
 /// An event of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Happening {
+pub struct ClusterEvent {
     /// Its kind; `ClusterBack` and `ClusterOffline` cancel each other until one of them is sent.
     pub kind: Kind,
     /// Environment of the cluster; only events of the same one are sent together.
@@ -33,11 +33,11 @@ pub type Reason = String;
 /// Gathers events of clusters.
 #[derive(Debug, Clone, Default)]
 pub struct Gather {
-    waiting: BTreeMap<(Kind, String, Reason), Bunch>,
+    waiting: BTreeMap<(Kind, String, Reason), EventGroup>,
 }
 
 #[derive(Debug, Clone)]
-struct Bunch {
+struct EventGroup {
     since: Timestamp,
     clusters: BTreeSet<String>,
     /// Number of clusters beyond the named ones.
@@ -46,7 +46,7 @@ struct Bunch {
 
 impl Gather {
     /// Adds an event of a cluster. A cluster that comes back before it was reported offline is not reported at all.
-    pub fn add(&mut self, happening: Happening, now: Timestamp) {
+    pub fn add(&mut self, happening: ClusterEvent, now: Timestamp) {
         let opposite = match happening.kind {
             Kind::ClusterBack => Some(Kind::ClusterOffline),
             Kind::ClusterOffline => Some(Kind::ClusterBack),
@@ -69,19 +69,19 @@ impl Gather {
         if self.waiting.len() >= KEYS && !self.waiting.contains_key(&key) {
             return self.squeeze(key.0, &key.1, now);
         }
-        let bunch = self.waiting.entry(key).or_insert_with(|| Bunch {
+        let bunch = self.waiting.entry(key).or_insert_with(|| EventGroup {
             since: now,
             clusters: BTreeSet::new(),
             more: 0,
         });
-        // Every one is known by name, so that one that comes back is found; names are short.
+        // Keeps every name, so that a cluster that comes back is found; names are short.
         bunch.clusters.insert(happening.cluster);
     }
 
     /// Counts an event without its reason, where there are too many reasons at a time.
     fn squeeze(&mut self, kind: Kind, environment: &str, now: Timestamp) {
         let key = (kind, environment.to_owned(), String::new());
-        let bunch = self.waiting.entry(key).or_insert_with(|| Bunch {
+        let bunch = self.waiting.entry(key).or_insert_with(|| EventGroup {
             since: now,
             clusters: BTreeSet::new(),
             more: 0,
@@ -93,7 +93,7 @@ impl Gather {
     pub fn ripe(&mut self, now: Timestamp) -> Vec<Event> {
         let mut ripe = Vec::new();
         self.waiting.retain(|(kind, environment, reason), bunch| {
-            // A clock that goes back holds nothing up for ever.
+            // `abs`: a clock that was set back must not hold events back for ever.
             if now.duration_since(bunch.since).abs() < MINUTE {
                 return true;
             }
@@ -122,8 +122,8 @@ mod tests {
         Timestamp::new(1_790_000_000 + second, 0).unwrap()
     }
 
-    fn happens(kind: Kind, cluster: usize, reason: &str) -> Happening {
-        Happening {
+    fn happens(kind: Kind, cluster: usize, reason: &str) -> ClusterEvent {
+        ClusterEvent {
             kind,
             environment: "prod".to_owned(),
             cluster: format!("c{cluster}"),
@@ -166,7 +166,7 @@ mod tests {
         gather.add(happens(Kind::ClusterBack, 1, ""), at(10));
         let ripe = gather.ripe(at(61));
         assert_eq!((ripe.len(), ripe[0].count), (1, 2));
-        // Told to be away, and back: both are told.
+        // It was reported offline, so its return is reported, too.
         gather.add(happens(Kind::ClusterBack, 0, ""), at(70));
         assert_eq!(gather.ripe(at(200))[0].kind, Kind::ClusterBack);
     }

@@ -15,10 +15,10 @@ mod message;
 mod severity;
 mod text;
 
-pub use compose::{Known, Post, Sign, compose, resolved};
+pub use compose::{MessageRef, Post, PostAuth, compose, resolved};
 pub use config::{Config, Format, Mail, Target, parse};
 pub use event::{Event, Kind, Notice};
-pub use fault::Fault;
-pub use gather::{Gather, Happening, Reason};
+pub use fault::SendError;
+pub use gather::{ClusterEvent, Gather, Reason};
 pub use message::message;
 pub use severity::Severity;

@@ -33,7 +33,7 @@ pub fn message(mail: &Mail, post: &Post, now: Timestamp) -> String {
             "Message-ID: <{}.{thread}@{domain}>",
             short_digest(field("id"))
         ),
-        // Mailboxes put what is about one rollout together.
+        // Mailboxes group the messages of one rollout by this header.
         format!("References: <{thread}@{domain}>"),
         "Auto-Submitted: auto-generated".to_owned(),
         "MIME-Version: 1.0".to_owned(),
@@ -93,7 +93,7 @@ fn quoted(text: &str) -> String {
             }
             width += size;
         }
-        // A blank at the end of a line may be lost on the way.
+        // Mail servers may drop a blank at the end of a line.
         if out.ends_with(' ') {
             out.pop();
             out.push_str("=20");
@@ -106,7 +106,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compose::Sign;
+    use crate::compose::PostAuth;
 
     fn post(subject: &str, text: &str, id: &str) -> Post {
         let body = serde_json::json!({
@@ -117,7 +117,7 @@ mod tests {
             path: String::new(),
             content_type: "text/plain",
             body,
-            sign: Sign::No,
+            sign: PostAuth::No,
             names: false,
         }
     }

@@ -68,7 +68,7 @@ pub fn remove_application(
         objects,
     };
     let left = left(&before, name, environments);
-    if before.removed.contains(&removal) && left == Left::AsItIs {
+    if before.removed.contains(&removal) && left == RemainingPlacement::AsItIs {
         return Err(EditError::Nothing);
     }
     let others = before.removed.iter().filter(|entry| **entry != removal);
@@ -89,9 +89,9 @@ pub fn remove_application(
     };
     let mut edits = Edits::new(text);
     match &left {
-        Left::AsItIs => {}
-        Left::Nowhere => place::leave(&root, name, &mut edits)?,
-        Left::In(rest) => place::narrow(&root, name, rest, &mut edits)?,
+        RemainingPlacement::AsItIs => {}
+        RemainingPlacement::Nowhere => place::leave(&root, name, &mut edits)?,
+        RemainingPlacement::In(rest) => place::narrow(&root, name, rest, &mut edits)?,
     }
     if !before.removed.contains(&removal) {
         place::add_removal(&root, &removal, &mut edits)?;
@@ -114,7 +114,7 @@ fn merged(
     let is_alike = |old: &&&Removal| old.clusters.is_empty() && old.objects == removal.objects;
     let mut whole = removal.clone();
     for old in there.iter().filter(is_alike) {
-        // None is every one.
+        // No environments means all of them.
         if whole.environments.is_empty() || old.environments.is_empty() {
             whole.environments.clear();
         } else {
@@ -146,19 +146,23 @@ fn merged(
 
 /// Where an application continues to run.
 #[derive(Debug, PartialEq)]
-enum Left {
+enum RemainingPlacement {
     /// The file needs no change.
     AsItIs,
     Nowhere,
     In(BTreeSet<EnvironmentName>),
 }
 
-fn left(spec: &Spec, name: &ApplicationName, environments: &BTreeSet<EnvironmentName>) -> Left {
+fn left(
+    spec: &Spec,
+    name: &ApplicationName,
+    environments: &BTreeSet<EnvironmentName>,
+) -> RemainingPlacement {
     let Some(application) = spec.applications.get(name) else {
-        return Left::AsItIs;
+        return RemainingPlacement::AsItIs;
     };
     if environments.is_empty() {
-        return Left::Nowhere;
+        return RemainingPlacement::Nowhere;
     }
     let placed = &application.placement.environments;
     let all = spec
@@ -169,20 +173,20 @@ fn left(spec: &Spec, name: &ApplicationName, environments: &BTreeSet<Environment
     let placed = if placed.is_empty() { &all } else { placed };
     let rest: BTreeSet<EnvironmentName> = placed.difference(environments).cloned().collect();
     match rest.len() {
-        0 => Left::Nowhere,
-        rest if rest == placed.len() => Left::AsItIs,
-        _ => Left::In(rest),
+        0 => RemainingPlacement::Nowhere,
+        rest if rest == placed.len() => RemainingPlacement::AsItIs,
+        _ => RemainingPlacement::In(rest),
     }
 }
 
-fn expected(mut spec: Spec, left: &Left, removal: Removal) -> Spec {
+fn expected(mut spec: Spec, left: &RemainingPlacement, removal: Removal) -> Spec {
     let name = &removal.application;
     match left {
-        Left::AsItIs => {}
-        Left::Nowhere => {
+        RemainingPlacement::AsItIs => {}
+        RemainingPlacement::Nowhere => {
             spec.applications.remove(name);
         }
-        Left::In(rest) => {
+        RemainingPlacement::In(rest) => {
             if let Some(application) = spec.applications.get_mut(name) {
                 application.placement.environments.clone_from(rest);
             }
@@ -234,7 +238,7 @@ impl<'t> Edits<'t> {
 
     /// Returns the end of the last line of a node.
     fn after(&self, node: &Node) -> usize {
-        // Texts over several lines end where the next line begins.
+        // A multi-line scalar ends where the next line begins.
         if node.end > node.start && self.line_start(node.end) == node.end {
             return node.end;
         }

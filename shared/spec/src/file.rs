@@ -143,7 +143,7 @@ impl<'f> Checker<'f> {
         let mut problems = Vec::new();
         let gates = entry.gates.as_ref().map(|gates| gates.read(&mut problems));
         self.problems(&format!("{path}.gates"), &mut problems);
-        // Gates alone already need a rollout to hold back: all clusters at once, in one wave.
+        // Gates need a rollout that they can hold back: without a strategy, one wave with all clusters.
         let strategy = match &entry.strategy {
             Some(strategy) => Some(strategy.read(&mut problems)),
             None => gates.is_some().then(Strategy::default),

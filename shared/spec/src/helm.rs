@@ -124,7 +124,8 @@ impl ValuesTemplate {
             None => (text, false),
         };
         let template = PathTemplate::parse(path)?;
-        // Below a chart as deep as charts get: how far up a name may go is not known before.
+        // Checked with a deeply nested chart, since the real chart's depth, and so how far up a name may lead, is not
+        // known here.
         let chart: TreePath = "a/a/a/a/a/a/a/a".parse().unwrap_or_default();
         place(&chart, &template.example())?;
         Ok(Self { template, optional })
@@ -134,7 +135,7 @@ impl ValuesTemplate {
 /// Resolves the name of a file for a chart at `chart`: a `/` at its beginning stands for the repository's root.
 fn place(chart: &TreePath, name: &str) -> Result<TreePath, TemplateError> {
     let refused = |why: &str| TemplateError::Path(format!("{name:?}, {why}"));
-    // Beside a chart that is an archive, in one that is a folder.
+    // Relative to the directory of a chart archive, or to the chart's own directory.
     let chart = chart.as_str();
     let folder = match chart.strip_suffix(".tgz") {
         Some(_) => chart.rsplit_once('/').map_or("", |(folder, _)| folder),
@@ -182,7 +183,7 @@ impl Helm {
         let mut options = self.options.clone();
         for file in &self.values_files {
             let name = match file.template.text(cluster, environment, labels) {
-                // What may be missing is missing where the cluster has no such label.
+                // An optional file counts as missing if the cluster lacks the label.
                 Err(TemplateError::NoLabel(_)) if file.optional => continue,
                 name => name?,
             };

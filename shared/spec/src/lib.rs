@@ -26,9 +26,9 @@ pub use file::parse;
 pub use helm::Helm;
 pub use never::can_never_work;
 pub use preview::{Preview, Role};
-pub use removal::{Objects, Removal, Removals, Removed};
+pub use removal::{Objects, Removal, Removals, ScopedRemoval};
 pub use selector::{Selector, SelectorError};
-pub use specification::{Declared, Difference, Specification, Touch};
+pub use specification::{ClusterImpact, DeclaredApplication, Difference, Specification};
 pub use strategy::*;
 pub use template::{PathTemplate, TemplateError};
 

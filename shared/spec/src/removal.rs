@@ -50,7 +50,7 @@ impl From<bool> for Objects {
 /// A removal in the specification of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Removed {
+pub struct ScopedRemoval {
     /// Clusters; empty: all of the environment.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub clusters: BTreeSet<ClusterName>,
@@ -60,7 +60,7 @@ pub struct Removed {
 }
 
 /// Removals by application. No two of one application include the same cluster.
-pub type Removals = BTreeMap<ApplicationName, Vec<Removed>>;
+pub type Removals = BTreeMap<ApplicationName, Vec<ScopedRemoval>>;
 
 impl Removal {
     /// Returns whether a cluster matches.
@@ -140,11 +140,11 @@ impl Spec {
                 removal.environments.is_empty() || removal.environments.contains(environment);
             let mut clusters = removal.clusters.clone();
             clusters.retain(|cluster| mine(cluster));
-            // Of clusters that are all elsewhere nothing is left, which does not mean everybody.
+            // If all listed clusters are elsewhere, the list is empty here; it must not be read as "all clusters".
             if !here || (clusters.is_empty() && !removal.clusters.is_empty()) {
                 continue;
             }
-            let removed = Removed {
+            let removed = ScopedRemoval {
                 clusters,
                 objects: removal.objects,
             };
@@ -153,7 +153,7 @@ impl Spec {
                 .or_default()
                 .push(removed);
         }
-        // Their order in the file means nothing.
+        // Their order in the file does not count.
         removals.values_mut().for_each(|all| all.sort());
         removals
     }

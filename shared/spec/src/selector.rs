@@ -38,7 +38,7 @@ impl Selector {
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.iter().all(|requirement| match requirement {
             Requirement::In(key, values) => labels.get(key).is_some_and(|v| values.contains(v)),
-            // As in Kubernetes, a label that is not there is not in the set either.
+            // As in Kubernetes, a missing label is not in the set either.
             Requirement::NotIn(key, values) => labels.get(key).is_none_or(|v| !values.contains(v)),
             Requirement::Exists(key) => labels.contains_key(key),
             Requirement::Missing(key) => !labels.contains_key(key),

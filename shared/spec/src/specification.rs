@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::removal::{Objects, Removals, removed_from};
 use super::{Application, Spec, TemplateError};
 
-pub use difference::{Difference, Touch};
+pub use difference::{ClusterImpact, Difference};
 
 /// Labels of a cluster, by key.
 type Labels = BTreeMap<String, String>;
@@ -26,7 +26,7 @@ pub struct Specification {
     /// The branch of every repository.
     pub branch: BranchName,
     /// Applications that may be placed in the environment.
-    pub applications: BTreeMap<ApplicationName, Declared>,
+    pub applications: BTreeMap<ApplicationName, DeclaredApplication>,
     /// Labels that the file gives to clusters of the environment.
     pub labels: BTreeMap<ClusterName, Labels>,
     /// Removals, by application.
@@ -37,7 +37,7 @@ pub struct Specification {
 /// An application with the settings that belong to it elsewhere in the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Declared {
+pub struct DeclaredApplication {
     /// URL of its repository.
     pub url: RepositoryUrl,
     /// The application as the fleet file declares it.
@@ -66,7 +66,7 @@ impl Specification {
                 continue;
             };
             let mut application = application.clone();
-            // Where else it is placed is no matter of this environment, and the order of these means nothing.
+            // Placement in other environments is not part of this specification, and the order of lists does not count.
             application.placement.environments.clear();
             application
                 .placement
@@ -76,7 +76,7 @@ impl Specification {
             application.depends_on.dedup();
             application.sync_policy.ignore.sort();
             let url = repository.url.clone();
-            applications.insert(name.clone(), Declared { url, application });
+            applications.insert(name.clone(), DeclaredApplication { url, application });
         }
         let labels = spec.clusters.iter();
         let labels = labels.filter(|(_, cluster)| cluster.environment == *environment);

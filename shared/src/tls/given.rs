@@ -1,5 +1,5 @@
-//! A client of servers that are not ours, which trusts certificates that somebody gave it, as git does: an
-//! authority's, and one that serves itself (`openssl req -x509` makes such, with CA:TRUE).
+//! A client of foreign servers that trusts given certificates, as git does: those of authorities, and self-signed
+//! server certificates (`openssl req -x509` makes them with CA:TRUE).
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{TlsError, certificates, provider, roots};
 
-/// Trusts exactly the certificates of a PEM text.
+/// Returns a configuration that trusts exactly the certificates of a PEM text.
 ///
 /// # Errors
 /// When it holds none, or one that cannot be read.
@@ -25,17 +25,17 @@ pub fn client_trusting(pem: &str) -> Result<ClientConfig, TlsError> {
         .with_safe_default_protocol_versions()
         .map_err(|error| setup(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Given { inner, given }))
+        .with_custom_certificate_verifier(Arc::new(TrustedFileVerifier { inner, given }))
         .with_no_client_auth())
 }
 
 #[derive(Debug)]
-struct Given {
+struct TrustedFileVerifier {
     inner: Arc<WebPkiServerVerifier>,
     given: Vec<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for Given {
+impl ServerCertVerifier for TrustedFileVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -51,7 +51,8 @@ impl ServerCertVerifier for Given {
             ocsp_response,
             now,
         );
-        // The very certificate that was given needs nobody to vouch for it; name and dates count all the same.
+        // A server certificate that is itself in the given file needs no issuer; its name and dates are verified all
+        // the same.
         if verdict.is_err()
             && self
                 .given

@@ -26,7 +26,7 @@ use limits::{
     within_limits,
 };
 
-/// An assignment with the bytes it came as, which is what a ledger keeps.
+/// An assignment with its received bytes, which are what a ledger stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodedAssignment {
     /// The encoded content.
@@ -38,8 +38,8 @@ pub struct DecodedAssignment {
 }
 
 impl DecodedAssignment {
-    /// An assignment of our own making, with its bytes: what decoding them would give, without doing
-    /// it. A hub makes ten thousand of these for one commit.
+    /// Creates one from an assignment that this process made: equal to decoding its bytes, without the work. A hub
+    /// makes ten thousand of these for one commit.
     ///
     /// # Errors
     /// When it is over a limit, so that decoding would refuse it.
@@ -164,8 +164,8 @@ pub fn decode_application(bytes: &[u8]) -> Result<ApplicationAssignment, WireErr
     application_from_wire(wire)
 }
 
-/// Over what applications are assigned as, apart from their commits and the rollouts that brought these; and over
-/// the cluster's labels, where one of them has texts that these are filled into.
+/// Returns the digest of the applications as assigned, without their commits and rollouts; it includes the cluster's
+/// labels if an application substitutes them.
 #[must_use]
 pub fn specified(
     applications: &BTreeMap<ApplicationName, Box<ApplicationAssignment>>,
@@ -304,7 +304,7 @@ fn content_from_wire(content: v1::AssignmentContent) -> Result<Assignment, WireE
     })
 }
 
-/// An approval within its limits; what it says is for the agent to judge.
+/// Reads an approval within its limits; the agent verifies its content.
 ///
 /// # Errors
 /// When it is too long.
@@ -375,7 +375,7 @@ fn sync_policy_from_wire(wire: v1::SyncPolicy) -> Result<SyncPolicy, WireError> 
         ignore.push(rule);
     }
     Ok(SyncPolicy {
-        // An unknown value takes the side that deletes and writes less.
+        // An unknown value is read as the variant that deletes and writes less.
         prune: match v1::Prune::try_from(wire.prune) {
             Ok(v1::Prune::Unspecified | v1::Prune::Enabled) => Prune::Enabled,
             Ok(v1::Prune::Disabled) | Err(_) => Prune::Disabled,

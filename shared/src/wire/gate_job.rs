@@ -1,4 +1,4 @@
-//! Jobs of gates: asked for by the hub, told of by agents.
+//! Gate Jobs: requested by the hub, reported by agents.
 
 use flotilla_proto::v1;
 
@@ -9,7 +9,7 @@ use super::{
 use crate::gate_job::{GateJob, GateJobReport, GateJobState, MAX_GATE_JOBS, MAX_TIMEOUT_SECONDS};
 use crate::report::{MAX_MESSAGE_BYTES, plain_line};
 
-/// All that a cluster is asked for.
+/// Encodes all gate Jobs that a cluster is asked to run.
 #[must_use]
 pub fn gate_jobs_to_wire(jobs: &[GateJob]) -> v1::GateJobs {
     v1::GateJobs {
@@ -69,7 +69,7 @@ pub(super) fn gate_job_report_to_wire(report: &GateJobReport) -> v1::GateJobRepo
     }
 }
 
-/// A state that is not known opens nothing.
+/// Reads a report; an unknown state opens no gate.
 pub(super) fn gate_job_report_from_wire(
     wire: &v1::GateJobReport,
 ) -> Result<GateJobReport, WireError> {

@@ -1,5 +1,5 @@
-//! What agents say a commit would change: values are dropped on both sides of the wire, texts are cut, and
-//! the digest is worked out anew.
+//! Agents' plans for a commit: values are dropped on both sides of the wire, texts are cut, and the digest is computed
+//! again.
 
 use flotilla_proto::v1;
 
@@ -16,7 +16,7 @@ use crate::plan::{
 use crate::problem::Problem;
 use crate::report::{MAX_MESSAGE_BYTES, plain_line};
 
-/// A cluster's plan, application by application.
+/// Encodes a cluster's plan, application by application.
 fn plan_to_wire(plan: &ClusterPlan) -> Vec<v1::ApplicationPlan> {
     plan.applications
         .iter()
@@ -38,7 +38,7 @@ fn plan_to_wire(plan: &ClusterPlan) -> Vec<v1::ApplicationPlan> {
         .collect()
 }
 
-/// An answer about a commit.
+/// Encodes an answer about a commit.
 #[must_use]
 pub fn plan_result(request: u64, of: v1::Revision, plan: &ClusterPlan) -> v1::PlanResult {
     v1::PlanResult {
@@ -78,7 +78,7 @@ pub fn plan_from_wire(wire: &v1::PlanResult) -> Result<ClusterPlan, WireError> {
             truncated: application.truncated,
             unchanged: application.unchanged,
         };
-        // What nothing is to be done about is no change, whoever says so.
+        // An unchanged object is not a change, whatever the sender claims.
         changes
             .changes
             .retain(|change| change.action != Action::Unchanged);

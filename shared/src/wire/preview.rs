@@ -1,5 +1,4 @@
-//! What agents say a pass would do now, made within its limits. What operators see of it is read, with every limit,
-//! by `flotilla_status`.
+//! Encodes agents' previews of a pass, within the limits. `flotilla_status` decodes them, and checks every limit again.
 
 use flotilla_proto::v1;
 
@@ -7,7 +6,7 @@ use super::report::action_to_wire;
 use super::{object_to_wire, reason_to_wire, revision_to_wire};
 use crate::preview::{ApplicationPlan, FieldChange, ObjectChange};
 
-/// What passes would do now, application by application.
+/// Encodes what passes would do now, application by application.
 #[must_use]
 pub fn preview_to_wire(plans: Vec<ApplicationPlan>) -> Vec<v1::ApplicationPlan> {
     plans.into_iter().map(application_to_wire).collect()

@@ -1,4 +1,4 @@
-//! Reports: what agents say of their clusters, cut and bounded before anything believes it.
+//! Agents' reports about their clusters, cut and bounded before anything relies on them.
 
 use std::collections::BTreeMap;
 
@@ -43,13 +43,13 @@ pub fn encode_report(report: &Report) -> v1::Report {
     }
 }
 
-/// The digest of a report, as its agent names it.
+/// Returns the digest of a report, as its agent computes it.
 #[must_use]
 pub fn report_digest(report: &Report) -> Digest {
     Digest::of(&encode_report(report).encode_to_vec())
 }
 
-/// Decodes a report, cutting texts and refusing what cannot be.
+/// Decodes a report; cuts texts, and refuses invalid content.
 ///
 /// # Errors
 /// When a name does not parse or a list is over its limit.
@@ -79,7 +79,7 @@ pub fn decode_report(wire: &v1::Report) -> Result<Report, WireError> {
     })
 }
 
-/// One application's part, as the fleet API shows it too.
+/// Encodes the report of one application, in the form that the fleet API also has.
 #[must_use]
 pub fn application_report_to_wire(name: &str, report: &ApplicationReport) -> v1::ApplicationReport {
     v1::ApplicationReport {
@@ -140,7 +140,7 @@ fn application_report_from_wire(
         written: wire.written,
         pruned: wire.pruned,
         source_digest: digest_from_wire("source_digest", &wire.source_digest)?,
-        // A hint that spares time: one that makes no sense is none.
+        // Only a hint that saves time, so a malformed one is dropped.
         source_paths: SourcePaths::from_wire(&wire.source_paths),
         attempted: match wire.attempted_commit.as_str() {
             "" => None,
@@ -179,7 +179,7 @@ impl From<v1::ObjectCounts> for ObjectCounts {
     }
 }
 
-/// Which object, as the wire says it.
+/// Encodes a reference to an object.
 #[must_use]
 pub fn object_to_wire(object: &ObjectRef) -> v1::ObjectRef {
     v1::ObjectRef {
@@ -224,7 +224,7 @@ fn status_to_wire(status: &ObjectStatus) -> v1::ObjectStatus {
     }
 }
 
-/// Which object the wire names, its texts cut to what Kubernetes allows; none reads as empty names.
+/// Decodes a reference to an object, with texts cut to the lengths of Kubernetes; a missing reference has empty names.
 #[must_use]
 pub fn object_from_wire(wire: Option<&v1::ObjectRef>) -> ObjectRef {
     plain_object(wire.map_or([""; 4], |object| {

@@ -248,10 +248,10 @@ impl Cluster {
         }
         self.applications
             .retain(|placement| applications.contains(&placement.application));
-        // What the hub says of all of it says nothing of some.
+        // The hub's verdict is about all applications and does not apply to a subset.
         self.current = None;
         let worst = self.applications.iter();
-        // The agent's refusal of the whole assignment is every application's.
+        // An agent that refuses the assignment refuses every application.
         if !self.refused {
             self.sync = worst
                 .clone()
@@ -266,8 +266,8 @@ impl Cluster {
         self
     }
 
-    /// Whether it is online and runs exactly what is assigned, synced and healthy: the hub's word, which knows what is
-    /// about to be assigned, too. Where it says nothing, by what is shown here.
+    /// Returns whether it is online and runs exactly what is assigned, synced and healthy. The hub's verdict counts,
+    /// since it also knows pending assignments; without one, the fields here decide.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.current.unwrap_or_else(|| self.looks_current())

@@ -2,7 +2,7 @@
 
 mod way_back;
 
-pub use self::way_back::{GoodCommit, WayBack};
+pub use self::way_back::{GoodCommit, RollbackTarget};
 
 use flotilla_shared::words;
 use jiff::Timestamp;

@@ -54,9 +54,9 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Whether it runs something of a repository: what nobody there uses keeps nothing back and has nothing to
-    /// promote. An older hub does not say so; then what its clusters are sent to tells, and where that is nothing
-    /// yet, every repository counts.
+    /// Returns whether it runs something of a repository: an unused repository holds nothing back and has nothing to
+    /// promote. An older hub does not report it; then the commits that its clusters are assigned tell, and if there are
+    /// none yet, every repository counts.
     #[must_use]
     pub fn uses(&self, repository: &str) -> bool {
         let own = |branch: &&Branch| branch.repository == repository;
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_hub_says_which_repositories_are_used() {
-        // What was sent once, or not yet, says nothing where the hub does.
+        // The assigned commit does not count where the hub reports `used`.
         let said = [branch("a", "", Some(true)), branch("b", "1", Some(false))];
         assert_eq!(used(said.into()), ["a"]);
         let nothing = [branch("a", "", Some(false)), branch("b", "", Some(false))];

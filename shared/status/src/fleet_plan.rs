@@ -73,8 +73,8 @@ pub struct FleetPlan {
 }
 
 impl FleetPlan {
-    /// Makes a plan of these answers, with `waiting` clusters that have not answered, and its overall result; what was
-    /// asked, of whom and when is not filled in.
+    /// Makes a plan with its overall result from these answers and `waiting` clusters that have not answered; fields
+    /// about the request stay empty.
     #[must_use]
     pub fn answered(groups: Vec<PlanGroup>, waiting: u32) -> Self {
         Self {
@@ -92,8 +92,8 @@ impl FleetPlan {
         }
     }
 
-    /// With its texts as they are when it comes from a hub: cut, and with nothing that misleads. For who shows it where
-    /// it was made.
+    /// Returns it with its texts cut and cleaned, as if it came from a hub, for callers that show a plan in the process
+    /// that made it.
     #[must_use]
     pub fn cut(self) -> Self {
         let groups = self.groups.into_iter().map(PlanGroup::cut).collect();
@@ -184,7 +184,7 @@ fn in_words<S: Serializer>(object: &ObjectRef, serializer: S) -> Result<S::Ok, S
     serializer.collect_str(object)
 }
 
-/// An object's names, cut, and without what misleads a reader.
+/// Returns an object's names, cut, and without misleading characters.
 pub(crate) fn cut_object(object: &ObjectRef) -> ObjectRef {
     let ObjectNames {
         group,

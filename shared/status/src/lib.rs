@@ -26,7 +26,7 @@ mod words;
 pub use cluster::{Application, Cluster, Connectivity, Object, ObjectAction, Placement};
 pub use compared::{ClusterDifference, EnvironmentDifference};
 pub use decisions::{
-    Approval, Decisions, Good, GoodCommit, Held, Mark, Pin, Quarantine, Seen, WayBack,
+    Approval, Decisions, Good, GoodCommit, Held, Mark, Pin, Quarantine, RollbackTarget, Seen,
 };
 pub use environment::{Branch, Environment, Fleet, Heading};
 pub use fleet_plan::{
@@ -108,7 +108,7 @@ pub fn short_commit(commit: &str) -> String {
 /// Returns the first digits of a commit, `3f2a9c1`, as tables show them.
 #[must_use]
 pub fn digits(commit: &str) -> &str {
-    // What a hub sends may be no commit at all.
+    // A hub may send text that is not a commit.
     let end = commit.char_indices().nth(7);
     end.and_then(|(end, _)| commit.get(..end)).unwrap_or(commit)
 }

@@ -11,7 +11,7 @@ pub fn plain(text: &str, max_bytes: usize) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            // A name is told, and nobody is called by it: forges look for names behind a backslash, too.
+            // Prevents mentions: forges also find names behind a backslash.
             '@' => out.push_str("@\u{200b}"),
             c if "\\`*_[]|#~!".contains(c) => {
                 out.push('\\');

@@ -12,7 +12,7 @@ const MAX_TEXT: usize = 500;
 
 /// Meaning of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
+pub enum LineKind {
     /// Heading of the lines below it.
     Head,
     /// An object would be created.
@@ -56,28 +56,28 @@ pub fn title(plan: &FleetPlan) -> String {
     title
 }
 
-fn weight(action: PlannedAction) -> Weight {
+fn weight(action: PlannedAction) -> LineKind {
     match action {
-        PlannedAction::Create => Weight::Create,
-        PlannedAction::Update => Weight::Update,
-        PlannedAction::Delete | PlannedAction::Fail => Weight::Bad,
+        PlannedAction::Create => LineKind::Create,
+        PlannedAction::Update => LineKind::Update,
+        PlannedAction::Delete | PlannedAction::Fail => LineKind::Bad,
         PlannedAction::Skip
         | PlannedAction::Hold
         | PlannedAction::Nothing
-        | PlannedAction::Unknown => Weight::Detail,
+        | PlannedAction::Unknown => LineKind::Detail,
     }
 }
 
 /// Writes the changes of one application line by line; nothing where nothing changes.
-pub fn lines(application: &PlannedApplication, put: &mut dyn FnMut(&str, Weight)) {
+pub fn lines(application: &PlannedApplication, put: &mut dyn FnMut(&str, LineKind)) {
     let is_quiet = application.changes.is_empty() && application.reason.is_empty();
     if is_quiet && !application.truncated {
         return;
     }
-    put(&application.application, Weight::Head);
+    put(&application.application, LineKind::Head);
     if !application.reason.is_empty() {
         let line = format!("! {}: {}", application.reason, application.message);
-        put(&line, Weight::Bad);
+        put(&line, LineKind::Bad);
         return;
     }
     for change in &application.changes {
@@ -86,21 +86,21 @@ pub fn lines(application: &PlannedApplication, put: &mut dyn FnMut(&str, Weight)
         put(&line, weight(action));
         if !change.managers.is_empty() {
             let line = format!("    managed by {}", change.managers.join(", "));
-            put(&line, Weight::Bad);
+            put(&line, LineKind::Bad);
         }
         if !change.reason.is_empty() {
             let line = format!("    {}: {}", change.reason, change.message);
-            put(line.trim_end_matches(": "), Weight::Detail);
+            put(line.trim_end_matches(": "), LineKind::Detail);
         }
         for field in &change.fields {
-            put(&format!("    {field}"), Weight::Detail);
+            put(&format!("    {field}"), LineKind::Detail);
         }
     }
     if application.truncated {
-        put("... and more", Weight::Detail);
+        put("... and more", LineKind::Detail);
     }
     let same = format!("{} unchanged", application.unchanged);
-    put(&same, Weight::Detail);
+    put(&same, LineKind::Detail);
 }
 
 /// Returns the summary in Markdown, with the clusters that need an operator.

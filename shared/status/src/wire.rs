@@ -1,4 +1,5 @@
-//! The edge of the operators' model: wire types are converted here with every limit, and are sent as they are.
+//! Conversion at the edge of the operators' model: wire types are read here with every limit, and are sent without
+//! changes.
 //!
 //! The reader cuts: texts are cut and stripped of control characters, lists are cut, and a word that only a newer hub
 //! knows is kept. The writer, which is the hub, leaves out nothing. What an agent would change of its assignment
@@ -23,14 +24,14 @@ use jiff::Timestamp;
 
 use crate::{Revision, text};
 
-/// Most of what a fleet has one of for each cluster, application, repository or environment: ten times the largest
-/// fleet that was measured.
+/// Limit of lists with one entry for each cluster, application, repository or environment: ten times the largest fleet
+/// that was measured.
 const MAX_OF_FLEET: usize = 100_000;
-/// Most of what is bounded where it is made, or given by hand: decisions that are remembered (128), labels (64, and
+/// Limit of lists that are bounded at their source or written by hand: remembered decisions (128), labels (64, and
 /// those of a token), different answers to a plan (64, and one for each reason).
 const MAX_SHORT: usize = 1_000;
 
-/// A list of the wire, cut.
+/// Reads a list of the wire, cut at its limit.
 fn list<'w, W, T: From<&'w W>>(wire: &'w [W], most: usize) -> Vec<T> {
     wire.iter().take(most).map(T::from).collect()
 }

@@ -32,17 +32,17 @@ impl std::fmt::Display for ConfigError {
     }
 }
 
-/// A configuration with the places its values came from, for checks that serde cannot make.
+/// A configuration with the positions of its values, for checks that serde cannot make.
 #[derive(Debug)]
 pub struct Located<T> {
-    /// The parsed value; [`Located::error`] finds places in the text.
+    /// The parsed value; [`Located::error`] finds positions in the text.
     pub value: T,
     file: String,
     positions: crate::Positions,
 }
 
 impl<T> Located<T> {
-    /// An error at a path such as `environments[1].branch`.
+    /// Returns an error at a path such as `environments[1].branch`.
     #[must_use]
     pub fn error(&self, path: &str, message: impl Into<String>) -> ConfigError {
         let (line, column) = self.positions.nearest(path);
@@ -59,13 +59,13 @@ impl<T> Located<T> {
 /// Reads a configuration file's text.
 ///
 /// # Errors
-/// When it is not YAML, or a key or value is not what `T` takes.
+/// When it is not YAML, or a key or value does not fit `T`.
 pub fn from_str<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigError> {
     read(file, text, DuplicateKeys::Refuse, |_| {}).map(|located| located.value)
 }
 
-/// Like [`from_str`], of a file whose whole is a mapping. A key with nothing behind it counts as not
-/// there where it is one of `lists`, so that `applications:` is as empty as `applications: []`.
+/// Like [`from_str`], for a file that is a mapping. A key of `lists` without a value counts as missing, so that
+/// `applications:` means the same as `applications: []`.
 ///
 /// # Errors
 /// See [`from_str`]; and when it is a list.
@@ -82,7 +82,7 @@ pub fn mapping<T: DeserializeOwned>(
         }
     });
     if listed {
-        // A list would be taken for the fields of `T` in their order.
+        // serde would read a list as the fields of `T` in order.
         return Err(ConfigError {
             file: file.to_owned(),
             line: 1,
@@ -94,8 +94,8 @@ pub fn mapping<T: DeserializeOwned>(
     result
 }
 
-/// Like [`from_str`], after the value was brought into the form that `T` takes, and with a choice of
-/// what a key that comes twice means.
+/// Like [`from_str`], with a conversion of the value into the form of `T`, and a choice of how duplicate keys are
+/// handled.
 ///
 /// # Errors
 /// See [`from_str`].
@@ -228,7 +228,7 @@ fn in_plain_words(message: &str) -> String {
     format!("{kind}: {found}, expected {expected}{hint}")
 }
 
-/// `unknown key ...; did you mean ...?`, or the list of valid keys where none is near.
+/// Returns `unknown key ...; did you mean ...?`, or the list of valid keys if none is similar.
 #[must_use]
 pub fn unknown_key(key: &str, valid: &[String]) -> String {
     let nearest = valid
@@ -248,7 +248,7 @@ pub fn unknown_key(key: &str, valid: &[String]) -> String {
     }
 }
 
-/// Takes serde's "unknown field `x`, expected one of `a`, `b`" apart.
+/// Parses serde's "unknown field `x`, expected one of `a`, `b`".
 fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
     let rest = message.strip_prefix("unknown field `")?;
     let (key, rest) = rest.split_once('`')?;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::scalar;
 
-/// Characters that no reader takes as they are, or that one takes for a line break.
+/// Characters that readers refuse unescaped, or that some read as a line break.
 const ESCAPED: [char; 6] = [
     '\u{feff}', '\u{85}', '\u{2028}', '\u{2029}', '\u{fffe}', '\u{ffff}',
 ];
@@ -19,7 +19,7 @@ pub fn to_string(value: &Value) -> String {
         Value::Object(map) if !map.is_empty() => emit(&mut out, value, 0, FirstLine::Fresh),
         Value::Array(items) if !items.is_empty() => emit(&mut out, value, 0, FirstLine::Fresh),
         _ => {
-            // A block text is indented even where nothing is around it.
+            // A block scalar is indented even at the top level.
             inline(&mut out, value, 1);
             out.push('\n');
         }
@@ -122,7 +122,7 @@ fn inline(out: &mut String, value: &Value, level: usize) {
     }
 }
 
-/// Whether a text is better, and safely, written as a literal block.
+/// Returns whether a text is more readable as a literal block, and safe in one.
 fn is_block(text: &str) -> bool {
     text.contains('\n')
         && !text.starts_with([' ', '\n', '\t'])
@@ -165,7 +165,7 @@ fn scalar_text(out: &mut String, text: &str) {
     }
 }
 
-/// Whether a text can stand unquoted and is still read as that string.
+/// Returns whether a text without quotes is still read as that string.
 fn is_plain(text: &str) -> bool {
     let Some(first) = text.chars().next() else {
         return false;
@@ -174,7 +174,7 @@ fn is_plain(text: &str) -> bool {
         return false;
     }
     let indicator = "-?:,[]{}#&*!|>'\"%@`".contains(first);
-    // A dash or the like may begin a word when something solid follows it.
+    // One of these may begin a plain scalar if a character other than white space or a flow indicator follows.
     let solid = "-?:".contains(first)
         && text
             .chars()

@@ -1,11 +1,11 @@
-//! From tokens to events: what the nodes of a text are, in order.
+//! From tokens to events: the nodes of a text, in order.
 
 mod collections;
 
 use std::borrow::Cow;
 
 use crate::YamlError;
-use crate::scan::{Kind, Outcome, Scanner, Token, Trouble};
+use crate::scan::{Kind, Outcome, Scanner, SyntaxError, Token};
 pub use crate::scan::{Mark, ScalarStyle};
 
 /// The prefix of the tags of YAML itself, `!!` for short.
@@ -22,13 +22,13 @@ pub enum Event<'t> {
     DocumentEnd,
     /// The node that an earlier anchor of the document names.
     Alias(&'t str),
-    /// A text, or what a plain one means.
+    /// A scalar.
     Scalar(Scalar<'t>),
     /// A sequence begins; its items follow.
     SequenceStart(Properties<'t>),
     /// A sequence is over.
     SequenceEnd,
-    /// Keys and values follow, in turns.
+    /// A mapping begins; its keys and values follow alternately.
     MappingStart(Properties<'t>),
     /// A mapping is over.
     MappingEnd,
@@ -54,7 +54,7 @@ pub struct Scalar<'t> {
     pub properties: Properties<'t>,
 }
 
-/// From where to where a node goes; a collection's start.
+/// Start and end of a node; of a collection, of its first token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
     /// Its first character.
@@ -86,7 +86,7 @@ enum State {
     End,
 }
 
-/// Reads a text event by event. How deep it goes is for the caller to bound.
+/// Reads a text event by event. The caller has to bound the nesting.
 pub struct Events<'t> {
     scanner: Scanner<'t>,
     next: Option<Token<'t>>,
@@ -98,16 +98,16 @@ pub struct Events<'t> {
 
 type Step<'t> = Outcome<(Event<'t>, Span)>;
 
-/// Whether something is the first of its kind, before which nothing needs to end another one.
+/// Whether an entry is the first one, which needs no separator before it.
 #[derive(Clone, Copy, PartialEq)]
-enum Turn {
+enum EntryPosition {
     First,
     Later,
 }
 
-/// Where a node stands, which decides what it may be.
+/// Context of a node, which determines the allowed kinds of nodes.
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum NodeContext {
     /// In block style.
     Block,
     /// In a mapping in block style, where the dashes of a sequence need not be indented.
@@ -141,10 +141,10 @@ impl<'t> Events<'t> {
         })
     }
 
-    /// The next event; after the end, the end again.
+    /// Returns the next event; after the end, the end again.
     ///
     /// # Errors
-    /// At the first thing that is malformed.
+    /// At the first syntax error.
     pub fn next_event(&mut self) -> Result<(Event<'t>, Span), YamlError> {
         self.step().map_err(|trouble| YamlError {
             line: trouble.mark.line(),
@@ -185,17 +185,17 @@ impl<'t> Events<'t> {
 
     fn step(&mut self) -> Step<'t> {
         match self.state {
-            State::FirstDocument => self.document_start(Turn::First),
-            State::DocumentStart => self.document_start(Turn::Later),
+            State::FirstDocument => self.document_start(EntryPosition::First),
+            State::DocumentStart => self.document_start(EntryPosition::Later),
             State::DocumentContent => self.document_content(),
             State::DocumentEnd => self.document_end(),
-            State::BlockNode => self.node(Place::Block),
+            State::BlockNode => self.node(NodeContext::Block),
             State::BlockSequenceEntry => self.block_entry(),
             State::IndentlessEntry => self.indentless_entry(),
             State::BlockMappingKey => self.block_key(),
             State::BlockMappingValue => self.block_value(),
-            State::FlowSequenceFirst => self.flow_entry(Turn::First),
-            State::FlowSequenceEntry => self.flow_entry(Turn::Later),
+            State::FlowSequenceFirst => self.flow_entry(EntryPosition::First),
+            State::FlowSequenceEntry => self.flow_entry(EntryPosition::Later),
             State::FlowPairKey => self.flow_pair_key(),
             State::FlowPairValue => self.flow_pair_value(),
             State::FlowPairEnd => {
@@ -203,8 +203,8 @@ impl<'t> Events<'t> {
                 let span = span(self.peek()?);
                 Ok((Event::MappingEnd, span))
             }
-            State::FlowMappingFirst => self.flow_key(Turn::First),
-            State::FlowMappingKey => self.flow_key(Turn::Later),
+            State::FlowMappingFirst => self.flow_key(EntryPosition::First),
+            State::FlowMappingKey => self.flow_key(EntryPosition::Later),
             State::FlowMappingValue => self.flow_value(),
             State::FlowMappingEmptyValue => {
                 self.state = State::FlowMappingKey;
@@ -214,8 +214,8 @@ impl<'t> Events<'t> {
         }
     }
 
-    fn document_start(&mut self, turn: Turn) -> Step<'t> {
-        if turn == Turn::Later {
+    fn document_start(&mut self, turn: EntryPosition) -> Step<'t> {
+        if turn == EntryPosition::Later {
             while self.take_if(&Kind::DocumentEnd)?.is_some() {}
         }
         let token = self.peek()?;
@@ -226,7 +226,7 @@ impl<'t> Events<'t> {
                 return Ok((Event::StreamEnd, here));
             }
             Kind::Version | Kind::TagDirective(..) | Kind::DocumentStart => {}
-            _ if turn == Turn::First => {
+            _ if turn == EntryPosition::First => {
                 self.states.push(State::DocumentEnd);
                 self.state = State::BlockNode;
                 return Ok((Event::DocumentStart, here));
@@ -248,7 +248,7 @@ impl<'t> Events<'t> {
             let token = self.peek()?;
             let mark = token.start;
             let repeated = |message: &str| {
-                Err(Trouble {
+                Err(SyntaxError {
                     mark,
                     message: message.to_owned(),
                 })
@@ -279,7 +279,7 @@ impl<'t> Events<'t> {
                 self.pop();
                 self.empty_here()
             }
-            _ => self.node(Place::Block),
+            _ => self.node(NodeContext::Block),
         }
     }
 
@@ -293,13 +293,13 @@ impl<'t> Events<'t> {
 
     fn trouble<T>(&mut self, message: &str) -> Outcome<T> {
         let mark = self.peek()?.start;
-        Err(Trouble {
+        Err(SyntaxError {
             mark,
             message: message.to_owned(),
         })
     }
 
-    /// Nothing where a value could be: null.
+    /// Returns null for a missing value.
     fn empty_here(&mut self) -> Step<'t> {
         let mark = self.peek()?.start;
         Ok(empty(mark))
@@ -340,7 +340,7 @@ impl<'t> Events<'t> {
             None if handle == "!" => "!",
             None if handle == "!!" => CORE_TAG,
             None => {
-                return Err(Trouble {
+                return Err(SyntaxError {
                     mark,
                     message: format!("no %TAG directive defines `{handle}`"),
                 });
@@ -349,7 +349,7 @@ impl<'t> Events<'t> {
         Ok(Cow::Owned(format!("{prefix}{suffix}")))
     }
 
-    fn node(&mut self, place: Place) -> Step<'t> {
+    fn node(&mut self, place: NodeContext) -> Step<'t> {
         if let Kind::Alias(name) = self.peek()?.kind {
             let span = span(&self.take()?);
             self.pop();
@@ -362,7 +362,7 @@ impl<'t> Events<'t> {
             end: token.end,
         };
         match token.kind {
-            Kind::BlockEntry if place == Place::BlockMapping => {
+            Kind::BlockEntry if place == NodeContext::BlockMapping => {
                 self.state = State::IndentlessEntry;
                 Ok((Event::SequenceStart(properties), here))
             }
@@ -389,12 +389,12 @@ impl<'t> Events<'t> {
                 self.state = State::FlowMappingFirst;
                 Ok((Event::MappingStart(properties), here))
             }
-            Kind::BlockSequenceStart if place != Place::Flow => {
+            Kind::BlockSequenceStart if place != NodeContext::Flow => {
                 self.next = None;
                 self.state = State::BlockSequenceEntry;
                 Ok((Event::SequenceStart(properties), here))
             }
-            Kind::BlockMappingStart if place != Place::Flow => {
+            Kind::BlockMappingStart if place != NodeContext::Flow => {
                 self.next = None;
                 self.state = State::BlockMappingKey;
                 Ok((Event::MappingStart(properties), here))
@@ -433,9 +433,9 @@ fn empty<'t>(mark: Mark) -> (Event<'t>, Span) {
     (Event::Scalar(scalar), here)
 }
 
-/// Where the first character is that YAML has no place for.
+/// Returns the offset of the first character that YAML does not allow.
 fn forbidden(text: &str) -> Option<usize> {
-    // Nearly all texts are ASCII in nearly all places.
+    // Fast path: almost all texts are almost entirely ASCII.
     let suspicious = |byte: u8| !(b' '..=b'~').contains(&byte) && byte != b'\n';
     let start = text.bytes().position(suspicious)?;
     let rest = text.get(start..).or_else(|| text.get(..))?;

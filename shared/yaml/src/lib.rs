@@ -1,8 +1,8 @@
 //! YAML as Kubernetes reads it.
 //!
-//! The API server, kubectl and kustomize turn YAML into JSON with sigs.k8s.io/yaml (goyaml.v2), which
-//! resolves plain scalars by YAML 1.1's rules; this crate gives the same values, and refuses what they
-//! refuse (duplicate keys, unknown tags) and what could hurt the reader (depth, alias bombs, size).
+//! The API server, kubectl and kustomize turn YAML into JSON with sigs.k8s.io/yaml (goyaml.v2), which resolves plain
+//! scalars by YAML 1.1's rules; this crate returns the same values, and refuses what they refuse (duplicate keys,
+//! unknown tags) and what could exhaust the reader (depth, alias bombs, size).
 //!
 //! ```text
 //!   text --scan--> tokens --events--> load (budgets, anchors, merge keys, scalar) --> serde_json::Value

@@ -94,7 +94,7 @@ impl Positions {
 /// # Errors
 /// At the first thing that is malformed, refused or over a limit.
 pub fn parse_documents(text: &str, limits: &Limits) -> Result<Vec<Document>, YamlError> {
-    // kubectl reads line by line and ends each, so that a block text at the end has a line break.
+    // kubectl reads line by line and terminates each line, so that a block scalar at the end has a line break.
     let ended: String;
     let text = if text.is_empty() || text.ends_with('\n') || text.len() >= limits.bytes {
         text

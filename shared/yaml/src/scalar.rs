@@ -8,7 +8,7 @@ use serde_json::{Number, Value};
 
 use crate::events::CORE_TAG;
 
-/// Go's reading: what is behind the last whole byte is not looked at.
+/// As Go decodes: bits after the last whole byte are ignored.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     PAD.with_decode_allow_trailing_bits(true),
@@ -27,7 +27,7 @@ impl NotJson {
     }
 }
 
-/// What an untagged plain scalar means.
+/// Resolves an untagged plain scalar.
 ///
 /// # Errors
 /// When it has no JSON value.
@@ -139,8 +139,7 @@ fn float(text: &str) -> Option<Value> {
     number(value)
 }
 
-/// A float as Go's JSON encoder writes it: one without a fraction becomes an integer, as it does on
-/// the way through sigs.k8s.io/yaml.
+/// Returns a float as Go's JSON encoder writes it: without a fraction it becomes an integer, as in sigs.k8s.io/yaml.
 pub(crate) fn number(value: f64) -> Option<Value> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() < EXACT {
@@ -173,7 +172,7 @@ pub(crate) fn number_as_key(number: &Number) -> String {
     }
 }
 
-/// Resolves a scalar with an explicit tag; a tag that is not YAML's own says nothing and leaves text.
+/// Resolves a scalar with an explicit tag; a tag that is not YAML's own leaves it as text.
 pub(crate) fn tagged(tag: &str, text: &str) -> Result<Value, NotJson> {
     let resolved = || resolve_plain(text);
     match tag.strip_prefix(CORE_TAG) {
@@ -209,7 +208,7 @@ fn binary(text: &str) -> Result<Value, NotJson> {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
-        // As Go writes JSON: one replacement for each byte that is no text.
+        // As Go writes JSON: one replacement character for each invalid byte.
         text.extend(chunk.invalid().iter().map(|_| '\u{fffd}'));
     }
     Ok(Value::String(text))

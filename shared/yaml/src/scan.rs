@@ -1,8 +1,7 @@
-//! From text to tokens, as libyaml does it: kubectl, kustomize and SOPS all read with ports of its
-//! scanner, so that what it takes, and what it makes of that, is what "YAML" means to their users.
+//! From text to tokens, as libyaml does it: kubectl, kustomize and SOPS all use ports of its scanner, so that its
+//! behaviour is what "YAML" means to their users.
 //!
-//! Where go-yaml takes more than libyaml does (`\'` in double quotes, `:` before `,` in a flow
-//! collection), so does this.
+//! Where go-yaml accepts more than libyaml (`\'` in double quotes, `:` before `,` in a flow collection), so does this.
 
 mod block;
 mod cursor;
@@ -27,14 +26,14 @@ pub enum ScalarStyle {
     Block,
 }
 
-/// What is wrong, where.
+/// A syntax error with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trouble {
+pub(crate) struct SyntaxError {
     pub(crate) mark: Mark,
     pub(crate) message: String,
 }
 
-pub(crate) type Outcome<T> = Result<T, Trouble>;
+pub(crate) type Outcome<T> = Result<T, SyntaxError>;
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Kind<'t> {
@@ -72,22 +71,22 @@ pub(crate) struct Token<'t> {
 #[derive(Debug, Clone, Copy, Default)]
 struct SimpleKey {
     possible: bool,
-    /// Nothing but a key can be here, so that a missing `:` is an error.
+    /// Only a key is possible here, so that a missing `:` is an error.
     required: bool,
     token: usize,
     mark: Mark,
 }
 
-/// How far behind its key's first character a `:` may be.
+/// Maximum distance of a `:` from its key's first character.
 const KEY_REACH: usize = 1024;
 
 pub(crate) struct Scanner<'t> {
     cursor: Cursor<'t>,
     tokens: VecDeque<Token<'t>>,
-    /// Tokens already given away: `SimpleKey::token` counts from the beginning.
+    /// Number of tokens already returned: `SimpleKey::token` counts from the beginning.
     taken: usize,
     ended: bool,
-    /// Column of the block collection that is open; -1 outside of all.
+    /// Column of the innermost open block collection; -1: there is none.
     indent: isize,
     indents: Vec<isize>,
     flow_level: usize,
@@ -155,7 +154,7 @@ impl<'t> Scanner<'t> {
     }
 
     fn trouble<T>(&self, message: &str) -> Outcome<T> {
-        Err(Trouble {
+        Err(SyntaxError {
             mark: self.cursor.mark(),
             message: message.to_owned(),
         })
@@ -246,7 +245,7 @@ impl<'t> Scanner<'t> {
             loop {
                 match self.cursor.peek(0) {
                     b' ' => self.cursor.skip_ascii(),
-                    // A tab indents nothing; where a key may begin it is an error.
+                    // A tab is not indentation; where a key may begin it is an error.
                     b'\t' if self.flow_level > 0 || !self.key_allowed => self.cursor.skip_ascii(),
                     _ => break,
                 }
@@ -307,7 +306,7 @@ impl<'t> Scanner<'t> {
         Ok(())
     }
 
-    /// Opens a block collection where the column is further in than the one that is open.
+    /// Opens a block collection if the column is further in than that of the innermost open one.
     fn roll(&mut self, column: usize, before: Option<usize>, kind: Kind<'t>, mark: Mark) {
         let column = signed(column);
         if self.flow_level > 0 || self.indent >= column {
@@ -470,8 +469,8 @@ impl<'t> Scanner<'t> {
     }
 }
 
-fn missing_colon(mark: Mark) -> Trouble {
-    Trouble {
+fn missing_colon(mark: Mark) -> SyntaxError {
+    SyntaxError {
         mark,
         message: "could not find expected ':' after this".to_owned(),
     }

@@ -1,4 +1,4 @@
-//! The YAML test suite: what go-yaml v2 or libyaml reads is read, with equal values and events.
+//! The YAML test suite: everything that go-yaml v2 or libyaml reads is read, with equal values and events.
 
 #![allow(clippy::print_stderr, reason = "says how much was compared")]
 
@@ -27,7 +27,7 @@ fn text<'c>(case: &'c Value, key: &str) -> Option<&'c str> {
     case.get(key).and_then(Value::as_str)
 }
 
-/// go-yaml lets a later key win; that we refuse it is our own rule, and tested elsewhere.
+/// In go-yaml a later key wins; duplicates are refused here by a rule of this project, which is tested elsewhere.
 fn values(yaml: &str) -> Result<Vec<Value>, YamlError> {
     let limits = Limits {
         duplicate_keys: DuplicateKeys::LastWins,

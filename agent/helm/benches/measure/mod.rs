@@ -1,8 +1,8 @@
-//! How the benchmarks of charts and of other renderers measure, and what they print.
+//! Measuring and printing, shared by the benchmarks of charts and of other renderers.
 
 use std::time::{Duration, Instant};
 
-/// The middle of an odd number of runs.
+/// Returns the median time of an odd number of runs.
 pub(crate) fn median(runs: usize, mut run: impl FnMut()) -> Duration {
     run();
     let mut times: Vec<Duration> = (0..runs)

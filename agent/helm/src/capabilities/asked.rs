@@ -1,13 +1,13 @@
-//! What charts asked of the cluster: inputs of a render, and nothing else of the cluster is one.
+//! Charts' queries about the cluster. They are the only facts about the cluster that a render depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// Notes that are taken while a chart is rendered. Copies share them; equality leaves them aside.
+/// Records a chart's queries while it is rendered. Copies share the record; comparison ignores it.
 #[derive(Clone, Debug, Default)]
-pub struct Asked(Arc<Mutex<Notes>>);
+pub struct Queries(Arc<Mutex<Notes>>);
 
 #[derive(Debug, Default)]
 struct Notes {
@@ -16,18 +16,18 @@ struct Notes {
     has: BTreeSet<String>,
 }
 
-impl PartialEq for Asked {
+impl PartialEq for Queries {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Asked {}
+impl Eq for Queries {}
 
-/// More questions than this count as a question for everything.
+/// Highest number of recorded queries; beyond it, everything counts as queried.
 const MAX_QUESTIONS: usize = 1000;
 
-impl Asked {
+impl Queries {
     fn note(&self, note: impl FnOnce(&mut Notes)) {
         note(&mut self.0.lock());
     }
@@ -69,7 +69,7 @@ impl Asked {
     }
 }
 
-/// The questions of a render, answered.
+/// The queries of a render, with their answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
     version: Option<String>,
@@ -78,7 +78,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// All of it as texts, for a digest.
+    /// Returns all of it as texts, for a digest.
     pub fn parts(&self) -> impl Iterator<Item = &str> {
         let has = self
             .has

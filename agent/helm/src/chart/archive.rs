@@ -19,7 +19,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<File>, LoadError> {
         return Err("gzip: invalid header".into());
     }
     let decoder = flate2::read::MultiGzDecoder::new(bytes);
-    // Headers come on top of the files.
+    // The unpacked size includes a header for each file.
     let limit = MAX_CHART + MAX_ENTRIES * 2 * BLOCK;
     let mut tar = Vec::new();
     let size = decoder
@@ -36,7 +36,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<File>, LoadError> {
         if entries.count > MAX_ENTRIES {
             return Err(format!("chart archive has more than {MAX_ENTRIES} entries").into());
         }
-        // Folders; links and devices hold nothing, and are files of no length to Helm.
+        // Skips folders only: to Helm, links and devices are files without content.
         if entry.kind == b'5' || entry.name.ends_with('/') {
             continue;
         }
@@ -69,7 +69,7 @@ fn too_large() -> LoadError {
     format!("decompressed chart is larger than the maximum size {MAX_CHART}").into()
 }
 
-/// A path without its first part; nothing that leaves the chart.
+/// Removes the first part of a path, and refuses a path that leaves the chart.
 fn inside(path: &str) -> Result<String, LoadError> {
     let path = if path.contains('\\') {
         path.replace('\\', "/")
@@ -191,7 +191,7 @@ fn text(field: &[u8]) -> String {
     String::from_utf8_lossy(&field[..end.unwrap_or(field.len())]).into_owned()
 }
 
-/// Octal, or GNU's binary for what does not fit.
+/// Reads an octal number, or GNU's binary form of larger numbers.
 fn number(field: &[u8]) -> Option<usize> {
     if field.first()? & 0x80 != 0 {
         return field[1..]
@@ -223,7 +223,7 @@ fn checksum_fits(header: &[u8; BLOCK]) -> bool {
     number(&header[148..156]) == Some(sum)
 }
 
-/// `length key=value\n`, again and again.
+/// Reads the records of a PAX header: `length key=value\n`, repeated.
 fn pax(mut data: &[u8]) -> Vec<(&str, &str)> {
     let mut records = Vec::new();
     while let Some(space) = data.iter().position(|byte| *byte == b' ') {

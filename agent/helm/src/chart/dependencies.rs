@@ -1,11 +1,11 @@
-//! Which subcharts are used, under which names, and what they lend their parent.
+//! Which subcharts are used, under which names, and which values their parent imports from them.
 
 use super::{Chart, Dependency};
 use crate::functions::semver::{Constraint, Version};
 use crate::value::{Map, MapKind, Str, Value};
 use crate::values::{self, Mode, ValuesError, path};
 
-/// Leaves the subcharts that the values enable, under their aliases, and imports what they export.
+/// Keeps the subcharts that the values enable, under their aliases, and imports the values that they export.
 pub(crate) fn process(chart: &mut Chart, values: &Map) -> Result<(), ValuesError> {
     enable(chart, values, "")?;
     import_all(chart)
@@ -46,14 +46,14 @@ fn by_tags(dependencies: &mut [Dependency], values: &Map) {
                 Some(Value::Bool(value)) => Some(value),
                 _ => None,
             });
-        // One that is on is enough; one that is off only counts where none is on.
+        // One true value enables it; false values count only if none is true.
         let first = seen.next();
         let on = first == Some(true) || seen.any(|value| value);
         dependency.enabled = on || first.is_none();
     }
 }
 
-/// The chart that a dependency asks for, under its alias.
+/// Returns the chart that a dependency names, under its alias.
 fn requested(charts: &[Chart], dependency: &Dependency) -> Option<Chart> {
     let found = charts.iter().find(|chart| {
         chart.name() == dependency.name && compatible(&dependency.version, &chart.metadata.version)
@@ -70,7 +70,7 @@ fn enable(chart: &mut Chart, values: &Map, prefix: &str) -> Result<(), ValuesErr
         return Ok(());
     }
     let present = std::mem::take(&mut chart.dependencies);
-    // What nobody has declared is used all the same.
+    // Helm also uses subcharts that the chart does not declare.
     let undeclared = present.iter().filter(|existing| {
         !chart.metadata.dependencies.iter().any(|dependency| {
             existing.name() == dependency.name
@@ -142,7 +142,7 @@ fn import(chart: &mut Chart) -> Result<(), ValuesError> {
                 ]
                 .into(),
             )));
-            // A table that is not there is passed over, as Helm does with a warning.
+            // A missing table is skipped; Helm does so with a warning.
             let Some(table) = path::table(&merged, &format!("{}.{child}", dependency.name)) else {
                 continue;
             };

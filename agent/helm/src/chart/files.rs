@@ -32,7 +32,7 @@ impl Files {
                 (Str::from(base), content(data))
             })
             .collect();
-        // Helm swallows what cannot be written here.
+        // Helm ignores encoding errors here and returns an empty text.
         match yaml::emit(&Value::Map(map)) {
             Ok(text) => {
                 let bytes = text.as_bytes();

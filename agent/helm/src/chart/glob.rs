@@ -14,7 +14,7 @@ pub struct BadPattern;
 pub fn path_match(pattern: &str, name: &str) -> Result<bool, BadPattern> {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
-    // Positions to come back to: after the last star, at most this many characters of the name.
+    // Where to resume after a mismatch: behind the last star, with one more character of the name matched by it.
     let (mut at, mut here) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     loop {
@@ -49,12 +49,12 @@ pub fn path_match(pattern: &str, name: &str) -> Result<bool, BadPattern> {
 }
 
 enum Step {
-    /// The pattern's element is so long.
+    /// The element matches; its length in the pattern.
     Match(usize),
     Mismatch,
 }
 
-/// What is left of a pattern that has failed must be well-formed all the same.
+/// Checks the rest of a pattern that did not match: Go requires it to be well-formed.
 fn check(pattern: &[char]) -> Result<(), BadPattern> {
     let mut at = 0;
     while at < pattern.len() {
@@ -92,7 +92,7 @@ fn character_step(pattern: &[char], character: Option<char>) -> Result<Step, Bad
     }
 }
 
-/// `[a-z]`, `[^abc]`: whether it takes the character, and how long it is.
+/// Reads a class such as `[a-z]` or `[^abc]`: whether it matches the character, and its length.
 fn class(pattern: &[char], character: Option<char>) -> Result<(bool, usize), BadPattern> {
     let mut at = 1;
     let negated = pattern.get(at) == Some(&'^');
@@ -220,7 +220,7 @@ fn range(
             match next.ok_or(BadPattern)? {
                 ']' => break,
                 '\\' => out.push_str(&escaped(characters.next().ok_or(BadPattern)?)),
-                // Within brackets these mean something to the one and nothing to the other.
+                // Within brackets these are operators of the regex engine and literals to gobwas.
                 other @ ('&' | '~' | '-') => {
                     out.push('\\');
                     out.push(other);

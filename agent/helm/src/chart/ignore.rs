@@ -8,11 +8,11 @@ struct Rule {
     pattern: String,
     negated: bool,
     folders_only: bool,
-    /// Whether it speaks of whole paths, not of names alone.
+    /// Whether it matches whole paths, not only names.
     whole_path: bool,
 }
 
-/// What stands at a path.
+/// Kind of a path's entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entry {
     File,
@@ -36,7 +36,7 @@ impl Rules {
 
     /// Hidden files in `templates/` are no templates.
     pub(super) fn with_defaults(mut self) -> Self {
-        // A pattern that is known to be good.
+        // This constant pattern is well-formed.
         let _ = self.add("templates/.?*");
         self
     }
@@ -89,7 +89,7 @@ impl Rules {
                 path.rsplit('/').next().unwrap_or(path)
             };
             let matches = path_match(&rule.pattern, subject).unwrap_or(false);
-            // In Helm a negated rule leaves out all that it does not name.
+            // In Helm a negated rule excludes everything that it does not match.
             if rule.negated {
                 if (rule.folders_only && !folder) || !matches {
                     return true;

@@ -9,7 +9,7 @@ use crate::value::{Map, Value};
 use crate::values;
 use crate::yaml;
 
-/// Charts in charts in charts: no chart that is meant to be used goes this deep.
+/// Deepest nesting of subcharts, deeper than any chart in use.
 const MAX_DEPTH: usize = 20;
 
 fn failed(message: impl Into<LoadError>) -> LoadError {
@@ -20,7 +20,7 @@ pub(super) fn folder(files: Vec<File>) -> Result<Chart, LoadError> {
     from_files(kept(files)?.into_iter().map(without_mark).collect(), 0)
 }
 
-/// What of a folder is the chart, as a walk through the folders meets it.
+/// Returns the files of a folder that belong to the chart, in the order of a directory walk.
 pub(super) fn kept(files: Vec<File>) -> Result<Vec<File>, LoadError> {
     let Some(metadata) = files.iter().find(|file| file.name == "Chart.yaml") else {
         return Err(failed("Chart.yaml file is missing"));
@@ -53,7 +53,7 @@ pub(super) fn archive(bytes: &[u8]) -> Result<Chart, LoadError> {
     from_files(files.into_iter().map(without_mark).collect(), 0)
 }
 
-/// Helm 4 has charts of a third kind in the making, which its command line refuses.
+/// Refuses the chart version that Helm 4 has under development and its command line refuses.
 fn supported(chart_yaml: &[u8]) -> Result<(), LoadError> {
     let value = yaml::parse(chart_yaml)
         .map_err(|error| failed(format!("cannot load Chart.yaml: {error}")))?;

@@ -1,4 +1,5 @@
-//! `Chart.lock`: which versions `Chart.yaml`'s ranges came to, and whether it still belongs to it.
+//! `Chart.lock`: the versions that the ranges of `Chart.yaml` were resolved to, and whether it still matches
+//! `Chart.yaml`.
 
 use std::fmt::Write as _;
 
@@ -68,7 +69,7 @@ impl Lock {
     #[must_use]
     pub fn fault(&self, metadata: &Metadata) -> Option<String> {
         let declared = &metadata.dependencies;
-        // Helm 2 hashed the question alone, with the names of repositories as they stood.
+        // Helm 2 hashed only the declared dependencies, with the names of repositories as written.
         if metadata.api_version == "v1" && digest_of_question(declared) == self.digest {
             return None;
         }
@@ -87,7 +88,7 @@ impl Lock {
                     locked.name, asked.name
                 ));
             }
-            // The lock has the URL that the name stood for on the machine where it was made.
+            // The lock has the URL that this name had on the machine where the lock was made.
             if is_named(&asked.repository) {
                 asked.repository.clone_from(&locked.repository);
             }
@@ -154,7 +155,7 @@ fn list(text: &mut String, dependencies: &[Dependency]) {
             if !text.ends_with('{') {
                 text.push(',');
             }
-            // What was read from YAML can be written as JSON.
+            // A value that was read from YAML can always be written as JSON.
             let value = json::emit(value).unwrap_or_default();
             let _ = write!(text, "\"{name}\":{}", value.lossy());
         };

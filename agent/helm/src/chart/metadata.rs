@@ -62,7 +62,7 @@ impl PartialEq for Dependency {
     }
 }
 
-/// A value is not of the type that takes it, in the words of Go's JSON decoder.
+/// A value has another type than its field, in the words of Go's JSON decoder.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go {place}"
@@ -213,7 +213,7 @@ fn coerce(value: &Value) -> Option<String> {
 }
 
 impl Metadata {
-    /// Takes over what a document says; what it does not mention stays.
+    /// Takes over the fields of a document; fields that it lacks stay as they are.
     pub(super) fn update(&mut self, document: &Value) -> Result<(), Mismatch> {
         let map = match document {
             Value::Nil => return Ok(()),
@@ -393,7 +393,7 @@ impl Maintainer {
 }
 
 impl Dependency {
-    /// One that asks for nothing but a version from a repository, as those of a lock are.
+    /// Creates a dependency with only a name, a version and a repository, as in a lock.
     #[must_use]
     pub fn new(name: &str, version: &str, repository: &str) -> Self {
         Self {
@@ -453,7 +453,7 @@ impl Dependency {
     }
 }
 
-/// Spaces for all kinds of space; nothing for what cannot be printed.
+/// Replaces all kinds of white space by spaces, and removes unprintable characters.
 fn sanitize(text: &mut String) {
     let odd = |character: char| {
         (character.is_whitespace() && character != ' ')

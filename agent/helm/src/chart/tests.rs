@@ -1,4 +1,4 @@
-//! Loading: what the conformance charts do not hold, and archives that mean harm.
+//! Loading: cases that the conformance charts lack, and hostile archives.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -215,7 +215,7 @@ fn globs_match_as_gobwas_does() {
         ("[!a-c]x", "dx", true),
         ("[abc]x", "dx", false),
         ("a.b", "aXb", false),
-        // Malformed: everything.
+        // A malformed pattern matches everything.
         ("{a", "zzz", true),
         ("[a", "zzz", true),
     ] {

@@ -26,7 +26,7 @@ impl Case {
     }
 }
 
-/// What one directive says besides its verb, and where its text goes.
+/// The flags of one directive, and the output that its text goes to.
 #[derive(Debug, Default)]
 pub(super) struct Formatter {
     pub(super) out: Vec<u8>,
@@ -62,7 +62,7 @@ impl Formatter {
     }
 
     pub(super) fn padding(&mut self, count: usize) {
-        // Zero padding is only for the left.
+        // Go pads with zeros on the left only.
         let fill = if self.zero && !self.minus { b'0' } else { b' ' };
         self.out.resize(self.out.len() + count, fill);
     }
@@ -272,7 +272,7 @@ impl Formatter {
     }
 }
 
-/// What `#` asks of a float: a point always, and the zeros that `g` drops.
+/// Applies `#` to a float: always a point, and the zeros that `g` drops.
 fn with_point(text: &str, verb: char, precision: Option<usize>) -> String {
     let mut digits = match verb {
         'v' | 'g' | 'G' | 'x' => precision.map_or(6, |precision| {
@@ -313,7 +313,7 @@ fn can_backquote(text: &str) -> bool {
         .all(|c| c != '`' && c != '\u{feff}' && c != '\u{7f}' && (c >= ' ' || c == '\t'))
 }
 
-/// How many characters Go counts in these bytes: each byte that is no UTF-8 is one.
+/// Returns the number of characters that Go counts: each invalid byte is one.
 pub(super) fn count(text: &[u8]) -> usize {
     if text.is_ascii() {
         return text.len();
@@ -323,7 +323,7 @@ pub(super) fn count(text: &[u8]) -> usize {
         .sum()
 }
 
-/// The length in bytes of so many characters.
+/// Returns the length in bytes of the first `characters`.
 fn prefix(text: &[u8], characters: usize) -> usize {
     let mut left = characters;
     let mut length = 0;

@@ -4,10 +4,10 @@ use super::flags::{Case, Formatter, Signedness};
 use super::types::type_name;
 use crate::value::{DEEPEST, ListKind, MapKind, Value, bytes_of};
 
-/// Beyond this a value's text is cut; no release may write as much.
+/// Bytes after which a value's text is cut; more than any release may write.
 const LONGEST: usize = 32 << 20;
 
-/// The type of the place that a value has in another, by which `%#v` shows nil.
+/// Go's type of the slot that holds a value, which determines how `%#v` shows nil.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slot {
     /// `interface {}`
@@ -24,7 +24,7 @@ pub fn sprint(values: &[Value]) -> Vec<u8> {
     out
 }
 
-/// As [`sprint`], onto what is there.
+/// Like [`sprint`], appended to `out`.
 pub fn append_all(out: &mut Vec<u8>, values: &[Value]) {
     let mut string_before = false;
     for (index, value) in values.iter().enumerate() {
@@ -122,7 +122,7 @@ impl Formatter {
         }
     }
 
-    /// A value inside another, in a place of this type.
+    /// Prints a value inside another one, in a slot of this type.
     fn element(&mut self, value: &Value, verb: char, slot: Slot) {
         match value {
             Value::Nil if self.sharp_v && slot == Slot::Interface => {
@@ -130,7 +130,7 @@ impl Formatter {
             }
             Value::Nil => self.text("<nil>"),
             Value::Map(_) | Value::List(_) if self.depth >= DEEPEST => self.text("..."),
-            // What doubles with each level soon fills all memory.
+            // A value that doubles with each level would soon fill all memory.
             Value::Map(_) | Value::List(_) if self.out.len() > LONGEST => self.text("..."),
             other => {
                 self.depth += 1;

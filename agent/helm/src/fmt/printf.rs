@@ -4,7 +4,7 @@ use super::flags::Formatter;
 use super::types::type_name;
 use crate::value::Value;
 
-/// Beyond this a width or precision is not taken, as in Go.
+/// Largest width or precision that is accepted, as in Go.
 const LARGEST: usize = 1_000_000;
 
 /// `fmt.Sprintf`.
@@ -159,7 +159,7 @@ impl Directives<'_> {
         }
     }
 
-    /// An integer operand that says a width or precision.
+    /// Takes an integer operand as a width or precision.
     fn take_number(&mut self) -> Option<i64> {
         let value = self.values.get(self.next)?;
         self.next += 1;
@@ -171,7 +171,7 @@ impl Directives<'_> {
         (number.unsigned_abs() <= LARGEST as u64).then_some(number)
     }
 
-    /// Digits in the format; too many of them end it, as in Go.
+    /// Reads digits of the format; a number over the limit ends the format, as in Go.
     fn number(&mut self) -> Option<usize> {
         let mut number = None;
         while let Some(digit @ b'0'..=b'9') = self.peek() {
@@ -186,7 +186,7 @@ impl Directives<'_> {
         number
     }
 
-    /// `[3]`, where one stands here.
+    /// Reads an argument index such as `[3]`, if there is one.
     fn index(&mut self) {
         self.after_index = false;
         if self.peek() != Some(b'[') {
@@ -209,7 +209,7 @@ impl Directives<'_> {
                 self.next = index;
                 self.after_index = true;
             }
-            // Digits that name no operand still count as an index.
+            // An index out of range still counts as an index, as in Go.
             Some(_) => {
                 self.good_index = false;
                 self.after_index = true;

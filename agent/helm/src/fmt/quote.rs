@@ -6,8 +6,8 @@ pub fn is_print(letter: char) -> bool {
     if letter.is_ascii() {
         return (' '..='~').contains(&letter);
     }
-    // Rust escapes what it cannot print by the same categories, marks apart, which it leaves alone
-    // anywhere but at the beginning.
+    // Rust's escaping knows printable characters by the same categories. It also escapes combining marks at the
+    // beginning of a text, so a letter goes first.
     let mut text = String::with_capacity(5);
     text.push('a');
     text.push(letter);
@@ -37,7 +37,7 @@ pub fn quote_ascii(text: &[u8]) -> String {
     out
 }
 
-/// As [`quote`], onto what is there.
+/// Like [`quote`], appended to `out`.
 pub fn quote_into(out: &mut String, text: &[u8]) {
     quote_between(out, text, '"', Letters::Unicode);
 }
@@ -119,12 +119,12 @@ pub fn unquote(text: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// What one escape stands for: a byte of its own, or a character.
+/// Result of one escape: a single byte, or a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// `\x` and octal escapes.
     Byte(u8),
-    /// What stands for itself, and the other escapes: `\n` and its like, `\u`, `\U`.
+    /// An unescaped character, and the other escapes: `\n` and the like, `\u`, `\U`.
     Char(char),
 }
 

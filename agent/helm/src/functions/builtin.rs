@@ -59,7 +59,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
 ];
 
-/// What Go compares things as.
+/// Go's kinds of comparison.
 #[derive(PartialEq, Eq)]
 enum Basic {
     Bool,
@@ -98,7 +98,7 @@ fn equal(arguments: &[Value]) -> Result<Value, String> {
 }
 
 fn shown(value: &Value) -> String {
-    // Go prints it as text, whatever it is.
+    // Go prints a value of any type as text here.
     String::from_utf8_lossy(&fmt::sprintf(b"%s", std::slice::from_ref(value))).into_owned()
 }
 

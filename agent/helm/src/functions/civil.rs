@@ -1,6 +1,6 @@
-//! A moment as a calendar shows it.
+//! Calendar date and time of day.
 
-/// A moment as a calendar shows it.
+/// Calendar date and time of day.
 #[derive(Clone, Debug)]
 pub(super) struct Civil {
     pub(super) year: i64,

@@ -1,4 +1,4 @@
-//! Hashes, and what is encrypted or derived without chance.
+//! Hashes, and encryption and key derivation without randomness.
 
 use aes_gcm::aes::Aes256;
 use aes_gcm::aes::cipher::{BlockDecrypt, BlockEncrypt, KeyInit};
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 
 use super::{Function, Type, bytes, lossy, pure, scrypt, shared};
-use crate::template::{Fault, State};
+use crate::template::{EvalError, State};
 use crate::value::{Host, Value};
 
 use Type::{Str as S, Uint32 as U};
@@ -156,16 +156,16 @@ fn characters(class: u8) -> &'static [u8] {
     }
 }
 
-/// The steps that one derivation counts for: it takes a tenth of a second.
+/// Steps that one derivation counts as: it takes a tenth of a second.
 const DERIVATION: usize = 2_000_000;
 
-fn derive_password(state: &mut State<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+fn derive_password(state: &mut State<'_>, arguments: &[Value]) -> Result<Value, EvalError> {
     let kind = lossy(arguments, 1);
     let Some(templates) = templates(&kind) else {
         return Ok(Value::from(format!("cannot find password template {kind}")));
     };
     let step = state.meter.step(DERIVATION);
-    step.map_err(|exceeded| Fault::plain(exceeded.to_string()))?;
+    step.map_err(|exceeded| EvalError::plain(exceeded.to_string()))?;
     let counter = match arguments[0] {
         Value::Uint(counter, _) => u32::try_from(counter).unwrap_or(0),
         _ => 0,
@@ -217,7 +217,7 @@ impl Host for Certificate {
     }
 }
 
-/// A certificate that the values bring along.
+/// Builds a certificate from given values.
 pub(super) fn custom_certificate(arguments: &[Value]) -> Result<Value, String> {
     let decoded = |index: usize, what: &str| {
         let data = super::data::base64_decode(bytes(arguments, index))

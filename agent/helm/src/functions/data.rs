@@ -69,10 +69,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
 ];
 
-/// What the YAML library puts before an error of the JSON library.
+/// Prefix that the YAML library adds to errors of the JSON library.
 const YAML: &str = "error unmarshaling JSON: while decoding JSON: json";
 
-/// Go looks at the type of what it is given, and nil has none.
+/// Refuses nil as Go does, which looks at the argument's type: nil has none.
 pub(super) fn present(value: &Value) -> Result<(), String> {
     if value.is_nil() {
         return Err("reflect: call of reflect.Value.Type on zero Value".to_owned());
@@ -87,11 +87,11 @@ fn without_newline(text: Str) -> Value {
     }
 }
 
-/// An error inside a template is swallowed: the text is empty.
+/// Turns an error into an empty text, as Helm does inside templates.
 fn quiet(text: Result<Str, Message>) -> Result<Value, String> {
     match text {
         Ok(text) => Ok(without_newline(text)),
-        // Helm has no such bound, and no chart should see it as an empty text.
+        // This bound is not Helm's, so it is an error: a chart must not read it as an empty text.
         Err(message) if message.as_str().starts_with(json::TOO_LARGE) => Err(message.into()),
         Err(_) => Ok(Value::from("")),
     }
@@ -113,7 +113,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A document that must be a map, else a map that says why it is none.
+/// Returns a document that must be a map, or else a map with the error.
 fn mapped(parsed: Result<Value, Message>, format: &str) -> Value {
     match parsed {
         Ok(Value::Nil) => Value::Map(Map::new()),
@@ -128,7 +128,7 @@ fn mapped(parsed: Result<Value, Message>, format: &str) -> Value {
     }
 }
 
-/// A document that must be a list, else a list that says why it is none.
+/// Returns a document that must be a list, or else a list with the error.
 fn listed(parsed: Result<Value, Message>, format: &str) -> Value {
     match parsed {
         Ok(Value::Nil) => Value::list(Vec::new()),
@@ -150,7 +150,7 @@ pub(super) fn base64_decode(text: &[u8]) -> Result<Vec<u8>, String> {
         .copied()
         .filter(|byte| !matches!(byte, b'\n' | b'\r'))
         .collect();
-    // Go forgives bits that are left over in the last character.
+    // Go ignores unused bits in the last character.
     let lenient = base64::engine::GeneralPurpose::new(
         &base64::alphabet::STANDARD,
         base64::engine::GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
@@ -161,7 +161,7 @@ pub(super) fn base64_decode(text: &[u8]) -> Result<Vec<u8>, String> {
     })
 }
 
-/// Where Go says that the text goes wrong.
+/// Returns the offset at which Go reports invalid base64.
 fn wrong_base64(text: &[u8]) -> usize {
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let mut in_quantum = 0;
@@ -197,7 +197,7 @@ fn wrong_base64(text: &[u8]) -> usize {
         }
         return next(at);
     }
-    // The text ends inside a quantum.
+    // The text ends within a group of four characters.
     at - in_quantum
 }
 

@@ -1,10 +1,10 @@
-//! Dates. What Go reads from the clock here is generated, and so refused or derived.
+//! Dates. Where Go would read the clock, the time is a generated value, and so refused or derived.
 
 use super::duration::{self, Duration, SECOND};
 use super::generated;
 use super::time::{self, Time, Zone};
 use super::{Body, Function, Type, layout, lossy, placed, pure};
-use crate::template::{Fault, Place, State};
+use crate::template::{CallSite, EvalError, State};
 use crate::value::{Host as _, Value};
 
 use Type::{Any, Str as S, Time as T};
@@ -54,7 +54,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// The moment that a value is, where it is one.
+/// Returns the time of a value, if it is one.
 fn instant(value: &Value) -> Option<Time> {
     match value {
         Value::Int(seconds, _) => Some(Time::unix(*seconds)),
@@ -62,7 +62,7 @@ fn instant(value: &Value) -> Option<Time> {
     }
 }
 
-fn date_in_zone(state: &mut State<'_>, _: &Place, a: &[Value]) -> Result<Value, Fault> {
+fn date_in_zone(state: &mut State<'_>, _: &CallSite, a: &[Value]) -> Result<Value, EvalError> {
     in_zone(state, "dateInZone", &lossy(a, 0), &a[1], &lossy(a, 2))
 }
 
@@ -72,8 +72,8 @@ fn in_zone(
     layout: &str,
     value: &Value,
     zone: &str,
-) -> Result<Value, Fault> {
-    // Anything but a time or a number of seconds is the present moment to sprig.
+) -> Result<Value, EvalError> {
+    // sprig reads anything other than a time or a number of seconds as the current time.
     let time = match instant(value) {
         Some(time) => time,
         None => generated::now(state, name)?,
@@ -92,7 +92,7 @@ fn modify(arguments: &[Value]) -> Result<Value, String> {
     Ok(must_modify(arguments).unwrap_or_else(|_| arguments[1].clone()))
 }
 
-fn duration_round(state: &mut State<'_>, _: &Place, a: &[Value]) -> Result<Value, Fault> {
+fn duration_round(state: &mut State<'_>, _: &CallSite, a: &[Value]) -> Result<Value, EvalError> {
     let nanoseconds = match &a[0] {
         Value::Str(text) => duration::parse(&text.lossy()).map_or(0, |duration| duration.0),
         Value::Int(number, crate::value::IntKind::Int64) => *number,

@@ -219,7 +219,7 @@ impl Big {
         for index in (0..self.0.len()).rev() {
             rest.0.insert(0, self.0[index]);
             rest = rest.trimmed();
-            // The largest digit whose product still fits, by halving.
+            // Binary search for the largest digit whose product still fits.
             let (mut least, mut most) = (0_u32, 999_999_999_u32);
             while least < most {
                 let middle = least + (most - least).div_ceil(2);

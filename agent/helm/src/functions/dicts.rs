@@ -1,4 +1,4 @@
-//! Maps, which are shared and change in place; and what stands in for a missing value.
+//! Maps, which are shared and change in place; and defaults for missing values.
 
 use std::collections::HashSet;
 
@@ -35,7 +35,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let found = (1..a.len()).filter_map(|index| map(a, index).get(bytes(a, 0)));
         Ok(Value::list(found.collect()))
     }),
-    // Go gives keys and values in no order; sorted is one of them, and always the same.
+    // Go returns keys and values in random order; sorted order keeps renders stable.
     many("keys", &[], M, |a| {
         let keys = (0..a.len()).flat_map(|index| map(a, index).keys());
         Ok(Value::strings(keys))
@@ -116,7 +116,7 @@ fn set(arguments: &[Value]) -> Result<Value, String> {
     Ok(arguments[0].clone())
 }
 
-/// Whether the map is anywhere in the value: a circle could not be printed, and would never be freed.
+/// Returns whether the value contains the map: a cycle could not be printed, and would never be freed.
 pub(super) fn reaches(value: &Value, target: &Map) -> bool {
     let nested = |value: &Value| match value {
         Value::Map(map) => !map.is_empty() || map.same(target),
@@ -127,7 +127,7 @@ pub(super) fn reaches(value: &Value, target: &Map) -> bool {
         return false;
     }
     let mut left = vec![value.clone()];
-    // Each is looked at once, however often it is held.
+    // Each value is visited once, however many other values hold it.
     let mut seen = HashSet::new();
     while let Some(value) = left.pop() {
         match value {

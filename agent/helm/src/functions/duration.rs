@@ -55,7 +55,7 @@ fn seconds(value: &Value, divisor: f64) -> Value {
     parts(value, SECOND, 1e9, divisor)
 }
 
-/// Go divides whole and fraction apart, for the sake of digits.
+/// Divides whole and fraction separately, as Go does to keep precision.
 #[expect(clippy::cast_precision_loss, reason = "so does Go")]
 fn parts(value: &Value, unit: i64, fraction: f64, divisor: f64) -> Value {
     let nanoseconds = of(value).map_or(0, |duration| duration.0);
@@ -95,7 +95,7 @@ fn round(value: i64, multiple: i64) -> i64 {
     }
 }
 
-/// What Helm takes as a duration: one, a text of one, or a number of seconds.
+/// Reads a duration as Helm does: a duration, its text, or a number of seconds.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

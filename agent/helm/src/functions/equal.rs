@@ -45,7 +45,7 @@ fn equal(one: &Value, other: &Value, depth: usize, left: &mut usize) -> bool {
     }
 }
 
-/// sprig's `empty`: zero of any kind, and no structure is.
+/// sprig's `empty`: the zero value of any kind; a structure is never empty.
 pub(super) fn empty(value: &Value) -> bool {
     !crate::template::truth(value)
 }

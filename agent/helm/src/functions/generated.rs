@@ -1,12 +1,12 @@
-//! What draws on time or chance. A render is a function of its inputs, so that these are refused, or derived
-//! from the application, the template and the number of the call in it: stable from render to render.
+//! Functions of time or randomness. A render is a function of its inputs, so these are refused, or derived from the
+//! application, the template and the number of the call in it: stable from render to render.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::time::Time;
 use super::{Function, Type, int, lossy, placed};
-use crate::template::{Fault, Generated, State};
+use crate::template::{EvalError, Generated, State};
 use crate::value::Value;
 
 use Type::{Int, Str as S};
@@ -43,7 +43,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let mut stream = Stream::new(state, "randInt")?;
         let span = most.checked_sub(least).filter(|span| *span > 0);
         let Some(span) = span else {
-            return Err(Fault::plain("invalid argument to Intn"));
+            return Err(EvalError::plain("invalid argument to Intn"));
         };
         let drawn = stream.number() % span.unsigned_abs();
         Ok(Value::int(least.saturating_add_unsigned(drawn)))
@@ -90,33 +90,35 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
 ];
 
-/// The present moment, as far as there is one.
-pub(super) fn now(state: &mut State<'_>, name: &str) -> Result<Time, Fault> {
-    // Some moment of this century: the same at every render.
+/// Returns the current time, where a render may have one.
+pub(super) fn now(state: &mut State<'_>, name: &str) -> Result<Time, EvalError> {
+    // An arbitrary time from 2000 to 2009, the same in every render.
     let mut stream = Stream::new(state, name)?;
     let offset = i64::try_from(stream.number() % 315_360_000).unwrap_or(0);
     Ok(Time::unix(946_684_800 + offset))
 }
 
-/// What is refused for whatever is applied: a secret that anybody could derive again is none.
-pub(super) fn never(state: &State<'_>, name: &str) -> Result<Value, Fault> {
+/// Refuses a value for anything that is applied: a secret that anybody could derive is not a secret.
+pub(super) fn never(state: &State<'_>, name: &str) -> Result<Value, EvalError> {
     if state.options.generated == Generated::Display {
         return Ok(Value::from(format!("(a placeholder for {name})")));
     }
-    Err(Fault::plain(format!(
+    Err(EvalError::plain(format!(
         "{name} gives a different result at each render, and cannot be derived: give the value \
          in the chart's values or in a Secret of your own"
     )))
 }
 
-fn length(state: &State<'_>, count: i64) -> Result<usize, Fault> {
+fn length(state: &State<'_>, count: i64) -> Result<usize, EvalError> {
     let most = state.meter.limits().expansion;
     match usize::try_from(count) {
         Ok(count) if count <= most => Ok(count),
-        Ok(_) => Err(Fault::plain(format!(
+        Ok(_) => Err(EvalError::plain(format!(
             "{count} bytes are more than the {most} that are allowed"
         ))),
-        Err(_) => Err(Fault::plain("runtime error: makeslice: len out of range")),
+        Err(_) => Err(EvalError::plain(
+            "runtime error: makeslice: len out of range",
+        )),
     }
 }
 
@@ -125,7 +127,7 @@ fn letters(
     name: &str,
     count: i64,
     accepts: fn(u8) -> bool,
-) -> Result<Value, Fault> {
+) -> Result<Value, EvalError> {
     let count = length(state, count.max(0))?;
     let mut stream = Stream::new(state, name)?;
     let mut out = Vec::with_capacity(count);
@@ -138,7 +140,7 @@ fn letters(
     Ok(Value::str(out))
 }
 
-/// Bytes that follow from seed, template and call.
+/// A stream of bytes derived from seed, template and call.
 struct Stream {
     key: ring::hmac::Key,
     block: u64,
@@ -146,12 +148,12 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(state: &mut State<'_>, name: &str) -> Result<Self, Fault> {
+    fn new(state: &mut State<'_>, name: &str) -> Result<Self, EvalError> {
         let seed = match &state.options.generated {
             Generated::Derive { seed } => seed.as_str(),
             Generated::Display => "display",
             Generated::Refuse => {
-                return Err(Fault::plain(format!(
+                return Err(EvalError::plain(format!(
                     "{name} depends on time or randomness, so that each render would differ: \
                      give the value in the chart's values, or set `generated: derived` for the \
                      application"

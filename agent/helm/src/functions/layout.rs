@@ -1,4 +1,4 @@
-//! Go's layouts of times: the reference moment, written as the output shall look.
+//! Go's layouts of times: a reference time in the form that the output should have.
 
 mod parse;
 
@@ -63,7 +63,7 @@ enum Element {
         seconds: bool,
         short: bool,
     },
-    /// So many digits of a second after this mark, all of them or no zeros at the end.
+    /// Fractional digits of a second after this mark; whether trailing zeros are dropped.
     Fraction(char, usize, bool),
 }
 

@@ -1,4 +1,4 @@
-//! Lists.
+//! Functions of lists.
 
 use std::rc::Rc;
 

@@ -4,7 +4,7 @@ use super::cast::{to_float, to_int};
 use super::decimal::Decimal;
 use super::{Function, Type, int, many, pure, shared};
 use crate::fmt;
-use crate::template::{Fault, State};
+use crate::template::{EvalError, State};
 use crate::value::{ListKind, Value};
 
 use Type::{Any, Float, Int};
@@ -155,7 +155,7 @@ fn ints(items: Vec<i64>) -> Value {
 }
 
 /// The numbers from here to there, within the release's bounds.
-fn steps(state: &State<'_>, start: i64, stop: i64, step: i64) -> Result<Vec<i64>, Fault> {
+fn steps(state: &State<'_>, start: i64, stop: i64, step: i64) -> Result<Vec<i64>, EvalError> {
     let none = if stop < start { step >= 0 } else { step <= 0 };
     if none {
         return Ok(Vec::new());
@@ -164,7 +164,7 @@ fn steps(state: &State<'_>, start: i64, stop: i64, step: i64) -> Result<Vec<i64>
     let most = state.meter.limits().expansion as u64 / 8;
     if count > most {
         let message = format!("a list of {count} numbers is more than the {most} that are allowed");
-        return Err(Fault::plain(message));
+        return Err(EvalError::plain(message));
     }
     let mut numbers = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
     let mut number = start;
@@ -175,7 +175,7 @@ fn steps(state: &State<'_>, start: i64, stop: i64, step: i64) -> Result<Vec<i64>
     Ok(numbers)
 }
 
-fn sequence(state: &mut State<'_>, arguments: &[Value]) -> Result<Value, Fault> {
+fn sequence(state: &mut State<'_>, arguments: &[Value]) -> Result<Value, EvalError> {
     let (start, stop, step) = match arguments.len() {
         1 => {
             let end = int(arguments, 0);

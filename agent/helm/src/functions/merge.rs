@@ -1,4 +1,4 @@
-//! `merge` and its kin, as the mergo library merges maps: into the first, which changes.
+//! `merge` and its variants, as the mergo library merges maps: into the first one, which changes.
 
 use super::dicts::reaches;
 use super::equal::empty;
@@ -16,7 +16,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
 ];
 
-/// Whose value stays where both maps have one.
+/// Which map's value is kept if both have one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Winner {
     /// The map that is merged into, unless its value is empty.
@@ -67,7 +67,7 @@ fn merge(
                     continue;
                 }
             }
-            // A list where a list is: without overwriting, the old one stays.
+            // A list does not replace a non-empty value unless the source wins.
             (_, Value::List(_)) if filled => {
                 if winner == Winner::Source {
                     put(target, key, new)?;

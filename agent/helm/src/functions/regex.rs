@@ -8,14 +8,14 @@ use regex::bytes::{Captures, Regex, RegexBuilder};
 
 use self::translate::translate;
 use super::{Function, Type, bytes, int, lossy, pure, shared};
-use crate::template::{Fault, State};
+use crate::template::{EvalError, State};
 use crate::value::{Str, Value};
 
 use Type::{Int, Str as S};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     shared("regexMatch", &[S, S], |state, a| {
-        // A pattern that is none matches nothing, quietly.
+        // A malformed pattern matches nothing and is not an error, as in sprig.
         let matched = compile(state, &a[0]).is_ok_and(|regex| regex.is_match(bytes(a, 1)));
         Ok(Value::Bool(matched))
     }),
@@ -35,16 +35,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(find_all(&*must(state, &a[0])?, a))
     }),
     shared("regexReplaceAll", &[S, S, S], |state, a| {
-        Ok(replace(&*compile(state, &a[0])?, a, With::Template))
+        Ok(replace(&*compile(state, &a[0])?, a, Replacement::Template))
     }),
     shared("mustRegexReplaceAll", &[S, S, S], |state, a| {
-        Ok(replace(&*must(state, &a[0])?, a, With::Template))
+        Ok(replace(&*must(state, &a[0])?, a, Replacement::Template))
     }),
     shared("regexReplaceAllLiteral", &[S, S, S], |state, a| {
-        Ok(replace(&*compile(state, &a[0])?, a, With::Literal))
+        Ok(replace(&*compile(state, &a[0])?, a, Replacement::Literal))
     }),
     shared("mustRegexReplaceAllLiteral", &[S, S, S], |state, a| {
-        Ok(replace(&*must(state, &a[0])?, a, With::Literal))
+        Ok(replace(&*must(state, &a[0])?, a, Replacement::Literal))
     }),
     shared("regexSplit", &[S, S, Int], |state, a| {
         Ok(split(&*compile(state, &a[0])?, a))
@@ -64,18 +64,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
 ];
 
-/// As [`compile`], with the words of `regexp.Compile` rather than of `regexp.MustCompile`.
-fn must(state: &mut State<'_>, pattern: &Value) -> Result<Rc<Regex>, Fault> {
-    compiled(state, pattern).map_err(Fault::plain)
+/// Like [`compile`], with the errors of `regexp.Compile` instead of `regexp.MustCompile`.
+fn must(state: &mut State<'_>, pattern: &Value) -> Result<Rc<Regex>, EvalError> {
+    compiled(state, pattern).map_err(EvalError::plain)
 }
 
-fn compile(state: &mut State<'_>, pattern: &Value) -> Result<Rc<Regex>, Fault> {
+fn compile(state: &mut State<'_>, pattern: &Value) -> Result<Rc<Regex>, EvalError> {
     compiled(state, pattern).map_err(|message| {
         let shown = pattern
             .as_str()
             .map(|text| crate::fmt::quote(text.as_bytes()));
         let shown = shown.unwrap_or_default().replace('"', "`");
-        Fault::plain(format!("regexp: Compile({shown}): {message}"))
+        EvalError::plain(format!("regexp: Compile({shown}): {message}"))
     })
 }
 
@@ -124,7 +124,7 @@ fn find(regex: &Regex, arguments: &[Value]) -> Value {
     }
 }
 
-/// Go's matches: none that is empty right after another.
+/// Returns Go's matches: an empty match right after another one does not count.
 fn matches<'t>(regex: &Regex, text: &'t [u8], most: i64) -> Vec<Captures<'t>> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     regex.captures_iter(text).take(most).collect()
@@ -147,14 +147,14 @@ fn find_all(regex: &Regex, arguments: &[Value]) -> Value {
 
 /// What a match is replaced with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum With {
+enum Replacement {
     /// A text that may name groups of the match.
     Template,
     /// The text as it is.
     Literal,
 }
 
-fn replace(regex: &Regex, arguments: &[Value], with: With) -> Value {
+fn replace(regex: &Regex, arguments: &[Value], with: Replacement) -> Value {
     let text = bytes(arguments, 1);
     let template = bytes(arguments, 2);
     let found = matches(regex, text, -1);
@@ -167,8 +167,8 @@ fn replace(regex: &Regex, arguments: &[Value], with: With) -> Value {
         let (start, end) = span(&captures);
         out.extend_from_slice(&text[from..start]);
         match with {
-            With::Literal => out.extend_from_slice(template),
-            With::Template => expand(&mut out, template, &captures),
+            Replacement::Literal => out.extend_from_slice(template),
+            Replacement::Template => expand(&mut out, template, &captures),
         }
         from = end;
     }

@@ -1,7 +1,7 @@
 //! What Helm binds to the release: `include`, `tpl`, `required`, `fail`, `lookup`.
 
 use super::{Function, Type, bytes, lossy, nested, placed, shared};
-use crate::template::{Fault, Place, State};
+use crate::template::{CallSite, EvalError, State};
 use crate::value::{Map, Value};
 
 use Type::{Any, Str as S};
@@ -17,16 +17,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
         _ => Ok(Value::Nil),
     }),
     shared("required", &[S, Any], |_, a| match &a[1] {
-        Value::Nil => Err(Fault::from_chart(&lossy(a, 0))),
-        Value::Str(text) if text.is_empty() => Err(Fault::from_chart(&lossy(a, 0))),
+        Value::Nil => Err(EvalError::from_chart(&lossy(a, 0))),
+        Value::Str(text) if text.is_empty() => Err(EvalError::from_chart(&lossy(a, 0))),
         value => Ok(value.clone()),
     }),
-    shared("fail", &[S], |_, a| Err(Fault::from_chart(&lossy(a, 0)))),
+    shared("fail", &[S], |_, a| {
+        Err(EvalError::from_chart(&lossy(a, 0)))
+    }),
     placed("lookup", &[S, S, S, S], lookup),
     placed("getHostByName", &[S], host_by_name),
 ];
 
-fn lookup(state: &mut State<'_>, place: &Place, arguments: &[Value]) -> Result<Value, Fault> {
+fn lookup(
+    state: &mut State<'_>,
+    place: &CallSite,
+    arguments: &[Value],
+) -> Result<Value, EvalError> {
     let words: Vec<String> = (0..4)
         .map(|index| lossy(arguments, index).into_owned())
         .filter(|word| !word.is_empty())
@@ -36,18 +42,22 @@ fn lookup(state: &mut State<'_>, place: &Place, arguments: &[Value]) -> Result<V
         words.join(" ")
     );
     if state.options.strict {
-        return Err(Fault::plain(message));
+        return Err(EvalError::plain(message));
     }
     state.warn(place, message);
     Ok(Value::Map(Map::new()))
 }
 
-/// Helm without `--enable-dns` gives an empty text.
-fn host_by_name(state: &mut State<'_>, place: &Place, arguments: &[Value]) -> Result<Value, Fault> {
+/// Returns an empty text, as Helm without `--enable-dns`.
+fn host_by_name(
+    state: &mut State<'_>,
+    place: &CallSite,
+    arguments: &[Value],
+) -> Result<Value, EvalError> {
     let name = String::from_utf8_lossy(bytes(arguments, 0)).into_owned();
     let message = format!("getHostByName of {name} returns nothing: rendering uses no DNS");
     if state.options.strict {
-        return Err(Fault::plain(message));
+        return Err(EvalError::plain(message));
     }
     state.warn(place, message);
     Ok(Value::from(""))

@@ -52,7 +52,7 @@ fn mix(lane: &mut [u8]) {
     }
 }
 
-/// Each block through Salsa20/8 in turn; even ones first in the result.
+/// Mixes each block with Salsa20/8; the result has the even blocks first.
 fn blocks(state: &[u32]) -> Vec<u32> {
     let mut current = [0_u32; 16];
     current.copy_from_slice(&state[WORDS - 16..]);

@@ -11,10 +11,10 @@ use crate::value::Value;
 
 use Type::Str as S;
 
-/// A text is no version, or no range of versions, in the library's words.
+/// A text is not a version, or not a range of versions, in the library's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SemverError {
-    /// It is not numbers that dots part, with what may follow them.
+    /// It is not numbers separated by dots, with an optional suffix.
     #[error("invalid semantic version")]
     Invalid,
     /// A number is larger than 64 bits hold; quoted as Go does.
@@ -23,10 +23,10 @@ pub enum SemverError {
     /// A number of a pre-release begins with a zero.
     #[error("version segment starts with 0")]
     LeadingZero,
-    /// A range is not operators and versions; quoted as Go does.
+    /// A range does not consist of operators and versions; quoted as Go does.
     #[error("improper constraint: {0}")]
     Improper(String),
-    /// A version of a range is none.
+    /// A range contains something that is not a version.
     #[error("constraint parser error")]
     Constraint,
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::builtin::items;
 use super::{Function, Type, bytes, int, lossy, many, pure, shared, strval};
 use crate::fmt;
-use crate::template::{Fault, State};
+use crate::template::{EvalError, State};
 use crate::value::{ListKind, Map, MapKind, Str, Value};
 
 use Type::{Any, Int, Str as S};
@@ -50,7 +50,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     shared("repeat", &[Int, S], |state, a| {
         let count = usize::try_from(int(a, 0))
-            .map_err(|_| Fault::plain("strings: negative Repeat count"))?;
+            .map_err(|_| EvalError::plain("strings: negative Repeat count"))?;
         let text = bytes(a, 1);
         room(state, text.len().saturating_mul(count))?;
         Ok(Value::str(text.repeat(count)))
@@ -139,7 +139,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     pure("sortAlpha", &[Any], |a| {
         let sorted = |words: &mut Vec<Str>| words.sort();
         match &a[0] {
-            // Go sorts a list of strings where it lies, and every holder sees it.
+            // Go sorts a list of strings in place, so every holder of the list sees the new order.
             Value::List(list) if list.kind() == ListKind::Str => {
                 let mut words = strings(&a[0]);
                 sorted(&mut words);
@@ -199,7 +199,7 @@ fn trim_all(arguments: &[Value]) -> Result<Value, String> {
     ))
 }
 
-/// Where the mark stands in the text, from here on.
+/// Returns the position of `mark` in the text, from `from` on.
 pub(super) fn find(text: &[u8], mark: &[u8], from: usize) -> Option<usize> {
     if mark.is_empty() {
         return Some(from);
@@ -218,25 +218,25 @@ pub(super) fn find(text: &[u8], mark: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-fn room(state: &State<'_>, size: usize) -> Result<(), Fault> {
+fn room(state: &State<'_>, size: usize) -> Result<(), EvalError> {
     let most = state.meter.limits().expansion;
     if size > most {
         let message = format!("a text of {size} bytes is more than the {most} that are allowed");
-        return Err(Fault::plain(message));
+        return Err(EvalError::plain(message));
     }
     Ok(())
 }
 
-/// All of it replaced; nothing where there is nothing to replace.
+/// Replaces all occurrences; none: there are none.
 fn replace(
     state: &State<'_>,
     old: &[u8],
     new: &[u8],
     text: &[u8],
-) -> Result<Option<Vec<u8>>, Fault> {
+) -> Result<Option<Vec<u8>>, EvalError> {
     let mut out = Vec::new();
     if old.is_empty() {
-        // Before every character, and at the end.
+        // As in Go, an empty text matches before every character and at the end.
         let text = String::from_utf8_lossy(text);
         room(
             state,
@@ -274,9 +274,9 @@ enum Start {
     NewLine,
 }
 
-fn indent(state: &State<'_>, arguments: &[Value], start: Start) -> Result<Value, Fault> {
+fn indent(state: &State<'_>, arguments: &[Value], start: Start) -> Result<Value, EvalError> {
     let count = usize::try_from(int(arguments, 0))
-        .map_err(|_| Fault::plain("strings: negative Repeat count"))?;
+        .map_err(|_| EvalError::plain("strings: negative Repeat count"))?;
     let text = bytes(arguments, 1);
     let lines = text.iter().filter(|byte| **byte == b'\n').count();
     room(

@@ -13,7 +13,7 @@ const ZERO: i64 = -62_135_596_800;
 
 #[derive(Clone, Debug)]
 pub(super) enum Zone {
-    /// Also what Go calls local: no render depends on where it runs.
+    /// Also Go's local zone: no render depends on where it runs.
     Utc,
     /// An offset in seconds, with its abbreviation where it has one.
     Fixed(i32, String),
@@ -101,7 +101,7 @@ impl Time {
     }
 }
 
-/// The zone of this name; nothing where there is none.
+/// Returns the zone of this name, if it exists.
 pub(super) fn zone(name: &str) -> Option<Zone> {
     match name {
         "" | "UTC" | "Local" => Some(Zone::Utc),
@@ -112,7 +112,7 @@ pub(super) fn zone(name: &str) -> Option<Zone> {
     }
 }
 
-/// Days since 1970 of a date, by the calendar that always was.
+/// Returns the days since 1970 of a date in the proleptic Gregorian calendar.
 pub(super) fn to_days(year: i64, month: u32, day: u32) -> i64 {
     let (month, day) = (i64::from(month), i64::from(day));
     let year = year - i64::from(month <= 2);
@@ -145,13 +145,13 @@ fn from_days(days: i64) -> (i64, u32, u32) {
 
 /// `time.Month` or `time.Weekday`: a number with a name.
 #[derive(Debug)]
-struct Named {
+struct NamedNumber {
     kind: &'static str,
     name: &'static str,
     number: i64,
 }
 
-impl Host for Named {
+impl Host for NamedNumber {
     fn type_name(&self) -> &str {
         self.kind
     }
@@ -221,12 +221,12 @@ impl Host for Time {
                 self.seconds.wrapping_mul(1_000_000_000) + i64::from(self.nanoseconds),
             )),
             "Year" => Ok(Value::int(civil.year)),
-            "Month" => Ok(Value::host(Named {
+            "Month" => Ok(Value::host(NamedNumber {
                 kind: "time.Month",
                 name: layout::MONTHS[civil.month as usize - 1],
                 number: i64::from(civil.month),
             })),
-            "Weekday" => Ok(Value::host(Named {
+            "Weekday" => Ok(Value::host(NamedNumber {
                 kind: "time.Weekday",
                 name: layout::DAYS[civil.weekday],
                 number: civil.weekday as i64,

@@ -137,7 +137,7 @@ fn abbreviate(text: &[u8], offset: i64, width: i64) -> Vec<u8> {
     [b"...", &text[at(length - (width - 3))..]].concat()
 }
 
-/// What becomes of a word that is longer than a line.
+/// How a word that is longer than a line is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LongWords {
     Whole,

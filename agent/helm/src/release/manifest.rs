@@ -1,4 +1,4 @@
-//! From rendered files to documents: split, told apart, and put into the order of installation.
+//! From rendered files to documents: split, classified, and sorted in the order of installation.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -76,7 +76,7 @@ pub struct Manifest {
     pub kind: String,
 }
 
-/// A document that is run at some event of a release's life instead of being part of it.
+/// A document that runs at an event of a release's life instead of being part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
     /// The file that it comes from, with its text and kind.
@@ -150,7 +150,7 @@ pub(super) fn trim(text: &[u8]) -> &[u8] {
     }
 }
 
-/// The head of a document, which is all that Helm looks at.
+/// The fields of a document that Helm reads.
 #[derive(Default)]
 struct Head {
     kind: String,
@@ -216,7 +216,7 @@ pub(super) fn sort(files: &BTreeMap<String, Str>) -> Result<(Vec<Manifest>, Vec<
     Ok((manifests, hooks))
 }
 
-/// A hook; nothing where it names an event that Helm does not know.
+/// Returns a hook; none: it names an event that Helm does not know.
 fn hook(manifest: Manifest, events: &str, head: &Head) -> Option<Hook> {
     let words = |text: &str| -> Vec<String> {
         text.split(',')
@@ -242,7 +242,7 @@ fn hook(manifest: Manifest, events: &str, head: &Head) -> Option<Hook> {
     })
 }
 
-/// Known kinds by their place, unknown ones after them by name.
+/// Sort key of a kind: known kinds by their position, unknown ones after them by name.
 fn rank(kind: &str) -> (usize, String) {
     match INSTALL_ORDER.iter().position(|known| *known == kind) {
         Some(place) => (place, String::new()),

@@ -30,7 +30,7 @@ impl Rendered {
     ///
     /// # Errors
     ///
-    /// When a template that should be shown has made no document.
+    /// When a template that should be shown produced no document.
     pub fn print(&self, print: &Print) -> Result<Vec<u8>, Error> {
         let mut manifest = Vec::new();
         if print.include_crds {

@@ -23,7 +23,7 @@ fn documents_are_parted_as_helms_expression_does() {
     assert_eq!(parts("a\n---b"), ["a", "b"]);
     assert_eq!(parts("# c\n---\n"), ["# c"]);
     assert_eq!(parts(""), Vec::<String>::new());
-    // Where a separator follows a separator, nothing is left that could begin the second.
+    // A separator right after another one does not split: the first match has consumed the line break before it.
     assert_eq!(parts("---\n---\na"), ["---\na"]);
     assert_eq!(
         parts("x: |\n  -----BEGIN\n-----END"),

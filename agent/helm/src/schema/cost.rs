@@ -1,13 +1,13 @@
-//! How much a validation would do, worked out beforehand: schemas that refer to one another double with
-//! each reference, and the validator itself knows no bound.
+//! The cost of a validation, estimated beforehand: with schemas that refer to one another it can double with each
+//! reference, and the validator itself has no limit.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as Json;
 
-/// Most pairs of a schema and a value that a validation may look at, each as often as it does.
+/// Highest number of pairs of schema and value that a validation may visit; repeated visits count.
 const MAX_STEPS: u64 = 2_000_000;
-/// Most different pairs, which is what working it out costs.
+/// Highest number of different pairs, which bounds the cost of the estimate itself.
 const MAX_PAIRS: usize = 500_000;
 /// Deepest chain of schemas and values.
 const MAX_DEPTH: usize = 400;
@@ -28,9 +28,9 @@ const OF_EACH: [&str; 7] = [
     "propertyNames",
 ];
 
-/// Holding the values against the schema would take too long, or too deep a stack.
+/// Validating the values would take too long, or too deep a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TooDear {
+pub(super) enum TooExpensive {
     #[error(
         "the schema would take more than {most} steps for these values: its parts refer to each other too \
          often",
@@ -47,7 +47,7 @@ pub(super) enum TooDear {
 }
 
 /// Refuses what would take too long.
-pub(super) fn check(schema: &Json, values: &Json) -> Result<(), TooDear> {
+pub(super) fn check(schema: &Json, values: &Json) -> Result<(), TooExpensive> {
     let mut cost = Cost {
         root: schema,
         named: HashMap::new(),
@@ -57,17 +57,17 @@ pub(super) fn check(schema: &Json, values: &Json) -> Result<(), TooDear> {
     cost.name(schema, 0)?;
     let steps = cost.of(schema, values, 0)?;
     if steps > MAX_STEPS {
-        return Err(TooDear::Steps);
+        return Err(TooExpensive::Steps);
     }
     Ok(())
 }
 
 struct Cost<'s> {
     root: &'s Json,
-    /// By anchor (`#name`) and by identifier, everything that has it: which is meant depends on where it is
-    /// asked, so the dearest counts.
+    /// Schemas by anchor (`#name`) and by identifier. Which of several is meant depends on the reference's base, so the
+    /// most expensive one counts.
     named: HashMap<&'s str, Vec<&'s Json>>,
-    /// By the places of schema and value in memory.
+    /// Known costs, by the addresses of schema and value.
     known: HashMap<(usize, usize), u64>,
     open: HashSet<(usize, usize)>,
 }
@@ -77,9 +77,9 @@ fn place(value: &Json) -> usize {
 }
 
 impl<'s> Cost<'s> {
-    fn name(&mut self, schema: &'s Json, depth: usize) -> Result<(), TooDear> {
+    fn name(&mut self, schema: &'s Json, depth: usize) -> Result<(), TooExpensive> {
         if depth > MAX_DEPTH {
-            return Err(TooDear::Depth);
+            return Err(TooExpensive::Depth);
         }
         match schema {
             Json::Array(items) => items.iter().try_for_each(|item| self.name(item, depth + 1)),
@@ -96,12 +96,12 @@ impl<'s> Cost<'s> {
         }
     }
 
-    /// What a reference may mean.
+    /// Returns the schemas that a reference may resolve to.
     fn targets(&self, reference: &str) -> Vec<&'s Json> {
         let (file, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let bases: Vec<&'s Json> = match file {
             "" => {
-                // A pointer counts from the nearest schema that has an identifier, or from the root.
+                // A JSON pointer starts at the nearest schema with an identifier, or at the root.
                 let named = self.named.values().flatten().copied();
                 std::iter::once(self.root)
                     .chain(named.filter(|_| fragment.starts_with('/')))
@@ -120,7 +120,7 @@ impl<'s> Cost<'s> {
         }
     }
 
-    fn of(&mut self, schema: &'s Json, value: &Json, depth: usize) -> Result<u64, TooDear> {
+    fn of(&mut self, schema: &'s Json, value: &Json, depth: usize) -> Result<u64, TooExpensive> {
         let Json::Object(map) = schema else {
             return Ok(1);
         };
@@ -129,14 +129,14 @@ impl<'s> Cost<'s> {
             return Ok(*steps);
         }
         if depth > MAX_DEPTH {
-            return Err(TooDear::Depth);
+            return Err(TooExpensive::Depth);
         }
-        // A circle on one value is an error of the validator's own.
+        // The validator itself reports a cycle on one value.
         if !self.open.insert(pair) {
             return Ok(1);
         }
         if self.known.len() > MAX_PAIRS {
-            return Err(TooDear::Pairs);
+            return Err(TooExpensive::Pairs);
         }
         let mut steps: u64 = 1;
         let mut same: Vec<&'s Json> = Vec::new();
@@ -167,13 +167,13 @@ impl<'s> Cost<'s> {
         Ok(steps)
     }
 
-    /// What is done with items and properties.
+    /// Returns the cost of validating items and properties.
     fn below(
         &mut self,
         map: &'s serde_json::Map<String, Json>,
         value: &Json,
         depth: usize,
-    ) -> Result<u64, TooDear> {
+    ) -> Result<u64, TooExpensive> {
         let children: Vec<(&str, &Json)> = match value {
             Json::Array(items) => items.iter().map(|item| ("", item)).collect(),
             Json::Object(entries) => entries
@@ -209,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    /// `a0` asks `a1` twice, and so on.
+    /// A schema in which `a0` refers to `a1` twice, and so on.
     fn doubling(levels: usize, reference: impl Fn(usize) -> Json) -> Json {
         let mut definitions = serde_json::Map::new();
         for level in 0..levels {
@@ -233,7 +233,7 @@ mod tests {
         assert!(check(&doubling(10, by_pointer), &json!({})).is_ok());
         assert!(check(&doubling(40, by_pointer), &json!({})).is_err());
         assert!(check(&doubling(40, by_name), &json!({})).is_err());
-        // Chains that only go deep.
+        // Deep chains without branches.
         let chain = |levels: usize| {
             let mut schema = json!({});
             for _ in 0..levels {
@@ -258,7 +258,7 @@ mod tests {
         };
         assert!(check(&schema, &deep(10)).is_ok());
         assert!(check(&schema, &deep(60)).is_err());
-        // A tree that is only large is no reason.
+        // A large tree alone is not refused.
         let each = json!({"additionalProperties": {"$ref": "#"}, "items": {"$ref": "#"}});
         let wide: Vec<Json> = (0..5000).map(|number| json!({"a": number})).collect();
         assert!(check(&each, &json!({"list": wide})).is_ok());

@@ -1,4 +1,4 @@
-//! Parsed files, kept between renders: most of what a second render would do again.
+//! Parsed files, kept between renders: parsing is most of the work of a second render.
 
 use std::any::Any;
 use std::collections::hash_map::{DefaultHasher, Entry};
@@ -10,28 +10,29 @@ use parking_lot::Mutex;
 
 use super::{Error, Functions, Parsed};
 
-/// Text of all files that are kept, bytes; what is parsed takes some times as much.
+/// Text of all files that are kept, bytes; the parsed form takes several times as much.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Most schemas that are kept, the longest text of one that is, bytes.
+/// Highest number of schemas that are kept, and the longest text of one, bytes.
 const MAX_SCHEMAS: usize = 32;
 const MAX_SCHEMA_BYTES: usize = 1 << 20;
 
-/// Copies share what is kept. It decides nothing: a file that is kept is what parsing it would give.
+/// A cache of parsed files, shared by its copies. It never affects results: a cached file equals what parsing would
+/// return.
 #[derive(Clone, Debug, Default)]
-pub struct Cache(Arc<Mutex<Kept>>);
+pub struct Cache(Arc<Mutex<CacheContents>>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct CacheContents {
     files: HashMap<u64, File>,
-    /// The first to come is the first to go.
+    /// Keys in order of insertion; the oldest one is dropped first.
     order: VecDeque<u64>,
     bytes: usize,
     /// The newest last.
     schemas: VecDeque<Schema>,
 }
 
-/// What a schema's text came to; what that is its own room knows.
+/// A schema's text with its compiled form, whose type only the `schema` module knows.
 #[derive(Debug)]
 struct Schema {
     text: Box<[u8]>,
@@ -81,7 +82,7 @@ impl Cache {
         Ok(parsed)
     }
 
-    /// What a schema's text comes to, unless that is known.
+    /// Returns the compiled form of a schema's text, from the cache where it has it.
     ///
     /// # Errors
     ///
@@ -122,13 +123,13 @@ impl File {
     }
 }
 
-impl Kept {
+impl CacheContents {
     fn keep(&mut self, key: u64, file: File) {
         let bytes = file.bytes();
         if bytes > MAX_BYTES / 4 {
             return;
         }
-        // Another file of this key stays: the chance of two is no reason for more.
+        // If two files have the same key, the first one stays: collisions are too rare for more effort.
         let Entry::Vacant(place) = self.files.entry(key) else {
             return;
         };

@@ -1,11 +1,11 @@
-//! Commands, fields and calls: what expressions are worth.
+//! Evaluates commands, fields and calls.
 
-use super::execute::{At, Got, Run, truth};
-use super::fault::Fault;
+use super::execute::{CurrentNode, Run, SlotValue, truth};
+use super::fault::EvalError;
 use super::function::{Body, Function, Type};
 use super::methods;
 use super::node::{Command, Expr, ExprKind, Number};
-use super::state::Place;
+use super::state::CallSite;
 use crate::fmt;
 use crate::value::{MapKind, Str, UintKind, Value};
 
@@ -13,16 +13,16 @@ impl<'t> Run<'t, '_, '_> {
     /// One command of a pipeline; the value before it is its last argument.
     pub(super) fn command(
         &mut self,
-        dot: &Got,
+        dot: &SlotValue,
         command: &'t Command,
         last: Option<Value>,
-    ) -> Result<Value, Fault> {
+    ) -> Result<Value, EvalError> {
         let Some((first, arguments)) = command.arguments.split_first() else {
             return Ok(Value::Nil);
         };
         match &first.kind {
             ExprKind::Field(names) => {
-                self.at = At::Expr(first);
+                self.at = CurrentNode::Expr(first);
                 let got = self.chain(dot, dot, names, arguments, last)?;
                 return Ok(got.value);
             }
@@ -32,15 +32,21 @@ impl<'t> Run<'t, '_, '_> {
                 return Ok(got.value);
             }
             ExprKind::Function(function) => {
-                self.at = At::Expr(first);
-                return self.call(dot, function, At::Command(command), arguments, last);
+                self.at = CurrentNode::Expr(first);
+                return self.call(
+                    dot,
+                    function,
+                    CurrentNode::Command(command),
+                    arguments,
+                    last,
+                );
             }
             ExprKind::Pipe(pipe) => {
                 self.no_arguments(first, arguments, last.as_ref())?;
                 return self.pipeline(dot, pipe);
             }
             ExprKind::Variable(name, names) => {
-                self.at = At::Expr(first);
+                self.at = CurrentNode::Expr(first);
                 let receiver = self.variable(name)?.clone();
                 if names.is_empty() {
                     self.no_arguments(first, arguments, last.as_ref())?;
@@ -51,7 +57,7 @@ impl<'t> Run<'t, '_, '_> {
             }
             _ => {}
         }
-        self.at = At::Expr(first);
+        self.at = CurrentNode::Expr(first);
         self.no_arguments(first, arguments, last.as_ref())?;
         match &first.kind {
             ExprKind::Bool(value) => Ok(Value::Bool(*value)),
@@ -67,7 +73,7 @@ impl<'t> Run<'t, '_, '_> {
         first: &Expr,
         arguments: &[Expr],
         last: Option<&Value>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), EvalError> {
         if arguments.is_empty() && last.is_none() {
             return Ok(());
         }
@@ -75,8 +81,8 @@ impl<'t> Run<'t, '_, '_> {
         Err(self.fault(format!("can't give argument to non-function {shown}")))
     }
 
-    /// What a number is where nobody asks for a type: its spelling says.
-    fn ideal(&self, number: &Number) -> Result<Value, Fault> {
+    /// Returns a number where no type is required: its spelling determines the type.
+    fn ideal(&self, number: &Number) -> Result<Value, EvalError> {
         if number.complex {
             let text = &number.text;
             return Err(self.fault(format!("complex numbers such as {text} are not supported")));
@@ -99,26 +105,31 @@ impl<'t> Run<'t, '_, '_> {
         }
     }
 
-    /// What stands in parentheses before `.Field`.
-    fn inner(&mut self, dot: &Got, chain: &'t Expr, inner: &'t Expr) -> Result<Got, Fault> {
-        self.at = At::Expr(chain);
+    /// Evaluates the parentheses before `.Field`.
+    fn inner(
+        &mut self,
+        dot: &SlotValue,
+        chain: &'t Expr,
+        inner: &'t Expr,
+    ) -> Result<SlotValue, EvalError> {
+        self.at = CurrentNode::Expr(chain);
         if matches!(inner.kind, ExprKind::Nil) {
             let message = format!("indirection through explicit nil in {chain}");
             return Err(self.fault(message));
         }
         let value = self.argument(dot, Type::Any, inner)?;
-        Ok(Got::plain(value))
+        Ok(SlotValue::plain(value))
     }
 
-    /// `.a.b.c` of a receiver; the last name may be a method, which takes the arguments.
+    /// Evaluates `.a.b.c` of a receiver; the last name may be a method, which gets the arguments.
     fn chain(
         &mut self,
-        dot: &Got,
-        receiver: &Got,
+        dot: &SlotValue,
+        receiver: &SlotValue,
         names: &[Str],
         arguments: &'t [Expr],
         last: Option<Value>,
-    ) -> Result<Got, Fault> {
+    ) -> Result<SlotValue, EvalError> {
         let Some((final_name, names)) = names.split_last() else {
             return Ok(receiver.clone());
         };
@@ -133,18 +144,18 @@ impl<'t> Run<'t, '_, '_> {
 
     fn field(
         &mut self,
-        dot: &Got,
-        receiver: &Got,
+        dot: &SlotValue,
+        receiver: &SlotValue,
         name: &Str,
         arguments: &'t [Expr],
         last: Option<Value>,
-    ) -> Result<Got, Fault> {
+    ) -> Result<SlotValue, EvalError> {
         let has_arguments = !arguments.is_empty() || last.is_some();
         match &receiver.value {
             Value::Nil if receiver.boxed => {
                 Err(self.fault(format!("nil pointer evaluating interface {{}}.{name}")))
             }
-            Value::Nil => Ok(Got::plain(Value::Nil)),
+            Value::Nil => Ok(SlotValue::plain(Value::Nil)),
             Value::Map(map) => {
                 if map.kind() == MapKind::Values
                     && let Some(method) = methods::find(&name.lossy())
@@ -156,10 +167,10 @@ impl<'t> Run<'t, '_, '_> {
                     }
                     values.extend(last);
                     return match method(&values) {
-                        Ok(value) => Ok(Got::plain(value)),
+                        Ok(value) => Ok(SlotValue::plain(value)),
                         Err(message) => {
                             self.at = at;
-                            Err(self.wrap(&name.lossy(), Fault::plain(message)))
+                            Err(self.wrap(&name.lossy(), EvalError::plain(message)))
                         }
                     };
                 }
@@ -168,9 +179,9 @@ impl<'t> Run<'t, '_, '_> {
                 }
                 let value = map.get(name);
                 if map.kind() == MapKind::Str {
-                    return Ok(Got::plain(value.unwrap_or_else(|| Value::from(""))));
+                    return Ok(SlotValue::plain(value.unwrap_or_else(|| Value::from(""))));
                 }
-                Ok(Got::boxed(value.unwrap_or_default()))
+                Ok(SlotValue::boxed(value.unwrap_or_default()))
             }
             Value::Host(host) => {
                 let text = name.lossy();
@@ -182,10 +193,10 @@ impl<'t> Run<'t, '_, '_> {
                     }
                     values.extend(last);
                     return match host.call(&text, &values) {
-                        Ok(value) => Ok(Got::plain(value)),
+                        Ok(value) => Ok(SlotValue::plain(value)),
                         Err(message) => {
                             self.at = at;
-                            Err(self.wrap(&text, Fault::plain(message)))
+                            Err(self.wrap(&text, EvalError::plain(message)))
                         }
                     };
                 }
@@ -195,7 +206,7 @@ impl<'t> Run<'t, '_, '_> {
                             format!("{name} has arguments but cannot be invoked as function");
                         return Err(self.fault(message));
                     }
-                    return Ok(Got::plain(value));
+                    return Ok(SlotValue::plain(value));
                 }
                 let kind = receiver.type_name();
                 Err(self.fault(format!("can't evaluate field {name} in type {kind}")))
@@ -207,15 +218,15 @@ impl<'t> Run<'t, '_, '_> {
         }
     }
 
-    /// Calls a function; `node` is what an error of it points at.
+    /// Calls a function; its errors point at `node`.
     fn call(
         &mut self,
-        dot: &Got,
+        dot: &SlotValue,
         function: &'static Function,
-        node: At<'t>,
+        node: CurrentNode<'t>,
         arguments: &'t [Expr],
         last: Option<Value>,
-    ) -> Result<Value, Fault> {
+    ) -> Result<Value, EvalError> {
         let count = arguments.len() + usize::from(last.is_some());
         let fixed = function.params.len();
         if function.rest.is_some() {
@@ -252,7 +263,7 @@ impl<'t> Run<'t, '_, '_> {
             values.push(self.argument(dot, parameter(index), argument)?);
         }
         if let Some(last) = last {
-            let last = Got::plain(last);
+            let last = SlotValue::plain(last);
             values.push(self.fitting(last, parameter(arguments.len()))?);
         }
         let result = match function.body {
@@ -260,7 +271,7 @@ impl<'t> Run<'t, '_, '_> {
                 let named = arguments.first().map(shown_without_parentheses);
                 let name =
                     named.unwrap_or_else(|| format!("<{} Value>", fmt::type_name(&values[0])));
-                Err(Fault::plain(match &values[0] {
+                Err(EvalError::plain(match &values[0] {
                     Value::Nil => "call of nil".to_owned(),
                     other => {
                         let kind = fmt::type_name(other);
@@ -268,10 +279,10 @@ impl<'t> Run<'t, '_, '_> {
                     }
                 }))
             }
-            Body::Pure(body) => body(&values).map_err(Fault::plain),
+            Body::Pure(body) => body(&values).map_err(EvalError::plain),
             Body::Placed(body) => {
                 self.at = node;
-                let place = Place {
+                let place = CallSite {
                     template: self.tree.file.clone(),
                     line: self.place().1,
                 };
@@ -295,8 +306,13 @@ impl<'t> Run<'t, '_, '_> {
     }
 
     /// An argument, which must fit the parameter's type.
-    fn argument(&mut self, dot: &Got, kind: Type, expr: &'t Expr) -> Result<Value, Fault> {
-        self.at = At::Expr(expr);
+    fn argument(
+        &mut self,
+        dot: &SlotValue,
+        kind: Type,
+        expr: &'t Expr,
+    ) -> Result<Value, EvalError> {
+        self.at = CurrentNode::Expr(expr);
         let got = match &expr.kind {
             ExprKind::Dot => dot.clone(),
             ExprKind::Nil => {
@@ -315,10 +331,10 @@ impl<'t> Run<'t, '_, '_> {
                     self.chain(dot, &receiver, names, &[], None)?
                 }
             }
-            ExprKind::Pipe(pipe) => Got::plain(self.pipeline(dot, pipe)?),
+            ExprKind::Pipe(pipe) => SlotValue::plain(self.pipeline(dot, pipe)?),
             ExprKind::Function(function) => {
-                let value = self.call(dot, function, At::Expr(expr), &[], None)?;
-                Got::plain(value)
+                let value = self.call(dot, function, CurrentNode::Expr(expr), &[], None)?;
+                SlotValue::plain(value)
             }
             ExprKind::Chain(inner, names) => {
                 let receiver = self.inner(dot, expr, inner)?;
@@ -329,7 +345,7 @@ impl<'t> Run<'t, '_, '_> {
         self.fitting(got, kind)
     }
 
-    fn literal(&self, kind: Type, expr: &Expr) -> Result<Value, Fault> {
+    fn literal(&self, kind: Type, expr: &Expr) -> Result<Value, EvalError> {
         let expected = match (kind, &expr.kind) {
             (Type::Any | Type::Reflect, ExprKind::Bool(value)) => return Ok(Value::Bool(*value)),
             (Type::Any | Type::Reflect, ExprKind::Number(number)) => return self.ideal(number),
@@ -369,11 +385,11 @@ impl<'t> Run<'t, '_, '_> {
         Err(self.fault(format!("expected {expected}; found {expr}")))
     }
 
-    /// The value, if a parameter of this type takes it.
-    fn fitting(&self, got: Got, kind: Type) -> Result<Value, Fault> {
+    /// Converts a value to a parameter's type, or refuses it.
+    fn fitting(&self, got: SlotValue, kind: Type) -> Result<Value, EvalError> {
         if kind.accepts(&got.value) {
             return Ok(match got.value {
-                // A parameter's type is what the function knows of the map.
+                // The function sees the map as the type of its parameter.
                 Value::Map(map) if kind == Type::Map => Value::Map(map.with_kind(MapKind::Any)),
                 value => value,
             });
@@ -403,7 +419,7 @@ fn shown_without_parentheses(expr: &Expr) -> String {
     }
 }
 
-/// What a result counts for in steps: a function that makes much does much.
+/// Returns the steps that a result counts as: a large result takes much work.
 fn weight(value: &Value) -> usize {
     match value {
         Value::Str(text) => text.len() / 256,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::fault::Fault;
+use super::fault::EvalError;
 use super::node::{Command, Expr, ExprKind, Node, Pipe, TemplateCall, Tree};
 use super::session::Session;
 use crate::fmt;
@@ -10,12 +10,12 @@ use crate::value::{ListKind, MapKind, Value};
 
 /// A value, and whether it was found in a slot of type `interface {}`, which Go's errors tell apart.
 #[derive(Clone, Debug)]
-pub(super) struct Got {
+pub(super) struct SlotValue {
     pub(super) value: Value,
     pub(super) boxed: bool,
 }
 
-impl Got {
+impl SlotValue {
     pub(super) fn plain(value: Value) -> Self {
         Self {
             value,
@@ -27,7 +27,7 @@ impl Got {
         Self { value, boxed: true }
     }
 
-    /// The type that Go would name: the slot's where there is one.
+    /// Returns the type that Go would name: that of the slot, if there is one.
     pub(super) fn type_name(&self) -> &str {
         if self.boxed {
             "interface {}"
@@ -37,9 +37,9 @@ impl Got {
     }
 }
 
-/// What is executed just now, for errors.
+/// The node that is being executed, for errors.
 #[derive(Clone, Copy)]
-pub(super) enum At<'t> {
+pub(super) enum CurrentNode<'t> {
     Start,
     Expr(&'t Expr),
     Command(&'t Command),
@@ -55,7 +55,7 @@ pub(super) enum Flow {
     Continue,
 }
 
-/// What the dot is in a branch that is taken.
+/// The dot within a branch that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dot {
     /// What it was, as in `if`.
@@ -68,31 +68,31 @@ enum Dot {
 pub(super) struct Run<'t, 'e, 'a> {
     pub(super) session: &'e mut Session<'a>,
     pub(super) tree: &'t Tree,
-    pub(super) at: At<'t>,
-    variables: Vec<(Arc<str>, Got)>,
+    pub(super) at: CurrentNode<'t>,
+    variables: Vec<(Arc<str>, SlotValue)>,
 }
 
 impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
-    pub(super) fn new(session: &'e mut Session<'a>, tree: &'t Tree, dot: Got) -> Self {
+    pub(super) fn new(session: &'e mut Session<'a>, tree: &'t Tree, dot: SlotValue) -> Self {
         Self {
             session,
             tree,
-            at: At::Start,
+            at: CurrentNode::Start,
             variables: vec![(root(), dot)],
         }
     }
 
-    /// `file:line:column`, the line, and the expression, of what is executed just now.
+    /// Returns `file:line:column`, the line and the expression of the node that is being executed.
     pub(super) fn place(&self) -> (String, usize, String) {
         let (at, context) = match self.at {
-            At::Start => (0, String::new()),
-            At::Pipe(pipe) => (pipe.at, pipe.to_string()),
-            At::Expr(expr) => match &expr.kind {
+            CurrentNode::Start => (0, String::new()),
+            CurrentNode::Pipe(pipe) => (pipe.at, pipe.to_string()),
+            CurrentNode::Expr(expr) => match &expr.kind {
                 ExprKind::Pipe(pipe) => (pipe.at, pipe.to_string()),
                 _ => (expr.at, expr.to_string()),
             },
-            At::Command(command) => (command.at, command.to_string()),
-            At::Template(call) => (call.at, call.to_string()),
+            CurrentNode::Command(command) => (command.at, command.to_string()),
+            CurrentNode::Template(call) => (call.at, call.to_string()),
         };
         (self.tree.location(at), self.tree.line(at), context)
     }
@@ -103,44 +103,44 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
         format!("template: {location}: executing {name} at <{context}>: ")
     }
 
-    /// An error at what is executed just now.
-    pub(super) fn fault(&self, message: impl std::fmt::Display) -> Fault {
-        Fault::placed(format!("{}{message}", self.before_message()), None)
+    /// Returns an error at the node that is being executed.
+    pub(super) fn fault(&self, message: impl std::fmt::Display) -> EvalError {
+        EvalError::placed(format!("{}{message}", self.before_message()), None)
     }
 
-    /// An error of a function called just now.
-    pub(super) fn wrap(&self, name: &str, cause: Fault) -> Fault {
+    /// Returns an error of the function that is being called.
+    pub(super) fn wrap(&self, name: &str, cause: EvalError) -> EvalError {
         let text = format!("{}error calling {name}: ", self.before_message());
-        Fault::placed(text, Some(cause))
+        EvalError::placed(text, Some(cause))
     }
 
-    pub(super) fn step(&mut self, count: usize) -> Result<(), Fault> {
+    pub(super) fn step(&mut self, count: usize) -> Result<(), EvalError> {
         match self.session.state.meter.step(count) {
             Ok(()) => Ok(()),
             Err(exceeded) => Err(self.fault(exceeded)),
         }
     }
 
-    fn write(&mut self, text: &[u8]) -> Result<(), Fault> {
+    fn write(&mut self, text: &[u8]) -> Result<(), EvalError> {
         self.session.out.extend_from_slice(text);
         self.produced(text.len())
     }
 
-    fn produced(&mut self, count: usize) -> Result<(), Fault> {
+    fn produced(&mut self, count: usize) -> Result<(), EvalError> {
         match self.session.state.meter.produced(count) {
             Ok(()) => Ok(()),
             Err(exceeded) => Err(self.fault(exceeded)),
         }
     }
 
-    pub(super) fn enter(&mut self) -> Result<(), Fault> {
+    pub(super) fn enter(&mut self) -> Result<(), EvalError> {
         match self.session.state.meter.enter() {
             Ok(()) => Ok(()),
             Err(exceeded) => Err(self.fault(exceeded)),
         }
     }
 
-    pub(super) fn walk(&mut self, dot: &Got, nodes: &'t [Node]) -> Result<Flow, Fault> {
+    pub(super) fn walk(&mut self, dot: &SlotValue, nodes: &'t [Node]) -> Result<Flow, EvalError> {
         self.enter()?;
         for node in nodes {
             self.step(1)?;
@@ -180,7 +180,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
         Ok(Flow::On)
     }
 
-    fn print(&mut self, value: &Value) -> Result<(), Fault> {
+    fn print(&mut self, value: &Value) -> Result<(), EvalError> {
         let before = self.session.out.len();
         match value {
             Value::Nil => self.session.out.extend_from_slice(b"<no value>"),
@@ -192,18 +192,18 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
 
     fn branch(
         &mut self,
-        dot: &Got,
+        dot: &SlotValue,
         branches: &'t [(Pipe, Vec<Node>)],
         otherwise: &'t [Node],
         inside: Dot,
-    ) -> Result<Flow, Fault> {
+    ) -> Result<Flow, EvalError> {
         let mark = self.variables.len();
         for (pipe, nodes) in branches {
             let value = self.pipeline(dot, pipe)?;
             if truth(&value) {
                 let flow = match inside {
                     Dot::Unchanged => self.walk(dot, nodes)?,
-                    Dot::Value => self.walk(&Got::plain(value), nodes)?,
+                    Dot::Value => self.walk(&SlotValue::plain(value), nodes)?,
                 };
                 self.variables.truncate(mark);
                 return Ok(flow);
@@ -220,11 +220,11 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
 
     fn range(
         &mut self,
-        dot: &Got,
+        dot: &SlotValue,
         pipe: &'t Pipe,
         body: &'t [Node],
         otherwise: &'t [Node],
-    ) -> Result<Flow, Fault> {
+    ) -> Result<Flow, EvalError> {
         let mark = self.variables.len();
         let value = self.pipeline(dot, pipe)?;
         let ran = self.iterate(&value, pipe, body)?;
@@ -237,8 +237,13 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
         Ok(flow)
     }
 
-    /// Whether there was anything to go over.
-    fn iterate(&mut self, value: &Value, pipe: &'t Pipe, body: &'t [Node]) -> Result<bool, Fault> {
+    /// Runs a range; returns whether it had any elements.
+    fn iterate(
+        &mut self,
+        value: &Value,
+        pipe: &'t Pipe,
+        body: &'t [Node],
+    ) -> Result<bool, EvalError> {
         match value {
             Value::Nil => Ok(false),
             Value::List(list) => {
@@ -246,7 +251,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
                 let boxed = list.kind() == ListKind::Any;
                 for (index, item) in items.iter().enumerate() {
                     let key = i64::try_from(index).unwrap_or(i64::MAX);
-                    let element = Got {
+                    let element = SlotValue {
                         value: item.clone(),
                         boxed,
                     };
@@ -261,7 +266,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
                 let boxed = map.kind() != MapKind::Str;
                 let any = !entries.is_empty();
                 for (key, value) in entries {
-                    if !self.iteration(pipe, body, Value::Str(key), &Got { value, boxed })? {
+                    if !self.iteration(pipe, body, Value::Str(key), &SlotValue { value, boxed })? {
                         break;
                     }
                 }
@@ -280,7 +285,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
                 Some(entries) => {
                     let any = !entries.is_empty();
                     for (key, element) in entries {
-                        if !self.iteration(pipe, body, key, &Got::plain(element))? {
+                        if !self.iteration(pipe, body, key, &SlotValue::plain(element))? {
                             break;
                         }
                     }
@@ -292,7 +297,12 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
         }
     }
 
-    fn count(&mut self, limit: &Value, pipe: &'t Pipe, body: &'t [Node]) -> Result<bool, Fault> {
+    fn count(
+        &mut self,
+        limit: &Value,
+        pipe: &'t Pipe,
+        body: &'t [Node],
+    ) -> Result<bool, EvalError> {
         let make: Box<dyn Fn(u64) -> Value> = match limit {
             Value::Uint(_, kind) => {
                 let kind = *kind;
@@ -310,23 +320,23 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
             _ => 0,
         };
         for number in 0..limit {
-            if !self.iteration(pipe, body, Value::Nil, &Got::plain(make(number)))? {
+            if !self.iteration(pipe, body, Value::Nil, &SlotValue::plain(make(number)))? {
                 break;
             }
         }
         Ok(limit > 0)
     }
 
-    /// One turn of a range; whether to go on.
+    /// Runs one iteration of a range; returns whether to continue.
     fn iteration(
         &mut self,
         pipe: &'t Pipe,
         body: &'t [Node],
         index: Value,
-        element: &Got,
-    ) -> Result<bool, Fault> {
+        element: &SlotValue,
+    ) -> Result<bool, EvalError> {
         self.step(1)?;
-        let index = Got::plain(index);
+        let index = SlotValue::plain(index);
         match (pipe.declares.as_slice(), pipe.assign) {
             ([], _) => {}
             ([name], true) => self.assign(name, element.clone())?,
@@ -346,14 +356,14 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
         Ok(flow != Flow::Break)
     }
 
-    fn set_top(&mut self, depth: usize, value: Got) {
+    fn set_top(&mut self, depth: usize, value: SlotValue) {
         let index = self.variables.len().checked_sub(depth);
         if let Some(slot) = index.and_then(|index| self.variables.get_mut(index)) {
             slot.1 = value;
         }
     }
 
-    fn assign(&mut self, name: &str, value: Got) -> Result<(), Fault> {
+    fn assign(&mut self, name: &str, value: SlotValue) -> Result<(), EvalError> {
         match self
             .variables
             .iter_mut()
@@ -368,15 +378,15 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
         }
     }
 
-    pub(super) fn variable(&self, name: &str) -> Result<&Got, Fault> {
+    pub(super) fn variable(&self, name: &str) -> Result<&SlotValue, EvalError> {
         match self.variables.iter().rev().find(|slot| *slot.0 == *name) {
             Some(slot) => Ok(&slot.1),
             None => Err(self.fault(format!("undefined variable: {name}"))),
         }
     }
 
-    fn template(&mut self, dot: &Got, call: &'t TemplateCall) -> Result<(), Fault> {
-        self.at = At::Template(call);
+    fn template(&mut self, dot: &SlotValue, call: &'t TemplateCall) -> Result<(), EvalError> {
+        self.at = CurrentNode::Template(call);
         let Some(tree) = self.session.lookup(&call.name) else {
             let name = fmt::quote(call.name.as_bytes());
             return Err(self.fault(format!("template {name} not defined")));
@@ -386,23 +396,23 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
             None => Value::Nil,
         };
         self.enter()?;
-        let dot = Got::plain(dot);
+        let dot = SlotValue::plain(dot);
         let mut run = Run::new(self.session, &tree, dot.clone());
         run.walk(&dot, &tree.root)?;
         self.session.state.meter.leave();
         Ok(())
     }
 
-    pub(super) fn pipeline(&mut self, dot: &Got, pipe: &'t Pipe) -> Result<Value, Fault> {
+    pub(super) fn pipeline(&mut self, dot: &SlotValue, pipe: &'t Pipe) -> Result<Value, EvalError> {
         self.enter()?;
-        self.at = At::Pipe(pipe);
+        self.at = CurrentNode::Pipe(pipe);
         let mut value = None;
         for command in &pipe.commands {
             value = Some(self.command(dot, command, value)?);
         }
         let value = value.unwrap_or_default();
         for name in &pipe.declares {
-            let got = Got::plain(value.clone());
+            let got = SlotValue::plain(value.clone());
             if pipe.assign {
                 self.assign(name, got)?;
             } else {
@@ -425,7 +435,7 @@ pub(super) fn shown(value: &Value) -> String {
     String::from_utf8_lossy(&fmt::sprint(std::slice::from_ref(value))).into_owned()
 }
 
-/// What `if` takes as true.
+/// Returns whether `if` takes the value as true.
 pub(crate) fn truth(value: &Value) -> bool {
     match value {
         Value::Nil => false,

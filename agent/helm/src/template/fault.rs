@@ -1,34 +1,34 @@
-//! What went wrong inside a template, and how Helm words it.
+//! Errors inside a template, and Helm's words for them.
 
 use super::Error;
 
 const FAIL_START: &str = "HELM_ERR_START";
 const FAIL_END: &str = "HELM_ERR_END";
 
-/// An error with what it was wrapped in on its way, outermost first when printed.
+/// An error with everything that wraps it, outermost first when printed.
 #[derive(Debug)]
-pub(crate) struct Fault(Box<Kind>);
+pub(crate) struct EvalError(Box<Kind>);
 
 #[derive(Debug)]
 enum Kind {
     /// A message without a place: the words of a function.
     Plain(String),
     /// An error of executing a template: `template: a:1:2: executing "a" at <x>: …`.
-    Placed(String, Option<Fault>),
-    /// What `tpl` puts before the error of its text.
-    Wrapped(String, Fault),
+    Placed(String, Option<EvalError>),
+    /// Prefix of `tpl`, and the error of its text.
+    Wrapped(String, EvalError),
 }
 
-impl Fault {
+impl EvalError {
     pub(crate) fn plain(message: impl Into<String>) -> Self {
         Self(Box::new(Kind::Plain(message.into())))
     }
 
-    pub(crate) fn placed(text: String, cause: Option<Fault>) -> Self {
+    pub(crate) fn placed(text: String, cause: Option<EvalError>) -> Self {
         Self(Box::new(Kind::Placed(text, cause)))
     }
 
-    pub(crate) fn wrapped(text: String, cause: Fault) -> Self {
+    pub(crate) fn wrapped(text: String, cause: EvalError) -> Self {
         Self(Box::new(Kind::Wrapped(text, cause)))
     }
 
@@ -37,7 +37,7 @@ impl Fault {
         Self::plain(format!("{FAIL_START}{message}{FAIL_END}"))
     }
 
-    fn parts(&self) -> (&str, Option<&Fault>) {
+    fn parts(&self) -> (&str, Option<&EvalError>) {
         match &*self.0 {
             Kind::Plain(text) => (text, None),
             Kind::Placed(text, cause) => (text, cause.as_ref()),
@@ -57,7 +57,7 @@ impl Fault {
         out
     }
 
-    /// Helm's words for it: places on lines of their own where every part has one.
+    /// Returns Helm's message, with locations on lines of their own where every part has one.
     pub(crate) fn for_people(&self, file: &str) -> Error {
         let text = self.text();
         if !matches!(&*self.0, Kind::Placed(..)) {

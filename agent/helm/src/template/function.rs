@@ -1,12 +1,12 @@
-//! What a template calls, as parser and execution know it: a name, Go types, and a body.
+//! Functions as parser and execution see them: a name, Go types, and a body.
 //!
-//! What functions there are is said from above, as with Go's `FuncMap`: a table comes with the templates, names
-//! are looked up while parsing, and what a body needs of the execution around it is its argument.
+//! The table of functions is an input, like Go's `FuncMap`: it comes with the templates, names are looked up while
+//! parsing, and a body gets what it needs of the execution as an argument.
 
 use std::collections::HashMap;
 
-use super::fault::Fault;
-use super::state::{Place, State};
+use super::fault::EvalError;
+use super::state::{CallSite, State};
 use crate::value::{IntKind, ListKind, MapKind, Str, Value};
 
 /// A parameter's Go type.
@@ -27,7 +27,7 @@ pub(crate) enum Type {
     List,
     /// `time.Time`
     Time,
-    /// A certificate of sprig, which no value of ours is.
+    /// A certificate of sprig, which no value here can be.
     Certificate,
 }
 
@@ -68,32 +68,32 @@ impl Type {
     }
 }
 
-/// Executes templates from within a template: what `include` and `tpl` are made of.
+/// Executes templates from within a template, for `include` and `tpl`.
 pub(crate) trait Nesting {
-    /// The output of a template that is defined where this is called.
-    fn include(&mut self, name: &str, dot: Value) -> Result<Vec<u8>, Fault>;
+    /// Returns the output of a template that is defined where this is called.
+    fn include(&mut self, name: &str, dot: Value) -> Result<Vec<u8>, EvalError>;
 
-    /// The output of a text that is a template itself; what it defines is visible in it only.
-    fn tpl(&mut self, text: &Str, dot: Value) -> Result<Vec<u8>, Fault>;
+    /// Returns the output of a text that is a template itself; its definitions are visible within it only.
+    fn tpl(&mut self, text: &Str, dot: Value) -> Result<Vec<u8>, EvalError>;
 }
 
 pub(crate) type Pure = fn(&[Value]) -> Result<Value, String>;
-pub(crate) type Placed = fn(&mut State<'_>, &Place, &[Value]) -> Result<Value, Fault>;
-pub(crate) type Shared = fn(&mut State<'_>, &[Value]) -> Result<Value, Fault>;
-pub(crate) type Nested = fn(&mut dyn Nesting, &[Value]) -> Result<Value, Fault>;
+pub(crate) type Placed = fn(&mut State<'_>, &CallSite, &[Value]) -> Result<Value, EvalError>;
+pub(crate) type Shared = fn(&mut State<'_>, &[Value]) -> Result<Value, EvalError>;
+pub(crate) type Nested = fn(&mut dyn Nesting, &[Value]) -> Result<Value, EvalError>;
 
-/// What a function does.
+/// The body of a function.
 #[derive(Clone, Copy)]
 pub(crate) enum Body {
     /// A function of its arguments.
     Pure(Pure),
     /// Needs what the release shares, and where it is called.
     Placed(Placed),
-    /// Needs the release's bounds or what it has compiled before.
+    /// Needs the release's limits, or the patterns that it has compiled.
     Shared(Shared),
     /// Executes other templates.
     Nested(Nested),
-    /// `call`, for which no value of ours is a function.
+    /// `call`, which always fails, since no value here is a function.
     Call,
     /// `and`, which evaluates no more than it must.
     And,
@@ -121,7 +121,7 @@ impl std::fmt::Debug for Function {
 pub struct Functions(HashMap<&'static str, &'static Function>);
 
 impl Functions {
-    /// Of two functions of one name, the later is called.
+    /// Makes a table; of two functions with one name, the later one counts.
     pub(crate) fn new(functions: impl IntoIterator<Item = &'static Function>) -> Self {
         let named = functions
             .into_iter()

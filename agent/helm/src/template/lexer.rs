@@ -83,9 +83,9 @@ fn keyword(word: &str) -> Option<Kind> {
     })
 }
 
-/// What becomes of the spaces after an action or comment.
+/// What happens to the spaces after an action or comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
+enum TrailingSpace {
     Kept,
     Trimmed,
 }
@@ -144,7 +144,7 @@ impl<'t> Lexer<'t> {
         token
     }
 
-    /// Passes over what was skipped without [`Self::advance`].
+    /// Moves past text that was skipped without [`Self::advance`].
     fn ignore(&mut self) {
         self.line += newlines(&self.input[self.start..self.at]);
         self.start = self.at;
@@ -175,7 +175,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// Text up to an action, the delimiter of one, or nothing after a comment.
+    /// Reads the text up to an action, or an action's delimiter; none: after a comment.
     fn text(&mut self) -> Option<Token<'t>> {
         let Some(offset) = self.rest().find(LEFT) else {
             self.at = self.input.len();
@@ -233,8 +233,8 @@ impl<'t> Lexer<'t> {
         self.line += newlines(&self.input[self.start..self.at]);
         let _ = self.token(Kind::Text);
         match after {
-            After::Kept => self.at += RIGHT.len(),
-            After::Trimmed => {
+            TrailingSpace::Kept => self.at += RIGHT.len(),
+            TrailingSpace::Trimmed => {
                 self.at += 2 + RIGHT.len();
                 self.trim_left();
             }
@@ -248,24 +248,24 @@ impl<'t> Lexer<'t> {
         self.at += rest.len() - rest.trim_start_matches(SPACES).len();
     }
 
-    /// Whether the action ends here, and if so what becomes of the spaces after it.
-    fn right_delimiter_here(&self) -> Option<After> {
+    /// Returns whether the action ends here, and if so how the spaces after it are handled.
+    fn right_delimiter_here(&self) -> Option<TrailingSpace> {
         let rest = self.rest();
         if has_right_marker(rest) && rest[2..].starts_with(RIGHT) {
-            Some(After::Trimmed)
+            Some(TrailingSpace::Trimmed)
         } else {
-            rest.starts_with(RIGHT).then_some(After::Kept)
+            rest.starts_with(RIGHT).then_some(TrailingSpace::Kept)
         }
     }
 
-    fn right_delimiter(&mut self, after: After) -> Token<'t> {
-        if after == After::Trimmed {
+    fn right_delimiter(&mut self, after: TrailingSpace) -> Token<'t> {
+        if after == TrailingSpace::Trimmed {
             self.at += 2;
             self.ignore();
         }
         self.at += RIGHT.len();
         let token = self.token(Kind::RightDelim);
-        if after == After::Trimmed {
+        if after == TrailingSpace::Trimmed {
             self.trim_left();
             self.ignore();
         }
@@ -349,7 +349,7 @@ impl<'t> Lexer<'t> {
             self.at -= 1;
             self.line -= usize::from(last.starts_with('\n'));
             if count == 1 {
-                return self.right_delimiter(After::Trimmed);
+                return self.right_delimiter(TrailingSpace::Trimmed);
             }
         }
         self.token(Kind::Space)
@@ -374,7 +374,7 @@ impl<'t> Lexer<'t> {
         self.token(kind)
     }
 
-    /// `.Field` or `$variable`, or what the sign alone stands for.
+    /// Reads `.Field` or `$variable`, or the sign alone.
     fn name(&mut self, kind: Kind, alone: Kind) -> Token<'t> {
         if self.at_terminator() {
             return self.token(alone);

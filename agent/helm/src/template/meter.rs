@@ -1,10 +1,10 @@
-//! What a release uses up, held against its bounds.
+//! Usage of a release, checked against its limits.
 
 use super::Limits;
 
-/// A bound is reached: how much a release may use up.
+/// A limit of the release is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Exceeded {
+pub(crate) enum LimitExceeded {
     #[error("the release takes more than {0} steps to render")]
     Steps(u64),
     #[error("the release writes more than {0} MiB")]
@@ -35,31 +35,31 @@ impl Meter {
         &self.limits
     }
 
-    pub(crate) fn step(&mut self, count: usize) -> Result<(), Exceeded> {
+    pub(crate) fn step(&mut self, count: usize) -> Result<(), LimitExceeded> {
         self.steps += count as u64;
         if self.steps > self.limits.steps {
-            return Err(Exceeded::Steps(self.limits.steps));
+            return Err(LimitExceeded::Steps(self.limits.steps));
         }
         Ok(())
     }
 
-    pub(crate) fn produced(&mut self, count: usize) -> Result<(), Exceeded> {
+    pub(crate) fn produced(&mut self, count: usize) -> Result<(), LimitExceeded> {
         self.produced += count;
         if self.produced > self.limits.output {
-            return Err(Exceeded::Output(self.limits.output >> 20));
+            return Err(LimitExceeded::Output(self.limits.output >> 20));
         }
         Ok(())
     }
 
-    pub(super) fn enter(&mut self) -> Result<(), Exceeded> {
+    pub(super) fn enter(&mut self) -> Result<(), LimitExceeded> {
         self.depth += 1;
         if self.depth > self.limits.depth {
-            return Err(Exceeded::Depth(self.limits.depth));
+            return Err(LimitExceeded::Depth(self.limits.depth));
         }
         Ok(())
     }
 
-    /// A template begins: an error may have left the depth behind.
+    /// Starts a template: resets the depth, which an error may have left above zero.
     pub(super) fn start(&mut self) {
         self.depth = 0;
     }

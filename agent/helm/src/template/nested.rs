@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::execute::{Got, Run};
-use super::fault::Fault;
+use super::execute::{Run, SlotValue};
+use super::fault::EvalError;
 use super::function::Nesting;
 use super::node::Tree;
 use super::output::without_no_value;
@@ -17,18 +17,18 @@ use crate::value::{Str, Value};
 const ROOT: &str = "gotpl";
 
 impl Nesting for Session<'_> {
-    fn include(&mut self, name: &str, dot: Value) -> Result<Vec<u8>, Fault> {
+    fn include(&mut self, name: &str, dot: Value) -> Result<Vec<u8>, EvalError> {
         let Some(tree) = self.lookup(name) else {
             let name = crate::fmt::quote(name.as_bytes());
-            return Err(Fault::plain(format!(
+            return Err(EvalError::plain(format!(
                 "template: no template {name} associated with template \"{ROOT}\""
             )));
         };
         run(self, &tree, dot)
     }
 
-    fn tpl(&mut self, text: &Str, dot: Value) -> Result<Vec<u8>, Fault> {
-        // Most values that go through `tpl` are no templates.
+    fn tpl(&mut self, text: &Str, dot: Value) -> Result<Vec<u8>, EvalError> {
+        // Fast path: most texts that are passed to `tpl` contain no actions.
         if !text.as_bytes().windows(2).any(|pair| pair == b"{{") {
             return Ok(without_no_value(text.as_bytes().to_vec()));
         }
@@ -41,7 +41,10 @@ impl Nesting for Session<'_> {
                     Err(error) => {
                         let shown = crate::fmt::quote(text.as_bytes());
                         let before = format!("cannot parse template {shown}: ");
-                        return Err(Fault::wrapped(before, Fault::plain(error.to_string())));
+                        return Err(EvalError::wrapped(
+                            before,
+                            EvalError::plain(error.to_string()),
+                        ));
                     }
                 };
                 self.parsed.insert(text.clone(), trees.clone());
@@ -70,16 +73,16 @@ impl Nesting for Session<'_> {
             Err(cause) => {
                 let shown = crate::fmt::quote(text.as_bytes());
                 let before = format!("error during tpl function execution for {shown}: ");
-                Err(Fault::wrapped(before, cause))
+                Err(EvalError::wrapped(before, cause))
             }
         }
     }
 }
 
-/// Executes one template, whose output is no part of what is being written.
-fn run(session: &mut Session<'_>, tree: &Tree, dot: Value) -> Result<Vec<u8>, Fault> {
+/// Executes one template, whose output is returned and not written.
+fn run(session: &mut Session<'_>, tree: &Tree, dot: Value) -> Result<Vec<u8>, EvalError> {
     let outer = std::mem::take(&mut session.out);
-    let dot = Got::plain(dot);
+    let dot = SlotValue::plain(dot);
     let mut run = Run::new(session, tree, dot.clone());
     let result = run.walk(&dot, &tree.root);
     let text = std::mem::replace(&mut session.out, outer);

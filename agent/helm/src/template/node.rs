@@ -10,14 +10,14 @@ use crate::value::Str;
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) name: Arc<str>,
-    /// The file in whose text the nodes stand.
+    /// The file that the nodes were parsed from.
     pub(crate) file: Arc<str>,
     pub(crate) text: Arc<str>,
     pub(crate) root: Vec<Node>,
 }
 
 impl Tree {
-    /// Whether there is nothing but space in it: such a definition replaces no other.
+    /// Returns whether it contains only white space: such a definition does not replace another one.
     pub(crate) fn is_empty(&self) -> bool {
         self.root.iter().all(|node| match node {
             Node::Text(start, end) => {
@@ -48,7 +48,7 @@ impl Tree {
 
 #[derive(Debug)]
 pub(crate) enum Node {
-    /// From here to there in the tree's text.
+    /// Start and end in the tree's text.
     Text(u32, u32),
     Action(Pipe),
     /// The branches of `if`, `else if`, and `else`.
@@ -104,7 +104,7 @@ pub(crate) enum ExprKind {
     Pipe(Box<Pipe>),
 }
 
-/// A number as each Go type that can hold it: what it is depends on who asks.
+/// A number as each Go type that can hold it; the context determines which one is used.
 #[derive(Debug, Default)]
 pub(crate) struct Number {
     pub(crate) text: Box<str>,

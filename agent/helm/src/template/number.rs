@@ -70,7 +70,7 @@ pub(super) fn parse(text: &str, kind: Kind) -> Result<Number, NumberError> {
     Ok(number)
 }
 
-/// The integer that a float is exactly.
+/// Returns a float as an integer, if it is one exactly.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

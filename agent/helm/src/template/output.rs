@@ -1,6 +1,6 @@
-//! What Helm does to all output.
+//! Post-processing of all output.
 
-/// Helm deletes what Go prints for a missing value from the whole output, whoever wrote it.
+/// Removes `<no value>`, which Go prints for a missing value, from the whole output, as Helm does.
 pub(super) fn without_no_value(text: Vec<u8>) -> Vec<u8> {
     const MARK: &[u8] = b"<no value>";
     let mut from = 0;

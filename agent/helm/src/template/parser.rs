@@ -22,7 +22,7 @@ pub(crate) struct SyntaxError {
     message: String,
 }
 
-/// What one text defines: the template of the file itself comes last.
+/// Parses a text into the templates that it defines; that of the file itself comes last.
 pub(crate) fn parse(
     functions: &'static Functions,
     name: &str,
@@ -212,7 +212,7 @@ impl<'t> Parser<'t> {
         Ok(root)
     }
 
-    /// What a `define` or `block` holds, which knows none of the variables around it.
+    /// Parses the body of a `define` or `block`, which sees none of the variables around it.
     fn apart(&mut self, context: &str) -> Result<Vec<Node>, SyntaxError> {
         let variables = std::mem::replace(&mut self.variables, vec!["$".into()]);
         let ranges = std::mem::take(&mut self.ranges);

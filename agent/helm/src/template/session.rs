@@ -1,4 +1,4 @@
-//! The templates of one release while they are executed: which name means which, and what was written.
+//! The templates of one release during execution: names and their definitions, and the output.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use super::state::State;
 use super::{Options, Templates};
 use crate::value::Str;
 
-/// What texts passed to `tpl` define, visible inside them only.
+/// Definitions of a text that was passed to `tpl`, visible inside it only.
 pub(super) struct Scope {
     pub(super) parent: Option<Rc<Scope>>,
     pub(super) names: HashMap<Arc<str>, Arc<Tree>>,

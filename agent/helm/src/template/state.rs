@@ -1,4 +1,4 @@
-//! What all templates of a release share while they are executed, and functions may use.
+//! State that all templates of a release share during execution, and that functions may use.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -12,19 +12,19 @@ use crate::value::Str;
 
 /// Where a function was called.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct CallSite {
     pub(crate) template: Arc<str>,
     pub(crate) line: usize,
 }
 
-/// How a release is executed, and what it has come to so far.
+/// Options of a release's execution, and its state so far.
 pub(crate) struct State<'a> {
     pub(crate) options: &'a Options,
     pub(crate) meter: Meter,
-    /// Which file is executed, and how many generated values it asked for.
+    /// The file that is being executed, and its number of generated values so far.
     pub(crate) file: String,
     pub(crate) generated: u64,
-    /// Patterns that were compiled before in this release, the wrong ones with what is wrong.
+    /// Patterns that this release has compiled, or the error of a malformed one.
     pub(crate) patterns: HashMap<Str, Result<Rc<Regex>, String>>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -41,14 +41,14 @@ impl<'a> State<'a> {
         }
     }
 
-    /// A file's turn begins.
+    /// Begins a file.
     pub(super) fn start(&mut self, file: &str) {
         file.clone_into(&mut self.file);
         self.generated = 0;
         self.meter.start();
     }
 
-    pub(crate) fn warn(&mut self, place: &Place, message: String) {
+    pub(crate) fn warn(&mut self, place: &CallSite, message: String) {
         let warning = Warning {
             template: place.template.to_string(),
             line: place.line,

@@ -43,7 +43,7 @@ impl Drop for Inner {
     }
 }
 
-/// The elements that nobody else holds.
+/// Takes the elements if this is their only holder.
 fn own(items: &mut RefCell<Rc<[Value]>>) -> Vec<Value> {
     match Rc::get_mut(items.get_mut()) {
         Some(items) => items.iter_mut().map(std::mem::take).collect(),
@@ -95,12 +95,12 @@ impl List {
         self.0.items.borrow().get(index).cloned()
     }
 
-    /// Puts other elements in place, for all who hold this list.
+    /// Replaces the elements, for all holders of this list.
     pub(crate) fn replace(&self, items: impl Into<Rc<[Value]>>) {
         *self.0.items.borrow_mut() = items.into();
     }
 
-    /// What only this holder has, taken out of it.
+    /// Takes the elements if this is their only holder.
     pub(super) fn take_own(&mut self) -> Vec<Value> {
         Rc::get_mut(&mut self.0).map_or_else(Vec::new, |inner| own(&mut inner.items))
     }

@@ -79,7 +79,7 @@ impl Map {
         self.inner.entries.borrow().contains_key(key.as_ref())
     }
 
-    /// Writes an entry, for all who hold this map.
+    /// Writes an entry, for all holders of this map.
     pub fn insert(&self, key: impl Into<Str>, value: impl Into<Value>) {
         self.inner
             .entries
@@ -87,7 +87,7 @@ impl Map {
             .insert(key.into(), value.into());
     }
 
-    /// Takes an entry out, for all who hold this map.
+    /// Removes an entry, for all holders of this map.
     pub fn remove(&self, key: impl AsRef<[u8]>) -> Option<Value> {
         self.inner.entries.borrow_mut().remove(key.as_ref())
     }
@@ -141,7 +141,7 @@ impl Map {
         }
     }
 
-    /// What only this holder has, taken out of it.
+    /// Takes the entries if this is their only holder.
     pub(super) fn take_own(&mut self) -> Option<BTreeMap<Str, Value>> {
         let inner = Rc::get_mut(&mut self.inner)?;
         Some(std::mem::take(inner.entries.get_mut()))

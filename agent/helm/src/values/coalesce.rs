@@ -1,4 +1,4 @@
-//! How Helm lays values over defaults, through all subcharts.
+//! How Helm applies values over defaults, through all subcharts.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ pub(super) fn chart(chart: &Chart, values: &Map, mode: Mode) -> Result<(), Value
     Ok(())
 }
 
-/// `%t` of something that is no bool, as Helm's message has it.
+/// Go's `%t` of a value that is not a bool, as in Helm's message.
 fn not_a_bool(value: &Value) -> String {
     match value {
         Value::Nil => "%!t(<nil>)".to_owned(),
@@ -48,7 +48,7 @@ fn not_a_bool(value: &Value) -> String {
     }
 }
 
-/// A subchart gets its parent's globals; what the parent says wins.
+/// Passes a parent's globals to a subchart; the parent's values win.
 fn globals(section: &Map, parent: &Map) {
     let below = match section.get(GLOBAL) {
         None => Map::new(),
@@ -90,7 +90,7 @@ fn defaults(chart: &Chart, values: &Map, mode: Mode) {
             }
             Some(Value::Map(own)) => {
                 if let Value::Map(default) = default {
-                    // A `null` for a subchart is still needed when that one is coalesced.
+                    // Keeps `null`s in a subchart's section, since coalescing the subchart still needs them.
                     let subchart = chart
                         .dependencies
                         .iter()
@@ -103,7 +103,7 @@ fn defaults(chart: &Chart, values: &Map, mode: Mode) {
     }
 }
 
-/// Puts into `own` what only `default` has. Both may be changed.
+/// Adds the entries to `own` that only `default` has. Both may be changed.
 pub(super) fn tables(own: &Map, default: &Map, mode: Mode) {
     let set: BTreeSet<_> = default
         .entries()

@@ -1,4 +1,4 @@
-//! The little language of `--set` and its sisters.
+//! The language of `--set` and its variants.
 
 use crate::message::Message;
 use crate::value::{Map, Value};
@@ -10,7 +10,7 @@ const MAX_NESTING: usize = 30;
 /// What kind of values an expression holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `--set`: words and numbers mean what they say.
+    /// `--set`: words and numbers are typed.
     Typed,
     /// `--set-string`: text only.
     Text,
@@ -90,7 +90,7 @@ fn run(expression: &str, kind: Kind, values: &Map, reader: &mut Reader<'_>) -> R
     }
 }
 
-/// What `--set` takes a text for.
+/// Returns the typed value of a text, as `--set` reads it.
 fn typed(text: &str) -> Value {
     if text.eq_ignore_ascii_case("true") {
         return Value::Bool(true);
@@ -261,7 +261,7 @@ impl Parser<'_, '_> {
         Ok((self.reader)(&text)?)
     }
 
-    /// Spaces up to a comma or the end are no value.
+    /// Returns whether only spaces follow up to a comma or the end: there is no value.
     fn no_value(&mut self) -> bool {
         let rest = self.rest.trim_start();
         match rest.strip_prefix(',') {
@@ -289,7 +289,7 @@ impl Parser<'_, '_> {
     fn index(&mut self) -> Result<i64, Stop> {
         let (text, stop) = self.until(&[']']);
         if stop.is_none() {
-            // Helm takes the end for the end, wherever it comes.
+            // Helm treats the end of the text as a normal end, wherever it occurs.
             return Err(Stop::End);
         }
         text.parse::<i64>().map_err(|_| {
@@ -299,7 +299,7 @@ impl Parser<'_, '_> {
         })
     }
 
-    /// What follows `[index]`.
+    /// Parses the part after `[index]`.
     fn item(&mut self, list: &mut Vec<Value>, index: i64, nesting: usize) -> Result<(), Stop> {
         let at = usize::try_from(index).map_err(|_| negative(index))?;
         let (text, stop) = self.until(&['[', '.', '=']);

@@ -1,4 +1,4 @@
-//! Values: what Helm's own cases do not reach.
+//! Values: cases that Helm's own tests lack.
 
 use super::strvals::{Kind, parse_into};
 use super::{load, merge};

@@ -1,7 +1,7 @@
-//! How deep and how long what is written may be.
+//! Limits of written values.
 
-/// Deeper values are cycles that `set` made.
+/// Deepest nesting; deeper values are cycles that `set` made.
 pub(super) const MAX_NESTING: usize = 250;
 
-/// No release may write as much; maps that share maps may be endless to write.
+/// Longest text, more than any release may write; maps that share maps can multiply without end.
 pub(super) const MAX_SIZE: usize = 32 << 20;

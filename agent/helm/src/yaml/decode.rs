@@ -10,7 +10,7 @@ use super::resolve::{PREFIX, Scalar, resolve, resolve_tagged};
 use super::scan::{Problem, check_characters};
 use crate::value::{Map, MapKind, Str, Value};
 
-/// What becomes of whole numbers.
+/// How whole numbers are decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Numbers {
     /// They are `float64`, as all numbers of JSON are to Go.
@@ -139,7 +139,7 @@ impl Decoder {
             if let Node::Cycle(name) = key.inner() {
                 return Err(cycle(name));
             }
-            // What is wrong inside of it comes first.
+            // An error within the key takes precedence.
             if let Err(Failure::Yaml(problem)) = self.value(key) {
                 return Err(problem.into());
             }
@@ -167,7 +167,7 @@ impl Decoder {
         })
     }
 
-    /// What is merged replaces what stands before it in the mapping, as goyaml.v2 has it.
+    /// Merges a node; its entries replace those that precede it in the mapping, as in goyaml.v2.
     fn merge(&mut self, node: &Node, into: &mut BTreeMap<Str, Value>) -> Result<(), Failure> {
         let unmergeable =
             || Problem::plain("map merge requires map or sequence of maps as the value");
@@ -186,7 +186,7 @@ impl Decoder {
             }
         };
         match node {
-            // Earlier ones win, so they come last.
+            // Earlier mappings win, so they are merged last.
             Node::Sequence(items) => items.iter().rev().try_for_each(merge_mapping),
             Node::Anchored(inner) => match inner.as_ref() {
                 Node::Sequence(items) => items.iter().rev().try_for_each(merge_mapping),
@@ -237,7 +237,7 @@ fn scalar(value: &[u8], tag: &[u8], typing: Typing) -> Result<(Scalar, Str), Pro
         let data = base64::engine::general_purpose::STANDARD
             .decode(clean)
             .map_err(|_| Problem::plain("!!binary value contains invalid base64 data"))?;
-        // It goes through JSON, which holds text only.
+        // Binary data passes through JSON, which can only hold text.
         return Ok((Scalar::Text, Str::from(String::from_utf8_lossy(&data))));
     }
     let meaning = resolve_tagged(tag, value).map_err(Problem::plain)?;

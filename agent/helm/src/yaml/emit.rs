@@ -1,4 +1,4 @@
-//! YAML as goyaml lays it out: version 2 for `toYaml`, version 3 for `toYamlPretty`.
+//! YAML in goyaml's layout: version 2 for `toYaml`, version 3 for `toYamlPretty`.
 
 mod order;
 mod scalar;
@@ -14,43 +14,43 @@ use style::Analysis;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// By way of JSON, which goyaml.v2 then reads: what that does to a value shows.
+    /// Through JSON, which goyaml.v2 then reads; the output shows what that does to a value.
     Compact,
     /// goyaml.v3 on the values themselves, with sequences indented and lines never folded.
     Pretty,
 }
 
-/// What kind of place a node stands in.
+/// Position of a node in the document.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+struct EmitContext {
     mapping: bool,
     simple_key: bool,
 }
 
-impl Place {
+impl EmitContext {
     /// Whether a long text may be broken: a key in one line with its value may not.
     fn folds(self) -> bool {
         !self.simple_key
     }
 }
 
-/// What an indicator does to what stands around it.
+/// How an indicator is spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Indicator {
-    /// A blank comes before it, where there is none.
+    /// A blank is written before it, unless there is one.
     Apart,
-    /// It follows at once.
+    /// Without a blank before it.
     Attached,
-    /// As apart, and what it opens follows at once.
+    /// As apart; its content follows without a blank.
     Opening,
-    /// As apart, and it indents like blanks: more of the block may follow in the same line.
+    /// As apart, and it counts as indentation: more of the block may follow on the same line.
     Block,
 }
 
 pub(super) struct Emitter {
     out: Vec<u8>,
     column: usize,
-    /// What was written last is a blank, or nothing.
+    /// The last character is a blank, or nothing was written yet.
     whitespace: bool,
     /// The line has held nothing but indentation and indicators so far.
     indention: bool,
@@ -70,7 +70,7 @@ pub(super) fn emit(value: &Value, dialect: Dialect) -> Result<Vec<u8>, String> {
             Dialect::Pretty => usize::MAX,
         },
     };
-    emitter.node(value, None, Place::default(), 0)?;
+    emitter.node(value, None, EmitContext::default(), 0)?;
     emitter.write_indent(0);
     Ok(emitter.out)
 }
@@ -80,7 +80,7 @@ impl Emitter {
         &mut self,
         value: &Value,
         indent: Option<usize>,
-        place: Place,
+        place: EmitContext,
         depth: usize,
     ) -> Result<(), String> {
         if depth > MAX_NESTING {
@@ -133,7 +133,12 @@ impl Emitter {
         Ok(float_text(number))
     }
 
-    fn string(&mut self, bytes: &[u8], indent: Option<usize>, place: Place) -> Result<(), String> {
+    fn string(
+        &mut self,
+        bytes: &[u8],
+        indent: Option<usize>,
+        place: EmitContext,
+    ) -> Result<(), String> {
         match self.dialect {
             Dialect::Compact => {
                 let text = json::as_yaml_reads(bytes)?;
@@ -169,7 +174,7 @@ impl Emitter {
             };
             self.write_indent(inner);
             let simple = key.len() <= 128 && !Analysis::of(&key, self.dialect).multiline;
-            let place = Place {
+            let place = EmitContext {
                 mapping: true,
                 simple_key: simple,
             };
@@ -182,7 +187,7 @@ impl Emitter {
                 self.write_indent(inner);
                 self.indicator(":", Indicator::Block);
             }
-            let place = Place {
+            let place = EmitContext {
                 mapping: true,
                 simple_key: false,
             };
@@ -195,7 +200,7 @@ impl Emitter {
         &mut self,
         list: &List,
         indent: Option<usize>,
-        place: Place,
+        place: EmitContext,
         depth: usize,
     ) -> Result<(), String> {
         let items = list.items();
@@ -218,7 +223,7 @@ impl Emitter {
         for item in items.iter() {
             self.write_indent(inner);
             self.indicator("-", Indicator::Block);
-            self.node(item, Some(inner), Place::default(), depth + 1)?;
+            self.node(item, Some(inner), EmitContext::default(), depth + 1)?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::scan::{Mark, Problem, Scanner, Token, TokenKind};
 
-/// What a scalar's meaning follows from.
+/// What determines a scalar's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Typing {
     /// From its text.
@@ -23,10 +23,10 @@ pub(super) enum Node {
     },
     Sequence(Vec<Node>),
     Mapping(Vec<(Node, Node)>),
-    /// What an anchor names; aliases hold the same.
+    /// An anchored node, which its aliases share.
     Anchored(Rc<Node>),
     Alias(Rc<Node>),
-    /// An alias inside what it names.
+    /// An alias inside its own anchor.
     Cycle(Vec<u8>),
 }
 
@@ -53,9 +53,9 @@ enum Anchor {
     Closed(Rc<Node>),
 }
 
-/// Where a node stands, which decides what may stand there.
+/// Context of a node, which determines the kinds of nodes that are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Within {
+enum NodeContext {
     Block,
     /// A key or a value of a block mapping, where a sequence needs no indentation of its own.
     BlockMapping,
@@ -144,7 +144,7 @@ impl Parser<'_> {
         let node = if nothing {
             Node::empty()
         } else {
-            self.node(Within::Block)?
+            self.node(NodeContext::Block)?
         };
         self.peek()?;
         Ok(Some(node))
@@ -187,7 +187,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn node(&mut self, within: Within) -> Result<Node, Problem> {
+    fn node(&mut self, within: NodeContext) -> Result<Node, Problem> {
         if let TokenKind::Alias(name) = self.peek()? {
             let name = name.clone();
             let node = match self.anchors.get(&name) {
@@ -213,7 +213,7 @@ impl Parser<'_> {
         self.anchors.insert(name.clone(), Anchor::Open(number));
         let node = self.content(within, start, tag, Some(name.as_slice()))?;
         let node = Rc::new(node);
-        // An anchor of the same name inside has taken its place.
+        // The anchor stays open if one of the same name inside has replaced it.
         if let Some(entry @ Anchor::Open(_)) = self.anchors.get_mut(&name)
             && matches!(entry, Anchor::Open(open) if *open == number)
         {
@@ -255,14 +255,16 @@ impl Parser<'_> {
 
     fn content(
         &mut self,
-        within: Within,
+        within: NodeContext,
         start: Mark,
         tag: Vec<u8>,
         anchor: Option<&[u8]>,
     ) -> Result<Node, Problem> {
         let at = self.start()?;
         match self.peek()? {
-            TokenKind::BlockEntry if within == Within::BlockMapping => self.indentless_sequence(),
+            TokenKind::BlockEntry if within == NodeContext::BlockMapping => {
+                self.indentless_sequence()
+            }
             TokenKind::Scalar { .. } => {
                 let TokenKind::Scalar { value, plain } = self.skip()?.kind else {
                     return Ok(Node::empty());
@@ -276,8 +278,8 @@ impl Parser<'_> {
             }
             TokenKind::FlowSequenceStart => self.flow_sequence(at),
             TokenKind::FlowMappingStart => self.flow_mapping(at),
-            TokenKind::BlockSequenceStart if within != Within::Flow => self.block_sequence(at),
-            TokenKind::BlockMappingStart if within != Within::Flow => self.block_mapping(at),
+            TokenKind::BlockSequenceStart if within != NodeContext::Flow => self.block_sequence(at),
+            TokenKind::BlockMappingStart if within != NodeContext::Flow => self.block_mapping(at),
             _ if anchor.is_some() || !tag.is_empty() => Ok(Node::Scalar {
                 value: Vec::new(),
                 typing: if tag.is_empty() {
@@ -300,7 +302,7 @@ impl Parser<'_> {
                 items.push(if ends {
                     Node::empty()
                 } else {
-                    self.node(Within::Block)?
+                    self.node(NodeContext::Block)?
                 });
             } else if self.take(&TokenKind::BlockEnd)? {
                 return Ok(Node::Sequence(items));
@@ -323,7 +325,7 @@ impl Parser<'_> {
             items.push(if ends {
                 Node::empty()
             } else {
-                self.node(Within::Block)?
+                self.node(NodeContext::Block)?
             });
         }
         Ok(Node::Sequence(items))
@@ -338,10 +340,10 @@ impl Parser<'_> {
                 let key = if self.next_is_one_of(&ENDS)? {
                     Node::empty()
                 } else {
-                    self.node(Within::BlockMapping)?
+                    self.node(NodeContext::BlockMapping)?
                 };
                 let value = if self.take(&TokenKind::Value)? && !self.next_is_one_of(&ENDS)? {
-                    self.node(Within::BlockMapping)?
+                    self.node(NodeContext::BlockMapping)?
                 } else {
                     Node::empty()
                 };
@@ -373,7 +375,7 @@ impl Parser<'_> {
             } else if self.take(&TokenKind::FlowSequenceEnd)? {
                 return Ok(Node::Sequence(items));
             } else {
-                items.push(self.node(Within::Flow)?);
+                items.push(self.node(NodeContext::Flow)?);
             }
         }
     }
@@ -385,16 +387,16 @@ impl Parser<'_> {
             TokenKind::FlowEntry,
             TokenKind::FlowSequenceEnd,
         ])? {
-            // libyaml steps over the token that ended the key.
+            // libyaml skips the token that ended the key.
             self.skip()?;
             Node::empty()
         } else {
-            self.node(Within::Flow)?
+            self.node(NodeContext::Flow)?
         };
         let value = if self.take(&TokenKind::Value)?
             && !self.next_is_one_of(&[TokenKind::FlowEntry, TokenKind::FlowSequenceEnd])?
         {
-            self.node(Within::Flow)?
+            self.node(NodeContext::Flow)?
         } else {
             Node::empty()
         };
@@ -420,10 +422,10 @@ impl Parser<'_> {
                 let key = if empty {
                     Node::empty()
                 } else {
-                    self.node(Within::Flow)?
+                    self.node(NodeContext::Flow)?
                 };
                 let value = if self.take(&TokenKind::Value)? && !self.next_is_one_of(&ENDS)? {
-                    self.node(Within::Flow)?
+                    self.node(NodeContext::Flow)?
                 } else {
                     Node::empty()
                 };
@@ -431,7 +433,7 @@ impl Parser<'_> {
             } else if self.take(&TokenKind::FlowMappingEnd)? {
                 return Ok(Node::Mapping(entries));
             } else {
-                let key = self.node(Within::Flow)?;
+                let key = self.node(NodeContext::Flow)?;
                 entries.push((key, Node::empty()));
             }
         }

@@ -1,4 +1,4 @@
-//! What a scalar's text means by YAML 1.1, as goyaml.v2 takes it.
+//! The meaning of a scalar's text by YAML 1.1, as in goyaml.v2.
 
 pub(super) const PREFIX: &str = "tag:yaml.org,2002:";
 
@@ -31,8 +31,8 @@ pub(super) fn resolve(text: &[u8]) -> Scalar {
     }
 }
 
-/// The words that mean something. `<<` is not reached from here, since Go's table of first characters
-/// leaves it out; that is why `toYaml` writes it plain.
+/// Returns the meaning of a keyword. `<<` is not reached from here, since Go's table of first characters leaves it out;
+/// that is why `toYaml` writes it plain.
 fn keyword(text: &[u8]) -> Option<Scalar> {
     Some(match text {
         b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"true" | b"True" | b"TRUE" | b"on" | b"On"
@@ -95,7 +95,7 @@ fn integer(digits: &str) -> Option<u64> {
         [b'0', _, ..] => (8, &digits[1..]),
         _ => (10, digits),
     };
-    // Rust would take a sign here.
+    // Rust's parser would accept a sign here.
     if !digits.bytes().next()?.is_ascii_alphanumeric() {
         return None;
     }

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use chars::Cursor;
 pub(super) use chars::{Mark, check_characters};
 
-/// libyaml's bound on nesting is 10000; nothing that is meant for people comes near this.
+/// Deepest nesting, far more than any file for people needs; libyaml's limit is 10000.
 const MAX_DEPTH: usize = 200;
 
 /// Why a text is not YAML: libyaml's words, and the line that Go prints.
@@ -92,7 +92,7 @@ pub(super) struct Token {
     pub start: Mark,
 }
 
-/// Where a mapping may turn out to have begun, once its `:` is seen.
+/// Where a mapping may begin, which is known only when its `:` is seen.
 #[derive(Clone, Debug, Default)]
 struct SimpleKey {
     possible: bool,
@@ -149,7 +149,7 @@ impl<'a> Scanner<'a> {
             .ok_or_else(|| Problem::plain("unexpected end of stream"))
     }
 
-    /// Reads on until the head of the queue is certain: a possible key may yet get a KEY before it.
+    /// Reads on until the head of the queue is final: a KEY may still be inserted before a possible key.
     fn fetch_more(&mut self) -> Result<(), Problem> {
         loop {
             if !self.tokens.is_empty() {
@@ -353,7 +353,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Over spaces, comments and line breaks.
+    /// Skips spaces, comments and line breaks.
     fn skip_to_token(&mut self) {
         loop {
             if self.cursor.mark.column == 0 && self.cursor.is_bom() {

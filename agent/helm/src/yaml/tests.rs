@@ -1,4 +1,4 @@
-//! What the conformance cases do not reach: bounds, and that what is written reads back.
+//! Cases that the conformance tests lack: limits, and that written values read back.
 
 use proptest::prelude::*;
 
@@ -96,8 +96,8 @@ fn scalar() -> impl Strategy<Value = Value> {
         Just(Value::Nil),
         any::<bool>().prop_map(Value::Bool),
         (-1.0e9..1.0e9_f64).prop_map(Value::Float),
-        // What YAML could take for something else, and what it has to escape; but no tab, since goyaml
-        // itself does not read back a block scalar that it began with one.
+        // Characters that YAML could misread or has to escape. No tabs: goyaml itself cannot read back a block scalar
+        // that it wrote with a leading tab.
         "[-?:,\\[\\]{}#&*!|>'\"%@` \na0.~y=<\u{e9}\u{2028}\u{1f600}]{0,12}".prop_map(Value::from),
         "(y|no|null|1_0|0x1f|1e3|2020-01-01|12:30:00|\\.5|<<)".prop_map(Value::from),
     ]

@@ -17,7 +17,7 @@ pub use parse::parse;
 pub fn emit(value: &Value) -> Result<Str, Message> {
     let mut writer = Writer { out: String::new() };
     match value {
-        // The library falls over Go's nil.
+        // The library cannot encode Go's nil.
         Value::Nil => {
             let message = "toml: top-level values must be Go maps or structs";
             return Err(message.to_owned().into());

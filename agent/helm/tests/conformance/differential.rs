@@ -1,5 +1,4 @@
-//! Beside the real thing: every chart below given folders rendered by us and by a `helm`, and the bytes
-//! compared.
+//! Differential test: every chart below the given folders is rendered here and by a `helm`, and the bytes are compared.
 //!
 //! The program is `FLOTILLA_HELM` or one of the search path; folders are `FLOTILLA_CHARTS` (separated by
 //! colons, charts or folders of charts) besides those of `tests/conformance`.

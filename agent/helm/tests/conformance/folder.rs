@@ -4,7 +4,7 @@ use std::path::Path;
 
 use flotilla_helm::chart::File;
 
-/// All files of it, by their names from it.
+/// Reads all files of a folder, with paths relative to it.
 pub(crate) fn read(root: &Path) -> Vec<File> {
     fn walk(root: &Path, at: &Path, into: &mut Vec<File>) {
         for entry in std::fs::read_dir(at).unwrap() {

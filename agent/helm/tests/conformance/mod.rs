@@ -1,4 +1,4 @@
-//! How a case of the conformance data is run.
+//! Runs the cases of the conformance data.
 
 mod differential;
 pub(crate) mod folder;
@@ -12,18 +12,18 @@ use flotilla_helm::values::{self, strvals};
 use flotilla_helm::{Generated, Map, Options};
 use serde_json::Value as Json;
 
-/// Where the data is.
+/// Returns the directory of the data.
 pub(crate) fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/helm")
 }
 
-/// A JSON file of the data.
+/// Reads a JSON file of the data.
 pub(crate) fn json(name: &str) -> Json {
     let text = std::fs::read(data().join(name)).unwrap();
     serde_json::from_slice(&text).unwrap()
 }
 
-/// What `helm template` is told besides the chart.
+/// Options of `helm template` besides the chart.
 #[derive(Debug, Default)]
 pub(crate) struct Case {
     pub(crate) name: Option<String>,
@@ -51,7 +51,7 @@ fn texts(json: &Json) -> Vec<String> {
 }
 
 impl Case {
-    /// Of a case's options, as the files of the engine have them.
+    /// Reads a case's options in the form of the engine's test data.
     pub(crate) fn read(options: &Json, values: &Json) -> Self {
         let known = [
             "name",
@@ -117,7 +117,7 @@ impl Case {
         Ok(given)
     }
 
-    /// What would be printed, or the error without `Error: `.
+    /// Returns the output, or the error without `Error: `.
     pub(crate) fn run(&self, files: Vec<File>) -> Result<String, String> {
         let name = self.name.clone().unwrap_or_else(|| "rel".to_owned());
         let given = self.given()?;
@@ -145,7 +145,7 @@ impl Case {
     }
 }
 
-/// A chart's files as a case of the engine holds them.
+/// Returns the chart's files of a case of the engine.
 pub(crate) fn files(case: &Json) -> Vec<File> {
     let mut files = Vec::new();
     for (name, text) in case["files"].as_object().into_iter().flatten() {

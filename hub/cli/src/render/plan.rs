@@ -2,18 +2,18 @@
 
 use std::fmt::Write as _;
 
-use flotilla_status::plan_comment::{Weight, lines, names, title};
+use flotilla_status::plan_comment::{LineKind, lines, names, title};
 use flotilla_status::{FleetPlan, PlanVerdict};
 
 use super::{Paint, Tone};
 
-fn tone(weight: Weight) -> Tone {
+fn tone(weight: LineKind) -> Tone {
     match weight {
-        Weight::Head => Tone::Head,
-        Weight::Create => Tone::Good,
-        Weight::Update => Tone::Warn,
-        Weight::Bad => Tone::Bad,
-        Weight::Detail => Tone::Dim,
+        LineKind::Head => Tone::Head,
+        LineKind::Create => Tone::Good,
+        LineKind::Update => Tone::Warn,
+        LineKind::Bad => Tone::Bad,
+        LineKind::Detail => Tone::Dim,
     }
 }
 

@@ -165,14 +165,14 @@ fn post() -> Post {
         link: String::new(),
         repeated: false,
     };
-    let known = flotilla_notify::Known::default();
+    let known = flotilla_notify::MessageRef::default();
     flotilla_notify::compose(&target, &notice, &known).remove(0)
 }
 
-async fn tell(server: &Server, mail: &Mail) -> Result<(), Fault> {
+async fn tell(server: &Server, mail: &Mail) -> Result<(), SendError> {
     let within = Duration::from_secs(20);
     let told = send(mail, &post(), within).await;
-    if let Err(Fault { why, .. }) = &told {
+    if let Err(SendError { why, .. }) = &told {
         assert!(!why.contains("canary"), "{why}");
     }
     let seen = server.seen.lock();

@@ -82,7 +82,7 @@ mod tests {
     fn people_are_told_apart_by_what_they_cannot_choose() {
         for (person, expected) in [
             ("Ann {504c3b62-8120}", Some("{504c3b62-8120}")),
-            // A name that looks like an id is followed by the real one.
+            // A display name that looks like an id is followed by the real id.
             ("{d301} {504c}", Some("{504c}")),
             ("Ann", None),
             ("Ann {}", None),

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::{PAGE, Pull};
 use crate::answer::Answer;
-use crate::asking::Labelling;
-use crate::github_api::{Named, User, login, page_of};
+use crate::asking::LabelEvent;
+use crate::github_api::{Label, User, login, page_of};
 use crate::place::{Repository, segment};
 use crate::pull::{OPEN, Page, PullRequest};
 use crate::request::{Call, get};
@@ -20,7 +20,7 @@ pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> 
 }
 
 /// Reads changes of labels, oldest first. An added label is known by its text.
-pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<Labelling>> {
+pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<LabelEvent>> {
     #[derive(Deserialize)]
     struct Event {
         #[serde(default, rename = "type")]
@@ -28,13 +28,13 @@ pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<L
         #[serde(default)]
         body: String,
         user: Option<User>,
-        label: Option<Named>,
+        label: Option<Label>,
     }
     let rest = format!("/issues/{number}/timeline?limit={PAGE}&page={page}");
     get(at, "readEvents", &rest, |answer| {
         page_of(answer, PAGE, |event: Event| {
             let label = event.label.filter(|_| event.kind == "label")?;
-            Some(Labelling {
+            Some(LabelEvent {
                 label: label.name,
                 by: login(event.user),
                 given: !event.body.is_empty(),

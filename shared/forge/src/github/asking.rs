@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::{PAGE, Pull};
 use crate::answer::Answer;
-use crate::asking::Labelling;
-use crate::github_api::{Named, User, login, page_of};
+use crate::asking::LabelEvent;
+use crate::github_api::{Label, User, login, page_of};
 use crate::place::{Repository, segment};
 use crate::pull::{OPEN, Page, PullRequest};
 use crate::request::{Call, get};
@@ -19,13 +19,13 @@ pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> 
 }
 
 /// Reads who added and removed labels, oldest first.
-pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<Labelling>> {
+pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<LabelEvent>> {
     #[derive(Deserialize)]
     struct Event {
         #[serde(default)]
         event: String,
         actor: Option<User>,
-        label: Option<Named>,
+        label: Option<Label>,
     }
     let rest = format!("/issues/{number}/events?per_page={PAGE}&page={page}");
     get(at, "readEvents", &rest, |answer| {
@@ -35,7 +35,7 @@ pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<L
                 "unlabeled" => false,
                 _ => return None,
             };
-            Some(Labelling {
+            Some(LabelEvent {
                 label: event.label?.name,
                 by: login(event.actor),
                 given,

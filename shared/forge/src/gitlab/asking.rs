@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{Merge, PAGE, User, page, username};
 use crate::answer::Answer;
-use crate::asking::{Labelling, Right};
+use crate::asking::{LabelEvent, Right};
 use crate::place::{Repository, segment};
 use crate::pull::{OPEN, Page, PullRequest};
 use crate::request::{Call, get};
@@ -18,7 +18,7 @@ pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> 
 }
 
 /// Reads who added and removed labels, oldest first.
-pub(crate) fn labellings(at: &Repository, number: u64, part: u32) -> Call<Page<Labelling>> {
+pub(crate) fn labellings(at: &Repository, number: u64, part: u32) -> Call<Page<LabelEvent>> {
     #[derive(Deserialize)]
     struct Event {
         #[serde(default)]
@@ -36,8 +36,8 @@ pub(crate) fn labellings(at: &Repository, number: u64, part: u32) -> Call<Page<L
         let all: Vec<Event> = answer.json()?;
         let came = all.len();
         let items = all.into_iter().filter_map(|event| {
-            Some(Labelling {
-                // A label that was deleted has no name any more.
+            Some(LabelEvent {
+                // A deleted label no longer has a name.
                 label: event.label?.name,
                 by: username(event.user),
                 given: event.action == "add",

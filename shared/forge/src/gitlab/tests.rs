@@ -1,4 +1,4 @@
-//! What GitLab's own description and reference say beyond the forms of requests and answers, held fast.
+//! Behaviour that GitLab documents beyond the forms of requests and answers.
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ fn with(change: impl FnOnce(&mut Value)) -> PullRequest {
     read(&at().pull(7), &merge)
 }
 
-/// It hides single notes and events after it has cut the list into pages.
+/// GitLab hides single notes and events after it has split the list into pages.
 #[test]
 fn a_page_that_is_not_full_is_the_last_one_only_where_gitlab_says_so() {
     let notes = |number: usize| {
@@ -73,7 +73,7 @@ fn a_page_that_is_not_full_is_the_last_one_only_where_gitlab_says_so() {
     }
 }
 
-/// A commit that went through several branches has jobs of each of them.
+/// A commit that was on several branches has jobs of each of them.
 #[test]
 fn checks_are_read_page_by_page_and_what_may_fail_is_left_out() {
     let call = at().checks(&commit(), 3).remove(0);
@@ -97,7 +97,7 @@ fn checks_are_read_page_by_page_and_what_may_fail_is_left_out() {
     assert_eq!(states, [green, green, red, red, open, open, open]);
 }
 
-/// The merge itself takes no word against squashing, and a project may bring a request up to date by itself.
+/// The merge call cannot turn squashing off, and a project may rebase a request automatically.
 #[test]
 fn what_would_become_another_commit_is_seen_before_it_is_merged() {
     let plain = with(|_| {});
@@ -110,7 +110,7 @@ fn what_would_become_another_commit_is_seen_before_it_is_merged() {
         })
     };
     assert!(old(true).squash && !old(false).squash);
-    // What the project says goes before what the request says.
+    // The project's setting overrides that of the merge request.
     assert!(!with(|merge| merge["squash"] = json!(true)).squash);
     let behind = with(|merge| merge["diverged_commits_count"] = json!(1));
     assert_eq!(behind.mergeable, Some(false));
@@ -139,7 +139,7 @@ fn what_would_become_another_commit_is_seen_before_it_is_merged() {
             json!({"merge_method": "rebase_merge"}),
             Some(Rewrites::Merges),
         ),
-        // A credential that may not see it.
+        // The credential may not see the setting.
         (json!({"merge_method": null}), Some(Rewrites::Merges)),
     ] {
         assert_eq!(project(change.clone()), rewrites, "{change}");
@@ -192,7 +192,7 @@ fn each_refusal_of_a_merge_is_told_apart() {
         let body = json!({ "message": text });
         merge.read(&answer(status, &body)).unwrap_err()
     };
-    // The token is taken: it has read the request before.
+    // The token is valid: it has just read the merge request.
     let may_not = refused(401, "401 Unauthorized");
     assert!(matches!(&may_not, Error::Forbidden(text) if text.contains("may not merge")));
     for (status, text) in [

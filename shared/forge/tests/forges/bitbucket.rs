@@ -21,7 +21,7 @@ fn bitbucket_cloud() {
     cloud.api.all_seen();
 }
 
-/// A repository there, with a pull request as it is answered.
+/// A repository, with a pull request in the form of the API's answers.
 struct Cloud {
     w: World,
     api: Description,
@@ -50,7 +50,7 @@ impl Cloud {
         Self { w, api, pull }
     }
 
-    /// With a link and without one: a URL is sent with each.
+    /// A URL is sent with each status, even without a link.
     fn statuses(&mut self) {
         let w = &self.w;
         let plain = CommitStatus {
@@ -79,7 +79,7 @@ impl Cloud {
         assert_eq!(open.len(), 1);
     }
 
-    /// They are asked for by the person's id.
+    /// They are requested by the person's id.
     fn rights(&mut self) {
         let w = &self.w;
         let person = "ann {504c3b62-8120}";
@@ -106,7 +106,7 @@ impl Cloud {
         assert!(w.at.rights("ann").is_none(), "a name alone is nobody");
     }
 
-    /// Pull requests name twelve digits of them.
+    /// Pull requests contain twelve digits of a commit.
     fn whole_commits(&mut self) {
         let w = &self.w;
         let short = w.commit.as_str().get(..12).unwrap();
@@ -128,7 +128,7 @@ impl Cloud {
         read
     }
 
-    /// One that is made, and one whose words change.
+    /// One is created, and one gets another text.
     fn changes_of_pulls(&mut self) {
         let (w, pull) = (&self.w, &self.pull);
         let create = w.at.create_pull(&w.new);
@@ -181,7 +181,7 @@ impl Cloud {
         assert_eq!(checks.items.first().unwrap().state, State::Failure);
     }
 
-    /// They are short, and yet differ where the contexts do.
+    /// They are short, and differ where the contexts do.
     fn keys_of_statuses(&self) {
         let w = &self.w;
         let long = CommitStatus {

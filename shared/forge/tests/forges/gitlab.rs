@@ -1,9 +1,9 @@
-//! GitLab, whose description is not held against it by a machine.
+//! GitLab, whose description is not checked automatically.
 
 use super::*;
 
-/// GitLab's description was compared by reading (see the README beside the excerpts) and has no place here; what
-/// is known of its ways is held fast.
+/// GitLab's description was compared by reading (see the README beside the excerpts) and is not loaded here; its known
+/// behaviour is tested.
 #[test]
 fn gitlab() {
     let w = world("https://gitlab.com/group/sub/fleet.git");

@@ -1,9 +1,9 @@
-//! What OpenSSH's client says of a host key that it refuses, in words.
+//! A readable message for a host key that OpenSSH's client refuses.
 //!
-//! It says so with a banner of four lines, advice to edit files on its own machine, and in between the two
-//! things that somebody needs: which key the host shows, and which line of `known_hosts` speaks against it.
+//! The client prints a banner of four lines, advice to edit files on its own machine, and in between the two facts that
+//! matter: the key that the host shows, and the line of `known_hosts` that contradicts it.
 
-/// The refusal in one sentence; none: it is another text.
+/// Returns the refusal in one sentence; none: it is another text.
 pub(super) fn in_words(output: &str) -> Option<String> {
     let lines: Vec<&str> = output.lines().map(str::trim).collect();
     let part = |before: &str, after: &str| {
@@ -42,7 +42,7 @@ pub(super) fn in_words(output: &str) -> Option<String> {
     ))
 }
 
-/// `ECDSA, line 3` of `Offending ECDSA key in /path/known_hosts:3`.
+/// Returns `ECDSA, line 3` for `Offending ECDSA key in /path/known_hosts:3`.
 fn offending(line: &str) -> Option<String> {
     let (kind, place) = line.strip_prefix("Offending ")?.split_once(" key in ")?;
     let (_, number) = place.rsplit_once(':')?;
@@ -54,7 +54,7 @@ fn offending(line: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// As OpenSSH 9.2 says it, with the options that we give.
+    /// Output of OpenSSH 9.2 with the options that are used here.
     const CHANGED: &str = "\
 @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\r
 @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r

@@ -1,17 +1,17 @@
-//! Why our own private key is of no use, in words.
+//! A readable message for a private key that cannot be used.
 //!
-//! OpenSSH's client says so with a banner, or, of a key with a passphrase, nothing at all: it cannot ask for
-//! one, goes on without the key, and the server denies it.
+//! OpenSSH's client prints a banner, or nothing for a key with a passphrase: it cannot ask for one and continues
+//! without the key, and the server denies access.
 
 use std::io::Read as _;
 use std::path::Path;
 
 /// Bytes that are read of a key's beginning.
 const HEAD: u64 = 512;
-/// `openssh-key-v1` and a zero in base64, with which every key of OpenSSH's own format begins; three bytes are
-/// four letters, so that what follows begins anew.
+/// `openssh-key-v1` and a zero in base64, with which every key of OpenSSH's own format begins. Its length is a multiple
+/// of three bytes, so that the next field starts a new base64 group.
 const FORMAT: &str = "b3BlbnNzaC1rZXktdjEA";
-/// Next is the cipher's name: this is `none`.
+/// The cipher's name follows: this is `none`.
 const NO_CIPHER: &str = "AAAABG5vbmUA";
 
 /// Returns a message about an unusable key, by the program's output and the file; none: unknown failure.
@@ -25,7 +25,7 @@ pub(super) fn in_words(output: &str, key: &Path) -> Option<String> {
     )
 }
 
-/// `head`: how the key file begins; none: it cannot be read, or is no text.
+/// `head`: beginning of the key file; none: it cannot be read, or is not text.
 fn explain(output: &str, key: &str, head: Option<&str>) -> Option<String> {
     if let Some((_, rest)) = output.split_once("Permissions ")
         && let Some((mode, _)) = rest.split_once(" for '")
@@ -55,7 +55,7 @@ fn explain(output: &str, key: &str, head: Option<&str>) -> Option<String> {
     None
 }
 
-/// Whether a key is kept under a passphrase, in OpenSSH's own format or in PEM.
+/// Returns whether a key has a passphrase, in OpenSSH's own format or in PEM.
 fn has_passphrase(head: &str) -> bool {
     if head.contains("BEGIN ENCRYPTED PRIVATE KEY") || head.contains("Proc-Type: 4,ENCRYPTED") {
         return true;
@@ -73,7 +73,7 @@ fn has_passphrase(head: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// As OpenSSH 9.2 says it, with the options that we give.
+    /// Output of OpenSSH 9.2 with the options that are used here.
     const OPEN: &str = "\
 @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\r
 @         WARNING: UNPROTECTED PRIVATE KEY FILE!          @\r
@@ -89,7 +89,7 @@ git@127.0.0.1: Permission denied (publickey).\r
 Load key \"/keys/git.example.com.ssh-privatekey\": error in libcrypto\r
 git@127.0.0.1: Permission denied (publickey).\r
 ";
-    /// The heads of keys that ssh-keygen made, with nothing secret in them.
+    /// Beginnings of keys that ssh-keygen made; they contain no secrets.
     const WITHOUT: &str = "\
 -----BEGIN OPENSSH PRIVATE KEY-----
 b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW
@@ -144,7 +144,7 @@ DEK-Info: AES-128-CBC,00
             assert!(words.starts_with(expected), "{words}");
             assert!(words.len() < 400 && !words.contains('@'), "{words}");
         }
-        // Another key than the server knows: its own words say it best.
+        // The server does not know the key; ssh's own message is clear.
         assert_eq!(explain(DENIED, key, Some(WITHOUT)), None);
         assert_eq!(explain("", key, Some(WITH)), None);
     }

@@ -1,4 +1,4 @@
-//! Commits and what they build on, without their trees: some hundred bytes for each.
+//! Commits and their parents, without their trees: some hundred bytes for each.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -6,18 +6,18 @@ use std::time::Instant;
 use gix::ObjectId;
 
 use super::pack::Unpacked;
-use super::{Ask, Only, TreeLimits};
+use super::{FetchRequest, ObjectFilter, TreeLimits};
 use crate::{Error, Remote};
 
-/// How many generations are asked for at once.
+/// Number of generations in one request.
 const DEPTH: usize = 1000;
 
 impl Remote {
-    /// What the commits build on, and those before them. Nothing is kept on disk, and neither files nor
-    /// directories come here.
+    /// Returns the parents of the commits and of their ancestors. Nothing is kept on disk, and neither files nor
+    /// directories are fetched.
     ///
     /// # Errors
-    /// As [`Remote::directories`], also where the server does not have one of them.
+    /// As [`Remote::directories`], also when the server lacks one of them.
     pub(crate) fn parents_said(
         &self,
         commits: &[ObjectId],
@@ -30,9 +30,9 @@ impl Remote {
             bytes: 32 << 20,
             directories: 64,
         };
-        let ask = Ask {
+        let ask = FetchRequest {
             requested: commits,
-            only: Only::Commits,
+            only: ObjectFilter::Commits,
             depth: DEPTH.min(self.limits.history as usize),
         };
         let pack = self.receive_trees(&ask, &limits, deadline)?;

@@ -1,13 +1,13 @@
-//! What one commit says of itself, without its trees: one object of some hundred bytes.
+//! A commit's heading, without its trees: one object of some hundred bytes.
 
 use flotilla_shared::heading::Heading;
 use flotilla_shared::revision::Commit;
 
-use super::{Ask, Only, TreeLimits};
+use super::{FetchRequest, ObjectFilter, TreeLimits};
 use crate::{Error, Remote};
 
 impl Remote {
-    /// A commit's subject and author. Nothing is kept on disk, and neither files nor directories come here.
+    /// Returns a commit's subject and author. Nothing is kept on disk, and neither files nor directories are fetched.
     ///
     /// # Errors
     /// As [`Remote::directories`].
@@ -20,7 +20,8 @@ impl Remote {
             directories: 64,
         };
         let (unpacked, requested) = self.unpacked(commit, &limits, |requested, deadline| {
-            self.receive_trees(&Ask::one(&requested, Only::Commits), &limits, deadline)
+            let request = FetchRequest::one(&requested, ObjectFilter::Commits);
+            self.receive_trees(&request, &limits, deadline)
         })?;
         unpacked.heading(self, requested)
     }

@@ -1,4 +1,4 @@
-//! What a server's pack says of a commit's directories. Every byte of it is the server's choice.
+//! Reads a commit's directories from a server's pack, of which the server chose every byte.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -13,16 +13,16 @@ use super::TreeLimits;
 use crate::tree::MAX_PATH;
 use crate::{Error, Remote};
 
-/// The directories right below one, with their trees.
+/// The direct subdirectories of a directory, with their trees.
 type Children = Vec<(Box<str>, ObjectId)>;
 
 /// A pack's commits and trees.
 #[derive(Default)]
 pub(super) struct Unpacked {
-    /// The root, and what the commit says of itself.
+    /// The root tree and the heading of each commit.
     commits: BTreeMap<ObjectId, (ObjectId, Heading)>,
     trees: HashMap<ObjectId, Children>,
-    /// What each commit builds on.
+    /// The parents of each commit.
     parents: HashMap<ObjectId, Vec<ObjectId>>,
 }
 
@@ -51,7 +51,7 @@ impl Unpacked {
             if Instant::now() > deadline {
                 return Err(remote.out_of_time());
             }
-            // Beyond it is the checksum only.
+            // The pack ends with its checksum, after the last object.
             if offset + 20 >= size {
                 return Err(corrupt(&"the pack is truncated"));
             }
@@ -87,7 +87,7 @@ impl Unpacked {
                 }
                 Kind::Tree => {
                     let children = children(remote, &content)?;
-                    // Each is in at least one place, so that they cannot be more than the places.
+                    // Each is in at least one place, so the limit of places also bounds the children of all trees.
                     known += children.len();
                     if known > limits.directories {
                         return Err(remote.too_many(limits));
@@ -107,12 +107,12 @@ impl Unpacked {
         found.ok_or_else(|| remote.corrupt("the server sent a different commit than requested"))
     }
 
-    /// What each commit builds on.
+    /// The parents of each commit.
     pub(super) fn parents(self) -> HashMap<ObjectId, Vec<ObjectId>> {
         self.parents
     }
 
-    /// What a commit says of itself.
+    /// Returns the heading of a commit.
     pub(super) fn heading(&self, remote: &Remote, commit: ObjectId) -> Result<Heading, Error> {
         let (_, heading) = self.commit(remote, commit)?;
         Ok(heading.clone())
@@ -150,7 +150,7 @@ impl Unpacked {
                 };
                 waiting.push((child_path, *child, depth + 1));
             }
-            // SHA-1 by the format that was agreed on.
+            // SHA-1, as negotiated.
             let id: TreeId = id
                 .as_slice()
                 .try_into()
@@ -161,7 +161,7 @@ impl Unpacked {
     }
 }
 
-/// An author that cannot be read is none: the commit is what it is without.
+/// Reads the heading; an author that cannot be read counts as none, since the commit is valid without.
 fn heading(commit: &CommitRef<'_>) -> Heading {
     let author = commit.author().ok();
     let seconds = author.as_ref().map_or(0, gix::actor::SignatureRef::seconds);
@@ -183,7 +183,7 @@ fn children(remote: &Remote, tree: &[u8]) -> Result<Children, Error> {
         }
         children.push((name.into(), entry.oid.to_owned()));
     }
-    // Git never makes such a tree. Only one of the two could be found here, while an agent reads both.
+    // Git never makes a tree with duplicate names. Here only one of the two would be found, while an agent reads both.
     let mut names: Vec<&str> = children.iter().map(|(name, _)| &**name).collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair.first() == pair.last()) {

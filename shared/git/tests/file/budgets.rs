@@ -1,4 +1,4 @@
-//! G11: repositories that are too much.
+//! G11: repositories that are too large.
 
 use std::io::Write;
 use std::path::Path;
@@ -55,8 +55,8 @@ fn g11_budgets_of_trees_hold() {
     }
 }
 
-/// A repository whose branches are each too much in a way of its own, and 10^5 others beside them: what is
-/// too much is refused within time, disk and memory, and the branch that is not is read as ever.
+/// A repository whose branches are each too large in a different way, with 10^5 other branches: these are refused
+/// within limits of time, disk and memory, and the small branch is still read.
 #[test]
 fn g11_a_huge_repository_is_refused_within_time_and_disk_and_its_small_branch_is_read() {
     // A thousandth of the size, and of the limits.
@@ -67,7 +67,7 @@ fn g11_a_huge_repository_is_refused_within_time_and_disk_and_its_small_branch_is
         blob_bytes: Limits::default().blob_bytes / scale,
         tree_bytes: Limits::default().tree_bytes / scale,
         tree_entries: Limits::default().tree_entries / scale,
-        // Half of the blob; the list of the pack's objects is to fit in, too.
+        // Half of the blob's size, and large enough for the list of the pack's objects.
         object_bytes: if full {
             Limits::default().object_bytes
         } else {
@@ -113,10 +113,10 @@ fn g11_a_huge_repository_is_refused_within_time_and_disk_and_its_small_branch_is
     if let Some((before, after)) = memory.zip(most_memory()) {
         let grown = (after - before) >> 20;
         eprintln!("{grown} MiB more memory at most");
-        // An agent has 256, and others in it need some.
+        // An agent has 256 MiB, of which other work needs a part.
         assert!(grown < 160, "{grown} MiB");
     }
-    // What was refused is not kept, but for an exchange that ended in the middle.
+    // A refused fetch leaves nothing on disk, except for an exchange that ended in the middle.
     assert!(disk() < 4 * limits.pack_bytes + (8 << 20), "{}", disk());
     let began = std::time::Instant::now();
     let remote = remote("prod");
@@ -127,7 +127,7 @@ fn g11_a_huge_repository_is_refused_within_time_and_disk_and_its_small_branch_is
     assert!(took < limits.timeout, "{took:?}");
 }
 
-/// The most memory that this process ever had, in bytes; none: the system does not tell.
+/// Returns the peak memory of this process in bytes; none: the system does not tell.
 fn most_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -135,7 +135,7 @@ fn most_memory() -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Each fetch adds to the cache: what many have brought is no reason to refuse the next one.
+/// Each fetch adds to the cache, and the sum of many must not cause the next one to be refused.
 #[test]
 fn g11_a_cache_that_has_grown_over_many_fetches_begins_anew() {
     let origin = Origin::new();
@@ -188,7 +188,7 @@ fn import(directory: &Path, write: impl FnOnce(&mut dyn Write)) {
     assert!(child.wait().unwrap().success());
 }
 
-/// 10^6 files, a blob of 2 GB, 5 GB in blobs of a megabyte, and 10^5 further branches; of each a part.
+/// Writes 10^6 files, a blob of 2 GB, 5 GB in blobs of a megabyte, and 10^5 further branches, each divided by `scale`.
 fn huge(to: &mut dyn Write, scale: u64) {
     let begin = |to: &mut dyn Write, branch: &str| {
         writeln!(

@@ -1,4 +1,4 @@
-//! G12: caches that are not as they were fetched.
+//! G12: damaged caches.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ fn g12_a_damaged_cache_is_made_anew() {
     assert!(remote.has_tree(&commit));
 }
 
-/// What an agent does in each pass: a commit that is there is not fetched.
+/// Reads as an agent does in each pass: a commit that is in the cache is not fetched.
 fn pass(origin: &Origin, cache: &Path, commit: &Commit) -> Result<Vec<TreeEntry>, Error> {
     let remote = origin.remote(cache);
     if !remote.has_tree(commit) {
@@ -33,7 +33,7 @@ fn pass(origin: &Origin, cache: &Path, commit: &Commit) -> Result<Vec<TreeEntry>
     remote.read_tree(commit, |_| true)
 }
 
-/// A repository, two fetches of it in a cache, and what its last commit has.
+/// A repository, a cache with two fetches of it, and the content of its last commit.
 struct World {
     origin: Origin,
     directory: tempfile::TempDir,
@@ -79,10 +79,10 @@ impl World {
             .collect()
     }
 
-    /// Whether a cache is found to be damaged; either way what is read is right, at once or with the next try.
+    /// Returns whether damage of a cache is found; either way the content is right, at once or on the next try.
     fn is_found(&self, cache: &Path, what: &str) -> bool {
         match pass(&self.origin, cache, &self.commit) {
-            // Nobody looked there.
+            // The damaged byte was not read.
             Ok(read) => {
                 assert_eq!(read, self.expected, "{what}");
                 false
@@ -110,7 +110,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Packs are not made to be written again.
+/// Replaces a file, since packs are read-only.
 fn replace(path: &Path, bytes: &[u8]) {
     std::fs::remove_file(path).unwrap();
     std::fs::write(path, bytes).unwrap();
@@ -126,7 +126,7 @@ fn g12_a_flipped_bit_is_found_and_the_cache_made_anew() {
         let good = std::fs::read(&file).unwrap();
         let is_pack = file.extension().is_some_and(|found| found == "pack");
         for place in (0..good.len()).step_by(if is_pack { 11 } else { 97 }) {
-            // Each in a new copy, at the same place.
+            // Each flip is made in a new copy of the cache at the same path.
             let cache = world.cache();
             let mut bad = good.clone();
             bad[place] ^= 1;
@@ -151,7 +151,7 @@ fn g12_what_a_kill_or_a_lost_write_leaves_is_made_good() {
         }
         world.is_found(&cache, extension);
     }
-    // A reference names what is not there.
+    // A reference names a missing commit.
     let cache = world.cache();
     for path in World::packs(&cache) {
         std::fs::remove_file(path).unwrap();
@@ -165,7 +165,7 @@ fn g12_what_a_kill_or_a_lost_write_leaves_is_made_good() {
         }
         world.is_found(&cache, &format!("cut to {length}"));
     }
-    // What belongs to nothing disturbs nothing.
+    // Stray files are ignored.
     let cache = world.cache();
     for name in [".tmpA1b2C3", "tmp_pack_x", "pack-0.keep"] {
         std::fs::write(cache.join("objects/pack").join(name), "PACK").unwrap();
@@ -173,7 +173,7 @@ fn g12_what_a_kill_or_a_lost_write_leaves_is_made_good() {
     assert!(!world.is_found(&cache, "left over"));
 }
 
-/// What was proven of commits lies beside the packs, and stays.
+/// Proofs about commits are stored beside the packs, and stay.
 #[test]
 fn g12_what_a_killed_fetch_left_half_done_goes_alone() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! G11: what would not fit into memory, however small it is on the wire or on disk.
+//! G11: content that would not fit into memory, however small it is on the wire or on disk.
 
 use std::io::Write;
 use std::path::Path;
@@ -45,7 +45,7 @@ fn g11_an_object_that_is_too_large_for_memory_is_refused_and_the_branch_beside_i
     std::fs::write(origin.path().join("fits"), noise(60 << 10)).unwrap();
     let fits = origin.commit("b.yaml", "b: 1\n");
     let mut refused = Vec::new();
-    // As large on the wire as unpacked; and a thousandth of it on the wire.
+    // One file is as large on the wire as unpacked, the other a thousandth of that.
     for (branch, content) in [("noise", noise(1 << 20)), ("bomb", vec![0; 1 << 20])] {
         git(
             origin.path(),
@@ -54,7 +54,7 @@ fn g11_an_object_that_is_too_large_for_memory_is_refused_and_the_branch_beside_i
         std::fs::write(origin.path().join("large"), content).unwrap();
         refused.push((branch, origin.commit("b.yaml", branch)));
     }
-    // A few bytes that are to be made of an object that is not too large.
+    // A delta of a few bytes, whose base is within the limit and whose result is not.
     let base = noise(60 << 10);
     let mut twice = Pack::new();
     let offset = twice.blob(&base);
@@ -102,8 +102,8 @@ fn g11_more_objects_than_fit_into_memory_are_refused() {
     fetch(&origin, &limits, "prod", &commit).unwrap();
 }
 
-/// Each object is allowed; but of each a small one and the next large one are to be made, so that all of
-/// them are needed until the last one is done.
+/// Each object is within the limits, but each one is the base of a small one and of the next large one, so that all of
+/// them are needed until the last one is complete.
 #[cfg(target_os = "linux")]
 #[test]
 fn g11_deltas_that_need_all_their_bases_at_once_are_refused() {
@@ -132,7 +132,7 @@ fn g11_deltas_that_need_all_their_bases_at_once_are_refused() {
     fetch(&origin, &limits, "prod", &small).unwrap();
 }
 
-/// A pack as Git itself would not make it, but takes it.
+/// A pack that Git itself would not make, but accepts.
 struct Pack {
     objects: u32,
     bytes: Vec<u8>,
@@ -146,7 +146,7 @@ impl Pack {
         }
     }
 
-    /// An entry of a kind, with what stands between header and content; where it begins.
+    /// Adds an entry, with the bytes between header and content, and returns its offset.
     fn entry(&mut self, kind: u8, between: &[u8], content: &[u8]) -> usize {
         let offset = self.bytes.len();
         let mut size = content.len();
@@ -225,7 +225,7 @@ impl Pack {
     }
 }
 
-/// A number as in a delta's header.
+/// Encodes a number as in a delta's header.
 fn number(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number > 0x7f {
@@ -236,7 +236,7 @@ fn number(mut number: usize) -> Vec<u8> {
     bytes
 }
 
-/// What takes the first bytes of the base.
+/// Encodes a copy of the first bytes of the base.
 fn copy(bytes: usize) -> Vec<u8> {
     let [_, high, middle, low] = u32::try_from(bytes).unwrap().to_be_bytes();
     vec![0x80 | 0x70, low, middle, high]

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Post, Sign};
+use super::{Post, PostAuth};
 use crate::event::{Kind, Notice};
 use crate::severity::Severity;
 use crate::text::{detail, headline};
@@ -20,7 +20,7 @@ const NEEDS: [Kind; 4] = [
 fn ended(kind: Kind) -> Vec<Kind> {
     match kind {
         Kind::RolloutSucceeded | Kind::RolloutSuperseded => NEEDS.to_vec(),
-        // It went on, or ended in another way.
+        // It continued, or ended in another way.
         Kind::RolloutStarted => vec![Kind::RolloutPaused, Kind::ApprovalNeeded],
         Kind::RolloutRolledBack => vec![
             Kind::RolloutPaused,
@@ -83,7 +83,7 @@ pub(super) fn alertmanager(notice: &Notice) -> Vec<Post> {
     vec![Post::json(
         "/api/v2/alerts",
         Value::Array(alerts),
-        Sign::Bearer,
+        PostAuth::Bearer,
     )]
 }
 
@@ -109,7 +109,7 @@ pub(super) fn pager_duty(notice: &Notice) -> Vec<Post> {
             body["client_url"] = json!(notice.link);
             body["links"] = json!([{"href": notice.link, "text": "Page"}]);
         }
-        return vec![Post::json("/v2/enqueue", body, Sign::No)];
+        return vec![Post::json("/v2/enqueue", body, PostAuth::No)];
     }
     let over = match event.kind {
         Kind::ClusterBack => format!("{}/{}", Kind::ClusterOffline.as_str(), event.environment),
@@ -117,5 +117,5 @@ pub(super) fn pager_duty(notice: &Notice) -> Vec<Post> {
         _ => return Vec::new(),
     };
     let body = json!({"event_action": "resolve", "dedup_key": over});
-    vec![Post::json("/v2/enqueue", body, Sign::No)]
+    vec![Post::json("/v2/enqueue", body, PostAuth::No)]
 }

@@ -4,7 +4,7 @@
 use flotilla_shared::markup::escape;
 use serde_json::{Value, json};
 
-use super::{Known, Post, Sign};
+use super::{MessageRef, Post, PostAuth};
 use crate::config::Target;
 use crate::event::{Kind, Notice};
 use crate::severity::Severity;
@@ -15,7 +15,7 @@ pub(super) fn once(notice: &Notice, message: fn(&Notice) -> Value) -> Vec<Post> 
     if notice.event.kind == Kind::RolloutWaits {
         return Vec::new();
     }
-    vec![Post::json("", message(notice), Sign::No)]
+    vec![Post::json("", message(notice), PostAuth::No)]
 }
 
 fn sign(notice: &Notice) -> &'static str {
@@ -58,8 +58,8 @@ fn slack_body(notice: &Notice) -> Value {
 
 /// Composes one message for each rollout, which is updated, with the steps in its thread; anything else is a message of
 /// its own.
-pub(super) fn slack(target: &Target, notice: &Notice, known: &Known) -> Vec<Post> {
-    let post = |path: &str, body: Value| Post::json(path, body, Sign::Bearer);
+pub(super) fn slack(target: &Target, notice: &Notice, known: &MessageRef) -> Vec<Post> {
+    let post = |path: &str, body: Value| Post::json(path, body, PostAuth::Bearer);
     let mut body = slack_body(notice);
     if known.message.is_empty() || !notice.event.kind.is_of_rollout() {
         body["channel"] = json!(target.channel);

@@ -3,7 +3,7 @@
 use flotilla_shared::markup::escape;
 use serde_json::json;
 
-use super::{Known, Post, Sign};
+use super::{MessageRef, Post, PostAuth};
 use crate::event::{Kind, Notice};
 use crate::text::{detail, headline};
 
@@ -38,12 +38,12 @@ pub(super) fn cloud_event(notice: &Notice) -> Post {
     }
     Post {
         content_type: "application/cloudevents+json; charset=utf-8",
-        ..Post::json("", body, Sign::Hmac)
+        ..Post::json("", body, PostAuth::Hmac)
     }
 }
 
 /// Composes a region annotation that spans a rollout. Other events become a point in time.
-pub(super) fn grafana(notice: &Notice, known: &Known) -> Vec<Post> {
+pub(super) fn grafana(notice: &Notice, known: &MessageRef) -> Vec<Post> {
     let event = &notice.event;
     let at = event.at.as_millisecond();
     let mut tags = vec!["flotilla".to_owned(), event.kind.as_str().to_owned()];
@@ -57,7 +57,7 @@ pub(super) fn grafana(notice: &Notice, known: &Known) -> Vec<Post> {
         let path = format!("/api/annotations/{}", known.message);
         return vec![Post {
             method: "PATCH",
-            ..Post::json(&path, body, Sign::Bearer)
+            ..Post::json(&path, body, PostAuth::Bearer)
         }];
     }
     let begins = event.kind == Kind::RolloutStarted;
@@ -65,7 +65,7 @@ pub(super) fn grafana(notice: &Notice, known: &Known) -> Vec<Post> {
         return Vec::new();
     }
     let body = json!({"time": at, "text": text, "tags": tags});
-    let mut post = Post::json("/api/annotations", body, Sign::Bearer);
+    let mut post = Post::json("/api/annotations", body, PostAuth::Bearer);
     post.names = begins;
     vec![post]
 }

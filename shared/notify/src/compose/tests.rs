@@ -72,7 +72,7 @@ fn a_cloud_event_has_what_the_standard_asks_for() {
     let post = one(compose(
         &targets()[0],
         &notice(Kind::RolloutHalted),
-        &Known::default(),
+        &MessageRef::default(),
     ));
     for (key, expected) in [
         ("specversion", "1.0"),
@@ -88,17 +88,20 @@ fn a_cloud_event_has_what_the_standard_asks_for() {
         post.content_type
             .starts_with("application/cloudevents+json")
     );
-    assert_eq!((post.sign, post.body.get("repeated")), (Sign::Hmac, None));
+    assert_eq!(
+        (post.sign, post.body.get("repeated")),
+        (PostAuth::Hmac, None)
+    );
     let again = Notice {
         repeated: true,
         ..notice(Kind::RolloutHalted)
     };
-    let again = one(compose(&targets()[0], &again, &Known::default()));
+    let again = one(compose(&targets()[0], &again, &MessageRef::default()));
     assert_eq!(
         (&again.body["id"], &again.body["repeated"]),
         (&post.body["id"], &Value::Bool(true))
     );
-    // Names of attributes are lower-case letters and digits.
+    // CloudEvents allows only lower-case letters and digits in attribute names.
     for key in again.body.as_object().unwrap().keys() {
         assert!(key.bytes().all(|b| b.is_ascii_lowercase()), "{key}");
     }
@@ -110,7 +113,7 @@ fn slack_has_one_message_for_a_rollout_that_changes() {
     let first = one(compose(
         slack,
         &notice(Kind::RolloutStarted),
-        &Known::default(),
+        &MessageRef::default(),
     ));
     assert_eq!(
         (first.path.as_str(), first.names),
@@ -141,17 +144,17 @@ fn slack_has_one_message_for_a_rollout_that_changes() {
             .count();
     }
     assert_eq!(messages, 1);
-    // What is no rollout is its own message, each time.
+    // An event outside of rollouts is a message of its own each time.
     let other = one(compose(slack, &notice(Kind::Fight), &known));
     assert_eq!(
         (other.path.as_str(), other.names),
         ("/chat.postMessage", false)
     );
-    // It says no with 200.
+    // Slack reports errors with status 200.
     let no = |body: &[u8]| resolved(slack, &first, 200, body).unwrap_err();
     assert_eq!(
         no(br#"{"ok":false,"error":"channel_not_found"}"#),
-        Fault::lasting("Slack error: channel_not_found")
+        SendError::lasting("Slack error: channel_not_found")
     );
     assert!(no(br#"{"ok":false,"error":"ratelimited"}"#).passing);
     assert!(no(b"<html>").why.contains("not JSON"));
@@ -160,7 +163,7 @@ fn slack_has_one_message_for_a_rollout_that_changes() {
 #[test]
 fn a_page_is_called_for_what_needs_somebody_and_taken_back() {
     let pager = &targets()[6];
-    let posts = |kind| compose(pager, &notice(kind), &Known::default());
+    let posts = |kind| compose(pager, &notice(kind), &MessageRef::default());
     assert!(posts(Kind::RolloutStarted).is_empty() && posts(Kind::RolloutWaits).is_empty());
     let halted = one(posts(Kind::RolloutHalted));
     assert_eq!(
@@ -180,7 +183,7 @@ fn a_page_is_called_for_what_needs_somebody_and_taken_back() {
         (&"resolve".into(), &away)
     );
     let alerts = &targets()[5];
-    let posts = |kind| compose(alerts, &notice(kind), &Known::default());
+    let posts = |kind| compose(alerts, &notice(kind), &MessageRef::default());
     let raised = one(posts(Kind::RolloutHalted)).body[0].clone();
     assert_eq!(raised["labels"]["alertname"], "FlotillaRolloutHalted");
     let ended = one(posts(Kind::RolloutSucceeded)).body;
@@ -199,7 +202,7 @@ fn grafana_gets_a_region_over_the_rollout() {
     let begin = one(compose(
         grafana,
         &notice(Kind::RolloutStarted),
-        &Known::default(),
+        &MessageRef::default(),
     ));
     assert_eq!((begin.method, begin.names), ("POST", true));
     let known = resolved(
@@ -217,11 +220,11 @@ fn grafana_gets_a_region_over_the_rollout() {
         ("PATCH", "/api/annotations/7")
     );
     assert_eq!(end.body["timeEnd"], 1_795_762_800_000_i64);
-    // A beginning that was never told is no reason to leave the end out.
+    // The end is sent even if the start was never sent.
     let late = one(compose(
         grafana,
         &notice(Kind::RolloutSucceeded),
-        &Known::default(),
+        &MessageRef::default(),
     ));
     assert_eq!(late.method, "POST");
 }
@@ -235,7 +238,7 @@ fn no_text_of_others_becomes_a_sign_of_the_target() {
         notice.event.actor = hostile.to_owned();
         notice.event.environment = hostile.to_owned();
         notice.event.clusters = vec![hostile.to_owned(); 100];
-        for post in compose(&target, &notice, &Known::default()) {
+        for post in compose(&target, &notice, &MessageRef::default()) {
             let mut all = Vec::new();
             strings(&post.body, &mut all);
             let whole = post.body.to_string();
@@ -270,7 +273,7 @@ fn no_text_of_others_becomes_a_sign_of_the_target() {
                 }
                 _ => {}
             }
-            // A line that a person may copy is never made of others' words.
+            // A command that a person may copy never contains text from others.
             assert!(!notice.event.command().contains("evil"));
         }
     }
@@ -280,7 +283,7 @@ fn no_text_of_others_becomes_a_sign_of_the_target() {
 fn every_kind_has_something_to_say_to_a_program_and_to_people() {
     for kind in Kind::ALL {
         for target in targets() {
-            let posts = compose(&target, &notice(*kind), &Known::default());
+            let posts = compose(&target, &notice(*kind), &MessageRef::default());
             let silent = matches!(
                 target.format,
                 Format::Alertmanager | Format::PagerDuty | Format::Grafana
@@ -293,7 +296,11 @@ fn every_kind_has_something_to_say_to_a_program_and_to_people() {
 #[test]
 fn which_answers_are_worth_another_try() {
     let target = &targets()[0];
-    let post = one(compose(target, &notice(Kind::Fight), &Known::default()));
+    let post = one(compose(
+        target,
+        &notice(Kind::Fight),
+        &MessageRef::default(),
+    ));
     for (status, passing) in [
         (400, false),
         (401, false),

@@ -81,7 +81,7 @@ pub(super) fn read(entry: &Entry) -> Result<Mail, Vec<(&'static str, String)>> {
     })
 }
 
-/// What `url` says of a server, as [`Mail`] has it.
+/// The mail server of a `url`, in the terms of [`Mail`].
 #[derive(Debug, PartialEq, Eq)]
 struct Server {
     host: String,

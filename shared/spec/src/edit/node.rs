@@ -154,7 +154,7 @@ impl<'t> Reader<'t> {
             let key = self.node(event, span, depth + 1)?;
             let (event, span) = self.next()?;
             let mut value = self.node(event, span, depth + 1)?;
-            // A value that is not there stands where the next thing does.
+            // The parser places a missing value at the next token.
             if value.text() == Some("") && value.start == value.end {
                 value.start = key.end;
                 value.end = key.end;

@@ -85,7 +85,7 @@ pub(super) fn leave(
         return Ok(());
     };
     leave_lines(own, edits)?;
-    // A key without entries would be no list any more.
+    // A key without entries would be null instead of a list.
     if all.len() == 1
         && let Some((key, _)) = root.get("applications")
     {

@@ -71,7 +71,7 @@ fn only_the_entry_leaves_and_all_else_stays_as_it_is_written() {
         "+- application: web",
     ];
     let found = difference(&text, &after);
-    // A line that stands elsewhere, too, is found there.
+    // Lines that also occur elsewhere do not count as differences.
     let found: Vec<&str> = found.iter().map(String::as_str).collect();
     assert!(
         found.iter().all(|problem| expected.contains(problem)),
@@ -217,7 +217,7 @@ fn an_entry_that_is_there_is_named_with_what_says_both() {
             "{there}"
         );
     }
-    // Another place is another entry.
+    // A removal elsewhere becomes an entry of its own.
     let text =
         format!("{HEAD}{applications}removed:\n- {{application: web, environments: [dev]}}\n");
     let after = edited(&text, &["prod"], Objects::Delete).unwrap();

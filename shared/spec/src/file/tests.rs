@@ -201,7 +201,7 @@ fn an_application_is_not_declared_and_removed_in_one_place() {
         "{application: dev, environments: [prod]}",
         "{application: one, clusters: [p2]}",
         "{application: one, environments: [dev]}",
-        // Labels decide, where they are known.
+        // Where labels are known, they decide.
         "{application: some, clusters: [p1]}",
     ] {
         let spec = removal(&format!("- {entry}\n"));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
-use super::{Declared, Labels, Specification};
+use super::{DeclaredApplication, Labels, Specification};
 use crate::removal::Objects;
 
 /// Highest number of lines that describe a difference; the rest is counted.
@@ -14,7 +14,7 @@ const MAX_VALUE: usize = 80;
 
 /// Effect on a cluster of a specification that replaces another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Touch {
+pub enum ClusterImpact {
     /// The cluster loses an application.
     Loses,
     /// The cluster gains an application.
@@ -31,14 +31,14 @@ pub struct Difference<'s> {
     before: &'s Specification,
     after: &'s Specification,
     /// Applications that are declared differently.
-    applications: BTreeMap<&'s ApplicationName, Otherwise>,
+    applications: BTreeMap<&'s ApplicationName, DefinitionChange>,
     /// Applications whose removal differs.
     removed: BTreeSet<&'s ApplicationName>,
 }
 
 /// How the declaration of an application differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Otherwise {
+struct DefinitionChange {
     /// It differs in more than its placement.
     definition: bool,
     /// It differs in more than its placement and directory.
@@ -58,8 +58,8 @@ impl<'s> Difference<'s> {
             }
             let otherwise = match pair {
                 (Some(before), Some(other)) => otherwise(before, other),
-                // What is gone defines nothing.
-                (_, other) => Otherwise {
+                // A removed application has no definition.
+                (_, other) => DefinitionChange {
                     definition: other.is_some(),
                     options: other.is_some(),
                 },
@@ -113,7 +113,7 @@ impl<'s> Difference<'s> {
         &self,
         (cluster, environment): (&ClusterName, &EnvironmentName),
         (old, new): (&Labels, &Labels),
-    ) -> BTreeMap<&'s ApplicationName, Touch> {
+    ) -> BTreeMap<&'s ApplicationName, ClusterImpact> {
         let mut touches = BTreeMap::new();
         let moved = self.before.branch != self.after.branch;
         let whole = moved || old != new;
@@ -132,8 +132,8 @@ impl<'s> Difference<'s> {
                 self.after.place(name, at, new),
             ) {
                 (None, None) => continue,
-                (Some(_), None) => Touch::Loses,
-                (None, Some(_)) => Touch::Gains,
+                (Some(_), None) => ClusterImpact::Loses,
+                (None, Some(_)) => ClusterImpact::Gains,
                 (Some(before), Some(after)) => {
                     let options = self
                         .applications
@@ -146,7 +146,7 @@ impl<'s> Difference<'s> {
                     if before == after && !options && !moved && (old == new || !substitutes()) {
                         continue;
                     }
-                    Touch::Changes
+                    ClusterImpact::Changes
                 }
             };
             touches.insert(name, touch);
@@ -155,7 +155,7 @@ impl<'s> Difference<'s> {
             let at = (cluster, environment);
             let after = self.after.removes(name, at, new);
             if after.is_some() && after != self.before.removes(name, at, old) {
-                touches.insert(*name, Touch::Removes);
+                touches.insert(*name, ClusterImpact::Removes);
             }
         }
         touches
@@ -183,7 +183,7 @@ impl<'s> Difference<'s> {
                     lines.push(format!("{name}: no longer declared, its objects stay"));
                 }
                 (Some(before), Some(after)) => {
-                    let value = |declared: &Declared| {
+                    let value = |declared: &DeclaredApplication| {
                         let mut value =
                             serde_json::to_value(&declared.application).unwrap_or_default();
                         if let Some(map) = value.as_object_mut() {
@@ -234,12 +234,12 @@ impl<'s> Difference<'s> {
     }
 }
 
-fn otherwise(before: &Declared, other: &Declared) -> Otherwise {
+fn otherwise(before: &DeclaredApplication, other: &DeclaredApplication) -> DefinitionChange {
     let mut like = other.clone();
     like.application.placement = before.application.placement.clone();
     let definition = *before != like;
     like.application.path = before.application.path.clone();
-    Otherwise {
+    DefinitionChange {
         definition,
         options: *before != like,
     }
@@ -269,7 +269,7 @@ fn fields(
         }
         return;
     }
-    // Values of a chart are kept as text.
+    // Inline values of a chart are stored as JSON text.
     let object = |value: &Value| {
         let text = value.as_str().filter(|text| text.starts_with('{'))?;
         serde_json::from_str::<Value>(text).ok()

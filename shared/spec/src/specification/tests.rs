@@ -70,7 +70,7 @@ fn form_and_order_are_no_revision() {
             "placement: {selector: size=s}, path: log",
         );
     assert_eq!(read(&text).revision().unwrap(), revision);
-    // Waves, gates, poll intervals and other environments are none either.
+    // Waves, gates, poll intervals and other environments do not change the revision either.
     let text = FILE
         .replace(
             "{name: prod, branch: prod}",
@@ -83,7 +83,7 @@ fn form_and_order_are_no_revision() {
             "{name: stage, branch: stage}",
             "{name: stage, branch: other}",
         );
-    // Of s2 nobody knows that it will not be prod's.
+    // A cluster that the file does not place could still join prod.
     let text = text.replace(
         "- {name: s1, environment: stage}",
         "- {name: s1, environment: stage}\n- {name: s2, environment: stage}",
@@ -91,7 +91,7 @@ fn form_and_order_are_no_revision() {
     assert_eq!(read(&text).revision().unwrap(), revision);
 }
 
-/// What is in stores out there: whoever changes this begins a rollout everywhere.
+/// The digest in existing stores: changing it would start a rollout everywhere.
 #[test]
 fn a_specification_keeps_its_digest_and_is_read_back() {
     let specification = read(FILE);
@@ -105,7 +105,7 @@ fn a_specification_keeps_its_digest_and_is_read_back() {
     );
 }
 
-/// Every field of an application is part of it, without anybody having listed it.
+/// Every field of an application is part of the revision, without a list of fields.
 #[test]
 fn each_field_of_an_application_is_part_of_the_revision() {
     let before = read(FILE);
@@ -154,7 +154,7 @@ fn each_field_of_an_application_is_part_of_the_revision() {
     );
 }
 
-/// Values of a chart one by one, and files of values by what a cluster gets.
+/// Inline values of a chart count one by one, and values files by what a cluster gets.
 #[test]
 fn what_is_said_of_a_chart_is_part_of_the_revision() {
     let with = |helm: &str| read(&FILE.replace("path: db}", &format!("path: db, helm: {helm}}}")));
@@ -183,7 +183,7 @@ fn what_is_said_of_a_chart_is_part_of_the_revision() {
 #[test]
 fn what_it_means_for_a_cluster_is_told_by_what_that_cluster_gets() {
     let before = read(FILE);
-    // Of a label only what decides where an application goes, or from which directory.
+    // A label counts only if it determines the placement or directory of an application.
     let region = read(&FILE.replace("region: us", "region: eu"));
     assert_eq!(touches(&before, &region, "p2"), ["web Changes"]);
     assert!(touches(&before, &region, "p1").is_empty());
@@ -193,7 +193,7 @@ fn what_it_means_for_a_cluster_is_told_by_what_that_cluster_gets() {
     assert_eq!(touches(&size, &before, "p2"), ["log Gains"]);
     let other = read(&FILE.replace("region: us,", "region: us, tier: x,"));
     assert!(touches(&before, &other, "p2").is_empty());
-    // Unless the text of its manifests may speak of it.
+    // Or if manifests may substitute it.
     let with = |text: &str| read(&text.replace("path: db}", "path: db, substitute: true}"));
     let (one, two) = (
         with(FILE),
@@ -205,7 +205,7 @@ fn what_it_means_for_a_cluster_is_told_by_what_that_cluster_gets() {
     assert!(touches(&before, &same, "p1").is_empty());
     let branch = read(&FILE.replace("name: prod, branch: prod", "name: prod, branch: main"));
     assert_eq!(touches(&before, &branch, "p1").len(), 3);
-    // A template that cannot be filled is another one than before.
+    // A template that can no longer be filled counts as a change.
     let broken = read(&FILE.replace("app/{labels.region}", "app/{labels.zone}"));
     assert_eq!(touches(&before, &broken, "p1"), ["web Changes"]);
 }
@@ -235,7 +235,7 @@ fn what_vanishes_is_lost_and_only_what_is_removed_is_removed() {
         ["old Removes", "web Removes"]
     );
     assert_eq!(touches(&before, &removed, "p2"), ["web Removes"]);
-    // It makes no difference whether it had vanished before.
+    // The result is the same if it had disappeared from the file before.
     assert_eq!(touches(&vanished, &removed, "p2"), ["web Removes"]);
     let difference = Difference::between(&before, &removed);
     assert!(
@@ -249,9 +249,9 @@ fn what_vanishes_is_lost_and_only_what_is_removed_is_removed() {
             "web: removed, with its objects"
         ]
     );
-    // An entry that leaves the file, its work done, touches nobody.
+    // Deleting a completed entry affects no cluster.
     assert_eq!(touches(&removed, &vanished, "p1"), Vec::<String>::new());
-    // Deleting what was to stay is another thing than keeping it.
+    // Deleting objects that were to be kept counts as a change.
     let deletes = read(&(without_web() + &REMOVED.replace(", keepObjects: true", "")));
     assert_eq!(touches(&removed, &deletes, "p1"), ["old Removes"]);
     assert_ne!(removed.revision(), deletes.revision());
@@ -272,10 +272,10 @@ fn a_removal_is_of_its_own_environment_and_clusters() {
     assert_eq!(removes(&prod, "old", "p2", "prod"), None);
     assert_eq!(removes(&stage, "web", "s1", "stage"), None);
     assert_eq!(removes(&stage, "old", "s1", "stage"), Some(Objects::Keep));
-    // What all lists of clusters leave out of an environment is nothing there, and not everybody.
+    // A removal whose clusters are all elsewhere does not apply here, and must not be read as "all clusters".
     let elsewhere = of(&text.replace("[p1, s1]", "[s1]"), "prod");
     assert!(!elsewhere.removed.contains_key(&name("old")));
-    // Before there were removals, a store held none, and its digests are the same.
+    // Stores from before removals existed contain none, and keep their digests.
     let plain = read(FILE);
     let stored = serde_json::to_string(&plain).unwrap();
     assert!(!stored.contains("removed"), "{stored}");

@@ -232,7 +232,7 @@ mod tests {
     fn a_window_says_when_it_next_opens() {
         let window = window(&["mon", "tue"], "09:00", "17:00", "Europe/Berlin");
         let next = |now| window.opens_after(at(now)).unwrap().to_string();
-        // Saturday, 28 March 2026: the night after that summer time begins.
+        // Saturday, 28 March 2026: summer time begins in the night after it.
         assert_eq!(
             next("2026-03-28T12:00:00Z"),
             "2026-03-30T09:00:00+02:00[Europe/Berlin]"

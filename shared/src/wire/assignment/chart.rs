@@ -58,7 +58,7 @@ pub(super) fn chart_from_wire(wire: v1::HelmOptions) -> Result<ChartOptions, Wir
         release_name: wire.release_name,
         values_files: files.collect::<Result<_, WireError>>()?,
         values: wire.values.into(),
-        // An unknown value takes the side that writes less.
+        // An unknown value is read as the variant that writes less.
         crds: match v1::Crds::try_from(wire.crds) {
             Ok(v1::Crds::Unspecified | v1::Crds::Apply) => Crds::Apply,
             Ok(v1::Crds::Create) => Crds::Create,

@@ -1,4 +1,4 @@
-//! How much an assignment may hold.
+//! Limits of an assignment.
 
 use super::super::{
     MAX_APPLICATIONS, MAX_LABELS, MAX_SMALL_LIST, MAX_TOKEN_BYTES, WireError, bounded,
@@ -8,7 +8,7 @@ use super::chart::chart_within_limits;
 use crate::approval;
 use crate::assignment::{Assignment, IgnoreRule};
 
-/// Every limit that decoding has for what the types themselves do not bound.
+/// Checks every limit of decoding that the types themselves do not ensure.
 pub(super) fn within_limits(assignment: &Assignment) -> Result<(), WireError> {
     let lists = [
         (

@@ -124,7 +124,7 @@ fn what_is_made_here_is_what_its_bytes_decode_to() {
     assert!(DecodedAssignment::of(both).is_err());
 }
 
-/// An agent or a hub from before there was such a thing neither writes nor reads it, and all else is the same bytes.
+/// Older agents and hubs neither write nor read the newer fields, and all other bytes are the same.
 #[test]
 fn h12_what_lacks_nothing_is_encoded_as_it_always_was() {
     let mut whole = assignment();

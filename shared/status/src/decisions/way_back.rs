@@ -1,10 +1,10 @@
-//! What a repository of an environment goes back to, by what was good there.
+//! The commit that a repository of an environment goes back to, by the environment's good commits.
 
 use super::{Decisions, Quarantine, RepositoryCommit};
 
-/// What a repository goes back to.
+/// The commit that a repository goes back to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WayBack {
+pub struct RollbackTarget {
     /// The last good commit; none: none is known.
     pub found: Option<GoodCommit>,
     /// Commits that came after it and were not seen to be good, each with the reason.
@@ -16,26 +16,26 @@ pub struct WayBack {
 pub struct GoodCommit {
     /// Full commit id.
     pub commit: String,
-    /// Whether a rollout or its clusters said so.
+    /// Whether a rollout or its clusters confirmed it.
     pub is_seen: bool,
 }
 
 impl Decisions {
-    /// The good commits of a repository, the newest first.
+    /// Returns the good commits of a repository, newest first.
     pub fn good_commits(&self, repository: &str) -> impl Iterator<Item = &str> {
         let all = self.good.iter().rev().flat_map(|good| &good.commits);
         all.filter(move |commit| commit.repository == repository)
             .map(|commit| commit.commit.as_str())
     }
 
-    /// Whether a commit was good, as far back as the hub remembers.
+    /// Returns whether a commit was good, as far back as the hub remembers.
     #[must_use]
     pub fn was_good(&self, repository: &str, commit: &str) -> bool {
         let mut all = self.good_commits(repository);
         all.any(|good| good == commit)
     }
 
-    /// How a commit failed first, as far back as the hub remembers; none: it did not.
+    /// Returns the first failure of a commit, as far back as the hub remembers; none: it did not fail.
     #[must_use]
     pub fn failure_of(&self, repository: &str, commit: &str) -> Option<&Quarantine> {
         let is_it =
@@ -44,13 +44,13 @@ impl Decisions {
         all.find(|failed| failed.commits.iter().any(is_it))
     }
 
-    /// The last commit before `head` that was seen to be good; where that holds what a good commit before it held, its
-    /// `twin`, the last before that. Of what came without rollouts the hub notes what clusters said; what an older hub
-    /// has not noted is taken as it is.
+    /// Returns the last commit before `head` that was seen to be good. If `head` has the content of an earlier good
+    /// commit, its `twin`, it is the last one before that. For commits without rollouts the hub records what clusters
+    /// reported; commits without such a record, from an older hub, count as good.
     #[must_use]
-    pub fn way_back(&self, repository: &str, head: &str, twin: Option<&str>) -> WayBack {
+    pub fn way_back(&self, repository: &str, head: &str, twin: Option<&str>) -> RollbackTarget {
         let mut passed_over: Vec<(String, String)> = Vec::new();
-        // Where nothing came in between, nothing was undone.
+        // If `twin` is the newest good commit other than `head`, `head` undid nothing.
         let mut all = self.good_commits(repository);
         let last = all.find(|commit| *commit != head);
         let mut is_undone = twin.is_some() && last != twin;
@@ -67,7 +67,7 @@ impl Decisions {
                 }
                 continue;
             }
-            // Its last word counts.
+            // The newest state of a commit counts.
             if passed_over.iter().any(|(before, _)| *before == commit) {
                 continue;
             }
@@ -78,12 +78,12 @@ impl Decisions {
                 continue;
             }
             let is_seen = seen.is_some() || !state.rollout.is_empty();
-            return WayBack {
+            return RollbackTarget {
                 found: Some(GoodCommit { commit, is_seen }),
                 passed_over,
             };
         }
-        WayBack {
+        RollbackTarget {
             found: None,
             passed_over,
         }
@@ -115,7 +115,7 @@ mod tests {
         }
     }
 
-    fn way_back(good: &[Good], repository: &str, head: &str, twin: Option<&str>) -> WayBack {
+    fn way_back(good: &[Good], repository: &str, head: &str, twin: Option<&str>) -> RollbackTarget {
         let decisions = Decisions {
             good: good.to_vec(),
             ..Decisions::default()
@@ -161,7 +161,7 @@ mod tests {
         );
     }
 
-    /// A second way back does not bring back what the first undid.
+    /// A second rollback does not bring back the commit that the first one undid.
     #[test]
     fn what_was_rolled_back_from_is_passed_over() {
         let all = [

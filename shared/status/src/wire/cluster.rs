@@ -175,7 +175,7 @@ impl From<Placement> for v1::ApplicationInCluster {
                 changed_at: sent(placement.changed_at),
                 written: placement.written,
                 pruned: placement.pruned,
-                // What else agents report is for the hub to decide by: nobody is shown it.
+                // The other fields of agents' reports are only for the hub's decisions and are not shown.
                 ..v1::ApplicationReport::default()
             }),
             assigned: placement.assigned.map(Into::into),
@@ -305,7 +305,7 @@ mod tests {
         assert!(is_current(&wire), "as an older hub shows it");
         wire.current = Some(false);
         assert!(!is_current(&wire), "something else is about to be assigned");
-        // Of some of its applications the hub says nothing.
+        // The hub has no verdict on a subset of its applications.
         let some = Cluster::from(&wire).only(&["web".to_owned()]);
         assert!(some.is_current());
         wire.accepted = None;

@@ -111,7 +111,7 @@ impl From<&v1::BranchStatus> for Branch {
 fn sent_branch(branch: Branch, name: &str) -> v1::BranchStatus {
     let head = branch.head.map(|head| head.commit).unwrap_or_default();
     let approved_heading = match (&branch.approved, &branch.good) {
-        // The head is what is good.
+        // The assigned commit is the head.
         (None, Some(_)) => branch.heading.clone(),
         _ => branch.approved_heading,
     };

@@ -224,12 +224,12 @@ impl From<&v1::PreviewPromotionResponse> for Promotion {
     }
 }
 
-/// Evidence is a gate for each cluster of the environment before and each repository. Of more than are taken in, those
-/// come first that are not open: no number of open ones cuts a closed one off.
+/// Evidence has a gate for each cluster of the environment before and each repository. If there are more than the
+/// limit, closed gates come first, so that no number of open ones cuts off a closed one.
 fn gates(wire: &[v1::ExplainStep]) -> Vec<Step> {
     let read = |gate: &v1::ExplainStep| {
         let step = Step::from(gate);
-        // An older hub says so by the state alone.
+        // An older hub reports it by the state only.
         let may_open = step.may_open || step.state == StepState::Waiting;
         Step { may_open, ..step }
     };
@@ -270,7 +270,7 @@ impl From<&v1::PromotionMove> for Move {
     }
 }
 
-/// The commits in between are not sent: whoever asks has the repository.
+/// The commits in between are not sent, since the caller has the repository.
 impl From<Move> for v1::PromotionMove {
     fn from(step: Move) -> Self {
         Self {

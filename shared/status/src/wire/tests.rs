@@ -1,4 +1,5 @@
-//! What the hub sends is what is read, and what is read is sent again as it was; limits hold for who reads.
+//! Reading what was sent gives the same values, and sending them again gives the same messages; the reader enforces
+//! limits.
 
 mod cut;
 mod limits;

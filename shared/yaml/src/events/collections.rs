@@ -1,6 +1,8 @@
 //! The insides of sequences and mappings, in block and in flow style.
 
-use super::{Event, Events, Kind, Place, Properties, Span, State, Step, Turn, empty, span};
+use super::{
+    EntryPosition, Event, Events, Kind, NodeContext, Properties, Span, State, Step, empty, span,
+};
 
 impl<'t> Events<'t> {
     pub(super) fn block_entry(&mut self) -> Step<'t> {
@@ -9,7 +11,7 @@ impl<'t> Events<'t> {
                 return Ok(empty(entry.end));
             }
             self.states.push(State::BlockSequenceEntry);
-            return self.node(Place::Block);
+            return self.node(NodeContext::Block);
         }
         match self.take_if(&Kind::BlockEnd)? {
             Some(span) => {
@@ -37,7 +39,7 @@ impl<'t> Events<'t> {
             return Ok(empty(entry.end));
         }
         self.states.push(State::IndentlessEntry);
-        self.node(Place::Block)
+        self.node(NodeContext::Block)
     }
 
     pub(super) fn block_key(&mut self) -> Step<'t> {
@@ -47,7 +49,7 @@ impl<'t> Events<'t> {
                 return Ok(empty(key.end));
             }
             self.states.push(State::BlockMappingValue);
-            return self.node(Place::BlockMapping);
+            return self.node(NodeContext::BlockMapping);
         }
         match self.take_if(&Kind::BlockEnd)? {
             Some(span) => {
@@ -67,12 +69,12 @@ impl<'t> Events<'t> {
             return Ok(empty(value.end));
         }
         self.states.push(State::BlockMappingKey);
-        self.node(Place::BlockMapping)
+        self.node(NodeContext::BlockMapping)
     }
 
-    pub(super) fn flow_entry(&mut self, turn: Turn) -> Step<'t> {
+    pub(super) fn flow_entry(&mut self, turn: EntryPosition) -> Step<'t> {
         if self.peek()?.kind != Kind::FlowSequenceEnd {
-            if turn == Turn::Later && self.take_if(&Kind::FlowEntry)?.is_none() {
+            if turn == EntryPosition::Later && self.take_if(&Kind::FlowEntry)?.is_none() {
                 return self.trouble("did not find expected ',' or ']'");
             }
             if let Some(span) = self.take_if(&Kind::Key)? {
@@ -81,7 +83,7 @@ impl<'t> Events<'t> {
             }
             if self.peek()?.kind != Kind::FlowSequenceEnd {
                 self.states.push(State::FlowSequenceEntry);
-                return self.node(Place::Flow);
+                return self.node(NodeContext::Flow);
             }
         }
         let span = span(&self.take()?);
@@ -95,13 +97,13 @@ impl<'t> Events<'t> {
             self.peek()?.kind,
             Kind::Value | Kind::FlowEntry | Kind::FlowSequenceEnd
         ) {
-            // libyaml takes the token away, so that no value can follow.
+            // libyaml consumes the token, so that no value can follow.
             let mark = self.take()?.end;
             self.state = State::FlowPairValue;
             return Ok(empty(mark));
         }
         self.states.push(State::FlowPairValue);
-        self.node(Place::Flow)
+        self.node(NodeContext::Flow)
     }
 
     pub(super) fn flow_pair_value(&mut self) -> Step<'t> {
@@ -110,14 +112,14 @@ impl<'t> Events<'t> {
             && !matches!(self.peek()?.kind, Kind::FlowEntry | Kind::FlowSequenceEnd)
         {
             self.states.push(State::FlowPairEnd);
-            return self.node(Place::Flow);
+            return self.node(NodeContext::Flow);
         }
         self.empty_here()
     }
 
-    pub(super) fn flow_key(&mut self, turn: Turn) -> Step<'t> {
+    pub(super) fn flow_key(&mut self, turn: EntryPosition) -> Step<'t> {
         if self.peek()?.kind != Kind::FlowMappingEnd {
-            if turn == Turn::Later && self.take_if(&Kind::FlowEntry)?.is_none() {
+            if turn == EntryPosition::Later && self.take_if(&Kind::FlowEntry)?.is_none() {
                 return self.trouble("did not find expected ',' or '}'");
             }
             if self.take_if(&Kind::Key)?.is_some() {
@@ -129,11 +131,11 @@ impl<'t> Events<'t> {
                     return self.empty_here();
                 }
                 self.states.push(State::FlowMappingValue);
-                return self.node(Place::Flow);
+                return self.node(NodeContext::Flow);
             }
             if self.peek()?.kind != Kind::FlowMappingEnd {
                 self.states.push(State::FlowMappingEmptyValue);
-                return self.node(Place::Flow);
+                return self.node(NodeContext::Flow);
             }
         }
         let span = span(&self.take()?);
@@ -147,7 +149,7 @@ impl<'t> Events<'t> {
             && !matches!(self.peek()?.kind, Kind::FlowEntry | Kind::FlowMappingEnd)
         {
             self.states.push(State::FlowMappingKey);
-            return self.node(Place::Flow);
+            return self.node(NodeContext::Flow);
         }
         self.empty_here()
     }

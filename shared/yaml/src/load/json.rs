@@ -1,4 +1,4 @@
-//! JSON as JSON: escapes of surrogates and objects one after another are not YAML.
+//! Reads JSON as JSON, since surrogate escapes and concatenated objects are not YAML.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,8 +9,8 @@ use serde_json::{Deserializer, Map, Value};
 use super::{Document, DuplicateKeys, Limits, YamlError};
 use crate::scalar;
 
-/// The objects of a text that is JSON from its first brace to its end; none where it is something else,
-/// such as YAML that begins with a flow mapping.
+/// Returns the objects of a text that is JSON from its first brace to its end; none: it is something else, such as YAML
+/// that begins with a flow mapping.
 pub(super) fn objects(text: &str, limits: &Limits) -> Option<Result<Vec<Document>, YamlError>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !text.trim_start().starts_with('{') || text.len() > limits.bytes {
@@ -36,7 +36,7 @@ pub(super) fn objects(text: &str, limits: &Limits) -> Option<Result<Vec<Document
         if documents.len() >= limits.documents {
             return refuse(line, 1, format!("more than {} documents", limits.documents));
         }
-        // Another reader for each object tells where it ended.
+        // A new deserializer for each object tells where the object ended.
         let mut objects = Deserializer::from_str(rest);
         let seed = Node {
             limits,
@@ -64,14 +64,14 @@ fn breaks(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'\n').count()
 }
 
-/// Where the first value of a text ends.
+/// Returns the offset at which the first value of a text ends.
 fn consumed(text: &str) -> Option<usize> {
     let mut values = Deserializer::from_str(text).into_iter::<de::IgnoredAny>();
     values.next()?.ok()?;
     Some(values.byte_offset())
 }
 
-/// Reads a value within limits, and refuses keys that come twice where that is wanted.
+/// Reads a value within limits, and refuses duplicate keys if required.
 #[derive(Clone, Copy)]
 struct Node<'l> {
     limits: &'l Limits,

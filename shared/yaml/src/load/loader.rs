@@ -33,7 +33,7 @@ fn error_at(span: Span, message: impl Into<String>) -> YamlError {
 }
 
 impl<'t> Loader<'t> {
-    /// Positions are kept where there is somewhere to put them.
+    /// Creates a loader, which records positions if `positions` is given.
     pub(super) fn new(
         text: &'t str,
         limits: &'t Limits,
@@ -87,7 +87,7 @@ impl<'t> Loader<'t> {
         Ok((documents, self.positions.unwrap_or_default()))
     }
 
-    /// Remembers where the value of the present path is.
+    /// Records the position of the value at the current path.
     fn mark(&mut self, span: Span) {
         if let Some(positions) = &mut self.positions {
             positions
@@ -117,7 +117,7 @@ impl<'t> Loader<'t> {
         }
     }
 
-    /// Within what an anchor names, its name means nothing: a value cannot hold itself.
+    /// Makes an anchor unknown within its own value: a value cannot contain itself.
     fn forget(&mut self, name: Option<&'t str>) {
         if let Some(name) = name {
             self.anchors.remove(name);
@@ -181,7 +181,7 @@ impl<'t> Loader<'t> {
 
     fn mapping(&mut self, depth: usize) -> Result<Map<String, Value>, YamlError> {
         let mut map = Map::new();
-        // Keys that no entry of the mapping itself gave.
+        // Keys that came only from merges, not from entries of the mapping itself.
         let mut merged: HashSet<String> = HashSet::new();
         loop {
             let (event, key_span) = self.events.next_event()?;
@@ -219,7 +219,7 @@ impl<'t> Loader<'t> {
     }
 }
 
-/// `<<` as such; in quotes it is a key like others.
+/// Returns whether it is a plain `<<`; in quotes it is an ordinary key.
 fn is_merge_key(event: &Event<'_>) -> bool {
     let Event::Scalar(scalar) = event else {
         return false;
@@ -239,7 +239,7 @@ fn meaning(scalar: Scalar<'_>) -> Result<Value, scalar::NotJson> {
     }
 }
 
-/// Keys become strings as sigs.k8s.io/yaml makes them.
+/// Converts a key to a string as sigs.k8s.io/yaml does.
 fn key_text(key: Value, span: Span) -> Result<String, YamlError> {
     match key {
         Value::String(text) => Ok(text),
@@ -256,8 +256,8 @@ fn key_text(key: Value, span: Span) -> Result<String, YamlError> {
     }
 }
 
-/// What a merge key brings, in the order in which go-yaml sets it: what comes later counts, be it
-/// merged or an entry of the mapping itself; of several sources the first.
+/// Returns the entries of a merge key, in the order in which go-yaml sets them: a later entry wins, whether merged or
+/// of the mapping itself; of several sources the first one wins.
 fn merge_sources(value: Value, span: Span) -> Result<Vec<(String, Value)>, YamlError> {
     let wrong = || {
         error_at(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Kind, Outcome, ScalarStyle, Scanner, Token, signed};
 
-/// What becomes of the line breaks at the end.
+/// How line breaks at the end are handled.
 #[derive(Clone, Copy, PartialEq)]
 enum Chomping {
     Clip,
@@ -87,8 +87,8 @@ impl<'t> Scanner<'t> {
         Ok((chomping.unwrap_or(Chomping::Clip), increment))
     }
 
-    /// Goes over empty lines and the indentation of the next one; finds out the indentation where it
-    /// is not known yet. Gives it.
+    /// Skips empty lines and the indentation of the next line; detects the indentation if it is not known yet, and
+    /// returns it.
     fn scan_block_breaks(
         &mut self,
         indent: &mut Option<isize>,

@@ -1,6 +1,6 @@
-//! A place in the text.
+//! Positions in a text.
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mark {
     /// 0 is the first.
@@ -31,7 +31,7 @@ impl Mark {
     }
 }
 
-/// Reads a text that holds no NUL: a zero byte stands for its end.
+/// Reads a text without NUL characters: a zero byte stands for its end.
 pub(super) struct Cursor<'t> {
     text: &'t str,
     mark: Mark,
@@ -66,7 +66,7 @@ impl<'t> Cursor<'t> {
         self.text.get(start..end).unwrap_or_default()
     }
 
-    /// The byte so many bytes ahead; 0 behind the end.
+    /// Returns the byte at an offset from here; 0 beyond the end.
     pub(super) fn peek(&self, ahead: usize) -> u8 {
         let bytes = self.text.as_bytes();
         bytes.get(self.mark.offset + ahead).copied().unwrap_or(0)
@@ -76,7 +76,7 @@ impl<'t> Cursor<'t> {
         matches!(self.peek(ahead), b' ' | b'\t')
     }
 
-    /// Bytes of the line break so far ahead; 0 where there is none.
+    /// Returns the length in bytes of the line break at an offset from here; 0: there is none.
     pub(super) fn break_length(&self, ahead: usize) -> usize {
         match self.peek(ahead) {
             b'\n' => 1,
@@ -106,13 +106,13 @@ impl<'t> Cursor<'t> {
             && self.is_blankz(3)
     }
 
-    /// Goes over a character of one byte.
+    /// Skips a character of one byte.
     pub(super) fn skip_ascii(&mut self) {
         self.mark.offset += 1;
         self.mark.column += 1;
     }
 
-    /// Goes over one byte of a line; characters count by their first byte.
+    /// Skips one byte of a line; characters count by their first byte.
     pub(super) fn skip_byte(&mut self) {
         if self.peek(0) & 0xC0 != 0x80 {
             self.mark.column += 1;
@@ -127,7 +127,7 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Goes to the end of the line.
+    /// Skips to the end of the line.
     pub(super) fn skip_line(&mut self) {
         while !self.is_breakz(0) {
             self.skip_byte();
@@ -140,7 +140,7 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Goes over a line break; false where there is none.
+    /// Skips a line break; false: there is none.
     pub(super) fn skip_break(&mut self) -> bool {
         let length = self.break_length(0);
         if length == 0 {
@@ -152,7 +152,7 @@ impl<'t> Cursor<'t> {
         true
     }
 
-    /// Goes over a line break and adds what it means.
+    /// Reads a line break into `into`; false: there is none.
     pub(super) fn take_break(&mut self, into: &mut String) -> bool {
         let start = self.mark.offset;
         let is_separator = self.peek(0) == 0xE2;

@@ -9,7 +9,7 @@ impl<'t> Scanner<'t> {
     pub(super) fn scan_plain(&mut self) -> Outcome<Token<'t>> {
         let start = self.cursor.mark();
         let indent = self.indent + 1;
-        // Text of the present line that is not copied yet, and what was copied of earlier lines.
+        // Text of the current line that is not copied yet, and the copied text of earlier lines.
         let (mut run, mut end) = (start.offset, start);
         let mut text: Option<String> = None;
         let mut folding = Folding::default();
@@ -70,7 +70,7 @@ impl<'t> Scanner<'t> {
         })
     }
 
-    /// What ends a scalar without quotes in the middle of a line.
+    /// Returns whether a plain scalar ends here in the middle of a line.
     fn ends_plain(&self) -> bool {
         match self.cursor.peek(0) {
             b':' => self.cursor.is_blankz(1),

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::{Kind, Mark, Outcome, Scanner, Token, Trouble};
+use super::{Kind, Mark, Outcome, Scanner, SyntaxError, Token};
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
-/// What a comma or a bracket does in the URI of a tag.
+/// How a comma or a bracket in the URI of a tag is read.
 #[derive(Clone, Copy, PartialEq)]
 enum FlowIndicators {
     /// It is a part of it.
@@ -94,7 +94,7 @@ impl<'t> Scanner<'t> {
         Ok(self.token(Kind::Tag(handle, suffix), start))
     }
 
-    /// `!`, `!!` or `!name!`, or as much of it as is there.
+    /// Reads `!`, `!!` or `!name!`, or the beginning of one.
     fn scan_handle(&mut self) -> &'t str {
         let start = self.cursor.offset();
         if self.cursor.peek(0) == b'!' {
@@ -107,7 +107,7 @@ impl<'t> Scanner<'t> {
         self.cursor.between(start, self.cursor.offset())
     }
 
-    /// What is behind the handle of a tag that is not in `<>`: in a flow collection a comma or bracket ends it.
+    /// Reads the part after the handle of a tag that is not in `<>`: in a flow collection a comma or bracket ends it.
     fn scan_suffix(&mut self) -> Outcome<Cow<'t, str>> {
         self.scan_uri(match self.flow_level {
             0 => FlowIndicators::Belong,
@@ -212,7 +212,7 @@ impl<'t> Scanner<'t> {
         }
         match self.cursor.between(from, self.cursor.offset()) {
             "1.1" | "1.2" => Ok(Kind::Version),
-            _ => Err(Trouble {
+            _ => Err(SyntaxError {
                 mark: start,
                 message: "only versions 1.1 and 1.2 of YAML are read".to_owned(),
             }),

@@ -25,7 +25,7 @@ impl Folding {
         taken
     }
 
-    /// Adds what the breaks mean: one alone is a space, more are one less.
+    /// Adds the folded breaks: a single one is a space, several are one fewer.
     pub(super) fn join(&mut self, text: &mut String) {
         if !self.first.starts_with('\n') {
             text.push_str(&self.first);
@@ -57,7 +57,7 @@ impl<'t> Scanner<'t> {
             let byte = self.cursor.peek(0);
             match byte {
                 0 if self.cursor.at_end() => {
-                    return Err(super::Trouble {
+                    return Err(super::SyntaxError {
                         mark: start,
                         message: "this quote is never closed".to_owned(),
                     });
@@ -109,7 +109,7 @@ impl<'t> Scanner<'t> {
         Ok(self.token(Kind::Scalar(text, ScalarStyle::Quoted), start))
     }
 
-    /// Goes over blanks and line breaks.
+    /// Skips blanks and line breaks.
     fn skip_folded(&mut self, folding: &mut Folding) {
         loop {
             self.cursor.skip_blanks();
@@ -119,7 +119,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// What is behind a backslash.
+    /// Reads the escape after a backslash.
     fn scan_escape(&mut self) -> Outcome<char> {
         let digits = match self.cursor.peek(0) {
             b'x' => 2,

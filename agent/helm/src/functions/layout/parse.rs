@@ -4,8 +4,8 @@ use super::super::time::{Time, Zone, to_days};
 use super::{DAYS, Element, MONTHS, next};
 use crate::fmt::quote;
 
-/// What has been read of a time so far.
-struct Reading {
+/// The parts of a time that have been read so far.
+struct PartialTime {
     year: i64,
     month: u32,
     day: u32,
@@ -30,7 +30,7 @@ pub(in crate::functions) fn parse(layout: &str, text: &str) -> Result<Time, Stri
             format!("parsing time {text}: {why}")
         }
     };
-    let mut read = Reading {
+    let mut read = PartialTime {
         year: 0,
         month: 1,
         day: 1,
@@ -62,7 +62,7 @@ pub(in crate::functions) fn parse(layout: &str, text: &str) -> Result<Time, Stri
     finish(&read).ok_or_else(|| error("", "", ": day out of range").replace(": : ", ": "))
 }
 
-/// The text after what the layout says literally; a run of spaces stands for any.
+/// Returns the text after a literal part of the layout; a run of spaces matches any number of them.
 fn literal<'t>(pattern: &str, text: &'t str) -> Option<&'t str> {
     let mut rest = text;
     let mut letters = pattern.chars().peekable();
@@ -122,10 +122,15 @@ fn named<'t>(names: &[&str], text: &'t str, length: Option<usize>) -> Option<(us
     })
 }
 
-type Taken<'t> = Result<&'t str, Option<&'static str>>;
+type ParseResult<'t> = Result<&'t str, Option<&'static str>>;
 
 /// Reads one element of the layout and returns the text after it. What follows in the layout is `pattern`.
-fn take<'t>(element: Element, text: &'t str, pattern: &str, read: &mut Reading) -> Taken<'t> {
+fn take<'t>(
+    element: Element,
+    text: &'t str,
+    pattern: &str,
+    read: &mut PartialTime,
+) -> ParseResult<'t> {
     match element {
         Element::LongYear => take_long_year(text, read),
         Element::Year => take_year(text, read),
@@ -182,7 +187,7 @@ fn ranged<'t>(
 }
 
 /// A year of four digits.
-fn take_long_year<'t>(text: &'t str, read: &mut Reading) -> Taken<'t> {
+fn take_long_year<'t>(text: &'t str, read: &mut PartialTime) -> ParseResult<'t> {
     let digits = text
         .get(..4)
         .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
@@ -191,14 +196,14 @@ fn take_long_year<'t>(text: &'t str, read: &mut Reading) -> Taken<'t> {
 }
 
 /// A year of two digits, from 1969 to 2068.
-fn take_year<'t>(text: &'t str, read: &mut Reading) -> Taken<'t> {
+fn take_year<'t>(text: &'t str, read: &mut PartialTime) -> ParseResult<'t> {
     let (year, rest) = number(text, Digits::Two).ok_or(None)?;
     read.year = i64::from(year) + if year >= 69 { 1900 } else { 2000 };
     Ok(rest)
 }
 
 /// The name of a month, whole or its first three letters.
-fn take_month_name<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t> {
+fn take_month_name<'t>(element: Element, text: &'t str, read: &mut PartialTime) -> ParseResult<'t> {
     let length = (element == Element::Month).then_some(3);
     let (index, rest) = named(&MONTHS, text, length).ok_or(None)?;
     read.month = u32::try_from(index + 1).unwrap_or(1);
@@ -206,7 +211,11 @@ fn take_month_name<'t>(element: Element, text: &'t str, read: &mut Reading) -> T
 }
 
 /// A month from 1 to 12.
-fn take_month_number<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t> {
+fn take_month_number<'t>(
+    element: Element,
+    text: &'t str,
+    read: &mut PartialTime,
+) -> ParseResult<'t> {
     let found = number(text, Digits::of(element)).ok_or(None)?;
     if found.0 == 0 || found.0 > 12 {
         return Err(Some(": month out of range"));
@@ -215,8 +224,8 @@ fn take_month_number<'t>(element: Element, text: &'t str, read: &mut Reading) ->
     Ok(found.1)
 }
 
-/// A day of the month; whether the month has it is for [`finish`] to say.
-fn take_day<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t> {
+/// A day of the month; [`finish`] checks whether the month has it.
+fn take_day<'t>(element: Element, text: &'t str, read: &mut PartialTime) -> ParseResult<'t> {
     let text = match element {
         Element::SpaceDay => text.strip_prefix(' ').unwrap_or(text),
         _ => text,
@@ -227,7 +236,7 @@ fn take_day<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t
 }
 
 /// A day of the year in three places, the first of which may be spaces.
-fn take_year_day<'t>(text: &'t str, read: &mut Reading) -> Taken<'t> {
+fn take_year_day<'t>(text: &'t str, read: &mut PartialTime) -> ParseResult<'t> {
     let digits = text.get(..3).ok_or(None)?;
     let number = digits.trim_start_matches(' ').parse().map_err(|_| None)?;
     read.year_day = Some(number);
@@ -235,7 +244,7 @@ fn take_year_day<'t>(text: &'t str, read: &mut Reading) -> Taken<'t> {
 }
 
 /// A fraction may follow the seconds even where the layout has none.
-fn take_unasked_fraction<'t>(text: &'t str, pattern: &str, read: &mut Reading) -> &'t str {
+fn take_unasked_fraction<'t>(text: &'t str, pattern: &str, read: &mut PartialTime) -> &'t str {
     let follows = matches!(next(pattern), Some((0, Element::Fraction(..), _)));
     if !follows && text.starts_with(['.', ',']) {
         let digits = text[1..].bytes().take_while(u8::is_ascii_digit).count();
@@ -248,7 +257,7 @@ fn take_unasked_fraction<'t>(text: &'t str, pattern: &str, read: &mut Reading) -
 }
 
 /// A fraction of a second that the layout asks for.
-fn take_fraction<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t> {
+fn take_fraction<'t>(element: Element, text: &'t str, read: &mut PartialTime) -> ParseResult<'t> {
     let Element::Fraction(_, count, all) = element else {
         return Err(None);
     };
@@ -265,7 +274,7 @@ fn take_fraction<'t>(element: Element, text: &'t str, read: &mut Reading) -> Tak
 }
 
 /// The half of the day, in the letters of the layout.
-fn take_half<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t> {
+fn take_half<'t>(element: Element, text: &'t str, read: &mut PartialTime) -> ParseResult<'t> {
     let (morning, afternoon) = match element {
         Element::UpperHalf => ("AM", "PM"),
         _ => ("am", "pm"),
@@ -282,7 +291,7 @@ fn take_half<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'
 }
 
 /// The name of a zone: three to five capital letters.
-fn take_abbreviation<'t>(text: &'t str, read: &mut Reading) -> Taken<'t> {
+fn take_abbreviation<'t>(text: &'t str, read: &mut PartialTime) -> ParseResult<'t> {
     let length = text.bytes().take_while(u8::is_ascii_uppercase).count();
     if !(3..=5).contains(&length) {
         return Err(None);
@@ -296,7 +305,7 @@ fn nanoseconds(digits: &str) -> u32 {
     padded[..9].parse().unwrap_or(0)
 }
 
-fn take_offset<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t> {
+fn take_offset<'t>(element: Element, text: &'t str, read: &mut PartialTime) -> ParseResult<'t> {
     let Element::Offset {
         z,
         colon,
@@ -332,7 +341,7 @@ fn take_offset<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken
     Ok(rest)
 }
 
-fn finish(read: &Reading) -> Option<Time> {
+fn finish(read: &PartialTime) -> Option<Time> {
     let leap = read.year % 4 == 0 && (read.year % 100 != 0 || read.year % 400 == 0);
     let (mut month, mut day) = (read.month, read.day);
     if let Some(year_day) = read.year_day {

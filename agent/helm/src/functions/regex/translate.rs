@@ -15,7 +15,7 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
     Ok(translation.out)
 }
 
-/// A pattern of which a part is translated.
+/// A pattern that is being translated.
 struct Translation {
     letters: Vec<char>,
     /// The first letter that is not read yet.
@@ -50,7 +50,7 @@ impl Translation {
             '[' if self.next_is(':') => self.out.push('['),
             '[' => self.out.push_str("\\["),
             ']' if self.class => self.close_bracket(),
-            // These mean set operations here, and nothing in Go.
+            // These are set operators in the engine and literals in Go.
             '&' | '~' | '-' if self.class && self.next_is(letter) => {
                 self.out.push('\\');
                 self.out.push(letter);
@@ -104,7 +104,7 @@ impl Translation {
         } else {
             self.out.push_str(&format!("[{set}]"));
         }
-        // A dash after a class begins no range.
+        // A dash after a class is a literal, not a range.
         if self.class && self.next_is('-') {
             self.out.push_str("\\-");
             self.at += 1;
@@ -157,7 +157,7 @@ impl Translation {
             self.out.push('^');
             self.at += 1;
         }
-        // A bracket that comes first is one of the class.
+        // A closing bracket in first position is a literal.
         if self.next_is(']') {
             self.out.push_str("\\]");
             self.at += 1;
@@ -191,7 +191,7 @@ impl Translation {
     }
 }
 
-/// The words of Go for a pattern that is none.
+/// Go's error for a malformed pattern.
 fn wrong(what: &str, text: &str) -> String {
     format!("error parsing regexp: {what}: `{text}`")
 }

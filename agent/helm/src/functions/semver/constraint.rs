@@ -10,7 +10,7 @@ pub struct Constraint {
 #[derive(Clone, Debug)]
 struct Group {
     ranges: Vec<Range>,
-    /// One of them names a pre-release, so that all of them admit some.
+    /// One of them names a pre-release, so that pre-releases can match.
     pre: bool,
 }
 
@@ -37,7 +37,7 @@ struct Range {
 }
 
 /// A version in a constraint, as written.
-struct Written<'t> {
+struct PartialVersion<'t> {
     parts: [Option<&'t str>; 3],
     pre: &'t str,
     text: &'t str,
@@ -121,7 +121,7 @@ fn part(text: &str) -> (&str, &str) {
     text.split_at(end.unwrap_or(text.len()))
 }
 
-fn written(text: &str) -> Option<(Written<'_>, &str)> {
+fn written(text: &str) -> Option<(PartialVersion<'_>, &str)> {
     let mut rest = text.strip_prefix('v').unwrap_or(text);
     let mut parts = [None; 3];
     for (index, slot) in parts.iter_mut().enumerate() {
@@ -146,14 +146,14 @@ fn written(text: &str) -> Option<(Written<'_>, &str)> {
     let (pre, rest) = suffix(rest, '-');
     let (_, rest) = suffix(rest, '+');
     let text = &text[..text.len() - rest.len()];
-    Some((Written { parts, pre, text }, rest))
+    Some((PartialVersion { parts, pre, text }, rest))
 }
 
 fn is_open(part: Option<&str>) -> bool {
     matches!(part, None | Some("x" | "X" | "*"))
 }
 
-fn range(operator: Operator, written: &Written<'_>) -> Result<Range, SemverError> {
+fn range(operator: Operator, written: &PartialVersion<'_>) -> Result<Range, SemverError> {
     let [major, minor, patch] = written.parts;
     let minor_dirty = !is_open(major) && is_open(minor);
     let patch_dirty = !is_open(major) && !is_open(minor) && is_open(patch);
@@ -281,7 +281,7 @@ impl Range {
     }
 }
 
-/// `1.2 - 3.4` means from the one to the other.
+/// Rewrites `1.2 - 3.4` as bounds, both inclusive.
 fn rewrite_ranges(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

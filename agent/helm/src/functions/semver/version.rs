@@ -26,7 +26,7 @@ pub(super) fn digits(text: &str) -> (&str, &str) {
     text.split_at(end.unwrap_or(text.len()))
 }
 
-/// `a.b-c` after this sign, as far as it goes, and the rest.
+/// Splits off the `a.b-c` after this sign, and returns it with the rest.
 pub(super) fn suffix(text: &str, sign: char) -> (&str, &str) {
     let Some(body) = text.strip_prefix(sign) else {
         return ("", text);
@@ -37,7 +37,7 @@ pub(super) fn suffix(text: &str, sign: char) -> (&str, &str) {
             .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-')
             .unwrap_or(body.len() - end);
         if part == 0 {
-            // A dot with nothing after it is not part of it.
+            // A trailing dot is not part of the suffix.
             end = end.saturating_sub(1);
             break;
         }
@@ -98,7 +98,7 @@ impl Version {
         })
     }
 
-    /// Which comes first; metadata counts for nothing.
+    /// Compares two versions; build metadata does not count.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
         let one = (self.major, self.minor, self.patch);
@@ -206,7 +206,7 @@ impl Host for Version {
             "String" => return Ok(Value::from(self.to_string())),
             "IncMajor" => return Ok(self.bumped(self.major.saturating_add(1), 0, 0)),
             "IncMinor" => return Ok(self.bumped(self.major, self.minor.saturating_add(1), 0)),
-            // A pre-release comes before the version whose name it bears.
+            // A pre-release precedes the release of its number, so the patch number stays.
             "IncPatch" => {
                 let step = u64::from(self.pre.is_empty());
                 return Ok(self.bumped(self.major, self.minor, self.patch.saturating_add(step)));

@@ -1,4 +1,4 @@
-//! Numbers, as loosely as Go's lexer takes them: what is wrong shows when they are read.
+//! Numbers, as loosely as Go's lexer accepts them: malformed ones are refused when they are read.
 
 use super::{Kind, Lexer, Token, is_alphanumeric};
 

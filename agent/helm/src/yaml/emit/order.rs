@@ -1,10 +1,10 @@
-//! goyaml's order of keys: letters after all else, numbers by value.
+//! goyaml's order of keys: letters after everything else, numbers by value.
 
 use super::Dialect;
 use crate::value::{Str, Value};
 
-/// The entries in goyaml's order. Its comparison need not be consistent for odd keys, so the sort is one
-/// that any comparison will do for.
+/// Sorts entries in goyaml's order. Its comparison is inconsistent for unusual keys, so the sort must not rely on a
+/// total order.
 pub(super) fn natural(entries: Vec<(Str, Value)>, dialect: Dialect) -> Vec<(Str, Value)> {
     let sorted = entries
         .windows(2)
@@ -77,7 +77,7 @@ fn less(a: &str, b: &str, dialect: Dialect) -> bool {
     x < y
 }
 
-/// Wraps around where Go's `int64` does.
+/// Reads a number, which wraps around like Go's `int64`.
 fn number(text: &str, lead: i64) -> (i64, usize) {
     text.bytes()
         .take_while(u8::is_ascii_digit)

@@ -1,16 +1,16 @@
 //! The text of a scalar, folded and escaped as libyaml does.
 
 use super::style::{self, Style, is_break, is_printable};
-use super::{Emitter, Indicator, Place};
+use super::{EmitContext, Emitter, Indicator};
 
 impl Emitter {
     /// A scalar that is its own text: `null`, booleans, numbers.
-    pub(super) fn plain(&mut self, text: &str, indent: Option<usize>, place: Place) {
+    pub(super) fn plain(&mut self, text: &str, indent: Option<usize>, place: EmitContext) {
         let inner = indent.map_or(2, |indent| indent + 2);
         self.write_plain(text, inner, place);
     }
 
-    pub(super) fn scalar(&mut self, text: &str, indent: Option<usize>, place: Place) {
+    pub(super) fn scalar(&mut self, text: &str, indent: Option<usize>, place: EmitContext) {
         let inner = indent.map_or(2, |indent| indent + 2);
         match style::choose(text, place, self.dialect) {
             Style::Plain => self.write_plain(text, inner, place),
@@ -38,7 +38,7 @@ impl Emitter {
         self.indention = true;
     }
 
-    fn write_plain(&mut self, text: &str, indent: usize, place: Place) {
+    fn write_plain(&mut self, text: &str, indent: usize, place: EmitContext) {
         if !self.whitespace && !text.is_empty() {
             self.put(' ');
         }
@@ -52,7 +52,7 @@ impl Emitter {
         self.indention = false;
     }
 
-    fn write_single(&mut self, text: &str, indent: usize, place: Place) {
+    fn write_single(&mut self, text: &str, indent: usize, place: EmitContext) {
         self.indicator("'", Indicator::Apart);
         if place.folds() {
             self.write_folded(text, indent, Style::Single);
@@ -107,7 +107,7 @@ impl Emitter {
         }
     }
 
-    fn write_double(&mut self, text: &str, indent: usize, place: Place) {
+    fn write_double(&mut self, text: &str, indent: usize, place: EmitContext) {
         self.indicator("\"", Indicator::Apart);
         let mut spaces = false;
         let last = text.len().saturating_sub(1);

@@ -1,6 +1,6 @@
 //! Which ways of writing a scalar are possible, and which goyaml chooses.
 
-use super::{Dialect, Place};
+use super::{Dialect, EmitContext};
 use crate::yaml::resolve::{Scalar, resolve};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +40,9 @@ impl Analysis {
                 block_allowed: false,
             };
         }
-        let mut seen = Seen {
+        let mut seen = CharacterFlags {
             indicator: text.starts_with("---") || text.starts_with("..."),
-            ..Seen::default()
+            ..CharacterFlags::default()
         };
         let mut previous = None;
         let mut characters = text.chars().peekable();
@@ -55,7 +55,7 @@ impl Analysis {
 }
 
 #[derive(Default)]
-struct Seen {
+struct CharacterFlags {
     indicator: bool,
     line_break: bool,
     special: bool,
@@ -66,7 +66,7 @@ struct Seen {
     space_break: bool,
 }
 
-impl Seen {
+impl CharacterFlags {
     fn character(
         &mut self,
         character: char,
@@ -117,7 +117,7 @@ impl Seen {
 }
 
 /// The style that goyaml writes a string in.
-pub(super) fn choose(text: &str, place: Place, dialect: Dialect) -> Style {
+pub(super) fn choose(text: &str, place: EmitContext, dialect: Dialect) -> Style {
     let simple_key = place.simple_key;
     let analysis = Analysis::of(text, dialect);
     let mut style = if text.contains('\n') {

@@ -24,7 +24,7 @@ pub fn parse(text: &[u8]) -> Result<Value, Message> {
     if parser.at < text.len() {
         return Err(parser.unexpected("after top-level value").into());
     }
-    // Go looks at the whole text before it decodes any of it.
+    // Go checks the syntax of the whole text before it decodes numbers, so syntax errors take precedence.
     match parser.out_of_range {
         Some(number) => Err(Message::from(format!(
             "json: cannot unmarshal number {number} into Go value of type float64"
@@ -61,7 +61,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The byte that stands here does not belong here, or nothing stands here.
+    /// Returns Go's error for an unexpected byte, or for the end of the text.
     fn unexpected(&self, context: &str) -> String {
         match self.peek() {
             None => "unexpected end of JSON input".to_owned(),
@@ -159,7 +159,7 @@ impl Parser<'_> {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    // Go puts U+FFFD for what is not UTF-8.
+                    // Go replaces invalid UTF-8 by U+FFFD.
                     return Ok(match String::from_utf8(bytes) {
                         Ok(text) => Str::from(text),
                         Err(error) => Str::from(String::from_utf8_lossy(error.as_bytes())),
@@ -217,7 +217,7 @@ impl Parser<'_> {
         Ok(code)
     }
 
-    /// The other half of a character outside the basic plane; left alone where it is none.
+    /// Reads the low surrogate of a pair; anything else is left unread.
     fn low_surrogate(&mut self, high: u32) -> Option<char> {
         let rest = self.text.get(self.at..self.at + 6)?;
         let digits = rest.strip_prefix(b"\\u")?;

@@ -10,7 +10,7 @@ use crate::yaml::bounds::{MAX_NESTING, MAX_SIZE};
 use crate::yaml::node::{Node, first_document};
 use crate::yaml::number::json_text;
 
-/// What becomes of `<`, `>` and `&`.
+/// How `<`, `>` and `&` are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Html {
     Escaped,
@@ -65,7 +65,7 @@ pub(in crate::yaml) fn cycle() -> String {
     "json: unsupported value: encountered a cycle via map[string]interface {}".to_owned()
 }
 
-/// A bound of ours, which `toYaml` and its kin do not swallow.
+/// The error of this project's own limit, which `toYaml` and the like do not ignore.
 pub(in crate::yaml) fn too_large() -> String {
     format!("{TOO_LARGE} than {} MiB", MAX_SIZE >> 20)
 }
@@ -93,10 +93,10 @@ pub(in crate::yaml) fn bytes(items: &[Value]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes_of(items))
 }
 
-/// What goyaml.v2 reads where this string stands in JSON: not all of JSON is YAML.
+/// Returns what goyaml.v2 reads for this string in JSON: not all of JSON is YAML.
 pub(in crate::yaml) fn as_yaml_reads(text: &[u8]) -> Result<Cow<'_, str>, String> {
     let text = String::from_utf8_lossy(text);
-    // JSON escapes all that YAML's reader refuses, but not these; and NEL is a line break to YAML.
+    // JSON escapes all characters that YAML's reader refuses, except for these; and NEL is a line break in YAML.
     let raw = |character: char| matches!(character, '\u{7F}'..='\u{9F}' | '\u{FFFE}' | '\u{FFFF}');
     if !text.contains(raw) {
         return Ok(text);

@@ -76,7 +76,7 @@ impl Scanner<'_> {
                 }
                 self.cursor.skip_ascii(1);
             } else {
-                // Without digits nothing more belongs to the header.
+                // Without a digit the header has no further indicator.
                 break;
             }
         }
@@ -84,7 +84,7 @@ impl Scanner<'_> {
         Ok((chomping, increment))
     }
 
-    /// Over indentation and empty lines; finds the indentation where it is not known yet.
+    /// Skips indentation and empty lines; detects the indentation where it is not known yet.
     fn scan_block_breaks(
         &mut self,
         indent: &mut isize,

@@ -1,4 +1,4 @@
-//! The place in the text, and the classes of characters that libyaml asks for.
+//! The position in the text, and the character classes of libyaml.
 
 use super::Problem;
 
@@ -81,28 +81,28 @@ impl<'a> Cursor<'a> {
         self.mark.column == 0 && (self.document_indicator(b'-') || self.document_indicator(b'.'))
     }
 
-    /// Over characters known to be one byte wide.
+    /// Skips characters that are known to be one byte wide.
     pub(super) fn skip_ascii(&mut self, count: usize) {
         self.position += count;
         self.mark.index += count;
         self.mark.column += count;
     }
 
-    /// Over one character.
+    /// Skips one character.
     pub(super) fn skip(&mut self) {
         self.position += width(self.at(0));
         self.mark.index += 1;
         self.mark.column += 1;
     }
 
-    /// Over one character, which is kept.
+    /// Reads one character.
     pub(super) fn read(&mut self, into: &mut Vec<u8>) {
         let end = (self.position + width(self.at(0))).min(self.text.len());
         into.extend_from_slice(&self.text[self.position..end]);
         self.skip();
     }
 
-    /// Over the rest of the line.
+    /// Skips the rest of the line.
     pub(super) fn skip_to_break(&mut self) {
         let mut ignored = 0;
         while !self.is_breakz(0) {
@@ -113,14 +113,14 @@ impl<'a> Cursor<'a> {
         self.mark.column += ignored;
     }
 
-    /// Over the rest of the line, which is kept.
+    /// Reads the rest of the line.
     pub(super) fn read_to_break(&mut self, into: &mut Vec<u8>) {
         let start = self.position;
         self.skip_to_break();
         into.extend_from_slice(&self.text[start..self.position.min(self.text.len())]);
     }
 
-    /// Over characters that mean nothing in any kind of scalar, which are kept; whether there were any.
+    /// Reads characters without a special meaning in any kind of scalar; returns whether there were any.
     pub(super) fn read_ordinary(&mut self, into: &mut Vec<u8>) -> bool {
         let rest = self.text.get(self.position..).unwrap_or_default();
         let length = rest
@@ -132,7 +132,7 @@ impl<'a> Cursor<'a> {
         length > 0
     }
 
-    /// Over a line break.
+    /// Skips a line break.
     pub(super) fn skip_line(&mut self) {
         if self.at(0) == b'\r' && self.at(1) == b'\n' {
             self.position += 2;
@@ -145,7 +145,7 @@ impl<'a> Cursor<'a> {
         self.mark.line += 1;
     }
 
-    /// Over a line break, which is kept as `\n` unless it is one of Unicode's own.
+    /// Reads a line break, as `\n` unless it is one of Unicode's own.
     pub(super) fn read_line(&mut self, into: &mut Vec<u8>) {
         if !self.is_break(0) {
             return;
@@ -167,7 +167,7 @@ fn width(byte: u8) -> usize {
     }
 }
 
-/// YAML's printable characters in UTF-8, nothing else.
+/// Checks that the text consists of YAML's printable characters in UTF-8.
 pub(in crate::yaml) fn check_characters(text: &[u8]) -> Result<(), Problem> {
     if text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]) {
         return Err(Problem::plain(

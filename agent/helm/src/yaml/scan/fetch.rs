@@ -1,4 +1,4 @@
-//! Tokens of one or three characters, and what they do to indentation and to keys that may yet turn up.
+//! Tokens of one or three characters, and their effect on indentation and on possible keys.
 
 use super::{MAX_DEPTH, Problem, Scanner, SimpleKey, Token, TokenKind};
 
@@ -121,7 +121,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// A block begins here, unless it has begun before; outside of brackets only where a key could stand.
+    /// Begins a block here, unless it has begun; outside of brackets only where a key is allowed.
     fn begin_block(&mut self, kind: TokenKind, refusal: &str) -> Result<(), Problem> {
         if self.flow_level > 0 {
             return Ok(());

@@ -2,7 +2,7 @@
 
 use super::{Mark, Problem, Scanner, Token, TokenKind};
 
-/// What stands between two pieces of a scalar, and becomes a space, line breaks, or itself.
+/// White space between two pieces of a scalar, which becomes a space, line breaks, or stays as it is.
 #[derive(Default)]
 struct Gap {
     whitespace: Vec<u8>,
@@ -16,7 +16,7 @@ impl Gap {
         !self.broken && self.whitespace.is_empty()
     }
 
-    /// Puts down what the gap amounts to, and forgets it.
+    /// Writes the folded form of the gap, and clears it.
     fn flush(&mut self, into: &mut Vec<u8>) {
         if self.broken {
             if self.first_break.first() == Some(&b'\n') {
@@ -32,7 +32,7 @@ impl Gap {
             self.first_break.clear();
             self.more_breaks.clear();
             self.broken = false;
-            // What came before the break is gone.
+            // Blanks before a line break are dropped.
             self.whitespace.clear();
         } else {
             into.append(&mut self.whitespace);
@@ -130,7 +130,7 @@ impl Scanner<'_> {
             let Some(digit) = char::from(self.cursor.at(offset)).to_digit(16) else {
                 return Err(self.problem(start, "did not find expected hexdecimal number"));
             };
-            // Eight digits at most; what falls out at the top is refused below as too large.
+            // At most eight digits; an overflow is refused below as too large.
             code = code.checked_mul(16).map_or(u32::MAX, |code| code | digit);
         }
         let Some(character) = char::from_u32(code) else {
@@ -141,7 +141,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Blanks and line breaks. Below `indent`, where there is one, a tab is an error.
+    /// Skips blanks and line breaks. Below `indent`, where there is one, a tab is an error.
     fn scan_gap(&mut self, gap: &mut Gap, indent: Option<(isize, Mark)>) -> Result<(), Problem> {
         loop {
             if self.cursor.is_blank(0) {

@@ -25,7 +25,7 @@ impl Scanner<'_> {
         Ok(Token { kind, start })
     }
 
-    /// What may yet stand in the line of a directive or of a block's header: blanks and a comment.
+    /// Reads the rest of the line of a directive or a block's header: only blanks and a comment are allowed.
     pub(super) fn scan_line_end(&mut self, start: Mark) -> Result<(), Problem> {
         self.skip_blanks();
         if self.cursor.at(0) == b'#' {
@@ -77,7 +77,7 @@ impl Scanner<'_> {
     fn scan_tag_directive(&mut self, start: Mark) -> Result<TokenKind, Problem> {
         self.skip_blanks();
         let handle = self.scan_tag_handle(start)?;
-        // What a tag begins with may turn out to be no handle; here it is one.
+        // In a tag, this text may turn out to be a suffix; a directive requires a handle.
         if !handle.ends_with(b"!") {
             return Err(self.problem(start, "did not find expected '!'"));
         }
@@ -170,7 +170,7 @@ impl Scanner<'_> {
         Ok(handle)
     }
 
-    /// What follows a handle; `head` is a handle that turned out to be the beginning of the suffix.
+    /// Reads the part after a handle; `head` is a handle that turned out to be the beginning of the suffix.
     fn scan_tag_uri(&mut self, head: &[u8], start: Mark) -> Result<Vec<u8>, Problem> {
         let mut uri = head.get(1..).unwrap_or_default().to_vec();
         let mut found = !head.is_empty();

@@ -1,11 +1,11 @@
-//! TOML read. No chart that we know of does it, so messages are BurntSushi's only where they are likely.
+//! Reading of TOML. No known chart does it, so messages match BurntSushi's only in likely cases.
 
 use std::collections::BTreeMap;
 
 use crate::message::Message;
 use crate::value::{Map, MapKind, Str, Value};
 
-/// Nothing meant for people nests deeper.
+/// Deepest nesting, more than any file for people needs.
 const MAX_DEPTH: usize = 100;
 
 /// As `fromToml` reads: integers are `int64`, dates are text.
@@ -27,14 +27,14 @@ pub fn parse(text: &[u8]) -> Result<Value, Message> {
         .map_err(|message| Message::from(parser.failure(&message)))
 }
 
-/// How far a text in quotes may go.
+/// Whether a quoted text may span lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extent {
     Line,
     Lines,
 }
 
-/// A table while it is read; values of ours are shared, and these are not.
+/// A table while it is read; unlike values, it is not shared.
 #[derive(Default)]
 struct Table(BTreeMap<String, Item>);
 
@@ -129,7 +129,7 @@ impl Parser<'_> {
         self.rest = self.rest.trim_start_matches([' ', '\t']);
     }
 
-    /// Over blanks, comments and line breaks.
+    /// Skips blanks, comments and line breaks.
     fn empty_lines(&mut self) {
         loop {
             self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
@@ -305,7 +305,7 @@ impl Parser<'_> {
         let lines = extent == Extent::Lines;
         let mut out = String::new();
         loop {
-            // Of more quotes than three the last three end the text.
+            // If more than three quotes follow, the last three end the text.
             if self.rest.starts_with(end) {
                 let more = lines && self.rest[end.len()..].starts_with(&end[..1]);
                 if !more {

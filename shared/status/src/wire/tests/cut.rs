@@ -1,4 +1,4 @@
-//! Limits are the same where nothing was sent.
+//! Limits also apply to values that did not come over the wire.
 
 use flotilla_shared::object::{ObjectNames, ObjectRef};
 

@@ -1,4 +1,4 @@
-//! No list of the wire has no end.
+//! Every list of the wire has a limit.
 
 use flotilla_proto::v1;
 
@@ -54,7 +54,7 @@ fn who_reads_takes_in_as_much_as_a_fleet_has_and_no_more() {
     });
     let lists = [read.moves.len(), read.gates.len()];
     assert_eq!(lists, [MAX_OF_FLEET; 2]);
-    // A gate that is closed may stand behind much evidence.
+    // A closed gate may come after much evidence.
     let gate = |subject: &str, state: v1::StepState| v1::ExplainStep {
         subject: subject.to_owned(),
         state: state.into(),
