@@ -18,6 +18,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::fields::Mismatch;
 use crate::message::Message;
 use crate::value::{Map, Value};
 
@@ -26,7 +27,6 @@ pub use files::Files;
 pub use glob::path_match;
 pub use lock::{Lock, digest, is_named};
 pub use metadata::{Dependency, Maintainer, Metadata};
-pub(crate) use metadata::{Fields, Mismatch};
 
 /// A file with its path from the chart's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@
 
 pub mod capabilities;
 pub mod chart;
+mod fields;
 pub mod fmt;
 pub mod functions;
 mod message;

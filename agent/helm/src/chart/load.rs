@@ -6,7 +6,7 @@ use std::fmt::Display;
 use super::archive::MAX_FILE;
 use super::{Chart, File, LoadError, Lock, Metadata, archive, ignore::Rules};
 use crate::value::{Map, Value};
-use crate::values;
+use crate::values::read;
 use crate::yaml;
 
 /// Deepest nesting of subcharts, deeper than any chart in use.
@@ -104,7 +104,7 @@ fn from_files(files: Vec<File>, depth: usize) -> Result<Chart, LoadError> {
             "Chart.yaml" => {}
             "Chart.lock" => chart.lock = Some(read_lock(&file)?),
             "values.yaml" => {
-                chart.values = values::load(&file.data)
+                chart.values = read::load(&file.data)
                     .map_err(|error| failed(format!("cannot load values.yaml: {error}")))?;
             }
             "values.schema.json" => chart.schema = Some(file.data),

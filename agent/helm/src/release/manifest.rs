@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::failed;
-use crate::chart::{Fields, Mismatch};
+use crate::fields::{Fields, Mismatch};
 use crate::template::Error;
 use crate::value::{Str, Value};
 use crate::yaml;
