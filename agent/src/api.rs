@@ -1,5 +1,6 @@
-//! What speaks to the API server: requests with time-outs, retries of what passes, errors in classes;
-//! below it the client, discovery, streams of watches, the rate and the owner's freeze switch.
+//! The client of the API server: requests with time-outs, retries of transient failures and
+//! classified errors. Below it are the connection, discovery, watch streams, the request rate and the
+//! owner's freeze switch.
 
 pub mod access;
 mod answer;
@@ -45,7 +46,7 @@ pub struct Error {
     pub managers: Vec<String>,
     /// Whether the same request may succeed a moment later.
     pub retry: bool,
-    /// Fields (`spec.ports[1].name`) whose value another item of their list has already.
+    /// Fields (`spec.ports[1].name`) whose value another item of the same list already has.
     pub duplicates: Vec<String>,
 }
 
@@ -159,12 +160,12 @@ impl Api {
         self.send(Method::GET, path, "application/json", None).await
     }
 
-    /// Asked once, for what can do without an answer.
+    /// Without retries, for callers that can do without an answer.
     pub(crate) async fn get_once(&self, path: &str) -> Result<Value, Error> {
         self.once(&Method::GET, path, "application/json", &[]).await
     }
 
-    /// None where there is nothing.
+    /// None if there is no such object.
     pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>, Error> {
         match self.get(path).await {
             Ok(value) => Ok(Some(value)),
@@ -200,7 +201,7 @@ impl Api {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            // Every write of ours is idempotent (apply, delete by UID), so an unknown outcome may be
+            // Every write of the agent is idempotent (apply, delete by UID), so an unknown outcome may be
             // tried again (A6).
             if !error.is_transient() || backoff.attempts() + 1 >= ATTEMPTS {
                 return Err(error);
@@ -225,7 +226,8 @@ impl Api {
         body: &[u8],
     ) -> Result<Value, Error> {
         self.rate.wait().await;
-        // Asked last, so that a pod that lost its lease while it waited (or was stopped) writes no more.
+        // Checked after the wait, so that a pod that lost its lease or was stopped meanwhile writes nothing
+        // more.
         if method != Method::GET && !self.fence.is_held() {
             let text = match self.fence.why().as_str() {
                 "" => "this pod is no longer the leader; nothing was written".to_owned(),
@@ -259,7 +261,7 @@ impl Api {
         }
     }
 
-    /// A request's head, with the account it is made for.
+    /// A request's head, with the account that it is made as.
     pub(crate) fn request(
         &self,
         method: &Method,

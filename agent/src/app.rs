@@ -1,7 +1,7 @@
 //! Wiring: configuration in, a running agent out.
 //!
 //! Of all pods of a cluster one holds the lease; only it opens a stream to the hub, watches and writes.
-//! The others wait, and cost next to nothing.
+//! The others stand by at almost no cost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Running {
         self.cluster.tell("", event);
     }
 
-    /// Stops between two requests; what was begun is finished by the next start.
+    /// Stops between two requests; the next start finishes what was under way.
     pub async fn shutdown(self) {
         self.stop.cancel();
         if tokio::time::timeout(Duration::from_secs(9), self.task)
@@ -75,8 +75,8 @@ fn lock(directory: &std::path::Path) -> anyhow::Result<Lock> {
         .with_context(|| format!("{}: another agent uses this directory", directory.display()))
 }
 
-/// The name of this process in the election. A pod's name is its own; elsewhere the machine's name and
-/// the data directory are, which the lock keeps from being used twice.
+/// The name of this process in the election. In a pod it is the pod's name; elsewhere it consists of
+/// the machine's name and the data directory, which the lock keeps from being used twice.
 fn instance(run: &Run) -> String {
     if let Some(name) = &run.instance {
         return name.clone();
@@ -93,7 +93,7 @@ fn instance(run: &Run) -> String {
 pub async fn start(run: Run) -> anyhow::Result<Running> {
     let policy = Arc::new(policy_file::read(run.policy.as_deref())?);
     let lock = lock(&run.data_dir)?;
-    // A damaged ledger is told at once, not when the lease is held.
+    // Read now, so that a damaged ledger is reported at the start and not only once the lease is held.
     Ledger::new(&run.data_dir).load()?;
     let metrics = Metrics::default();
     let interval = run.interval;
@@ -193,7 +193,7 @@ impl Supervisor {
                     Duration::from_secs(10)
                 }
             };
-            // The next pod need not wait for the lease to run out.
+            // Released, so that the next pod does not have to wait for the lease to expire.
             self.elector.release().await;
             tokio::select! {
                 () = tokio::time::sleep(ended) => {}

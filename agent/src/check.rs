@@ -27,7 +27,7 @@ pub(crate) type Fact<T> = Result<T, String>;
 
 /// A right, and whether the API server grants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct RightCheck {
     pub(crate) right: Right,
     /// Whether the API server grants it.
     pub(crate) allowed: Fact<bool>,
@@ -45,7 +45,7 @@ pub(crate) struct LeaseFacts {
 /// The agent's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CertificateFacts {
-    /// Begin of its validity.
+    /// Start of its validity.
     pub(crate) begin: Timestamp,
     pub(crate) end: Timestamp,
 }
@@ -91,7 +91,7 @@ pub(crate) struct CheckFacts {
     /// Whether the namespace exists; none: not checked.
     pub(crate) has_namespace: Option<Fact<bool>>,
     /// Rights, by purpose.
-    pub(crate) rights: Vec<Asked>,
+    pub(crate) rights: Vec<RightCheck>,
     /// Kinds in use that the API server does not serve.
     pub(crate) unserved: Vec<String>,
     /// The lease; none: not checked, inner none: it does not exist.

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub(crate) use charts::RanBefore;
 pub use desired::{ApplicationDefaults, autoscaled, desired};
-pub use foresee::Coming;
+pub use foresee::UpcomingObjects;
 pub(crate) use gate_job::GateJobRequest;
 pub use outcome::PassOutcome;
 pub use pass::{DesiredState, Memory, PassInput};
@@ -192,8 +192,7 @@ impl Cluster {
         self.tenure(memory).changes()
     }
 
-    /// The tenure that a memory stands for; it begins with the first use of a fresh memory, and ends with
-    /// the memory.
+    /// The tenure of a memory: it starts with the first use of a fresh memory, and ends with the memory.
     fn tenure(&self, memory: &mut Memory) -> Arc<Tenure> {
         let tenure = memory
             .tenure

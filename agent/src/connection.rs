@@ -36,11 +36,11 @@ use crate::cluster::{Cluster, ClusterFacts};
 use crate::events::Event;
 use crate::failpoint;
 use crate::fence::Fence;
-use crate::identity::{Certified, IdentityFiles};
+use crate::identity::{CertifiedIdentity, IdentityFiles};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::{Refusal, admit};
-use crate::reconcile::{Asked, Question};
+use crate::reconcile::{Question, RequestedJobs};
 
 pub use pace::Pace;
 
@@ -59,7 +59,7 @@ pub struct Connection {
     /// File of a new token, used when the hub no longer knows this agent.
     pub token: Option<PathBuf>,
     /// The newest certificate.
-    pub certified: Certified,
+    pub certified: CertifiedIdentity,
     /// Identity of the cluster.
     pub facts: ClusterFacts,
     /// Random id of this process.
@@ -74,15 +74,15 @@ pub struct Connection {
     pub connected: Arc<watch::Sender<bool>>,
     /// Changes whenever the certificate was renewed.
     pub renewed: watch::Sender<u64>,
-    /// Number of the last renewal that was copied to all pods; none: there is only this process.
+    /// Number of the last renewal that was copied to all pods. None: this process is the only one.
     pub kept: Option<watch::Receiver<u64>>,
     /// A certificate that is not shown yet, with its renewal: the hub takes an older one for a clone
     /// as soon as a newer one was shown, so the other pods must have the newer one first (E7).
-    pub next: Option<(u64, Certified)>,
+    pub next: Option<(u64, CertifiedIdentity)>,
     /// Questions that the hub passes on.
     pub questions: mpsc::Sender<Question>,
     /// Jobs of gates that the hub asks for.
-    pub gate_jobs: watch::Sender<Asked>,
+    pub gate_jobs: watch::Sender<RequestedJobs>,
     /// The agent's metrics.
     pub metrics: Metrics,
     /// Whether this pod leads.
@@ -95,9 +95,9 @@ pub struct Connection {
 
 /// Reason why a stream ended.
 #[derive(Debug)]
-enum Ended {
-    /// Lost; it is dialled again.
-    Failed(Lost),
+enum StreamEnd {
+    /// The stream broke, or could not be opened; it is dialled again.
+    Failed(StreamError),
     /// The certificate was renewed: come back with the new one at once.
     Renewed,
     /// The agent's key waits to be accepted, which was logged.
@@ -106,7 +106,7 @@ enum Ended {
 
 /// Reason why there is no stream to the hub.
 #[derive(Debug, thiserror::Error)]
-enum Lost {
+enum StreamError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -142,7 +142,7 @@ impl Connection {
         let (mut failures, mut acceptance) = (0u32, Acceptance::NotAwaited);
         let mut backoff = Backoff::new(Duration::from_secs(1), MAX_BACKOFF);
         loop {
-            // Two pods must not take the stream from each other in turns: only the one that leads dials.
+            // Only the leader dials: two pods would take the stream from each other in turns.
             tokio::select! {
                 () = self.fence.held() => {}
                 () = stop.cancelled() => return,
@@ -155,12 +155,12 @@ impl Connection {
             self.connected.send_replace(false);
             self.metrics.connected(false);
             match ended {
-                Ended::Renewed => {
+                StreamEnd::Renewed => {
                     failures = 0;
                     continue;
                 }
-                Ended::Waits => {}
-                Ended::Failed(why) => {
+                StreamEnd::Waits => {}
+                StreamEnd::Failed(why) => {
                     failures = failures.saturating_add(1);
                     let why = why.to_string();
                     tracing::warn!(
@@ -189,7 +189,7 @@ impl Connection {
             .unwrap_or_default()
     }
 
-    async fn stream(&mut self, failures: u32, acceptance: &mut Acceptance) -> Ended {
+    async fn stream(&mut self, failures: u32, acceptance: &mut Acceptance) -> StreamEnd {
         self.show_next();
         let due = *acceptance == Acceptance::Awaited
             || self.has_expired()
@@ -197,12 +197,12 @@ impl Connection {
         if self.next.is_none() && due {
             *acceptance = self.recover(*acceptance).await;
             if *acceptance == Acceptance::Awaited {
-                return Ended::Waits;
+                return StreamEnd::Waits;
             }
         }
         match self.try_stream().await {
             Ok(ended) => ended,
-            Err(why) => Ended::Failed(why),
+            Err(why) => StreamEnd::Failed(why),
         }
     }
 
@@ -234,7 +234,7 @@ impl Connection {
         }
     }
 
-    /// Judges an assignment, keeps it durably, and only then makes it the one in force.
+    /// Judges an assignment, stores it durably, and only then puts it in force.
     fn take(&self, wire: &v1::Assignment) -> v1::Ack {
         let before = self.accepted_ref();
         let verdict = decode_assignment(wire)
@@ -299,9 +299,9 @@ impl Connection {
     }
 }
 
-async fn send(outbound: &mpsc::Sender<v1::AgentMessage>, body: Out) -> Result<(), Lost> {
+async fn send(outbound: &mpsc::Sender<v1::AgentMessage>, body: Out) -> Result<(), StreamError> {
     outbound
         .send(v1::AgentMessage { body: Some(body) })
         .await
-        .map_err(|_| Lost::Closed)
+        .map_err(|_| StreamError::Closed)
 }

@@ -1,8 +1,8 @@
-//! Kubernetes Events for what changed, was refused or failed, so that the cluster's own people see it
-//! without the hub. They are in the agent's namespace: `kubectl get events -n flotilla-system`.
+//! Kubernetes Events for changes, refusals and failures, so that the cluster's own people see them without
+//! the hub. They are in the agent's namespace: `kubectl get events -n flotilla-system`.
 //!
-//! Bounded: one queue that drops when full, one writer, and the same word about the same object at most
-//! once in ten minutes.
+//! Bounded: one queue that drops when full, one writer, and the same message about the same object at
+//! most once in ten minutes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ const QUEUE: usize = 256;
 const QUIET: Duration = Duration::from_secs(600);
 /// Longest note; the API server takes 1 kB.
 const MAX_NOTE: usize = 1000;
-/// Most remembered words; over it the memory starts afresh.
+/// Most messages that are remembered; above it the memory is cleared.
 const MAX_RECENT: usize = 10_000;
 
-/// Something to tell.
+/// An Event to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// `Normal` or `Warning`.
@@ -89,12 +89,12 @@ impl Events {
             namespace: namespace.into(),
             recent: HashMap::new(),
         };
-        // Ends when the last sender is gone.
+        // The task ends when the last sender is dropped.
         tokio::spawn(writer.run(waiting));
         Self { queue }
     }
 
-    /// Queues an Event, if there is room; never blocks.
+    /// Queues an Event if there is room; never blocks.
     pub(crate) fn send(&self, application: &str, event: Event) {
         let _ = self.queue.try_send((application.to_owned(), event));
     }

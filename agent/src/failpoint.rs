@@ -1,9 +1,9 @@
 //! Points at which tests kill the process (A16): SIGKILL, between a step's effect and the next step.
 //!
-//! Debug builds only, and only where `FLOTILLA_FAILPOINT` names a point, with how often it is passed
-//! unharmed before (`applied:2` kills at the third). A release build has none of it.
+//! Debug builds only, and only where `FLOTILLA_FAILPOINT` names a point and how often it is passed
+//! unharmed before (`applied:2` kills at the third pass). A release build contains none of it.
 
-/// The points, in the order in which a pass comes by them.
+/// The points, in the order in which a pass reaches them.
 pub const POINTS: [&str; 11] = [
     "offered",
     "stored",
@@ -35,7 +35,7 @@ pub(crate) fn reach(point: &str) {
         return;
     };
     if asked == point && PASSED.fetch_add(1, Ordering::Relaxed) == *times {
-        // Nothing is to run after this: no destructor, no flush, no handler.
+        // SIGKILL, so that nothing runs after this point: no destructor, no flush, no signal handler.
         let _ =
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }

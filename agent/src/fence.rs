@@ -1,6 +1,6 @@
 //! Whether this process may write: asked last, before each write (I5).
 //!
-//! It closes by the steady clock, so that a process that was stopped and woke up again need not be told.
+//! It closes by the monotonic clock, so that a process that was suspended and resumed notices by itself.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 /// Whether this process may write. Cheap to clone; asked before each write.
 #[derive(Debug, Clone)]
 pub struct Fence {
-    /// End of the lease; none: there is no lease, and no other process writes.
+    /// End of the lease. None: there is no lease, because no other process writes.
     until: Option<Arc<Mutex<Option<Instant>>>>,
     /// Why the lease cannot be renewed; empty: no error.
     why: Arc<Mutex<String>>,
@@ -35,7 +35,7 @@ impl Fence {
         }
     }
 
-    /// Whether a write may begin now.
+    /// Whether a write may start now.
     #[must_use]
     pub fn is_held(&self) -> bool {
         match &self.until {
@@ -44,7 +44,7 @@ impl Fence {
         }
     }
 
-    /// Waits until a write may begin.
+    /// Waits until a write may start.
     pub async fn held(&self) {
         while !self.is_held() {
             tokio::time::sleep(Duration::from_millis(250)).await;

@@ -1,4 +1,4 @@
-//! A gate's Job: what of its commit runs, under which name, and how it is. Pure.
+//! The Job of a gate: which manifest of its commit it runs, its name and its state. Pure.
 
 use flotilla_render::Manifest;
 use flotilla_shared::gate_job::{GateJob, GateJobState};
@@ -49,7 +49,7 @@ pub fn prepare(manifests: &[Manifest], job: &GateJob) -> Result<Manifest, Refusa
     set(value, &["spec", "ttlSecondsAfterFinished"], json!(KEPT));
     let gate = job.gate.as_str();
     set(value, &["metadata", "labels", GATE_LABEL], json!(gate));
-    // What Git says of an application's hooks says nothing here.
+    // Annotations in Git that describe an application's hooks do not apply to a gate's Job.
     if let Some(Value::Object(all)) = value.pointer_mut("/metadata/annotations") {
         all.retain(|key, _| !key.starts_with("flotilla.dev/"));
     }
@@ -64,7 +64,7 @@ pub fn prepare(manifests: &[Manifest], job: &GateJob) -> Result<Manifest, Refusa
     Ok(manifest)
 }
 
-/// Sets what is at a path of keys; what is in its way and no mapping goes.
+/// Sets the value at a path of keys; a value on the way that is not a mapping is replaced.
 fn set(value: &mut Value, path: &[&str], next: Value) {
     let Some((key, rest)) = path.split_first() else {
         *value = next;

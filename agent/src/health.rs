@@ -58,8 +58,8 @@ impl ObjectHealth {
     }
 }
 
-/// Computes the health of a live object without anybody's rules: by kstatus where it knows the kind, else
-/// by what conditions and states commonly mean.
+/// Computes the health of a live object without the owner's rules: by kstatus if it knows the kind,
+/// otherwise by the common meaning of conditions and states.
 #[must_use]
 pub fn compute(object: &Value) -> ObjectHealth {
     if let Some(health) = before_all(object) {
@@ -68,8 +68,8 @@ pub fn compute(object: &Value) -> ObjectHealth {
     builtin::compute(object).unwrap_or_else(|| generic::compute(object))
 }
 
-/// What holds for every kind: what is going away is going away, and a status that speaks of an older
-/// specification says nothing of this one.
+/// Checks that apply to every kind: an object under deletion is terminating, and a status about an
+/// older generation says nothing about this one.
 fn before_all(object: &Value) -> Option<ObjectHealth> {
     if object.pointer("/metadata/deletionTimestamp").is_some() {
         let finalizers: Vec<&str> = object
@@ -77,7 +77,7 @@ fn before_all(object: &Value) -> Option<ObjectHealth> {
             .and_then(Value::as_array)
             .map(|list| list.iter().filter_map(Value::as_str).collect())
             .unwrap_or_default();
-        // A namespace waits for those of what is in it.
+        // A namespace also waits for the finalizers of the objects in it.
         let message = match condition(object, "NamespaceFinalizersRemaining") {
             _ if !finalizers.is_empty() => format!(
                 "being deleted; waiting for finalizer {}",
@@ -100,8 +100,8 @@ fn before_all(object: &Value) -> Option<ObjectHealth> {
     None
 }
 
-/// Whether a specification, as Git has it, asks its controller to hold the object: then being suspended is
-/// what was desired.
+/// Whether a specification in Git asks the controller to suspend the object, so that being suspended is
+/// the desired state.
 #[must_use]
 pub fn is_held(desired: &Value) -> bool {
     let is_on = |value: &Value| match value {
@@ -138,7 +138,7 @@ pub fn is_held(desired: &Value) -> bool {
     by_field || by_annotation || by_word
 }
 
-/// Whether a condition speaks of an older specification than the object has.
+/// Whether a condition is about an older generation of the object.
 pub(crate) fn stale(object: &Value, condition: &Value) -> bool {
     let observed = integer(condition, "/observedGeneration");
     let generation = integer(object, "/metadata/generation");
@@ -156,7 +156,7 @@ pub(crate) fn condition<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> 
 pub(crate) fn status(condition: &Value) -> &str {
     match condition.get("status") {
         Some(Value::String(status)) => status,
-        // Some controllers write a truth where the convention has a word.
+        // Some controllers write a boolean where the API convention asks for a string.
         Some(Value::Bool(true)) => "True",
         Some(Value::Bool(false)) => "False",
         _ => "",

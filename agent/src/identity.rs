@@ -1,5 +1,5 @@
-//! The agent's key and certificate: made here, enrolled with a token, renewed in time. The key never
-//! leaves the data directory.
+//! The agent's key and certificate: created here, enrolled with a token, renewed in time. The key
+//! never leaves the data directory.
 
 mod enrol;
 mod files;
@@ -20,7 +20,7 @@ use rcgen::{KeyPair, PublicKeyData as _};
 
 pub use files::read_private;
 use files::{read, write_private};
-pub use mounted::Mounted;
+pub use mounted::MountedIdentity;
 
 /// The agent has no usable identity.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ pub enum Error {
     /// The hub could not answer, or is temporarily unable to.
     #[error("the hub cannot answer at present: {0}")]
     Later(String),
-    /// A certificate is not what it should be.
+    /// A certificate does not have the form that is required.
     #[error("{0}")]
     Unusable(String),
 }
@@ -83,18 +83,18 @@ const NAMES: [&str; 3] = ["tls.key", "ca.crt", "tls.crt"];
 #[derive(Debug, Clone)]
 pub struct IdentityFiles {
     directory: PathBuf,
-    mounted: Option<Mounted>,
+    mounted: Option<MountedIdentity>,
 }
 
 /// A certificate with its details.
 #[derive(Debug, Clone)]
-pub struct Certified {
+pub struct CertifiedIdentity {
     pub tls: TlsIdentity,
     /// Roots to trust for the hub.
     pub trust_bundle: String,
     /// The cluster that it identifies.
     pub cluster: ClusterName,
-    /// Begin of its validity.
+    /// Start of its validity.
     pub issued_at: Timestamp,
     /// End of its validity.
     pub expires_at: Timestamp,
@@ -113,7 +113,7 @@ impl IdentityFiles {
     /// Takes key, certificate and roots from a directory that another authority fills instead of asking
     /// the hub for them.
     #[must_use]
-    pub fn mounted(mut self, mounted: Option<Mounted>) -> Self {
+    pub fn mounted(mut self, mounted: Option<MountedIdentity>) -> Self {
         self.mounted = mounted;
         self
     }
@@ -124,8 +124,8 @@ impl IdentityFiles {
         self.mounted.is_some()
     }
 
-    /// Takes what is mounted, whatever we had: its owner says who we are. What cannot be used takes
-    /// nothing away: what we had is good until it ends.
+    /// Takes over a mounted identity, whatever was there before: the owner of the mount decides who
+    /// this agent is. If it is unusable, the present identity remains valid until it expires.
     fn take_mounted(&self) -> Result<(), Error> {
         let Some(mounted) = &self.mounted else {
             return Ok(());
@@ -150,10 +150,10 @@ impl IdentityFiles {
     ///
     /// # Errors
     /// When it has not, or files cannot be used.
-    fn renewed_elsewhere(&self, mounted: &Mounted) -> Result<Certified, Error> {
+    fn renewed_elsewhere(&self, mounted: &MountedIdentity) -> Result<CertifiedIdentity, Error> {
         let before = self.load_own().ok().flatten();
         self.write_all(&mounted.read()?)?;
-        let is_new = |certified: &Certified| {
+        let is_new = |certified: &CertifiedIdentity| {
             before
                 .as_ref()
                 .is_none_or(|before| before.tls.chain_pem != certified.tls.chain_pem)
@@ -170,12 +170,12 @@ impl IdentityFiles {
     ///
     /// # Errors
     /// When files are there and cannot be used.
-    pub fn load(&self) -> Result<Option<Certified>, Error> {
+    pub fn load(&self) -> Result<Option<CertifiedIdentity>, Error> {
         self.take_mounted()?;
         self.load_own()
     }
 
-    fn load_own(&self) -> Result<Option<Certified>, Error> {
+    fn load_own(&self) -> Result<Option<CertifiedIdentity>, Error> {
         if !self.path("tls.crt").exists() {
             return Ok(None);
         }
@@ -187,7 +187,7 @@ impl IdentityFiles {
         certified(tls, trust_bundle).map(Some)
     }
 
-    /// The key, made where there is none.
+    /// The key; created if it is missing.
     fn key(&self) -> Result<KeyPair, Error> {
         let path = self.path("tls.key");
         if path.exists() {
@@ -198,7 +198,7 @@ impl IdentityFiles {
         Ok(key)
     }
 
-    /// By what a person tells our key from another one: as the hub shows it before it is accepted.
+    /// The fingerprint by which people recognise this key; the hub shows it before the cluster is accepted.
     ///
     /// # Errors
     /// When the key cannot be read, or made where there is none.
@@ -207,8 +207,8 @@ impl IdentityFiles {
         Ok(Digest::of(&key.subject_public_key_info()).to_string())
     }
 
-    /// What other pods of the same cluster need to be the same agent. The key is made where there is
-    /// none, so that it is shared before a token is spent on it.
+    /// What other pods of the same cluster need to act as the same agent. The key is created if it
+    /// is missing, so that it is shared before a token is spent on it.
     ///
     /// # Errors
     /// When files cannot be read or written.
@@ -224,7 +224,8 @@ impl IdentityFiles {
         Ok(entries)
     }
 
-    /// Takes what another pod of the same cluster kept, unless ours is good for longer.
+    /// Takes over the identity that another pod of the same cluster stored, unless the present one is valid for
+    /// longer.
     ///
     /// # Errors
     /// When files cannot be written, or what was kept cannot be used.
@@ -241,7 +242,7 @@ impl IdentityFiles {
         self.write_all(entries)
     }
 
-    /// In the order of `NAMES`: the certificate last, since its presence says that all is there.
+    /// In the order of `NAMES`: the certificate last, since its presence says that the identity is complete.
     fn write_all(&self, entries: &BTreeMap<String, String>) -> Result<(), Error> {
         for name in NAMES {
             if let Some(content) = entries.get(name) {
@@ -251,8 +252,8 @@ impl IdentityFiles {
         Ok(())
     }
 
-    /// Keeps a certificate, and a trust bundle that takes the place of `trusted`. A root that no root
-    /// of that one certifies is refused, whoever offers it (V12).
+    /// Stores a certificate, and a trust bundle that replaces `trusted`. A root that none of the
+    /// trusted roots certifies is refused, whoever offers it (V12).
     fn keep(
         &self,
         chain_pem: &str,
@@ -263,12 +264,12 @@ impl IdentityFiles {
         let now = Timestamp::now().as_second();
         judge_bundle(trusted, trust_bundle, endorsements, now)?;
         write_private(&self.path("ca.crt"), trust_bundle)?;
-        // Last, since its presence says that enrolment is through.
+        // Written last: the presence of this file says that the enrolment is complete.
         write_private(&self.path("tls.crt"), chain_pem)
     }
 }
 
-fn certified(tls: TlsIdentity, trust_bundle: String) -> Result<Certified, Error> {
+fn certified(tls: TlsIdentity, trust_bundle: String) -> Result<CertifiedIdentity, Error> {
     let leaf = tls::certificates("certificate chain", &tls.chain_pem)?.swap_remove(0);
     let peer = PeerCertificate::from_der(&leaf)
         .map_err(|error| Error::Unusable(format!("the certificate on disk: {error}")))?;
@@ -277,7 +278,7 @@ fn certified(tls: TlsIdentity, trust_bundle: String) -> Result<Certified, Error>
             "the certificate on disk is not an agent's".to_owned(),
         ));
     };
-    Ok(Certified {
+    Ok(CertifiedIdentity {
         tls,
         trust_bundle,
         cluster,
@@ -288,7 +289,7 @@ fn certified(tls: TlsIdentity, trust_bundle: String) -> Result<Certified, Error>
 
 /// Returns the time from `now` until a certificate should be renewed: at two thirds of its lifetime.
 #[must_use]
-pub fn renew_after(certified: &Certified, now: Timestamp) -> Duration {
+pub fn renew_after(certified: &CertifiedIdentity, now: Timestamp) -> Duration {
     let life = certified.expires_at.duration_since(certified.issued_at);
     let due = certified
         .issued_at
@@ -322,7 +323,7 @@ mod tests {
                 assert!(matches!(error, Error::Readable(_)), "{open:o}: {error}");
                 assert!(error.to_string().contains("chmod 600"), "{error}");
             }
-            // A mounted Secret is its group's, too: `fsGroup`.
+            // A mounted Secret is readable by its group as well (`fsGroup`).
             std::fs::set_permissions(secret, std::fs::Permissions::from_mode(0o640)).unwrap();
             read_private(secret).unwrap();
         }

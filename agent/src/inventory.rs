@@ -1,5 +1,5 @@
-//! The objects that this agent applied for an application: what may be pruned, and nothing else may.
-//! Pure; reading and writing it is the cluster room's.
+//! The objects that this agent applied for an application. Only these may ever be pruned. Pure; the
+//! `cluster` module reads and writes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,8 +19,8 @@ pub struct Entry {
     /// is not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
-    /// Start of the digest of what was applied last; empty: it did not go through, or an older agent
-    /// applied it.
+    /// Start of the digest of the last apply. Empty: that apply failed, or was made by an older
+    /// agent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub applied: String,
 }
@@ -33,12 +33,12 @@ pub struct Entry {
 pub struct Inventory {
     /// Shared, since several versions of an inventory are held while it changes.
     entries: BTreeMap<ObjectRef, Arc<Entry>>,
-    /// Finished hooks of the newest content; their Jobs may be deleted by now.
+    /// Finished hooks of the newest content; their Jobs may be deleted already.
     pub finished_hooks: BTreeSet<ObjectRef>,
 }
 
 impl Inventory {
-    /// Creates an inventory from entries; of two for one object the one with a UID is kept.
+    /// Creates an inventory from entries; of two entries for one object, the one with a UID is kept.
     #[must_use]
     pub fn new(entries: impl IntoIterator<Item = Entry>) -> Self {
         let mut inventory = Self::default();
@@ -86,8 +86,8 @@ impl Inventory {
         self.entries.remove(object);
     }
 
-    /// This inventory with `desired` added: what is written before the first apply, so that a crash
-    /// can never leave an object that nobody remembers.
+    /// This inventory with `desired` added: written before the first apply, so that a crash can
+    /// never leave an object that is not remembered.
     #[must_use]
     pub fn superset(&self, desired: impl IntoIterator<Item = Entry>) -> Self {
         let mut all = self.clone();

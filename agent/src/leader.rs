@@ -1,9 +1,10 @@
 //! One writer per cluster: a Lease (coordination.k8s.io/v1) elects one pod of the DaemonSet, and a fence
 //! keeps a pod that lost it from writing (I5).
 //!
-//! As in client-go's leaderelection, other pods' clocks are not trusted: a lease counts as expired when
-//! its record has not changed for its whole duration by our own steady clock. The holder stops itself
-//! [`MARGIN`] before anybody else may take over, also when it was stopped in between and does not know.
+//! As in client-go's leaderelection, the clocks of other pods are not trusted: a lease counts as
+//! expired when its record has not changed for its whole duration by this pod's monotonic clock. The
+//! holder stops itself [`MARGIN`] before another pod can take over, even if it was suspended in between
+//! without noticing.
 
 use std::time::{Duration, Instant};
 
@@ -29,9 +30,9 @@ pub const MARGIN: Duration = Duration::from_secs(2);
 pub struct Record {
     /// The holder; empty: none.
     pub holder: String,
-    /// When the holder became it, in its own words.
+    /// When the holder acquired it, as the holder wrote it.
     pub acquired: String,
-    /// When it was renewed, in the holder's own words; only compared, never trusted.
+    /// When it was renewed, as the holder wrote it; only compared, never trusted.
     pub renewed: String,
     /// Number of changes of the holder.
     pub transitions: i64,
@@ -70,7 +71,7 @@ fn moment() -> String {
 
 /// Next action of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Move {
+pub enum Decision {
     /// Write the record with ourselves as its holder.
     Take {
         /// The number of transitions to write.
@@ -87,17 +88,17 @@ pub struct Election {
 }
 
 impl Election {
-    /// Decides by the current record; none: there is no Lease yet.
-    pub fn judge(&mut self, me: &str, record: Option<&Record>, now: Duration) -> Move {
+    /// Decides by the current record. None: there is no Lease yet.
+    pub fn judge(&mut self, me: &str, record: Option<&Record>, now: Duration) -> Decision {
         let Some(record) = record else {
-            return Move::Take { transitions: 0 };
+            return Decision::Take { transitions: 0 };
         };
         if record.holder == me {
-            return Move::Take {
+            return Decision::Take {
                 transitions: record.transitions,
             };
         }
-        let next = Move::Take {
+        let next = Decision::Take {
             transitions: record.transitions + 1,
         };
         if record.holder.is_empty() {
@@ -109,12 +110,12 @@ impl Election {
                 if now.saturating_sub(*since) > lasts {
                     next
                 } else {
-                    Move::Wait
+                    Decision::Wait
                 }
             }
             _ => {
                 self.seen = Some((record.clone(), now));
-                Move::Wait
+                Decision::Wait
             }
         }
     }
@@ -135,7 +136,7 @@ impl Elector {
     /// `me` is unique among all processes that may run at once: a pod's name.
     pub(crate) fn new(api: &Api, namespace: &str, me: String, fence: Fence) -> Self {
         Self {
-            // Its own writes are what the fence waits for.
+            // Unfenced: the fence opens only after these writes have renewed the lease.
             api: api.unfenced(),
             path: format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"),
             namespace: namespace.to_owned(),
@@ -177,8 +178,8 @@ impl Elector {
 
     /// Renews the lease until another pod has it, or `stop` is asked for.
     ///
-    /// A lease that ran out because the API server is away closes the fence and nothing else: nobody
-    /// could have taken it, and the hub should hear why nothing is written.
+    /// If the lease expires because the API server is away, only the fence closes: no other pod can
+    /// have taken it, and the hub should learn why nothing is written.
     pub async fn hold(&mut self, stop: &CancellationToken) {
         let mut wait = RENEW;
         let mut was_held = true;
@@ -198,7 +199,7 @@ impl Elector {
                     break;
                 }
                 Ok(Err(error)) => {
-                    // Tried twice a second, told once.
+                    // Retried twice a second, but logged once.
                     if self.fence.fails(&error.message) {
                         tracing::warn!(%error, "cannot renew the lease");
                     }
@@ -238,7 +239,7 @@ impl Elector {
 
     /// Reads the lease, and takes or renews it if possible. Returns another holder, if there is one.
     async fn attempt(&mut self) -> Result<Option<String>, Error> {
-        // Counted from before the request: the server may have taken it at any moment since.
+        // The lease counts from before the request: the server may have accepted it at any moment after that.
         let asked = Instant::now();
         let found = self.read().await?;
         let now = self.started.elapsed();
@@ -247,8 +248,8 @@ impl Elector {
             .map(|record| record.holder.clone())
             .unwrap_or_default();
         match self.election.judge(&self.me, record, now) {
-            Move::Wait => Ok(Some(holder)),
-            Move::Take { transitions } => {
+            Decision::Wait => Ok(Some(holder)),
+            Decision::Take { transitions } => {
                 let next = Record::held(&self.me, record, transitions, moment());
                 let version = found.as_ref().map(|(_, version)| version.as_str());
                 match self.write(&next, version).await {
@@ -256,7 +257,7 @@ impl Elector {
                         self.fence.hold_until(asked.checked_add(DURATION - MARGIN));
                         Ok(None)
                     }
-                    // Somebody was faster.
+                    // Another pod took the lease first.
                     Err(error) if error.code == 409 => Ok(Some("another pod".to_owned())),
                     Err(error) => Err(error),
                 }
@@ -312,7 +313,7 @@ impl Elector {
             .send(method, &path, "application/json", Some(&body))
             .await;
         sent.map(|_| ()).map_err(|mut error| {
-            // A Lease that is made cannot be missing, so that what is missing is where it belongs.
+            // Creating a Lease cannot fail because that Lease is missing, so a 404 means that its namespace is.
             if error.code == 404 && version.is_none() {
                 error.message = format!(
                     "the agent's own namespace {} does not exist: recreate it, with its roles \
@@ -339,7 +340,7 @@ mod tests {
         }
     }
 
-    /// As client-go writes it, and as those who look at Leases read it.
+    /// As client-go writes it, and as tools that read Leases expect it.
     #[test]
     fn when_it_was_acquired_changes_with_its_holder_and_with_nothing_else() {
         let held = |before: Option<&Record>| Record::held("me", before, 3, "now".to_owned());
@@ -359,7 +360,7 @@ mod tests {
                 ("me", "now")
             );
         }
-        // One of an older agent, or of a hand, that does not say it.
+        // A lease written by an older agent or by hand may lack the time of its acquisition.
         let unsaid = Record {
             acquired: String::new(),
             ..record("me", "before")
@@ -378,15 +379,15 @@ mod tests {
         let mut election = Election::default();
         let second = Duration::from_secs;
         let mut judge = |record: Option<&Record>, at| election.judge("me", record, second(at));
-        assert_eq!(judge(None, 0), Move::Take { transitions: 0 });
-        assert_eq!(judge(Some(&record("you", "a")), 0), Move::Wait);
-        assert_eq!(judge(Some(&record("you", "a")), 9), Move::Wait);
-        assert_eq!(judge(Some(&record("you", "b")), 10), Move::Wait);
-        assert_eq!(judge(Some(&record("you", "b")), 20), Move::Wait);
-        let take = Move::Take { transitions: 4 };
+        assert_eq!(judge(None, 0), Decision::Take { transitions: 0 });
+        assert_eq!(judge(Some(&record("you", "a")), 0), Decision::Wait);
+        assert_eq!(judge(Some(&record("you", "a")), 9), Decision::Wait);
+        assert_eq!(judge(Some(&record("you", "b")), 10), Decision::Wait);
+        assert_eq!(judge(Some(&record("you", "b")), 20), Decision::Wait);
+        let take = Decision::Take { transitions: 4 };
         assert_eq!(judge(Some(&record("you", "b")), 21), take);
         assert_eq!(judge(Some(&record("", "c")), 21), take);
-        let renew = Move::Take { transitions: 3 };
+        let renew = Decision::Take { transitions: 3 };
         assert_eq!(judge(Some(&record("me", "c")), 21), renew);
     }
 
@@ -394,13 +395,16 @@ mod tests {
     fn n06_wall_clocks_that_jump_neither_take_nor_lose_a_lease() {
         let mut election = Election::default();
         let second = Duration::from_secs;
-        // The holder's clock, as it stands in the record, jumps a century ahead, and back.
+        // The holder's wall clock, as recorded in the lease, jumps a century ahead and back.
         for (at, renewed) in [(0, "2026"), (5, "2126"), (10, "1970"), (15, "1970")] {
             let record = record("you", renewed);
-            assert_eq!(election.judge("me", Some(&record), second(at)), Move::Wait);
+            assert_eq!(
+                election.judge("me", Some(&record), second(at)),
+                Decision::Wait
+            );
         }
         let still = record("you", "1970");
-        let take = Move::Take { transitions: 4 };
+        let take = Decision::Take { transitions: 4 };
         assert_eq!(election.judge("me", Some(&still), second(21)), take);
     }
 

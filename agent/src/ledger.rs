@@ -1,5 +1,5 @@
-//! The last accepted assignment, on disk: what the agent goes on with when the hub is away, and the
-//! floor below which it never goes.
+//! The last accepted assignment, on disk: the agent continues with it while the hub is away, and
+//! never accepts an older one.
 //!
 //! Written whole or not at all, and synced, before the ack is sent (V4).
 
@@ -30,7 +30,7 @@ pub enum Error {
         /// Cause, for operators.
         why: String,
     },
-    /// A newer agent wrote it, of what this one does not know.
+    /// A newer agent wrote it and needs features that this one does not have.
     #[error(
         "ledger {path} holds an assignment that needs {needs}, which this agent does not \
          support: run the newer agent again; this one changes nothing"
@@ -67,7 +67,7 @@ impl Ledger {
     /// Returns the last accepted assignment; none: there was none.
     ///
     /// # Errors
-    /// When the file is there and cannot be read as what we wrote.
+    /// When the file exists but is not as this agent wrote it.
     pub fn load(&self) -> Result<Option<DecodedAssignment>, Error> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
@@ -94,8 +94,9 @@ impl Ledger {
         Ok(decoded)
     }
 
-    /// The newer of what is on this disk and of a copy kept elsewhere, which the disk then has too: a
-    /// pod that takes over on another node, or lost its disk, keeps the floor (V4, N4).
+    /// The newer of the assignment on this disk and a copy from elsewhere, which is then also stored
+    /// on the disk: a pod that takes over on another node, or lost its disk, keeps the floor (V4,
+    /// N4).
     ///
     /// # Errors
     /// When neither can be read, or the disk cannot be written.
@@ -107,7 +108,7 @@ impl Ledger {
             (Ok(Some(own)), Ok(copy)) if own.reference.place() >= copy.reference.place() => {
                 Ok(Some(own))
             }
-            // Not damage that a copy could mend: the copy is older than what stands here.
+            // A copy cannot repair this: it is older than the record on this disk, which a newer agent wrote.
             (Err(error @ Error::Newer { .. }), _) => Err(error),
             (_, Ok(copy)) => {
                 self.store(&copy)?;
@@ -120,7 +121,7 @@ impl Ledger {
         }
     }
 
-    /// An assignment as the ledger keeps it.
+    /// An assignment in the form in which the ledger stores it.
     #[must_use]
     pub fn encode(assignment: &DecodedAssignment) -> Vec<u8> {
         let wire = v1::Assignment {
@@ -130,7 +131,7 @@ impl Ledger {
         wire.encode_to_vec()
     }
 
-    /// Keeps an assignment, exactly as it was received.
+    /// Stores an assignment exactly as it was received.
     ///
     /// # Errors
     /// When it could not be made durable; then it may not be acted on.
@@ -187,7 +188,7 @@ mod tests {
         let bytes = std::fs::read(&ledger.path).unwrap();
         let error = ledger.load().unwrap_err();
         assert!(error.to_string().contains("time-travel"), "{error}");
-        // Nor does an older copy take its place.
+        // An older copy must not replace it either.
         let older = Ledger::encode(&assignment(3));
         assert!(matches!(
             ledger.load_with(Some(&older)),

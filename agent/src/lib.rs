@@ -8,9 +8,9 @@
 //!   hub <--connection-- [report] <-- report (PURE) <---+        one slot, newest wins
 //! ```
 //!
-//! Two tasks and two slots between them: [`connection`] writes what was accepted and sends what is
-//! reported; [`reconcile`] reads the one and writes the other. With the hub or Git away the loop goes
-//! on with what it has.
+//! Two tasks and two slots between them: [`connection`] writes the accepted assignment and sends the
+//! report; [`reconcile`] reads the assignment and writes the report. While the hub or Git is away,
+//! the reconcile loop continues with its last state.
 
 #![allow(
     missing_docs,

@@ -1,5 +1,5 @@
-//! What is observed of the cluster: lists and watches, kept as facts about managed objects; what is
-//! compared, who owns which field, and who else writes.
+//! Observation of the cluster: lists and watches, kept as facts about managed objects; comparison,
+//! ownership of fields, and other writers.
 
 pub mod facts;
 pub mod fields;

@@ -1,4 +1,4 @@
-//! What is to be done about one application: desired against live against inventory, as a value.
+//! What to do about one application: desired against live against inventory, as a value.
 //!
 //! Pure. A [`Plan`] is printable, comparable, and carries a reason for everything that is not done;
 //! executing it decides nothing.
@@ -54,7 +54,7 @@ pub struct Desired {
     pub object: ObjectRef,
     /// API version without the group.
     pub version: String,
-    /// What to apply, marked and stripped of what is the server's; JSON.
+    /// The object to apply, marked and stripped of fields that the server owns; JSON.
     pub body: Box<[u8]>,
     /// The digest over `body`.
     pub digest: Digest,
@@ -125,9 +125,9 @@ pub enum Fit {
 pub struct Live {
     /// `metadata.uid`.
     pub uid: String,
-    /// The application that its mark names; empty: none.
+    /// The application named by its mark; empty: none.
     pub application: String,
-    /// Fields of it were applied under the agent's name, which a copy of the object does not have.
+    /// Some of its fields were applied under the agent's name, which is not true for a copy of the object.
     pub applied_by_us: bool,
     /// `metadata.annotations[flotilla.dev/prune]`; empty: none.
     pub prune: String,
@@ -153,10 +153,10 @@ pub struct Observed {
     pub unknown_kinds: BTreeSet<ObjectRef>,
     /// Objects that could not be read: they may or may not exist.
     pub unseen: BTreeSet<ObjectRef>,
-    /// How many custom resources definitions have that left the commit, where it is known.
+    /// Number of custom resources of definitions that left the commit, if known.
     pub custom_resources: BTreeMap<ObjectRef, usize>,
     pub problem: Option<Problem>,
-    /// API groups whose server was away when kinds were read.
+    /// API groups whose server was away when discovery was read.
     pub stale_groups: Vec<String>,
 }
 
@@ -165,10 +165,10 @@ pub struct Observed {
 pub struct Claims {
     /// Applications that desire each object, sorted by name; nearly always one.
     pub owners: BTreeMap<ObjectRef, Vec<Arc<str>>>,
-    /// Whether every application's desired state is known; while it is not, an object that seems to be leaving
-    /// may be on its way to another application, so nothing is pruned.
+    /// Whether the desired state of every application is known. If not, an object that seems to leave may be on its way
+    /// to another application, so nothing is pruned.
     pub complete: bool,
-    /// Applications that the hub cannot assign yet as they are declared here; with any of them it is not complete.
+    /// Applications declared for this cluster that the hub cannot assign yet: with any of them, it is incomplete.
     pub unresolved: Vec<Arc<str>>,
 }
 
@@ -185,7 +185,7 @@ impl Claims {
         }
     }
 
-    /// As if these were the desired states of these applications, and the others kept theirs.
+    /// The claims if these were the desired states of these applications, and the others kept theirs.
     #[must_use]
     pub fn as_if(&self, states: &BTreeMap<Arc<str>, Arc<Vec<Arc<Desired>>>>) -> Self {
         let mut owners = self.owners.clone();
@@ -223,8 +223,8 @@ impl Claims {
         other.map(AsRef::as_ref)
     }
 
-    /// Who of several gets an object: whoever has it, else the first by name. So a newcomer never
-    /// takes what runs, and two do not take turns (P19).
+    /// Which of several applications gets an object: the one that has it, otherwise the first by name. So a new
+    /// application never takes a running object, and two do not take it from each other in turns (P19).
     #[must_use]
     pub fn owner(&self, object: &ObjectRef, mark: &str) -> Option<&str> {
         let claimants = self.owners.get(object)?;
@@ -233,7 +233,7 @@ impl Claims {
     }
 }
 
-/// An object as it is desired while nobody can say whether its kind has namespaces: it is the same object (P14).
+/// An object as it is desired while it is not known whether its kind is namespaced: it is the same object (P14).
 fn unplaced(object: &ObjectRef) -> ObjectRef {
     ObjectRef::from(ObjectNames {
         namespace: String::new(),
@@ -244,15 +244,15 @@ fn unplaced(object: &ObjectRef) -> ObjectRef {
 /// What to do with the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Intent {
-    /// The application is assigned: what left its commit may go.
+    /// The application is assigned: objects that left its commit may be pruned.
     #[default]
     Run,
     /// Removed on purpose, with its objects.
     Remove,
     /// Removed on purpose, and its objects are released: no inventory lists them.
     Release,
-    /// It is not assigned, and nobody said that it is over: its objects are kept and remembered, but for
-    /// those that another application took over.
+    /// The application is not assigned and was not removed: its objects are kept and remembered, except for those that
+    /// another application took over.
     Orphan,
 }
 
@@ -263,7 +263,7 @@ pub enum Step {
     Apply {
         /// Index into the desired objects.
         index: usize,
-        /// Whether it is new.
+        /// Whether the object is created.
         create: bool,
         /// Whether it corrects drift.
         drift: bool,
@@ -276,9 +276,9 @@ pub enum Step {
     Forget(ObjectRef),
     /// Removes it from the inventory with an Event: the live object has no ownership mark of this agent.
     Disown(ObjectRef),
-    /// Leaves the object as it is, for this reason.
+    /// Leaves the object unchanged, for this reason.
     Skip(ObjectRef, Reason, String),
-    /// Not deleted, and kept in the inventory.
+    /// The object is not deleted, and stays in the inventory.
     Hold(ObjectRef, Reason, String),
 }
 
@@ -321,9 +321,9 @@ pub struct Inputs<'a> {
     pub prune_enabled: bool,
     /// How drift is handled.
     pub drift: Drift,
-    /// Objects that are fought over and wait, with the words for it.
+    /// Objects that are contested and held for now, with a message for each.
     pub contested: &'a BTreeMap<ObjectRef, String>,
-    /// Hooks of this content that are through, whether or not their Jobs are still there.
+    /// Hooks of this content that have finished, whether or not their Jobs still exist.
     pub finished_hooks: &'a BTreeSet<ObjectRef>,
     /// What to do with the application.
     pub intent: Intent,
@@ -384,8 +384,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan
 }
 
-/// An object that is desired more than once: written with and without the default namespace, it is two for
-/// the reader of the files, and one for the cluster.
+/// An object that is desired more than once: with and without the default namespace it looks like two objects in the
+/// files, but is one in the cluster.
 fn twice(desired: &[Arc<Desired>]) -> Option<(&ObjectRef, usize)> {
     let mut counts: BTreeMap<&ObjectRef, usize> = BTreeMap::new();
     for entry in desired {
@@ -428,7 +428,7 @@ fn apply_step(
             ),
         );
     }
-    // What may be there is not made: it may have been changed, or be scaled, by somebody else.
+    // An object that could not be read may exist, changed or scaled by others: it is not created.
     if inputs.observed.unseen.contains(object) {
         let problem = inputs.observed.problem.clone();
         let Problem { reason, message } =
@@ -439,7 +439,7 @@ fn apply_step(
         );
     }
     if let Some(hook) = desired.hook() {
-        // A hook that is there runs, or ran: once for each content.
+        // A hook that exists runs or has run: it runs once per content.
         if live.is_some() || inputs.finished_hooks.contains(object) {
             return Some(Step::Unchanged(object.clone()));
         }
@@ -456,7 +456,7 @@ fn apply_step(
     if let Some(problem) = gates.wait(index) {
         return skip(problem.reason, problem.message);
     }
-    // The same desired state was applied before: somebody else changed the object since.
+    // Exactly this desired state was applied before, so the object was changed by others since.
     let is_drift = live.is_some()
         && is_ours
         && inputs
@@ -475,7 +475,7 @@ fn apply_step(
             return skip(Reason::Drifted, message);
         }
     }
-    // A gate between applications holds back changes; what somebody undid is set right all the same.
+    // A gate between applications holds back changes only: drift is corrected in spite of it.
     if let (Some(other), false) = (inputs.waits_for, is_drift) {
         return skip(
             Reason::DependencyNotReady,
@@ -489,7 +489,7 @@ fn apply_step(
     })
 }
 
-/// Message about drift: names of fields only, never values.
+/// Message about drift: names fields only, never values.
 #[must_use]
 pub fn drifted(fields: &[String], manager: &str) -> String {
     let by = match manager {

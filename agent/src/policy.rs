@@ -52,8 +52,8 @@ pub struct Policy {
     pub delete_budget: DeleteBudget,
     /// Kinds that are only deleted after a local confirmation, as `Kind` or `Kind.group`.
     pub protected_kinds: BTreeSet<String>,
-    /// By application: `namespace/name` of the service account that its objects are written as; `*`
-    /// is for all that are not named. None: the agent's own.
+    /// By application: `namespace/name` of the service account that writes its objects; `*` is for
+    /// all that are not listed. None: the agent's own account.
     pub service_accounts: BTreeMap<String, String>,
     /// Most requests a second to the API server.
     pub requests_per_second: u32,
@@ -61,7 +61,7 @@ pub struct Policy {
     pub health_rules: Vec<HealthRule>,
     /// Field managers of this cluster, besides the built-in list.
     pub managers: ManagerNames,
-    /// Seconds after which a branch that is ahead of what is assigned is called frozen (V6).
+    /// Seconds after which a branch that is ahead of the assigned commit is reported as frozen (V6).
     pub freeze_alarm_seconds: u32,
     /// Keys that rules name.
     pub keys: Vec<PinnedKey>,
@@ -79,9 +79,9 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ManagerNames {
-    /// People: what they add to managed objects is drift.
+    /// People: their additions to managed objects are drift.
     pub people: Vec<String>,
-    /// Controllers: what they add is left to them.
+    /// Controllers: their additions are left alone.
     pub controllers: Vec<String>,
 }
 

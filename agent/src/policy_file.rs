@@ -1,9 +1,9 @@
 //! Notices that the policy file says something else than the policy in force.
 //!
-//! People narrow a policy when something is going wrong, and a rule that is in the file and not in force
-//! is worse than none. A file that cannot be used changes nothing and is told; and nothing is taken
-//! before two looks in a row have seen the same, since half a written file may be a valid policy with a
-//! rule less.
+//! People narrow a policy when something is going wrong, and a rule that is in the file but not in force
+//! is worse than none. An unusable file changes nothing and is reported. A change takes effect only
+//! after two reads in a row have seen the same content, since a file that is half written may be a valid
+//! policy with a rule less.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const TELL_AGAIN: Duration = Duration::from_secs(600);
 
 /// News about the policy file.
 #[derive(Debug, Clone, PartialEq)]
-pub enum News {
+pub enum PolicyChange {
     /// The policy changed and can be used.
     Changed,
     /// The file cannot be used, for this reason; the policy in force stays.
@@ -54,7 +54,7 @@ pub struct PolicyFile {
     in_force: Arc<Policy>,
     /// Last read of the file: the text, or an error.
     last: Option<Result<String, String>>,
-    /// What is wrong with what was seen last, once that was found out.
+    /// The verdict on the content that was read last, once it was judged.
     judged: Option<Result<(), String>>,
     told: Option<Instant>,
 }
@@ -72,8 +72,8 @@ impl PolicyFile {
         }
     }
 
-    /// Looks again and again; returns once there is something to do.
-    pub async fn news(&mut self) -> News {
+    /// Checks the file repeatedly; returns once there is something to do.
+    pub async fn news(&mut self) -> PolicyChange {
         loop {
             tokio::time::sleep(LOOK).await;
             let path = self.path.clone();
@@ -89,7 +89,7 @@ impl PolicyFile {
         }
     }
 
-    fn saw(&mut self, seen: Result<String, String>, now: Instant) -> Option<News> {
+    fn saw(&mut self, seen: Result<String, String>, now: Instant) -> Option<PolicyChange> {
         if self.last.as_ref() != Some(&seen) {
             self.last = Some(seen);
             self.judged = None;
@@ -106,7 +106,7 @@ impl PolicyFile {
                 .as_ref()
                 .is_ok_and(|policy| *policy != *self.in_force)
             {
-                return Some(News::Changed);
+                return Some(PolicyChange::Changed);
             }
             self.judged = Some(policy.map(|_| ()));
         }
@@ -118,7 +118,7 @@ impl PolicyFile {
             return None;
         }
         self.told = Some(now);
-        Some(News::Unusable(why.clone()))
+        Some(PolicyChange::Unusable(why.clone()))
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(look(content("branches: [prod]\n"), 6), None, "half of it");
         let whole = "branches: [prod]\nkinds: [ConfigMap]\n";
         assert_eq!(look(content(whole), 8), None);
-        assert_eq!(look(content(whole), 10), Some(News::Changed));
+        assert_eq!(look(content(whole), 10), Some(PolicyChange::Changed));
     }
 
     #[test]
@@ -158,13 +158,13 @@ mod tests {
         let broken = "branchs: [prod]\n";
         let why = "p:1:1: unknown key `branchs`; did you mean `branches`?";
         assert_eq!(look(content(broken), 0), None);
-        let told = Some(News::Unusable(why.to_owned()));
+        let told = Some(PolicyChange::Unusable(why.to_owned()));
         assert_eq!(look(content(broken), 2), told);
         assert_eq!(look(content(broken), 4), None);
         assert_eq!(look(content(broken), 602), told, "and once more");
         let gone = Err("No such file or directory".to_owned());
         assert_eq!(look(gone.clone(), 604), None);
-        let told = News::Unusable("p: No such file or directory".to_owned());
+        let told = PolicyChange::Unusable("p: No such file or directory".to_owned());
         assert_eq!(look(gone, 606), Some(told));
         assert_eq!(look(content("branches: []\n"), 608), None);
         assert_eq!(

@@ -1,7 +1,7 @@
 //! The reconcile loop: one worker for each application of the accepted assignment.
 //!
-//! Level-triggered: each assignment is compared with the workers there are; a worker whose part did not
-//! change notices nothing.
+//! Level-triggered: each assignment is compared with the running workers; a worker whose task did not change is not
+//! disturbed.
 
 mod ahead;
 mod freeze;
@@ -34,15 +34,15 @@ use crate::source::{DesiredApplication, Source};
 
 pub use ahead::{AGAIN, Busy, CommitRequest};
 
-pub use gate_jobs::Asked;
+pub use gate_jobs::RequestedJobs;
 
 use ahead::Planner;
 use gate_jobs::GateJobs;
 use registry::{Names, Registry};
 use shared::Shared;
-use worker::{Given, Preview, Task, Worker};
+use worker::{AssignedTask, Preview, Task, Worker};
 
-/// Applications whose passes are taken at once; each has its own concurrency towards the API server.
+/// Number of applications whose passes run at the same time; each has its own concurrency towards the API server.
 const PASSES: usize = 4;
 /// Repositories that are fetched and rendered at once.
 const FETCHES: usize = 4;
@@ -64,7 +64,7 @@ pub struct Reconciler {
     pub reports: watch::Sender<Option<Arc<Report>>>,
     pub questions: mpsc::Receiver<Question>,
     /// Jobs of gates that the hub asks for.
-    pub gate_jobs: watch::Receiver<Asked>,
+    pub gate_jobs: watch::Receiver<RequestedJobs>,
     /// The agent's metrics.
     pub metrics: Metrics,
 }
@@ -92,28 +92,28 @@ pub struct PreviewRequest {
 struct Running {
     /// Number that distinguishes this worker from an earlier one of the same name.
     number: u64,
-    given: watch::Sender<Given>,
+    given: watch::Sender<AssignedTask>,
     previews: mpsc::Sender<Preview>,
     stop: CancellationToken,
     handle: JoinHandle<()>,
 }
 
 /// Reports that a worker ended, even by a panic.
-struct Farewell {
+struct ExitNotice {
     name: ApplicationName,
     number: u64,
     ended: mpsc::UnboundedSender<(ApplicationName, u64)>,
 }
 
-impl Drop for Farewell {
+impl Drop for ExitNotice {
     fn drop(&mut self) {
-        // Who would listen may have ended, too.
+        // The receiver may have ended as well.
         let _ = self.ended.send((self.name.clone(), self.number));
     }
 }
 
-/// The workers, one for each application that is assigned or of which objects are remembered. A name has
-/// one worker at a time, and the next one begins when it is over: what it owned is its own to hand over.
+/// The workers, one for each application that is assigned or still has objects in an inventory. A name has one worker
+/// at a time, and the next one starts when it has ended, because only the earlier one may hand over what it owned.
 struct Workers {
     shared: Arc<Shared>,
     stop: CancellationToken,
@@ -129,7 +129,7 @@ struct Workers {
 }
 
 impl Reconciler {
-    /// Works until cancelled; then waits for what is between two requests.
+    /// Works until cancelled; then waits for requests under way.
     pub async fn run(self, stop: CancellationToken) {
         let mut accepted = self.accepted;
         let mut questions = self.questions;
@@ -205,7 +205,7 @@ impl Reconciler {
             let ended = tokio::time::timeout(Duration::from_secs(8), &mut handle).await;
             if ended.is_err() {
                 tracing::warn!(application = %name, "the worker did not stop in time");
-                // It would go on beside the next one of its name.
+                // It would otherwise run beside the next worker of its name.
                 handle.abort();
             }
         }
@@ -233,7 +233,7 @@ enum Records {
     Unassigned,
     /// They are being listed, since the agent has just started.
     Listed,
-    /// Each has a worker, unless nothing is left of it.
+    /// Each has a worker, unless none of its objects are left.
     Known,
 }
 
@@ -257,8 +257,8 @@ fn unanswered(name: ApplicationName, why: &str) -> ApplicationPlan {
     }
 }
 
-/// Passes a question on to those it is for, and their answers back. Whom nothing was heard of is named with the
-/// reason: silence would be read as "nothing changes".
+/// Passes a question on to the workers concerned, and their answers back. A worker that did not answer is listed with
+/// the reason: its absence would be read as "nothing changes".
 fn ask(workers: &BTreeMap<ApplicationName, Running>, records: Records, request: PreviewRequest) {
     let PreviewRequest {
         application,
@@ -303,7 +303,7 @@ fn ask(workers: &BTreeMap<ApplicationName, Running>, records: Records, request: 
                 }),
             });
         }
-        // Who asked may have gone.
+        // The requester may be gone.
         let _ = reply.send(plans);
     });
 }
@@ -366,7 +366,7 @@ impl Workers {
         let Some(worker) = self.running.remove(name) else {
             return;
         };
-        // What it was told while it ended is not done: `fit` begins anew.
+        // Assignments that came while it ended were not carried out: `fit` starts a new worker for them.
         let intent = worker.given.borrow().task.intent();
         let is_over = match intent {
             Intent::Run => false,
@@ -383,7 +383,7 @@ impl Workers {
     fn fit(&mut self, assignment: &DecodedAssignment) {
         let content = &assignment.assignment;
         let mut tasks = tasks(content);
-        // What is no longer spoken of is kept, shown, and handed over to who wants it (P7, P10).
+        // An application that the assignment no longer names is kept, reported, and handed over on request (P7, P10).
         let orphaned = self.running.keys().chain(&self.recorded);
         for name in orphaned {
             tasks.entry(name.clone()).or_insert_with(|| Task::End {
@@ -405,7 +405,7 @@ impl Workers {
             .into_iter()
             .filter(|(name, task)| is_new(name, task))
             .collect();
-        // First what was begun stops counting, then what is desired is unknown, then the next begins.
+        // The order matters: cancel the work under way, mark what is desired as unknown, then start the next work.
         for name in changed.keys() {
             if let Some(worker) = self.running.get(name) {
                 worker.given.borrow().standing.cancel();
@@ -429,7 +429,7 @@ impl Workers {
         for (name, task) in changed {
             match self.running.get(&name) {
                 Some(worker) => {
-                    worker.given.send_replace(Given {
+                    worker.given.send_replace(AssignedTask {
                         task,
                         standing: worker.stop.child_token(),
                     });
@@ -443,9 +443,9 @@ impl Workers {
         self.started += 1;
         let stop = self.stop.child_token();
         let standing = stop.child_token();
-        let (given, receiver) = watch::channel(Given { task, standing });
+        let (given, receiver) = watch::channel(AssignedTask { task, standing });
         let (previews, asked) = mpsc::channel(1);
-        let farewell = Farewell {
+        let farewell = ExitNotice {
             name: name.clone(),
             number: self.started,
             ended: self.ended.clone(),
@@ -453,7 +453,7 @@ impl Workers {
         let worker = Worker::new(Arc::clone(&self.shared), name.clone(), receiver, asked);
         let until = stop.clone();
         let handle = tokio::spawn(async move {
-            // Dropped last: after all that the worker held.
+            // Dropped last, after everything that the worker owned.
             let _farewell = farewell;
             worker.run(until).await;
         });
@@ -485,7 +485,7 @@ mod tests {
         plans.into_iter().map(|plan| plan.error).collect()
     }
 
-    /// Else it would be said of an application with objects that nothing of it is left.
+    /// Otherwise an application with objects would be reported as having none left.
     #[tokio::test]
     async fn a_removal_is_not_foreseen_before_each_record_has_a_worker() {
         let early = removal(Records::Unassigned).await;

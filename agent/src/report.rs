@@ -1,4 +1,4 @@
-//! From outcomes to what is reported. Pure.
+//! Turns outcomes into reports. Pure.
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::cluster::PassOutcome;
 use crate::policy::Refusal;
 
-/// What the render that is reported of was made from.
+/// What the reported render was made from.
 pub struct Sources {
     /// Over the files that were read.
     pub digest: Digest,
@@ -25,8 +25,8 @@ pub struct Sources {
 
 /// Brings an application's report up to date after a pass.
 ///
-/// `revision` is the assigned one, or none where it could not be rendered and the pass kept an older
-/// one in shape; `runs` is the one that the pass was of; `outcome` is none where nothing was ever rendered.
+/// `revision` is the assigned one, or none if it could not be rendered and the pass enforced an older one;
+/// `runs` is the revision of the pass; `outcome` is none if nothing was ever rendered.
 pub fn update(
     report: &mut ApplicationReport,
     outcome: Option<PassOutcome>,
@@ -40,7 +40,7 @@ pub fn update(
     let outcome = outcome.unwrap_or_default();
     let mut counts = ObjectCounts::default();
     for object in &outcome.objects {
-        // What is leaving is shown, and no part of the application's health.
+        // Objects that are leaving are listed, but do not count for the application's health.
         if !matches!(object.action, Action::Held | Action::Pruned) {
             counts.add(object.health);
         }
@@ -85,7 +85,7 @@ pub fn update(
         }
         report.revision = Some(revision.clone());
     }
-    // A pass without writes says nothing about what the one before wrote.
+    // A pass without writes keeps the counts of the last pass that wrote.
     if outcome.written > 0 || outcome.pruned > 0 {
         report.written = outcome.written;
         report.pruned = outcome.pruned;

@@ -1,5 +1,5 @@
-//! `/healthz`, `/readyz` and `/metrics`, for the kubelet and Prometheus. Nothing here changes anything
-//! or tells a secret.
+//! `/healthz`, `/readyz` and `/metrics`, for the kubelet and Prometheus. Nothing here changes state or
+//! reveals a secret.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 /// How the agent is, as probes see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Readiness {
-    /// Whether its work can go on at all; an unready pod still reconciles what it has.
+    /// Whether it can continue its work at all; an unready pod still reconciles its last assignment.
     pub ready: bool,
     /// For a person.
     pub message: String,

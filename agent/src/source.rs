@@ -35,12 +35,12 @@ use tokio::task::JoinHandle;
 use crate::failpoint;
 use crate::policy::Refusal;
 use crate::source::proofs::Proofs;
-use crate::source::release::Standing;
-use crate::source::sealed::Closed;
+use crate::source::release::ReleaseRecord;
+use crate::source::sealed::UndecryptedFiles;
 
 pub use admission::Admission;
 pub use desired::DesiredApplication;
-pub use release::Ground;
+pub use release::ChartContext;
 pub(crate) use release::{namespace, release_name};
 pub(crate) use sealed::{count_keys, open_all};
 
@@ -51,20 +51,20 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone)]
 pub struct Rendered {
     pub manifests: Arc<Vec<Manifest>>,
-    /// Over path and blob id of each file that was read, and over facts that were put in; of a chart also
-    /// over what it asked of the cluster.
+    /// Over the path and blob id of each file that was read, and over substituted facts; for a chart also
+    /// over its questions to the cluster.
     pub source_digest: Digest,
     /// The same without the cluster: hooks run once for each.
     pub content: Digest,
-    /// What a chart asked of the cluster, answered.
+    /// The answers of the cluster to the questions of a chart.
     pub answers: Option<Answers>,
-    /// The directories that decide over what was read.
+    /// The directories that the result depends on.
     pub source_paths: SourcePaths,
-    /// The branch's tip as we saw it.
+    /// The branch's tip as the agent saw it.
     pub tip: Commit,
-    /// What the cluster's own people should hear of it.
+    /// Messages for the owners of the cluster.
     pub notes: Vec<Problem>,
-    /// What people should know for as long as it runs.
+    /// Warnings that apply for as long as it runs.
     pub warnings: Vec<Note>,
 }
 
@@ -81,7 +81,7 @@ pub struct Source {
     caches: Arc<Mutex<BTreeMap<PathBuf, Arc<Mutex<Proofs>>>>>,
 }
 
-/// What blocking work on a repository comes to, within [`TIMEOUT`].
+/// The result of blocking work on a repository, within [`TIMEOUT`].
 async fn in_time<T>(work: JoinHandle<Result<T, Refusal>>) -> Result<T, Refusal> {
     match tokio::time::timeout(TIMEOUT, work).await {
         Ok(Ok(result)) => result,
@@ -117,7 +117,8 @@ impl Source {
         }
     }
 
-    /// Files of SOPS are opened with the age keys of this file, or of all files of this directory.
+    /// Files encrypted with SOPS are decrypted with the age keys of this file, or of all files of this
+    /// directory.
     #[must_use]
     pub fn with_age_keys(mut self, path: Option<PathBuf>) -> Self {
         self.age_keys = path;
@@ -127,23 +128,23 @@ impl Source {
     /// Fetches, proves and renders one application.
     ///
     /// # Errors
-    /// Why the commit cannot be used; what runs goes on running.
+    /// Why the commit cannot be used; the commit that runs continues.
     pub async fn render(
         &self,
         desired: &DesiredApplication,
-        ground: Ground,
+        ground: ChartContext,
     ) -> Result<Rendered, Refusal> {
         let (source, desired) = (self.clone(), desired.clone());
         let work = tokio::task::spawn_blocking(move || source.render_blocking(&desired, &ground));
         in_time(work).await
     }
 
-    /// The tip of an application's branch as the repository shows it to us; none: it cannot be asked.
+    /// The tip of an application's branch as the repository shows it. None: it cannot be reached.
     pub async fn tip(&self, application: &ApplicationAssignment) -> Option<Commit> {
         let (source, url) = (self.clone(), application.url.clone());
         let branch = application.revision.branch.clone();
         let work = tokio::task::spawn_blocking(move || {
-            // Beside the cache of its own, so that a look never waits for a fetch.
+            // In a cache of its own, so that looking at a tip never waits for a fetch.
             let directory = source.cache.join("tips");
             let access = Access::read(source.credentials.as_deref(), &url).ok()?;
             let remote = Remote::open(&directory, url, source.limits.clone(), access).ok()?;
@@ -159,7 +160,7 @@ impl Source {
         self.admission.standing(name).is_some()
     }
 
-    /// An application was removed with its objects: what comes next under its name is installed anew.
+    /// An application was removed with its objects: the next one of its name is a new installation.
     pub(crate) fn forget(&self, name: &ApplicationName) {
         self.admission.forget(name);
     }
@@ -167,16 +168,16 @@ impl Source {
     fn render_blocking(
         &self,
         desired: &DesiredApplication,
-        ground: &Ground,
+        ground: &ChartContext,
     ) -> Result<Rendered, Refusal> {
         let application = &desired.application;
         let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
         let url = application.url.clone();
-        // One cache per repository, named by its URL so that two names for it share it.
+        // One cache per repository, named by a digest of its URL: applications with the same URL share it.
         let directory = self
             .cache
             .join(&Digest::of(url.as_str().as_bytes()).to_string()[..16]);
-        // One at a time for each cache; several applications mostly want the same commit of it.
+        // One fetch at a time per cache: several applications mostly want the same commit of it.
         let cache = Arc::clone(self.caches.lock().entry(directory.clone()).or_default());
         let mut proofs = cache.lock();
         proofs.open(&directory);
@@ -186,8 +187,8 @@ impl Source {
         let commit = &application.revision.commit;
         let bases = self.admission.bases(desired)?;
         let tip = match proofs.get(branch, commit) {
-            // It was on its branch when we looked, and it is here: a commit does not change, so with
-            // Git away it can still be kept in shape (I6).
+            // It was proven to be on its branch, and it is in the cache. A commit does not change,
+            // so drift can be corrected while Git is away (I6).
             Some(tip) if remote.has_tree(commit) && bases.is_empty() => tip,
             _ => {
                 let tip = remote.fetch_reaching(branch, commit, &bases).map_err(git)?;
@@ -199,8 +200,8 @@ impl Source {
         let mut admitted = self.admission.judge(&remote, desired, Timestamp::now())?;
         failpoint::reach("verified");
         let (mut rendered, standing) = self.read(&remote, desired, tip, ground)?;
-        // What cannot be rendered never ran, and is nothing to go on from; nor does an empty set, which
-        // the plan refuses.
+        // A commit that cannot be rendered never ran and must not become the base of the next check;
+        // nor must an empty set, which the plan refuses.
         if !rendered.manifests.is_empty() {
             self.admission.look_back(&remote, desired, &mut admitted);
             rendered.notes = self.admission.accept(desired, admitted)?;
@@ -212,18 +213,18 @@ impl Source {
         Ok(rendered)
     }
 
-    /// Renders a commit that is in the cache. Of a chart, with what is to be recorded of it.
+    /// Renders a commit that is in the cache. For a chart, also returns the release to record.
     fn read(
         &self,
         remote: &Remote,
         desired: &DesiredApplication,
         tip: Commit,
-        ground: &Ground,
-    ) -> Result<(Rendered, Option<Standing>), Refusal> {
+        ground: &ChartContext,
+    ) -> Result<(Rendered, Option<ReleaseRecord>), Refusal> {
         let application = &desired.application;
         let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
-        // Only what is below the path can be part of a plain render; links may lead out of it, so the
-        // rest of the tree stays reachable for Kustomize and for trees with links.
+        // A plain render reads only what is below the path. Links and Kustomize may lead out of it,
+        // so they need the rest of the tree.
         let path = application.path.as_str().to_owned();
         let all = !application.renderer.stays_below() || path.is_empty();
         let below = move |file: &str| all || file == path || file.starts_with(&format!("{path}/"));
@@ -242,7 +243,7 @@ impl Source {
     }
 }
 
-/// The tree of what Git gave, and the id of each path's blob.
+/// The tree of a commit, and the id of each path's blob.
 pub(crate) fn tree(
     entries: Vec<TreeEntry>,
 ) -> Result<(MemoryTree, BTreeMap<String, String>), Refusal> {
@@ -261,15 +262,15 @@ pub(crate) fn tree(
     Ok((tree, ids))
 }
 
-/// Builds the tree and renders it. Of a chart, with what is to be recorded of it.
+/// Builds the tree and renders it. For a chart, also returns the release to record.
 fn render_tree(
     entries: Vec<TreeEntry>,
     desired: &DesiredApplication,
     tip: Commit,
-    closed: &Closed,
-    (ground, parsed): (&Ground, &ParsedCharts),
-    last: Option<&Standing>,
-) -> Result<(Rendered, Option<Standing>), Refusal> {
+    closed: &UndecryptedFiles,
+    (ground, parsed): (&ChartContext, &ParsedCharts),
+    last: Option<&ReleaseRecord>,
+) -> Result<(Rendered, Option<ReleaseRecord>), Refusal> {
     let application = &desired.application;
     let path = application.path.as_str();
     let refused = |error: RenderError| Refusal::new(error.reason(), error.to_string());
@@ -288,7 +289,7 @@ fn render_tree(
                 return Err(refusal);
             }
             let key = release::key(desired, &files, &ids);
-            let standing = Standing::next(last, key, ground.before);
+            let standing = ReleaseRecord::next(last, key, ground.before);
             let asked = release::on(&mut options.release, desired, ground, &standing)?;
             Some((standing, asked))
         }
@@ -327,8 +328,8 @@ fn render_tree(
     Ok((rendered, chart.map(|(standing, _)| standing)))
 }
 
-/// Written with and without the default namespace, an object is two for the reader of the files, and one for
-/// the cluster. Known before the commit is accepted, so that it is nothing to go on from.
+/// With and without the default namespace, an object looks like two in the files, but is one in the cluster.
+/// Checked before the commit is accepted, so that such a commit never becomes the base of a later check.
 fn once(manifests: &[Manifest], namespace: &str) -> Result<(), RenderError> {
     let mut seen: BTreeMap<ObjectRef, &Origin> = BTreeMap::new();
     for manifest in manifests {

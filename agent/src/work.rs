@@ -1,5 +1,5 @@
-//! What the leading pod does: the reconcile loop, the stream to the hub, and the copies by which the
-//! next leader knows what this one knew.
+//! The work of the leading pod: the reconcile loop, the stream to the hub, and the copies from which
+//! the next leader starts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::args::Run;
 use crate::cluster::{Cluster, ClusterFacts};
 use crate::connection::{Connection, Pace};
 use crate::fence::Fence;
-use crate::identity::{self, Certified, IdentityFiles, Mounted};
+use crate::identity::{self, CertifiedIdentity, IdentityFiles, MountedIdentity};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::reconcile::{Asked, Question, Reconciler};
+use crate::reconcile::{Question, Reconciler, RequestedJobs};
 use crate::source::{Admission, Source};
 
 /// The Secret with key and certificate, in the agent's namespace.
@@ -31,11 +31,11 @@ const LEDGER: &str = "flotilla-agent-ledger";
 /// The ConfigMap with the commits that were accepted, in the agent's namespace.
 const TRUST: &str = "flotilla-agent-accepted";
 
-/// Until an agent without an identity looks again whether somebody has mended what kept it from one: a
-/// mounted Secret changes below it, and a hub counts bad tokens.
+/// Interval at which an agent without an identity checks whether the cause has been removed: a mounted
+/// Secret can change at any time, and a hub counts bad tokens.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// What outlives one term of leading.
+/// State that outlives one term as leader.
 pub(crate) struct Shared {
     pub(crate) run: Arc<Run>,
     pub(crate) cluster: Cluster,
@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) instance: String,
     pub(crate) connected: Arc<watch::Sender<bool>>,
-    /// Whether identity and ledger are kept in the cluster too.
+    /// Whether identity and ledger are also stored in the cluster.
     pub(crate) share: bool,
 }
 
@@ -57,7 +57,7 @@ impl Shared {
         Ok(ledger.load_with(copy.as_deref())?.map(Arc::new))
     }
 
-    /// What was accepted of each branch, as this disk or the copy in the cluster has it.
+    /// The record of accepted commits, from this disk or from the copy in the cluster.
     async fn admission(&self) -> anyhow::Result<Arc<Admission>> {
         let failure = "cannot read the copy of the accepted commits in the cluster";
         let copy = self.copy(TRUST, failure).await?;
@@ -66,8 +66,8 @@ impl Shared {
         Ok(Arc::new(admission))
     }
 
-    /// A copy that the last leader kept in the cluster; none: there is none, or nothing is shared.
-    /// `failure`: what is told where it cannot be read.
+    /// A copy that the last leader stored in the cluster. None: there is none, or nothing is
+    /// shared. `failure` is the message if it cannot be read.
     async fn copy(&self, name: &str, failure: &'static str) -> anyhow::Result<Option<Vec<u8>>> {
         if self.share {
             let copy = self.cluster.read_record(name).await;
@@ -89,10 +89,10 @@ impl Shared {
         .with_age_keys(run.secrets.sops_age_keys.clone())
     }
 
-    /// Where the identity is kept, or mounted by another authority.
+    /// Where the identity is stored, or mounted by another authority.
     fn files(&self) -> IdentityFiles {
         let run = &self.run;
-        let mounted = run.identity_dir.clone().map(|directory| Mounted {
+        let mounted = run.identity_dir.clone().map(|directory| MountedIdentity {
             directory,
             roots: run.trust_bundle.clone(),
             cluster: run.cluster.clone(),
@@ -100,12 +100,12 @@ impl Shared {
         IdentityFiles::new(&run.data_dir).mounted(mounted)
     }
 
-    /// What a certificate takes to get.
+    /// Everything needed to obtain a certificate.
     fn link(&self, files: IdentityFiles) -> Link {
         Link {
             run: Arc::clone(&self.run),
             cluster: self.cluster.clone(),
-            // What is mounted is the same for all pods already.
+            // A mounted identity is the same for all pods already.
             share: self.share && !files.is_mounted(),
             files,
             metrics: self.metrics.clone(),
@@ -120,7 +120,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Starts the work of a pod that leads.
+    /// Starts the work of a leading pod.
     ///
     /// # Errors
     /// When the ledger cannot be used.
@@ -145,7 +145,7 @@ impl Work {
             gate_jobs: gate_jobs_end,
             metrics: shared.metrics.clone(),
         };
-        // The loop starts first and alone: with the hub away the last assignment goes on (I6).
+        // The reconcile loop starts first and alone: with the hub away the last assignment stays in force (I6).
         let mut tasks = vec![tokio::spawn(reconciler.run(stop.clone()))];
         let files = shared.files();
         if shared.share {
@@ -189,7 +189,7 @@ impl Work {
     }
 }
 
-/// From nothing to a stream: what the connection needs as soon as there is a certificate.
+/// Everything that the connection needs to start, as soon as there is a certificate.
 struct Dialer {
     link: Link,
     instance: String,
@@ -200,11 +200,11 @@ struct Dialer {
     renewed: watch::Sender<u64>,
     kept: watch::Receiver<u64>,
     questions: mpsc::Sender<Question>,
-    gate_jobs: watch::Sender<Asked>,
+    gate_jobs: watch::Sender<RequestedJobs>,
 }
 
 impl Dialer {
-    /// Enrols, and then keeps a stream open until it is stopped.
+    /// Enrols, and then maintains a stream until it is stopped.
     async fn run(self, stop: CancellationToken) {
         let Some((certified, facts)) = self.link.enrolled(&stop).await else {
             return;
@@ -248,8 +248,11 @@ struct Link {
 }
 
 impl Link {
-    /// Tries until there is a certificate; none: it was stopped before.
-    async fn enrolled(&self, stop: &CancellationToken) -> Option<(Certified, ClusterFacts)> {
+    /// Retries until there is a certificate. None: it was stopped before.
+    async fn enrolled(
+        &self,
+        stop: &CancellationToken,
+    ) -> Option<(CertifiedIdentity, ClusterFacts)> {
         loop {
             let ready = tokio::select! {
                 ready = self.certified() => ready,
@@ -269,7 +272,7 @@ impl Link {
         }
     }
 
-    async fn certified(&self) -> anyhow::Result<(Certified, ClusterFacts)> {
+    async fn certified(&self) -> anyhow::Result<(CertifiedIdentity, ClusterFacts)> {
         let facts = self.facts().await;
         if self.share {
             self.share_identity().await?;
@@ -290,7 +293,7 @@ impl Link {
         Ok((enrolled.await?, facts))
     }
 
-    /// What identifies the cluster; without its API server there is nothing to do.
+    /// Facts that identify the cluster; without its API server there is nothing to do.
     async fn facts(&self) -> ClusterFacts {
         loop {
             match self.cluster.facts().await {
@@ -312,7 +315,7 @@ impl Link {
     }
 }
 
-/// Keeps copies of what the next leader needs, until it is stopped. What fails is tried again.
+/// Stores copies of what the next leader needs, until it is stopped. Failures are retried.
 struct Copies {
     cluster: Cluster,
     files: IdentityFiles,
@@ -327,7 +330,7 @@ impl Copies {
     async fn run(mut self, stop: CancellationToken) {
         let mut ledger_is_due = false;
         let mut identity_is_due = false;
-        // What a process before wrote may not have been copied any more.
+        // An earlier process may have stopped before it copied what it wrote.
         let mut trust_is_due = *self.trusted.borrow_and_update() > 0;
         loop {
             let retry = if ledger_is_due || identity_is_due || trust_is_due {

@@ -1,5 +1,5 @@
-//! G12: what an agent's cache of a repository comes to when a fetch is killed in its middle, when a bit of it changes,
-//! and when several applications want it at once.
+//! G12: an agent's cache of a repository when a fetch is killed midway, when a bit of it flips, and when several
+//! applications use it at once.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flotilla_agent::policy::{Policy, Refusal};
-use flotilla_agent::source::{Admission, DesiredApplication, Ground, Source};
+use flotilla_agent::source::{Admission, ChartContext, DesiredApplication, Source};
 use flotilla_git::Limits;
 use flotilla_needs::git;
 use flotilla_shared::assignment::ApplicationAssignment;
@@ -24,7 +24,7 @@ use flotilla_shared::revision::{Commit, Revision};
 
 /// Where the process that is killed finds its directory; set for that one only.
 const FETCHER: &str = "FLOTILLA_GIT_FETCHER";
-/// What is waited for takes no longer.
+/// Longest time that anything is waited for.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The server stalls once it has said so much; the pack is larger.
 const STALLS_AFTER: u64 = 400_000;
@@ -48,7 +48,7 @@ fn commit(root: &Path, value: &str) -> Commit {
     git(&work, &["rev-parse", "HEAD"]).parse().unwrap()
 }
 
-/// Of an agent that begins with what one before it left there.
+/// The source of an agent that starts with the cache of an earlier one.
 fn source(data: &Path) -> Source {
     let trust = Admission::open(data, Arc::new(Policy::default()), None).unwrap();
     Source::new(data.join("git"), Limits::default(), None, Arc::new(trust))
@@ -77,7 +77,7 @@ async fn render(
         approvals: Vec::new(),
         facts: None,
     };
-    let rendered = source.render(&desired, Ground::default()).await?;
+    let rendered = source.render(&desired, ChartContext::default()).await?;
     Ok(format!("{:?}", rendered.manifests))
 }
 
@@ -93,23 +93,23 @@ fn packs(data: &Path) -> Vec<(PathBuf, u64)> {
         .collect()
 }
 
-struct Killed(Child);
+struct ChildProcess(Child);
 
-impl Killed {
+impl ChildProcess {
     fn now(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 }
 
-impl Drop for Killed {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// No test, but what [`g12_a_fetch_that_was_killed_in_its_middle_is_done_again`] starts and kills.
+/// Not a test: [`g12_a_fetch_that_was_killed_in_its_middle_is_done_again`] starts and kills it.
 #[tokio::test]
 async fn the_process_that_fetches() {
     let Some(root) = std::env::var_os(FETCHER).map(PathBuf::from) else {
@@ -120,12 +120,12 @@ async fn the_process_that_fetches() {
     let _ = render(&source(&root.join("data")), &root, "web", &commit).await;
 }
 
-/// The server sends the first part of the pack and then nothing, until nobody is left who reads.
+/// The server sends the first part of the pack and then nothing, until its reader is gone.
 #[tokio::test]
 async fn g12_a_fetch_that_was_killed_in_its_middle_is_done_again() {
     let directory = repository();
     let root = directory.path();
-    // What is received is written object by object.
+    // Received objects are written one by one.
     for index in 0..100 {
         let mut noise = vec![0u8; 20_000];
         rand::fill(&mut noise[..]);
@@ -135,7 +135,7 @@ async fn g12_a_fetch_that_was_killed_in_its_middle_is_done_again() {
     let slow = root.join("slow");
     std::fs::create_dir(&slow).unwrap();
     let program = slow.join("git-upload-pack");
-    // Byte by byte: a larger block that comes in parts counts as many, and would end the answer early.
+    // Byte by byte: a larger block that arrives in parts counts several times, and would end the answer early.
     let script = format!(
         "#!/bin/sh\ngit upload-pack \"$@\" | {{\n\
          dd bs=1 count={STALLS_AFTER} 2>/dev/null\n\
@@ -152,7 +152,7 @@ async fn g12_a_fetch_that_was_killed_in_its_middle_is_done_again() {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let mut fetcher = Killed(fetcher.spawn().unwrap());
+    let mut fetcher = ChildProcess(fetcher.spawn().unwrap());
     let data = root.join("data");
     let begun = Instant::now();
     let is_amid = || packs(&data).iter().any(|(_, size)| *size > 0);
@@ -174,7 +174,7 @@ async fn g12_a_fetch_that_was_killed_in_its_middle_is_done_again() {
     assert_eq!(rendered, expected);
 }
 
-/// The commit was proven and is there, so that nobody would fetch it again by himself.
+/// The commit was proven and is present, so that no fetch would repair it without a reason.
 #[tokio::test]
 async fn g12_a_flipped_bit_in_a_cache_costs_one_try() {
     let directory = repository();
@@ -187,7 +187,7 @@ async fn g12_a_flipped_bit_in_a_cache_costs_one_try() {
     let is_pack = |path: &Path| path.extension().is_some_and(|found| found == "pack");
     let (pack, _) = packs.iter().find(|(path, _)| is_pack(path)).unwrap();
     let mut bytes = std::fs::read(pack).unwrap();
-    // The last object is the file; after it there is the sum only.
+    // The file is the last object; only the checksum follows it.
     let place = bytes.len() - 20 - 8;
     bytes[place] ^= 1;
     std::fs::remove_file(pack).unwrap();

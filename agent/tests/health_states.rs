@@ -1,4 +1,4 @@
-//! States of our own for kinds in wide use (`tests/health`), and of nothing that makes sense.
+//! Own states for kinds in wide use (`tests/health`), and states that make no sense.
 
 #![allow(
     clippy::unwrap_used,
@@ -248,7 +248,7 @@ proptest! {
     }
 }
 
-/// A status of the size an API server stores at most is read in a time that nobody notices.
+/// A status of the largest size that an API server stores is judged without a noticeable delay.
 #[test]
 fn a_huge_status_is_read_in_time() {
     let condition = json!({"type": "Ready", "status": "True", "reason": "x".repeat(60)});
@@ -287,7 +287,7 @@ fn p18_a_namespace_that_is_stuck_names_the_finalizers_of_what_is_in_it() {
     assert_eq!(rules.compute(&namespace("False")).message, "being deleted");
 }
 
-/// Prints what a thousand objects cost.
+/// Prints the cost of a thousand objects.
 #[test]
 fn a_thousand_objects() {
     let rules = Rules::default();

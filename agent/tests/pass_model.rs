@@ -1,6 +1,6 @@
-//! Seeded sequences of commits, passes, crashes, faults and other people's acts against a model of one
-//! cluster. Every delete must be one that the promises allow; and when the faults stop, what is desired
-//! is what is there (I3, I7).
+//! Seeded sequences of commits, passes, crashes, faults and edits by others against a model of one
+//! cluster. Every deletion must be one that the promises allow; and once the faults stop, the cluster
+//! converges to the desired state (I3, I7).
 
 #![allow(
     clippy::unwrap_used,
@@ -51,16 +51,16 @@ struct Thing {
     prune: &'static str,
 }
 
-/// What one application's commit wants: contents by object.
+/// What one application's commit desires: contents by object.
 type DesiredStates = BTreeMap<u8, u8>;
 
 struct World {
     rng: StdRng,
     live: BTreeMap<ObjectRef, Thing>,
     stored: BTreeMap<&'static str, Inventory>,
-    /// What is assigned.
+    /// The assigned desired states.
     desired_states: BTreeMap<&'static str, DesiredStates>,
-    /// What the agent has rendered; behind what is assigned for a while.
+    /// The rendered desired states, which may lag behind the assigned ones.
     rendered: BTreeMap<&'static str, DesiredStates>,
     /// Everything that was ever applied: by whom, which object, which UID.
     applied: BTreeSet<(&'static str, ObjectRef, u64)>,
@@ -71,7 +71,7 @@ struct World {
 }
 
 /// The agent was killed here.
-struct Killed;
+struct Crash;
 
 impl World {
     fn new(seed: u64) -> Self {
@@ -100,18 +100,18 @@ impl World {
     }
 
     /// A place where the agent may be killed, and where others may act in between.
-    fn point(&mut self) -> Result<(), Killed> {
+    fn point(&mut self) -> Result<(), Crash> {
         if self.chance(0.05) {
             self.others();
         }
         if self.chance(0.04) {
-            Err(Killed)
+            Err(Crash)
         } else {
             Ok(())
         }
     }
 
-    /// Somebody else does something.
+    /// An edit by others.
     fn others(&mut self) {
         let id = object(self.rng.random_range(0..8));
         match self.rng.random_range(0..4) {
@@ -119,7 +119,7 @@ impl World {
                 self.live.remove(&id);
             }
             1 => {
-                // Deleted and made again by somebody else.
+                // Deleted and created again by others.
                 self.next_uid += 1;
                 let thing = Thing {
                     uid: self.next_uid,
@@ -156,11 +156,11 @@ impl World {
         self.desired_states.insert(name, desired_states);
     }
 
-    /// Made once: hashing is not what is tested.
+    /// Built once: hashing is not under test.
     fn desired(name: &str, desired_states: &DesiredStates) -> Vec<Arc<Desired>> {
-        type Made = BTreeMap<(String, u8, u8), Arc<Desired>>;
-        static ALL: LazyLock<Made> = LazyLock::new(|| {
-            let mut all = Made::new();
+        type Cache = BTreeMap<(String, u8, u8), Arc<Desired>>;
+        static ALL: LazyLock<Cache> = LazyLock::new(|| {
+            let mut all = Cache::new();
             for name in APPLICATIONS {
                 for (number, content) in (0..8).flat_map(|n| (0..3).map(move |c| (n, c))) {
                     let value = json!({"by": name, "content": content});
@@ -198,7 +198,7 @@ impl World {
         claims
     }
 
-    /// What the agent sees: all of it, or, with a fault, less and knowing so.
+    /// What the agent observes: everything, or, with a fault, less, and known to be incomplete.
     fn observe(&mut self, desired: &[Arc<Desired>], inventory: &Inventory) -> Observed {
         let by_object: BTreeMap<&ObjectRef, &Arc<Desired>> =
             desired.iter().map(|d| (&d.object, d)).collect();
@@ -237,7 +237,7 @@ impl World {
     }
 
     /// One pass of one application, in the order of the executor: remember, apply, delete, forget.
-    fn pass(&mut self, name: &'static str) -> Result<(), Killed> {
+    fn pass(&mut self, name: &'static str) -> Result<(), Crash> {
         if self.rendered.get(name) != self.desired_states.get(name) && !self.chance(0.2) {
             let desired_states = self.desired_states.get(name).cloned().unwrap_or_default();
             self.rendered.insert(name, desired_states);
@@ -348,7 +348,7 @@ impl World {
         if forbids(thing.prune, &self.policy, id).is_some() {
             return;
         }
-        // Judged by what is assigned, not by what the agent believes.
+        // Judged by the assignment, and not by what the agent believes.
         for (other, desired_states) in &self.desired_states {
             let is_desired = desired_states.keys().any(|number| object(*number) == *id);
             let is_held = *other == name && self.rendered.get(name) != Some(desired_states);
@@ -373,7 +373,7 @@ impl World {
         self.deletes += 1;
     }
 
-    /// Without faults, in a few passes, what is desired is what is there.
+    /// Without faults, the cluster reaches the desired state in a few passes.
     fn converge(&mut self) {
         self.faults = false;
         for _ in 0..3 {
@@ -415,7 +415,7 @@ fn p21_no_sequence_of_passes_crashes_and_faults_deletes_without_proof() {
                 for _ in 0..world.rng.random_range(2..6) {
                     world.commit();
                     for name in APPLICATIONS {
-                        // A killed agent starts again, with what is stored.
+                        // A killed agent starts again from its stored state.
                         let _ = world.pass(name);
                     }
                     if world.chance(0.3) {

@@ -89,7 +89,7 @@ fn a_commit_renders_as_the_agent_would_apply_it() {
         errors.contains("refused (RemoteReference): prod/kustomization.yaml"),
         "{errors}"
     );
-    // A commit that is on no branch we name is not rendered.
+    // A commit that is not on the given branch is not rendered.
     let output = run(&["--repo", repo, "--branch", "other", "--commit", &first]);
     assert!(!output.status.success());
 }

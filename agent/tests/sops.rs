@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flotilla_agent::policy::{Policy, Refusal};
-use flotilla_agent::source::{Admission, DesiredApplication, Ground, Source};
+use flotilla_agent::source::{Admission, ChartContext, DesiredApplication, Source};
 use flotilla_git::Limits;
 use flotilla_needs::git;
 use flotilla_shared::assignment::ApplicationAssignment;
@@ -43,7 +43,7 @@ async fn render(root: &Path, path: &str, keys: Option<&Path>) -> Result<String, 
         approvals: Vec::new(),
         facts: None,
     };
-    let rendered = source.render(&desired, Ground::default()).await?;
+    let rendered = source.render(&desired, ChartContext::default()).await?;
     Ok(format!("{:?}", rendered.manifests))
 }
 
@@ -91,17 +91,17 @@ async fn g04_sealed_files_open_with_the_key_of_the_moment() {
             "{}",
             refusal.message
         );
-        // What another part of the repository needs is nobody else's trouble.
+        // A missing key affects only the part of the repository that needs it.
         assert!(render(root, "open", none).await.is_ok());
     }
-    // The Secret is mounted, and the next attempt opens it.
+    // Once the Secret is mounted, the next attempt decrypts the file.
     std::fs::write(keys.join("a.agekey"), KEY).unwrap();
     for path in ["plain", "kustomize"] {
         let rendered = render(root, path, Some(&keys)).await.unwrap();
         assert!(!rendered.contains("ENC["), "{path}");
         assert!(rendered.contains("global-age-secret"), "{path}");
     }
-    // Files that are no manifests; the second key comes with a rotation, and the first stays good.
+    // Files that are not manifests. The second key comes with a rotation, and the first one stays valid.
     let refusal = render(root, "generator", Some(&keys)).await.unwrap_err();
     assert_eq!(refusal.reason, Reason::DecryptionFailed);
     std::fs::write(keys.join("b.agekey"), OTHER).unwrap();

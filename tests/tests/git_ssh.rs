@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_agent::policy::{Policy, Refusal};
-use flotilla_agent::source::{Admission, DesiredApplication, Ground, Source};
+use flotilla_agent::source::{Admission, ChartContext, DesiredApplication, Source};
 use flotilla_git::{Access, Error, Limits, Remote, SshKey};
 use flotilla_proto::v1;
 use flotilla_shared::assignment::ApplicationAssignment;
@@ -105,7 +105,10 @@ impl World {
             approvals: Vec::new(),
             facts: None,
         };
-        let rendered = self.source.render(&desired, Ground::default()).await?;
+        let rendered = self
+            .source
+            .render(&desired, ChartContext::default())
+            .await?;
         Ok(format!("{:?}", rendered.manifests))
     }
 

@@ -1,7 +1,7 @@
-//! What rendering costs, beside its goals: `cargo bench -p flotilla-render`.
+//! The cost of rendering, compared with its goals: `cargo bench -p flotilla-render`.
 //!
-//! Everything is measured in one run on one machine, and what is compared is compared in that run. The
-//! ratio to a whole process needs `FLOTILLA_KUSTOMIZE`, a `kustomize` or a `kubectl`.
+//! Everything is measured in one run on one machine, and compared within that run. The ratio to a
+//! whole process needs `FLOTILLA_KUSTOMIZE`, a `kustomize` or a `kubectl`.
 
 #![allow(
     clippy::unwrap_used,

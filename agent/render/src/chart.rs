@@ -1,4 +1,4 @@
-//! A Helm chart of the tree, rendered by [`flotilla_helm`], as manifests of ours.
+//! A Helm chart of the tree, rendered by [`flotilla_helm`] into manifests.
 //!
 //! ```text
 //!   tree --files of the chart, values files--> Chart, values --engine--> documents --hooks--> manifests
@@ -22,7 +22,7 @@ use crate::objects::Objects;
 use crate::plain::LFS_HEADER;
 use crate::tree::{self, Entry, EntryKind, Tree};
 use crate::{Limits, Note, Origin, RenderError, Rendered, Renderer};
-pub(crate) use refusal::Teller;
+pub(crate) use refusal::ChartErrors;
 
 /// A file of values for a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,15 +70,15 @@ pub struct Release {
     pub seed: Option<String>,
     /// Leave schemas aside.
     pub skip_schema: bool,
-    /// Files that are secret in Git: where one of them is read, errors tell places only.
+    /// Files that are encrypted in Git: once one of them was read, errors only give positions.
     pub sealed: BTreeSet<String>,
     /// Templates that were parsed before.
     pub parsed: Option<Cache>,
 }
 
 impl Release {
-    /// What the fleet file says of a release; the cluster's part is still to be filled in, and what chance
-    /// is derived from.
+    /// The settings of the fleet file for a release; the cluster's part, and the seed of generated values,
+    /// are filled in later.
     #[must_use]
     pub fn declared(name: &str, namespace: &str, options: &ChartOptions) -> Self {
         let files = options.values_files.iter();
@@ -120,7 +120,7 @@ impl Default for Release {
     }
 }
 
-/// The chart in a folder that exists and is no link, with the files it is made of.
+/// The chart in an existing folder that is not a link, with the files it consists of.
 pub(crate) fn load(
     tree: &dyn Tree,
     path: &str,
@@ -135,7 +135,7 @@ pub(crate) fn load(
     Ok((chart, sources.read))
 }
 
-/// Whether what is at a path, which is no link, is a chart.
+/// Whether there is a chart at a path, which is not a link.
 pub(crate) fn is_chart(tree: &dyn Tree, path: &str) -> bool {
     match tree.get(path) {
         Some(Entry::Directory) => crate::has_file_of(tree, path, Renderer::Helm),
@@ -163,7 +163,7 @@ pub(crate) fn files_read(
         .map(|sources| sources.read)
 }
 
-/// Renders the chart at `path`, which exists and is no link.
+/// Renders the chart at `path`, which exists and is not a link.
 pub(crate) fn render(
     tree: &dyn Tree,
     path: &str,
@@ -175,7 +175,7 @@ pub(crate) fn render(
         .read
         .iter()
         .any(|file| release.sealed.contains(file));
-    let teller = Teller { path, is_sealed };
+    let teller = ChartErrors { path, is_sealed };
     let chart = match tree.get(path) {
         Some(Entry::File(archive)) => Chart::from_archive(archive),
         _ => Chart::from_folder(sources.files),
@@ -261,11 +261,11 @@ pub(crate) fn render(
     })
 }
 
-/// The values of all files and those of the application itself, in their order.
+/// The values of all files and those of the application itself, in this order.
 fn given(
     files: &[(String, Vec<u8>)],
     release: &Release,
-    teller: &Teller<'_>,
+    teller: &ChartErrors<'_>,
 ) -> Result<Map, RenderError> {
     let own = (!release.values.is_empty()).then(|| {
         (
@@ -310,7 +310,7 @@ impl<'t> Gatherer<'t> {
     fn sources(mut self, path: &str, release: &Release) -> Result<Sources, RenderError> {
         match self.tree.get(path) {
             Some(Entry::Directory) => self.folder(path, "", 0)?,
-            // An archive is read as a whole.
+            // A packed chart is read as a whole.
             _ => drop(self.file(path)?),
         }
         for ValuesFile {
@@ -335,7 +335,7 @@ impl<'t> Gatherer<'t> {
         Ok(self.sources)
     }
 
-    /// All files below a directory, links followed as Helm does, by their names from the chart.
+    /// All files below a directory, following links as Helm does, by their names relative to the chart.
     fn folder(&mut self, path: &str, below: &str, depth: usize) -> Result<(), RenderError> {
         if depth > self.limits.depth {
             let what = "levels of directories";
@@ -371,7 +371,7 @@ impl<'t> Gatherer<'t> {
 
     fn file(&mut self, path: &str) -> Result<&'t [u8], RenderError> {
         let content = tree::content(self.tree, path, self.limits.file_bytes)?;
-        // A link that leads to a file many times over is read many times over.
+        // Each reading counts, so that many links to one file cannot get past the limit.
         self.bytes = self.bytes.saturating_add(content.len());
         if self.bytes > self.limits.total_bytes {
             let what = "bytes of a chart";
@@ -387,10 +387,10 @@ impl<'t> Gatherer<'t> {
     }
 }
 
-/// Reads the documents that the engine made.
+/// Reads the documents that the engine rendered.
 struct Reader<'a> {
     limits: &'a Limits,
-    teller: &'a Teller<'a>,
+    teller: &'a ChartErrors<'a>,
     chart: &'a str,
     objects: Objects,
     bytes: usize,
@@ -410,7 +410,7 @@ impl Reader<'_> {
             let what = "bytes of manifests";
             return Err(RenderError::exceeded(&file, what, self.limits.total_bytes));
         }
-        // Helm takes the last of two equal keys.
+        // Helm uses the last of two equal keys.
         let limits = flotilla_yaml::Limits {
             duplicate_keys: flotilla_yaml::DuplicateKeys::LastWins,
             ..self.limits.yaml.clone()

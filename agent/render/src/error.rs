@@ -1,4 +1,4 @@
-//! Why a render was refused: file, line, and what to do.
+//! Why a render was refused: file, line, and how to correct it.
 
 use flotilla_shared::reason::Reason;
 
@@ -8,7 +8,7 @@ pub enum RenderError {
     /// The directory or file is not in the commit.
     #[error("path {path:?} is not in this commit{}", hint(nearest.as_deref()))]
     PathNotFound {
-        /// What was looked for.
+        /// The path that was looked for.
         path: String,
         /// The part of it that does exist.
         nearest: Option<String>,
@@ -43,14 +43,14 @@ pub enum RenderError {
         /// File and line of the second.
         second: String,
     },
-    /// A link that leaves the tree, loops or leads nowhere.
+    /// A link that leaves the tree, loops or is broken.
     #[error("{file}: symbolic link to {target:?} {why}")]
     SymlinkRefused {
         /// The link's own path from the root of the tree.
         file: String,
         /// Where it points.
         target: String,
-        /// What is wrong with that.
+        /// Why the link is refused.
         why: &'static str,
     },
     /// A Git submodule.
@@ -94,15 +94,15 @@ pub enum RenderError {
         place: String,
         /// The field in the object, with list indices from 0 in brackets: `[0]`.
         path: String,
-        /// What is wrong and what to do.
+        /// What is wrong and how to correct it.
         message: String,
     },
-    /// A Helm chart that cannot be loaded or rendered, mostly in Helm's own words.
+    /// A Helm chart that cannot be loaded or rendered, mostly with Helm's own message.
     #[error("{path}: {message}")]
     Chart {
         /// The chart, or the values file.
         path: String,
-        /// What is wrong and what to do.
+        /// What is wrong and how to correct it.
         message: String,
     },
     /// A values file that is not there.
@@ -111,7 +111,7 @@ pub enum RenderError {
         hint(nearest.as_deref())
     )]
     ValuesNotFound {
-        /// What was looked for.
+        /// The path that was looked for.
         path: String,
         /// The part of it that does exist.
         nearest: Option<String>,
@@ -119,11 +119,11 @@ pub enum RenderError {
     /// Kustomize content that is wrong, or that this version refuses to render.
     #[error("{file}: {message}")]
     Kustomize {
-        /// Where it is.
+        /// Its path.
         file: String,
         /// The bounded code.
         reason: Reason,
-        /// What is wrong and what to do.
+        /// What is wrong and how to correct it.
         message: String,
     },
 }

@@ -6,8 +6,8 @@
 //!   root only: hashes in names -> references to renamed objects -> variables -> order
 //! ```
 //!
-//! The modules follow Kustomize's own cut where its behaviour depends on it; the source of each rule
-//! is named where the rule is. What runs a program or reads something remote is refused.
+//! The modules follow the structure of Kustomize where its behaviour depends on it; each rule names
+//! its source. Fields that run a program or read remote content are refused.
 
 mod budget;
 mod config;
@@ -46,7 +46,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use self::failure::Outcome;
 use self::session::Session;
-use self::target::{Accumulated, Target};
+use self::target::{Accumulation, Target};
 use crate::tree::Tree;
 use crate::{Limits, Manifest, RenderError, Rendered};
 
@@ -56,11 +56,11 @@ const LOCAL: &str = "config.kubernetes.io/local-config";
 /// The label that `buildMetadata: [managedByLabel]` asks for.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
-/// The release of kustomize whose results these are; it stands in the label above, where the program
-/// writes its own.
+/// The release of Kustomize whose results these are; it is written into the label above, where the
+/// program writes its own.
 const KUSTOMIZE_VERSION: &str = "v5.8.0";
 
-/// Renders the kustomization in the directory `path`, which exists and is no link.
+/// Renders the kustomization in the directory `path`, which exists and is not a link.
 pub(crate) fn render(
     tree: &dyn Tree,
     path: &str,
@@ -69,7 +69,7 @@ pub(crate) fn render(
 ) -> Result<Rendered, RenderError> {
     let session = Session::new(tree, limits, sealed);
     let root = Target::root(&session, session.root(path))?;
-    let accumulated = root.accumulate(Accumulated::default())?;
+    let accumulated = root.accumulate(Accumulation::default())?;
     let at = root.path.clone();
     let resources = finish(accumulated, &root, &session).map_err(|error| error.at(&at))?;
     drop(root);
@@ -82,8 +82,8 @@ pub(crate) fn render(
             .into_json()
             .map_err(|error| error.at(&origin.to_string()))?;
         let manifest = Manifest::built(value, origin)?;
-        // A patch can make a list of an object after lists were opened; what is in it must not pass
-        // by those who judge objects one by one.
+        // A patch can turn an object into a list after lists were expanded. Its items would escape
+        // the checks that judge objects one by one.
         if manifest.kind().ends_with("List") && manifest.value.get("items").is_some() {
             return Err(RenderError::NotAManifest {
                 file: manifest.origin.file,
@@ -108,9 +108,9 @@ pub(crate) fn render(
     })
 }
 
-/// What is done once, after everything was put together.
+/// The steps that run once, after everything was accumulated.
 fn finish(
-    mut all: Accumulated,
+    mut all: Accumulation,
     root: &Target<'_, '_>,
     session: &Session<'_>,
 ) -> Outcome<Vec<resource::Resource>> {

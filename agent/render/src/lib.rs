@@ -6,8 +6,8 @@
 //! ```
 //!
 //! No IO, no process, no environment, no network, no clock: a commit renders to the same manifests
-//! everywhere, and content from Git can at worst cost its own budget. Kustomize is rendered
-//! natively with kustomize's own results; what cannot be is refused with a reason, never approximated.
+//! everywhere, and content from Git can at worst use up its own budget. Kustomize is rendered natively
+//! with Kustomize's own results; what cannot be rendered is refused with a reason, never approximated.
 
 mod chart;
 mod error;
@@ -28,15 +28,15 @@ use flotilla_shared::source::SourcePaths;
 
 pub use chart::{Release, ValuesFile};
 pub use error::RenderError;
-/// Templates of charts that are parsed once and kept.
+/// Parsed templates of charts, kept for later renders.
 pub use flotilla_helm::Cache as ParsedCharts;
-/// What the engine of charts takes from the cluster.
+/// What the chart engine needs from the cluster.
 pub use flotilla_helm::capabilities::{Answers, Capabilities, KubeVersion, Queries};
 pub use flotilla_shared::assignment::Renderer;
 pub use limits::Limits;
 pub use manifest::{Manifest, Origin};
 pub use output::Output;
-pub use substitute::{Facts, Missing};
+pub use substitute::{Facts, MissingFact};
 pub use tree::{Directories, Entry, EntryKind, MemoryTree, PathError, Tree};
 
 /// Options of rendering.
@@ -94,7 +94,7 @@ fn render_from(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendere
     let resolved = tree::resolve(tree, path)?;
     let limits = &options.limits;
     let mut rendered = match decide(tree, &resolved, options.renderer)? {
-        // What nothing tells of is plain.
+        // Without files of another renderer, the directory holds plain manifests.
         Renderer::Auto | Renderer::Plain => plain::render(tree, &resolved, limits)?,
         Renderer::Kustomize => kustomize::render(tree, &resolved, limits, &options.release.sealed)?,
         Renderer::Helm => chart::render(tree, &resolved, &options.release, limits)?,
@@ -105,7 +105,8 @@ fn render_from(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendere
     Ok(rendered)
 }
 
-/// Who renders what is at a path, which is no link. One that is asked for by name has to find what it is told by.
+/// The renderer of a path, which is not a link. A renderer that is requested by name must find one of its files
+/// there.
 fn decide(tree: &dyn Tree, path: &str, asked: Renderer) -> Result<Renderer, RenderError> {
     if asked == Renderer::Auto {
         let mut all = Renderer::ALL.into_iter();
@@ -121,22 +122,22 @@ fn decide(tree: &dyn Tree, path: &str, asked: Renderer) -> Result<Renderer, Rend
     }
 }
 
-/// Whether what is at a path says that it is for a renderer.
+/// Whether the content of a path is for a renderer.
 fn is_for(tree: &dyn Tree, path: &str, renderer: Renderer) -> bool {
     match renderer {
-        // A chart may be packed.
+        // A chart may also be a packed archive.
         Renderer::Helm => chart::is_chart(tree, path),
         _ => has_file_of(tree, path, renderer),
     }
 }
 
-/// Whether one of the files that a renderer is told by is in a directory.
+/// Whether a directory holds one of the files that identify a renderer.
 fn has_file_of(tree: &dyn Tree, directory: &str, renderer: Renderer) -> bool {
     let mut names = renderer.told_by().iter();
     names.any(|name| tree.get(&tree::join(directory, name)).is_some())
 }
 
-/// The files that decide over a render, where it is one of a chart; none: it is not.
+/// The files that decide the render of a chart. None: it is not a chart.
 ///
 /// # Errors
 /// See [`render`]: what cannot be read, or is over a limit.

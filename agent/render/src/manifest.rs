@@ -12,7 +12,7 @@ pub struct Origin {
     pub file: String,
     /// Index of the document in the file, 0 being the first.
     pub document: usize,
-    /// Line the document begins on, 1 being the first.
+    /// Line on which the document starts, 1 being the first.
     pub line: usize,
 }
 
@@ -61,8 +61,8 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Checks the shape of what a build puts out. Kustomize does not ask for an `apiVersion`; an object
-    /// without one is of a kind that no cluster knows, which is found out there.
+    /// Checks the shape of an object that a build returns. Kustomize does not require an `apiVersion`;
+    /// an object without one is of a kind that no cluster serves, and is refused there.
     ///
     /// # Errors
     /// See [`Self::new`].
@@ -158,7 +158,7 @@ impl Manifest {
         self.text("/metadata/name")
     }
 
-    /// `metadata.namespace` as written; empty where it names none.
+    /// `metadata.namespace` as written; empty if there is none.
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.text("/metadata/namespace")

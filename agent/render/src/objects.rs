@@ -27,7 +27,7 @@ impl Objects {
         }
     }
 
-    /// Adds the object of a document, or the members of a list of them, each marked; nothing for null.
+    /// Adds the object of a document, or the members of a list of objects, each marked; nothing for null.
     pub(crate) fn add(
         &mut self,
         value: Value,

@@ -1,4 +1,4 @@
-//! What was rendered, as text for people and programs.
+//! Rendered manifests as text for people and programs.
 
 use std::str::FromStr;
 

@@ -11,7 +11,7 @@ use crate::{KUSTOMIZATION_FILES, Limits, Origin, RenderError, Rendered};
 /// The first line of every Git LFS pointer (git-lfs/docs/spec.md).
 pub(crate) const LFS_HEADER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// Renders all manifests at or below `path`, which exists and is no link.
+/// Renders all manifests at or below `path`, which exists and is not a link.
 pub(crate) fn render(
     tree: &dyn Tree,
     path: &str,

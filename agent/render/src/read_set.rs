@@ -7,11 +7,11 @@ use flotilla_shared::source::{ROOT, SourcePaths};
 
 use crate::tree::{Entry, EntryKind, Tree};
 
-/// A tree that notes what is asked of it.
+/// A tree that records what is read from it.
 ///
-/// An answer is decided by the nearest directory that is there: it says which entries are in it, of which
-/// kinds, with which content, and which are not. That a directory is there at all is decided by any
-/// directory inside it, too, which is why a way through directories does not count as a look at them.
+/// Every answer depends on the nearest existing directory: it determines which entries are in it, of
+/// which kinds, with which content, and which do not exist. Any directory inside another one also proves
+/// that the outer one exists, which is why walking through directories does not count as reading them.
 pub(crate) struct ReadSet<'t> {
     tree: &'t dyn Tree,
     /// Directories with an answer that their content decides.
@@ -33,7 +33,7 @@ impl<'t> ReadSet<'t> {
     /// The directories that decide over every answer that was given.
     pub(crate) fn into_paths(self) -> SourcePaths {
         let mut paths = self.content.into_inner();
-        // What is inside comes before what it is in.
+        // Descendants come before their directory.
         for path in self.presence.into_inner().into_iter().rev() {
             let below = format!("{path}/");
             let is_implied = if path.is_empty() {
@@ -56,7 +56,7 @@ impl<'t> ReadSet<'t> {
         SourcePaths::new(named)
     }
 
-    /// Notes the nearest directory above `path` that is there.
+    /// Records the nearest existing directory above `path`.
     fn note_around(&self, path: &str) {
         let mut parent = path;
         loop {

@@ -1,10 +1,10 @@
 //! Facts of the cluster in manifests: `${cluster.name}`, `${cluster.environment}`,
 //! `${cluster.labels.NAME}`, each with `:-` and a default for a fact that is not there.
 //!
-//! Only what begins with `cluster.` is ours: scripts with `${HOME}` stay as they are. `$${cluster.name}`
-//! comes out as `${cluster.name}`. Facts go into the text of rendered values, never into YAML before it
-//! is read, so that a label cannot change an object's shape. An object with the annotation
-//! `flotilla.dev/substitute: disabled` is left alone.
+//! Only references that start with `cluster.` are substituted: scripts with `${HOME}` stay unchanged.
+//! `$${cluster.name}` becomes `${cluster.name}`. Facts are inserted into the text of rendered values,
+//! never into YAML before it is parsed, so that a label cannot change an object's shape. An object with
+//! the annotation `flotilla.dev/substitute: disabled` is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,12 +21,12 @@ const OPEN: &str = "${cluster.";
 pub struct Facts {
     values: BTreeMap<String, String>,
     #[serde(skip)]
-    missing: Missing,
+    missing: MissingFact,
 }
 
 /// A fact cannot be put into a text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum Unfilled {
+enum FactError {
     #[error(
         "{open} is not closed; write $${{ for a literal dollar and brace",
         open = OPEN
@@ -42,7 +42,7 @@ enum Unfilled {
     )]
     Unknown {
         name: String,
-        /// What it has, as texts name it.
+        /// The facts that exist, as references name them.
         known: Vec<String>,
     },
     #[error("the substituted facts make the texts too long")]
@@ -51,11 +51,11 @@ enum Unfilled {
 
 /// How a missing fact without a default is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Missing {
+pub enum MissingFact {
     /// The render is refused.
     #[default]
     Refuse,
-    /// It stays as it is written.
+    /// The reference stays as it is written.
     Keep,
 }
 
@@ -71,13 +71,13 @@ impl Facts {
         values.insert("environment".to_owned(), environment.to_owned());
         Self {
             values,
-            missing: Missing::Refuse,
+            missing: MissingFact::Refuse,
         }
     }
 
-    /// The same facts, and what becomes of others.
+    /// The same facts, with a rule for references to missing ones.
     #[must_use]
-    pub fn with_missing(mut self, missing: Missing) -> Self {
+    pub fn with_missing(mut self, missing: MissingFact) -> Self {
         self.missing = missing;
         self
     }
@@ -90,7 +90,7 @@ impl Facts {
     }
 }
 
-/// Puts facts into all texts of all manifests.
+/// Inserts facts into all texts of all manifests.
 ///
 /// # Errors
 /// When a fact is missing or malformed, two objects become one, or the texts grow without measure.
@@ -134,11 +134,11 @@ fn walk(
     facts: &Facts,
     path: &mut String,
     left: &mut usize,
-) -> Result<(), Unfilled> {
+) -> Result<(), FactError> {
     match value {
         Value::String(text) if text.contains(OPEN) => {
             *text = substituted(text, facts)?;
-            *left = left.checked_sub(text.len()).ok_or(Unfilled::TooLong)?;
+            *left = left.checked_sub(text.len()).ok_or(FactError::TooLong)?;
             Ok(())
         }
         Value::Array(items) => items.iter_mut().enumerate().try_for_each(|(at, item)| {
@@ -163,13 +163,13 @@ fn walk(
 }
 
 /// One text with its facts.
-fn substituted(text: &str, facts: &Facts) -> Result<String, Unfilled> {
+fn substituted(text: &str, facts: &Facts) -> Result<String, FactError> {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(OPEN) {
         let (before, reference) = rest.split_at(at);
         if let Some(before) = before.strip_suffix('$') {
-            // Escaped: one dollar goes, and what follows is text.
+            // `$${`: one dollar is removed, and the rest is text.
             result.push_str(before);
             result.push_str(OPEN);
             rest = reference.get(OPEN.len()..).unwrap_or_default();
@@ -178,7 +178,7 @@ fn substituted(text: &str, facts: &Facts) -> Result<String, Unfilled> {
         result.push_str(before);
         let inside = reference.get(OPEN.len()..).unwrap_or_default();
         let Some((inside, after)) = inside.split_once('}') else {
-            return Err(Unfilled::NotClosed);
+            return Err(FactError::NotClosed);
         };
         let (name, default) = match inside.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
@@ -186,20 +186,20 @@ fn substituted(text: &str, facts: &Facts) -> Result<String, Unfilled> {
         };
         let fits = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
         if name.is_empty() || !name.chars().all(fits) {
-            return Err(Unfilled::NoName(name.chars().take(80).collect()));
+            return Err(FactError::NoName(name.chars().take(80).collect()));
         }
         let known = facts.values.get(name).filter(|value| !value.is_empty());
         match (known, default, facts.missing) {
             (Some(value), _, _) => result.push_str(value),
             (None, Some(default), _) => result.push_str(default),
-            (None, None, Missing::Keep) => {
+            (None, None, MissingFact::Keep) => {
                 result.push_str(OPEN);
                 result.push_str(inside);
                 result.push('}');
             }
-            (None, None, Missing::Refuse) => {
+            (None, None, MissingFact::Refuse) => {
                 let known = facts.values.keys();
-                return Err(Unfilled::Unknown {
+                return Err(FactError::Unknown {
                     name: name.to_owned(),
                     known: known.map(|key| format!("cluster.{key}")).collect(),
                 });
@@ -245,7 +245,7 @@ mod tests {
                 "{text}"
             );
         }
-        // What a fact brings in is not looked at again.
+        // A substituted value is not substituted again.
         let labels = BTreeMap::from([("l".to_owned(), "${cluster.name}".to_owned())]);
         let facts = Facts::of_cluster("n", "e", &labels);
         assert_eq!(
@@ -264,7 +264,7 @@ mod tests {
         ] {
             assert!(substituted(text, &facts()).is_err(), "{text}");
         }
-        let lenient = facts().with_missing(Missing::Keep);
+        let lenient = facts().with_missing(MissingFact::Keep);
         assert_eq!(
             substituted("${cluster.labels.zone}!", &lenient).as_deref(),
             Ok("${cluster.labels.zone}!")

@@ -17,7 +17,7 @@ pub enum Entry<'a> {
     Submodule,
     /// A blob that was not brought in because of its size.
     TooLarge {
-        /// How long its content is; none of it is here.
+        /// The length of its content, which is not stored here.
         bytes: u64,
     },
 }
@@ -27,9 +27,9 @@ pub enum Entry<'a> {
 pub enum EntryKind {
     /// A blob, whatever its size.
     File,
-    /// A Git tree, whatever is in it.
+    /// A Git tree, whatever its content.
     Directory,
-    /// A symbolic link, wherever it leads.
+    /// A symbolic link, whatever its target.
     Symlink,
     /// A commit of another repository (Git's mode 160000).
     Submodule,
@@ -37,9 +37,9 @@ pub enum EntryKind {
 
 /// Read access to a Git tree. Paths are slash-separated and relative to the root, which is `""`.
 pub trait Tree {
-    /// What is at a path; none where there is nothing. Links are not followed.
+    /// The entry at a path. None: there is none. Links are not followed.
     fn get(&self, path: &str) -> Option<Entry<'_>>;
-    /// The direct children of a directory by name, sorted; none where it is not a directory.
+    /// The direct children of a directory by name, sorted. None: it is not a directory.
     fn list(&self, directory: &str) -> Option<Vec<(&str, EntryKind)>>;
 }
 
@@ -61,7 +61,7 @@ enum Node {
     TooLarge(u64),
 }
 
-/// The directories of a tree, the root among them, each with the names and kinds of its children.
+/// The directories of a tree, including the root, each with the names and kinds of its children.
 #[derive(Debug, Clone)]
 pub struct Directories(BTreeMap<String, BTreeMap<String, EntryKind>>);
 
@@ -72,7 +72,7 @@ impl Default for Directories {
 }
 
 impl Directories {
-    /// Adds what is at a path to its directory, and each directory above it that is not known yet.
+    /// Adds an entry to its directory, along with every parent directory that is not known yet.
     pub fn insert(&mut self, path: &str, kind: EntryKind) {
         let (mut child, mut child_kind) = (path, kind);
         loop {
@@ -199,7 +199,7 @@ impl Tree for MemoryTree {
     }
 }
 
-/// The names that have hurt Git's checkouts: we never check out, and refuse them all the same.
+/// Refuses names that have caused faults in Git's checkouts, although nothing is checked out here.
 fn check_path(path: &str) -> Result<(), &'static str> {
     if path.is_empty() {
         return Err("it is empty");
@@ -237,7 +237,7 @@ fn is_dot_git(part: &str) -> bool {
     name == ".git" || name == "git~1"
 }
 
-/// The content of the file at a path that is no link, of at most `limit` bytes.
+/// The content of the file at a path that is not a link, of at most `limit` bytes.
 pub(crate) fn content<'t>(
     tree: &'t dyn Tree,
     path: &str,
@@ -280,7 +280,7 @@ pub(crate) fn join(directory: &str, name: &str) -> String {
 /// # Errors
 /// When it leads nowhere, out of the tree, in a circle, or into a submodule.
 pub(crate) fn resolve(tree: &dyn Tree, path: &str) -> Result<String, RenderError> {
-    // Git and Linux both stop at 40.
+    // The limit of both Git and Linux.
     const MAX_LINKS: usize = 40;
     let mut links = 0;
     let mut done = String::new();

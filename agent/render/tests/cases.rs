@@ -16,7 +16,7 @@ fn r01_cases_render_to_what_kubectl_or_kustomize_make_of_them() -> Result<(), Fa
     for case in std::fs::read_dir(&folder)? {
         let case = case?.path();
         let tree = support::tree(&case.join("in"))?;
-        // Where in the folder, if not at its top.
+        // The path within the folder, if it is not the top.
         let path = std::fs::read_to_string(case.join("path")).unwrap_or_default();
         let want: Vec<Value> = serde_json::from_slice(&std::fs::read(case.join("expected.json"))?)?;
         match render(&tree, path.trim(), &Options::default()) {

@@ -1,5 +1,5 @@
-//! Beside the real thing: every overlay below given folders rendered by us and by a `kustomize` or
-//! `kubectl`, and the documents compared, in their order.
+//! Compared with the real program: every overlay below given folders is rendered here and by a
+//! `kustomize` or `kubectl`, and the documents are compared in their order.
 //!
 //! The program is `FLOTILLA_KUSTOMIZE` or one of the search path; folders are `FLOTILLA_OVERLAYS`
 //! (separated by colons) besides those of `tests/conformance`. Each folder is a repository.
@@ -12,7 +12,7 @@ use flotilla_render::{Options, RenderError, Renderer, render};
 use serde_json::Value;
 use support::Failure;
 
-/// Reasons for which we may refuse what the program renders.
+/// Reasons for which a render may be refused although the program renders it.
 const MAY_REFUSE: [&str; 12] = [
     "UnknownField",
     "RemoteReference",
@@ -40,7 +40,7 @@ fn repositories() -> Result<Vec<PathBuf>, Failure> {
     for entry in std::fs::read_dir(shared.join("kustomize"))? {
         all.push(entry?.path().join("in"));
     }
-    // Beside them are licences.
+    // There are licences beside the folders.
     all.retain(|path| path.is_dir());
     if let Some(more) = std::env::var_os("FLOTILLA_OVERLAYS") {
         for path in std::env::split_paths(&more) {
@@ -72,7 +72,8 @@ fn overlays_equal_those_of_kustomize() -> Result<(), Failure> {
             let ours = render(&tree, &overlay, &options);
             let theirs = binary.build(&root.join(&overlay));
             match (ours, theirs) {
-                // What it cannot build here, such as a component alone, says nothing about us.
+                // What the reference program cannot build here, such as a component alone, proves nothing about
+                // this renderer.
                 (_, Err(_)) => neither += 1,
                 (Err(error), Ok(_)) if may_refuse(&error) => {
                     refused += 1;
@@ -80,7 +81,7 @@ fn overlays_equal_those_of_kustomize() -> Result<(), Failure> {
                 }
                 (Err(error), Ok(_)) => wrong.push(format!("{place}: {error}")),
                 (Ok(ours), Ok(theirs)) => {
-                    // In order, and read by another parser than ours.
+                    // In order, and read by a second, independent parser.
                     let theirs = support::other_reader::documents(&theirs)?;
                     let ours = ours.manifests.into_iter().map(|manifest| manifest.value);
                     let ours: Vec<Value> = ours.collect();

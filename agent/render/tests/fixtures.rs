@@ -1,4 +1,4 @@
-//! Our own cases, which are always there, and what becomes of them when bytes change.
+//! Own cases, which are always present, and their results when bytes change.
 
 #[path = "support/archive.rs"]
 mod archive;
@@ -49,7 +49,7 @@ fn our_cases_render_as_kustomize_renders_them() -> Result<(), Failure> {
                     .map(|document| document.value)
                     .filter(|value| !value.is_null())
                     .collect();
-                // The order, too.
+                // The order counts as well.
                 let got: Vec<Value> = rendered
                     .manifests
                     .into_iter()

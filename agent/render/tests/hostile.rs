@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flotilla_render::{MemoryTree, Options, RenderError, Rendered, Renderer, render};
 
-/// What the catalogue allows a hostile tree, and what a debug build takes on top.
+/// The time that the catalogue allows a hostile tree, and the extra time of a debug build.
 const LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 2 });
 
 fn tree<'f>(files: impl IntoIterator<Item = (&'f str, String)>) -> MemoryTree {
@@ -127,7 +127,7 @@ fn alias_bombs_and_depth_are_refused() {
 }
 
 fn overlays_without_end_are_refused() {
-    // In a circle.
+    // Bases that form a cycle.
     let circle = tree([
         ("a/kustomization.yaml", "resources: [../b]\n".to_owned()),
         ("b/kustomization.yaml", "resources: [../c]\n".to_owned()),
@@ -138,7 +138,7 @@ fn overlays_without_end_are_refused() {
     refused(&circle, "a", &["Cycle"]);
     refused(&circle, "d", &["Cycle"]);
     refused(&circle, "d/e", &["Cycle"]);
-    // Ten thousand in each other.
+    // Ten thousand nested bases.
     let mut chain = MemoryTree::new();
     for number in 0..10_000 {
         let text = format!("resources: [../o{}]\n", number + 1);
@@ -146,7 +146,7 @@ fn overlays_without_end_are_refused() {
         assert_eq!(chain.insert_file(&path, text.into_bytes()), Ok(()));
     }
     refused(&chain, "o0", &["LimitExceeded"]);
-    // Ten thousand beside each other, each with its own name for the same base.
+    // Ten thousand bases side by side, each with a name of its own for the same base.
     let mut wide = MemoryTree::new();
     let mut list = String::from("resources:\n");
     for number in 0..10_000 {
@@ -168,7 +168,7 @@ fn overlays_without_end_are_refused() {
         Ok(())
     );
     refused(&wide, "all", &["LimitExceeded"]);
-    // Each twice what the one before was.
+    // Each base is twice as large as the one before.
     let mut doubling = MemoryTree::new();
     for number in 0..30 {
         let below = number + 1;
@@ -193,7 +193,7 @@ fn steps_that_double_are_refused() {
         "apiVersion: v1\nkind: X\nmetadata: {name: x, labels: {l: v}}\nspec: {a: b}\ntext: abcd,efgh\n"
             .to_owned()
     };
-    // A replacement of an object into itself.
+    // A replacement that copies an object into itself.
     let mut kustomization = String::from("resources: [x.yaml]\nreplacements:\n");
     for number in 0..60 {
         let _ = writeln!(
@@ -203,7 +203,7 @@ fn steps_that_double_are_refused() {
         );
     }
     refused(&tree_of(&kustomization, object()), "", &["LimitExceeded"]);
-    // A text into itself.
+    // A replacement that copies a text into itself.
     let mut kustomization = String::from("resources: [x.yaml]\nreplacements:\n");
     for _ in 0..60 {
         kustomization.push_str(
@@ -212,7 +212,7 @@ fn steps_that_double_are_refused() {
         );
     }
     refused(&tree_of(&kustomization, object()), "", &["LimitExceeded"]);
-    // Copies by JSON patches.
+    // JSON patches that copy.
     let mut patch =
         String::from("resources: [x.yaml]\npatches:\n- target: {kind: X}\n  patch: |-\n");
     for number in 0..60 {
@@ -222,7 +222,7 @@ fn steps_that_double_are_refused() {
         );
     }
     refused(&tree_of(&patch, object()), "", &["LimitExceeded"]);
-    // Variables of variables' texts, many times.
+    // Variables whose values are the texts of variables, many times over.
     let value = "y".repeat(100_000);
     let uses = "$(A)".repeat(100_000);
     let variables = "resources: [x.yaml]\nvars:\n- name: A\n  objref: {apiVersion: v1, kind: X, name: \
@@ -259,7 +259,7 @@ fn comparisons_of_each_with_each_are_bounded() {
         ("x.yaml", pod),
     ]);
     refused(&patched, "", &["LimitExceeded"]);
-    // An expression that explodes in engines that go back.
+    // An expression that explodes in backtracking engines.
     let expression = "resources: [x.yaml]\npatches:\n- target: {name: '(a+)+(a+)+(a+)+b'}\n  patch: \
                       '[{op: remove, path: /data}]'\n";
     let name = "a".repeat(5_000);

@@ -168,7 +168,7 @@ fn charts_of_the_tree_are_rendered_and_changed_like_all_else() -> Result<(), Ren
         &[],
     )?;
     assert_eq!(all.manifests.len(), 3, "with its definition and its test");
-    // How files and the entry's own values come together.
+    // How values files and the entry's own values are combined.
     let files = [
         ("prod/v.yaml", "b: file\nc: file\n"),
         ("prod/w.yaml", "c: last\n"),
@@ -189,13 +189,13 @@ fn charts_of_the_tree_are_rendered_and_changed_like_all_else() -> Result<(), Ren
             value(&rendered)
         );
     }
-    // Without a file of its own, the chart's values are the file.
+    // Without a values file of the entry, the chart's own values take its place.
     let merged = with_chart(
         "helmCharts: [{name: c, releaseName: web, valuesMerge: merge, valuesInline: {b: own, d: own}}]\n",
         &[],
     )?;
     assert!(value(&merged).starts_with("chart chart chart"));
-    // Where kustomize itself would have pulled it to.
+    // The directory that Kustomize itself would have pulled the chart to.
     let pulled = [
         (
             "prod/charts/d-2.0.0/d/Chart.yaml",

@@ -1,4 +1,4 @@
-//! What holds for all trees: the same result twice, and whatever the order of keys.
+//! Properties of all trees: the same result twice, and for any order of keys.
 
 mod support;
 
@@ -212,7 +212,7 @@ proptest! {
     }
 }
 
-/// Beside the real thing, where `FLOTILLA_KUSTOMIZE` names it; `PROPTEST_CASES` makes it as long as one likes.
+/// Compared with the program that `FLOTILLA_KUSTOMIZE` names; `PROPTEST_CASES` sets the number of cases.
 #[test]
 fn generated_overlays_equal_those_of_kustomize() {
     let Some(binary) = support::named_binary() else {

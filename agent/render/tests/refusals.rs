@@ -1,4 +1,4 @@
-//! What Kustomize may name, and what it may not: outside, remote, run, hidden, or secret.
+//! References that Kustomize allows or refuses: outside, remote, run, hidden, or secret.
 
 use flotilla_render::{MemoryTree, Options, RenderError, Rendered, Renderer, render};
 
@@ -78,7 +78,7 @@ fn r05_every_reference_stays_in_its_root() {
             ("https://example.com/x", &["RemoteReference"]),
             ("git@github.com:a/b", &["RemoteReference"]),
         ] {
-            // How a base has no own kustomization is told apart from a file, where both may be meant.
+            // Where a path may name a base or a file, either of their reasons may be given.
             let result = with(&field.replace("PATH", path));
             assert!(
                 reasons.contains(&reason(&result)),

@@ -1,4 +1,4 @@
-//! What a render says it depends on is enough: whatever changes elsewhere, the render stays the same.
+//! The dependencies that a render reports are complete: any change elsewhere leaves the render the same.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -18,8 +18,8 @@ enum Node {
 /// A commit's tree by path.
 type Model = BTreeMap<&'static str, Node>;
 
-/// Where things are and what looks for them: bases, a base of a base, a component, a neighbour behind a
-/// link, files under names that are probed.
+/// The files and the references to them: bases, a base of a base, a component, a neighbour behind a
+/// link, names that are probed.
 const PATHS: [&str; 23] = [
     "kustomization.yaml",
     "top.yaml",
@@ -154,7 +154,7 @@ fn tree(model: &Model) -> MemoryTree {
     tree
 }
 
-/// What stands for a directory's tree id; none where there is no such directory.
+/// A stand-in for a directory's tree id. None: there is no such directory.
 fn tree_of<'m>(model: &'m Model, directory: &str) -> Option<BTreeMap<&'m str, &'m Node>> {
     let below = format!("{directory}/");
     let inside = model

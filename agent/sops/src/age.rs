@@ -1,6 +1,6 @@
 //! age files for X25519 recipients: the age-encryption.org/v1 format, as far as a SOPS data key needs
 //! it. Own code, since the `age` crate brings some sixty packages of translations, plugins and
-//! post-quantum ciphers for what are two key agreements and an AEAD.
+//! post-quantum ciphers, where two key agreements and an AEAD are needed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -33,7 +33,7 @@ impl Identity {
     /// All keys of a file as `age-keygen` writes it: a key a line, comments after `#`.
     ///
     /// # Errors
-    /// When a line is no X25519 key; its content is not repeated.
+    /// When a line is not an X25519 key; its content is not repeated.
     pub fn read_all(text: &str) -> Result<Vec<Self>, Error> {
         let lines = text.lines().map(str::trim).enumerate();
         lines
@@ -63,7 +63,7 @@ impl Identity {
     }
 }
 
-/// What an armoured file holds.
+/// The content of an armoured file.
 pub(crate) fn decrypt(
     armoured: &str,
     identities: &[Identity],
@@ -82,7 +82,7 @@ pub(crate) fn decrypt(
         .windows(5)
         .position(|five| five == b"\n--- ")
         .ok_or_else(broken)?;
-    // The MAC is over the header up to and with the three dashes.
+    // The MAC covers the header up to and including the three dashes.
     let (header, rest) = bytes.split_at(end + 4);
     let line = rest
         .iter()
@@ -127,7 +127,7 @@ pub(crate) fn decrypt(
     hmac::verify(&mac_key, header, &mac).map_err(|_| broken())?;
     let (nonce, sealed) = payload.split_at_checked(16).ok_or_else(broken)?;
     let key = derive(nonce, &file_key, b"payload").ok_or_else(broken)?;
-    // One last chunk: counter 0, final.
+    // A single, final chunk: counter 0 with the final flag.
     let mut counter = [0; 12];
     counter[11] = 1;
     open(&key, counter, sealed).ok_or_else(broken)

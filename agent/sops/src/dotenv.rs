@@ -1,4 +1,4 @@
-//! Files of `KEY=value` lines, whose metadata are lines, too: `sops_age__list_0__map_enc=…`.
+//! Files of `KEY=value` lines, with metadata in such lines as well: `sops_age__list_0__map_enc=…`.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ pub(crate) fn read(text: &str) -> Result<(Node, Value), Error> {
     }
     let mut values: Vec<(String, Node)> = Vec::new();
     let mut flat: Vec<(&str, String)> = Vec::new();
-    // Comments are encrypted, too, and no part of the MAC: what is made of this file ignores them.
+    // Comments are encrypted, but not covered by the MAC; consumers of this file ignore them.
     let lines = text.split('\n').enumerate();
     for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
         if number > MAX_NODES {

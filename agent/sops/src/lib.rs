@@ -7,10 +7,10 @@
 //!                +--> all values in order --SHA-512--> compared with sops.mac
 //! ```
 //!
-//! A file whose MAC does not fit is refused as a whole. YAML, JSON, dotenv and binary files (any content
+//! A file whose MAC does not match is refused as a whole. YAML, JSON, dotenv and binary files (any content
 //! in an envelope of JSON) are read; INI files are not, and neither are PGP, cloud keys and Shamir's
 //! shares. Formats, MAC and rules are those of sops 3.7 to 3.11 (`sops.go`, `aes/cipher.go`, `stores/`);
-//! `tests/tests/sops_differential.rs` of the workspace holds them against the program, where there is one.
+//! `tests/tests/sops_differential.rs` of the workspace compares them with the program, if it is installed.
 
 mod age;
 mod dotenv;
@@ -30,7 +30,7 @@ use serde_json::Value;
 use tree::{Node, Scalars};
 use zeroize::Zeroizing;
 
-/// Why a file cannot be decrypted. No text of a secret is ever part of it.
+/// Why a file cannot be decrypted. No message ever contains text of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A line of the key file is not a key.
@@ -78,8 +78,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns the format by a file's name, as SOPS does, or else by its metadata: Kustomize's `envs` often
-    /// have other names.
+    /// The format by a file's name, as in SOPS, or else by its metadata: Kustomize's `envs` often have
+    /// other names.
     #[must_use]
     pub fn of(path: &str, content: &[u8]) -> Self {
         let name = path.rsplit('/').next().unwrap_or_default();
@@ -99,15 +99,15 @@ fn contains(content: &[u8], needle: &[u8]) -> bool {
     content.windows(needle.len()).any(|window| window == needle)
 }
 
-/// What a MAC over encrypted values alone begins with, so that it is never one over all values:
+/// The start of a MAC over encrypted values only, so that it never equals one over all values:
 /// SHA-256 of `sops` (`MACOnlyEncryptedInitialization`).
 const MAC_ONLY_ENCRYPTED: [u8; 32] = [
     0x8a, 0x3f, 0xd2, 0xad, 0x54, 0xce, 0x66, 0x52, 0x7b, 0x10, 0x34, 0xf3, 0xd1, 0x47, 0xbe, 0x0b,
     0x0b, 0x97, 0x5b, 0x3b, 0xf4, 0x4f, 0x72, 0xc6, 0xfd, 0xad, 0xec, 0x81, 0x76, 0xf2, 0x7d, 0x69,
 ];
 
-/// The file's plain content, written anew: its values are those of the file, its layout is not, and its
-/// comments are gone.
+/// The file's decrypted content, written again: with the values of the file, but not with its layout
+/// and comments.
 ///
 /// # Errors
 /// Why it stays closed.

@@ -1,4 +1,4 @@
-//! What no published file shows: files sealed here, with the data key of one that sops wrote.
+//! Cases that no published file covers: files sealed here, with the data key of a file written by sops.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -92,7 +92,7 @@ fn every_type_of_value_is_read_as_sops_reads_it() {
         file.push_str(&format!("{name}: {sealed}\n"));
         mac.push_str(if plain == "false" { "False" } else { plain });
     }
-    // Empty text and null are left alone; places in a list are no part of what a value is bound to.
+    // Empty text and null are not encrypted; a value is bound to its keys and not to its index in a list.
     file.push_str("empty: ''\nnothing: null\nlist:\n");
     for plain in ["x", "y"] {
         file.push_str(&format!(
@@ -246,7 +246,7 @@ fn comments_in_lists_are_dropped_and_are_never_values() {
     let file = format!("list:\n- {note}\n- {one}\n- {note}\n- {two}\n{metadata}");
     let opened = open(&file, Format::Yaml).unwrap();
     assert_eq!(opened, "list:\n- '1'\n- '2'\n");
-    // Put in the place of a value, one would take that value away without a trace in the MAC.
+    // In the place of a value, a comment would remove that value without a trace in the MAC.
     let file = format!("list: {note}\n{}", sealer.metadata(&sealer.mac(b""), ""));
     let place = Error::Value("list".to_owned());
     assert_eq!(open(&file, Format::Yaml), Err(place));

@@ -17,14 +17,14 @@ pub(crate) enum Node {
     Map(Vec<(String, Node)>),
     List(Vec<Node>),
     Leaf(Value),
-    /// What was opened and is no UTF-8; only a whole file may be so.
+    /// Decrypted bytes that are not UTF-8; only a whole file may be so.
     Bytes(Zeroizing<Vec<u8>>),
-    /// What was opened and is a comment: in lists SOPS keeps them as items. It is dropped, never a value.
+    /// A decrypted comment: SOPS stores comments of lists as items. It is dropped, and never becomes a value.
     Comment,
 }
 
 impl Node {
-    /// Takes an entry out of a mapping.
+    /// Removes an entry from a mapping, and returns it.
     pub(crate) fn take(&mut self, name: &str) -> Option<Self> {
         let Self::Map(entries) = self else {
             return None;
@@ -50,7 +50,8 @@ impl Node {
     }
 }
 
-/// What a scalar means: the same text is read in different ways, and the MAC is over what was read.
+/// The notation of scalars: the same text is read in different ways, and the MAC covers the value that was
+/// read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scalars {
     /// As yaml.v3 does for SOPS.
@@ -59,7 +60,7 @@ pub(crate) enum Scalars {
     Json,
 }
 
-/// All documents of a text. SOPS writes neither anchors nor tags nor keys that are no text.
+/// All documents of a text. SOPS writes neither anchors nor tags nor keys other than text.
 pub(crate) fn read(text: &str, scalars: Scalars) -> Result<Vec<Node>, Error> {
     if text.len() > MAX_BYTES {
         return Err(Error::Syntax(format!("more than {MAX_BYTES} bytes")));
@@ -158,7 +159,7 @@ impl<'t> Reader<'t> {
 
 fn resolve(text: &str, scalars: Scalars) -> Result<Value, &'static str> {
     if scalars == Scalars::Yaml {
-        // Words of YAML 1.1, which yaml.v3 takes for text.
+        // Words of YAML 1.1 that yaml.v3 reads as text.
         let words = ["y", "n", "yes", "no", "on", "off"];
         if words.iter().any(|word| text.eq_ignore_ascii_case(word)) {
             return Ok(Value::String(text.to_owned()));
@@ -174,7 +175,7 @@ fn resolve(text: &str, scalars: Scalars) -> Result<Value, &'static str> {
     }
 }
 
-/// What yaml.v3 takes for a time, as RFC 3339.
+/// A text that yaml.v3 takes for a time, as RFC 3339.
 fn time(text: &str) -> Option<String> {
     let starts_as_date =
         text.get(..4)?.bytes().all(|b| b.is_ascii_digit()) && text.as_bytes().get(4) == Some(&b'-');

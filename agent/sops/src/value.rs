@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::number::number;
 use crate::tree::Node;
 
-/// Opens a value with what it is bound to; none: it is not what was sealed there.
+/// Decrypts a value with the context that it is bound to. None: it was not sealed with this key and context.
 pub(crate) fn open(sealed: &str, key: &[u8], context: &str) -> Option<Node> {
     let inner = sealed.strip_prefix("ENC[AES256_GCM,")?.strip_suffix(']')?;
     let mut parts = inner.split(',');
@@ -40,7 +40,7 @@ pub(crate) fn open(sealed: &str, key: &[u8], context: &str) -> Option<Node> {
         return is_text.then(|| Node::Bytes(plain));
     };
     let value = match kind.as_str() {
-        // A time's text is RFC 3339, as JSON has it.
+        // A time is RFC 3339 text, as in JSON.
         "str" | "bytes" | "time" => Value::String(text.to_owned()),
         "int" => Value::from(text.parse::<i64>().ok()?),
         "float" => number(text.parse().ok()?)?,
@@ -61,7 +61,7 @@ pub(crate) fn bytes(value: &Value) -> String {
         Value::Bool(false) => "False".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(number) => match number.as_f64() {
-            // Go's shortest form without an exponent, which Rust's is, too.
+            // Go's shortest form without an exponent, which is Rust's as well.
             Some(float) if number.is_f64() => format!("{float}"),
             _ => number.to_string(),
         },

@@ -1,4 +1,4 @@
-//! Files that sops 3.9.0 and 3.10.2 made, and what happens when somebody changes them.
+//! Files written by sops 3.9.0 and 3.10.2, and the effect of changes to them.
 //!
 //! The files and their keys are published test data of the Flux project (kustomize-controller,
 //! `testdata/sops`, Apache-2.0), chosen because sops itself wrote them.
@@ -50,7 +50,7 @@ fn patches_lines_and_binary_files_of_sops_are_opened() {
     }
     let file: &[u8] = include_bytes!("files/file.txt");
     assert_eq!(open("file.txt", file).unwrap().len(), 5);
-    // Changed, or taken for something else.
+    // Changed, or read as another format.
     for (from, to) in [
         ("key=", "kez="),
         ("3.9.0", "3.9.0\nmore=x"),
@@ -65,7 +65,7 @@ fn patches_lines_and_binary_files_of_sops_are_opened() {
 #[test]
 fn whatever_was_changed_is_noticed() {
     for (from, to) in [
-        // A value in the clear, the order, an addition, a removal.
+        // A value in the clear, a changed order, an addition, a removal.
         ("name: global-age-secret", "name: other"),
         (
             "apiVersion: v1\nkind: Secret\n",
@@ -80,7 +80,7 @@ fn whatever_was_changed_is_noticed() {
             "  encrypted_regex: ^(data|stringData)$\n",
             "  mac_only_encrypted: true\n  encrypted_regex: ^(data|stringData)$\n",
         ),
-        // The value's bytes, and its place.
+        // The bytes of a value, and its key.
         ("data:5d9W", "data:5d9X"),
         ("  key: ENC", "  other: ENC"),
         ("type:str]\nsops", "type:int]\nsops"),

@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 
 /// Interval between checks of the files.
 pub const CHECK_INTERVAL: Duration = Duration::from_secs(10);
-/// Without a word for so long, connections are doubted.
+/// After this much silence, a connection is assumed to be broken.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The root certificates and the token in a pod.
 const POD_FILES: [&str; 2] = [
@@ -50,14 +50,14 @@ impl Origin {
             None => kube::Config::incluster()
                 .context("not in a pod; give --kubeconfig to work on another cluster")?,
         };
-        // Watches are as quiet as their kinds; each request has its own limit.
+        // Watches can be silent for as long as their kinds do not change; each request has its own limit.
         config.read_timeout = None;
-        // What is tried again, and when, is decided in one place: `api`.
+        // Retries are decided in one place only: `api`.
         config.default_retry = false;
         Ok(kube::Client::try_from(config)?)
     }
 
-    /// A digest of every file that the client was made of.
+    /// A digest of every file that the client was built from.
     fn content(&self) -> Digest {
         let mut files = match &self.kubeconfig {
             Some(path) => vec![path.clone()],
@@ -69,7 +69,7 @@ impl Origin {
             for user in kubeconfig.auth_infos.iter().flat_map(|u| &u.auth_info) {
                 files.extend(user.client_certificate.as_ref().map(Into::into));
                 files.extend(user.client_key.as_ref().map(Into::into));
-                // The client reads it anew by itself, too, but a minute late.
+                // The client reads this file again by itself as well, but up to a minute late.
                 files.extend(user.token_file.as_ref().map(Into::into));
             }
         }
@@ -81,8 +81,8 @@ impl Origin {
     }
 }
 
-/// A client for the cluster: a kubeconfig's context, or the pod's own account. It goes on with rotated
-/// certificates and tokens within `check`.
+/// A client for the cluster: a kubeconfig's context, or the pod's own account. Rotated certificates
+/// and tokens are in use within `check`.
 ///
 /// # Errors
 /// When there is no usable configuration.
@@ -119,7 +119,8 @@ pub async fn client(
                     shared.replace(client);
                     content = next;
                 }
-                // It may be half written; the old one stays until the whole can be read.
+                // The file may be half written: the old configuration stays until the new one can be read as a
+                // whole.
                 Err(error) => tracing::warn!(
                     error = format!("{error:#}"),
                     "the API server's rotated configuration cannot be used yet; keeping the old one"
@@ -127,7 +128,7 @@ pub async fn client(
             }
         }
     });
-    Ok(kube::Client::new(Current(shared), namespace))
+    Ok(kube::Client::new(CurrentClient(shared), namespace))
 }
 
 struct Shared {
@@ -142,8 +143,8 @@ impl Shared {
         *current = (current.0 + 1, client);
     }
 
-    /// A request of the client with this number got no answer: perhaps its connections lead nowhere any
-    /// more, and nobody said so. The next requests make new ones.
+    /// A request of the client with this number got no answer: its connections may be dead without a
+    /// notice. The next requests open new ones.
     async fn doubt(&self, number: u64) {
         if self.current.read().0 != number {
             return;
@@ -157,10 +158,10 @@ impl Shared {
     }
 }
 
-/// Sends each request through the client that is current then.
-struct Current(Arc<Shared>);
+/// Sends each request through the client that is current at that moment.
+struct CurrentClient(Arc<Shared>);
 
-impl tower::Service<http::Request<Body>> for Current {
+impl tower::Service<http::Request<Body>> for CurrentClient {
     type Response = http::Response<Body>;
     type Error = kube::Error;
     type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, kube::Error>> + Send>>;

@@ -1,6 +1,6 @@
-//! What an answer of an API server means: one row for each. Pure.
+//! The meaning of an answer of an API server: one row for each. Pure.
 //!
-//! `answer/recorded.jsonl` has what a real kube-apiserver said in each case.
+//! `answer/recorded.jsonl` holds what a real kube-apiserver answered in each case.
 
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::plain_line;
@@ -16,10 +16,10 @@ const MAX_VALUE: usize = 60;
 struct Row {
     /// Range of HTTP statuses.
     codes: (u16, u16),
-    /// Words of which the answer holds one; empty: any answer.
+    /// The answer contains one of these texts; empty: any answer.
     says: &'static [&'static str],
-    /// What it is called. Whether a cluster that gets it counts as failed at once is the reason's own
-    /// ([`Reason::is_final`]).
+    /// The reason to report. Whether a cluster with it counts as failed at once is a property of the
+    /// reason ([`Reason::is_final`]).
     reason: Reason,
     /// Whether the very same request may work a moment later.
     retry: bool,
@@ -54,7 +54,7 @@ impl Row {
     }
 }
 
-/// Words of denials by webhooks and admission policies, which may have any status.
+/// Texts of denials by webhooks and admission policies, which may come with any status.
 const DENIED: &[&str] = &[
     "denied the request",
     "denied request",
@@ -174,13 +174,13 @@ pub(crate) struct Meaning {
     pub(crate) reason: Reason,
     /// The same request may work a moment later.
     pub(crate) retry: bool,
-    /// The server's own words, in one line, without long values and without those of Secrets.
+    /// The server's message, in one line, without long values and without values of Secrets.
     pub(crate) message: String,
-    /// Fields (`spec.ports[1].name`) whose value another item has already.
+    /// Fields (`spec.ports[1].name`) whose value another item already has.
     pub(crate) duplicates: Vec<String>,
 }
 
-/// Reads an answer that is no success.
+/// Reads an answer that is not a success.
 pub(crate) fn read(status: &Status) -> Meaning {
     let causes = status
         .details
@@ -217,8 +217,8 @@ pub(crate) fn read(status: &Status) -> Meaning {
     }
 }
 
-/// How validations say that a field stays as it was made. A definition's own rule (CEL) is free in its
-/// words; nearly all say "immutable".
+/// How validations say that a field is immutable. A definition's own rule (CEL) is free in its
+/// wording; nearly all say "immutable".
 const IMMUTABLE: &[&str] = &[
     "immutable",
     "may not change once set",
@@ -236,8 +236,8 @@ const IMMUTABLE: &[&str] = &[
     "must not be changed",
 ];
 
-/// Whether all that is wrong with a change is that it is one. Where something else is wrong as well, an
-/// object that is made anew would be refused like this one.
+/// Whether the only fault of a change is that it changes an immutable field. Where there is another
+/// fault as well, a recreated object would be refused just the same.
 fn is_immutable(causes: &[StatusCause]) -> bool {
     !causes.is_empty()
         && causes
@@ -252,7 +252,7 @@ enum Values {
     Secret,
 }
 
-/// The server's words, made fit for a line.
+/// The server's message, shortened to one line.
 fn words(status: &Status, reason: Reason, causes: &[StatusCause]) -> String {
     let message = status.message.as_str();
     let is_secret = message.contains("Kind=Secret)") || message.starts_with("Secret \"");
@@ -286,7 +286,7 @@ fn words(status: &Status, reason: Reason, causes: &[StatusCause]) -> String {
     message.unwrap_or(&status.message).to_owned()
 }
 
-/// A cause without a value that is long or secret, and without what follows as a comparison.
+/// A cause without long or secret values, and without the comparison that follows them.
 fn shorter(message: &str, values: Values) -> String {
     let message = message.split("\n@@").next().unwrap_or(message);
     let message = message.split("\n").next().unwrap_or(message);
@@ -298,7 +298,7 @@ fn shorter(message: &str, values: Values) -> String {
         let Some(rest) = message.strip_prefix(label) else {
             continue;
         };
-        // A value is JSON; what is wrong with it comes after it.
+        // The value is JSON, and the reason follows it.
         let mut json = serde_json::Deserializer::from_str(rest).into_iter::<serde_json::Value>();
         let end = match json.next() {
             Some(Ok(_)) => json.byte_offset(),

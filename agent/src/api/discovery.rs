@@ -24,7 +24,7 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
-    /// Path of the collection, in a namespace or across all of them.
+    /// Path of the collection, in one namespace or in all of them.
     pub(crate) fn collection(&self, namespace: &str) -> String {
         let root = if self.group.is_empty() {
             format!("/api/{}", self.version)
@@ -44,20 +44,20 @@ impl Resource {
     }
 }
 
-/// Names of some kinds (roles, for one) may hold a colon, and nothing else that needs escaping; what
-/// is not a name at all must not become another path.
+/// Names of some kinds (for example roles) may contain a colon, and nothing else that needs
+/// escaping; an invalid name must not become another path.
 fn escape(name: &str) -> String {
     percent::encode(name, b":")
 }
 
 /// Whether all requested kinds are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sought {
+pub(crate) enum KindLookup {
     Known,
     Missing,
 }
 
-impl Sought {
+impl KindLookup {
     /// Missing where any of these were not found.
     pub(crate) fn of<'r>(found: impl IntoIterator<Item = Option<&'r Resource>>) -> Self {
         match found.into_iter().any(|resource| resource.is_none()) {
@@ -67,7 +67,7 @@ impl Sought {
     }
 }
 
-/// (group, kind) to what serves it, preferred version first.
+/// (group, kind) to the resources that serve it, preferred version first.
 #[derive(Debug, Default)]
 pub(crate) struct Discovery {
     kinds: BTreeMap<(String, String), Vec<Resource>>,
@@ -90,7 +90,7 @@ impl Discovery {
         }
     }
 
-    /// What serves the objects of a definition, whose name begins with their plural.
+    /// The resource that serves the objects of a definition, whose name starts with their plural.
     pub(crate) fn find_plural(&self, group: &str, plural: &str) -> Option<&Resource> {
         let mut all = self.kinds.values().flatten();
         all.find(|resource| resource.group == group && resource.plural == plural)
@@ -112,12 +112,12 @@ impl Discovery {
     }
 
     /// Reads discovery again if it is old, or if something is missing and was not read very recently.
-    pub(crate) async fn refresh(&mut self, api: &Api, sought: Sought) -> Result<(), Error> {
+    pub(crate) async fn refresh(&mut self, api: &Api, sought: KindLookup) -> Result<(), Error> {
         let age = self.read_at.map(|at| at.elapsed());
         let due = match age {
             None => true,
             Some(age) => {
-                let misses = sought == Sought::Missing || !self.stale.is_empty();
+                let misses = sought == KindLookup::Missing || !self.stale.is_empty();
                 age > FRESH || (misses && age > AT_MOST_EVERY)
             }
         };
@@ -164,7 +164,7 @@ impl Discovery {
             }
         }
         self.kinds = kinds;
-        // Once for all its versions.
+        // Each group once, not once for each of its versions.
         stale.dedup();
         self.stale = stale;
         let version = KubeVersion::parse(&version).ok();

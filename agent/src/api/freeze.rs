@@ -47,7 +47,7 @@ impl Freeze {
         }
         let answer = match self.read().await {
             Ok(answer) => answer,
-            // Whether the owner froze us cannot be seen: then nothing is written.
+            // Whether the owner froze this agent cannot be read, so nothing is written.
             Err(error) => Some(format!("the agent's namespace cannot be read: {error}")),
         };
         *last = Some((Instant::now(), answer.clone()));

@@ -1,12 +1,12 @@
-//! A kubeconfig file, read with the YAML reader of everything else: bounded, with errors that name a line,
-//! and without a second YAML library in the program. What it means is for `kube`.
+//! A kubeconfig file, read with the same YAML reader as everything else: bounded, with errors that name a
+//! line, and without a second YAML library in the program. `kube` interprets it.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use kube::config::Kubeconfig;
 
-/// Reads a file; paths in it are taken from where it is, as kubectl does.
+/// Reads a file; relative paths in it are resolved from its directory, as in kubectl.
 pub(super) fn read(path: &Path) -> anyhow::Result<Kubeconfig> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
@@ -42,7 +42,7 @@ fn anchor(config: &mut Kubeconfig, directory: &Path) {
         anchor(&mut user.client_certificate);
         anchor(&mut user.client_key);
         anchor(&mut user.token_file);
-        // A bare name is looked for in PATH.
+        // A bare command name is looked up in PATH.
         if let Some(exec) = &mut user.exec
             && exec.command.as_ref().is_some_and(|name| name.contains('/'))
         {
@@ -116,7 +116,7 @@ users:
                 "{error}"
             );
         }
-        // As kubectl writes one of which everything was taken away.
+        // As kubectl leaves the file once all its entries have been deleted.
         std::fs::write(
             &file,
             "apiVersion: v1\nclusters: null\ncontexts: null\nusers: null\n",

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::api::{Api, Error};
 
-/// Longest single event; etcd keeps no object that large.
+/// Longest single event; etcd does not store larger objects.
 const MAX_EVENT: usize = 8 * 1024 * 1024;
 
 /// Next item of a watch.
-pub(crate) enum Next {
+pub(crate) enum WatchItem {
     /// Added or modified, with the resource version to continue from.
     Changed(String, Value),
     Deleted(String, Value),
@@ -32,7 +32,7 @@ struct Event {
     object: Value,
 }
 
-/// Longest opening of a watch: its first word comes at once, whatever happens in the cluster.
+/// Longest time to open a watch: the server answers at once, even if nothing happens in the cluster.
 const OPENING: Duration = Duration::from_secs(10);
 
 /// The events of one watch.
@@ -64,11 +64,11 @@ pub(crate) async fn open(api: &Api, path: &str) -> Result<Events, Error> {
 }
 
 impl Events {
-    /// The next event. Safe to drop in mid-wait: what was read of a line is kept.
-    pub(crate) async fn next(&mut self) -> Next {
+    /// The next event. Cancel-safe: a line that was read in part is kept.
+    pub(crate) async fn next(&mut self) -> WatchItem {
         loop {
             let (used, is_whole) = match self.lines.fill_buf().await {
-                Ok([]) | Err(_) => return Next::Ended,
+                Ok([]) | Err(_) => return WatchItem::Ended,
                 Ok(bytes) => match bytes.iter().position(|byte| *byte == b'\n') {
                     Some(at) => {
                         self.line.extend_from_slice(&bytes[..at]);
@@ -82,7 +82,7 @@ impl Events {
             };
             self.lines.as_mut().consume(used);
             if self.line.len() > MAX_EVENT {
-                return Next::Relist;
+                return WatchItem::Relist;
             }
             if !is_whole {
                 continue;
@@ -96,9 +96,9 @@ impl Events {
     }
 }
 
-fn read(line: &[u8]) -> Next {
+fn read(line: &[u8]) -> WatchItem {
     let Ok(event) = serde_json::from_slice::<Event>(line) else {
-        return Next::Relist;
+        return WatchItem::Relist;
     };
     let version = event
         .object
@@ -106,9 +106,9 @@ fn read(line: &[u8]) -> Next {
         .and_then(Value::as_str)
         .map(str::to_owned);
     match (event.kind.as_str(), version) {
-        ("ADDED" | "MODIFIED", Some(version)) => Next::Changed(version, event.object),
-        ("DELETED", Some(version)) => Next::Deleted(version, event.object),
-        ("BOOKMARK", Some(version)) => Next::Bookmark(version),
-        _ => Next::Relist,
+        ("ADDED" | "MODIFIED", Some(version)) => WatchItem::Changed(version, event.object),
+        ("DELETED", Some(version)) => WatchItem::Deleted(version, event.object),
+        ("BOOKMARK", Some(version)) => WatchItem::Bookmark(version),
+        _ => WatchItem::Relist,
     }
 }

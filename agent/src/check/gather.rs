@@ -1,4 +1,4 @@
-//! Collects facts from the API server, Git and the disk. A failure to collect one is a fact, too.
+//! Collects facts from the API server, Git and the disk. A failure to collect one is itself a fact.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Asked, CertificateFacts, CheckFacts, DiskFacts, Fact, KeyFile, Kind, LeaseFacts,
-    RepositoryFacts, Right, to_install, to_run,
+    CertificateFacts, CheckFacts, DiskFacts, Fact, KeyFile, Kind, LeaseFacts, RepositoryFacts,
+    Right, RightCheck, to_install, to_run,
 };
 use crate::api::discovery::Discovery;
 use crate::api::{Api, access};
@@ -126,7 +126,7 @@ async fn cluster(args: &Check, facts: &mut CheckFacts) -> Fact<String> {
         let api = &api;
         async move {
             let allowed = allowed(api, &right).await;
-            Asked { right, allowed }
+            RightCheck { right, allowed }
         }
     });
     facts.rights = futures::stream::iter(asked)
@@ -162,7 +162,7 @@ async fn allowed(api: &Api, right: &Right) -> Fact<bool> {
 async fn applied(api: &Api, namespace: &str) -> BTreeSet<String> {
     let path =
         format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector=flotilla.dev%2Finventory");
-    // That they cannot be read is said by the rights.
+    // The check of rights reports it if these cannot be read.
     let list = api.get(&path).await.unwrap_or_default();
     let items = list.get("items").and_then(Value::as_array);
     let mut kinds = BTreeSet::new();
@@ -226,7 +226,7 @@ fn files(path: &Path) -> Vec<KeyFile> {
     let mut all = Vec::new();
     let mut open = vec![(path.to_owned(), 0)];
     while let Some((path, depth)) = open.pop() {
-        // Follows links, as a mounted Secret has them.
+        // `metadata` follows symbolic links, which a mounted Secret consists of.
         let Ok(metadata) = std::fs::metadata(&path) else {
             continue;
         };
@@ -242,7 +242,7 @@ fn files(path: &Path) -> Vec<KeyFile> {
             });
         } else if metadata.is_dir() && depth < 2 {
             let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
-            // A mounted Secret has its versions in hidden directories.
+            // A mounted Secret keeps its versions in hidden directories.
             let visible =
                 entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
             open.extend(visible.take(FILES).map(|entry| (entry.path(), depth + 1)));
@@ -317,7 +317,7 @@ fn missing(
     let cache = tempfile::tempdir().map_err(|error| error.to_string())?;
     let remote =
         Remote::open(cache.path(), url.clone(), Limits::default(), access).map_err(plain)?;
-    // A server that answers at all answers for a branch that is not there.
+    // A server that answers for a branch that does not exist can be reached.
     let probe: Vec<BranchName> = match branches {
         [] => "main".parse().into_iter().collect(),
         some => some.to_vec(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flotilla_shared::findings::{Findings, Group};
 use jiff::Timestamp;
 
-use super::{Asked, CheckFacts, Fact, KeyFile, LeaseFacts};
+use super::{CheckFacts, Fact, KeyFile, LeaseFacts, RightCheck};
 use crate::policy::Policy;
 
 /// Oldest supported version of Kubernetes: it has server-side apply and aggregated discovery.
@@ -61,7 +61,7 @@ fn kubernetes(facts: &CheckFacts) -> Group {
             "install the agent: flotilla cluster join-manifest; or give another namespace with \
              --namespace",
         ),
-        // Reading a Namespace is no right that the agent needs.
+        // The agent needs no right to read Namespaces, so this is not a failure.
         Some(Err(why)) => group.unknown(format!("namespace {name} cannot be read: {why}"), ""),
     }
     group
@@ -79,7 +79,7 @@ fn minor(version: &str) -> Option<(u32, u32)> {
 fn rights(facts: &CheckFacts) -> Group {
     let mut group = Group::new("rights");
     let mut purposes: Vec<&str> = Vec::new();
-    let mut by_purpose: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
+    let mut by_purpose: BTreeMap<&str, Vec<&RightCheck>> = BTreeMap::new();
     for asked in &facts.rights {
         let purpose = asked.right.purpose.as_str();
         let all = by_purpose.entry(purpose).or_default();
@@ -239,7 +239,7 @@ fn secrets(facts: &CheckFacts) -> Group {
             group.well(format!("age keys for SOPS: {count}"));
             old(&mut group, "age keys", &facts.age_files, facts.now);
         }
-        // The manifests mount the place whether or not there is a Secret.
+        // The manifests mount this directory whether or not the Secret exists.
         Some(Err(why)) if facts.age_files.is_empty() => {
             group.look(
                 format!("files encrypted with SOPS cannot be decrypted: {why}"),

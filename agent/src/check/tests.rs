@@ -1,4 +1,4 @@
-//! Each fault has its finding, and what is well has none.
+//! Each fault has its finding, and a healthy part has none.
 
 use flotilla_shared::findings::Outcome;
 
@@ -47,7 +47,7 @@ fn good() -> CheckFacts {
         has_namespace: Some(Ok(true)),
         rights: rights
             .into_iter()
-            .map(|right| Asked {
+            .map(|right| RightCheck {
                 right,
                 allowed: Ok(true),
             })
@@ -104,7 +104,7 @@ fn where_all_is_well_nothing_is_found() {
     );
 }
 
-/// Changes the facts, and says what is found, with which exit code.
+/// Changes the facts, and states the expected finding and exit code.
 type Case = (fn(&mut CheckFacts), &'static str, u8);
 
 fn deny(facts: &mut CheckFacts, verb: &str, resource: &str) {
@@ -289,7 +289,7 @@ fn before_the_installation_it_is_the_installers_rights_that_count() {
         certificate: None,
         rights: to_install("flotilla-system")
             .into_iter()
-            .map(|right| Asked {
+            .map(|right| RightCheck {
                 right,
                 allowed: Ok(true),
             })

@@ -40,7 +40,7 @@ pub(super) struct Request {
     pub(super) desired: Arc<Desired>,
     /// The live object; none: it does not exist.
     pub(super) fact: Option<Arc<Fact>>,
-    /// Take fields over from whoever has them.
+    /// Take fields over from other managers.
     pub(super) force: bool,
     /// Whether the application owned the object before this apply.
     pub(super) is_ours: bool,
@@ -52,14 +52,14 @@ pub(super) struct Request {
 }
 
 /// Result of an apply.
-pub(super) struct Applied {
+pub(super) struct ApplyResult {
     pub(super) uid: String,
     pub(super) health: ObjectHealth,
 }
 
 impl Cluster {
     /// Server-side apply of one object (KEP-555).
-    pub(super) async fn apply(&self, api: &Api, request: &Request) -> Result<Applied, Error> {
+    pub(super) async fn apply(&self, api: &Api, request: &Request) -> Result<ApplyResult, Error> {
         let desired = &request.desired;
         if let Some(error) = too_large(desired) {
             return Err(error);
@@ -87,7 +87,7 @@ impl Cluster {
             false => Conflicts::Refuse,
         };
         let mut answer = self.patch(api, &path, bytes, conflicts).await;
-        // A person's edit by hand of what was ours before is drift, and Git has the last word.
+        // A person's edit of an object that was applied before is drift, and Git takes precedence.
         if let Err(error) = &answer
             && error.reason == Reason::Conflict
             && request.is_ours
@@ -99,7 +99,7 @@ impl Cluster {
         {
             answer = self.patch(api, &path, bytes, Conflicts::Force).await;
         }
-        // An item that is not in Git has the name of one that is.
+        // A list item that is not in Git has the name of one that is.
         if let Err(error) = &answer
             && !error.duplicates.is_empty()
             && request.is_ours
@@ -128,13 +128,13 @@ impl Cluster {
             }
             other => other?,
         };
-        // While it was on its way, the tenure may have come to want something else.
+        // While the request was under way, the tenure may have changed what it desires.
         let applied = baseline
             .filter(|baseline| baseline.desired.digest == desired.digest)
             .map(|baseline| baseline.key);
         request.tenure.learn(&desired.object, &live, asked, applied);
         let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
-        Ok(Applied {
+        Ok(ApplyResult {
             uid: uid.unwrap_or_default().to_owned(),
             health: self.rules.compute(&live),
         })
@@ -157,7 +157,7 @@ impl Cluster {
     }
 
     /// Deletes an object with an immutable field, because its annotation in Git asks for it, and waits until
-    /// it is deleted (A1).
+    /// it is gone (A1).
     async fn remove_to_recreate(
         &self,
         api: &Api,
@@ -219,12 +219,12 @@ impl Cluster {
     }
 }
 
-/// How often an object is looked at that is to change soon.
+/// The pace of looking at an object that should change soon.
 fn looks() -> Backoff {
     Backoff::new(Duration::from_millis(20), Duration::from_secs(1))
 }
 
-/// Why an object is refused by name before it is sent (A11); none: the API server judges it.
+/// Why an object is refused before it is sent (A11). None: the API server judges it.
 fn too_large(desired: &Desired) -> Option<Error> {
     let object = &desired.object;
     let size = desired.body.len();
@@ -242,7 +242,7 @@ fn too_large(desired: &Desired) -> Option<Error> {
     Some(Error::new(413, Reason::ObjectTooLarge, text))
 }
 
-/// The size of an object's annotations, where they can be too large at all.
+/// The size of an object's annotations, if it can exceed the limit at all.
 fn annotation_bytes(desired: &Desired) -> usize {
     if desired.body.len() <= MAX_ANNOTATION_BYTES {
         return 0;
@@ -255,7 +255,7 @@ fn annotation_bytes(desired: &Desired) -> usize {
         .sum()
 }
 
-/// A fact as a plan sees it: of what is no hook, or of a hook in its time.
+/// A fact as a plan sees it, for an object that is not a hook, or a hook within its deadline.
 pub(super) fn live_of(fact: &Fact) -> Live {
     Live {
         uid: fact.uid.clone(),

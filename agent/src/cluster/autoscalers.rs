@@ -1,4 +1,5 @@
-//! Which objects an autoscaler targets now. Asked only for those whose number of replicas is not Git's.
+//! Which objects an autoscaler currently targets. Read only for objects whose number of replicas differs from
+//! Git.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::pass::Pass;
 use crate::observe::facts::Fact;
 
 impl Pass<'_> {
-    /// Tells for every object whose number of replicas is in question whether an autoscaler sets it.
+    /// Determines, for every object whose number of replicas is in question, whether an autoscaler sets it.
     pub(super) async fn find_autoscaled(&mut self) {
         let asked: BTreeSet<ObjectRef> = self
             .facts
@@ -34,7 +35,8 @@ impl Pass<'_> {
             };
             let is_target = match targets.get(object.namespace.as_str()) {
                 Some(Some(targets)) => targets.contains(object),
-                // It cannot be known: what an autoscaler set once may be its still.
+                // The autoscalers could not be read, so a count that an autoscaler once set may still be its
+                // own.
                 Some(None) | None => fact.was_autoscaled,
             };
             let fact: &mut Fact = Arc::make_mut(fact);
@@ -62,7 +64,7 @@ impl Pass<'_> {
                     let items = items.into_iter().flatten();
                     targets.extend(items.filter_map(|item| scale_target(group, namespace, item)));
                 }
-                // KEDA scales through an autoscaler of Kubernetes' own, which was seen.
+                // KEDA scales through a HorizontalPodAutoscaler, which was read already.
                 Err(error) if error.reason == Reason::Forbidden && group == "keda.sh" => {}
                 Err(error) => {
                     tracing::warn!(kind, namespace, %error, "cannot read autoscalers");

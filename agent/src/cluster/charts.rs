@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::{Cluster, WhenMissing};
 use crate::api::Error;
-use crate::api::discovery::Sought;
-use crate::source::Ground;
+use crate::api::discovery::KindLookup;
+use crate::source::ChartContext;
 
-/// Whether the agent's own record says what ran before a chart.
+/// Whether the agent's own record has an earlier release of a chart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RanBefore {
     Recorded,
@@ -24,23 +24,23 @@ impl Cluster {
     /// When it cannot be asked.
     pub async fn capabilities(&self) -> Result<Capabilities, Error> {
         let mut discovery = self.discovery.lock().await;
-        discovery.refresh(&self.api, Sought::Known).await?;
+        discovery.refresh(&self.api, KindLookup::Known).await?;
         let why = "the API server does not report its version of Kubernetes";
         let capabilities = discovery.capabilities.clone();
         capabilities.ok_or_else(|| Error::new(0, Reason::ClusterUnavailable, why))
     }
 
-    /// What a chart has to know. `release`: under which name and in which namespace Helm may have installed
-    /// it; `derives`: the chart may have generated values, and what becomes of the secret that they come
-    /// from where it is not there.
+    /// What a chart needs to know about the cluster. `release`: the name and namespace under which Helm may
+    /// have installed it. `derives`: the chart may generate values; says whether the secret that they are
+    /// derived from is created if it is missing.
     pub(crate) async fn ground(
         &self,
         application: &str,
         release: Option<(&str, &str)>,
         ran_before: RanBefore,
         derives: Option<WhenMissing>,
-    ) -> Ground {
-        let mut ground = Ground::default();
+    ) -> ChartContext {
+        let mut ground = ChartContext::default();
         let asked = async {
             ground.capabilities = Ok(self.capabilities().await?);
             if ran_before == RanBefore::Unrecorded {
@@ -63,8 +63,8 @@ impl Cluster {
         ground
     }
 
-    /// The revision of what ran before: of Helm's newest release of that name, or 0 where objects of the
-    /// application were applied otherwise.
+    /// The revision before this record starts: of Helm's newest release of that name, or 0 if objects of
+    /// the application were applied in another way.
     async fn before(
         &self,
         application: &str,
@@ -84,7 +84,7 @@ impl Cluster {
         let path = format!(
             "/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm%2Cname%3D{name}"
         );
-        // Without the right to list Secrets there, there is none to be found.
+        // Without the right to list Secrets, no Helm release can be found there.
         let list = match self.api.find(&path).await {
             Ok(list) => list.unwrap_or_default(),
             Err(error) if error.code == 403 => Value::Null,

@@ -1,19 +1,19 @@
-//! How many custom resources definitions have, as it was when it was asked for (P11). Pure.
+//! Numbers of custom resources per definition, as they were when they were counted (P11). Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flotilla_shared::object::ObjectRef;
 
-/// For how long an answer is told, before it is asked for again.
+/// For how long a count is used before it is read again.
 const TOLD: Duration = Duration::from_secs(600);
 
-/// Numbers that an application was told, with when; none: there was no answer. Times are of a steady clock.
+/// Counts per definition, with the time of each. None: there was no answer. Times are of a monotonic clock.
 #[derive(Debug, Default)]
-pub(super) struct Counted(BTreeMap<ObjectRef, (Duration, Option<usize>)>);
+pub(super) struct CustomResourceCounts(BTreeMap<ObjectRef, (Duration, Option<usize>)>);
 
-impl Counted {
-    /// Which of these are to be asked for now. Others are forgotten, and so is what is old.
+impl CustomResourceCounts {
+    /// The definitions that have to be counted now. Others are forgotten, and so are old counts.
     pub(super) fn due(&mut self, of: &BTreeSet<ObjectRef>, now: Duration) -> Vec<ObjectRef> {
         self.0.retain(|definition, (at, _)| {
             of.contains(definition) && now.saturating_sub(*at) < TOLD
@@ -28,7 +28,7 @@ impl Counted {
         self.0.insert(definition, (now, count));
     }
 
-    /// What is known.
+    /// The counts that are known.
     pub(super) fn numbers(&self) -> BTreeMap<ObjectRef, usize> {
         let known = self.0.iter();
         known
@@ -55,17 +55,17 @@ mod tests {
         });
         let both = BTreeSet::from([a.clone(), b.clone()]);
         let begun = Duration::from_secs(5);
-        let mut counted = Counted::default();
+        let mut counted = CustomResourceCounts::default();
         assert_eq!(counted.due(&both, begun), [a.clone(), b.clone()]);
         counted.note(a.clone(), Some(3), begun);
-        // No answer is one, too: who does not answer is not waited for in each pass.
+        // A failed count is remembered as well: a server that does not answer must not delay every pass.
         counted.note(b.clone(), None, begun);
         let soon = begun + Duration::from_secs(599);
         assert!(counted.due(&both, soon).is_empty());
         assert_eq!(counted.numbers(), BTreeMap::from([(a.clone(), 3)]));
         assert_eq!(counted.due(&both, begun + TOLD), [a.clone(), b.clone()]);
         assert!(counted.numbers().is_empty());
-        // One that is wanted again, or gone, and then leaves, is asked about anew.
+        // An object that is desired again, or deleted, and leaves later is counted again.
         counted.note(a.clone(), Some(3), begun);
         let other = BTreeSet::from([b.clone()]);
         assert_eq!(counted.due(&other, begun), [b]);

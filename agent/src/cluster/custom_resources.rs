@@ -15,8 +15,8 @@ use crate::plan::{Intent, forbids};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Pass<'_> {
-    /// The numbers of custom resources of the definitions that are there, remembered and not desired any more, and
-    /// whose delete waits for a confirmation. One that cannot be counted is left out.
+    /// The numbers of custom resources of definitions that exist, are in the inventory, are no longer desired, and
+    /// whose deletion waits for a confirmation. One that cannot be counted is left out.
     pub(super) async fn count_custom_resources(&mut self) -> BTreeMap<ObjectRef, usize> {
         let now = monotonic();
         let held = self.held_definitions();
@@ -33,7 +33,7 @@ impl Pass<'_> {
         self.memory.custom_resources.numbers()
     }
 
-    /// The definitions that left the commit and stay until somebody confirms that they may go.
+    /// The definitions that left the commit and stay until a person confirms their deletion.
     fn held_definitions(&self) -> BTreeSet<ObjectRef> {
         if !matches!(self.input.intent, Intent::Run | Intent::Remove) {
             return BTreeSet::new();
@@ -66,7 +66,7 @@ impl Pass<'_> {
             let discovery = self.cluster.discovery.lock().await;
             discovery.find_plural(group, plural).cloned()
         }?;
-        // One object tells how many more there are.
+        // A list limited to one object still says how many remain.
         let path = format!("{}?limit=1", resource.collection(""));
         let list = match self.api.get_once(&path).await {
             Ok(list) => list,

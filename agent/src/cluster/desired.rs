@@ -1,5 +1,5 @@
-//! From manifests to what is applied: namespace filled in, marked, stripped of what is the server's.
-//! Pure.
+//! Turns manifests into objects to apply: namespace filled in, marked, and stripped of fields that
+//! the server owns. Pure.
 
 use std::collections::BTreeSet;
 
@@ -24,9 +24,9 @@ const SERVER_FIELDS: [&str; 8] = [
     "selfLink",
 ];
 
-/// kubectl's copy of an earlier configuration is no configuration.
+/// kubectl's copy of an earlier configuration is not part of the configuration.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Longest name of a Job, as it becomes a label of its pods.
+/// Longest name of a Job, which becomes a label of its pods.
 const MAX_NAME: usize = 63;
 
 /// Values shared by all objects of an application.
@@ -37,12 +37,12 @@ pub struct ApplicationDefaults<'a> {
     pub default_namespace: &'a str,
     /// Digest of the application's content; hooks run once for each.
     pub content: Digest,
-    /// Workloads whose number of replicas an autoscaler of the same content sets.
+    /// Workloads whose number of replicas is set by an autoscaler of the same content.
     pub autoscaled: &'a BTreeSet<ObjectRef>,
 }
 
-/// Prepares a manifest. `namespaced` tells whether its kind lives in a namespace; where that is not
-/// known yet (its definition comes in the same commit) the manifest's own word is taken.
+/// Prepares a manifest. `namespaced` says whether its kind is namespaced; if that is not known yet
+/// (its definition comes in the same commit), the manifest decides.
 #[must_use]
 pub fn desired(
     manifest: &Manifest,
@@ -71,7 +71,7 @@ pub fn desired(
             spec.remove("replicas");
         }
         if is_aggregating {
-            // Kubernetes puts the rules together itself, and takes away what anybody else writes there.
+            // Kubernetes aggregates the rules itself and overwrites what others write there.
             root.remove("rules");
         }
         if let Some(Value::Object(metadata)) = root.get_mut("metadata") {
@@ -120,8 +120,8 @@ fn hook_name(name: &str, content: Digest) -> String {
     format!("{name}-{suffix}")
 }
 
-/// `stringData` is write-only: the server keeps it as `data`, and what cannot be read back cannot be
-/// compared, or be taken away again by server-side apply.
+/// `stringData` is write-only: the server stores it as `data`. What cannot be read back cannot be
+/// compared, and server-side apply cannot remove it.
 fn encode_string_data(root: &mut Map<String, Value>) {
     let Some(Value::Object(plain)) = root.remove("stringData") else {
         return;
@@ -136,7 +136,7 @@ fn encode_string_data(root: &mut Map<String, Value>) {
                 let encoded = base64::engine::general_purpose::STANDARD.encode(text);
                 data.insert(key, Value::String(encoded));
             } else {
-                // The API server refuses it with the reason, as it would have refused the original.
+                // Passed through: the API server refuses it with the same reason as it would the original.
                 data.insert(key, value);
             }
         }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::apply::Request;
 use super::desired::is_scaler;
 use super::pass::{CHANGED, Pass, Round, TOLD};
-use super::prune::{Deleted, Removal};
+use super::prune::{DeleteResult, Removal};
 use crate::events::Event;
 use crate::failpoint;
 use crate::health::ObjectHealth;
@@ -56,7 +56,7 @@ impl Pass<'_> {
                 Step::Forget(object) => self.inventory.remove(object),
                 Step::Disown(object) => self.disown(object),
                 Step::Skip(object, reason, message) => {
-                    // How it is stays true while nothing is done about it.
+                    // The health that was observed stays true while the object is skipped.
                     let health = match self.facts.get(object) {
                         Some(fact) => fact.health.clone(),
                         None => unknown(),
@@ -73,7 +73,7 @@ impl Pass<'_> {
                 Step::Hold(object, reason, message) => {
                     let health = ObjectHealth::current();
                     let waits = *reason == Reason::WaitingForFinalizer;
-                    // Its own words name the finalizers.
+                    // The object's own message names the finalizers.
                     let message = match self.facts.get(object).filter(|_| waits) {
                         Some(fact) => fact.health.message.clone(),
                         None => message.clone(),
@@ -114,7 +114,7 @@ impl Pass<'_> {
                     | Step::Skip(_, Reason::UnknownKind, _)
             )
         };
-        // What waited for what was just done need not wait for the next pass.
+        // Steps that waited for something that has just been applied need not wait for the next interval.
         self.again = self.outcome.written > 0 && plan.rest.iter().any(waits);
         if definitions.is_empty() || cancel.is_cancelled() {
             return;
@@ -144,8 +144,8 @@ impl Pass<'_> {
                 continue;
             };
             let fact = self.facts.get(&desired.object).cloned();
-            // This application's, or handed over by another one of ours: the plan knows that nobody else
-            // wants it.
+            // Applied by this application, or handed over by another one of this agent: the plan made
+            // sure that no other application desires it.
             let application = self.input.application.as_str();
             let is_ours = fact
                 .as_ref()
@@ -168,7 +168,7 @@ impl Pass<'_> {
         let mut results = futures::stream::iter(requests.into_iter().map(|(request, create)| {
             let api = api.clone();
             async move {
-                // What has not begun when a newer assignment comes does not begin any more.
+                // Once a newer assignment has come, no further request is started.
                 if cancel.is_cancelled() {
                     return None;
                 }
@@ -247,8 +247,8 @@ impl Pass<'_> {
                 let Step::Prune(object, uid) = step else {
                     continue;
                 };
-                // What was planned before a newer assignment, or before another application desired the
-                // object, is not done after it.
+                // A deletion that was planned before a newer assignment, or before another application
+                // desired the object, must not happen after it.
                 let application = self.input.application.as_str();
                 let is_desired = {
                     let claims = self.input.claims.borrow();
@@ -271,23 +271,23 @@ impl Pass<'_> {
                 let deleted = self.cluster.prune(&self.api, &removal).await;
                 failpoint::reach("pruned");
                 match deleted {
-                    Ok(Deleted::Done) => {
+                    Ok(DeleteResult::Done) => {
                         self.outcome.pruned += 1;
                         self.inventory.remove(object);
-                        // Without its autoscaler, a workload's number of replicas is Git's again.
+                        // Without its autoscaler, the workload's number of replicas is decided by Git again.
                         self.again |= is_scaler(&object.group, &object.kind);
                         tracing::info!(%object, application, "pruned");
                         self.tell(Event::done(object, Action::Pruned));
                     }
-                    Ok(Deleted::Waiting(why)) => {
+                    Ok(DeleteResult::Waiting(why)) => {
                         self.outcome.pruned += 1;
                         let terminating = ObjectHealth::new(Health::Terminating, "");
                         let reason = Some(Reason::WaitingForFinalizer);
                         self.note(object, Action::Pruned, terminating, reason, why);
                     }
-                    Ok(Deleted::NotOurs) => self.inventory.remove(object),
-                    Ok(Deleted::Unmarked) => self.disown(object),
-                    Ok(Deleted::Held(reason, message)) => {
+                    Ok(DeleteResult::NotOurs) => self.inventory.remove(object),
+                    Ok(DeleteResult::Unmarked) => self.disown(object),
+                    Ok(DeleteResult::Held(reason, message)) => {
                         let current = ObjectHealth::current();
                         let message = message.to_owned();
                         self.note(object, Action::Held, current, Some(reason), message);
@@ -303,8 +303,8 @@ impl Pass<'_> {
         }
     }
 
-    /// What an object's health is for the application: what Git itself holds back is as it should be,
-    /// what anybody else holds waits for a person.
+    /// How an object counts for the health of the application: one that Git itself suspends is as
+    /// desired, one that others suspended waits for a person.
     fn counts_as(&self, status: &ObjectStatus) -> Health {
         let is_held = || {
             let desired = self.desired.iter().find(|d| d.object == status.object);
@@ -316,7 +316,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Sums up: sync from what could not be done, health from what is.
+    /// Sums up: sync from what could not be done, health from the objects.
     pub(super) fn finish(mut self, best: SyncState) -> Round {
         let mut sync = best;
         let mut health = Health::Current;
@@ -327,7 +327,8 @@ impl Pass<'_> {
                 health = health.max(self.counts_as(status));
             }
             if !matches!(status.action, Action::Held | Action::Pruned) {
-                // A claim is bound by its first user, who may be of an application that waits for this one.
+                // A claim is bound by its first consumer, which may be in an application that waits for this
+                // one.
                 let is_unused = status.health == Health::InProgress
                     && status.object.kind == "PersistentVolumeClaim"
                     && status.object.group.is_empty();
@@ -377,7 +378,7 @@ impl Pass<'_> {
 }
 
 impl Pass<'_> {
-    /// Reports a changed inventory for a while, where there is no other reason.
+    /// Reports a changed inventory for a while, if there is no other reason.
     fn told_of_record(&mut self) {
         if let (None, Some((at, why))) = (self.outcome.reason, self.memory.changed)
             && at.elapsed() < TOLD

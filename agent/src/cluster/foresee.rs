@@ -1,5 +1,5 @@
 //! What running a commit that is not assigned would do, by the API server's own dry run. Changes nothing,
-//! and tells names only: no value leaves this room.
+//! and reports names only: no value leaves this module.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Cluster;
 use super::apply::Conflicts;
-use super::inventory_store::Stored;
+use super::inventory_store::StoredInventory;
 use super::pass::{DesiredState, Memory, Pass, PassInput};
 use super::preview::{Values, differences};
 use crate::api::Error;
@@ -24,18 +24,18 @@ use crate::plan::{Desired, FORCE_ANNOTATION, IMMUTABLE_ANNOTATION, Step, forbids
 const AT_ONCE: usize = 8;
 /// Most objects of one application that are tried; there are more then.
 const MAX_ASKED: usize = 2 * MAX_CHANGES;
-/// Longest words of the API server that are passed on.
+/// Longest message of the API server that is passed on.
 const MAX_WORDS: usize = 300;
 
 /// Kinds and namespaces that come with the same commit, which a dry run cannot know.
 #[derive(Debug, Default)]
-pub struct Coming {
+pub struct UpcomingObjects {
     pub namespaces: BTreeSet<String>,
     /// Group and kind of new definitions.
     pub kinds: BTreeSet<(String, String)>,
 }
 
-impl Coming {
+impl UpcomingObjects {
     /// Adds the desired state of one application.
     pub fn add(&mut self, desired: &[Arc<Desired>]) {
         for entry in desired {
@@ -65,8 +65,8 @@ impl Coming {
 }
 
 impl Cluster {
-    /// What a pass for this would do, if it were assigned. Looks with a memory of its own: what a worker
-    /// follows stays as it is.
+    /// What a pass for this would do if it were assigned. It has a memory of its own, so that the
+    /// objects that a worker follows do not change.
     ///
     /// # Errors
     /// When the API server cannot be asked.
@@ -74,7 +74,7 @@ impl Cluster {
         &self,
         input: &PassInput,
         desired_state: &DesiredState,
-        coming: &Coming,
+        coming: &UpcomingObjects,
     ) -> Result<ApplicationChanges, Error> {
         let stored = self.read_inventory(input.application.as_str()).await?;
         let mut scratch = Memory::default();
@@ -87,8 +87,8 @@ impl Cluster {
 impl Pass<'_> {
     async fn foresee(
         mut self,
-        stored: &Stored,
-        coming: &Coming,
+        stored: &StoredInventory,
+        coming: &UpcomingObjects,
     ) -> Result<ApplicationChanges, Error> {
         let made = self.observe(stored).await?.0;
         if let Some(refused) = made.refused {
@@ -113,7 +113,7 @@ impl Pass<'_> {
         for step in made.rest.iter().chain(made.prune.iter().flatten()) {
             match step {
                 Step::Unchanged(_) => result.unchanged += 1,
-                // It waits for a wave, a hook or another application, and comes then.
+                // It waits for a wave, a hook or another application, and is applied after it.
                 Step::Skip(object, Reason::DependencyNotReady, _) => {
                     let desired = self
                         .desired
@@ -162,8 +162,13 @@ impl Pass<'_> {
         Ok(result)
     }
 
-    /// Returns what an apply of one object would do.
-    async fn tried(&self, desired: &Desired, conflicts: Conflicts, coming: &Coming) -> Change {
+    /// What an apply of one object would do.
+    async fn tried(
+        &self,
+        desired: &Desired,
+        conflicts: Conflicts,
+        coming: &UpcomingObjects,
+    ) -> Change {
         let object = &desired.object;
         match self.try_apply(desired, conflicts).await {
             Ok(None) => change(object, Action::Created, None, ""),
@@ -172,7 +177,7 @@ impl Pass<'_> {
                 fields,
                 ..change(object, Action::Updated, None, "")
             },
-            // A definition or a namespace of the same commit is there by then.
+            // Its namespace is created first, by the same commit.
             Err(error)
                 if error.reason == Reason::NamespaceNotFound
                     && coming.namespaces.contains(&object.namespace) =>
@@ -180,7 +185,8 @@ impl Pass<'_> {
                 let words = "its namespace comes with the same commit";
                 change(object, Action::Created, None, words)
             }
-            // Somebody's item has the name of one in Git: the apply clears it first, a dry run cannot.
+            // A list item of another manager has the name of one in Git: an apply clears it first, a dry run
+            // cannot.
             Err(error) if !error.duplicates.is_empty() && self.differs(desired).is_some() => {
                 let fields = self.differs(desired).unwrap_or_default().to_vec();
                 Change {
@@ -199,7 +205,7 @@ impl Pass<'_> {
         }
     }
 
-    /// The fields that an apply would change; none: there is nothing yet.
+    /// The fields that an apply would change. None: the object does not exist yet.
     async fn try_apply(
         &self,
         desired: &Desired,
@@ -244,7 +250,7 @@ impl Pass<'_> {
         Ok(Some(paths))
     }
 
-    /// Those of a conflict's managers from whom an apply would not take the fields over by itself.
+    /// The managers of a conflict from which an apply would not take the fields over by itself.
     fn others(&self, desired: &Desired, live: &Value, managers: &[String]) -> Vec<String> {
         let options = &self.cluster.options;
         let fact = self.facts.get(&desired.object);
@@ -265,7 +271,7 @@ impl Pass<'_> {
             .filter(|name| !is_earlier(name))
             .cloned()
             .collect();
-        // A person's edit of what is ours is drift, and Git has the last word.
+        // A person's edit of an object that is managed here is drift, and Git takes precedence.
         match is_ours && left.iter().all(|name| options.managers.is_person(name)) {
             true => Vec::new(),
             false => left,
@@ -283,7 +289,8 @@ impl Pass<'_> {
     }
 }
 
-/// A change without fields. Of a Secret the API server's words are not passed on: they may quote it.
+/// A change without fields. For a Secret the API server's message is not passed on, since it may quote the
+/// content.
 fn change(object: &ObjectRef, action: Action, reason: Option<Reason>, message: &str) -> Change {
     let message = match (Values::of(object), action) {
         (Values::Masked, Action::Failed) => "",

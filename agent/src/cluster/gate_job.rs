@@ -1,5 +1,5 @@
-//! Jobs of gates in the cluster: looked at by their name, made where they are not there, ended where nobody
-//! asks for them any more.
+//! Jobs of gates in the cluster: found by their name, created if they are missing, ended if they are no
+//! longer requested.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::plan::{APPLICATION_ANNOTATION, Desired};
 /// A gate Job, and the account that creates it.
 pub(crate) struct GateJobRequest<'a> {
     pub(crate) desired: &'a Desired,
-    /// Whose it is.
+    /// The application that owns it.
     pub(crate) application: &'a str,
     /// `namespace/name` of a service account; none: the agent's own.
     pub(crate) account: Option<&'a str>,
@@ -36,10 +36,10 @@ impl Cluster {
         self.rules.compute(live)
     }
 
-    /// The Job as it is; made where it is not there, if so told. None: it is not there.
+    /// The Job as it is; created if it is missing and `when_missing` says so. None: it does not exist.
     ///
     /// # Errors
-    /// When the API server refuses, or somebody else's object has the name.
+    /// When the API server refuses, or another owner's object has the name.
     pub(crate) async fn gate_job(
         &self,
         request: &GateJobRequest<'_>,
@@ -49,7 +49,7 @@ impl Cluster {
         let live = match api.find(&path).await? {
             Some(live) => live,
             None if when_missing == WhenMissing::Leave => return Ok(None),
-            // The name says which Job it is: made twice, it is still one.
+            // The name identifies the Job, so that creating it twice still makes one.
             None => {
                 self.patch(&api, &path, &request.desired.body, Conflicts::Refuse)
                     .await?

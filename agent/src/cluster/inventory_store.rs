@@ -24,10 +24,10 @@ pub(super) const REMOVE_ANNOTATION: &str = "flotilla.dev/remove";
 
 /// An inventory as it is stored.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Stored {
+pub(super) struct StoredInventory {
     pub(super) inventory: Inventory,
-    /// Why the record is not as we wrote it; none: it is. Nothing is pruned from a record that is not,
-    /// and it is written anew (P15).
+    /// Why the record is not as this agent wrote it. None: it is. Nothing is pruned from a changed
+    /// record, and it is written again (P15).
     pub(super) changed: Option<&'static str>,
     /// Whether it was written by an older agent without seals. Its entries count no more than those of a
     /// changed one, but it is not reported.
@@ -68,7 +68,7 @@ impl Cluster {
         Ok(items.into_iter().flatten().filter_map(label).collect())
     }
 
-    pub(super) async fn read_inventory(&self, application: &str) -> Result<Stored, Error> {
+    pub(super) async fn read_inventory(&self, application: &str) -> Result<StoredInventory, Error> {
         let path = format!(
             "{}?labelSelector=flotilla.dev%2Finventory%3D{application}",
             self.config_maps()
@@ -77,11 +77,11 @@ impl Cluster {
         let items = list.get("items").and_then(Value::as_array);
         let items: Vec<&Value> = items.into_iter().flatten().collect();
         if items.is_empty() {
-            return Ok(Stored::default());
+            return Ok(StoredInventory::default());
         }
         let key = self.seal_key().await?;
         let mut entries = Vec::new();
-        let mut stored = Stored::default();
+        let mut stored = StoredInventory::default();
         let mut finished_hooks = BTreeSet::new();
         let mut total = None;
         for item in &items {
@@ -118,7 +118,7 @@ impl Cluster {
                 .and_then(|text| text.parse::<usize>().ok())
                 .or(total);
         }
-        // A shard that somebody deleted took its entries with it; the objects stay.
+        // A shard that was deleted by hand took its entries with it; the objects still exist.
         if total.unwrap_or(0) != items.len() {
             stored.changed = Some("part of it is missing");
         }
@@ -127,7 +127,7 @@ impl Cluster {
         stored.inventory = Inventory::new(entries);
         stored.inventory.finished_hooks = finished_hooks;
         stored.shards = match (stored.changed, key) {
-            // Exactly what we would write.
+            // The shards are exactly as this agent writes them.
             (None, Some(key)) => {
                 let shards = render(&stored.inventory, application, &key);
                 shards.iter().map(|s| Some(digest(s))).collect()
@@ -142,7 +142,7 @@ impl Cluster {
         &self,
         application: &str,
         inventory: &Inventory,
-        stored: &mut Stored,
+        stored: &mut StoredInventory,
     ) -> Result<(), Error> {
         let is_same =
             stored.changed.is_none() && stored.inventory == *inventory && !stored.shards.is_empty();
@@ -151,7 +151,7 @@ impl Cluster {
         }
         let key = self.make_seal_key().await?;
         let shards = render(inventory, application, &key);
-        // The number of shards is in each of them.
+        // Each shard holds the number of shards, so that a new number changes all of them.
         let all = stored.shards.len() != shards.len();
         for (index, data) in shards.iter().enumerate() {
             let next = digest(data);
@@ -197,12 +197,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes away what the cluster's own people had confirmed: it was for the removal that they saw, not for
-    /// the next one.
+    /// Removes a confirmation by the owners of the cluster: it was for the removal that they saw, and not
+    /// for the next one.
     pub(super) async fn forget_confirmation(
         &self,
         application: &str,
-        stored: &mut Stored,
+        stored: &mut StoredInventory,
     ) -> Result<(), Error> {
         let body = json!({"metadata": {"annotations": {REMOVE_ANNOTATION: null}}});
         for index in 0..stored.shards.len() {

@@ -10,35 +10,37 @@ use super::Cluster;
 use super::desired::{ApplicationDefaults, autoscaled, desired};
 use super::pass::{DesiredState, PassInput};
 use crate::api::Error;
-use crate::api::discovery::{Resource, Sought};
+use crate::api::discovery::{KindLookup, Resource};
 use crate::inventory::Inventory;
 use crate::plan::Desired;
 
-/// What serves the objects of an application.
+/// How the objects of an application are served.
 #[derive(Default)]
-pub(super) struct Served {
+pub(super) struct ServedKinds {
     pub(super) resources: BTreeMap<ObjectRef, Resource>,
-    /// What is not served at all.
+    /// Objects whose kinds are not served at all.
     pub(super) unknown: BTreeSet<ObjectRef>,
-    /// What may be served or not: the server of its API group is away, or was when its kind was looked for.
+    /// Objects whose kinds may or may not be served: the server of their API group is away, or was when the
+    /// kind was looked up.
     pub(super) away: BTreeSet<ObjectRef>,
-    /// What was prepared for another scope than its kind has now: with a namespace, or without one.
+    /// Objects that were prepared for another scope than their kinds have now: with a namespace, or without
+    /// one.
     pub(super) rescoped: BTreeSet<ObjectRef>,
     /// API groups whose server is away.
     pub(super) stale: Vec<String>,
-    /// Whether the API server told everything.
+    /// Whether discovery was complete.
     pub(super) complete: bool,
 }
 
 impl Cluster {
-    /// What an application wants, as objects of this cluster: needs to know which kinds are
+    /// What an application desires, as objects of this cluster: needs to know which kinds are
     /// namespaced.
     ///
     /// # Errors
     /// When the API server cannot be asked.
     pub async fn desired_state(&self, input: &PassInput) -> Result<DesiredState, Error> {
         let mut discovery = self.discovery.lock().await;
-        let sought = Sought::of(
+        let sought = KindLookup::of(
             input
                 .manifests
                 .iter()
@@ -90,18 +92,18 @@ impl Cluster {
         &self,
         desired: &[Arc<Desired>],
         inventory: &Inventory,
-    ) -> Result<Served, Error> {
+    ) -> Result<ServedKinds, Error> {
         let mut discovery = self.discovery.lock().await;
-        let sought = Sought::of(
+        let sought = KindLookup::of(
             desired
                 .iter()
                 .map(|d| discovery.find(&d.object.group, &d.version, &d.object.kind)),
         );
         discovery.refresh(&self.api, sought).await?;
-        let mut served = Served {
+        let mut served = ServedKinds {
             complete: discovery.is_complete(),
             stale: discovery.stale().to_vec(),
-            ..Served::default()
+            ..ServedKinds::default()
         };
         for entry in desired {
             let object = &entry.object;
@@ -122,8 +124,9 @@ impl Cluster {
         }
         for entry in inventory.entries() {
             let object = &entry.object;
-            // At whatever version it is served now. A kind that is gone for good took its objects with
-            // it; one that is only missing from a partial discovery did not, and `complete` says so.
+            // Looked up at whatever version is served now. A kind that was removed took its objects
+            // with it; one that is only missing from a partial discovery did not, and `complete` says
+            // so.
             if let Some(resource) = discovery.find(&object.group, "", &object.kind) {
                 served
                     .resources

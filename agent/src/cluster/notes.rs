@@ -1,5 +1,5 @@
-//! What a pass remembers of what it saw: drift and since when, health, hooks that ran, and what of it is
-//! ours. Asks nobody and writes nothing.
+//! What a pass remembers of its observations: drift and since when, health, finished hooks, and which of
+//! them are managed here. Sends no request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::inventory::Entry;
 use crate::plan::{Desired, Observed, Plan, Step};
 
 impl Pass<'_> {
-    /// Remembers who changed what, and since when.
+    /// Remembers which manager changed which fields, and since when.
     pub(super) fn note_drift(&mut self, observed: &Observed, made: &Plan, now: Duration) {
         let mut drifting: BTreeSet<ObjectRef> = BTreeSet::new();
         for step in made.apply.iter().flatten() {
@@ -89,7 +89,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Hooks that are through are remembered for as long as their content is desired.
+    /// Finished hooks are remembered for as long as their content is desired.
     pub(super) fn finish_hooks(&mut self) {
         let hooks = self.desired.iter().filter(|d| d.hook().is_some());
         let finished: BTreeSet<ObjectRef> = hooks
@@ -120,7 +120,7 @@ impl Pass<'_> {
         ours.map(|desired| (desired, false))
             .chain(unchanged.map(|desired| (desired, true)))
             .map(|(desired, is_there)| {
-                // What is as it should be counts as applied; a hook that ran is gone from the facts.
+                // An unchanged object counts as applied; a hook that has finished is no longer in the facts.
                 let fact = self.facts.get(&desired.object).filter(|_| is_there);
                 let (uid, applied) = match fact {
                     Some(fact) => (fact.uid.clone(), desired.short_digest()),

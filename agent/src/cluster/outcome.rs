@@ -27,6 +27,7 @@ pub struct PassOutcome {
     pub drifted: u32,
     /// Number of drifted objects that are not corrected: only reported, or contested.
     pub differing: u32,
-    /// Objects were prepared for a scope that their kind does not have any more: what is desired is to be made anew.
+    /// Objects were prepared for a scope that their kind no longer has: the desired state has to be prepared
+    /// again.
     pub outdated: bool,
 }

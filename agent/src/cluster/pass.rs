@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::live_of;
-use super::counted::Counted;
-use super::inventory_store::Stored;
+use super::counted::CustomResourceCounts;
+use super::inventory_store::StoredInventory;
 use super::{Cluster, PassOutcome};
 use crate::api::{Api, Error};
 use crate::events::Event;
@@ -35,7 +35,7 @@ use crate::policy::Policy;
 
 /// Rounds of one pass: each wave, and each definition that was waited for, is one.
 const MAX_ROUNDS: usize = 24;
-/// The record of what was applied is read again after so long, so that changes by hand are noticed.
+/// Interval at which the inventory is read again, so that changes by hand are noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(600);
 /// Time for which reports mention a changed inventory.
 pub(super) const TOLD: Duration = Duration::from_secs(3600);
@@ -48,7 +48,7 @@ const RESCOPED: &str =
 #[derive(Debug, Clone, Default)]
 pub struct DesiredState {
     pub desired: Arc<Vec<Arc<Desired>>>,
-    /// Whether every kind is served; otherwise it is to be made again from the manifests.
+    /// Whether every kind is served; if not, it has to be prepared again from the manifests.
     pub complete: bool,
 }
 
@@ -87,20 +87,20 @@ impl PassInput {
 #[derive(Debug, Default)]
 pub struct Memory {
     /// The inventory as the agent wrote it last; none: it has to be read.
-    pub(super) stored: Option<Stored>,
+    pub(super) stored: Option<StoredInventory>,
     /// When it was read, or written, last.
     stored_at: Option<Instant>,
     /// Whether the last pass was one of a removal; none: there was none yet.
     removes: Option<bool>,
     /// When the inventory was last found to be changed, and how.
     pub(super) changed: Option<(Instant, &'static str)>,
-    /// The worker's time as the one that looks after the application; none: it has not begun.
+    /// The tenure of the worker. None: it has not started.
     pub(super) tenure: Option<Arc<Tenure>>,
-    /// Number of times that the API server had gone back in time when it was read.
+    /// How often the API server had gone back in time when the inventory was read.
     restored: u64,
     pub(super) contests: Contests,
-    /// What held definitions would take along.
-    pub(super) custom_resources: Counted,
+    /// The custom resources that would be deleted with held definitions.
+    pub(super) custom_resources: CustomResourceCounts,
     /// When an object was first seen to differ from what was applied.
     pub(super) drifted: BTreeMap<ObjectRef, Timestamp>,
 }
@@ -150,7 +150,7 @@ fn failed(error: &Error) -> PassOutcome {
 }
 
 impl Cluster {
-    /// Takes one pass. Whatever fails is in the outcome; a newer assignment cancels it between steps.
+    /// Runs one pass. Failures are part of the outcome; a newer assignment cancels it between steps.
     pub async fn reconcile(
         &self,
         input: &PassInput,
@@ -190,7 +190,7 @@ impl Cluster {
         let name = input.application.as_str();
         let restored = self.views.restored();
         let is_restored = std::mem::replace(&mut memory.restored, restored) != restored;
-        // What people do to the record is noticed in time; to one that is to go, at once.
+        // Edits by people of the inventory are noticed within a fixed time; during a removal, at once.
         let is_old = memory.stored_at.is_none_or(|at| at.elapsed() > LOOK_AGAIN);
         if is_restored || is_old || input.intent != Intent::Run {
             memory.stored = None;
@@ -199,7 +199,8 @@ impl Cluster {
             Some(stored) => stored,
             None => match self.read_inventory(name).await {
                 Ok(stored) => {
-                    // Once it is not to go any more, what people wrote on it for that is looked for.
+                    // An application that stays needs its record only from time to time; one that leaves is
+                    // read in each pass, for a confirmation that people write on it.
                     let stays = input.intent == Intent::Run;
                     memory.stored_at = stays.then(Instant::now);
                     if let (Some(why), false) = (stored.changed, stored.is_older) {
@@ -223,11 +224,16 @@ impl Cluster {
         pass.run(stored, cancel).await
     }
 
-    /// What people confirmed counts for a removal that was asked about before. A word that is older, as of one that
-    /// was taken back, lets nothing go without asking, and is taken away.
-    async fn heed_confirmation(&self, input: &PassInput, memory: &mut Memory, stored: &mut Stored) {
+    /// A confirmation by people counts for a removal that was asked about before. An older one, for example of a
+    /// removal that was withdrawn, permits no deletion and is removed.
+    async fn heed_confirmation(
+        &self,
+        input: &PassInput,
+        memory: &mut Memory,
+        stored: &mut StoredInventory,
+    ) {
         let removes = input.intent == Intent::Remove;
-        // Who begins anew does not know whether it was asked.
+        // An agent that has just started does not know whether it asked for a confirmation before.
         let is_answer = removes && memory.removes != Some(false);
         if stored.confirmed && !is_answer {
             let name = input.application.as_str();
@@ -248,12 +254,12 @@ impl Cluster {
 }
 
 impl<'a> Pass<'a> {
-    /// Before anything was looked at. Requests are made as the account that the policy names.
+    /// A pass before anything was observed. Requests are made as the account that the policy names.
     pub(super) fn new(
         cluster: &'a Cluster,
         input: &'a PassInput,
         desired_state: &DesiredState,
-        stored: &Stored,
+        stored: &StoredInventory,
         tenure: Arc<Tenure>,
         memory: &'a mut Memory,
     ) -> Self {
@@ -276,7 +282,7 @@ impl<'a> Pass<'a> {
 }
 
 impl Pass<'_> {
-    async fn run(mut self, stored: Stored, cancel: &CancellationToken) -> Round {
+    async fn run(mut self, stored: StoredInventory, cancel: &CancellationToken) -> Round {
         let (made, observed) = match self.observe(&stored).await {
             Ok(found) => found,
             Err(error) => {
@@ -304,13 +310,16 @@ impl Pass<'_> {
     }
 
     /// Looks at everything that is desired or remembered, and plans.
-    pub(super) async fn observe(&mut self, stored: &Stored) -> Result<(Plan, Observed), Error> {
+    pub(super) async fn observe(
+        &mut self,
+        stored: &StoredInventory,
+    ) -> Result<(Plan, Observed), Error> {
         let mut served = self
             .cluster
             .resources(&self.desired, &self.inventory)
             .await?;
         if !self.is_prepared {
-            // Its kind was not known then, and it is prepared anew for the next pass.
+            // The kind was unknown when the object was prepared, so it is prepared again for the next pass.
             served.away.append(&mut served.rescoped);
         }
         let ignore: Arc<Vec<IgnoreRule>> = Arc::new(self.input.sync_policy.ignore.clone());
@@ -351,7 +360,12 @@ impl Pass<'_> {
 
     /// Extends the inventory, applies, deletes, and shrinks the inventory: in this order, so that a crash at
     /// any point leaves no object without an entry (A16).
-    async fn execute(mut self, made: &Plan, stored: Stored, cancel: &CancellationToken) -> Round {
+    async fn execute(
+        mut self,
+        made: &Plan,
+        stored: StoredInventory,
+        cancel: &CancellationToken,
+    ) -> Round {
         let mut stored = stored;
         let name = self.input.application.as_str();
         self.inventory = self.inventory.superset(self.entries(made));
@@ -365,7 +379,7 @@ impl Pass<'_> {
         self.apply(made, cancel).await;
         self.delete(made, cancel).await;
         if let Err(error) = self.cluster.keep(name, &self.inventory, &mut stored).await {
-            // The superset stays: too much is remembered, which harms nothing.
+            // The larger inventory stays: it names too many objects, which is harmless.
             tracing::warn!(application = name, %error, "cannot remove entries from the inventory");
         }
         failpoint::reach("narrowed");
@@ -401,7 +415,7 @@ impl Pass<'_> {
             .collect()
     }
 
-    fn plan(&mut self, observed: &Observed, stored: &Stored) -> Plan {
+    fn plan(&mut self, observed: &Observed, stored: &StoredInventory) -> Plan {
         let now = monotonic();
         let claims = Arc::clone(&self.input.claims.borrow());
         let made = plan(&Inputs {
@@ -436,7 +450,7 @@ fn is_overdue(desired: &Desired, fact: &Fact, now: Timestamp) -> bool {
         })
 }
 
-/// Time since the process began: steady, whatever happens to the wall clock (N6).
+/// Time since the start of the process: monotonic, whatever happens to the wall clock (N6).
 pub(super) fn monotonic() -> Duration {
     static START: std::sync::LazyLock<std::time::Instant> =
         std::sync::LazyLock::new(std::time::Instant::now);

@@ -1,5 +1,5 @@
-//! What a pass would do now, by the API server's own dry run, and how that differs from what is live.
-//! Changes nothing. Values of Secrets never leave this room.
+//! What a pass would do now, by the API server's own dry run, and how that differs from the live
+//! objects. Changes nothing. Values of Secrets never leave this module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::Cluster;
 use super::apply::Conflicts;
-use super::inventory_store::Stored;
+use super::inventory_store::StoredInventory;
 use super::pass::{DesiredState, Memory, Pass, PassInput};
 use crate::api::Error;
 use crate::plan::{Desired, Fit, Step};
@@ -44,7 +44,7 @@ impl Cluster {
         desired_state: &DesiredState,
         memory: &Memory,
     ) -> Result<ApplicationPlan, Error> {
-        let stored: Stored = match &memory.stored {
+        let stored: StoredInventory = match &memory.stored {
             Some(stored) => stored.clone(),
             None => self.read_inventory(input.application.as_str()).await?,
         };
@@ -59,7 +59,7 @@ impl Cluster {
 }
 
 impl Pass<'_> {
-    async fn preview(mut self, stored: &Stored) -> Result<ApplicationPlan, Error> {
+    async fn preview(mut self, stored: &StoredInventory) -> Result<ApplicationPlan, Error> {
         let made = self.observe(stored).await?.0;
         let mut result = ApplicationPlan::of(self.input.application.clone());
         if let Some(Problem { reason, message }) = made.refused {
@@ -77,7 +77,7 @@ impl Pass<'_> {
             }
         }
         let mut changes: Vec<ObjectChange> = Vec::new();
-        // What is only reported, or fought over, is shown with its fields, too.
+        // Objects that are only reported as drifted or contested are shown with their fields as well.
         let mut shown_only: BTreeMap<ObjectRef, Problem> = BTreeMap::new();
         for step in &made.rest {
             if let Step::Skip(object, reason @ (Reason::Drifted | Reason::Contested), message) =
@@ -156,7 +156,8 @@ impl Pass<'_> {
                     change.action = Action::Unchanged;
                 }
             }
-            // Somebody's item has the name of one in Git: the apply clears it first, a dry run cannot.
+            // A list item of another manager has the name of one in Git: an apply clears it first, a dry run
+            // cannot.
             Err(error) if !error.duplicates.is_empty() && self.differs(&desired).is_some() => {
                 match self.compared(&desired).await {
                     Ok(fields) => change.fields = fields,
@@ -172,7 +173,7 @@ impl Pass<'_> {
         change
     }
 
-    /// Takes away what people added, as an apply would.
+    /// Removes what people added, as an apply would.
     pub(super) fn without_foreign(&self, desired: &Desired, next: &mut Value) {
         if self.input.sync_policy.drift != Drift::Correct && self.differs(desired).is_none() {
             return;
@@ -194,7 +195,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Those fields with their values, without asking the API server what it would make of them.
+    /// The fields that differ, with their values, compared without a dry run at the API server.
     async fn compared(&self, desired: &Desired) -> Result<Vec<FieldChange>, Error> {
         let resource = self
             .cluster
@@ -203,7 +204,7 @@ impl Pass<'_> {
         let path = resource.object(&desired.object.namespace, &desired.object.name);
         let live = self.api.find(&path).await?.unwrap_or_default();
         let value = desired.value();
-        let mut found = Found {
+        let mut found = DifferenceList {
             values: Values::of(&desired.object),
             fields: Vec::new(),
         };
@@ -270,7 +271,7 @@ fn remove(value: &mut Value, pointer: &str) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Values {
     Shown,
-    /// A Secret's: only which of them change.
+    /// Values of a Secret: only which of them change.
     Masked,
 }
 
@@ -285,7 +286,7 @@ impl Values {
 
 /// Fields in which two objects differ.
 pub(super) fn differences(live: &Value, next: &Value, values: Values) -> Vec<FieldChange> {
-    let mut found = Found {
+    let mut found = DifferenceList {
         values,
         fields: Vec::new(),
     };
@@ -293,12 +294,12 @@ pub(super) fn differences(live: &Value, next: &Value, values: Values) -> Vec<Fie
     found.fields
 }
 
-struct Found {
+struct DifferenceList {
     values: Values,
     fields: Vec<FieldChange>,
 }
 
-impl Found {
+impl DifferenceList {
     fn push(&mut self, path: &str, live: Option<&Value>, next: Option<&Value>) {
         let is_masked = self.values == Values::Masked
             && (path.starts_with("/data") || path.starts_with("/stringData"));

@@ -19,15 +19,15 @@ pub(super) struct Removal<'a> {
     pub(super) uid: &'a str,
     /// API version it was applied at.
     pub(super) version: &'a str,
-    /// Whose it has to be.
+    /// The application that has to own it.
     pub(super) application: &'a str,
-    /// The policy, which names the kinds that are only deleted after a confirmation.
+    /// The policy, which lists the kinds that are only deleted after a confirmation.
     pub(super) policy: &'a Policy,
     pub(super) tenure: &'a Tenure,
 }
 
 /// Result of a deletion.
-pub(super) enum Deleted {
+pub(super) enum DeleteResult {
     /// Deleted, or being deleted.
     Done,
     /// Being deleted, and waiting for a finalizer.
@@ -42,7 +42,11 @@ pub(super) enum Deleted {
 
 impl Cluster {
     /// Deletes one object.
-    pub(super) async fn prune(&self, api: &Api, removal: &Removal<'_>) -> Result<Deleted, Error> {
+    pub(super) async fn prune(
+        &self,
+        api: &Api,
+        removal: &Removal<'_>,
+    ) -> Result<DeleteResult, Error> {
         let &Removal {
             object,
             uid,
@@ -51,50 +55,50 @@ impl Cluster {
         } = removal;
         let resource = match self.resource(object, removal.version).await {
             Ok(resource) => resource,
-            // That version is served no longer; any other shows the same object.
+            // That version is no longer served; any other one shows the same object.
             Err(_) => self.resource(object, "").await?,
         };
         let path = resource.object(&object.namespace, &object.name);
         let Some(live) = api.find(&path).await? else {
             tenure.gone(object, uid);
-            return Ok(Deleted::Done);
+            return Ok(DeleteResult::Done);
         };
         if live.pointer("/metadata/uid").and_then(Value::as_str) != Some(uid) {
-            return Ok(Deleted::NotOurs);
+            return Ok(DeleteResult::NotOurs);
         }
         let marks = Marks {
             application: annotation(&live, APPLICATION_ANNOTATION),
             applied_by_us: fields::applied(&live, &self.options.field_manager).is_some(),
         };
         if marks.names_another(removal.application) {
-            return Ok(Deleted::NotOurs);
+            return Ok(DeleteResult::NotOurs);
         }
         if !marks.show(removal.application) {
-            return Ok(Deleted::Unmarked);
+            return Ok(DeleteResult::Unmarked);
         }
         let word = annotation(&live, PRUNE_ANNOTATION);
         if let Some((reason, message)) = forbids(word, removal.policy, object) {
-            return Ok(Deleted::Held(reason, message));
+            return Ok(DeleteResult::Held(reason, message));
         }
         match delete(api, &path, uid, "Background").await {
             Ok(()) => {}
             Err(error) if error.is_not_found() => {
                 tenure.gone(object, uid);
-                return Ok(Deleted::Done);
+                return Ok(DeleteResult::Done);
             }
-            // Made again by somebody in the meantime (P16).
-            Err(error) if error.code == 409 => return Ok(Deleted::NotOurs),
+            // The object was created again by others in the meantime (P16).
+            Err(error) if error.code == 409 => return Ok(DeleteResult::NotOurs),
             Err(error) => return Err(error),
         }
         let asked = tenure.moment();
         match api.find(&path).await? {
             Some(live) if live.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid) => {
                 tenure.learn(object, &live, asked, None);
-                Ok(Deleted::Waiting(self.rules.compute(&live).message))
+                Ok(DeleteResult::Waiting(self.rules.compute(&live).message))
             }
             _ => {
                 tenure.gone(object, uid);
-                Ok(Deleted::Done)
+                Ok(DeleteResult::Done)
             }
         }
     }

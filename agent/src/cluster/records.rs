@@ -1,5 +1,5 @@
-//! The agent's records in its own namespace: what one pod knows, the next leader on another node knows
-//! too (one identity for all pods, and a floor for generations that outlives a lost disk: V4, N4).
+//! The agent's records in its own namespace, from which the next leader on another node continues (one
+//! identity for all pods, and a floor for generations that outlives a lost disk: V4, N4).
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ impl Cluster {
         format!("/api/v1/namespaces/{namespace}/{plural}/{name}")
     }
 
-    /// Bytes that were kept under a name of a ConfigMap; none: nothing was.
+    /// Bytes that were stored under a name in a ConfigMap. None: there were none.
     ///
     /// # Errors
     /// When the API server cannot be asked.
@@ -29,7 +29,7 @@ impl Cluster {
         }))
     }
 
-    /// Keeps bytes under a name, in a ConfigMap.
+    /// Stores bytes under a name, in a ConfigMap.
     ///
     /// # Errors
     /// When the API server does not take them.
@@ -43,7 +43,7 @@ impl Cluster {
         self.apply_record("configmaps", name, &body).await
     }
 
-    /// The entries of a Secret of the agent's own; none: there is no such Secret.
+    /// The entries of a Secret of the agent's own. None: there is no such Secret.
     ///
     /// # Errors
     /// When the API server cannot be asked.
@@ -61,7 +61,7 @@ impl Cluster {
         }))
     }
 
-    /// Keeps entries in a Secret of the agent's own.
+    /// Stores entries in a Secret of the agent's own.
     ///
     /// # Errors
     /// When the API server does not take them.

@@ -1,5 +1,5 @@
-//! What only the agent can write under its own records: a seal over each of them, made with a key that is
-//! kept apart from them. A record that somebody changed by hand does not have it.
+//! Proof that the agent itself wrote its records: a seal over each of them, made with a key that is
+//! stored apart from them. A record that was changed by hand lacks a valid one.
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::reason::Reason;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Cluster;
 use crate::api::Error;
 
-/// The Secret of the agent's namespace that keeps the key.
+/// The Secret in the agent's namespace that stores the key.
 const SECRET: &str = "flotilla-agent-seal";
 const ENTRY: &str = "key";
 
@@ -22,7 +22,7 @@ impl SealKey {
         Digest::from_hex(text.trim()).map(Self)
     }
 
-    /// The seal of a record. Keyed twice (NMAC), so that nothing can be added to what was sealed.
+    /// The seal of a record. Keyed twice (NMAC), so that nothing can be appended to the sealed content.
     pub(super) fn seal<'a>(&'a self, parts: impl IntoIterator<Item = &'a [u8]>) -> String {
         let key = self.0.as_bytes().as_slice();
         let inner = Digest::of_parts(std::iter::once(key).chain(parts));
@@ -31,7 +31,7 @@ impl SealKey {
 }
 
 impl Cluster {
-    /// The key; none: there is none yet, so that nothing can be sealed with it.
+    /// The key. None: there is none yet, so that nothing can be sealed with it.
     pub(super) async fn seal_key(&self) -> Result<Option<SealKey>, Error> {
         let mut known = self.seal.lock().await;
         if known.is_none() {
@@ -40,7 +40,7 @@ impl Cluster {
         Ok(known.clone())
     }
 
-    /// The key, made where there is none.
+    /// The key; created if it is missing.
     pub(super) async fn make_seal_key(&self) -> Result<SealKey, Error> {
         if let Some(key) = self.seal_key().await? {
             return Ok(key);
@@ -60,7 +60,8 @@ impl Cluster {
             .send(Method::POST, &path, "application/json", Some(&body))
             .await
         {
-            // Another pod, or a request of ours whose answer was lost, was first: read what is there.
+            // Another pod, or an earlier request whose answer was lost, created it first: read the existing
+            // one.
             Err(error) if error.code != 409 => return Err(error),
             _ => {}
         }

@@ -1,5 +1,5 @@
-//! Before an apply, where the live object needs it: fields of earlier tools become ours, a number of
-//! replicas is handed over, fields that are left to others keep their value.
+//! Prepares an apply, if the live object needs it: fields of earlier tools are taken over, a number of
+//! replicas is handed over, and fields that are left to others keep their value.
 
 use flotilla_shared::assignment::Drift;
 use flotilla_shared::reason::Reason;
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::api::{Api, Error};
 use crate::observe::facts::Reader;
 use crate::observe::facts::{Baseline, Fact};
-use crate::observe::share::Share;
+use crate::observe::share::FieldSplit;
 use crate::observe::views::Tenure;
 use crate::observe::{fields, foreign};
 use crate::plan::Desired;
 
-/// The manager that holds a value for whoever takes it over (Kubernetes: "transferring ownership").
+/// The manager that holds a value until another one takes it over (Kubernetes: "transferring ownership").
 const HAND_OVER: &str = "flotilla-hand-over";
 
 /// The number of replicas.
@@ -22,7 +22,7 @@ const REPLICAS: &str = "/spec/replicas";
 /// Number of attempts for an object that other clients change at the same time.
 const MAX_ATTEMPTS: usize = 3;
 
-/// What is needed to prepare an apply.
+/// Everything needed to prepare an apply.
 pub(super) struct Takeover<'a> {
     pub(super) api: &'a Api,
     pub(super) views: &'a Tenure,
@@ -33,8 +33,8 @@ pub(super) struct Takeover<'a> {
 }
 
 impl Takeover<'_> {
-    /// Prepares an apply. Returns the body to apply where it is not the desired object as it stands.
-    /// Where drift is corrected, what people added becomes ours, so that the apply takes it away.
+    /// Prepares an apply. Returns the body to apply if it is not the desired object itself. Where
+    /// drift is corrected, the additions of people are taken over, so that the apply removes them.
     ///
     /// # Errors
     /// When the API server refuses one of the steps; then nothing is applied.
@@ -63,8 +63,8 @@ impl Takeover<'_> {
                 let people = people.and_then(|w| w.claim(live, &value, &self.reader));
                 let with_people = replaced(live, people);
                 let manager = self.reader.manager;
-                // An entry of an earlier tool is ours as a whole (A5), as in kubectl's csaupgrade; and
-                // so is a number of replicas that an autoscaler set which is gone.
+                // An entry of an earlier tool is taken over as a whole (A5), as in kubectl's
+                // csaupgrade. So is a number of replicas set by an autoscaler that no longer exists.
                 let rest = foreign::moved(&with_people, manager, &|entry| {
                     let is_legacy = fields::is_legacy(entry, manager);
                     let is_ours = is_legacy || (takes_replicas && fields::is_scaled(entry));
@@ -94,8 +94,8 @@ impl Takeover<'_> {
         Ok(Some(body))
     }
 
-    /// Makes ours what is in the way of what Git wants: items of lists that have a name which an item in
-    /// Git needs, whoever has them. Returns whether there was any.
+    /// Takes over what is in the way of Git: list items with a name that an item in Git needs, whichever
+    /// manager owns them. Returns whether there were any.
     ///
     /// # Errors
     /// When the API server refuses.
@@ -114,8 +114,8 @@ impl Takeover<'_> {
         Ok(is_any)
     }
 
-    /// Writes who manages what, under a test of the resource version; what changed meanwhile is looked at
-    /// again. Returns the object as it is then.
+    /// Writes who manages what, under a precondition on the resource version; if the object changed
+    /// meanwhile, it is read again. Returns the object as it is then.
     async fn claim(
         &self,
         mut live: Value,
@@ -151,7 +151,7 @@ impl Takeover<'_> {
         Ok(live)
     }
 
-    /// Keeps the number of replicas as it is while it stops being ours (A4): without this the field
+    /// Keeps the number of replicas while ownership of it is given up (A4): without this the field
     /// would be removed and defaulted to 1.
     async fn hand_over(&self, desired: &Desired, live: &Value) -> Result<(), Error> {
         let Some(replicas) = live.pointer("/spec/replicas") else {
@@ -182,20 +182,20 @@ impl Takeover<'_> {
     }
 }
 
-/// A manager's entry, of which all becomes ours.
-fn taken_whole(entry: &Value) -> Option<Share> {
+/// A manager's entry, taken over as a whole.
+fn taken_whole(entry: &Value) -> Option<FieldSplit> {
     let mut owned = entry.get("fieldsV1").cloned()?;
-    // kubectl's own note is not a field that anybody wants to keep.
+    // kubectl's last-applied annotation is not a field worth keeping.
     if let Some(Value::Object(annotations)) = owned.pointer_mut("/f:metadata/f:annotations") {
         annotations.remove("f:kubectl.kubernetes.io/last-applied-configuration");
     }
-    Some(Share {
+    Some(FieldSplit {
         taken: Some(owned),
         rest: None,
     })
 }
 
-/// The object with other managers; none: as it is.
+/// The object with other managers. None: unchanged.
 fn replaced(live: &Value, managers: Option<Vec<Value>>) -> Value {
     let mut live = live.clone();
     if let (Some(managers), Some(place)) = (managers, live.pointer_mut("/metadata/managedFields")) {
@@ -204,8 +204,8 @@ fn replaced(live: &Value, managers: Option<Vec<Value>>) -> Value {
     live
 }
 
-/// Gives fields that are left to others the value they have, or takes them out where they have none:
-/// they stay as they are, whoever owns them.
+/// Gives fields that are left to others their live value, or removes them if they have none: they
+/// stay as they are, whoever owns them.
 fn leave(
     body: &mut Value,
     whole: &Value,

@@ -85,8 +85,9 @@ pub(super) async fn run(args: PlanArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code(&plan)))
 }
 
-/// What the policy says of a source, where one is named: a plan of what the agent would refuse is no
-/// plan. A path on this machine stands for whatever repository it is a clone of.
+/// Applies the policy's rules on sources, if a policy is given: a plan of a commit that the agent
+/// would refuse is worthless. A path on this machine stands for the repository that it is a clone
+/// of.
 fn allowed(policy: &Policy, source: &CommitArgs) -> anyhow::Result<()> {
     let url: Option<RepositoryUrl> = match source.repo.contains("://") {
         true => Some(source.repo.parse()?),
@@ -117,7 +118,7 @@ fn code(plan: &ApplicationPlan) -> u8 {
     }
 }
 
-/// Names come from Git: each is cut, and stripped of what a terminal would obey.
+/// Names come from Git: each is shortened, and stripped of terminal control characters.
 fn object(change: &ObjectChange) -> String {
     let object = &change.object;
     let names = [&object.group, &object.kind, &object.namespace, &object.name];
@@ -184,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// What is refused is no difference: a script that goes on at 1 would take it for one.
+    /// A refusal is not a difference: a script that continues at exit code 1 would take it for one.
     #[test]
     fn a_plan_that_is_refused_exits_with_2() {
         let object = plain_object(["", "ConfigMap", "web", "a"]);

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use flotilla_git::{Access, Limits, Remote};
 use flotilla_render::{
-    Capabilities, Facts, Missing, Options, Release, Rendered, ValuesFile, chart_files, render,
+    Capabilities, Facts, MissingFact, Options, Release, Rendered, ValuesFile, chart_files, render,
 };
 use flotilla_shared::chart::Crds;
 use flotilla_shared::revision::{Commit, RepositoryUrl};
@@ -33,7 +33,7 @@ pub(super) async fn run(args: Render) -> anyhow::Result<()> {
 /// Detail of the messages about a render.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
-    /// Only what people should know.
+    /// Only warnings and notes.
     Notes,
     /// Also which template made which object.
     Origins,
@@ -65,7 +65,7 @@ pub(super) fn tell(rendered: &Rendered, detail: Detail) -> anyhow::Result<()> {
     written.context("the warnings cannot be written")
 }
 
-/// Fetches and renders; a chart for what this cluster serves, or for Helm's own idea of one.
+/// Fetches and renders; a chart for what this cluster serves, or for Helm's own defaults.
 ///
 /// # Errors
 /// When the commit cannot be fetched or rendered.
@@ -150,8 +150,8 @@ fn facts(args: &CommitArgs) -> Option<Facts> {
     let labels: BTreeMap<String, String> = args.label.iter().cloned().collect();
     let facts = Facts::of_cluster(cluster.as_str(), environment.as_str(), &labels);
     Some(facts.with_missing(if args.lenient {
-        Missing::Keep
+        MissingFact::Keep
     } else {
-        Missing::Refuse
+        MissingFact::Refuse
     }))
 }

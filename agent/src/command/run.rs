@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::{self, Running};
 use crate::args::Run;
 use crate::events::Event;
-use crate::policy_file::{News, PolicyFile};
+use crate::policy_file::{PolicyChange, PolicyFile};
 
 /// Number of attempts to start with a changed policy: the port of the metrics may still be in use.
 const STARTS: u32 = 10;
@@ -52,8 +52,8 @@ async fn changed(run: &Run, running: &Running) {
     let mut file = PolicyFile::new(path.clone(), running.policy());
     loop {
         match file.news().await {
-            News::Changed => return,
-            News::Unusable(why) => {
+            PolicyChange::Changed => return,
+            PolicyChange::Unusable(why) => {
                 tracing::error!(
                     error = why,
                     "the policy file cannot be used; the previous policy stays in force"

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Acceptance, Connection};
-use crate::identity::{Certified, Error};
+use crate::identity::{CertifiedIdentity, Error};
 
 impl Connection {
     /// Whether the presented certificate has expired, by this node's clock.
@@ -11,15 +11,15 @@ impl Connection {
         self.certified.expires_at <= Timestamp::now()
     }
 
-    /// Takes a certificate that has just been kept in files, to show it when all pods have it.
-    pub(super) fn set_certified(&mut self, certified: Certified) {
+    /// Takes a certificate that has just been stored in files, to present it when all pods have it.
+    pub(super) fn set_certified(&mut self, certified: CertifiedIdentity) {
         tracing::info!(expires_at = %certified.expires_at, "certificate renewed");
         self.metrics.certificate(certified.expires_at);
         self.renewed.send_modify(|times| *times += 1);
         self.next = Some((*self.renewed.borrow(), certified));
     }
 
-    /// Shows the newest certificate from now on, if all pods have it. True: it is another one.
+    /// Presents the newest certificate from now on, if all pods have it. True: it is another one.
     pub(super) fn show_next(&mut self) -> bool {
         let Some((times, certified)) = self.next.take() else {
             return false;
@@ -36,9 +36,9 @@ impl Connection {
         all_have_it
     }
 
-    /// The hub may not take our certificate any more: it has expired, or its authority is not trusted
-    /// now. Our key still says who we are (E10). Where it waited before, that was told, and only the token
-    /// knows us.
+    /// The hub may no longer accept the certificate: it has expired, or its authority is not trusted now.
+    /// The key still identifies the agent (E10). If it already waited to be accepted before, the hub said
+    /// so, and only a token can identify it.
     pub(super) async fn recover(&mut self, before: Acceptance) -> Acceptance {
         let expired = self.has_expired();
         let mut recovered = match before {
@@ -92,7 +92,7 @@ impl Connection {
                  cluster accept`; until then the agent continues with the last assignment"
             ),
             Err(error) if expired => tracing::warn!(%error, "{}", none_to_be_had(&error)),
-            // Most often the hub is only away, or says that the certificate is good.
+            // Usually the hub is only unreachable, or says that the certificate is still valid.
             Err(error) => tracing::debug!(%error, "no new certificate"),
         }
         Acceptance::NotAwaited
@@ -102,7 +102,7 @@ impl Connection {
 /// Message about a certificate that has expired by this node's clock and could not be replaced.
 fn none_to_be_had(error: &Error) -> &'static str {
     match error {
-        // The hub takes it all the same: it goes by its own clock.
+        // The hub accepts the certificate all the same: it judges by its own clock.
         Error::StillGood(_) => {
             "the certificate has expired by this node's clock, but is valid by the hub's: check \
              both clocks; continuing with this certificate"

@@ -5,8 +5,9 @@ use std::error::Error as _;
 use flotilla_shared::dial::innermost;
 use tonic::Status;
 
-/// What the agent tells of a stream that the hub did not open. In TLS 1.3 a hub that does not take our
-/// certificate ends the connection afterwards, mostly without a word, and only its log has the reason.
+/// The message about a stream that the hub did not open. In TLS 1.3 a hub that does not accept the
+/// certificate ends the connection afterwards, mostly without a message, and only its log has the
+/// reason.
 pub(super) fn why(status: &Status) -> String {
     let Some(cause) = status.source() else {
         return status.message().to_owned();

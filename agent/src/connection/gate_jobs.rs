@@ -1,4 +1,4 @@
-//! Jobs of gates that the hub asks for: one slot, the newest wins. Whether any of them runs is not decided
+//! Jobs of gates that the hub requests: one slot, the newest wins. Whether any of them runs is not decided
 //! here.
 
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use flotilla_proto::v1;
 use flotilla_shared::wire::gate_jobs_from_wire;
 use tokio::sync::watch;
 
-use crate::reconcile::Asked;
+use crate::reconcile::RequestedJobs;
 
-/// Puts what is asked into the slot; what cannot be read changes nothing.
-pub(super) fn take(jobs: v1::GateJobs, slot: &watch::Sender<Asked>) {
+/// Puts the requested Jobs into the slot; an unreadable message changes nothing.
+pub(super) fn take(jobs: v1::GateJobs, slot: &watch::Sender<RequestedJobs>) {
     match gate_jobs_from_wire(jobs) {
         Ok(jobs) => {
             slot.send_if_modified(|current| {

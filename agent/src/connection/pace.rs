@@ -28,7 +28,7 @@ impl Pace {
             if self.0.try_take(RATE, now) {
                 return;
             }
-            // What a pass would have to wait for, asked of a copy.
+            // How long the next pass has to wait is computed on a copy.
             let mut asked = self.0;
             let wait = asked.take(RATE, 1.0, now);
             tokio::time::sleep(wait).await;

@@ -46,7 +46,7 @@ impl Connection {
                         "the agent did not finish its plan in time".clone_into(&mut result.error);
                     }
                 }
-                // Within one message; what is left out is said.
+                // The result must fit into one message; a cut is stated in it.
                 while result.encoded_len() > MAX_MESSAGE_BYTES / 2 {
                     let Some(last) = result.applications.last_mut() else {
                         break;

@@ -24,7 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
-use super::{Connection, Ended, Lost, cut, gate_jobs, send};
+use super::{Connection, StreamEnd, StreamError, cut, gate_jobs, send};
 use crate::failpoint;
 use crate::identity::renew_after;
 
@@ -34,7 +34,7 @@ const RETRY: Duration = Duration::from_secs(60);
 /// Longest span over which a hub may spread renewals, seconds.
 const MAX_SPREAD: u32 = 3600;
 
-/// A stream that is open, with what is of no use when it has ended.
+/// An open stream, with state that is useless once it has ended.
 struct Stream {
     /// The newest assignment, until there is a pass for it.
     waiting: Option<v1::Assignment>,
@@ -50,7 +50,7 @@ struct Stream {
 
 impl Stream {
     /// Sends a report; heartbeats have its digest from then on.
-    async fn report(&mut self, report: &Report) -> Result<(), Lost> {
+    async fn report(&mut self, report: &Report) -> Result<(), StreamError> {
         let wire = encode_report(report);
         self.last_report = Digest::of(&wire.encode_to_vec());
         send(&self.outbound, Out::Report(wire)).await?;
@@ -65,7 +65,7 @@ impl Stream {
         self.renew_in(wait);
     }
 
-    /// Puts the renewal so far from now, in place of the moment that was set before.
+    /// Sets the renewal to this time from now, in place of the earlier one.
     fn renew_in(&mut self, wait: Duration) {
         let at = tokio::time::Instant::now() + wait;
         self.renew.as_mut().reset(at);
@@ -73,8 +73,8 @@ impl Stream {
 }
 
 impl Connection {
-    /// Opens a stream and keeps to it until it ends.
-    pub(super) async fn try_stream(&mut self) -> Result<Ended, Lost> {
+    /// Opens a stream and serves it until it ends.
+    pub(super) async fn try_stream(&mut self) -> Result<StreamEnd, StreamError> {
         let mut stream = self.open().await?;
         self.reports.mark_changed();
         let mut kept = self.kept.clone();
@@ -88,12 +88,12 @@ impl Connection {
                     }
                 }
                 message = stream.inbound.message() => {
-                    let broken = |status: Status| Lost::Broken(status.message().to_owned());
-                    let message = message.map_err(broken)?.ok_or(Lost::ClosedByHub)?;
+                    let broken = |status: Status| StreamError::Broken(status.message().to_owned());
+                    let message = message.map_err(broken)?.ok_or(StreamError::ClosedByHub)?;
                     self.hear(message.body, &mut stream)?;
                 }
                 changed = self.reports.changed() => {
-                    changed.map_err(|_| Lost::Stopping)?;
+                    changed.map_err(|_| StreamError::Stopping)?;
                     let newest = self.reports.borrow_and_update().clone();
                     if let Some(report) = newest {
                         stream.report(&report).await?;
@@ -106,12 +106,12 @@ impl Connection {
                 () = &mut stream.renew => {
                     self.renew_certificate(&mut stream).await;
                     if self.show_next() {
-                        return Ok(Ended::Renewed);
+                        return Ok(StreamEnd::Renewed);
                     }
                 }
                 () = all_have(&mut kept), if self.next.is_some() => {
                     if self.show_next() {
-                        return Ok(Ended::Renewed);
+                        return Ok(StreamEnd::Renewed);
                     }
                 }
             }
@@ -119,7 +119,7 @@ impl Connection {
     }
 
     /// Dials and sends hello; returns when the hub has opened the stream.
-    async fn open(&self) -> Result<Stream, Lost> {
+    async fn open(&self) -> Result<Stream, StreamError> {
         let config = tls::client_config(&self.certified.trust_bundle, Some(&self.certified.tls))?;
         let channel = dial(&self.hub, Arc::new(config)).await?;
         let (outbound, stream) = mpsc::channel::<v1::AgentMessage>(8);
@@ -128,7 +128,7 @@ impl Connection {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .connect(ReceiverStream::new(stream))
             .await
-            .map_err(|status| Lost::Refused(cut::why(&status)))?
+            .map_err(|status| StreamError::Refused(cut::why(&status)))?
             .into_inner();
         let renew = tokio::time::sleep(renew_after(&self.certified, Timestamp::now()));
         Ok(Stream {
@@ -143,14 +143,14 @@ impl Connection {
     }
 
     /// Handles a message of the hub; an error ends the stream.
-    fn hear(&mut self, message: Option<In>, stream: &mut Stream) -> Result<(), Lost> {
+    fn hear(&mut self, message: Option<In>, stream: &mut Stream) -> Result<(), StreamError> {
         match message {
             Some(In::Welcome(welcome)) => {
                 self.welcome(&welcome);
                 let seconds = u64::from(welcome.heartbeat_seconds.clamp(1, 300));
                 stream.heartbeat = every(seconds);
             }
-            // The newest takes the place of one that still waits for its pass.
+            // The newest assignment replaces one that still waits for its pass.
             Some(In::Assignment(assignment)) => stream.waiting = Some(assignment),
             Some(In::RenewalRequest(request)) => stream.spread_renewal(request.within_seconds),
             Some(In::GateJobs(jobs)) => gate_jobs::take(jobs, &self.gate_jobs),
@@ -159,8 +159,8 @@ impl Connection {
                 Some(of) => self.foresee(&request, of, &stream.outbound),
                 None => self.preview(request, &stream.outbound),
             },
-            Some(In::Goodbye(goodbye)) => return Err(Lost::Goodbye(goodbye.message)),
-            // Of a newer hub.
+            Some(In::Goodbye(goodbye)) => return Err(StreamError::Goodbye(goodbye.message)),
+            // A message of a newer hub.
             None => {}
         }
         Ok(())
@@ -197,14 +197,15 @@ impl Connection {
     }
 }
 
-/// A heartbeat of so many seconds. What was missed while the machine slept is not made up for at once.
+/// A heartbeat every so many seconds. Beats that were missed while the machine slept are not made up for at
+/// once.
 fn every(seconds: u64) -> Interval {
     let mut heartbeat = tokio::time::interval(Duration::from_secs(seconds));
     heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     heartbeat
 }
 
-/// Waits for the next copy that was kept; forever where nothing is copied.
+/// Waits until the next copy has been stored; forever where nothing is copied.
 async fn all_have(kept: &mut Option<watch::Receiver<u64>>) {
     if let Some(kept) = kept
         && kept.changed().await.is_ok()

@@ -47,7 +47,7 @@ fn desired_replicas(object: &Value) -> i64 {
 }
 
 fn observed_nothing(object: &Value) -> Option<ObjectHealth> {
-    // kstatus: an object whose controller has not written a status yet is on its way.
+    // kstatus: an object whose controller has not written a status yet is in progress.
     let none = object
         .get("status")
         .is_none_or(|s| s.as_object().is_some_and(serde_json::Map::is_empty));
@@ -235,11 +235,11 @@ fn job(object: &Value) -> ObjectHealth {
     if condition(object, "Suspended").is_some_and(is_true) {
         return ObjectHealth::suspended("the job is suspended");
     }
-    // kstatus: a job that has started does what it should; completion is not part of health.
+    // kstatus: a job that has started is healthy; completion is not part of health.
     if object.pointer("/status/startTime").is_none() {
         return ObjectHealth::in_progress("the job has not started");
     }
-    // What waits for a hook waits for its end.
+    // A hook is waited for until it has finished, unlike other jobs.
     if object.pointer(HOOK).is_some() {
         return ObjectHealth::in_progress("the hook has not finished");
     }

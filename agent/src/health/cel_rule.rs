@@ -1,8 +1,8 @@
 //! One health rule in CEL, compiled, and the functions that it may call.
 //!
 //! An object's top-level fields are variables, and so is `self`, the whole object; `status`, `spec` and
-//! `metadata` are there even where the object lacks them. An expression that cannot be asked (a field is
-//! not there) does not hold. The functions never fail: what is not there is empty.
+//! `metadata` exist even if the object lacks them. An expression that cannot be evaluated, because a
+//! field is missing, does not hold. The functions never fail: a missing value is empty.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::rule::HealthRule;
 use super::{ObjectHealth, condition, generic, reason, stale, status, text};
 
 /// Compiled rule of one kind.
-pub(super) struct Compiled {
+pub(super) struct CompiledRule {
     /// In the order of evaluation.
     words: Vec<(Health, Program)>,
     current: Option<Program>,
@@ -24,7 +24,7 @@ pub(super) struct Compiled {
 
 const VARIABLES: &[&str] = &["status", "spec", "metadata", "self"];
 
-impl Compiled {
+impl CompiledRule {
     /// # Errors
     /// The expression that is not CEL, and what is wrong with it.
     pub(super) fn new(env: &Env, rule: &HealthRule) -> Result<Self, (String, String)> {
@@ -35,7 +35,7 @@ impl Compiled {
             })
         };
         let words = [
-            // What is held on purpose is not judged by what it was doing before.
+            // Suspended comes first: an object that is held on purpose is not judged by its earlier state.
             (Health::Suspended, &rule.suspended),
             (Health::NotFound, &rule.not_found),
             (Health::Failed, &rule.failed),
@@ -86,7 +86,7 @@ impl Compiled {
             }
         }
         let Some(current) = &self.current else {
-            // Its controller writes a status; none yet is no success.
+            // A controller exists that writes a status; while there is none, nothing has succeeded.
             let silent = object
                 .get("status")
                 .is_none_or(|status| status.as_object().is_none_or(serde_json::Map::is_empty));
@@ -98,7 +98,7 @@ impl Compiled {
         match holds(current) {
             Ok(true) => ObjectHealth::current(),
             Ok(false) => ObjectHealth::in_progress(why(object)),
-            // A status that is not there yet is no failure.
+            // With a status, the rule itself is at fault; without one, its fields are only not there yet.
             Err(cause) if object.get("status").is_some() => {
                 ObjectHealth::in_progress(format!("its health rule cannot be evaluated: {cause}"))
             }
@@ -192,11 +192,11 @@ fn functions(context: &mut Context<'_, '_>, object: &Arc<Value>) {
     macro_rules! function {
         ($name:literal, |$object:ident, $($argument:ident: $type:ty),+| $body:expr) => {{
             let $object = Arc::clone(object);
-            // The names are ours and clash with nothing; a test calls each.
+            // Fails for a name that is taken; these names are unique, and a test calls each of them.
             let _ = context.add_function($name, move |$($argument: $type),+| $body);
         }};
     }
-    // The status of a condition; "Unknown" where it speaks of an older specification, "" without one.
+    // The status of a condition; "Unknown" where it is about an older generation, "" without the condition.
     function!(
         "cond",
         |object, kind: Text| match condition(&object, &kind) {
@@ -213,19 +213,19 @@ fn functions(context: &mut Context<'_, '_>, object: &Arc<Value>) {
     function!("says", |object, kind: Text| {
         condition(&object, &kind).map_or(String::new(), text)
     });
-    // A text, number or truth at a path, as text.
+    // A string, number or boolean at a path, as text.
     function!("str", |object, path: Text| plain(at(&object, &path)));
-    // A whole number at a path; 0 where there is none.
+    // An integer at a path; 0 where there is none.
     function!("num", |object, path: Text| {
         number(at(&object, &path)).unwrap_or(0)
     });
-    // The same with another value for none.
+    // An integer at a path; the given value where there is none.
     function!("numOr", |object, path: Text, other: i64| {
         number(at(&object, &path)).unwrap_or(other)
     });
-    // Whether there is something at a path that is not empty.
+    // Whether the value at a path exists and is not empty.
     function!("filled", |object, path: Text| is_filled(at(&object, &path)));
-    // Whether a path is true.
+    // Whether the value at a path is true.
     function!("flag", |object, path: Text| {
         plain(at(&object, &path)) == "true"
     });
@@ -240,14 +240,14 @@ fn functions(context: &mut Context<'_, '_>, object: &Arc<Value>) {
         };
         Cel::List(Arc::new(list))
     });
-    // The sum of a number over the list at a path.
+    // The sum of a numeric field over the list at a path.
     function!("sum", |object, path: Text, field: Text| {
         let list = at(&object, &path).and_then(Value::as_array);
         let all = list.into_iter().flatten();
         all.filter_map(|item| number(item.get(field.as_str())))
             .fold(0_i64, i64::saturating_add)
     });
-    // Whether a text of the form `ready/wanted` has all; true where there is none.
+    // Whether all are ready in a text such as `ready/wanted`; true for any other text.
     function!("full", |object, path: Text| {
         let text = plain(at(&object, &path));
         let counts = text
@@ -255,12 +255,12 @@ fn functions(context: &mut Context<'_, '_>, object: &Arc<Value>) {
             .map(|(a, b)| (a.parse::<u32>(), b.parse::<u32>()));
         !matches!(counts, Some((Ok(ready), Ok(wanted))) if ready < wanted)
     });
-    // An annotation, whose name may have dots.
+    // An annotation, by a name that may contain dots.
     function!("annotation", |object, name: Text| {
         let annotations = object.pointer("/metadata/annotations");
         plain(annotations.and_then(|map| map.get(name.as_str())))
     });
-    // A label, likewise.
+    // A label, by a name that may contain dots.
     function!("label", |object, name: Text| {
         let labels = object.pointer("/metadata/labels");
         plain(labels.and_then(|map| map.get(name.as_str())))
@@ -295,7 +295,7 @@ mod tests {
                 ],
             },
         });
-        let compiled = Compiled::new(&env, &rule).unwrap();
+        let compiled = CompiledRule::new(&env, &rule).unwrap();
         compiled.compute(&env, &object).health == Health::Current
     }
 

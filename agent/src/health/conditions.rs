@@ -1,15 +1,15 @@
-//! Conditions by the sense of their type, wherever in a status they stand.
+//! Conditions by the sense of their type, wherever they are in a status.
 
 use serde_json::Value;
 
 use super::words::{Sense, of_reason, of_type};
 use super::{is_true, reason, stale, status, text};
 
-/// The conditions that speak for the whole object: where one of them is good, a condition of a part is
-/// not asked for progress.
+/// The conditions that are about the whole object: if one of them is good, conditions of parts do not
+/// count as progress.
 const SUMMARIES: &[&str] = &["Ready", "Available", "Healthy", "Succeeded", "Complete"];
 
-/// More conditions than anybody reads.
+/// More conditions than any controller writes.
 const MAX_CONDITIONS: usize = 1000;
 
 fn kind(condition: &Value) -> Option<&str> {
@@ -18,13 +18,13 @@ fn kind(condition: &Value) -> Option<&str> {
 
 /// What the conditions say about the object as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whole {
+pub(super) enum ObjectSummary {
     /// One of [`SUMMARIES`] holds.
     Good,
     NotKnown,
 }
 
-impl Whole {
+impl ObjectSummary {
     pub(super) fn of(list: &[Value]) -> Self {
         let is_summary = |c: &Value| kind(c).is_some_and(|kind| SUMMARIES.contains(&kind));
         match list.iter().any(|c| is_summary(c) && is_true(c)) {
@@ -41,13 +41,13 @@ pub(super) fn judge(
     place: &str,
     findings: &mut Vec<(Sense, String)>,
 ) {
-    let whole = Whole::of(list);
+    let whole = ObjectSummary::of(list);
     for condition in list.iter().take(MAX_CONDITIONS) {
         let Some(kind) = kind(condition) else {
             continue;
         };
         let sense = sense(kind, condition, whole);
-        // What speaks of an older specification says nothing final of this one.
+        // A condition about an older generation says nothing final about this one.
         let is_old = stale(object, condition);
         let sense = if is_old && (sense != Sense::Good || SUMMARIES.contains(&kind)) {
             Sense::Going
@@ -67,13 +67,14 @@ pub(super) fn judge(
     }
 }
 
-fn sense(kind: &str, condition: &Value, whole: Whole) -> Sense {
+fn sense(kind: &str, condition: &Value, whole: ObjectSummary) -> Sense {
     let holds = status(condition);
     let Some(meaning) = of_type(kind) else {
-        // Whether it should hold is not known; a reason that names a failure is one either way.
+        // It is not known which status of this type is good, but a reason that names a failure is bad either
+        // way.
         return match (holds, of_reason(reason(condition))) {
-            ("True" | "False", Sense::Bad) if whole != Whole::Good => Sense::Bad,
-            ("Unknown", _) if whole != Whole::Good => Sense::Going,
+            ("True" | "False", Sense::Bad) if whole != ObjectSummary::Good => Sense::Bad,
+            ("Unknown", _) if whole != ObjectSummary::Good => Sense::Going,
             _ => Sense::Good,
         };
     };
@@ -82,20 +83,20 @@ fn sense(kind: &str, condition: &Value, whole: Whole) -> Sense {
         _ => Sense::Going,
     };
     match (meaning, holds) {
-        // A condition that should hold.
+        // Conditions that are good when true.
         (Sense::Good, "True") => Sense::Good,
         (Sense::Good, "False" | "Unknown") => {
             let is_main =
                 SUMMARIES.contains(&kind) || matches!(kind, "Synced" | "Accepted" | "Valid");
-            if is_main || whole != Whole::Good {
+            if is_main || whole != ObjectSummary::Good {
                 blame()
             } else {
                 Sense::Good
             }
         }
-        // One that should not.
+        // Conditions that are bad when true.
         (Sense::Bad, "True") => Sense::Bad,
-        // Progress that ended, or that ended badly.
+        // Progress: over, under way, or failed.
         (Sense::Going, "True") if reason(condition) == "NewReplicaSetAvailable" => Sense::Good,
         (Sense::Going, "True") => Sense::Going,
         (Sense::Going, "False") if reason(condition).ends_with("DeadlineExceeded") => Sense::Bad,

@@ -1,13 +1,13 @@
-//! How an object of a kind nobody wrote a rule for is read: conditions by the sense of their type, words
-//! for states, flags, counts, and what is said of its parts. Whatever the status says against the object
-//! counts; what is not said is taken for good, as kstatus does.
+//! Health of an object without a rule for its kind: conditions by the sense of their type, words for
+//! states, flags, counts, and the states of its parts. Everything in the status that speaks against the
+//! object counts; what is missing is taken as good, as in kstatus.
 
 use serde_json::Value;
 
 use super::words::{Sense, of_state};
 use super::{ObjectHealth, condition, conditions, integer, is_true, parts, text};
 
-/// Where controllers put the word for the state of the whole object, apart from the top of the status.
+/// Where controllers put the state of the whole object, apart from the top of the status.
 const STATES: &[&str] = &[
     "/status/conditions/phase",
     "/status/sync/status",
@@ -17,7 +17,7 @@ const STATES: &[&str] = &[
     "/status/step",
 ];
 
-/// Where they say yes or no, whatever the conditions say.
+/// Flags that count whatever the conditions say.
 const FLAGS: &[&str] = &[
     "/status/ready",
     "/status/healthy",
@@ -32,7 +32,7 @@ const FLAGS: &[&str] = &[
     "/status/connected",
 ];
 
-/// What a specification asks for, and where the status says how much of it is there.
+/// Counts that a specification asks for, and where the status reports them.
 const COUNTS: &[(&str, &[&str])] = &[
     (
         "/spec/replicas",

@@ -1,6 +1,6 @@
-//! The rules that come with the program, one file for each kind: `rules/GROUP/KIND.yaml`. `_` stands for
-//! any kind, and `_.SUFFIX` for any group with that end. The first line of a file says where the operator's
-//! words are documented, to check the rule against; few were checked there when they were written.
+//! The rules that are part of the program, one file per kind: `rules/GROUP/KIND.yaml`. `_` stands for any
+//! kind, and `_.SUFFIX` for any group with that suffix. The first line of a file says where the operator's
+//! states are documented, so that the rule can be checked; few were checked there when they were written.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -10,7 +10,7 @@ use flotilla_shared::health::Health;
 use flotilla_yaml::config::ConfigError;
 use serde_json::Value;
 
-use super::cel_rule::Compiled;
+use super::cel_rule::CompiledRule;
 use super::rule::HealthRule;
 use super::{ObjectHealth, generic};
 
@@ -18,8 +18,8 @@ mod list;
 
 struct Entry {
     text: &'static str,
-    /// None: the file is no rule; a test reads each.
-    compiled: OnceLock<Option<Compiled>>,
+    /// None: the file is not a valid rule; a test reads each of them.
+    compiled: OnceLock<Option<CompiledRule>>,
 }
 
 struct Library {
@@ -40,14 +40,14 @@ static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
     }
 });
 
-/// By the rule for the kind; None where there is none. No rule of ours makes an object Current whose status
-/// plainly says that it failed: rules are written for states that their authors knew of.
+/// Health by the rule for the kind; None without a rule. No rule of the library makes an object Current
+/// whose status plainly says that it failed: a rule covers only the states that its author knew.
 pub(super) fn compute(group: &str, kind: &str, object: &Value) -> Option<ObjectHealth> {
     let library = &*LIBRARY;
     let entry = library.find(group, kind)?;
     let compiled = entry.compiled.get_or_init(|| {
         let rule = read(entry.text).ok()?;
-        Compiled::new(&library.env, &rule).ok()
+        CompiledRule::new(&library.env, &rule).ok()
     });
     let health = compiled.as_ref()?.compute(&library.env, object);
     if health.health == Health::Current {
@@ -64,7 +64,7 @@ impl Library {
         if let Some(entry) = self.of(group, kind) {
             return Some(entry);
         }
-        // a.b.c: _.b.c, then _.c.
+        // For a.b.c: _.b.c, then _.c.
         let mut rest = group;
         while let Some((_, parent)) = rest.split_once('.') {
             if let Some(entry) = self.of(&format!("_.{parent}"), kind) {
@@ -119,7 +119,7 @@ mod tests {
         for (group, kind, text) in list::FILES {
             assert!(text.starts_with("# "), "{group}/{kind} names no source");
             let rule = read(text).unwrap_or_else(|error| panic!("{group}/{kind}: {error}"));
-            if let Err((expression, cause)) = Compiled::new(&env, &rule) {
+            if let Err((expression, cause)) = CompiledRule::new(&env, &rule) {
                 panic!("{group}/{kind}: {expression}: {cause}");
             }
             let is_empty = rule.failed.is_empty() && rule.current.is_empty();

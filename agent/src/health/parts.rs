@@ -1,16 +1,16 @@
-//! What a status says under names of its controller's own: states, flags and errors at its top, and states
-//! and conditions of parts. A part speaks where nothing speaks for the whole; that it is stopped or paused,
-//! or what was before, says nothing.
+//! What a status says under names of the controller's own choice: states, flags and errors at its top, and
+//! states and conditions of parts. A part counts only if nothing is said about the whole; a part that is
+//! stopped or paused, or a past state, does not count.
 
 use serde_json::{Map, Value};
 
-use super::conditions::{self, Whole};
+use super::conditions::{self, ObjectSummary};
 use super::words::{Sense, of_state, of_type, split};
 
-/// Last words of keys whose value is a word for a state.
+/// Last words of keys whose value is a state.
 const STATES: &[&str] = &["state", "status", "phase", "health", "stage", "compliant"];
 
-/// What is said under these names is over.
+/// Values under these names are about the past.
 const PAST: &[&str] = &[
     "history", "previous", "last", "old", "past", "former", "prior", "first",
 ];
@@ -25,7 +25,7 @@ const PRESENT: &[&str] = &[
     "update",
 ];
 
-/// States in which the whole has come to where it should be, whatever its parts say.
+/// States in which the whole is as desired, whatever its parts say.
 const SETTLED: &[&str] = &[
     "accepted",
     "active",
@@ -48,7 +48,7 @@ const SETTLED: &[&str] = &[
     "synced",
 ];
 
-/// Keys of errors have one of these words, and end with one of those.
+/// The key of an error contains one of the former words, and ends with one of the latter.
 const FAILING: &[&str] = &["error", "errors", "failed", "failure", "failures"];
 const TELLING: &[&str] = &[
     "description",
@@ -62,7 +62,7 @@ const TELLING: &[&str] = &[
     "reason",
 ];
 
-/// Nobody writes more, or deeper, about parts.
+/// More and deeper parts than any controller writes.
 const MAX_PLACES: usize = 2000;
 const MAX_DEPTH: usize = 6;
 const MAX_ITEMS: usize = 50;
@@ -87,11 +87,11 @@ pub(super) fn judge(object: &Value, findings: &mut Vec<(Sense, String)>) {
         return;
     };
     let list = status.get("conditions").and_then(Value::as_array);
-    let whole = list.map_or(Whole::NotKnown, |list| Whole::of(list));
+    let whole = list.map_or(ObjectSummary::NotKnown, |list| ObjectSummary::of(list));
     for (key, value) in status {
         top(object, (key, value), whole, findings);
     }
-    if whole == Whole::Good || is_settled(status) {
+    if whole == ObjectSummary::Good || is_settled(status) {
         return;
     }
     let mut left = MAX_PLACES;
@@ -105,7 +105,7 @@ pub(super) fn judge(object: &Value, findings: &mut Vec<(Sense, String)>) {
 fn top(
     object: &Value,
     (key, value): (&str, &Value),
-    whole: Whole,
+    whole: ObjectSummary,
     findings: &mut Vec<(Sense, String)>,
 ) {
     let words = split(key);
@@ -119,8 +119,8 @@ fn top(
             let sense = match (of_type(key), holds) {
                 (Some(Sense::Bad), true) => Sense::Bad,
                 (_, false) if matches!(key, "pass" | "passed") => Sense::Bad,
-                // Who stands by is not active.
-                (Some(Sense::Good), false) if whole != Whole::Good && key != "active" => {
+                // A standby is not active, and healthy all the same.
+                (Some(Sense::Good), false) if whole != ObjectSummary::Good && key != "active" => {
                     Sense::Going
                 }
                 _ => Sense::Good,
@@ -140,7 +140,7 @@ fn top(
         }
         _ => {}
     }
-    // What failed last may be well by now; who is well takes its last error away.
+    // A past failure may be over by now. `lastError` is different: a healthy controller clears it.
     let is_past = is_past && key != "lastError";
     let is_error = has(&words, FAILING) && ends(&words, TELLING) && !is_past;
     if let Some(text) = Some(value).filter(|_| is_error).and_then(error) {
@@ -148,7 +148,7 @@ fn top(
     }
 }
 
-/// An error in words.
+/// The text of an error.
 fn error(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -164,7 +164,7 @@ fn error(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether a word at the top says that the whole is where it should be.
+/// Whether a state at the top says that the whole is as desired.
 fn is_settled(status: &Map<String, Value>) -> bool {
     status.iter().any(|(key, value)| {
         let word = value.as_str().filter(|_| ends(&split(key), STATES));
@@ -172,7 +172,7 @@ fn is_settled(status: &Map<String, Value>) -> bool {
     })
 }
 
-/// What a part says, and its parts.
+/// Findings about a part and its parts.
 fn within(
     object: &Value,
     (place, value): (&str, &Value),
@@ -219,7 +219,7 @@ fn within(
     }
 }
 
-/// A state in one line, with what the status says of it.
+/// A state in one line, with the message that the status gives for it.
 pub(super) fn one_line(object: &Value, name: &str, word: &str) -> String {
     let message = object.pointer("/status/message").and_then(Value::as_str);
     match message {

@@ -11,7 +11,7 @@ pub struct HealthRule {
     pub group: String,
     #[serde(default)]
     pub kind: String,
-    /// Expression that is true if what the object represents is missing.
+    /// Expression that is true if the object that it stands for is missing.
     #[serde(default)]
     pub not_found: String,
     /// True: it failed.
@@ -23,11 +23,11 @@ pub struct HealthRule {
     /// Expression that is true if it waits for an operator.
     #[serde(default)]
     pub suspended: String,
-    /// True: it is on its way.
+    /// True: it is in progress.
     #[serde(default)]
     pub in_progress: String,
-    /// True: it is as its specification says; anything else is still on its way. Empty: what its
-    /// conditions and states say, as for kinds without a rule.
+    /// True: it is as its specification says; otherwise it is in progress. Empty: judged by its
+    /// conditions and states, as for kinds without a rule.
     #[serde(default)]
     pub current: String,
 }

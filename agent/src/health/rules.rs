@@ -1,5 +1,5 @@
 //! Health rules of the agent's owner, in CEL. They replace the rules of the library for their kinds. The
-//! words are those of Flux' `healthCheckExprs`, and some more; they are asked in this order: `suspended`,
+//! names are those of Flux' `healthCheckExprs` and some more, evaluated in this order: `suspended`,
 //! `notFound`, `failed`, `unknown`, `inProgress`, `current`. The first that holds decides.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cel::Env;
 use serde_json::Value;
 
-use super::cel_rule::Compiled;
+use super::cel_rule::CompiledRule;
 use super::rule::HealthRule;
 use super::{ObjectHealth, before_all, builtin, generic, library};
 
@@ -16,7 +16,7 @@ use super::{ObjectHealth, before_all, builtin, generic, library};
 #[derive(Default)]
 pub struct Rules {
     env: Option<Arc<Env>>,
-    by_kind: BTreeMap<(String, String), Compiled>,
+    by_kind: BTreeMap<(String, String), CompiledRule>,
 }
 
 impl std::fmt::Debug for Rules {
@@ -54,7 +54,7 @@ impl Rules {
             if rule.kind.is_empty() {
                 return Err(error(String::new(), "the rule has no kind".to_owned()));
             }
-            let compiled = Compiled::new(&env, rule).map_err(|(at, cause)| error(at, cause))?;
+            let compiled = CompiledRule::new(&env, rule).map_err(|(at, cause)| error(at, cause))?;
             by_kind.insert((rule.group.clone(), rule.kind.clone()), compiled);
         }
         Ok(Self {
@@ -64,7 +64,7 @@ impl Rules {
     }
 
     /// The health of a live object: by a rule of the policy for its kind, by kstatus, by a rule of the
-    /// library, or by what its conditions and states commonly mean.
+    /// library, or by the common meaning of conditions and states.
     #[must_use]
     pub fn compute(&self, object: &Value) -> ObjectHealth {
         if let Some(health) = before_all(object) {

@@ -1,5 +1,5 @@
-//! What the words mean that controllers use for states, reasons and conditions. Words are compared one by
-//! one, however they are joined (`CamelCase`, `snake_case`, `kebab-case`, spaces).
+//! The meaning of the words that controllers use for states, reasons and conditions. Words are compared
+//! one by one, however they are joined (`CamelCase`, `snake_case`, `kebab-case`, spaces).
 
 /// Meaning of a word of a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub(super) enum Sense {
     Going,
     /// Waits for an operator.
     Paused,
-    /// Will not get there by itself.
+    /// Will not recover by itself.
     Bad,
 }
 
@@ -195,7 +195,7 @@ pub(super) fn split(text: &str) -> Vec<String> {
     words
 }
 
-/// A word for the state of the whole object.
+/// The meaning of a state of the whole object.
 pub(super) fn of_state(text: &str) -> Sense {
     let words = split(text);
     let any = |list: &[&str]| {
@@ -206,12 +206,12 @@ pub(super) fn of_state(text: &str) -> Sense {
     };
     let negates = words.first().is_some_and(|w| w == "not" || w == "non")
         || words.iter().any(|w| w == "unready");
-    // A condition Warning speaks of something on the side; a state of warning is that of the whole.
+    // A condition of type Warning is about a detail; a state of "warning" is about the whole object.
     let warns = words.iter().any(|w| w == "warning")
         || words
             .windows(2)
             .any(|pair| matches!(pair, [a, b] if a == "limit" && b == "reached"));
-    // A long text is a message, not a word.
+    // A long text is a message and not a state.
     if words.len() > 6 {
         Sense::Good
     } else if warns || any(BAD) {
@@ -237,7 +237,7 @@ pub(super) fn of_reason(text: &str) -> Sense {
     of_state(text)
 }
 
-/// What it means of an object when a condition of this type holds; None: nothing that we know.
+/// What it means for an object if a condition of this type holds. None: the type is unknown.
 pub(super) fn of_type(text: &str) -> Option<Sense> {
     const GOOD: &[&str] = &[
         "accepted",
@@ -300,7 +300,7 @@ pub(super) fn of_type(text: &str) -> Option<Sense> {
         "ok",
     ];
     let mut words = split(text);
-    // UpToDate and InSync are said of the whole; of what follows these words, the word before says it:
+    // UpToDate and InSync describe the whole object. Otherwise the word before such a joint decides:
     // ReadyForTraffic, AvailableInRegion.
     if matches!(words.as_slice(), [.., a, b, c] if a == "up" && b == "to" && c == "date")
         || matches!(words.as_slice(), [.., a, b] if a == "in" && b == "sync")
@@ -317,7 +317,7 @@ pub(super) fn of_type(text: &str) -> Option<Sense> {
     let negated = rest.last().is_some_and(|w| NOT.contains(&w.as_str()));
     let last = last.as_str();
     if negated {
-        // NotReady waits; NoErrors is well.
+        // NotReady is still in progress; NoErrors is healthy.
         return Some(if GOOD.contains(&last) {
             Sense::Going
         } else {

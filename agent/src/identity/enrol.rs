@@ -14,7 +14,7 @@ use flotilla_shared::words::CERTIFICATE_GOOD;
 use rcgen::CertificateParams;
 use tonic::transport::Channel;
 
-use super::{Certified, Error, IdentityFiles, read, read_private};
+use super::{CertifiedIdentity, Error, IdentityFiles, read, read_private};
 
 impl IdentityFiles {
     /// Enrols: asks until a person has accepted the cluster.
@@ -28,7 +28,7 @@ impl IdentityFiles {
         token: &str,
         cluster: &ClusterName,
         cluster_uid: &str,
-    ) -> Result<Certified, Error> {
+    ) -> Result<CertifiedIdentity, Error> {
         let request = CertificateParams::default().serialize_request(&self.key()?)?;
         let tls = Arc::new(tls::client_config(trust_bundle, None)?);
         let mut told = false;
@@ -100,7 +100,7 @@ impl IdentityFiles {
     ///
     /// # Errors
     /// When the hub refuses or files cannot be written.
-    pub async fn renew(&self, channel: Channel) -> Result<Certified, Error> {
+    pub async fn renew(&self, channel: Channel) -> Result<CertifiedIdentity, Error> {
         if let Some(mounted) = &self.mounted {
             return self.renewed_elsewhere(mounted);
         }
@@ -122,8 +122,8 @@ impl IdentityFiles {
             .ok_or_else(|| Error::Withheld("the answer holds no certificate".to_owned()))
     }
 
-    /// Enrols anew with the key we have, since the hub knows it no more: somebody has removed the cluster,
-    /// and has put a new token here. None: a person has to accept it.
+    /// Enrols again with the present key, since the hub no longer knows it: the cluster was removed there,
+    /// and a new token has been provided here. None: a person has to accept it.
     ///
     /// # Errors
     /// When the token is not good, there is no connection, or files cannot be used.
@@ -133,7 +133,7 @@ impl IdentityFiles {
         token: &Path,
         cluster: &ClusterName,
         cluster_uid: &str,
-    ) -> Result<Option<Certified>, Error> {
+    ) -> Result<Option<CertifiedIdentity>, Error> {
         let token = read_private(token)?;
         let trusted = self.trusted()?;
         let request = CertificateParams::default().serialize_request(&self.key()?)?;
@@ -152,12 +152,12 @@ impl IdentityFiles {
         read(&self.path("ca.crt"))
     }
 
-    /// Gets a new certificate for a key whose last one the hub takes no more; none: a person has to
-    /// accept the cluster again.
+    /// Gets a new certificate for a key whose last certificate the hub no longer accepts. None: a
+    /// person has to accept the cluster again.
     ///
     /// # Errors
     /// When there is no connection, the hub refuses, or files cannot be written.
-    pub async fn recover(&self, hub: &str) -> Result<Option<Certified>, Error> {
+    pub async fn recover(&self, hub: &str) -> Result<Option<CertifiedIdentity>, Error> {
         if let Some(mounted) = &self.mounted {
             return self.renewed_elsewhere(mounted).map(Some);
         }
@@ -187,7 +187,7 @@ impl IdentityFiles {
     }
 }
 
-/// The hub gives no certificate in place of one: most often, since it is none too many.
+/// The hub gives no new certificate, mostly because the present one is still valid.
 fn withheld(text: String) -> Error {
     match text.ends_with(CERTIFICATE_GOOD) {
         true => Error::StillGood(text),
@@ -198,7 +198,7 @@ fn withheld(text: String) -> Error {
 /// Maps the status of a call that returned no certificate: a refusal, or a temporary failure.
 fn no_certificate(status: &tonic::Status, refused: fn(String) -> Error) -> Error {
     use tonic::Code;
-    // What has a cause came from the connection, such as that of a hub which ends meanwhile.
+    // A status with a source came from the connection, for example because the hub stopped meanwhile.
     let was_cut = std::error::Error::source(status).is_some();
     let says_no = matches!(
         status.code(),

@@ -12,7 +12,7 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Reads a secret, and refuses it where others can read it too.
+/// Reads a secret, and refuses it if other users can read it as well.
 ///
 /// # Errors
 /// When it cannot be read, or is readable by others.

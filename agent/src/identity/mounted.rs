@@ -1,12 +1,12 @@
-//! Key and certificate that another authority keeps in a directory: a Secret of cert-manager, mounted.
+//! Key and certificate that another authority maintains in a directory: a Secret of cert-manager, mounted.
 //!
 //! cert-manager applies its Secret as a whole (`pkg/controller/certificates/issuing/internal/secret.go`),
-//! and kubelet exchanges the directory behind `..data` (`pkg/volume/util/atomic_writer.go`): whoever reads
-//! through that link reads one version. `tls.crt` is the leaf with what stands between it and a root
-//! (`pkg/util/pki/parse_certificate_chain.go`). `tls.key` is PKCS#1 or SEC1 unless PKCS#8 is asked for
-//! (`pkg/util/pki/generate.go`), a new one with each certificate or always the same. `ca.crt` is not there
-//! where the issuer does not know its root. What fills a directory file by file may be caught between two
-//! of them, so that key and certificate do not fit: such a pair is not taken.
+//! and kubelet exchanges the directory behind `..data` (`pkg/volume/util/atomic_writer.go`): all reads
+//! through that link see one version. `tls.crt` is the leaf with its intermediates
+//! (`pkg/util/pki/parse_certificate_chain.go`). `tls.key` is PKCS#1 or SEC1 unless PKCS#8 is requested
+//! (`pkg/util/pki/generate.go`), a new one with each certificate or always the same. `ca.crt` is missing
+//! if the issuer does not know its root. A directory that is filled file by file may be read between two
+//! of them, so that key and certificate do not match: such a pair is refused.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,24 +15,24 @@ use flotilla_shared::id::ClusterName;
 use flotilla_shared::tls::{self, TlsIdentity};
 use jiff::Timestamp;
 
-use super::{Certified, Error, certified, read};
+use super::{CertifiedIdentity, Error, certified, read};
 
 /// Directory in which another authority keeps this agent's key and certificate.
 #[derive(Debug, Clone)]
-pub struct Mounted {
+pub struct MountedIdentity {
     /// With `tls.key`, `tls.crt` and, where the authority knows it, `ca.crt`.
     pub directory: PathBuf,
-    /// Roots for the hub where there is no `ca.crt`.
+    /// Roots for the hub if there is no `ca.crt`.
     pub roots: Option<PathBuf>,
     /// The cluster that the certificate must identify.
     pub cluster: ClusterName,
 }
 
-impl Mounted {
+impl MountedIdentity {
     /// All files of one version, if they can be used.
     pub(super) fn read(&self) -> Result<BTreeMap<String, String>, Error> {
         let data = self.directory.join("..data");
-        // Resolved once, so that no file comes from a later version than another.
+        // Resolved once, so that all files are of the same version of the Secret.
         let directory = data
             .canonicalize()
             .unwrap_or_else(|_| self.directory.clone());
@@ -73,13 +73,13 @@ impl Mounted {
                 certified.cluster, self.cluster
             )));
         }
-        // Whether the key is of a kind that can sign here, and the certificate's.
+        // Checks that the key is of a supported kind and belongs to the certificate.
         let usable = tls::client_config(bundle, Some(tls)).map(drop);
         usable.map_err(|error| self.fault(&error.to_string()))
     }
 
     /// Whether the current certificate is still valid for this agent.
-    pub(super) fn covers(&self, own: &Certified, now: Timestamp) -> bool {
+    pub(super) fn covers(&self, own: &CertifiedIdentity, now: Timestamp) -> bool {
         own.cluster == self.cluster && own.expires_at > now
     }
 

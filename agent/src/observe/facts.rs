@@ -55,7 +55,7 @@ pub(crate) struct Fact {
     pub(crate) is_autoscaled: bool,
     /// Field manager that set the number of replicas last; empty: the agent, or not known.
     pub(crate) scaled_by: String,
-    /// People added to it what Git does not have.
+    /// People added fields that Git does not have.
     pub(crate) has_foreign: bool,
 }
 
@@ -103,18 +103,18 @@ impl Baseline {
             .any(|rule| rule.matches(&self.desired.object))
     }
 
-    /// What people added, and what earlier commits left; pointers into `live`, at most `limit`.
+    /// Additions of people, and remains of earlier commits; pointers into `live`, at most `limit`.
     pub(crate) fn foreign(
         &self,
         live: &Value,
         desired: &Value,
         reader: &Reader<'_>,
         limit: usize,
-    ) -> Option<foreign::Found> {
+    ) -> Option<foreign::ForeignFields> {
         self.judged(desired, reader, |judge| judge.find(live, desired, limit))
     }
 
-    /// `metadata.managedFields` in which what people added is ours; none: nothing is.
+    /// `metadata.managedFields` in which additions of people belong to the agent. None: nothing changes.
     pub(crate) fn claim(
         &self,
         live: &Value,
@@ -170,7 +170,7 @@ impl Baseline {
             }
         }
         if owned.is_none() && !annotation(live, APPLICATION_ANNOTATION).is_empty() {
-            // Somebody took the record of what is ours away.
+            // The record of this agent's fields was removed from the object.
             found.push("/metadata/managedFields".to_owned());
         }
         let replicas_differ = desired.pointer(REPLICAS).is_some_and(|replicas| {
@@ -212,9 +212,9 @@ impl Fact {
     }
 }
 
-/// The object without what every write of anybody changes: an apply that left it like this although
-/// it differs from what was desired (a quantity written another way, a webhook's own mind) has proved
-/// that it is as near as it gets (A12).
+/// The object without the fields that every write changes. An apply that left it like this, although
+/// it differs from the desired state (a quantity in another notation, a change by a webhook), has
+/// proven that it cannot get any closer (A12).
 pub(crate) fn content(live: &Value) -> Digest {
     let mut copy = live.clone();
     if let Value::Object(root) = &mut copy {
@@ -232,7 +232,7 @@ pub(crate) fn content(live: &Value) -> Digest {
 
 /// Proof by an apply that an object which still differs is up to date.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Proven {
+pub(crate) struct ApplyProof {
     pub(crate) key: Digest,
     pub(crate) content: Digest,
 }
@@ -265,7 +265,7 @@ pub(crate) fn object_of(group: &str, kind: &str, live: &Value) -> ObjectRef {
 pub(crate) fn read(
     live: &Value,
     baseline: Option<&Baseline>,
-    proven: Option<&Proven>,
+    proven: Option<&ApplyProof>,
     reader: &Reader<'_>,
 ) -> Fact {
     let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
@@ -306,7 +306,7 @@ pub(crate) fn read(
         has_foreign,
     }
 }
-/// Whether an object is a ClusterRole whose rules are those of others.
+/// Whether an object is a ClusterRole whose rules are aggregated from others.
 pub(crate) fn is_aggregating(value: &Value) -> bool {
     value
         .pointer("/aggregationRule/clusterRoleSelectors")

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-/// Managers whose earlier, not server-side, writes are part of an object's configuration: their fields
-/// become ours when the object does, so that a field removed from Git really goes (A5). kubectl does
-/// the same for its own (csaupgrade).
+/// Managers whose earlier, client-side writes are part of an object's configuration: their fields are
+/// taken over with the object, so that a field that is removed from Git is really removed (A5).
+/// kubectl does the same for its own (csaupgrade).
 const LEGACY: [&str; 8] = [
     "kubectl-client-side-apply",
     "kubectl-create",
@@ -41,7 +41,7 @@ pub(crate) fn applied<'v>(live: &'v Value, manager: &str) -> Option<&'v Value> {
         .and_then(|entry| entry.get("fieldsV1"))
 }
 
-/// Whether fields that were applied by earlier tools wait to become ours.
+/// Whether fields that earlier tools applied have yet to be taken over.
 pub(crate) fn has_legacy(live: &Value, manager: &str) -> bool {
     entries(live).any(|entry| is_legacy(entry, manager))
 }
@@ -50,7 +50,7 @@ pub(crate) fn is_legacy(entry: &Value, manager: &str) -> bool {
     let name = text(entry, "manager");
     let is_earlier = match text(entry, "operation") {
         "Update" => LEGACY.contains(&name),
-        // Helm 4 applies server-side by itself.
+        // Helm 4 uses server-side apply itself.
         "Apply" => name == "helm",
         _ => false,
     };
@@ -62,7 +62,7 @@ pub(crate) fn is_autoscaled(live: &Value) -> bool {
     entries(live).any(|entry| text(entry, "manager") == AUTOSCALER && is_scaled(entry))
 }
 
-/// Whether somebody set the number of replicas through the sub-resource for it: an autoscaler, or a person
+/// Whether the number of replicas was set through the scale sub-resource: by an autoscaler, or by a person
 /// with `kubectl scale`.
 pub(crate) fn is_scaled(entry: &Value) -> bool {
     text(entry, "subresource") == "scale" && entry.pointer("/fieldsV1/f:spec/f:replicas").is_some()
@@ -73,8 +73,8 @@ pub(crate) fn owns_replicas(live: &Value, manager: &str) -> bool {
     applied(live, manager).is_some_and(|fields| fields.pointer("/f:spec/f:replicas").is_some())
 }
 
-/// Who, other than `ours`, wrote one of `pointers` last; empty where nobody did. Indexes of lists are
-/// those of `desired`.
+/// The manager, other than `ours`, that wrote one of `pointers` last; empty if there is none. Indexes
+/// of lists are those of `desired`.
 pub(crate) fn last_writer(
     live: &Value,
     desired: &Value,
@@ -87,7 +87,7 @@ pub(crate) fn last_writer(
             entry.get("fieldsV1").is_some_and(|fields| {
                 pointers
                     .iter()
-                    .any(|pointer| reaches(fields, desired, &tokens(pointer)) != Reach::Nothing)
+                    .any(|pointer| reaches(fields, desired, &tokens(pointer)) != Cover::Nothing)
             })
         })
         .max_by_key(|entry| text(entry, "time").to_owned())
@@ -107,7 +107,7 @@ pub(crate) fn belongs_to(
         .any(|entry| {
             entry
                 .get("fieldsV1")
-                .is_some_and(|fields| reaches(fields, desired, &tokens(pointer)) == Reach::Leaf)
+                .is_some_and(|fields| reaches(fields, desired, &tokens(pointer)) == Cover::Leaf)
         })
 }
 
@@ -120,32 +120,32 @@ fn tokens(pointer: &str) -> Vec<String> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Reach {
+enum Cover {
     Nothing,
     Part,
     Leaf,
 }
 
 /// How far a set of fields covers the path `tokens`, whose lists are looked up in `value`.
-fn reaches(fields: &Value, value: &Value, tokens: &[String]) -> Reach {
+fn reaches(fields: &Value, value: &Value, tokens: &[String]) -> Cover {
     let Some(members) = fields.as_object() else {
-        return Reach::Nothing;
+        return Cover::Nothing;
     };
     let is_leaf = members.keys().all(|key| key == ".");
     let Some((token, rest)) = tokens.split_first() else {
-        return if is_leaf { Reach::Leaf } else { Reach::Part };
+        return if is_leaf { Cover::Leaf } else { Cover::Part };
     };
     if is_leaf {
-        return Reach::Leaf;
+        return Cover::Leaf;
     }
     let Some(items) = value.as_array() else {
         return match members.get(&format!("f:{token}")) {
             Some(inner) => reaches(inner, value.get(token).unwrap_or(&Value::Null), rest),
-            None => Reach::Nothing,
+            None => Cover::Nothing,
         };
     };
     let Some(item) = token.parse::<usize>().ok().and_then(|i| items.get(i)) else {
-        return Reach::Nothing;
+        return Cover::Nothing;
     };
     for (name, inner) in members {
         if let Some(key) = name.strip_prefix("k:") {
@@ -159,10 +159,10 @@ fn reaches(fields: &Value, value: &Value, tokens: &[String]) -> Reach {
         } else if let Some(member) = name.strip_prefix("v:")
             && serde_json::from_str::<Value>(member).is_ok_and(|member| member == *item)
         {
-            return Reach::Leaf;
+            return Cover::Leaf;
         }
     }
-    Reach::Nothing
+    Cover::Nothing
 }
 
 /// Puts together two sets of fields.

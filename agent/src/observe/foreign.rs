@@ -1,15 +1,15 @@
-//! What others put on an object of ours that Git does not have: whose it is, what of it is drift, and how it
-//! becomes ours so that the next apply takes it away. Pure.
+//! Fields of managed objects that others added and Git does not have: who owns them, which of them are
+//! drift, and how they are taken over so that the next apply removes them. Pure.
 
 use serde_json::{Value, json};
 
 use super::fields;
-use super::managers::{Managers, Who, Writer};
-use super::share::{Judgement, Share, part};
+use super::managers::{Managers, Writer, WriterKind};
+use super::share::{FieldSplit, Judgement, part};
 
 /// Additions by other clients.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Found {
+pub(crate) struct ForeignFields {
     /// Paths, as pointers into the live object.
     pub(crate) pointers: Vec<String>,
     /// Last field manager; empty: left over from an earlier commit.
@@ -23,12 +23,12 @@ pub(crate) struct Judge<'a> {
     pub(crate) managers: &'a Managers,
     /// Fields that are left to others.
     pub(crate) is_left: &'a dyn Fn(&str) -> bool,
-    /// Managers whose fields are left to them.
+    /// Managers whose fields are left alone.
     pub(crate) left_managers: &'a [&'a str],
 }
 
-/// Annotations that are a person's order and not configuration: `kubectl rollout restart`, and what our
-/// own annotations on a live object confirm. And what the API server itself sets.
+/// Annotations that are an order by a person and not configuration: `kubectl rollout restart`, and
+/// confirmations to this agent. Also annotations that the API server itself sets.
 const ORDERS: &[&str] = &[
     "/annotations/kubectl.kubernetes.io~1restartedAt",
     "/annotations/kubectl.kubernetes.io~1last-applied-configuration",
@@ -38,9 +38,9 @@ const ORDERS: &[&str] = &[
 ];
 
 impl Judge<'_> {
-    /// What may be done with a field that a person added. Of metadata, labels and annotations are
-    /// configuration; finalizers and owners are somebody's promise. A number of replicas that Git does not
-    /// name is open to everybody.
+    /// What may be done with a field that a person added. Of the metadata, labels and annotations are
+    /// configuration; finalizers and owner references are promises to others. A number of replicas that
+    /// Git does not set may be set by any manager.
     fn field(&self, path: &str) -> Judgement {
         if (self.is_left)(path) || ORDERS.iter().any(|order| path.contains(order)) {
             return Judgement::Leave;
@@ -56,33 +56,38 @@ impl Judge<'_> {
         }
     }
 
-    fn who(&self, live: &Value, entry: &Value) -> Option<Who> {
+    fn who(&self, live: &Value, entry: &Value) -> Option<WriterKind> {
         let writer = writer(live, entry);
         if writer.manager == self.ours {
             return None;
         }
         if self.left_managers.contains(&writer.manager) {
-            return Some(Who::Controller);
+            return Some(WriterKind::Controller);
         }
         Some(self.managers.who(writer))
     }
 
     /// What people added to a live object, and what earlier commits left there. At most `limit` pointers.
-    pub(crate) fn find(&self, live: &Value, desired: &Value, limit: usize) -> Option<Found> {
+    pub(crate) fn find(
+        &self,
+        live: &Value,
+        desired: &Value,
+        limit: usize,
+    ) -> Option<ForeignFields> {
         let ours = fields::applied(live, self.ours);
         let mut kept = Vec::new();
         let mut people = Vec::new();
         for entry in fields::entries(live) {
             let fields = entry.get("fieldsV1").unwrap_or(&Value::Null);
             match self.who(live, entry) {
-                Some(Who::Person) => people.push((entry, fields)),
-                Some(Who::Controller | Who::Unknown) => kept.push(fields),
-                // What a webhook made of an apply of ours is the webhook's.
+                Some(WriterKind::Person) => people.push((entry, fields)),
+                Some(WriterKind::Controller | WriterKind::Unknown) => kept.push(fields),
+                // Fields that a webhook changed during an apply of this agent belong to the webhook.
                 None if fields::text(entry, "operation") != "Apply" => kept.push(fields),
                 None => {}
             }
         }
-        let mut found = Found::default();
+        let mut found = ForeignFields::default();
         let judge = |path: &str| self.field(path);
         if let Some(fields) = ours {
             part(fields, desired, live, &kept, &judge, &mut found.pointers);
@@ -102,18 +107,18 @@ impl Judge<'_> {
         (!found.pointers.is_empty()).then_some(found)
     }
 
-    /// `metadata.managedFields` in which what people added is ours; none: there is nothing of it.
+    /// `metadata.managedFields` in which additions of people belong to the agent. None: there are none.
     pub(crate) fn claim(&self, live: &Value, desired: &Value) -> Option<Vec<Value>> {
         let kept: Vec<&Value> = fields::entries(live)
             .filter(|entry| {
-                !matches!(self.who(live, entry), None | Some(Who::Person))
+                !matches!(self.who(live, entry), None | Some(WriterKind::Person))
                     && !fields::is_legacy(entry, self.ours)
             })
             .filter_map(|entry| entry.get("fieldsV1"))
             .collect();
         let judge = |path: &str| self.field(path);
         moved(live, self.ours, &|entry| {
-            if self.who(live, entry) != Some(Who::Person) {
+            if self.who(live, entry) != Some(WriterKind::Person) {
                 return None;
             }
             let fields = entry.get("fieldsV1")?;
@@ -122,8 +127,9 @@ impl Judge<'_> {
     }
 }
 
-/// `metadata.managedFields` in which everything of `lists` that Git does not have is ours, whoever has it:
-/// it has a name that an item in Git needs (`spec.ports[1].name`). None: there is nothing of it.
+/// `metadata.managedFields` in which everything of `lists` that Git does not have belongs to the agent,
+/// whichever manager owns it, because it has a name that an item in Git needs (`spec.ports[1].name`).
+/// None: there is nothing of this kind.
 pub(crate) fn clear(
     live: &Value,
     desired: &Value,
@@ -162,7 +168,7 @@ fn list_of(field: &str) -> Option<String> {
     Some(shape(&format!("/{pointer}")))
 }
 
-/// A pointer whose places in lists are `*`.
+/// A pointer whose list indexes are `*`.
 fn shape(pointer: &str) -> String {
     let parts = pointer.split('/').map(|part| {
         let is_place = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -171,18 +177,19 @@ fn shape(pointer: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// `metadata.managedFields` after `split` has taken parts of others' entries for us; none: it took nothing.
+/// `metadata.managedFields` after `split` has moved parts of other entries to the agent's. None: it moved
+/// nothing.
 pub(crate) fn moved(
     live: &Value,
     ours: &str,
-    split: &dyn Fn(&Value) -> Option<Share>,
+    split: &dyn Fn(&Value) -> Option<FieldSplit>,
 ) -> Option<Vec<Value>> {
     let mut owned = Value::Null;
     let mut rest: Vec<Value> = Vec::new();
     let mut time = Value::Null;
     for entry in fields::entries(live) {
         let share = split(entry).filter(|share| share.taken.is_some());
-        let Some(Share { taken, rest: left }) = share else {
+        let Some(FieldSplit { taken, rest: left }) = share else {
             rest.push(entry.clone());
             continue;
         };
@@ -284,7 +291,8 @@ mod tests {
         assert_eq!(found.manager, "kubectl-edit");
     }
 
-    /// A selector is one field: who adds a key to it has all of it (`x-kubernetes-map-type: atomic`).
+    /// A selector is one field: a manager that adds a key to it owns all of it (`x-kubernetes-map-type:
+    /// atomic`).
     #[test]
     fn a_key_that_people_add_to_a_map_that_is_one_field_is_drift() {
         let desired =

@@ -4,10 +4,10 @@ use crate::policy::ManagerNames;
 
 /// Kind of a field manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
+pub enum WriterKind {
     /// A person, by an interactive tool: additions to a managed object are drift.
     Person,
-    /// A program that keeps what it wrote, so that taking it away would be a fight.
+    /// A program that writes its fields again, so that removing them would start a fight.
     Controller,
     /// Neither is known. Left alone like a controller.
     Unknown,
@@ -33,7 +33,7 @@ const PEOPLE: &[&str] = &[
     "seabird*",
     "vscode*",
     "kubecolor*",
-    // A browser: the consoles that pass it on.
+    // A browser: web consoles pass its name on.
     "mozilla*",
     "curl*",
     "wget*",
@@ -43,7 +43,7 @@ const PEOPLE: &[&str] = &[
     "helm",
 ];
 
-/// Names by which controllers, autoscalers, aggregators and webhooks write.
+/// Names of field managers of controllers, autoscalers, aggregators and webhooks.
 const CONTROLLERS: &[&str] = &[
     "kube-*",
     "kubelet*",
@@ -78,7 +78,7 @@ const CONTROLLERS: &[&str] = &[
     "glbc",
 ];
 
-/// Names that the agent's own policy adds; they come before the built-in ones.
+/// Names from the agent's own policy; they take precedence over the built-in ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Managers {
     pub people: Vec<String>,
@@ -102,35 +102,35 @@ pub struct Writer<'a> {
     pub operation: &'a str,
     /// Empty: the object itself.
     pub subresource: &'a str,
-    /// The same name writes the object's status, too.
+    /// The same manager writes the object's status as well.
     pub writes_status: bool,
 }
 
 impl Managers {
     /// Returns the kind of the field manager.
     #[must_use]
-    pub fn who(&self, writer: Writer<'_>) -> Who {
+    pub fn who(&self, writer: Writer<'_>) -> WriterKind {
         let any = |patterns: &[String]| patterns.iter().any(|p| fits(p, writer.manager));
         let built_in = |patterns: &[&str]| patterns.iter().any(|p| fits(p, writer.manager));
         if any(&self.controllers) {
-            return Who::Controller;
+            return WriterKind::Controller;
         }
         if any(&self.people) {
-            return Who::Person;
+            return WriterKind::Person;
         }
-        // How an object is, and how many there are, is not configuration.
+        // Status and scale are not configuration.
         if !writer.subresource.is_empty() {
-            return Who::Controller;
+            return WriterKind::Controller;
         }
         if built_in(PEOPLE) {
-            return Who::Person;
+            return WriterKind::Person;
         }
-        // Whoever tells how an object is works on it; and server-side apply under a name of its own is a
-        // program's declared share.
+        // A manager that writes the status is a controller, and server-side apply under a name of its
+        // own declares the fields of a program.
         if built_in(CONTROLLERS) || writer.writes_status || writer.operation == "Apply" {
-            return Who::Controller;
+            return WriterKind::Controller;
         }
-        Who::Unknown
+        WriterKind::Unknown
     }
 
     /// Whether a conflict with this name is with a person.
@@ -142,7 +142,7 @@ impl Managers {
             subresource: "",
             writes_status: false,
         };
-        self.who(writer) == Who::Person
+        self.who(writer) == WriterKind::Person
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn names_operations_and_sub_resources_say_who_it_is() {
-        use Who::{Controller, Person, Unknown};
+        use WriterKind::{Controller, Person, Unknown};
         let table = [
             ("kubectl-edit", "Update", "", false, Person),
             ("kubectl-patch", "Update", "", false, Person),

@@ -1,5 +1,5 @@
-//! Which part of a manager's fields is to become ours, so that the next apply takes it away: what is live,
-//! and not in Git. Pure.
+//! The part of a manager's fields that is to be taken over, so that the next apply removes it: live, and
+//! not in Git. Pure.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 pub(crate) enum Judgement {
     /// Taken, if Git does not have it.
     Take,
-    /// Not taken, but what is below it may be.
+    /// Not taken, but its members may be.
     Look,
     /// Left, with all that is below it.
     Leave,
@@ -16,14 +16,15 @@ pub(crate) enum Judgement {
 
 /// Fields of a manager (FieldsV1), in two parts.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Share {
+pub(crate) struct FieldSplit {
     pub(crate) taken: Option<Value>,
     pub(crate) rest: Option<Value>,
 }
 
-/// Parts a manager's `fields`. Pointers of what is taken, into `live`, go to `found`.
+/// Splits a manager's `fields`. Pointers of the taken part, into `live`, are added to `found`.
 ///
-/// `kept` are the fields of those from whom nothing is taken: what they have, too, would stay anyway.
+/// `kept` are the fields of managers from which nothing is taken: a field that they own as well would stay
+/// anyway.
 pub(crate) fn part(
     fields: &Value,
     desired: &Value,
@@ -31,7 +32,7 @@ pub(crate) fn part(
     kept: &[&Value],
     judge: &dyn Fn(&str) -> Judgement,
     found: &mut Vec<String>,
-) -> Share {
+) -> FieldSplit {
     let mut walk = Walk { judge, found };
     walk.node(fields, Some(desired), live, kept, &mut String::new())
 }
@@ -59,11 +60,11 @@ impl Walk<'_> {
         live: &Value,
         kept: &[&Value],
         path: &mut String,
-    ) -> Share {
+    ) -> FieldSplit {
         let (mut taken, mut rest) = (Map::new(), Map::new());
         for (name, inner) in fields.as_object().into_iter().flatten() {
             let share = match member(name, desired, live) {
-                None => Share {
+                None => FieldSplit {
                     taken: None,
                     rest: Some(inner.clone()),
                 },
@@ -86,7 +87,7 @@ impl Walk<'_> {
             }
         }
         let some = |map: Map<String, Value>| (!map.is_empty()).then_some(Value::Object(map));
-        Share {
+        FieldSplit {
             taken: some(taken),
             rest: some(rest),
         }
@@ -98,8 +99,8 @@ impl Walk<'_> {
         member: &Member<'_>,
         kept: &[&Value],
         path: &mut String,
-    ) -> Share {
-        let left = || Share {
+    ) -> FieldSplit {
+        let left = || FieldSplit {
             taken: None,
             rest: Some(inner.clone()),
         };
@@ -112,7 +113,7 @@ impl Walk<'_> {
             .is_none_or(|members| members.keys().all(|key| key == "."));
         let is_free = judgement == Judgement::Take && member.desired.is_none();
         if is_leaf {
-            // Whoever changes one key of a map that is one field has all of it.
+            // A manager that adds a key to an atomic map owns the whole map.
             let is_grown = judgement == Judgement::Take
                 && inner.as_object().is_none_or(Map::is_empty)
                 && member
@@ -121,7 +122,7 @@ impl Walk<'_> {
                 && !SERVER_FILLS.contains(&member.token.as_str());
             if is_grown && kept.is_empty() {
                 self.found.push(path.clone());
-                return Share {
+                return FieldSplit {
                     taken: Some(inner.clone()),
                     rest: None,
                 };
@@ -130,7 +131,7 @@ impl Walk<'_> {
                 return left();
             }
             self.found.push(path.clone());
-            return Share {
+            return FieldSplit {
                 taken: Some(inner.clone()),
                 rest: None,
             };
@@ -143,10 +144,10 @@ impl Walk<'_> {
             .and_then(Value::as_object)
             .is_none_or(|rest| rest.keys().all(|key| key == "."));
         if is_free && kept.is_empty() && is_whole {
-            // All of it: named once, as a whole.
+            // If all of it is taken, it is listed once, as a whole.
             self.found.truncate(before);
             self.found.push(path.clone());
-            return Share {
+            return FieldSplit {
                 taken: Some(inner.clone()),
                 rest: None,
             };
@@ -166,7 +167,7 @@ fn has_more(desired: &Value, live: &Value) -> bool {
     })
 }
 
-/// Finds a member of FieldsV1 in the live object and in the desired one; none: it is not there.
+/// Finds a member of FieldsV1 in the live object and in the desired one. None: it does not exist.
 fn member<'v>(name: &str, desired: Option<&'v Value>, live: &'v Value) -> Option<Member<'v>> {
     if let Some(field) = name.strip_prefix("f:") {
         return Some(Member {
@@ -201,8 +202,8 @@ fn member<'v>(name: &str, desired: Option<&'v Value>, live: &'v Value) -> Option
     })
 }
 
-/// Whether an item as Git writes it has this key. What it leaves to the server's default is TCP where it
-/// is a protocol, and anything elsewhere.
+/// Whether an item in Git has this key. A key field that Git leaves to the server's default is TCP for a
+/// protocol, and may be anything otherwise.
 fn agrees(item: &Value, key: &Map<String, Value>) -> bool {
     let mut named = false;
     let all = key.iter().all(|(field, value)| match item.get(field) {

@@ -1,7 +1,8 @@
 //! Views: a list and a watch for each managed kind, kept as facts about the managed objects only.
 //!
-//! Memory is bounded by what is managed, not by what is in the cluster. A view that lost its watch lists
-//! again; while it cannot, it says so, and nothing is pruned on what it knew before.
+//! Memory is bounded by the number of managed objects, not by the size of the cluster. A view that lost
+//! its watch lists again; until that succeeds it is reported as incomplete, and nothing is pruned on its
+//! earlier knowledge.
 
 mod follow;
 mod look;
@@ -118,8 +119,8 @@ pub(crate) struct Snapshot {
     pub(crate) problem: Option<Error>,
 }
 
-/// One worker's time as the one that looks after an application: what it follows, compares and proves is
-/// its own, and ends when this is dropped, however the worker ended.
+/// The period in which one worker looks after an application: what it follows, compares and proves
+/// belongs to it alone, and ends when this is dropped, however the worker ended.
 pub(crate) struct Tenure {
     id: TenureId,
     views: Arc<Views>,
@@ -177,19 +178,20 @@ impl Tenure {
         }
     }
 
-    /// Baseline of an object; none: it is only in an inventory.
+    /// Baseline of an object. None: it is only in an inventory.
     pub(crate) fn baseline(&self, object: &ObjectRef) -> Option<Baseline> {
         let inner = self.views.inner.lock();
         inner.register.baseline(self.id, object)
     }
 
-    /// The moment at which a request begins now.
+    /// The moment at which a request starts now.
     pub(crate) fn moment(&self) -> Moment {
         self.views.inner.lock().register.moment()
     }
 
-    /// Takes an object as a request of ours that began at a moment returned it. `applied`: it was the
-    /// whole apply of the desired state with this key, and what still looks different will not get nearer.
+    /// Learns an object as it was returned by a request of the agent that started at a moment. `applied`:
+    /// the request was the whole apply of the desired state with this key, so that a remaining difference
+    /// cannot be removed.
     pub(crate) fn learn(
         &self,
         object: &ObjectRef,
@@ -232,7 +234,7 @@ impl Views {
         self.restored.load(Ordering::Relaxed)
     }
 
-    /// Begins a tenure.
+    /// Starts a tenure.
     pub(crate) fn enter(self: &Arc<Self>) -> Tenure {
         let (id, changed) = self.inner.lock().register.enter();
         Tenure {
@@ -242,7 +244,7 @@ impl Views {
         }
     }
 
-    /// Replaces what a tenure is known to want and have. False: the tenure is over.
+    /// Replaces what a tenure desires and owns. False: the tenure has ended.
     fn track(
         self: &Arc<Self>,
         tenure: TenureId,

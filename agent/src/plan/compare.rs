@@ -1,8 +1,8 @@
-//! Whether a live object already says everything that we want it to say, and where it does not.
+//! Whether a live object matches everything that is desired, and in which fields it does not.
 //!
-//! Kubernetes' schemas decide whether a list is a whole, a set, or a map by key. The server tells us in
-//! our own entry of `managedFields` (FieldsV1, KEP-555): items of maps are named by `k:`, items of sets
-//! by `v:`, and a list without either is a whole.
+//! Kubernetes' schemas decide whether a list is atomic, a set, or a map by key. The server shows it in
+//! the agent's own entry of `managedFields` (FieldsV1, KEP-555): items of maps are named by `k:`, items
+//! of sets by `v:`, and a list without either is atomic.
 
 use serde_json::Value;
 
@@ -13,8 +13,8 @@ pub(super) const MAX_DIFFERENCES: usize = 8;
 
 /// The fields (RFC 6901 pointers) in which `live` is not as `desired`, at most [`MAX_DIFFERENCES`].
 ///
-/// Fields that only `live` has are the server's or somebody else's. `owned` is our FieldsV1 of the live
-/// object, `skip` tells which fields are not ours to compare.
+/// Fields that only `live` has belong to the server or to others. `owned` is the agent's FieldsV1 of
+/// the live object; `skip` says which fields are not compared.
 #[must_use]
 pub fn differences(
     desired: &Value,
@@ -62,7 +62,7 @@ impl Walk<'_> {
                     let owned = owned.and_then(|owned| owned.get(format!("f:{key}")));
                     match live.get(key) {
                         Some(live) => self.value(value, live, owned, path),
-                        // The server drops what is null or empty.
+                        // The API server drops null and empty values.
                         None if is_nothing(value) => {}
                         None if (self.skip)(path) => {}
                         None => self.differs(path),
@@ -111,7 +111,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A list whose items have keys: ours must be there, others may be.
+    /// A list whose items have keys: the desired items must exist, others may.
     fn map_list(
         &mut self,
         desired: &[Value],
@@ -129,8 +129,8 @@ impl Walk<'_> {
             .collect();
         let mut places = Vec::with_capacity(desired.len());
         for (index, item) in desired.iter().enumerate() {
-            // Every key field that the item itself names has to agree; one that it leaves to the
-            // server's default (a port's protocol) is in the key only.
+            // Every key field that the item sets has to agree. A field that is left to the server's
+            // default, such as a port's protocol, is in the key only.
             let agrees = |key: &serde_json::Map<String, Value>| {
                 key.iter()
                     .all(|(field, value)| item.get(field).is_none_or(|own| own == value))
@@ -152,12 +152,12 @@ impl Walk<'_> {
                 });
             match found {
                 Some((live, owned, false)) => self.value(item, live, Some(owned), path),
-                // Not there, or twice: which of them counts is the reader's choice.
+                // Missing or present twice: which of two counts depends on the reader.
                 Some((.., true)) | None => self.differs(path),
             }
             path.truncate(length);
         }
-        // Containers that start one after another, and variables that refer to each other, have an order.
+        // Init containers run in their order, and environment variables refer to earlier ones.
         if !places.is_sorted() {
             self.differs(path);
         }
@@ -255,7 +255,7 @@ mod tests {
             differences(&desired, &live, None, &|path| path == "/e"),
             ["/a~1b/c~0d"]
         );
-        // Nor is it missed where it is not there.
+        // A skipped path is not reported as missing either.
         let live = json!({"a/b": {"c~d": 1}});
         assert!(differences(&desired, &live, None, &|path| path == "/e").is_empty());
         assert_eq!(differences(&desired, &live, None, &|_| false), ["/e"]);
@@ -275,7 +275,7 @@ mod tests {
         }
         let owned = json!({"f:env": owned});
         for count in [MAX_DIFFERENCES, names.len()] {
-            // Each has another value, and they are in another order as well.
+            // Every value differs, and so does the order.
             let desired = list(&mut names.iter().take(count), "1");
             let live = list(&mut names.iter().take(count).rev(), "2");
             let found = differences(&desired, &live, Some(&owned), &|_| false);

@@ -1,6 +1,6 @@
-//! A fight with another controller over the same fields: noticed, named, and slowed down (A14).
+//! A fight with another controller over the same fields: detected, reported, and slowed down (A14).
 //!
-//! Pure: the clock comes in.
+//! Pure: the time is passed in.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use flotilla_shared::object::ObjectRef;
 const ROUNDS: u32 = 10;
 /// Corrections further apart than this are separate edits, not a fight.
 const WINDOW: Duration = Duration::from_secs(600);
-/// Time between corrections once it is a fight; under one write a minute.
+/// Time between corrections in a fight; less than one write a minute.
 const SLOW: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone)]
@@ -41,12 +41,12 @@ impl Contests {
         fight.rounds += 1;
         fight.last = now;
         fight.manager = manager.to_owned();
-        // What nobody contests any more is forgotten.
+        // Objects that are no longer contested are forgotten.
         self.fights
             .retain(|_, fight| now.saturating_sub(fight.last) <= WINDOW);
     }
 
-    /// Objects that are fought over and may not be corrected again yet, with the words for it.
+    /// Objects that are contested and may not be corrected again yet, with a message for each.
     #[must_use]
     pub fn held(&self, now: Duration) -> BTreeMap<ObjectRef, String> {
         self.fights
@@ -110,7 +110,7 @@ mod tests {
         assert!(writes[9..].windows(2).all(|pair| pair[1] - pair[0] > 60));
         let message = &contests.held(Duration::from_secs(600))[&object];
         assert!(message.contains("\"other\""), "{message}");
-        // It is held up to its time, and then set right once more.
+        // It is held until its time has come, and is then corrected once more.
         let last = *writes.last().unwrap();
         let held = |after| !contests.held(Duration::from_secs(last) + after).is_empty();
         assert!(held(SLOW - Duration::from_secs(1)));

@@ -1,7 +1,7 @@
-//! What has to wait for what: hooks, explicit waves, `depends-on`. Pure.
+//! Which object has to wait for which: hooks, explicit waves, `depends-on`. Pure.
 //!
-//! A gate holds back changes only. An object that is as it should be is never touched by it, and every
-//! pass judges anew, so that nothing waits on a memory.
+//! A gate holds back changes only. It never touches an object that is as desired, and every pass
+//! judges again, so that nothing depends on memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 
 use super::hook::{Helper, Hook};
-use super::order::{Awaited, awaited, wave};
+use super::order::{WaitRule, awaited, wave};
 use super::{Desired, Fit, Inputs, Live};
 
 /// Objects of the same application that must be healthy first: `Kind/name`, `Kind.group/name` or
@@ -33,7 +33,7 @@ pub(super) struct Gates<'a> {
     /// The first stage that is not done, and why.
     blocked: Option<((u8, i32), Problem)>,
     circular: BTreeSet<usize>,
-    /// Something of the application failed: what failure hooks wait for.
+    /// A part of the application failed, which failure hooks wait for.
     failed: bool,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Gates<'a> {
             let (reason, why) = match gates.progress(desired) {
                 Progress::Done => continue,
                 Progress::Waiting(why) => (Reason::DependencyNotReady, why),
-                // Nobody can say that it failed before all is there that it may need.
+                // The failure counts only once everything is there that the object may need.
                 Progress::Failed(why) if is_placed => {
                     late_failure = true;
                     (Reason::DependencyNotReady, why)
@@ -83,7 +83,7 @@ impl<'a> Gates<'a> {
                 }
             };
             let stage = match is_placed {
-                // Behind every wave, before what comes after all of them.
+                // After every wave, and before the objects that come after all waves.
                 true => (1, i32::MAX),
                 false => stage(desired),
             };
@@ -104,15 +104,15 @@ impl<'a> Gates<'a> {
         gates
     }
 
-    /// Whether an object that later waves do not wait for is there as it is desired.
+    /// Whether an object that later waves do not wait for exists as desired.
     fn is_placed(&self, desired: &Desired) -> bool {
         let live = self.inputs.observed.live.get(&desired.object);
         desired.hook().is_none()
-            && awaited(desired) != Awaited::Always
+            && awaited(desired) != WaitRule::Always
             && live.is_some_and(|live| live.fit == Fit::Equal)
     }
 
-    /// Whether an object is a hook that is through, or a helper of hooks that all are, and is to go then.
+    /// Whether an object is a finished hook, or a helper of finished hooks only, and is to be deleted then.
     pub(super) fn is_over(&self, desired: &Desired) -> bool {
         if !desired.goes_after() {
             return false;
@@ -143,12 +143,12 @@ impl<'a> Gates<'a> {
         };
         match self.inputs.observed.live.get(object) {
             None => Progress::Waiting(format!("{name} does not exist yet")),
-            Some(live) if awaited(desired) == Awaited::Never && live.fit == Fit::Equal => {
+            Some(live) if awaited(desired) == WaitRule::Never && live.fit == Fit::Equal => {
                 Progress::Done
             }
-            // As Helm does with what is neither a Job nor a Pod among its hooks.
+            // As Helm treats a hook that is neither a Job nor a Pod.
             Some(live) if is_placed_helper(desired) && live.fit == Fit::Equal => Progress::Done,
-            // What somebody else keeps in shape is as far as it gets by us.
+            // A create-only object is in the care of others once it exists, so its health is all that counts.
             Some(live) if desired.is_create_only() && live.health == Health::Current => {
                 Progress::Done
             }
@@ -158,13 +158,13 @@ impl<'a> Gates<'a> {
             Some(live) if hook.is_some() && live.overdue => {
                 Progress::Failed(format!("{name} exceeded its deadline"))
             }
-            // A running hook is not compared: Jobs cannot be changed anyway.
+            // A running hook is not compared: the template of a Job is immutable anyway.
             Some(Live {
                 health: Health::Current,
                 fit,
                 ..
             }) if hook.is_some() || *fit == Fit::Equal => Progress::Done,
-            // What Git itself holds back is as far as it is to get.
+            // An object that Git itself suspends cannot get any further.
             Some(Live {
                 health: Health::Suspended,
                 fit: Fit::Equal,
@@ -263,7 +263,7 @@ impl<'a> Gates<'a> {
     }
 }
 
-/// Whether an object is waited for only until it is there. Definitions are of no use before they are
+/// Whether an object is waited for only until it exists. Definitions cannot be used before they are
 /// established.
 fn is_placed_helper(desired: &Desired) -> bool {
     matches!(desired.helper(), Some(Helper::Of(_) | Helper::Both)) && desired.hook().is_none()

@@ -9,13 +9,13 @@ use super::Desired;
 
 /// `pre-sync`, `post-sync` or `on-failure`.
 pub const HOOK_ANNOTATION: &str = "flotilla.dev/hook";
-/// On any kind: it comes with the hooks of a phase (`pre-sync`, `post-sync`, or `both`), such as the
-/// account that their Jobs run as; `first`: before everything else. It is there once it is applied, and no
-/// name of its own is made for each content.
+/// On any kind: the object comes with the hooks of a phase (`pre-sync`, `post-sync`, or `both`), such as
+/// the account that their Jobs run as; `first`: before everything else. It is done once it is applied, and
+/// keeps its name for every content.
 pub const HELPER_ANNOTATION: &str = "flotilla.dev/hook-helper";
 /// `succeeded`: a hook is deleted once it has finished, and a helper once all hooks of its phase have.
 pub const HOOK_DELETE_ANNOTATION: &str = "flotilla.dev/hook-delete";
-/// `true` on an object in Git: it is made where it is missing, and left alone where it is there.
+/// `true` on an object in Git: it is created if it is missing, and never changed afterwards.
 pub const CREATE_ONLY_ANNOTATION: &str = "flotilla.dev/create-only";
 /// Longest time a hook may take, such as `300s`, `5m` or `1h`.
 pub const DEADLINE_ANNOTATION: &str = "flotilla.dev/hook-deadline";
@@ -36,10 +36,10 @@ pub enum Hook {
 /// An annotation about hooks is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HookError {
-    /// Not one of the words of [`HOOK_ANNOTATION`].
+    /// Not a value of [`HOOK_ANNOTATION`].
     #[error("{key}: {0:?} is not pre-sync, post-sync or on-failure", key = HOOK_ANNOTATION)]
     Phase(String),
-    /// Not one of the words of [`HELPER_ANNOTATION`].
+    /// Not a value of [`HELPER_ANNOTATION`].
     #[error("{key}: {0:?} is not pre-sync, post-sync, both or first", key = HELPER_ANNOTATION)]
     Helper(String),
     /// A hook that never ends.
@@ -50,7 +50,7 @@ pub enum HookError {
     Deadline(DurationError),
 }
 
-/// Whose hooks an object comes with.
+/// The hooks that an object comes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Helper {
     /// Of no hook: created before everything else.
@@ -84,7 +84,7 @@ impl Helper {
 }
 
 impl Hook {
-    /// What an object's annotation says; none: it is no hook.
+    /// The phase in an object's annotation. None: it is not a hook.
     ///
     /// # Errors
     /// When the annotation or the kind is not one that is known.
@@ -128,23 +128,23 @@ pub fn deadline(desired: &Desired) -> Result<Duration, HookError> {
 }
 
 impl Desired {
-    /// When this object runs as a hook; none: it is no hook.
+    /// When this object runs as a hook. None: it is not a hook.
     #[must_use]
     pub fn hook(&self) -> Option<Hook> {
         Hook::of(self).ok().flatten()
     }
 
-    /// Whose hooks this object comes with; none: it is no helper.
+    /// The hooks that this object comes with. None: it is not a helper.
     pub(super) fn helper(&self) -> Option<Helper> {
         Helper::of(self).ok().flatten()
     }
 
-    /// Whether it goes when what it is for is through.
+    /// Whether it is deleted once its hooks have finished.
     pub(super) fn goes_after(&self) -> bool {
         self.directive(HOOK_DELETE_ANNOTATION) == "succeeded"
     }
 
-    /// Whether it is left alone where it is there.
+    /// Whether it is never changed once it exists.
     pub(super) fn is_create_only(&self) -> bool {
         self.directive(CREATE_ONLY_ANNOTATION) == "true"
     }

@@ -6,7 +6,7 @@ use super::Desired;
 /// the next ones change.
 pub const WAVE_ANNOTATION: &str = "flotilla.dev/wave";
 
-/// What others refer to comes before what refers to it, as in Helm's InstallOrder and cli-utils.
+/// Objects that others refer to come first, as in Helm's InstallOrder and cli-utils.
 const FIRST: [&str; 21] = [
     "Namespace",
     "CustomResourceDefinition",
@@ -31,7 +31,7 @@ const FIRST: [&str; 21] = [
     "CSIDriver",
 ];
 
-/// Admission that would judge the rest of the set comes after it.
+/// Admission that would judge the rest of the set comes last.
 const LAST: [&str; 3] = [
     "APIService",
     "MutatingWebhookConfiguration",
@@ -39,22 +39,22 @@ const LAST: [&str; 3] = [
 ];
 
 /// `true` on an object in Git: later waves wait until it is healthy, whatever its kind; `false`: they wait
-/// only until it is there.
+/// only until it exists.
 pub const WAIT_ANNOTATION: &str = "flotilla.dev/wave-wait";
 
 /// Whether later steps wait for an object's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Awaited {
-    /// By whatever is of a later wave, or depends on it.
+pub(super) enum WaitRule {
+    /// By everything of a later wave, and everything that depends on it.
     Always,
-    /// By what names it (`depends-on`) and by hooks after the rest, not by later waves: it may become
-    /// healthy only through what they bring.
+    /// By objects that depend on it by name (`depends-on`) and by hooks after the rest, but not by
+    /// later waves: it may become healthy only through them.
     ByName,
-    /// By nothing: it is bound by whoever uses it first, who would wait for it.
+    /// By nothing: it is bound by its first user, which would wait for it in turn.
     Never,
 }
 
-/// What an object's kind, or its own word, says.
+/// How an object is waited for, by its kind or by its own annotation.
 ///
 /// | kind | becomes healthy through |
 /// |---|---|
@@ -63,14 +63,14 @@ pub(super) enum Awaited {
 /// | autoscalers | their target and its metrics |
 /// | PodDisruptionBudget | the pods it selects |
 /// | APIService, webhook configurations | the pods that serve them |
-pub(super) fn awaited(desired: &Desired) -> Awaited {
+pub(super) fn awaited(desired: &Desired) -> WaitRule {
     match desired.directive(WAIT_ANNOTATION).trim() {
-        "true" => return Awaited::Always,
-        "false" => return Awaited::ByName,
+        "true" => return WaitRule::Always,
+        "false" => return WaitRule::ByName,
         _ => {}
     }
     match (desired.object.group.as_str(), desired.object.kind.as_str()) {
-        ("", "PersistentVolumeClaim") | ("resource.k8s.io", "ResourceClaim") => Awaited::Never,
+        ("", "PersistentVolumeClaim") | ("resource.k8s.io", "ResourceClaim") => WaitRule::Never,
         ("", "Service")
         | ("networking.k8s.io", "Ingress")
         | ("gateway.networking.k8s.io", _)
@@ -79,12 +79,12 @@ pub(super) fn awaited(desired: &Desired) -> Awaited {
         | ("keda.sh", "ScaledObject" | "ScaledJob")
         | ("policy", "PodDisruptionBudget")
         | ("apiregistration.k8s.io", "APIService")
-        | ("admissionregistration.k8s.io", _) => Awaited::ByName,
-        _ => Awaited::Always,
+        | ("admissionregistration.k8s.io", _) => WaitRule::ByName,
+        _ => WaitRule::Always,
     }
 }
 
-/// An object's explicit wave; 0 where it names none.
+/// An object's explicit wave; 0 without one.
 pub(super) fn wave(desired: &Desired) -> i32 {
     desired
         .directive(WAVE_ANNOTATION)
@@ -95,8 +95,9 @@ pub(super) fn wave(desired: &Desired) -> i32 {
 
 /// The phase of an object: equal weights are applied at once.
 ///
-/// Only five phases come from kinds (namespaces, definitions, what is referred to, the rest,
-/// admission), so that a large application is not a long queue; an explicit wave counts above them.
+/// Kinds make only five phases (namespaces, definitions, objects that others refer to, the rest,
+/// admission), so that a large application does not become a long queue; an explicit wave takes
+/// precedence over them.
 #[must_use]
 pub fn weight(desired: &Desired) -> i64 {
     i64::from(wave(desired)) * 10 + kind_phase(&desired.object.kind)

@@ -1,5 +1,5 @@
-//! What leaves: by inventory, UID and the live object's own marks, each reason not to delete with its own
-//! name.
+//! Which objects leave: by inventory, UID and the live object's own marks, with a distinct reason for
+//! each that is not deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::policy::Policy;
 
 pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
     let desired: BTreeSet<&ObjectRef> = inputs.desired.iter().map(|d| &d.object).collect();
-    // The same object, as far as anybody can say while its kind is not known.
+    // The same object, as far as can be said while its kind is unknown.
     let may_stay = |object: &ObjectRef| desired.contains(&unplaced(object));
-    // For as long as the commit stays as it is: so that is said.
+    // This lasts until a new commit changes it, so it is reported.
     let is_unserved =
         |object: &ObjectRef| inputs.observed.unknown_kinds.contains(&unplaced(object));
     let leaving: Vec<&Entry> = inputs
@@ -99,9 +99,9 @@ fn is_over_budget(inputs: &Inputs<'_>, deletes: usize) -> bool {
 /// Ownership marks of a live object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marks<'a> {
-    /// The application that it names; empty: none.
+    /// The application that it is marked with; empty: none.
     pub application: &'a str,
-    /// Fields of it were applied under the agent's name.
+    /// Some of its fields were applied under the agent's name.
     pub applied_by_us: bool,
 }
 
@@ -134,7 +134,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
     });
     let claimant = |object: &ObjectRef| inputs.claims.claimant(object, inputs.application);
     if let Some(other) = claimant(&object) {
-        // On its way to another application, which takes it as it stands; ours until it did.
+        // Another application takes the object over as it is; it stays in this inventory until then.
         return match marks {
             Some(marks) if !marks.names_another(inputs.application) => match inputs.intent {
                 Intent::Remove | Intent::Release => hold(
@@ -156,7 +156,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
     let (Some(live), Some(marks)) = (live, marks) else {
         return Some(Step::Forget(object));
     };
-    // Made again by somebody else, or marked as another application's: not ours to delete (P16, P17).
+    // Created again by others, or marked by another application: it must not be deleted here (P16, P17).
     let is_it = if entry.uid.is_empty() {
         marks.application == inputs.application
     } else {
@@ -215,7 +215,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
         return hold(Reason::ProtectedObject, "protected by the agent's policy");
     }
     if let Some((reason, message)) = forbids(&live.prune, inputs.policy, &object) {
-        // What a confirmation would take along (P11).
+        // Custom resources that a confirmation would delete along with their definition (P11).
         return match inputs.observed.custom_resources.get(&object) {
             Some(count) if reason != Reason::PruneDisabled => {
                 let along = counted(*count, "custom resource");
@@ -227,7 +227,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
     Some(Step::Prune(object, live.uid.clone()))
 }
 
-/// Why nothing is deleted while the API server does not tell everything; `groups`: those that are known to be missing.
+/// Why nothing is deleted while discovery is incomplete; `groups`: those that are known to be missing.
 fn partly_read(groups: &[String]) -> String {
     let named: Vec<&str> = groups.iter().take(5).map(String::as_str).collect();
     let of = match named.as_slice() {
@@ -245,7 +245,8 @@ fn partly_read(groups: &[String]) -> String {
     format!("the API server could not be read completely{of}; nothing is deleted this pass")
 }
 
-/// Why nothing is deleted while what others want is not known; `unresolved`: those that only the hub can tell of.
+/// Why nothing is deleted while the desired objects of others are not known; `unresolved`: the applications
+/// that only the hub can resolve.
 fn not_known(unresolved: &[Arc<str>]) -> String {
     match unresolved {
         [] => "another application's objects are not known this pass, and this one may have moved there"
@@ -259,7 +260,7 @@ fn not_known(unresolved: &[Arc<str>]) -> String {
     }
 }
 
-/// Why an object is kept that may be what somebody wants of a kind that is not served.
+/// Why an object is kept that an application may desire while its kind is not served.
 fn unserved(claimant: &str) -> String {
     format!(
         "kept, since {claimant} may want it, too: it has such an object without a namespace, in a version of the \
@@ -267,8 +268,8 @@ fn unserved(claimant: &str) -> String {
     )
 }
 
-/// Whether an object's own word (`flotilla.dev/prune`), or its kind, keeps it from being deleted. Asked
-/// again of the live object right before its delete: a confirmation may have been withdrawn.
+/// Whether an object's own annotation (`flotilla.dev/prune`), or its kind, protects it from deletion.
+/// Checked again on the live object right before the delete: a confirmation may have been withdrawn.
 #[must_use]
 pub fn forbids(word: &str, policy: &Policy, object: &ObjectRef) -> Option<(Reason, &'static str)> {
     match word {

@@ -1,5 +1,5 @@
-//! Kubernetes quantities (apimachinery, pkg/api/resource): the server may write an equal one another
-//! way, `1` for `1000m`, and that is no difference.
+//! Kubernetes quantities (apimachinery, pkg/api/resource): the server may write an equal one in
+//! another notation, `1` for `1000m`, which is not a difference.
 
 /// Whether the field at a path holds a quantity, as far as the built-in kinds go.
 fn is_quantity(path: &str) -> bool {
@@ -46,7 +46,7 @@ pub(super) fn is_same(path: &str, a: &serde_json::Value, b: &serde_json::Value) 
     }
 }
 
-/// In nanos; none: it is no quantity, or too large to be compared exactly.
+/// In nanos. None: it is not a quantity, or too large to be compared exactly.
 fn parse(text: &str) -> Option<i128> {
     let split = text
         .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+')))

@@ -353,7 +353,7 @@ fn applies(world: &World) -> Vec<String> {
         .collect()
 }
 
-/// Makes an object live as desired, with this health.
+/// Creates the live object as desired, with this health.
 fn make_live(world: &mut World, index: usize, health: Health) {
     let mut live = live("x");
     live.health = health;
@@ -379,7 +379,7 @@ fn hooks_run_before_after_and_on_failure_once_for_a_content() {
     make_live(&mut world, 0, Health::Failed);
     assert_eq!(skips(&world)["main"], Reason::HookFailed);
     assert_eq!(applies(&world), ["rescue"]);
-    // Its Job is gone by its own time-to-live, and it is remembered.
+    // The hook's Job has been deleted by its time-to-live, but is remembered.
     world.observed.live.clear();
     let before = world.desired[0].object.clone();
     world.finished_hooks.insert(before);

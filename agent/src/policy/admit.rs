@@ -21,7 +21,7 @@ pub fn unknown_features(assignment: &Assignment) -> impl Iterator<Item = &str> {
     required.filter(|feature| features().all(|known| known != *feature))
 }
 
-/// Checks an assignment as a whole against what was accepted before (V4, V7) and who we are.
+/// Checks an assignment as a whole against the accepted one (V4, V7) and against this cluster's name.
 ///
 /// # Errors
 /// Why it is refused; the accepted one stays in force.
@@ -58,8 +58,8 @@ pub fn admit(
             ),
         ));
     }
-    // From nothing, any epoch is the first. Later ones grow by one for each restored backup; one far off
-    // would shut out every honest hub after this one for good.
+    // Without an accepted epoch, any one is taken as the first. Later ones grow by one per restored
+    // backup; a jump far ahead would shut out every honest hub for good.
     let is_first = accepted.epoch.0 == 0;
     if !is_first && next.epoch.0.saturating_sub(accepted.epoch.0) > MAX_EPOCH_STEP {
         return Err(Refusal::new(
@@ -93,14 +93,14 @@ impl Policy {
         if let Some(refusal) = self.origin(application) {
             return Some(refusal);
         }
-        // A values file is content as much as the chart is.
+        // A values file is content in the same way as the chart.
         let chart = application.helm.as_deref();
         let values = chart.into_iter().flat_map(|chart| &chart.values_files);
         let paths = std::iter::once(&application.path).chain(values.map(|file| &file.path));
         self.paths(paths)
     }
 
-    /// Whether all of these paths are.
+    /// Whether all of these paths are allowed.
     pub(crate) fn paths<'a>(
         &self,
         mut paths: impl Iterator<Item = &'a TreePath>,
@@ -212,7 +212,7 @@ mod tests {
             admit(&offer, AssignmentRef::default(), &other).map_err(|refusal| refusal.reason),
             Err(Reason::WrongCluster)
         );
-        // One hub that is far off would shut out every honest one after it.
+        // A hub that is far ahead would shut out every honest one after it.
         let far = |step: u64| offered(7 + step, 1, &[]);
         assert_eq!(verdict(&far(1000), reference(7, 5)), Ok(()));
         assert_eq!(verdict(&far(1001), reference(7, 5)), Err(Reason::EpochJump));

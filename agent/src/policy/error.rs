@@ -7,10 +7,10 @@ use crate::health::RuleError;
 /// The policy can be parsed but is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// An account that is not named as Kubernetes names one.
+    /// An account whose name is not a valid name in Kubernetes.
     #[error("serviceAccounts: {application}: {account:?} is not namespace/name")]
     Account {
-        /// Whose objects it would write.
+        /// The application whose objects it would write.
         application: String,
         /// Value in the policy file.
         account: String,

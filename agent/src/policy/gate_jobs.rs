@@ -1,5 +1,5 @@
-//! From where Jobs of gates may come. Such a Job runs before its commit is assigned, so that nothing of it is
-//! let in by what the hub says alone: without a rule here, none runs.
+//! The allowed sources of Jobs of gates. Such a Job runs before its commit is assigned, so the hub's request
+//! alone must not be enough: without a rule here, none runs.
 
 use std::collections::BTreeSet;
 
@@ -20,8 +20,8 @@ pub struct GateJobRule {
 }
 
 impl Policy {
-    /// Why a Job of a gate does not run here; none: its repository, branch and path are allowed. The
-    /// repository has to be named by this policy, or be that of an application that was accepted.
+    /// Why a Job of a gate does not run here. None: its repository, branch and path are allowed. The
+    /// repository has to be listed in this policy, or be that of an accepted application.
     #[must_use]
     pub fn gate_job(&self, job: &GateJob, accepted: Option<&Assignment>) -> Option<Refusal> {
         let application = &job.application;

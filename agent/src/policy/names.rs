@@ -1,5 +1,5 @@
-//! Names in a policy that could never match anything: whoever wrote them meant something else, and a
-//! list that protects would protect nothing. Pure.
+//! Names in a policy that can never match: their author meant something else, and a list for
+//! protection would protect nothing. Pure.
 
 use flotilla_shared::id::dns_label;
 
@@ -35,7 +35,7 @@ impl Policy {
     }
 }
 
-/// Kubernetes would take a kind in small letters, too; nobody names one so, and many write a resource.
+/// Kubernetes accepts a kind in lower case as well; nearly always such a name is meant as a resource.
 fn is_kind(text: &str) -> bool {
     let (kind, group) = text.split_once('.').unwrap_or((text, "v1"));
     kind.starts_with(|first: char| first.is_ascii_uppercase())

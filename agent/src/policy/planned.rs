@@ -1,5 +1,5 @@
-//! For which branches the agent says what a commit would change, before it is assigned. A dry run writes
-//! nothing, and reaches the cluster's admission webhooks all the same.
+//! The branches for which the agent reports what a commit would change, before it is assigned. A dry run
+//! writes nothing, but does reach the cluster's admission webhooks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub struct PlanRule {
     pub branches: Vec<BranchPattern>,
 }
 
-/// A branch, or all that begin so.
+/// A branch, or all branches with a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct BranchPattern {
@@ -32,7 +32,7 @@ impl FromStr for BranchPattern {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let start = text.strip_suffix('*');
-        // Something has to stand where anything may.
+        // A pattern is checked by an example, since `*` stands for at least one character.
         let example = start.map_or_else(|| text.to_owned(), |start| format!("{start}x"));
         let named = example.parse::<BranchName>();
         named.map_err(|error| format!("{text:?} is not a branch: {error}"))?;
@@ -68,8 +68,8 @@ impl BranchPattern {
 }
 
 impl Policy {
-    /// Whether it is said what a commit of this branch would change: the repository and the paths are
-    /// judged as those of what is assigned, the branch is the assigned one or one that is named for it.
+    /// Whether a commit of this branch may be planned: repository and paths have to be allowed for
+    /// assignments, and the branch has to be the assigned one or be listed for plans.
     #[must_use]
     pub fn plans(
         &self,
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(asked(some, "feature"), refused);
         assert_eq!(asked(some, "mainline"), refused);
         assert_eq!(asked("plan: {branches: ['*']}", "whatever"), None);
-        // What may be assigned is another list, and one of them opens nothing of the other.
+        // The branches that may be assigned are a separate list: neither list extends the other.
         assert_eq!(asked("branches: [prod, main]", "main"), refused);
         assert_eq!(
             asked("branches: [stage]\nplan: {branches: [main]}", "main"),

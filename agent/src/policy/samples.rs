@@ -1,4 +1,4 @@
-//! What tests of the agent's decisions are given.
+//! Inputs for tests of the agent's decisions.
 
 use flotilla_shared::assignment::{ApplicationAssignment, Assignment};
 use flotilla_shared::id::{Epoch, Generation};

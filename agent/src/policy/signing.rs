@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Policy, PolicyError};
 
-/// Which commits of which branches have to be signed, and by whom. Of several rules the first that fits
-/// counts. Rules go by repository and branch, which the agent reads itself, and not by environment,
-/// which is the hub's word.
+/// Which commits of which branches have to be signed, and by whom. The first rule that matches counts.
+/// Rules go by repository and branch, which the agent reads itself, and not by environment, which only
+/// the hub states.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct SignatureRule {
@@ -20,10 +20,10 @@ pub struct SignatureRule {
     /// Branches; empty: any.
     pub branches: BTreeSet<BranchName>,
     pub mode: SignatureMode,
-    /// In mode `range`, where the signed history begins: the first time that a branch is seen, all
-    /// commits after this one have to be signed. None: only the target, the first time.
+    /// In mode `range`, where the signed history starts: the first time that a branch is seen, all
+    /// commits after this one have to be signed. None: the first time, only the target commit.
     pub since: Option<Commit>,
-    /// Names of keys, each good enough alone.
+    /// Names of keys; a signature by any one of them is enough.
     pub keys: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ pub struct SignatureRule {
 pub enum SignatureMode {
     #[default]
     Off,
-    /// The one that is to run.
+    /// The commit that is to run.
     Tip,
     /// That one, and all first parents between it and the last accepted one.
     Range,
@@ -69,7 +69,7 @@ impl SignatureRule {
 }
 
 impl Policy {
-    /// The rule for a branch. Where there are rules and none fits, there is no answer, and nothing of the
+    /// The rule for a branch. If there are rules and none matches, there is none, and nothing of the
     /// branch is accepted.
     #[must_use]
     pub fn signature_rule(
@@ -84,8 +84,8 @@ impl Policy {
         rules.find(|rule| rule.fits(url, branch)).cloned()
     }
 
-    /// What a rule and its keys say, as one digest: what was accepted under another one is judged anew. A revoked
-    /// key counts for every rule, since it may be one of the rule's keys under another name.
+    /// A digest of a rule and its keys: a commit that was accepted under another digest is judged again. A
+    /// revoked key is part of every rule, since it may be one of the rule's keys under another name.
     #[must_use]
     pub fn rule_digest(&self, rule: &SignatureRule) -> Digest {
         let keys: Vec<&PinnedKey> = self
@@ -93,7 +93,7 @@ impl Policy {
             .iter()
             .filter(|key| key.revoked || rule.keys.contains(&key.name))
             .collect();
-        // Both are plain data, which JSON always takes.
+        // Plain data always serializes to JSON.
         let text = serde_json::to_vec(&(rule, keys)).unwrap_or_default();
         Digest::of(&text)
     }

@@ -1,5 +1,6 @@
 //! What a commit that is not assigned would change here: judged by the agent's own policy, rendered, and
-//! tried by dry run, beside the workers and without a trace. One question at a time, and not often.
+//! tried by dry run, beside the workers and without a trace. One question at a time, and at a limited
+//! rate.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 use super::shared::Shared;
 use super::worker::{self, Task};
-use crate::cluster::{Coming, DesiredState, PassInput, WhenMissing};
+use crate::cluster::{DesiredState, PassInput, UpcomingObjects, WhenMissing};
 use crate::plan::{Claims, Intent};
 use crate::policy::{Policy, Refusal};
 use crate::source::{DesiredApplication, Rendered};
@@ -39,7 +40,7 @@ pub struct CommitRequest {
     pub reply: oneshot::Sender<Result<ClusterPlan, Busy>>,
 }
 
-/// Another question is worked on, or there were too many: ask again after so many seconds.
+/// Another question is being answered, or there were too many: ask again after this number of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy(pub u32);
 
@@ -66,11 +67,11 @@ impl Planner {
         }
     }
 
-    /// Begins to answer a question.
+    /// Starts to answer a question.
     pub(super) fn begin(&mut self, assigned: Option<Arc<DecodedAssignment>>, asked: CommitRequest) {
         let slot = Arc::clone(&self.at_work).try_acquire_owned();
         let (Ok(slot), true) = (slot, self.pace.try_take(PACE, Instant::now())) else {
-            // Who asked may have gone.
+            // The requester may be gone.
             let _ = asked.reply.send(Err(Busy(AGAIN)));
             return;
         };
@@ -92,7 +93,7 @@ impl Planner {
     }
 }
 
-/// What of an assignment a question is about, each application as it would be assigned, or why not.
+/// The applications that a question is about, each as it would be assigned, or the reason why not.
 fn asked(
     assigned: &DecodedAssignment,
     policy: &Policy,
@@ -109,7 +110,7 @@ fn asked(
             && only.is_none_or(|only| only == name)
     })
     .map(|(name, mut desired)| {
-        // By the assignment as it is: the URL and the paths are its own.
+        // Checked against the current assignment, which decides the URL and the paths.
         if let Some(refusal) = policy.plans(&desired.application, &of.branch) {
             return (name, Err(refusal));
         }
@@ -148,7 +149,7 @@ async fn plan(
             }
         }
     }
-    let mut coming = Coming::default();
+    let mut coming = UpcomingObjects::default();
     let mut wants = BTreeMap::new();
     for (name, candidate) in &candidates {
         coming.add(&candidate.desired_state.desired);
@@ -160,7 +161,7 @@ async fn plan(
     let claims = shared.registry.claims().borrow().as_if(&wants);
     for (name, candidate) in candidates {
         let known = shared.registry.reported(&name).filter(|report| {
-            // The same files under the same assignment, and live is as they say: nothing is to be asked.
+            // Source and assignment are unchanged, and the live objects are in sync: no dry run is needed.
             claims.complete
                 && report.source_digest == candidate.rendered.source_digest
                 && report.sync == SyncState::Synced

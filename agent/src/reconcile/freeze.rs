@@ -1,5 +1,6 @@
-//! Freeze detection (V6): the agent looks at the branch itself, and says inside its own cluster, where
-//! the hub cannot hide it, when the branch has been ahead of what is assigned for too long.
+//! Freeze detection (V6): the agent looks at the branch itself. If the branch has been ahead of the
+//! assigned commit for too long, the agent says so inside its own cluster, where the hub cannot hide
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub(super) struct FreezeDetector {
 }
 
 impl FreezeDetector {
-    /// Takes in a look that is over, and begins one that is due. Never waits.
+    /// Evaluates a look that has finished, and starts one that is due. Never waits.
     pub(super) async fn look(
         &mut self,
         shared: &Arc<Shared>,
@@ -40,7 +41,7 @@ impl FreezeDetector {
         {
             self.judge(shared, name, application, &tip);
         }
-        // A shorter alarm wants closer looks.
+        // A shorter alarm needs more frequent looks.
         let alarm = Duration::from_secs(u64::from(shared.policy.freeze_alarm_seconds.max(1)));
         let every = EVERY.min(alarm / 2);
         let is_due = self.looked_at.is_none_or(|at| at.elapsed() > every);

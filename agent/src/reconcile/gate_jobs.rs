@@ -1,6 +1,6 @@
-//! Runs the Jobs of gates that the hub asks for, one at a time, beside the applications' workers. A Job is
-//! found again by its name, so that it runs once whoever begins anew; what became of it is reported for as
-//! long as it is asked for.
+//! Runs the Jobs of gates that the hub requests, one at a time, beside the applications' workers. A Job is
+//! identified by its name, so that it runs once, even across restarts; its result is reported for as long
+//! as it is requested.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,17 +34,17 @@ const LOOK: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// All Jobs that are asked for, as they come and go.
-pub type Asked = Arc<Vec<GateJob>>;
+pub type RequestedJobs = Arc<Vec<GateJob>>;
 
 /// Looks after them.
 pub(super) struct GateJobs {
     pub(super) shared: Arc<Shared>,
-    pub(super) asked: watch::Receiver<Asked>,
+    pub(super) asked: watch::Receiver<RequestedJobs>,
     pub(super) accepted: watch::Receiver<Option<Arc<DecodedAssignment>>>,
 }
 
 /// State of one gate Job.
-struct Known {
+struct ObservedJob {
     job: GateJob,
     /// The rendered Job; none: not rendered yet.
     desired: Option<Arc<Desired>>,
@@ -53,7 +53,7 @@ struct Known {
     retry: Option<(Instant, Backoff)>,
 }
 
-impl Known {
+impl ObservedJob {
     fn new(job: GateJob) -> Self {
         Self {
             job,
@@ -111,14 +111,14 @@ impl GateJobs {
             mut asked,
             accepted,
         } = self;
-        let mut known: BTreeMap<Digest, Known> = BTreeMap::new();
+        let mut known: BTreeMap<Digest, ObservedJob> = BTreeMap::new();
         loop {
             let jobs = Arc::clone(&asked.borrow_and_update());
             forget(&shared, &mut known, &jobs).await;
             for job in jobs.iter() {
                 known
                     .entry(job.id())
-                    .or_insert_with(|| Known::new(job.clone()));
+                    .or_insert_with(|| ObservedJob::new(job.clone()));
             }
             let mut wait = IDLE;
             if let Some(next) = next(&jobs, &mut known, Instant::now()) {
@@ -145,7 +145,7 @@ impl GateJobs {
 }
 
 /// Stops Jobs that are no longer requested.
-async fn forget(shared: &Shared, known: &mut BTreeMap<Digest, Known>, jobs: &[GateJob]) {
+async fn forget(shared: &Shared, known: &mut BTreeMap<Digest, ObservedJob>, jobs: &[GateJob]) {
     let kept: Vec<Digest> = jobs.iter().map(GateJob::id).collect();
     let gone: Vec<Digest> = known
         .keys()
@@ -168,19 +168,19 @@ async fn forget(shared: &Shared, known: &mut BTreeMap<Digest, Known>, jobs: &[Ga
             .stop_gate_job(&entry.request(shared, desired))
             .await;
         if let Err(error) = stopped {
-            // Its own deadline ends it.
+            // Its own deadline ends the Job anyway.
             tracing::warn!(gate = %entry.job.gate, %error,
                 "cannot delete a gate's Job that is no longer requested");
         }
     }
 }
 
-/// The one whose turn it is: what runs is seen to its end before another one begins.
+/// The Job whose turn it is: one that runs is watched to its end before another one starts.
 fn next<'k>(
     jobs: &[GateJob],
-    known: &'k mut BTreeMap<Digest, Known>,
+    known: &'k mut BTreeMap<Digest, ObservedJob>,
     now: Instant,
-) -> Option<&'k mut Known> {
+) -> Option<&'k mut ObservedJob> {
     let state = |id: &Digest| known.get(id).map(|entry| entry.verdict.state);
     let ids: Vec<Digest> = jobs.iter().map(GateJob::id).collect();
     let runs = ids
@@ -196,7 +196,7 @@ fn next<'k>(
     known.get_mut(&id)
 }
 
-fn reports(jobs: &[GateJob], known: &BTreeMap<Digest, Known>) -> Vec<GateJobReport> {
+fn reports(jobs: &[GateJob], known: &BTreeMap<Digest, ObservedJob>) -> Vec<GateJobReport> {
     let runs = known
         .values()
         .find(|entry| entry.verdict.state == GateJobState::Running);
@@ -220,7 +220,11 @@ fn reports(jobs: &[GateJob], known: &BTreeMap<Digest, Known>) -> Vec<GateJobRepo
 }
 
 /// Checks a Job, or tries again to run it.
-async fn advance(shared: &Shared, assigned: Option<Arc<DecodedAssignment>>, known: &mut Known) {
+async fn advance(
+    shared: &Shared,
+    assigned: Option<Arc<DecodedAssignment>>,
+    known: &mut ObservedJob,
+) {
     let before = known.verdict.clone();
     match look(shared, assigned, known).await {
         Ok(verdict) => {
@@ -261,7 +265,7 @@ async fn advance(shared: &Shared, assigned: Option<Arc<DecodedAssignment>>, know
 async fn look(
     shared: &Shared,
     assigned: Option<Arc<DecodedAssignment>>,
-    known: &mut Known,
+    known: &mut ObservedJob,
 ) -> Result<Verdict, Refusal> {
     let Some(assigned) = assigned else {
         return Ok(waiting(None, "this agent has accepted no assignment yet"));
@@ -358,9 +362,10 @@ mod tests {
         }
     }
 
-    fn known(jobs: &[GateJob]) -> BTreeMap<Digest, Known> {
+    fn known(jobs: &[GateJob]) -> BTreeMap<Digest, ObservedJob> {
         let all = jobs.iter();
-        all.map(|job| (job.id(), Known::new(job.clone()))).collect()
+        all.map(|job| (job.id(), ObservedJob::new(job.clone())))
+            .collect()
     }
 
     #[tokio::test]
@@ -368,11 +373,11 @@ mod tests {
         let jobs = [job("a"), job("b"), job("c")];
         let mut all = known(&jobs);
         let now = Instant::now();
-        let whose = |all: &mut BTreeMap<Digest, Known>| {
+        let whose = |all: &mut BTreeMap<Digest, ObservedJob>| {
             next(&jobs, all, now).map(|entry| entry.job.gate.to_string())
         };
         assert_eq!(whose(&mut all).as_deref(), Some("a"));
-        // What is refused holds up nobody.
+        // A refused job does not hold up the others.
         let later = now + Duration::from_secs(5);
         let first = all.get_mut(&jobs[0].id()).unwrap();
         first.verdict.state = GateJobState::Refused;

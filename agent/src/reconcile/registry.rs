@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::Metrics;
 use crate::plan::{Claims, Desired, Intent};
 
-/// Whose desired state it is.
+/// The assignment that a desired state comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum DesiredBy {
     /// The current assignment.
@@ -38,12 +38,12 @@ struct DesiredState {
 #[derive(Default)]
 struct Inner {
     reference: AssignmentRef,
-    /// Over what is assigned, apart from commits.
+    /// Over the assigned applications, apart from their commits.
     specified: Digest,
     suspended: String,
     is_recorded: bool,
     reports: BTreeMap<ApplicationName, Box<ApplicationReport>>,
-    /// Applications that were found usable, each in a pass for what is assigned to it now.
+    /// Applications that were found usable, each by a pass for its current assignment.
     usable: BTreeSet<ApplicationName>,
     desired_states: BTreeMap<ApplicationName, DesiredState>,
     /// Applications of the cluster that the hub cannot assign yet as they are declared.
@@ -54,7 +54,7 @@ struct Inner {
     gate_jobs: Vec<GateJobReport>,
 }
 
-/// What an assignment says of applications, by name.
+/// What an assignment says about applications, by name.
 #[derive(Clone, Copy)]
 pub(super) struct Names<'a> {
     /// Those that have a worker.
@@ -63,12 +63,12 @@ pub(super) struct Names<'a> {
     pub(super) changed: &'a BTreeSet<ApplicationName>,
     /// Those that are removed on purpose.
     pub(super) removes: &'a BTreeSet<ApplicationName>,
-    /// Those that the hub cannot assign yet as they are declared: nobody here knows what they want.
+    /// Applications that the hub cannot assign yet as they are declared: their desired objects are not known here.
     pub(super) unresolved: &'a BTreeSet<ApplicationName>,
-    /// The hub's word, where it asks the cluster to write nothing. Workers report it once they stopped; without any
-    /// worker it holds at once.
+    /// The hub's reason if it asks the cluster to write nothing. Workers report it once they have stopped; without any
+    /// worker it applies at once.
     pub(super) suspended: Option<&'static str>,
-    /// Whether the names include all applications of which the cluster has an inventory; not so just after a start.
+    /// Whether the names include all applications of which the cluster has an inventory; false just after a start.
     pub(super) is_recorded: bool,
 }
 
@@ -90,10 +90,10 @@ impl Registry {
         }
     }
 
-    /// An assignment is in force: these applications, and no others, have a worker. What those that
-    /// `changed` want is not known from this moment on, before any of them takes a pass: an object may
-    /// be on its way from one to another (P3). What they desired stays theirs until their own worker says
-    /// what they want now: it hands over, nobody takes.
+    /// An assignment is in force: these applications, and no others, have a worker. What the `changed` ones desire is
+    /// unknown from this moment on, before any of them runs a pass: an object may be on its way from one to another
+    /// (P3). Their earlier desired objects stay theirs until their own worker reports what they desire now: the owner
+    /// hands over, and no other application takes.
     pub(super) fn assign(
         &self,
         (reference, specified): (AssignmentRef, Digest),
@@ -122,7 +122,7 @@ impl Registry {
                 desired_state.by = DesiredBy::EarlierOne;
             }
         }
-        // What was said of the last desired state is said of no other.
+        // The last attempt belongs to the desired state before.
         for name in changed {
             if let Some(report) = inner.reports.get_mut(name) {
                 report.attempted = None;
@@ -141,8 +141,8 @@ impl Registry {
         self.publish(&mut inner);
     }
 
-    /// Nothing is left of an application: it has no objects, and its worker ends. That came of a pass that may write,
-    /// so with the last worker no suspension is left, and no other would say so.
+    /// An application has no objects left, and its worker ends. A pass that may write found this out, so with the last
+    /// worker the suspension is over as well, and no other worker would report that.
     pub(super) fn remove(
         &self,
         name: &ApplicationName,
@@ -166,7 +166,7 @@ impl Registry {
         self.publish(&mut inner);
     }
 
-    /// Whether an application was removed on purpose, and nothing of it is left.
+    /// Whether an application was removed on purpose, and has no objects left.
     pub(super) fn is_removed(&self, name: &ApplicationName) -> bool {
         self.inner.lock().removed.contains(name)
     }
@@ -176,7 +176,7 @@ impl Registry {
         self.claims.subscribe()
     }
 
-    /// What an application wants. Of a task that stands no more, nothing is taken.
+    /// Records what an application desires. Ignored if the task has been cancelled.
     pub(super) fn desired_state(
         &self,
         name: &ApplicationName,
@@ -217,7 +217,7 @@ impl Registry {
         for (name, desired_state) in &inner.desired_states {
             let owner: Arc<str> = name.as_str().into();
             for object in &desired_state.objects {
-                // By name, as the desired states are.
+                // By name, in the order of the desired states.
                 let owners = claims.owners.entry(object.clone());
                 let owners = owners.or_insert_with(|| Vec::with_capacity(1));
                 owners.push(Arc::clone(&owner));
@@ -243,7 +243,8 @@ impl Registry {
         self.inner.lock().usable.contains(name)
     }
 
-    /// How an application is. `usable`: a pass for what is assigned found it so; none: no pass was taken.
+    /// Records the state of an application. `usable`: whether a pass for the current assignment found it so; none:
+    /// there was no pass.
     pub(super) fn report(
         &self,
         name: &ApplicationName,
@@ -299,8 +300,8 @@ impl Registry {
             };
             applications.insert(name.clone(), removed.into());
         }
-        // What a report does not name is taken for gone by whoever decides about removals, so that one which may yet
-        // lack something says nothing of what all of it is declared as.
+        // Consumers take an object that no report names as gone when they decide about removals, so an incomplete
+        // report must not carry the digest of the whole specification.
         let is_whole = inner.is_recorded
             && inner
                 .desired_states
@@ -391,7 +392,7 @@ mod tests {
             registry.report(name, &report, Some(false), by_hub, &standing);
         }
         assert_eq!(suspended(&reports), SUSPENDED_BY_HUB);
-        // Resumed: both have a pass that removes all they had, and neither reports after it.
+        // After a resume, both have a pass that removes all their objects, and neither reports after it.
         registry.assign(assigned(), all(&both, None));
         let (api, web) = ("api".parse().unwrap(), "web".parse().unwrap());
         registry.remove(&api, Intent::Remove, &standing);
@@ -452,7 +453,7 @@ mod tests {
         assert_eq!(suspended(&reports), "");
     }
 
-    /// What `web` has may be on its way to `shop`, of which only the hub knows.
+    /// Objects of `web` may be on their way to `shop`, which only the hub knows about.
     #[test]
     fn p03_nothing_is_complete_while_the_hub_cannot_assign_what_is_declared() {
         let registry = Registry::new(watch::Sender::new(None), Metrics::default());
@@ -478,7 +479,7 @@ mod tests {
         assert!(!is_complete());
         let mut told = registry.claims();
         assert_eq!(told.borrow().unresolved, [Arc::<str>::from("shop")]);
-        // As soon as it is assigned, or is not declared any more, all look again.
+        // Once it is assigned, or no longer declared, every worker looks again.
         told.mark_unchanged();
         assign(&none);
         assert!(told.has_changed().unwrap() && is_complete());

@@ -1,5 +1,5 @@
-//! One application's loop: fetch, render, take passes. Applications run side by side, so that a slow
-//! repository, a broken commit or a large set holds up nobody else (I8).
+//! The loop of one application: fetch, render, run passes. Applications run side by side, so that a
+//! slow repository, a broken commit or a large set does not hold up the others (I8).
 
 mod fetch;
 mod preview;
@@ -46,8 +46,8 @@ pub(super) enum Task {
         desired: Box<DesiredApplication>,
         suspended: bool,
     },
-    /// It is not to run: it was removed on purpose, with its objects or without them, or it is no longer
-    /// spoken of.
+    /// It is not to run: it was removed on purpose, with or without its objects, or the assignment no
+    /// longer names it.
     End { intent: Intent, suspended: bool },
 }
 
@@ -81,10 +81,10 @@ impl Task {
     }
 }
 
-/// A task, and whether it still stands: cancelled before anybody is told of the next one, so that
-/// nothing that was begun for it counts after that.
+/// A task, and whether it is still valid: cancelled before the next one is announced, so that
+/// nothing that was started for it counts after that.
 #[derive(Debug, Clone)]
-pub(super) struct Given {
+pub(super) struct AssignedTask {
     pub(super) task: Task,
     pub(super) standing: CancellationToken,
 }
@@ -98,17 +98,17 @@ pub(super) struct Preview {
 
 /// Purpose of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FetchOf {
+enum FetchTarget {
     /// The assigned commit.
     Assigned,
-    /// The assigned commit is refused: the one that was accepted before it.
+    /// The set that was accepted before, since the assigned one is refused.
     AcceptedBefore,
 }
 
 /// A fetch under way.
 struct Fetch {
     desired: Box<DesiredApplication>,
-    of: FetchOf,
+    of: FetchTarget,
     work: JoinHandle<Result<Rendered, Refusal>>,
 }
 
@@ -120,16 +120,17 @@ enum Purpose {
     Look,
 }
 
-/// What an application is kept as. Of one that is not to run, and before the first render, nothing is rendered.
+/// The set that passes enforce. Nothing is rendered for an application that is not to run, or before the first
+/// render.
 #[derive(Default)]
 struct Set {
     rendered: Option<Rendered>,
-    /// What that was made for.
+    /// The assignment that the manifests were rendered for.
     made_for: Option<Box<DesiredApplication>>,
     desired_state: DesiredState,
     /// A pass took it, rather than refuse it as a whole.
     is_taken: bool,
-    /// Its objects are to be made anew of the same commit.
+    /// Its objects have to be prepared again from the same commit.
     is_outdated: bool,
 }
 
@@ -137,7 +138,7 @@ struct Set {
 pub(super) struct Worker {
     shared: Arc<Shared>,
     name: ApplicationName,
-    given: watch::Receiver<Given>,
+    given: watch::Receiver<AssignedTask>,
     /// Of the task that is worked on.
     standing: CancellationToken,
     previews: mpsc::Receiver<Preview>,
@@ -147,10 +148,10 @@ pub(super) struct Worker {
     set: Set,
     /// The set that was taken last, until one that is newer is.
     taken_before: Option<Set>,
-    /// Why the newest commit could not be rendered, or is refused as a whole; the objects of the last good
-    /// one are still kept in shape.
+    /// Why the newest commit could not be rendered, or is refused as a whole; passes still enforce the
+    /// last good set.
     refusal: Option<Refusal>,
-    /// Why what was accepted before this process began cannot go on either.
+    /// Why the set that was accepted before this process started cannot be used either.
     refusal_before: Option<Refusal>,
     /// No new attempt before this.
     retry: Option<(Instant, Backoff)>,
@@ -162,7 +163,7 @@ pub(super) struct Worker {
 }
 
 /// Reason why a wait ended.
-enum Woken {
+enum WakeReason {
     Stopped,
     Task,
     Fetched,
@@ -174,7 +175,7 @@ impl Worker {
     pub(super) fn new(
         shared: Arc<Shared>,
         name: ApplicationName,
-        given: watch::Receiver<Given>,
+        given: watch::Receiver<AssignedTask>,
         previews: mpsc::Receiver<Preview>,
     ) -> Self {
         let standing = given.borrow().standing.clone();
@@ -198,15 +199,15 @@ impl Worker {
         }
     }
 
-    /// Works until stopped, or until there is nothing left of an application that is not to run.
+    /// Works until stopped, or until an application that is not to run has no objects left.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let shared = Arc::clone(&self.shared);
         let mut changes = shared.cluster.changes(&mut self.memory);
         let mut claims = shared.registry.claims();
         loop {
-            let Given { task, standing } = self.given.borrow_and_update().clone();
+            let AssignedTask { task, standing } = self.given.borrow_and_update().clone();
             self.standing = standing;
-            // What is refused is tried again with backoff, whatever the cluster serves.
+            // A refused set is retried with backoff, whatever the cluster serves.
             let is_at_rest = self.fetch.is_none() && self.refusal.is_none();
             if is_at_rest && (self.set.is_outdated || self.is_on_other_ground().await) {
                 self.handled = None;
@@ -214,13 +215,13 @@ impl Worker {
             self.begin_fetch(&task);
             let just_begun = self.fetch.is_some();
             if just_begun {
-                // Most fetches are over in no time, and then there is one pass instead of two.
+                // Most fetches take no time: waiting for them makes one pass instead of two.
                 let patience = Instant::now() + PATIENCE;
                 match self.wait(patience, None, None, &stop).await {
-                    Woken::Stopped => return,
-                    Woken::Task => continue,
-                    Woken::Preview(reply) => self.preview(&task, reply).await,
-                    Woken::Fetched | Woken::Pass => {}
+                    WakeReason::Stopped => return,
+                    WakeReason::Task => continue,
+                    WakeReason::Preview(reply) => self.preview(&task, reply).await,
+                    WakeReason::Fetched | WakeReason::Pass => {}
                 }
             }
             changes.mark_unchanged();
@@ -248,9 +249,9 @@ impl Worker {
                 .wait(next, Some(&mut changes), Some(&mut claims), &stop)
                 .await
             {
-                Woken::Stopped => return,
-                Woken::Preview(reply) => self.preview(&task, reply).await,
-                Woken::Task | Woken::Fetched | Woken::Pass => {}
+                WakeReason::Stopped => return,
+                WakeReason::Preview(reply) => self.preview(&task, reply).await,
+                WakeReason::Task | WakeReason::Fetched | WakeReason::Pass => {}
             }
         }
     }
@@ -279,7 +280,7 @@ impl Worker {
         changes: Option<&mut watch::Receiver<u64>>,
         claims: Option<&mut watch::Receiver<Arc<Claims>>>,
         stop: &CancellationToken,
-    ) -> Woken {
+    ) -> WakeReason {
         async fn changed<T>(receiver: Option<&mut watch::Receiver<T>>) {
             let is_changed = match receiver {
                 Some(receiver) => receiver.changed().await.is_ok(),
@@ -298,19 +299,19 @@ impl Worker {
         let result = tokio::select! {
             () = stop.cancelled() => {
                 self.abort_fetch();
-                return Woken::Stopped;
+                return WakeReason::Stopped;
             }
             changed = self.given.changed() => {
-                return if changed.is_ok() { Woken::Task } else { Woken::Stopped };
+                return if changed.is_ok() { WakeReason::Task } else { WakeReason::Stopped };
             }
             result = fetched => result,
             () = changed(changes) => {
                 tokio::time::sleep(DEBOUNCE).await;
-                return Woken::Pass;
+                return WakeReason::Pass;
             }
-            Some(reply) = self.previews.recv() => return Woken::Preview(reply),
-            () = changed(claims) => return Woken::Pass,
-            () = tokio::time::sleep_until(until) => return Woken::Pass,
+            Some(reply) = self.previews.recv() => return WakeReason::Preview(reply),
+            () = changed(claims) => return WakeReason::Pass,
+            () = tokio::time::sleep_until(until) => return WakeReason::Pass,
         };
         let result = result.unwrap_or_else(|_| {
             Err(Refusal::new(
@@ -319,7 +320,7 @@ impl Worker {
             ))
         });
         self.take(result);
-        Woken::Fetched
+        WakeReason::Fetched
     }
 
     /// A pass. Returns whether nothing is left of an application that is not to run.
@@ -383,7 +384,7 @@ impl Worker {
         if self.set.desired_state.complete
             && let Some(rendered) = &mut self.set.rendered
         {
-            // The objects are in the desired state; the manifests need not be kept twice.
+            // The desired state holds the objects; the manifests need not be kept as well.
             rendered.manifests = Arc::default();
         }
         if cancel.is_cancelled() {
@@ -431,7 +432,8 @@ impl Worker {
             (None, Task::Run { .. }) => return None,
             (_, Task::End { .. }) => (Arc::default(), Digest::default()),
         };
-        // What was accepted counts as a whole: a commit that runs on keeps the words it came with.
+        // The settings come from the accepted set as a whole: a commit that keeps running keeps the settings it
+        // was accepted with.
         let application = task.desired().and(self.set.made_for.as_ref());
         let application = application.map(|desired| &desired.application);
         Some(PassInput {

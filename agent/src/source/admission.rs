@@ -1,5 +1,5 @@
-//! Whether a commit that is on its branch may run here: signed by whom the policy names (V3), and no
-//! step back in history that nobody approved (V5).
+//! Whether a commit that is on its branch may run here: it has to be signed by a key that the policy
+//! lists (V3), and must not be a step back in history without an approval (V5).
 
 mod back;
 
@@ -18,8 +18,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::DesiredApplication;
-use super::record::{Accepted, Branch, Error, Record, branch_key, rule_text};
-use super::release::Standing;
+use super::record::{AcceptedCommit, Branch, Error, Record, branch_key, rule_text};
+use super::release::ReleaseRecord;
 use crate::policy::{Policy, Refusal, RollbackMode, SignatureMode, SignatureRule};
 
 /// The judge, with its memory.
@@ -32,10 +32,10 @@ pub struct Admission {
     changes: watch::Sender<u64>,
 }
 
-/// A commit that may run, and what has to be remembered of it before it does.
+/// A commit that may run, and what has to be recorded before it does.
 #[derive(Debug)]
-pub(super) struct Admitted {
-    accepted: Accepted,
+pub(super) struct AdmittedCommit {
+    accepted: AcceptedCommit,
     branch: Branch,
     /// The approval that was needed.
     spent: Option<RollbackApproval>,
@@ -44,7 +44,7 @@ pub(super) struct Admitted {
     is_known: bool,
 }
 
-/// Where a commit stands to one that was accepted before.
+/// The relation of a commit to the one that was accepted before.
 enum Step {
     Same,
     Forward,
@@ -53,21 +53,22 @@ enum Step {
 }
 
 /// Why a commit may not run.
-enum Weighed {
-    /// Whatever it is signed with.
+enum AdmissionError {
+    /// Refused, whatever its signature.
     Refused(Refusal),
     /// Its signatures do not hold.
     Unsigned(Refusal),
 }
 
-impl From<Refusal> for Weighed {
+impl From<Refusal> for AdmissionError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
 impl Admission {
-    /// With what was accepted before: of the disk, or of the copy in the cluster, whichever is newer.
+    /// Starts with the record of accepted commits: from the disk or from the copy in the cluster, whichever is
+    /// newer.
     ///
     /// # Errors
     /// When the record is damaged or the policy's keys cannot be used.
@@ -89,7 +90,7 @@ impl Admission {
         self.changes.subscribe()
     }
 
-    /// The record as it is now, for a copy.
+    /// The current record, for a copy.
     #[must_use]
     pub fn encoded(&self) -> Vec<u8> {
         self.record.lock().encode()
@@ -111,8 +112,8 @@ impl Admission {
         })
     }
 
-    /// The commits that the assigned one has to be compared with: as far as they are known, their history
-    /// is needed. Where the policy asks nothing of them, none.
+    /// The commits that the assigned one has to be compared with, so that their history is needed, as far
+    /// as they are known. None of them if the policy does not require the comparison.
     pub(super) fn bases(&self, desired: &DesiredApplication) -> Result<Vec<Commit>, Refusal> {
         let rule = self.rule(desired)?;
         let strict = self.policy.rollback.mode != RollbackMode::Allow;
@@ -150,21 +151,21 @@ impl Admission {
         remote: &Remote,
         desired: &DesiredApplication,
         now: Timestamp,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<AdmittedCommit, Refusal> {
         let mut record = self.record.lock();
         match self.weigh(&mut record, remote, desired, now) {
             Ok(admitted) => Ok(admitted),
-            Err(Weighed::Refused(refusal)) => Err(refusal),
-            Err(Weighed::Unsigned(refusal)) => {
-                // So that the clock does not begin anew with each restart.
+            Err(AdmissionError::Refused(refusal)) => Err(refusal),
+            Err(AdmissionError::Unsigned(refusal)) => {
+                // Saved, so that the clock does not start again with each restart.
                 self.save(&mut record).map_err(|error| refusal_of(&error))?;
                 Err(refusal)
             }
         }
     }
 
-    /// Judges a commit as [`Admission::judge`] does, and remembers nothing of it: whoever asks about commits
-    /// starts no key's clock and uses no approval up.
+    /// Judges a commit as [`Admission::judge`] does, without recording anything: a question about a commit
+    /// neither starts the clock of a key nor uses up an approval.
     ///
     /// # Errors
     /// Why it may not run.
@@ -177,7 +178,9 @@ impl Admission {
         let mut copy = self.record.lock().clone();
         match self.weigh(&mut copy, remote, desired, now) {
             Ok(_) => Ok(()),
-            Err(Weighed::Refused(refusal) | Weighed::Unsigned(refusal)) => Err(refusal),
+            Err(AdmissionError::Refused(refusal) | AdmissionError::Unsigned(refusal)) => {
+                Err(refusal)
+            }
         }
     }
 
@@ -188,14 +191,15 @@ impl Admission {
         remote: &Remote,
         desired: &DesiredApplication,
         now: Timestamp,
-    ) -> Result<Admitted, Weighed> {
+    ) -> Result<AdmittedCommit, AdmissionError> {
         let rule = self.rule(desired)?;
         let digest = rule_text(self.policy.rule_digest(&rule));
         let application = &desired.application;
         let commit = &application.revision.commit;
         let (own, floor) = places(record, desired);
         let (own, floor) = (own.cloned(), floor.cloned());
-        let is_judged = |accepted: &Accepted| accepted.commit == *commit && accepted.rule == digest;
+        let is_judged =
+            |accepted: &AcceptedCommit| accepted.commit == *commit && accepted.rule == digest;
         let is_same_place = own.as_ref().is_some_and(|own| is_at(own, desired));
 
         let mut note = None;
@@ -203,13 +207,13 @@ impl Admission {
         let mut branch = Branch::Moves;
         let mut back_from = None;
         if is_same_place {
-            // What runs may go on, whatever became of the branch since.
+            // The commit that runs may continue, whatever happened to its branch since.
             if floor.as_ref().is_some_and(|floor| floor.commit != *commit) {
                 branch = Branch::Stays;
             }
         } else {
-            // Where it is allowed, nothing depends on it, and it is found out when the commit is about to run
-            // (`look_back`).
+            // Where rollbacks are allowed nothing depends on this, and `look_back` finds it out when the
+            // commit is about to run.
             let is_allowed = self.policy.rollback.mode == RollbackMode::Allow;
             match step(remote, desired, own.as_ref(), floor.as_ref()) {
                 Step::Back(from) if !is_allowed => {
@@ -228,12 +232,12 @@ impl Admission {
             if !is_verified
                 && let Err(refusal) = self.signed(remote, commit, &rule, floor.as_ref(), seen)
             {
-                return Err(Weighed::Unsigned(refusal));
+                return Err(AdmissionError::Unsigned(refusal));
             }
             seen
         };
-        Ok(Admitted {
-            accepted: Accepted {
+        Ok(AdmittedCommit {
+            accepted: AcceptedCommit {
                 url: application.url.clone(),
                 branch: application.revision.branch.clone(),
                 commit: commit.clone(),
@@ -249,14 +253,14 @@ impl Admission {
         })
     }
 
-    /// Remembers, durably, that a commit is about to run. Returns what people should hear.
+    /// Records, durably, that a commit is about to run. Returns messages for the owners of the cluster.
     ///
     /// # Errors
     /// When it could not be made durable; then it may not run.
     pub(super) fn accept(
         &self,
         desired: &DesiredApplication,
-        admitted: Admitted,
+        admitted: AdmittedCommit,
     ) -> Result<Vec<Problem>, Refusal> {
         let mut record = self.record.lock();
         if admitted.is_known && record.keeps(desired) {
@@ -283,7 +287,7 @@ impl Admission {
     }
 
     /// The release of an application's chart that was rendered last.
-    pub(super) fn standing(&self, name: &ApplicationName) -> Option<Standing> {
+    pub(super) fn standing(&self, name: &ApplicationName) -> Option<ReleaseRecord> {
         self.record.lock().releases.get(name).cloned()
     }
 
@@ -294,7 +298,7 @@ impl Admission {
     pub(super) fn release(
         &self,
         name: &ApplicationName,
-        standing: Standing,
+        standing: ReleaseRecord,
     ) -> Result<(), Refusal> {
         let mut record = self.record.lock();
         if record.releases.get(name) == Some(&standing) {
@@ -307,7 +311,7 @@ impl Admission {
         Ok(())
     }
 
-    /// There is nothing left of an application.
+    /// An application has no objects left.
     pub(super) fn forget(&self, name: &ApplicationName) {
         self.note(|record| {
             record.releases.contains_key(name).then(|| {
@@ -318,8 +322,8 @@ impl Admission {
         });
     }
 
-    /// What is not kept is noted again: at the next pass, or never, which makes an upgrade of what could
-    /// have been an installation.
+    /// A change that cannot be stored is noted again at the next pass. At worst it is lost, and an
+    /// installation becomes an upgrade.
     pub(super) fn note(&self, next: impl FnOnce(&Record) -> Option<Record>) {
         let mut record = self.record.lock();
         let Some(mut next) = next(&record) else {
@@ -344,7 +348,7 @@ impl Admission {
         remote: &Remote,
         commit: &Commit,
         rule: &SignatureRule,
-        floor: Option<&Accepted>,
+        floor: Option<&AcceptedCommit>,
         seen: Timestamp,
     ) -> Result<(), Refusal> {
         let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
@@ -366,12 +370,12 @@ impl Admission {
                 }
             }
         };
-        // The newest first: it is what a person looks at.
+        // The newest commit first: it is the one that people look at.
         check(commit)?;
         if rule.mode != SignatureMode::Range {
             return Ok(());
         }
-        // A commit that was accepted without its signature being asked for is no place to begin at.
+        // A commit that was accepted without a check of its signature must not be the start of the range.
         let floor = floor.filter(|floor| floor.mode != SignatureMode::Off);
         let base = floor.map(|floor| &floor.commit).or(rule.since.as_ref());
         let Some(base) = base.filter(|base| *base != commit) else {
@@ -401,11 +405,11 @@ fn refusal_of(error: &Error) -> Refusal {
     Refusal::new(Reason::LedgerUnavailable, error.to_string())
 }
 
-/// What the application, and what its branch, last accepted.
+/// The commits that were last accepted for the application, and for its branch.
 fn places<'a>(
     record: &'a Record,
     desired: &DesiredApplication,
-) -> (Option<&'a Accepted>, Option<&'a Accepted>) {
+) -> (Option<&'a AcceptedCommit>, Option<&'a AcceptedCommit>) {
     let application = &desired.application;
     let key = branch_key(&application.url, &application.revision.branch);
     (
@@ -414,25 +418,25 @@ fn places<'a>(
     )
 }
 
-fn is_at(accepted: &Accepted, desired: &DesiredApplication) -> bool {
+fn is_at(accepted: &AcceptedCommit, desired: &DesiredApplication) -> bool {
     let application = &desired.application;
     accepted.url == application.url && accepted.commit == application.revision.commit
 }
 
-/// Forward is what descends from all that was accepted before. A commit of another repository never
-/// does: nothing shows which of the two is older.
+/// A step forward leads to a descendant of everything that was accepted before. A commit of another
+/// repository never is one: nothing shows which of the two is older.
 fn step(
     remote: &Remote,
     desired: &DesiredApplication,
-    own: Option<&Accepted>,
-    floor: Option<&Accepted>,
+    own: Option<&AcceptedCommit>,
+    floor: Option<&AcceptedCommit>,
 ) -> Step {
     let commit = &desired.application.revision.commit;
-    let before: Vec<&Accepted> = own.into_iter().chain(floor).collect();
+    let before: Vec<&AcceptedCommit> = own.into_iter().chain(floor).collect();
     if before.iter().all(|accepted| is_at(accepted, desired)) {
         return Step::Same;
     }
-    let is_left = |accepted: &&&Accepted| {
+    let is_left = |accepted: &&&AcceptedCommit| {
         let is_here = accepted.url == desired.application.url;
         !is_here || !remote.is_ancestor(&accepted.commit, commit)
     };

@@ -1,5 +1,5 @@
-//! A commit that is not assigned, rendered to see what it would change. In a cache of its own, so that
-//! nothing that is assigned waits for it or loses what it has; and nothing of it is remembered.
+//! Renders a commit that is not assigned, to see what it would change. In a cache of its own, so that
+//! assigned commits neither wait for it nor lose theirs; and nothing of it is recorded.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use flotilla_git::{Access, Remote};
 use flotilla_shared::digest::Digest;
 use jiff::Timestamp;
 
-use super::{DesiredApplication, Ground, Rendered, Source, in_time};
+use super::{ChartContext, DesiredApplication, Rendered, Source, in_time};
 use crate::policy::Refusal;
 
 impl Source {
@@ -19,7 +19,7 @@ impl Source {
     pub(crate) async fn foresee(
         &self,
         desired: &DesiredApplication,
-        ground: Ground,
+        ground: ChartContext,
     ) -> Result<Rendered, Refusal> {
         let (source, desired) = (self.clone(), desired.clone());
         let work = tokio::task::spawn_blocking(move || source.foresee_blocking(&desired, &ground));
@@ -29,7 +29,7 @@ impl Source {
     fn foresee_blocking(
         &self,
         desired: &DesiredApplication,
-        ground: &Ground,
+        ground: &ChartContext,
     ) -> Result<Rendered, Refusal> {
         let application = &desired.application;
         let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
@@ -38,8 +38,8 @@ impl Source {
         let directory = self.cache.join("plans").join(&name[..16]);
         let cache = Arc::clone(self.caches.lock().entry(directory.clone()).or_default());
         let _one_at_a_time = cache.lock();
-        // What was asked about before is of no use any more; half of what one fetch may bring is room
-        // enough for the next.
+        // Earlier questions need no cache. Half of what one fetch may bring leaves room for the next
+        // one.
         if size_of(&directory.join("objects").join("pack")) > self.limits.pack_bytes / 2 {
             let _ = std::fs::remove_dir_all(&directory);
         }

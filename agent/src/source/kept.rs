@@ -1,8 +1,8 @@
-//! What was accepted last of each application, as it was assigned: what a process that begins anew goes on
-//! with where it refuses what is assigned now, as the one before it did.
+//! The last accepted assignment of each application: a restarted process continues with it if it refuses
+//! the assigned one, as the process before it did.
 //!
-//! Part of the record, so that the commit, the rule it was accepted by and the words it was assigned with
-//! are written together. It is no permission: whoever goes on with it has it judged again.
+//! Part of the record, so that the commit, the rule that it was accepted under and its assignment are
+//! written together. It is not a permission: it is judged again before it is used.
 
 use std::collections::BTreeMap;
 
@@ -16,36 +16,36 @@ use serde::{Deserialize, Serialize};
 
 use super::desired::DesiredApplication;
 
-/// Most bytes of one application that are kept.
+/// Most bytes that are stored for one application.
 pub(super) const MAX_ONE: usize = 64 << 10;
-/// Most bytes of all: the record's copy is one ConfigMap, which holds a mebibyte.
+/// Most bytes in total: the record's copy is one ConfigMap, which holds a mebibyte.
 const MAX_ALL: usize = 384 << 10;
 
-/// One application as it was accepted last.
+/// One application as it was last accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Kept {
-    /// As it was assigned, encoded; empty: it was too long to be kept.
+pub(super) struct AcceptedApplication {
+    /// Its assignment, encoded; empty: it was too long to be stored.
     pub(super) assigned: String,
     pub(super) cluster: ClusterName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) facts: Option<Facts>,
-    /// What was applied in full, of this or of one before.
+    /// The last revision that was applied in full, of this or an earlier assignment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ran: Option<Revision>,
 }
 
-/// What is known of an application from before.
+/// What is known about an application from earlier processes.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Before {
-    /// What was accepted last; none: it was too long to be kept.
+pub(crate) struct EarlierRun {
+    /// What was last accepted. None: it was too long to be stored.
     pub(crate) desired: Option<Box<DesiredApplication>>,
-    /// What was applied in full last.
+    /// The last revision that was applied in full.
     pub(crate) ran: Option<Revision>,
 }
 
-impl Kept {
-    /// Of what is accepted now. Approvals are used up by then, and which rollout brought it is no matter.
+impl AcceptedApplication {
+    /// Of what is accepted now. Approvals are used up by then, and the rollout does not matter.
     pub(super) fn of(desired: &DesiredApplication) -> Self {
         let mut application = desired.application.clone();
         application.rollout.clear();
@@ -57,11 +57,11 @@ impl Kept {
         }
     }
 
-    pub(super) fn before(&self, name: &ApplicationName) -> Before {
+    pub(super) fn before(&self, name: &ApplicationName) -> EarlierRun {
         let bytes = STANDARD.decode(&self.assigned).ok();
         let bytes = bytes.filter(|bytes| !bytes.is_empty());
         let application = bytes.and_then(|bytes| decode_application(&bytes).ok());
-        Before {
+        EarlierRun {
             desired: application.map(|application| {
                 Box::new(DesiredApplication {
                     name: name.clone(),
@@ -76,11 +76,11 @@ impl Kept {
     }
 }
 
-/// Whether there is room for what is kept next.
+/// Whether there is room for the next assignment.
 pub(super) fn fits(
-    kept: &BTreeMap<ApplicationName, Kept>,
+    kept: &BTreeMap<ApplicationName, AcceptedApplication>,
     desired: &DesiredApplication,
-    next: &Kept,
+    next: &AcceptedApplication,
 ) -> bool {
     let others = kept.iter().filter(|(name, _)| **name != desired.name);
     let all: usize = others.map(|(_, kept)| kept.assigned.len()).sum();

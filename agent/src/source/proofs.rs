@@ -17,8 +17,8 @@ pub(super) struct Proofs {
 }
 
 impl Proofs {
-    /// Reads what was proven by an earlier process, and takes away the locks it may have left when it
-    /// was killed: this one has the data directory for itself.
+    /// Reads the proofs of an earlier process, and removes the locks that it may have left when it
+    /// was killed: only this process uses the data directory.
     pub(super) fn open(&mut self, directory: &Path) {
         if std::mem::replace(&mut self.is_open, true) {
             return;

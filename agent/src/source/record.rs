@@ -1,8 +1,8 @@
-//! What was accepted, durably: the commits that ranges of signatures begin at and that nothing silently
-//! goes back behind, and the approvals that were used up (V3, V5).
+//! The accepted commits, durably: ranges of signatures start at them, and no commit silently goes back
+//! behind them. Also the approvals that were used up (V3, V5).
 //!
-//! Kept beside the ledger, written whole and synced before a commit is acted on, and copied into the
-//! cluster, so that a lost disk or another node does not forget it (N4).
+//! Stored beside the ledger, written whole and synced before a commit is acted on, and copied into
+//! the cluster, so that it survives a lost disk or a move to another node (N4).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::desired::DesiredApplication;
-use super::kept::{Kept, fits};
-use super::release::Standing;
+use super::kept::{AcceptedApplication, fits};
+use super::release::ReleaseRecord;
 use crate::policy::SignatureMode;
 
-/// Most branches that are remembered. A branch has a place for good, so that a hub that names many
-/// cannot push one out.
+/// Most branches that are remembered. A branch keeps its entry for good, so that a hub that names
+/// many branches cannot push one out.
 const MAX_BRANCHES: usize = 500;
 /// Most applications that are remembered; the oldest go first, since branches are remembered anyway.
 const MAX_APPLICATIONS: usize = 2000;
@@ -32,7 +32,7 @@ const MAX_BYTES: u64 = 16 << 20;
 /// A commit that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Accepted {
+pub(super) struct AcceptedCommit {
     /// Of which repository.
     pub(super) url: RepositoryUrl,
     /// Of which branch.
@@ -56,19 +56,19 @@ pub(super) struct Record {
     /// Grows with each change, so that of two copies the newer one is known.
     pub(super) revision: u64,
     /// By application: the last one that was accepted.
-    pub(super) applications: BTreeMap<ApplicationName, Accepted>,
+    pub(super) applications: BTreeMap<ApplicationName, AcceptedCommit>,
     /// By branch and URL: the last one that any application accepted.
-    pub(super) branches: BTreeMap<String, Accepted>,
+    pub(super) branches: BTreeMap<String, AcceptedCommit>,
     /// When commits that are not accepted yet were first seen.
     pub(super) seen: BTreeMap<Commit, Timestamp>,
     /// Nonces of approvals that were used, until they expire.
     pub(super) used: BTreeMap<String, Timestamp>,
     /// By application: the release of its chart that was rendered last.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) releases: BTreeMap<ApplicationName, Standing>,
-    /// By application: as it was assigned when it was accepted last.
+    pub(super) releases: BTreeMap<ApplicationName, ReleaseRecord>,
+    /// By application: its assignment when it was last accepted.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) kept: BTreeMap<ApplicationName, Kept>,
+    pub(super) kept: BTreeMap<ApplicationName, AcceptedApplication>,
 }
 
 /// The record cannot be used.
@@ -80,7 +80,7 @@ pub(super) enum Error {
         path: PathBuf,
         cause: std::io::Error,
     },
-    /// The file is not what we wrote.
+    /// The file is not as this agent wrote it.
     #[error(
         "record of accepted commits {path} is damaged ({why}), and the agent does not silently \
          forget what it accepted: remove the file to start over with the next commit"
@@ -90,7 +90,7 @@ pub(super) enum Error {
         /// What is wrong.
         why: String,
     },
-    /// There is no more room.
+    /// A limit is reached.
     #[error("more than {limit} {what} would have to be recorded")]
     Full {
         /// How many fit.
@@ -104,7 +104,7 @@ pub(super) fn branch_key(url: &RepositoryUrl, branch: &BranchName) -> String {
     format!("{branch} {url}")
 }
 
-/// What accepting an application's commit does to what is known of its branch.
+/// The effect of accepting an application's commit on the record of its branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Branch {
     /// The branch is now at this commit for all applications.
@@ -138,7 +138,7 @@ impl Record {
     pub(super) fn accept(
         &mut self,
         name: &ApplicationName,
-        accepted: Accepted,
+        accepted: AcceptedCommit,
         branch: Branch,
     ) -> Result<(), Error> {
         self.seen.remove(&accepted.commit);
@@ -164,22 +164,22 @@ impl Record {
         Ok(())
     }
 
-    /// Whether this is kept of an application already.
+    /// Whether exactly this is stored for an application already.
     pub(super) fn keeps(&self, desired: &DesiredApplication) -> bool {
         let kept = self.kept.get(&desired.name);
         kept.is_some_and(|kept| {
-            let next = Kept::of(desired);
+            let next = AcceptedApplication::of(desired);
             let is_same = (&kept.cluster, &kept.facts) == (&next.cluster, &next.facts);
-            // What is too long stays so until something else is accepted.
+            // A record that is too long stays so until another commit is accepted.
             is_same && (kept.assigned == next.assigned || !fits(&self.kept, desired, &next))
         })
     }
 
-    /// Keeps what is accepted. Applications that were forgotten have nothing.
+    /// Stores what is accepted. Nothing is stored for an application that was forgotten.
     pub(super) fn keep(&mut self, desired: &DesiredApplication) {
         let applications = &self.applications;
         self.kept.retain(|name, _| applications.contains_key(name));
-        let mut next = Kept::of(desired);
+        let mut next = AcceptedApplication::of(desired);
         if !fits(&self.kept, desired, &next) {
             next.assigned.clear();
         }
@@ -192,7 +192,7 @@ impl Record {
 
     /// Takes in which release of an application is about to run. Applications that were forgotten have
     /// none.
-    pub(super) fn release(&mut self, name: &ApplicationName, standing: Standing) {
+    pub(super) fn release(&mut self, name: &ApplicationName, standing: ReleaseRecord) {
         let applications = &self.applications;
         self.releases
             .retain(|name, _| applications.contains_key(name));
@@ -206,7 +206,7 @@ impl Record {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), Error> {
-        // An expired one is refused for that, and need not be remembered.
+        // An expired approval is refused as such, so that its use need not be remembered.
         self.used.retain(|_, until| *until > now);
         if self.used.len() >= MAX_USED {
             return Err(Error::Full {
@@ -218,14 +218,14 @@ impl Record {
         Ok(())
     }
 
-    /// As it is kept.
+    /// The form in which it is stored.
     #[must_use]
     pub(super) fn encode(&self) -> Vec<u8> {
-        // Plain data with texts as keys, which JSON always takes.
+        // Plain data with string keys always serializes to JSON.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The newer of what is on this disk and of a copy kept elsewhere.
+    /// The newer of the record on this disk and a copy from elsewhere.
     ///
     /// # Errors
     /// When the file is there and damaged, and there is no copy in its place.
@@ -307,7 +307,7 @@ mod tests {
     fn record(accepted: &[&DesiredApplication]) -> Record {
         let mut record = Record::default();
         for desired in accepted {
-            let accepted = Accepted {
+            let accepted = AcceptedCommit {
                 url: desired.application.url.clone(),
                 branch: desired.application.revision.branch.clone(),
                 commit: desired.application.revision.commit.clone(),
@@ -387,7 +387,7 @@ mod tests {
         };
         assert_eq!(many.iter().filter(is_there).count(), 6);
         assert!(is_there(&&small));
-        // Who was forgotten has nothing.
+        // A forgotten application keeps nothing.
         known.applications.remove(&many[0].name);
         known.keep(&small);
         assert!(!known.kept.contains_key(&many[0].name));

@@ -1,5 +1,5 @@
-//! What a chart is rendered for: the application's own words, what the cluster serves, and what it ran
-//! before. Pure.
+//! The input of a chart: the application's settings, what the cluster serves, and its earlier
+//! releases. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,19 @@ use flotilla_shared::reason::Reason;
 use super::desired::DesiredApplication;
 use crate::policy::Refusal;
 
-/// What a chart has to know of the cluster.
+/// What a chart needs to know about the cluster.
 #[derive(Debug, Clone)]
-pub struct Ground {
-    /// What it serves, or why that is not known.
+pub struct ChartContext {
+    /// What the cluster serves, or why that is not known.
     pub capabilities: Result<Capabilities, String>,
-    /// The revision of what was there before this agent's own record of releases began: a release that
-    /// Helm made, or 0 for objects of the application that were applied otherwise. None: nothing was.
+    /// The revision before this agent's own record of releases: of a release by Helm, or 0 for objects
+    /// of the application that were applied in another way. None: there was nothing before.
     pub before: Option<u64>,
-    /// What functions of chance are derived from; nobody outside the cluster can know it.
+    /// The secret that generated values are derived from; it is known only inside the cluster.
     pub seed: Option<String>,
 }
 
-impl Default for Ground {
+impl Default for ChartContext {
     fn default() -> Self {
         Self {
             capabilities: Err("the cluster was not asked which APIs it serves".to_owned()),
@@ -36,8 +36,8 @@ impl Default for Ground {
 /// A release as the agent's own record has it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Standing {
-    /// What was rendered: all of its inputs but the cluster.
+pub(super) struct ReleaseRecord {
+    /// A digest of everything that was rendered from, except the cluster.
     pub(super) key: Digest,
     /// `.Release.Revision`
     pub(super) revision: u64,
@@ -47,8 +47,8 @@ pub(super) struct Standing {
     pub(super) ran: bool,
 }
 
-impl Standing {
-    /// Of what is to be rendered now, after what was recorded last.
+impl ReleaseRecord {
+    /// The release of the next render, after the recorded one.
     pub(super) fn next(last: Option<&Self>, key: Digest, before: Option<u64>) -> Self {
         let (revision, is_upgrade) = match (last, before) {
             (Some(last), _) if last.key == key => return last.clone(),
@@ -65,7 +65,8 @@ impl Standing {
     }
 }
 
-/// The seal of what an application's chart is made from, besides the cluster: equal keys are one release.
+/// The digest of everything that an application's chart is made from, except the cluster: equal keys are one
+/// release.
 pub(super) fn key(
     desired: &DesiredApplication,
     files: &BTreeSet<String>,
@@ -106,8 +107,8 @@ pub(super) fn key(
     Digest::of_parts(parts.into_iter().map(str::as_bytes))
 }
 
-/// The same together with what the cluster answered: equal digests are equal renders.
-pub(super) fn source_digest(standing: &Standing, answers: &Answers) -> Digest {
+/// The key together with the answers of the cluster: equal digests are equal renders.
+pub(super) fn source_digest(standing: &ReleaseRecord, answers: &Answers) -> Digest {
     let revision = standing.revision.to_string();
     let kind = match standing.is_upgrade {
         true => "upgrade",
@@ -120,7 +121,7 @@ pub(super) fn source_digest(standing: &Standing, answers: &Answers) -> Digest {
     Digest::of_parts(parts.map(str::as_bytes))
 }
 
-/// The release's name: the application's own word, or the application.
+/// The release's name: as the application sets it, or the name of the application.
 pub(crate) fn release_name(desired: &DesiredApplication) -> &str {
     let options = desired.application.helm.as_deref();
     match options.map_or("", |options| options.release_name.as_str()) {
@@ -137,7 +138,7 @@ pub(crate) fn namespace(desired: &DesiredApplication) -> &str {
     }
 }
 
-/// What the application says of its chart; the cluster's part is filled in by [`on`].
+/// The application's settings for its chart; [`on`] fills in the part of the cluster.
 pub(super) fn declared(desired: &DesiredApplication, sealed: &BTreeSet<String>) -> Release {
     let default = ChartOptions::default();
     let options = desired.application.helm.as_deref().unwrap_or(&default);
@@ -147,15 +148,15 @@ pub(super) fn declared(desired: &DesiredApplication, sealed: &BTreeSet<String>) 
     }
 }
 
-/// Fills in what the cluster says; together with the notes of what is asked of it.
+/// Fills in the part of the cluster; returns the recorder of the questions to it as well.
 ///
 /// # Errors
 /// When the cluster could not be asked.
 pub(super) fn on(
     release: &mut Release,
     desired: &DesiredApplication,
-    ground: &Ground,
-    standing: &Standing,
+    ground: &ChartContext,
+    standing: &ReleaseRecord,
 ) -> Result<(Capabilities, Queries), Refusal> {
     let unknown =
         |why: &String| Refusal::new(Reason::ClusterUnavailable, format!("for its chart: {why}"));
@@ -181,30 +182,30 @@ mod tests {
     #[test]
     fn an_upgrade_is_what_comes_after_something_that_ran() {
         let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
-        let first = Standing::next(None, one, None);
+        let first = ReleaseRecord::next(None, one, None);
         assert_eq!((first.revision, first.is_upgrade), (1, false));
-        // Rendered again, by whatever process.
-        assert_eq!(Standing::next(Some(&first), one, None), first);
-        // The first one never came through: what mends it still installs.
-        let mended = Standing::next(Some(&first), two, None);
+        // Rendered again, by this process or another.
+        assert_eq!(ReleaseRecord::next(Some(&first), one, None), first);
+        // The first revision never ran, so the commit that corrects it still installs.
+        let mended = ReleaseRecord::next(Some(&first), two, None);
         assert_eq!((mended.revision, mended.is_upgrade), (2, false));
-        let ran = Standing { ran: true, ..first };
-        let second = Standing::next(Some(&ran), two, None);
+        let ran = ReleaseRecord { ran: true, ..first };
+        let second = ReleaseRecord::next(Some(&ran), two, None);
         assert_eq!((second.revision, second.is_upgrade), (2, true));
-        // An upgrade that failed leaves what ran before it.
-        let third = Standing::next(Some(&second), one, None);
+        // A failed upgrade does not change that an earlier revision ran.
+        let third = ReleaseRecord::next(Some(&second), one, None);
         assert_eq!((third.revision, third.is_upgrade), (3, true));
     }
 
     #[test]
     fn a_release_of_helm_or_older_objects_are_upgraded() {
         let key = Digest::of(b"1");
-        let taken = Standing::next(None, key, Some(7));
+        let taken = ReleaseRecord::next(None, key, Some(7));
         assert_eq!((taken.revision, taken.is_upgrade), (8, true));
-        let older = Standing::next(None, key, Some(0));
+        let older = ReleaseRecord::next(None, key, Some(0));
         assert_eq!((older.revision, older.is_upgrade), (1, true));
-        // What we know ourselves counts more than what is found.
-        let own = Standing::next(Some(&older), Digest::of(b"2"), Some(7));
+        // The agent's own record takes precedence over a release found in the cluster.
+        let own = ReleaseRecord::next(Some(&older), Digest::of(b"2"), Some(7));
         assert_eq!(own.revision, 2);
     }
 }

@@ -1,5 +1,5 @@
-//! Files that SOPS encrypted: opened in memory, before anything is rendered, so that generators and
-//! patches see what was meant and each file's MAC is over the file as it is in Git.
+//! Files encrypted with SOPS: decrypted in memory before rendering, so that generators and patches
+//! see the plain content and each file's MAC covers the file as it is in Git.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const MAX_KEYS: u64 = 1 << 20;
 /// The age keys cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeysError {
-    /// No place is named for them, or there is none in it.
+    /// No directory of keys is configured, or it holds none.
     #[error("the agent has no age key (--sops-age-keys)")]
     Missing,
     #[error("{}: {cause}", .path.display())]
@@ -33,15 +33,15 @@ pub(crate) enum KeysError {
     },
 }
 
-/// Files that stayed closed, and why. They matter only where a render reads them: a repository may hold
-/// what is for other clusters.
+/// Files that could not be decrypted, and why. They matter only if a render reads them: a repository
+/// may hold files for other clusters.
 #[derive(Debug, Default)]
-pub(crate) struct Closed {
+pub(crate) struct UndecryptedFiles {
     why: BTreeMap<String, String>,
     opened: BTreeSet<String>,
 }
 
-impl Closed {
+impl UndecryptedFiles {
     /// Why a render that read these files is not used.
     pub(crate) fn read_by<'f>(
         &self,
@@ -53,15 +53,15 @@ impl Closed {
         Some(Refusal::new(Reason::DecryptionFailed, message))
     }
 
-    /// The files that were opened: nothing that is told to anybody may have a value of theirs.
+    /// The files that were decrypted: no message may contain a value of them.
     pub(crate) fn opened(&self) -> &BTreeSet<String> {
         &self.opened
     }
 }
 
-/// Opens what is encrypted. The keys are read at each use, so that a rotated Secret needs no restart.
-pub(crate) fn open_all(entries: &mut [TreeEntry], keys: Option<&Path>) -> Closed {
-    let mut closed = Closed::default();
+/// Decrypts all encrypted files. The keys are read at each use, so that a rotated Secret needs no restart.
+pub(crate) fn open_all(entries: &mut [TreeEntry], keys: Option<&Path>) -> UndecryptedFiles {
+    let mut closed = UndecryptedFiles::default();
     let mut identities: Option<Result<Vec<Identity>, KeysError>> = None;
     for entry in entries {
         let Blob::File(content) = &mut entry.blob else {
@@ -107,7 +107,7 @@ fn read_keys(path: Option<&Path>) -> Result<Vec<Identity>, KeysError> {
     if path.is_dir() {
         for entry in std::fs::read_dir(path).map_err(fail)? {
             let file = entry.map_err(fail)?.path();
-            // A mounted Secret has its versions in hidden directories.
+            // A mounted Secret keeps its versions in hidden directories.
             let name = file.file_name().and_then(|name| name.to_str());
             if name.is_some_and(|name| !name.starts_with('.')) && file.is_file() {
                 files.push(file);

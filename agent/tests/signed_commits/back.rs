@@ -1,4 +1,4 @@
-//! Going back, and what is remembered of where one was.
+//! Going back, and what is recorded about earlier commits.
 
 use crate::*;
 
@@ -63,18 +63,18 @@ async fn c04_going_back_needs_an_approval_that_holds() {
         agent.app("web", &one, &approval).await,
         Ok(vec![Reason::WentBack])
     );
-    // It stays there, with and without it, and also after a restart.
+    // It stays there, with and without the approval, and also after a restart.
     assert_eq!(agent.app("web", &one, &approval).await, Ok(vec![]));
     let agent = world.agent("agent", world.policy(APPROVE));
     assert_eq!(agent.takes(&one).await, Ok(vec![]));
 
-    // Forward again, and the same approval is worth nothing any more.
+    // After going forward again, the same approval is used up.
     assert_eq!(agent.takes(&two).await, Ok(vec![]));
     assert_eq!(
         agent.app("web", &one, &approval).await,
         Err(Reason::ApprovalRefused)
     );
-    // Nor under another name, which has nothing of its own to go back from.
+    // Nor is it valid under another name, which has no accepted commit to go back from.
     assert_eq!(
         agent.app("new", &one, &approval).await,
         Err(Reason::ApprovalRefused)
@@ -128,16 +128,16 @@ async fn g01_a_rewritten_branch_is_only_followed_where_the_policy_allows_it() {
     assert_eq!(allow.takes(&rewritten).await, Ok(vec![]), "it is told once");
 }
 
-/// What the cluster's people hear of a commit.
+/// The message about a commit to the owners of the cluster.
 async fn told(agent: &Agent<'_>, commit: &Commit) -> String {
     let desired = agent.desired("web", commit, &[]);
-    let rendered = agent.source.render(&desired, Ground::default()).await;
+    let rendered = agent.source.render(&desired, ChartContext::default()).await;
     let notes = rendered.unwrap().notes.into_iter();
     let notes = notes.map(|note| format!("{}: {}", note.reason, note.message));
     notes.collect::<Vec<_>>().join("\n")
 }
 
-/// Each was the tip when it came, so that the cache has them without what is in between.
+/// Each was the tip when it was fetched, so that the cache has them without the commits in between.
 #[tokio::test]
 async fn g01_going_back_is_told_where_it_is_allowed_whatever_the_cache_has() {
     let Some(world) = World::new() else { return };
@@ -151,7 +151,7 @@ async fn g01_going_back_is_told_where_it_is_allowed_whatever_the_cache_has() {
     let [one, two, _, four] = &commits[..] else {
         panic!("{commits:?}");
     };
-    // As a pin does; the branch stays where it is.
+    // As with a pin: the branch does not move.
     let notes = told(&agent, one).await;
     assert!(
         notes.starts_with("WentBack: went back in history: "),
@@ -182,7 +182,8 @@ async fn g01_what_cannot_be_found_out_is_told_and_holds_nothing_up() {
     let old = world.commit("old", None);
     let agent = world.agent("agent", world.policy(""));
     assert_eq!(told(&agent, &old).await, "");
-    // Longer than what is read of a server that sends files with every commit, and not built on it.
+    // A history longer than what is read from a server that sends files with every commit, and unrelated to the
+    // accepted one.
     world.git(&["checkout", "-q", "--orphan", "other"]);
     for index in 0..60 {
         world.commit(&index.to_string(), None);
@@ -226,7 +227,7 @@ async fn n04_what_was_accepted_outlives_a_lost_disk_by_its_copy() {
         source,
     };
     assert_eq!(agent.takes(&one).await, Err(Reason::NotADescendant));
-    // A damaged one is no empty one.
+    // A damaged record does not count as an empty one.
     std::fs::write(data.join("accepted.json"), "{").unwrap();
     assert!(Admission::open(&data, policy(), None).is_err());
     assert!(Admission::open(&data, policy(), Some(&copy)).is_ok());

@@ -17,7 +17,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use flotilla_agent::policy::Policy;
-use flotilla_agent::source::{Admission, DesiredApplication, Ground, Source};
+use flotilla_agent::source::{Admission, ChartContext, DesiredApplication, Source};
 use flotilla_git::Limits;
 use flotilla_shared::approval::{RollbackApproval, SignedApproval};
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer};
@@ -86,7 +86,7 @@ impl World {
         run("git", &self.work(), &all)
     }
 
-    /// Commits a manifest, signed where a key is named.
+    /// Commits a manifest, signed if a key is given.
     fn commit(&self, value: &str, key: Option<&str>) -> Commit {
         let manifest = format!(
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{value: '{value}'}}\n"
@@ -130,7 +130,7 @@ impl World {
         policy
     }
 
-    /// An agent that starts with what one before it left in `data`.
+    /// An agent that starts with the `data` of an earlier one.
     fn agent(&self, data: &str, policy: Policy) -> Agent<'_> {
         let data = self.path(data);
         let trust = Admission::open(&data, Arc::new(policy), None).unwrap();
@@ -204,7 +204,10 @@ impl Agent<'_> {
     ) -> Result<Vec<Reason>, Reason> {
         let rendered = self
             .source
-            .render(&self.desired(name, commit, approvals), Ground::default())
+            .render(
+                &self.desired(name, commit, approvals),
+                ChartContext::default(),
+            )
             .await;
         match rendered {
             Ok(rendered) => Ok(rendered.notes.iter().map(|note| note.reason).collect()),

@@ -10,13 +10,13 @@ async fn g14_every_first_parent_of_a_range_has_to_be_signed() {
     world.commit("0", None);
     let first = world.commit("1", Some("good"));
     let agent = world.agent("agent", world.policy(RANGE));
-    // The first time only the target counts.
+    // The first time only the target commit is checked.
     assert_eq!(agent.takes(&first).await, Ok(vec![]));
     world.commit("2", Some("good"));
     let third = world.commit("3", Some("good"));
     assert_eq!(agent.takes(&third).await, Ok(vec![]));
 
-    // A hole in the range, by nobody or by another key.
+    // A commit in the range that is unsigned, or signed by another key.
     for (key, reason) in [
         (None, Reason::SignatureMissing),
         (Some("other"), Reason::SignatureKeyUnknown),
@@ -26,13 +26,13 @@ async fn g14_every_first_parent_of_a_range_has_to_be_signed() {
         assert_eq!(agent.takes(&hole).await, Err(reason));
         let after = world.commit("after", Some("good"));
         assert_eq!(agent.takes(&after).await, Err(reason));
-        // Mode `tip` is content with it.
+        // Mode `tip` accepts it.
         let tip = world.policy("signatures: [{mode: tip, keys: [good]}]\n");
         let tip = world.agent(&format!("tip-{}", key.is_some()), tip);
         assert_eq!(tip.takes(&after).await, Ok(vec![]));
         assert_eq!(tip.takes(&hole).await, Err(reason));
     }
-    // What was accepted goes on, also after a restart.
+    // An accepted commit stays accepted, also after a restart.
     assert_eq!(agent.takes(&third).await, Ok(vec![]));
     let again = world.agent("agent", world.policy(RANGE));
     assert_eq!(again.takes(&third).await, Ok(vec![]));
@@ -56,7 +56,7 @@ async fn g14_a_signed_merge_vouches_for_its_side_branch() {
     ]);
     assert_eq!(agent.takes(&world.head()).await, Ok(vec![]));
 
-    // An unsigned merge does not.
+    // An unsigned merge is refused.
     world.git(&["checkout", "-q", "side"]);
     world.git(&["commit", "-q", "--allow-empty", "-m", "unsigned"]);
     world.git(&["checkout", "-q", "prod"]);
@@ -174,7 +174,7 @@ async fn g15_a_repository_of_sha256_is_named() {
         agent.takes(&commit).await,
         Err(Reason::ObjectFormatUnsupported)
     );
-    // A hub that names an id of the other length all the same learns the same.
+    // A hub that names an id of the other length gets the same refusal.
     let short: Commit = commit.as_str()[..40].parse().unwrap();
     assert_eq!(
         agent.takes(&short).await,
@@ -228,7 +228,7 @@ async fn g14_a_range_of_a_thousand_commits_is_quick() {
     }
     let head = long_history(&world, &base, 1000);
     let mut times = Vec::new();
-    // Both fetch the whole range; only one judges signatures.
+    // Both fetch the whole range; only one verifies signatures.
     for agent in [&unsigned, &signed] {
         let started = std::time::Instant::now();
         assert_eq!(agent.takes(&head).await, Ok(vec![]));

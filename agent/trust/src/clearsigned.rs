@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use crate::openpgp::{Certificate, Issued, PgpSignature, keyring};
-use crate::{Fault, MAX_SIGNATURE_BYTES, NotTaken};
+use crate::openpgp::{Certificate, PgpSignature, Verdict, keyring};
+use crate::{MAX_SIGNATURE_BYTES, Rejection, TrustError};
 
 /// Largest text that is looked at, bytes: a provenance file has a `Chart.yaml` and a few sums.
 const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -22,33 +22,37 @@ impl Certificates {
     /// Certificates without a key that can sign in a way that is taken are passed over.
     ///
     /// # Errors
-    /// When it is no keyring, or none of its certificates can be used.
-    pub fn parse(bytes: &[u8]) -> Result<Self, NotTaken> {
+    /// When it is not a keyring, or none of its certificates can be used.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Rejection> {
         keyring(bytes).map(Self)
     }
 
-    /// The text of a clear-signed message, and the fingerprint of the certificate that made its
-    /// signature; `seen` is when the certificate has to be valid.
+    /// The text of a clear-signed message, and the fingerprint of the certificate that signed it;
+    /// `seen` is the time at which the certificate has to be valid.
     ///
     /// # Errors
     /// Why its signature, or the lack of one, is not accepted.
-    pub fn clear_signed(&self, message: &[u8], seen: Timestamp) -> Result<(String, String), Fault> {
+    pub fn clear_signed(
+        &self,
+        message: &[u8],
+        seen: Timestamp,
+    ) -> Result<(String, String), TrustError> {
         let (text, signature) = split(message)?;
         let signature = PgpSignature::parse_text(signature.as_bytes())?;
-        // What is signed ends its lines with CR LF, and the last one has no end.
+        // RFC 9580, section 7: lines of the signed text end with CR LF, without one after the last line.
         let signed = text.split('\n').collect::<Vec<_>>().join("\r\n");
         let key = signature.issuer();
-        let mut verdict = Err(Fault::Unknown { key });
+        let mut verdict = Err(TrustError::Unknown { key });
         for certificate in &self.0 {
             let key = certificate.fingerprint();
             let answer = match certificate.verify(&signature, signed.as_bytes(), seen) {
-                Issued::BySomebodyElse => continue,
-                Issued::OverOtherBytes => Err(Fault::Mismatch { key }),
-                Issued::OverAnotherHash => Err(Fault::another_hash(&key)),
-                // A keyring may have a certificate as it was before its revocation, too.
-                Issued::Revoked => return Err(Fault::Revoked { key }),
-                Issued::Outside(why) => Err(Fault::Expired { key, seen, why }),
-                Issued::Good => Ok(key),
+                Verdict::BySomebodyElse => continue,
+                Verdict::OverOtherBytes => Err(TrustError::Mismatch { key }),
+                Verdict::OverAnotherHash => Err(TrustError::another_hash(&key)),
+                // A keyring may also hold the certificate as it was before its revocation.
+                Verdict::Revoked => return Err(TrustError::Revoked { key }),
+                Verdict::Outside(why) => Err(TrustError::Expired { key, seen, why }),
+                Verdict::Good => Ok(key),
             };
             if verdict.is_err() {
                 verdict = answer;
@@ -59,34 +63,37 @@ impl Certificates {
 }
 
 /// The text as it was before it was signed, and the armoured signature.
-fn split(message: &[u8]) -> Result<(String, &str), Fault> {
+fn split(message: &[u8]) -> Result<(String, &str), TrustError> {
     if message.len() > MAX_TEXT_BYTES {
-        return Err(Fault::malformed(format!(
+        return Err(TrustError::malformed(format!(
             "it has more than {MAX_TEXT_BYTES} bytes"
         )));
     }
-    let message = std::str::from_utf8(message).map_err(|_| Fault::malformed("it is not text"))?;
+    let message =
+        std::str::from_utf8(message).map_err(|_| TrustError::malformed("it is not text"))?;
     let message = message.trim();
-    let at = message.find(SIGNATURE).ok_or(Fault::Missing)?;
+    let at = message.find(SIGNATURE).ok_or(TrustError::Missing)?;
     let (head, signature) = message.split_at(at);
     if signature.len() > MAX_SIGNATURE_BYTES {
-        return Err(Fault::malformed(format!(
+        return Err(TrustError::malformed(format!(
             "its signature has more than {MAX_SIGNATURE_BYTES} bytes"
         )));
     }
-    // Nothing that is not signed may stand before it, where somebody would read it as if it were.
+    // Unsigned text before the message could be read as part of it.
     let mut lines = head.lines();
     if lines.next().map(str::trim_end) != Some(BEGIN) {
-        return Err(Fault::malformed(format!("it does not begin with {BEGIN}")));
+        return Err(TrustError::malformed(format!(
+            "it does not begin with {BEGIN}"
+        )));
     }
     for line in lines.by_ref() {
         let line = line.trim_end();
         if line.is_empty() {
             break;
         }
-        // The only header that may stand here (section 7.2); the signature names its hash itself.
+        // The only header allowed here (section 7.2); the signature itself names its hash.
         if !line.starts_with("Hash: ") {
-            return Err(Fault::malformed("it has a header other than Hash"));
+            return Err(TrustError::malformed("it has a header other than Hash"));
         }
     }
     let mut text = Vec::new();
@@ -94,11 +101,13 @@ fn split(message: &[u8]) -> Result<(String, &str), Fault> {
         let line = match line.strip_prefix("- ") {
             Some(escaped) => Cow::Borrowed(escaped),
             None if line.starts_with('-') => {
-                return Err(Fault::malformed("a line of its text begins with a dash"));
+                return Err(TrustError::malformed(
+                    "a line of its text begins with a dash",
+                ));
             }
             None => Cow::Borrowed(line),
         };
-        // Blanks at the ends of lines are not signed.
+        // Trailing blanks of a line are not signed.
         text.push(line.trim_end_matches([' ', '\t', '\r']).to_owned());
     }
     Ok((text.join("\n"), signature))
@@ -131,7 +140,7 @@ mod tests {
             assert!(fault.contains(why), "{text:?}: {fault}");
         }
         let of = |size: usize| split(&vec![b'a'; size]).unwrap_err();
-        assert_eq!(of(MAX_TEXT_BYTES), Fault::Missing);
+        assert_eq!(of(MAX_TEXT_BYTES), TrustError::Missing);
         assert!(of(MAX_TEXT_BYTES + 1).to_string().contains("more than"));
     }
 

@@ -1,35 +1,35 @@
-//! A commit object's signature, and the bytes it was made over.
+//! A commit object's signature, and the bytes that it covers.
 
-use crate::{Fault, MAX_COMMIT_BYTES, MAX_SIGNATURE_BYTES};
+use crate::{MAX_COMMIT_BYTES, MAX_SIGNATURE_BYTES, TrustError};
 
 /// A signed commit, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signed {
-    /// The commit object without its signature headers: what was signed.
+pub struct SignedCommit {
+    /// The commit object without its signature headers: the signed bytes.
     pub payload: Vec<u8>,
     /// The armoured signature.
     pub signature: Vec<u8>,
 }
 
-/// Takes a raw commit object (without the `commit <size>\0` that its id is made over) apart, exactly as
-/// git's `parse_buffer_signed_by_header` does for a repository of SHA-1: the `gpgsig` header with its
-/// continuation lines is the signature, `gpgsig-sha256` is left out of what was signed, and all after
-/// the first empty line is message.
+/// Splits a raw commit object (without the `commit <size>\0` that its id covers), exactly as git's
+/// `parse_buffer_signed_by_header` does for a repository of SHA-1: the `gpgsig` header with its
+/// continuation lines is the signature, `gpgsig-sha256` is not part of the signed bytes, and everything
+/// after the first empty line is the message.
 ///
-/// Git joins several `gpgsig` headers; here they are refused, since nothing makes such commits.
+/// Git joins several `gpgsig` headers; here they are refused, since no program creates such commits.
 ///
 /// # Errors
 /// When there is no signature, more than one, or one over the limit.
-pub fn split(raw: &[u8]) -> Result<Signed, Fault> {
+pub fn split(raw: &[u8]) -> Result<SignedCommit, TrustError> {
     if raw.len() > MAX_COMMIT_BYTES {
-        return Err(Fault::malformed(format!(
+        return Err(TrustError::malformed(format!(
             "the commit object has more than {MAX_COMMIT_BYTES} bytes"
         )));
     }
     let mut payload = Vec::with_capacity(raw.len());
     let mut signature = Vec::new();
     let mut signatures = 0;
-    // Which header the continuation lines that follow belong to.
+    // The header that continuation lines belong to.
     let mut within = Header::Other;
     let mut rest = raw;
     while !rest.is_empty() {
@@ -59,22 +59,22 @@ pub fn split(raw: &[u8]) -> Result<Signed, Fault> {
             Header::Other => payload.extend_from_slice(line),
         }
         if signature.len() > MAX_SIGNATURE_BYTES {
-            return Err(Fault::malformed(format!(
+            return Err(TrustError::malformed(format!(
                 "it has more than {MAX_SIGNATURE_BYTES} bytes"
             )));
         }
     }
     match signatures {
-        0 => Err(Fault::Missing),
-        1 => Ok(Signed { payload, signature }),
-        _ => Err(Fault::malformed("there is more than one")),
+        0 => Err(TrustError::Missing),
+        1 => Ok(SignedCommit { payload, signature }),
+        _ => Err(TrustError::malformed("there is more than one")),
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Header {
     Signature,
-    /// Over the same commit in another object format, and whatever else begins so.
+    /// A signature over the same commit in another object format, and any other header with this prefix.
     OtherSignature,
     Other,
 }
@@ -106,13 +106,13 @@ mod tests {
             "BEGIN\n\nline\nEND\n",
             "tree t\nauthor a\n\nmessage\ngpgsig no header\n",
         );
-        // A signature in front of other headers, and one for the other object format.
+        // A signature before other headers, and one for the other object format.
         check(
             "tree t\ngpgsig A\n B\ngpgsig-sha256 C\n D\nencoding x\n\nm",
             "A\nB\n",
             "tree t\nencoding x\n\nm",
         );
-        // Continuation lines of other headers are no signature, whatever they say.
+        // Continuation lines of other headers are not a signature, whatever they contain.
         check(
             "tree t\nmergetag object o\n gpgsig X\n Y\ngpgsig A\n\nm",
             "A\n",
@@ -123,16 +123,19 @@ mod tests {
     #[test]
     fn g14_none_two_and_huge_ones_are_refused() {
         let fault = |raw: String| split(raw.as_bytes()).unwrap_err();
-        assert_eq!(fault("tree t\n\ngpgsig A\n".to_owned()), Fault::Missing);
+        assert_eq!(
+            fault("tree t\n\ngpgsig A\n".to_owned()),
+            TrustError::Missing
+        );
         assert_eq!(
             fault("tree t\ngpgsig-sha256 A\n B\n\nm".to_owned()),
-            Fault::Missing
+            TrustError::Missing
         );
         let two = fault("tree t\ngpgsig A\n B\ngpgsig C\n\nm".to_owned());
         assert!(two.to_string().contains("more than one"), "{two}");
         let huge = fault(format!("tree t\ngpgsig A\n {}\n\nm", "x".repeat(1 << 20)));
         assert!(huge.to_string().contains("32768 bytes"), "{huge}");
-        // The limits themselves are within.
+        // The limits themselves are allowed.
         let sized = |signature: usize, whole: usize| {
             let head = format!("tree t\ngpgsig {}\n\n", "x".repeat(signature - 1));
             let raw = format!("{head}{}", "m".repeat(whole - head.len()));

@@ -5,19 +5,19 @@ use std::borrow::Cow;
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
-/// Why a key, a certificate or a signature is of no use: it cannot be read, or is of a kind that is not taken.
-/// The text goes on after the name of what it speaks of, and is for the operator.
+/// Why a key, a certificate or a signature is not accepted: it cannot be read, or is of an unsupported kind.
+/// The text follows the name of the key or signature in a message to the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotTaken(Cow<'static, str>);
+pub struct Rejection(Cow<'static, str>);
 
-impl From<&'static str> for NotTaken {
+impl From<&'static str> for Rejection {
     fn from(why: &'static str) -> Self {
         Self(Cow::Borrowed(why))
     }
 }
 
-impl From<String> for NotTaken {
+impl From<String> for Rejection {
     fn from(why: String) -> Self {
         Self(Cow::Owned(why))
     }
@@ -25,7 +25,7 @@ impl From<String> for NotTaken {
 
 /// Why a signature is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum TrustError {
     /// There is no signature.
     #[error("it is not signed")]
     Missing,
@@ -53,7 +53,7 @@ pub enum Fault {
         key: String,
         /// When this was first seen here, which must be within the key's validity.
         seen: Timestamp,
-        /// `from TIME`, `until TIME`, or the end that the key or the signature itself names.
+        /// `from TIME`, `until TIME`, or the expiry in the key or the signature itself.
         why: String,
     },
     /// The key is revoked, by the policy or by itself.
@@ -64,18 +64,18 @@ pub enum Fault {
     },
 }
 
-impl From<NotTaken> for Fault {
-    fn from(why: NotTaken) -> Self {
+impl From<Rejection> for TrustError {
+    fn from(why: Rejection) -> Self {
         Self::Malformed(why.0.into_owned())
     }
 }
 
-impl Fault {
+impl TrustError {
     pub(crate) fn malformed(why: impl Into<String>) -> Self {
         Self::Malformed(why.into())
     }
 
-    /// The key may have made it, but nobody here can tell.
+    /// The key may have made it, but it cannot be verified here.
     pub(crate) fn another_hash(key: &str) -> Self {
         Self::Malformed(format!(
             "it is by {key}, over a hash that is not supported with its curve: P-256 signs over \

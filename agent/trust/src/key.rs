@@ -18,14 +18,15 @@ pub struct PinnedKey {
     /// An armoured OpenPGP public key (`gpg --armor --export ID`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub openpgp: Option<String>,
-    /// Begin of validity: what was first seen before this is not accepted.
+    /// Start of validity: a signature that was first seen before this is not accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
-    /// End of validity: what was first seen at or after this is not accepted. What was accepted before stays
-    /// accepted.
+    /// End of validity: a signature that was first seen at or after this is not accepted. A commit that was
+    /// accepted before stays accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
-    /// Whether it is revoked: nothing that it signed is accepted. It stays listed so that the refusal can say why.
+    /// Whether it is revoked: none of its signatures is accepted. It stays listed so that the refusal can give
+    /// the reason.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revoked: bool,
 }

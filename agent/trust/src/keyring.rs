@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::key::Material;
-use crate::openpgp::{Issued, PgpSignature};
+use crate::openpgp::{PgpSignature, Verdict};
 use crate::ssh::SshSignature;
-use crate::{Fault, GIT_NAMESPACE, KeyError, MAX_SIGNATURE_BYTES, PinnedKey, split};
+use crate::{GIT_NAMESPACE, KeyError, MAX_SIGNATURE_BYTES, PinnedKey, TrustError, split};
 
 #[derive(Debug, Clone)]
 struct Key {
@@ -62,11 +62,16 @@ impl Keyring {
         })
     }
 
-    /// Who of `names` signed a raw commit object, which was first seen at `seen`.
+    /// Which of `names` signed a raw commit object that was first seen at `seen`.
     ///
     /// # Errors
     /// Why its signature, or the lack of one, is not accepted.
-    pub fn commit(&self, raw: &[u8], names: &[String], seen: Timestamp) -> Result<&str, Fault> {
+    pub fn commit(
+        &self,
+        raw: &[u8],
+        names: &[String],
+        seen: Timestamp,
+    ) -> Result<&str, TrustError> {
         let signed = split(raw)?;
         self.detached(
             &signed.signature,
@@ -77,8 +82,8 @@ impl Keyring {
         )
     }
 
-    /// Who of `names` made an armoured signature over `message`, which was first seen at `seen`.
-    /// OpenPGP has no namespaces, so its signatures are only taken for git's.
+    /// Which of `names` made an armoured signature over `message` that was first seen at `seen`.
+    /// OpenPGP has no namespaces, so its signatures are only accepted for git.
     ///
     /// # Errors
     /// Why it is not accepted.
@@ -89,13 +94,13 @@ impl Keyring {
         message: &[u8],
         names: &[String],
         seen: Timestamp,
-    ) -> Result<&str, Fault> {
+    ) -> Result<&str, TrustError> {
         if armoured.len() > MAX_SIGNATURE_BYTES {
-            return Err(Fault::malformed(format!(
+            return Err(TrustError::malformed(format!(
                 "it has more than {MAX_SIGNATURE_BYTES} bytes"
             )));
         }
-        // What a revoked key signed is not accepted, by whatever other name the key is pinned.
+        // A signature by a revoked key is refused, even if the same key is pinned under another name.
         let revoked = self.keys.values().filter(|key| key.pinned.revoked);
         let named = names.iter().filter_map(|name| self.keys.get(name));
         let keys = named.chain(revoked);
@@ -115,7 +120,7 @@ impl Keyring {
                 (key, answer)
             });
             let key = signature.fingerprint();
-            return verdict(answers, Fault::Unknown { key });
+            return verdict(answers, TrustError::Unknown { key });
         }
         if armoured.starts_with(b"-----BEGIN PGP SIGNATURE-----") && namespace == GIT_NAMESPACE {
             let signature = PgpSignature::parse(armoured)?;
@@ -124,33 +129,33 @@ impl Keyring {
                     return None;
                 };
                 let answer = match certificate.verify(&signature, message, seen) {
-                    Issued::BySomebodyElse => return None,
-                    Issued::OverOtherBytes => Err(mismatch(key)),
-                    Issued::OverAnotherHash => Err(Fault::another_hash(&key.pinned.name)),
-                    Issued::Revoked => Err(key.revoked()),
-                    Issued::Outside(why) => key.within(seen).and(Err(key.expired(seen, why))),
-                    Issued::Good => key.within(seen),
+                    Verdict::BySomebodyElse => return None,
+                    Verdict::OverOtherBytes => Err(mismatch(key)),
+                    Verdict::OverAnotherHash => Err(TrustError::another_hash(&key.pinned.name)),
+                    Verdict::Revoked => Err(key.revoked()),
+                    Verdict::Outside(why) => key.within(seen).and(Err(key.expired(seen, why))),
+                    Verdict::Good => key.within(seen),
                 };
                 Some((key, answer))
             });
             let key = signature.issuer();
-            return verdict(answers, Fault::Unknown { key });
+            return verdict(answers, TrustError::Unknown { key });
         }
-        Err(Fault::malformed(
+        Err(TrustError::malformed(
             "it is neither an SSH nor an OpenPGP signature (X.509 is not supported)",
         ))
     }
 }
 
-/// The first key that is good. One that is revoked leaves none: a key may be pinned under two names, and a
-/// certificate as it was before and after its revocation.
+/// The first key with a good signature. If one of them is revoked there is none: a key may be pinned under
+/// two names, and a certificate as it was before and after its revocation.
 fn verdict<'k>(
-    answers: impl Iterator<Item = (&'k Key, Result<(), Fault>)>,
-    unknown: Fault,
-) -> Result<&'k str, Fault> {
+    answers: impl Iterator<Item = (&'k Key, Result<(), TrustError>)>,
+    unknown: TrustError,
+) -> Result<&'k str, TrustError> {
     let mut verdict = Err(unknown);
     for (key, answer) in answers {
-        if let Err(revoked @ Fault::Revoked { .. }) = answer {
+        if let Err(revoked @ TrustError::Revoked { .. }) = answer {
             return Err(revoked);
         }
         if verdict.is_err() {
@@ -160,29 +165,29 @@ fn verdict<'k>(
     verdict
 }
 
-fn mismatch(key: &Key) -> Fault {
-    Fault::Mismatch {
+fn mismatch(key: &Key) -> TrustError {
+    TrustError::Mismatch {
         key: key.pinned.name.clone(),
     }
 }
 
 impl Key {
-    fn expired(&self, seen: Timestamp, why: String) -> Fault {
-        Fault::Expired {
+    fn expired(&self, seen: Timestamp, why: String) -> TrustError {
+        TrustError::Expired {
             key: self.pinned.name.clone(),
             seen,
             why,
         }
     }
 
-    fn revoked(&self) -> Fault {
-        Fault::Revoked {
+    fn revoked(&self) -> TrustError {
+        TrustError::Revoked {
             key: self.pinned.name.clone(),
         }
     }
 
-    /// Whether the policy takes what it signed, seen at that time.
-    fn within(&self, seen: Timestamp) -> Result<(), Fault> {
+    /// Whether the policy accepts its signatures that were first seen at that time.
+    fn within(&self, seen: Timestamp) -> Result<(), TrustError> {
         let pinned = &self.pinned;
         if pinned.revoked {
             return Err(self.revoked());
@@ -221,7 +226,7 @@ mod tests {
             let seen = Timestamp::from_second(seen).unwrap();
             match keyring.keys["k"].within(seen) {
                 Ok(()) => true,
-                Err(Fault::Expired { .. }) => false,
+                Err(TrustError::Expired { .. }) => false,
                 Err(other) => panic!("{other}"),
             }
         };
@@ -286,7 +291,7 @@ mod tests {
             assert!(fault(&larger, GIT_NAMESPACE).contains("more than 32768 bytes"));
         }
         assert!(fault("-----BEGIN SIGNED MESSAGE-----", GIT_NAMESPACE).contains(neither));
-        // OpenPGP has no namespaces: what was made for something else could be passed off.
+        // OpenPGP has no namespaces: a signature made for another purpose could be passed off as an approval.
         let openpgp = "-----BEGIN PGP SIGNATURE-----\n";
         assert!(fault(openpgp, "flotilla-approval").contains(neither));
         assert!(!fault(openpgp, GIT_NAMESPACE).contains(neither));

@@ -1,4 +1,4 @@
-//! Whether a commit, or an approval, was signed by somebody whom the agent's owner named.
+//! Whether a commit, or an approval, was signed by a key that the agent's owner pinned.
 //!
 //! ```text
 //!   policy file --> Keyring (pinned keys, each with a window and a word on revocation)
@@ -6,13 +6,13 @@
 //!   raw commit --> commit::split --> signature + exactly the bytes that were signed
 //!                      |                 |-- SSHSIG  --> ssh      --+
 //!                      |                 |-- OpenPGP --> openpgp  --+--> primitive (ring)
-//!                      +--> Keyring::commit --> the key's name, or a Fault
+//!                      +--> Keyring::commit --> the key's name, or a TrustError
 //!
-//!   keyring file --> Certificates::clear_signed --> the text that was signed, or a Fault
+//!   keyring file --> Certificates::clear_signed --> the text that was signed, or a TrustError
 //! ```
 //!
-//! Pure: no clock, no file, no program. Time comes in as the moment when the agent first saw the commit;
-//! what a commit says of its own date is never asked, since whoever makes a commit chooses its date.
+//! Pure: no clock, no file, no program. The time is passed in: it is the moment when the agent first saw
+//! the commit. The date in a commit is never used, since its author chooses it.
 
 mod clearsigned;
 mod commit;
@@ -24,8 +24,8 @@ mod primitive;
 mod ssh;
 
 pub use clearsigned::Certificates;
-pub use commit::{Signed, split};
-pub use fault::{Fault, NotTaken};
+pub use commit::{SignedCommit, split};
+pub use fault::{Rejection, TrustError};
 pub use key::{KeyError, PinnedKey};
 pub use keyring::Keyring;
 

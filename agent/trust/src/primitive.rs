@@ -7,7 +7,7 @@ use ring::signature::{
 };
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-/// A hash that a signature is made over.
+/// A hash for signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hash {
     Sha256,
@@ -40,10 +40,10 @@ pub(crate) enum Public {
 }
 
 impl Public {
-    /// Returns why a key is too weak; none: it is accepted.
+    /// Why a key is too weak. None: it is accepted.
     pub(crate) fn weakness(&self) -> Option<String> {
         match self {
-            // ring's own bounds, said before a commit comes.
+            // ring's own bounds, reported before any commit has to be verified.
             Self::Rsa { n, .. } if n.len() < 256 || n.len() > 1024 => Some(format!(
                 "RSA keys must have 2,048 to 8,192 bits, this one has {}",
                 n.len() * 8
@@ -61,8 +61,8 @@ impl Public {
         }
     }
 
-    /// Whether the signature is over `message`. Elliptic signatures are `r` and `s`, each of the field's
-    /// size; RSA's is as long as the modulus.
+    /// Whether the signature is over `message`. Signatures on elliptic curves are `r` and `s`, each of
+    /// the field's size; RSA's is as long as the modulus.
     pub(crate) fn verify(&self, hash: Hash, message: &[u8], signature: &[u8]) -> bool {
         match (self, hash) {
             (Self::Ed25519(key), _) => UnparsedPublicKey::new(&ED25519, key)
@@ -93,7 +93,7 @@ impl Public {
     }
 }
 
-/// Big-endian bytes brought to a length by zeroes in front; none: it is longer.
+/// Big-endian bytes padded to a length with leading zeroes. None: it is longer.
 pub(crate) fn padded(bytes: &[u8], length: usize) -> Option<Vec<u8>> {
     let zeroes = bytes.iter().take_while(|byte| **byte == 0).count();
     let bytes = bytes.get(zeroes..)?;
@@ -103,7 +103,7 @@ pub(crate) fn padded(bytes: &[u8], length: usize) -> Option<Vec<u8>> {
     Some(padded)
 }
 
-/// Numbers in front of other numbers, all of one length.
+/// Numbers followed by other numbers, all of one length.
 pub(crate) fn pair(r: &[u8], s: &[u8], length: usize) -> Option<Vec<u8>> {
     let mut both = padded(r, length)?;
     both.extend(padded(s, length)?);

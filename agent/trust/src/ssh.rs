@@ -1,13 +1,13 @@
 //! SSH signatures: OpenSSH's PROTOCOL.sshsig, version 1. Parsed by `ssh-key`, judged by ring.
 //!
-//! Certificates are refused, since who issued one would have to be pinned, and its dates be believed.
-//! So are DSA, P-521 and `ssh-rsa` with SHA-1.
+//! Certificates are refused, since their authority would have to be pinned, and their dates be
+//! trusted. So are DSA, P-521 and `ssh-rsa` with SHA-1.
 
 use ssh_key::public::{EcdsaPublicKey, KeyData, RsaPublicKey};
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, Mpint, PublicKey, Signature, SshSig};
 
 use crate::primitive::{Hash, Public, padded, pair};
-use crate::{Fault, NotTaken};
+use crate::{Rejection, TrustError};
 
 /// A pinned SSH key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) struct SshKey {
 
 impl SshKey {
     /// From the line of a `.pub` file.
-    pub(crate) fn parse(line: &str) -> Result<Self, NotTaken> {
+    pub(crate) fn parse(line: &str) -> Result<Self, Rejection> {
         let line = line.trim();
         if line.contains("-cert-v0") {
             return Err("certificates are not supported; give the key itself".into());
@@ -30,7 +30,7 @@ impl SshKey {
         Self::new(key.key_data().clone())
     }
 
-    fn new(data: KeyData) -> Result<Self, NotTaken> {
+    fn new(data: KeyData) -> Result<Self, Rejection> {
         let mut application = None;
         let public = match &data {
             KeyData::Ed25519(key) => Public::Ed25519(key.0),
@@ -84,19 +84,26 @@ impl SshKey {
     ///
     /// # Errors
     /// When the signature's algorithm does not fit the key.
-    pub(crate) fn verify(&self, signature: &SshSignature, message: &[u8]) -> Result<bool, Fault> {
+    pub(crate) fn verify(
+        &self,
+        signature: &SshSignature,
+        message: &[u8],
+    ) -> Result<bool, TrustError> {
         let signed = SshSig::signed_data(signature.0.namespace(), signature.0.hash_alg(), message)
-            .map_err(|error| Fault::malformed(error.to_string()))?;
+            .map_err(|error| TrustError::malformed(error.to_string()))?;
         let inner = signature.0.signature();
-        let unfit = || Fault::malformed(format!("{} does not match its key", inner.algorithm()));
+        let unfit =
+            || TrustError::malformed(format!("{} does not match its key", inner.algorithm()));
         let (hash, bytes, trailer) = numbers(inner, &self.public).ok_or_else(unfit)?;
         let message = match (&self.application, trailer) {
             (None, None) => signed,
-            // A token signs the hash of what it was asked to sign, with what it saw of its user.
+            // A security key signs the hash of the message together with its flags and counter.
             (Some(application), Some(trailer)) => {
                 let [flags, ..] = trailer;
                 if flags & 1 == 0 {
-                    return Err(Fault::malformed("its security key was not touched for it"));
+                    return Err(TrustError::malformed(
+                        "its security key was not touched for it",
+                    ));
                 }
                 let mut message = Hash::Sha256.of(application.as_bytes());
                 message.extend_from_slice(&trailer);
@@ -109,7 +116,7 @@ impl SshKey {
     }
 }
 
-fn positive(number: &Mpint) -> Result<&[u8], NotTaken> {
+fn positive(number: &Mpint) -> Result<&[u8], Rejection> {
     number
         .as_positive_bytes()
         .ok_or_else(|| "an RSA number is negative".into())
@@ -175,28 +182,28 @@ pub(crate) struct SshSignature(SshSig);
 
 impl SshSignature {
     /// Reads an armoured signature made in `namespace`.
-    pub(crate) fn parse(armoured: &[u8], namespace: &str) -> Result<Self, Fault> {
-        // Git leaves a line's end after the armour.
+    pub(crate) fn parse(armoured: &[u8], namespace: &str) -> Result<Self, TrustError> {
+        // Git leaves a line break after the armour.
         let text = armoured.trim_ascii_end();
         let signature =
-            SshSig::from_pem(text).map_err(|error| Fault::malformed(error.to_string()))?;
+            SshSig::from_pem(text).map_err(|error| TrustError::malformed(error.to_string()))?;
         if signature.version() != SshSig::VERSION {
-            return Err(Fault::malformed("it is not version 1 of SSHSIG"));
+            return Err(TrustError::malformed("it is not version 1 of SSHSIG"));
         }
         if signature.namespace() != namespace {
-            return Err(Fault::malformed(format!(
+            return Err(TrustError::malformed(format!(
                 "it was made for {:?}, not for {namespace:?}",
                 signature.namespace()
             )));
         }
-        // Whatever it may once mean would have to be judged.
+        // A future meaning of this field would have to be checked.
         if !signature.reserved().is_empty() {
-            return Err(Fault::malformed("its reserved field is not empty"));
+            return Err(TrustError::malformed("its reserved field is not empty"));
         }
         Ok(Self(signature))
     }
 
-    /// The fingerprint of the key that it says made it.
+    /// The fingerprint of the key that it claims to be by.
     pub(crate) fn fingerprint(&self) -> String {
         self.0.public_key().fingerprint(HashAlg::Sha256).to_string()
     }

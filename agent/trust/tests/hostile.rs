@@ -1,4 +1,4 @@
-//! Whatever the bytes are, the answer is a verdict, never a panic.
+//! For any bytes, the answer is a verdict and never a panic.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Commits signed by the real `git`, `ssh-keygen` and `gpg`, and what becomes of them.
+//! Commits signed by the real `git`, `ssh-keygen` and `gpg`, and the verdicts on them.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flotilla_trust::{Fault, GIT_NAMESPACE, Keyring, PinnedKey, split};
+use flotilla_trust::{GIT_NAMESPACE, Keyring, PinnedKey, TrustError, split};
 use jiff::Timestamp;
 
 #[path = "real_git/openpgp.rs"]
@@ -35,7 +35,7 @@ fn run(program: &str, directory: &Path, arguments: &[&str]) -> Vec<u8> {
     run_at(program, directory, None, arguments)
 }
 
-/// With git's clock at `date`, where it is given.
+/// Runs with git's clock at `date`, if it is given.
 fn run_at(program: &str, directory: &Path, date: Option<&str>, arguments: &[&str]) -> Vec<u8> {
     let mut command = Command::new(program);
     command
@@ -155,7 +155,7 @@ fn names(keys: &[PinnedKey]) -> Vec<String> {
     keys.iter().map(|key| key.name.clone()).collect()
 }
 
-fn judge(raw: &[u8], keys: &[PinnedKey]) -> Result<String, Fault> {
+fn judge(raw: &[u8], keys: &[PinnedKey]) -> Result<String, TrustError> {
     let keyring = Keyring::new(keys).unwrap();
     keyring
         .commit(raw, &names(keys), Timestamp::now())

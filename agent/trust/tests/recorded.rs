@@ -1,4 +1,4 @@
-//! Certificates and signatures that the real gpg made once (`recorded/make.sh`), at every second that matters.
+//! Recorded certificates and signatures of the real gpg (`recorded/make.sh`), at every second that matters.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,7 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
-use flotilla_trust::{Certificates, Fault, GIT_NAMESPACE, Keyring, PinnedKey};
+use flotilla_trust::{Certificates, GIT_NAMESPACE, Keyring, PinnedKey, TrustError};
 use jiff::Timestamp;
 
 const MESSAGE: &[u8] = include_bytes!("recorded/message");
@@ -28,7 +28,7 @@ fn pinned(name: &str, openpgp: &str) -> PinnedKey {
     }
 }
 
-/// `good`, or the fault in one word, and what a person reads.
+/// `good`, or the fault in one word, and the message for people.
 fn judge(keys: &[PinnedKey], signature: &str, seen: &str) -> (&'static str, String) {
     let keyring = Keyring::new(keys).unwrap();
     let names: Vec<String> = keys.iter().map(|key| key.name.clone()).collect();
@@ -37,12 +37,12 @@ fn judge(keys: &[PinnedKey], signature: &str, seen: &str) -> (&'static str, Stri
         Ok(name) => ("good", name.to_owned()),
         Err(fault) => {
             let word = match &fault {
-                Fault::Missing => "missing",
-                Fault::Malformed(_) => "malformed",
-                Fault::Mismatch { .. } => "mismatch",
-                Fault::Unknown { .. } => "unknown",
-                Fault::Expired { .. } => "expired",
-                Fault::Revoked { .. } => "revoked",
+                TrustError::Missing => "missing",
+                TrustError::Malformed(_) => "malformed",
+                TrustError::Mismatch { .. } => "mismatch",
+                TrustError::Unknown { .. } => "unknown",
+                TrustError::Expired { .. } => "expired",
+                TrustError::Revoked { .. } => "revoked",
             };
             (word, fault.to_string())
         }
@@ -70,7 +70,7 @@ fn g14_a_certificate_ends_at_the_second_its_user_id_says_and_can_be_extended() {
             "2024-02-13T23:59:59Z",
             "2024-02-14T00:00:00Z",
         ),
-        // Its newest signature is a direct one, without an end.
+        // Its newest signature is a direct one, without an expiry.
         (
             recorded!("revoker.asc"),
             "2024-02-13T23:59:59Z",
@@ -84,7 +84,7 @@ fn g14_a_certificate_ends_at_the_second_its_user_id_says_and_can_be_extended() {
         let why = format!("the key itself expires {end}");
         assert!(text.contains(&why), "{text}");
     }
-    // Pinned as it was and as it is: what the newer one says is good enough.
+    // Pinned as it was and as it is: the newer one is valid, and that is enough.
     let both = [
         pinned("as it was", recorded!("ending.asc")),
         pinned("as it is", recorded!("extended.asc")),
@@ -112,7 +112,7 @@ fn g14_notes_on_a_signature_change_nothing_unless_they_have_to_be_understood() {
         verdict(certificate, recorded!("noted.sig"), FOR_EVER).0,
         "good"
     );
-    // The signer restricted it to something; gpg takes this for a bad signature, too.
+    // The signer restricted the signature by a critical notation; gpg treats this as a bad signature as well.
     let (word, text) = verdict(certificate, recorded!("critical.sig"), MADE);
     assert_eq!(word, "malformed");
     assert!(text.contains("critical subpacket 20"), "{text}");
@@ -125,7 +125,7 @@ fn g14_of_a_team_s_subkeys_only_the_one_counts_that_is_not_revoked() {
         verdict(certificate, recorded!("team.sig"), FOR_EVER).0,
         "good"
     );
-    // Also what was seen before the revocation.
+    // This holds also for signatures that were first seen before the revocation.
     let (word, text) = verdict(certificate, recorded!("gone.sig"), MADE);
     assert_eq!(word, "revoked");
     assert!(text.contains("signed by k, which is revoked"), "{text}");
@@ -143,8 +143,9 @@ fn g14_the_larger_curve_counts_with_its_own_hash() {
     assert!(text.contains(&issuer), "{text}");
 }
 
-/// gpg signs with SHA-1 where it is told to, and with SHA-512 on a curve that is judged with SHA-256 only. The
-/// owner pinned a revoked certificate: that this cannot be checked must not bring it back to life.
+/// gpg signs with SHA-1 if it is told to, and with SHA-512 on a curve that is only supported with SHA-256
+/// here. The owner pinned a revoked certificate: that the revocation cannot be verified must not make the key
+/// valid again.
 #[test]
 fn g14_a_revocation_that_cannot_be_judged_revokes() {
     for (before, after, signature) in [
@@ -167,7 +168,7 @@ fn g14_a_revocation_that_cannot_be_judged_revokes() {
             assert_eq!(judge(&both, signature, MADE).0, "revoked");
             both.reverse();
         }
-        // A revocation is of its own certificate only.
+        // A revocation affects its own certificate only.
         let mixed = [pinned("other", after), pinned("k", recorded!("notes.asc"))];
         assert_eq!(judge(&mixed, recorded!("noted.sig"), MADE).0, "good");
     }
@@ -188,9 +189,9 @@ fn g14_a_key_that_the_policy_revokes_is_revoked_by_all_its_names() {
         let seen = MADE.parse().unwrap();
         let verdict = keyring.detached(signature, GIT_NAMESPACE, MESSAGE, &names, seen);
         let key = "stolen".to_owned();
-        assert_eq!(verdict, Err(Fault::Revoked { key }), "{names:?}");
+        assert_eq!(verdict, Err(TrustError::Revoked { key }), "{names:?}");
     }
-    // Its own end changes nothing of that.
+    // The expiry of the key does not change that.
     let ended = PinnedKey {
         revoked: true,
         ..pinned("k", recorded!("ending.asc"))
@@ -200,7 +201,7 @@ fn g14_a_key_that_the_policy_revokes_is_revoked_by_all_its_names() {
     assert_eq!(of(FOR_EVER), "revoked");
 }
 
-/// Keyrings grow by appending what was exported anew.
+/// Keyrings grow by appending newer exports.
 #[test]
 fn clear_signed_texts_are_judged_by_all_that_a_keyring_says_of_a_certificate() {
     let judge = |certificates: [&str; 2], text: &str, seen: &str| {
@@ -214,20 +215,21 @@ fn clear_signed_texts_are_judged_by_all_that_a_keyring_says_of_a_certificate() {
     let other = recorded!("notes.asc");
     for [was, is] in [[0, 1], [1, 0]] {
         let verdict = judge([old[was], old[is]], recorded!("old.txt"), MADE);
-        assert!(matches!(verdict, Err(Fault::Revoked { .. })));
+        assert!(matches!(verdict, Err(TrustError::Revoked { .. })));
         let between = "2024-02-01T00:00:00Z";
         let signed = recorded!("ending.txt");
         assert_eq!(judge([ending[was], ending[is]], signed, between), text);
         let late = judge([ending[was], ending[is]], signed, FOR_EVER);
-        assert!(matches!(late, Err(Fault::Expired { .. })));
+        assert!(matches!(late, Err(TrustError::Expired { .. })));
         let both = [other, ending[is]];
         assert_eq!(judge([both[was], both[is]], signed, MADE), text);
     }
     let unknown = judge([other, old[0]], recorded!("ending.txt"), MADE);
-    assert!(matches!(unknown, Err(Fault::Unknown { .. })));
+    assert!(matches!(unknown, Err(TrustError::Unknown { .. })));
 }
 
-/// Of a signature, only what is not signed may be changed: who it says made it, and the two bytes for a quick no.
+/// Only the unsigned parts of a signature may be changed: the claimed issuer, and the two bytes for a quick
+/// refusal.
 #[test]
 fn g14_a_signature_with_any_other_bit_is_not_taken() {
     use base64::Engine as _;
@@ -247,7 +249,7 @@ fn g14_a_signature_with_any_other_bit_is_not_taken() {
         verdict(recorded!("ending.asc"), &text, MADE).0
     };
     assert_eq!(judge(&packet), "good");
-    // Two bytes of tag and length, six of the head, and what is signed.
+    // Two bytes of tag and length, six of the head, then the hashed subpackets.
     let signed = 8 + usize::from(u16::from_be_bytes([packet[6], packet[7]]));
     let numbers = packet.len() - 32;
     for at in (0..signed).chain(numbers..packet.len()) {

@@ -1,5 +1,5 @@
-//! SSH keys that `ssh-keygen` signs nothing with here: keys on security tokens, whose signatures are made as a token
-//! makes them and judged beside the real `ssh-keygen`; RSA over SHA-256; and forms that do not fit.
+//! SSH keys that `ssh-keygen` cannot sign with here: keys on security tokens, whose signatures are made as a token
+//! makes them and compared with the real `ssh-keygen`; RSA over SHA-256; and invalid forms.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flotilla_trust::{Fault, Keyring, PinnedKey};
+use flotilla_trust::{Keyring, PinnedKey, TrustError};
 use jiff::Timestamp;
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -35,7 +35,7 @@ fn string(bytes: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), bytes].concat()
 }
 
-/// As an `mpint`: no zeroes in front but the one that says that it is positive.
+/// As an `mpint`: no leading zeroes except the one that makes it positive.
 fn number(bytes: &[u8]) -> Vec<u8> {
     let bytes: Vec<u8> = bytes
         .iter()
@@ -84,7 +84,7 @@ impl Token {
         blob
     }
 
-    /// What a token makes of a message that it is asked to sign for an application.
+    /// A token's signature of a message for an application.
     fn sign(&self, asked_for: &str, flags: u8, counter: u32, message: &[u8]) -> Vec<u8> {
         let mut seen = Sha256::digest(asked_for).to_vec();
         seen.push(flags);
@@ -104,7 +104,7 @@ impl Token {
         }
     }
 
-    /// A signature by the token, in which `stated` is what it says of flags and counter.
+    /// A signature by the token, in which `stated` are the flags and counter that it claims.
     fn touch(&self, asked_for: &str, made: (u8, u32), stated: (u8, u32)) -> String {
         let mut inner = string(self.kind().as_bytes());
         inner.extend(self.sign(asked_for, made.0, made.1, &signed()));
@@ -114,7 +114,7 @@ impl Token {
     }
 }
 
-/// What every SSHSIG is made over.
+/// The bytes that every SSHSIG covers.
 fn signed() -> Vec<u8> {
     let hash = Sha256::digest(MESSAGE);
     let parts = [&b"git"[..], b"", b"sha256", &hash].map(string);
@@ -133,7 +133,7 @@ fn armoured(public: &[u8], signature: &[u8]) -> String {
     format!("-----BEGIN SSH SIGNATURE-----\n{lines}\n-----END SSH SIGNATURE-----\n")
 }
 
-/// The line of a `.pub` file begins with the kind that stands in front of the blob, too.
+/// The line of a `.pub` file starts with the kind that is also the first field of the blob.
 fn pinned(public: &[u8]) -> PinnedKey {
     let (length, rest) = public.split_first_chunk::<4>().unwrap();
     let kind = &rest[..u32::from_be_bytes(*length) as usize];
@@ -152,7 +152,7 @@ fn named(line: &str) -> PinnedKey {
     }
 }
 
-fn judge(key: &PinnedKey, signature: &str) -> Result<String, Fault> {
+fn judge(key: &PinnedKey, signature: &str) -> Result<String, TrustError> {
     let keyring = Keyring::new(std::slice::from_ref(key)).unwrap();
     let names = [key.name.clone()];
     keyring
@@ -166,7 +166,7 @@ fn judge(key: &PinnedKey, signature: &str) -> Result<String, Fault> {
         .map(str::to_owned)
 }
 
-/// Whether the real program takes it, too; none: it is not here.
+/// Whether the real program accepts it as well. None: it is not installed.
 fn ssh_keygen(key: &PinnedKey, signature: &str) -> Option<bool> {
     let program = flotilla_needs::program("ssh-keygen", None, &["ssh-keygen"])?;
     let directory = tempfile::tempdir().unwrap();
@@ -208,15 +208,18 @@ fn g14_what_a_token_signed_counts_as_ssh_keygen_says() {
         ] {
             let bad = token.touch(asked_for, made, stated);
             assert!(
-                matches!(judge(&key, &bad), Err(Fault::Mismatch { .. })),
+                matches!(judge(&key, &bad), Err(TrustError::Mismatch { .. })),
                 "{kind} {what}"
             );
             assert_ne!(ssh_keygen(&key, &bad), Some(true), "{kind} {what}");
         }
-        // The same key pair, pinned for another application: another key.
+        // The same key pair, pinned for another application, is another key.
         let other = pinned(&token.public(Some("ssh:")));
         let good = token.touch(APPLICATION, made, made);
-        assert!(matches!(judge(&other, &good), Err(Fault::Unknown { .. })));
+        assert!(matches!(
+            judge(&other, &good),
+            Err(TrustError::Unknown { .. })
+        ));
     }
 }
 
@@ -250,10 +253,10 @@ fn g14_a_signature_of_another_form_does_not_fit_its_key() {
         let mut touched = token.sign(APPLICATION, TOUCHED, 9, &signed());
         touched.extend([TOUCHED, 0, 0, 0, 9]);
         for (public, kind, signature) in [
-            // Made without the token's application and flags, and the other way round.
+            // Signed without the token's application and flags, and the other way round.
             (&of_token, plain_kind, &direct),
             (&plain, token.kind(), &touched),
-            // The name of another curve, which ssh-keygen does not take either.
+            // The name of another curve, which ssh-keygen refuses as well.
             (&plain, "ecdsa-sha2-nistp384", &direct),
         ] {
             let text = armoured(
@@ -285,7 +288,7 @@ fn g14_rsa_over_sha_256_counts_and_others_are_called_by_their_fingerprint() {
     let key = fingerprint.to_owned();
     assert_eq!(
         of(&pinned(&ed25519.public(None))),
-        Err(Fault::Unknown { key })
+        Err(TrustError::Unknown { key })
     );
 }
 

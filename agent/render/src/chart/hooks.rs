@@ -1,4 +1,4 @@
-//! What Helm's hooks and policies become: annotations that the agent's own plan follows.
+//! Turns Helm's hooks and policies into annotations that the agent's own plan follows.
 //!
 //! | Helm | here |
 //! |---|---|
@@ -26,9 +26,9 @@ const CREATE_ONLY: &str = "flotilla.dev/create-only";
 /// When a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Before or after the rest of the release, by the agent's word for it.
+    /// Before or after the rest of the release; the value of the agent's annotation.
     Runs(&'static str),
-    /// Not with this release, and nobody need be told: the other way of installing, or a test.
+    /// Not with this release, and not worth a message: the other way of installing, or a test.
     None,
     /// It would run in Helm, and does not here.
     NotRun(&'static str),
@@ -55,7 +55,7 @@ pub(super) fn phase(hook: &Hook, release: &Release) -> Phase {
             (false, _) => Phase::Runs("post-sync"),
         };
     }
-    // Whoever has one of these and others, too, has them told only where nothing of it ever runs.
+    // Other events of a hook are reported as not run only if none of its events is ever run.
     let known = ["pre-install", "post-install", "pre-upgrade", "post-upgrade"];
     if hook.is_test() || known.iter().any(|event| has(event)) {
         return Phase::None;
@@ -77,7 +77,7 @@ fn annotations(value: &mut Value) -> Option<&mut Map<String, Value>> {
     annotations.as_object_mut()
 }
 
-/// What the chart itself says to us wins.
+/// An annotation of the chart itself takes precedence.
 fn set(annotations: &mut Map<String, Value>, key: &str, value: &str) {
     annotations
         .entry(key)
@@ -98,8 +98,8 @@ pub(super) fn mark(value: &mut Value, hook: &Hook, phase: &str) {
     if has("hook-succeeded") {
         set(annotations, DELETE, "succeeded");
     } else if !is_job {
-        // Helm forgets what its hooks made: a Secret that only an installation makes outlives every
-        // upgrade.
+        // Helm does not track what its hooks created: a Secret that only an installation creates
+        // outlives every upgrade.
         set(annotations, PRUNE, "disabled");
     }
     keep(value);

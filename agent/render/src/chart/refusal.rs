@@ -1,4 +1,4 @@
-//! Helm's errors, told with files of the tree; and without what is secret.
+//! Helm's errors, with files of the tree, and without secrets.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use regex::Regex;
 use crate::RenderError;
 use crate::tree;
 
-/// Longest error that is told; Helm's own nest once for each `include`.
+/// Longest error message; Helm's own nest once for each `include`.
 const MAX_BYTES: usize = 2000;
 
 /// `web/templates/x.yaml:12:7`, with or without line and column.
@@ -18,15 +18,15 @@ static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// Tells what went wrong with one chart.
-pub(crate) struct Teller<'a> {
+/// Error messages about one chart.
+pub(crate) struct ChartErrors<'a> {
     /// The chart's path in the tree.
     pub(crate) path: &'a str,
-    /// A file that is secret in Git was read: whatever Helm says may have a value of it.
+    /// A file that is encrypted in Git was read: Helm's message may contain a value of it.
     pub(crate) is_sealed: bool,
 }
 
-impl Teller<'_> {
+impl ChartErrors<'_> {
     /// The file in the tree that Helm's name for a template means.
     pub(super) fn file(&self, chart: &str, name: &str) -> String {
         let inside = name
@@ -38,7 +38,7 @@ impl Teller<'_> {
         }
     }
 
-    /// What the engine says.
+    /// A refusal by the engine.
     pub(super) fn refused(&self, message: &str) -> RenderError {
         RenderError::Chart {
             path: self.path.to_owned(),
@@ -46,7 +46,7 @@ impl Teller<'_> {
         }
     }
 
-    /// The engine's words as far as they may be told.
+    /// The engine's message, as far as it may be shown.
     pub(crate) fn words(&self, message: &str) -> String {
         if self.is_sealed {
             places(message)
@@ -68,7 +68,7 @@ impl Teller<'_> {
         }
     }
 
-    /// A document that is no YAML.
+    /// A document that is not YAML.
     pub(super) fn document(&self, file: &str, line: usize, message: &str) -> RenderError {
         let message = if self.is_sealed {
             "its output is not YAML; details are withheld, as values are secret here"
@@ -83,7 +83,7 @@ impl Teller<'_> {
     }
 }
 
-/// Where it was, and nothing else: what Helm says of it may be made of values.
+/// Positions only: the rest of Helm's message may contain values.
 fn places(message: &str) -> String {
     let mut places: Vec<&str> = Vec::new();
     for found in PLACE.iter().flat_map(|place| place.find_iter(message)) {
@@ -106,7 +106,7 @@ fn cut(message: &str) -> String {
     if message.len() <= MAX_BYTES {
         return message.to_owned();
     }
-    // The first place and the last words are what people look for.
+    // The position at the start and the cause at the end are the useful parts.
     let half = MAX_BYTES / 2;
     let head = message.floor_char_boundary(half);
     let tail = message.ceil_char_boundary(message.len() - half);

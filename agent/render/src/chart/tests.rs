@@ -109,7 +109,7 @@ fn a_chart_is_found_and_takes_its_values_in_order() {
             "shared/eu.yaml"
         ]
     );
-    // A file that is missing decides, too: the directory where it would be.
+    // A missing file decides as well, by the directory it would be in.
     let paths: Vec<&str> = rendered.source_paths.iter().collect();
     assert_eq!(paths, ["charts/web", "shared"]);
     let known = chart_files(&tree(&files), "charts/web", &options(release)).unwrap();
@@ -128,7 +128,7 @@ fn the_renderer_that_is_named_wins() {
         let rendered = render(&tree(&files), "charts/web", &options);
         rendered.map(|rendered| rendered.manifests.len())
     };
-    // What is beside `templates/` is no manifest of a chart.
+    // A file beside `templates/` is not a manifest of a chart.
     assert_eq!(names(Renderer::Auto), Ok(0));
     assert_eq!(names(Renderer::Helm), Ok(0));
     assert!(names(Renderer::Plain).is_err(), "Chart.yaml is no object");
@@ -214,7 +214,7 @@ fn r12_nothing_of_a_sealed_values_file_is_told() {
             "{text}"
         );
         assert!(text.contains("templates/a.yaml"), "{template}: {text}");
-        // The same said openly, where nothing is secret.
+        // The same message in the clear, where nothing is secret.
         let open = Release {
             sealed: std::collections::BTreeSet::new(),
             ..release

@@ -1,4 +1,4 @@
-//! What a render may still cost.
+//! The remaining budget of a render.
 
 use std::cell::Cell;
 
@@ -7,7 +7,7 @@ use flotilla_shared::reason::Reason;
 use super::failure::{Failure, Outcome};
 use crate::Limits;
 
-/// What a render may still cost. Counted, not timed: the same commit fails everywhere or nowhere.
+/// The remaining budget of a render. Counted, not timed: the same commit fails everywhere or nowhere.
 #[derive(Debug)]
 pub(crate) struct Budget {
     nodes_left: Cell<usize>,
@@ -26,7 +26,7 @@ impl Budget {
         }
     }
 
-    /// Takes values that were read; false where there are too many.
+    /// Counts values that were read; false if there are too many.
     pub(crate) fn nodes(&self, count: usize) -> bool {
         take(&self.nodes_left, count)
     }
@@ -36,7 +36,7 @@ impl Budget {
         self.node_limit
     }
 
-    /// Takes bytes that a step copies into objects: what a loop of replacements doubles.
+    /// Counts bytes that a step copies into objects, which a loop of replacements would double each time.
     ///
     /// # Errors
     /// When too many were copied.

@@ -1,4 +1,4 @@
-//! Where steps look for fields: Kustomize's defaults, and what `configurations` and `crds` add
+//! Where steps look for fields: Kustomize's defaults, and additions by `configurations` and `crds`
 //! (`api/internal/plugins/builtinconfig`).
 
 use std::sync::{Arc, OnceLock};
@@ -55,7 +55,7 @@ impl Config {
     /// Kustomize's defaults.
     pub(crate) fn defaults() -> Arc<Self> {
         static DEFAULT: OnceLock<Arc<Config>> = OnceLock::new();
-        // A test reads the table; it is part of the program.
+        // The table is compiled in, and a test parses it.
         Arc::clone(DEFAULT.get_or_init(|| {
             let mut config: Self = file::typed("default_fields.yaml", DEFAULTS).unwrap_or_default();
             config.sort();
@@ -78,12 +78,13 @@ impl Config {
     /// # Errors
     /// When they contradict each other.
     pub(crate) fn merge(first: &Arc<Self>, second: &Arc<Self>) -> Outcome<Arc<Self>> {
-        // Nearly always both are the defaults.
+        // In nearly all cases both are the defaults.
         if Arc::ptr_eq(first, second) || **second == Self::default() {
             return Ok(Arc::clone(first));
         }
-        // Merging into nothing is not the same as taking over: a wide specification is dropped where a
-        // narrow one of the same path sorts before it. Kustomize's own tests rely on that.
+        // Merging into an empty configuration is not the same as replacing it: a wide specification is
+        // dropped where a narrow one of the same path sorts before it. Kustomize's own tests rely on
+        // that.
         if **first == Self::default() && Arc::ptr_eq(second, &Self::defaults()) {
             return Ok(Arc::clone(second));
         }

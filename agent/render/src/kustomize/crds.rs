@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 64;
 /// Fields of all kinds in a file of definitions.
 ///
 /// # Errors
-/// When it is no such file, or definitions refer to each other in a circle.
+/// When it is not such a file, or definitions refer to each other in a circle.
 pub(crate) fn config(definitions: &Node) -> Outcome<Config> {
     let Some(definitions) = definitions.as_map() else {
         return Err(Failure::render(

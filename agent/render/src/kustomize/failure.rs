@@ -1,4 +1,4 @@
-//! Why a step failed, before it is known in which file it was asked for.
+//! Why a step failed, before it is known which file requested it.
 
 use flotilla_shared::reason::Reason;
 
@@ -16,7 +16,7 @@ pub(crate) enum Failure {
     Here {
         /// The bounded code.
         reason: Reason,
-        /// What is wrong and what to do.
+        /// What is wrong and how to correct it.
         message: String,
     },
 }
@@ -29,12 +29,12 @@ impl Failure {
         }
     }
 
-    /// What Kustomize would refuse too.
+    /// A failure that Kustomize would report as well.
     pub(crate) fn render(message: impl Into<String>) -> Self {
         Self::new(Reason::RenderFailed, message)
     }
 
-    /// Puts text in front of a message whose place is not known yet.
+    /// Prefixes a message whose position is not known yet.
     #[must_use]
     pub(crate) fn context(self, context: &str) -> Self {
         match self {

@@ -15,7 +15,7 @@ pub(crate) struct FieldSpec {
     pub(crate) gvk: Gvk,
     /// The path as written.
     pub(crate) path: String,
-    /// Whether missing parts are made.
+    /// Whether missing parts are created.
     pub(crate) create: bool,
     segments: Vec<Segment>,
 }
@@ -34,14 +34,14 @@ struct Written {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Segment {
     name: String,
-    /// Written `name[]`: the field is certainly a list, and is not made.
+    /// Written `name[]`: the field is always a list, and is not created.
     list: bool,
 }
 
-/// What stands at the end of a path that is made.
+/// The value at the end of a path that is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Create {
-    /// Nothing is made, even if the specification says so.
+    /// Nothing is created, even if the specification says so.
     Never,
     /// An empty mapping.
     Map,
@@ -94,7 +94,7 @@ impl From<Lenient> for FieldSpec {
 }
 
 impl FieldSpec {
-    /// A specification of what is there; see [`Self::creating`].
+    /// A specification for existing fields; see [`Self::creating`].
     pub(crate) fn new(gvk: Gvk, path: &str) -> Self {
         let segments = split(path, '/')
             .into_iter()
@@ -122,7 +122,7 @@ impl FieldSpec {
         Self::new(Gvk::default(), path)
     }
 
-    /// The same path, whose missing parts are made.
+    /// The same path, whose missing parts are created.
     pub(crate) fn creating(self) -> Self {
         Self {
             create: true,
@@ -130,7 +130,7 @@ impl FieldSpec {
         }
     }
 
-    /// Whether it speaks of an object.
+    /// Whether it applies to an object.
     pub(crate) fn applies_to(&self, object: &Node) -> bool {
         let text = |field: &str| object.field(field).map_or("", Node::scalar_text);
         if !self.gvk.kind.is_empty() && self.gvk.kind != text("kind") {
@@ -145,7 +145,7 @@ impl FieldSpec {
             && (self.gvk.version.is_empty() || self.gvk.version == version)
     }
 
-    /// Calls `set` with every value at the path, if the specification speaks of this object.
+    /// Calls `set` with every value at the path, if the specification applies to this object.
     ///
     /// # Errors
     /// When a part of the path is neither mapping nor list, or `set` fails.
@@ -181,7 +181,7 @@ fn walk(
             .iter_mut()
             .try_for_each(|item| walk(item, path, create, set)),
         Node::Map(map) => {
-            // On the way to the end only mappings are made.
+            // Only the last field can be text; fields before it are created as mappings.
             let here = match create {
                 Create::Text if !rest.is_empty() => Create::Map,
                 create => create,
@@ -242,7 +242,7 @@ pub(crate) fn split(path: &str, delimiter: char) -> Vec<String> {
     result
 }
 
-/// Puts new specifications to old ones; what is there already is not repeated (`FsSlice.MergeOne`).
+/// Adds new specifications; those that exist already are not repeated (`FsSlice.MergeOne`).
 ///
 /// # Errors
 /// When two of the same place disagree on whether it is made.

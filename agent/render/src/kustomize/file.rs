@@ -90,7 +90,7 @@ pub(crate) struct Patch {
     pub(crate) options: Option<PatchOptions>,
 }
 
-/// What a patch may change besides.
+/// What a patch may change in addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(crate) struct PatchOptions {
@@ -220,7 +220,7 @@ pub(crate) struct LegacySortOptions {
     pub(crate) order_last: Vec<String>,
 }
 
-/// A ConfigMap or Secret to be made.
+/// A ConfigMap or Secret to be generated.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(crate) struct GeneratorArgs {
@@ -237,7 +237,7 @@ pub(crate) struct GeneratorArgs {
     pub(crate) secret_type: String,
 }
 
-/// What generated objects have in common.
+/// Settings that generated objects share.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(crate) struct GeneratorOptions {
@@ -326,7 +326,7 @@ impl Kustomization {
                 ),
             ));
         }
-        // Fields that have newer names.
+        // Deprecated fields that have newer names.
         let bases = std::mem::take(&mut read.bases);
         read.resources.extend(bases);
         let image_tags = std::mem::take(&mut read.image_tags);
@@ -345,8 +345,8 @@ impl Kustomization {
     }
 }
 
-/// Whether a list or mapping is there, be it an empty one: for Kustomize `resources: []` says something,
-/// `resources:` does not.
+/// Whether there is a list or mapping, even an empty one: Kustomize distinguishes `resources: []` from
+/// `resources:`.
 fn has_a_collection(text: &str) -> bool {
     let documents = flotilla_yaml::parse_documents(text, &flotilla_yaml::Limits::default());
     documents.is_ok_and(|documents| {

@@ -15,25 +15,25 @@ use crate::Origin;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Made {
+pub(crate) enum GeneratedKind {
     ConfigMap,
     Secret,
 }
 
-/// Makes the object.
+/// Generates the object.
 ///
 /// # Errors
 /// When a source is missing or malformed, or a key comes twice.
 pub(crate) fn generate(
-    made: Made,
+    made: GeneratedKind,
     args: &GeneratorArgs,
     session: &Session<'_>,
     directory: &Directory,
     origin: Origin,
 ) -> Outcome<Resource> {
     let what = match made {
-        Made::ConfigMap => "configMapGenerator",
-        Made::Secret => "secretGenerator",
+        GeneratedKind::ConfigMap => "configMapGenerator",
+        GeneratedKind::Secret => "secretGenerator",
     };
     if args.name.is_empty() {
         return Err(Failure::render(format!(
@@ -63,7 +63,7 @@ pub(crate) fn generate(
         map.insert("immutable", Node::plain("true"));
     }
     match made {
-        Made::ConfigMap => {
+        GeneratedKind::ConfigMap => {
             map.insert("kind", Node::text("ConfigMap"));
             let mut text = BTreeMap::new();
             let mut binary = BTreeMap::new();
@@ -79,7 +79,7 @@ pub(crate) fn generate(
                 }
             }
         }
-        Made::Secret => {
+        GeneratedKind::Secret => {
             map.insert("kind", Node::text("Secret"));
             let secret_type = if args.secret_type.is_empty() {
                 "Opaque"
@@ -100,7 +100,7 @@ pub(crate) fn generate(
     resource.history.behavior = match args.behavior.as_str() {
         "merge" => Behavior::Merge,
         "replace" => Behavior::Replace,
-        // Kustomize takes every other word for create.
+        // Kustomize treats every other value as create.
         _ => Behavior::Create,
     };
     Ok(resource)
@@ -144,7 +144,7 @@ fn data(
     let mut all = BTreeMap::new();
     let mut put = |key: String, value: Vec<u8>| {
         if plain_tag(&key) != Tag::Text {
-            // Kustomize writes such a key without quotes, and then cannot read it.
+            // Kustomize writes such a key without quotes, and cannot read it again.
             return Err(Failure::render(format!(
                 "key {key:?} reads as something other than text in YAML; give it another name"
             )));
@@ -158,7 +158,7 @@ fn data(
     };
     for reference in &args.envs {
         let text = session.load_text(directory, reference)?;
-        // Whether a key can be one is for the API server to say, as with Kustomize.
+        // The API server decides whether a key is valid, as with Kustomize.
         for (at, line) in text.lines().enumerate() {
             let line = if at == 0 {
                 line.trim_start_matches('\u{feff}')

@@ -21,7 +21,7 @@ pub(crate) fn suffix(resource: &Resource) -> Outcome<String> {
         }
     };
     let mut content = Map::new();
-    // Kustomize looks for a field that is literally called `metadata/name`, so the name never counts.
+    // Kustomize looks for a field that is literally called `metadata/name`, so the name is never hashed.
     content.insert("name".to_owned(), json!(""));
     content.insert("kind".to_owned(), json!(resource.kind()));
     content.insert("data".to_owned(), field("data")?);
@@ -47,7 +47,7 @@ pub(crate) fn suffix(resource: &Resource) -> Outcome<String> {
         .flat_map(|byte| [byte >> 4, byte & 0xf])
         .take(10)
         .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
-        // Vowels and digits that could make words are replaced.
+        // Vowels and digits that could form words are replaced.
         .map(|c| match c {
             '0' => 'g',
             '1' => 'h',
@@ -59,7 +59,7 @@ pub(crate) fn suffix(resource: &Resource) -> Outcome<String> {
         .collect())
 }
 
-/// As Go's encoder writes it: keys sorted, and what could be HTML escaped.
+/// As Go's encoder writes it: keys sorted, and HTML characters escaped.
 fn go_json(value: &Value) -> String {
     let text = value.to_string();
     let mut escaped = String::with_capacity(text.len());
@@ -73,7 +73,7 @@ fn go_json(value: &Value) -> String {
             c => escaped.push(c),
         }
     }
-    // Rust has short forms for two controls that Go writes out.
+    // Rust escapes two control characters in short form that Go writes as `\u`.
     escaped
         .replace("\\\\", "\u{0}")
         .replace("\\b", "\\u0008")

@@ -1,4 +1,4 @@
-//! Charts of the tree that a kustomization names under `helmCharts`, rendered as `helm template` would
+//! Charts of the tree that a kustomization lists under `helmCharts`, rendered as `helm template` would
 //! (`api/internal/builtins/HelmChartInflationGenerator.go`).
 
 use flotilla_helm::capabilities::{Capabilities, KubeVersion};
@@ -11,7 +11,7 @@ use super::failure::{Failure, Outcome};
 use super::load;
 use super::resource::Resource;
 use super::session::{Directory, Session};
-use crate::chart::Teller;
+use crate::chart::ChartErrors;
 
 /// One entry (`api/types/helmchartargs.go`).
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -38,7 +38,7 @@ pub(crate) struct HelmChart {
     devel: bool,
 }
 
-/// What is said for all entries.
+/// Settings for all entries.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(crate) struct HelmGlobals {
@@ -93,7 +93,7 @@ fn render(
         home => home,
     };
     let home = home.trim_end_matches('/');
-    // Where `helm pull` of kustomize puts what has a repository and a version.
+    // Where Kustomize's `helm pull` stores a chart with a repository and a version.
     let pulled = format!("{home}/{}-{}/{}", entry.name, entry.version, entry.name);
     let plain = format!("{home}/{}", entry.name);
     let is_pulled = !entry.repo.is_empty() && !entry.version.is_empty();
@@ -137,7 +137,7 @@ fn render(
     let text = release::render(chart, &values, &release)
         .and_then(|made| made.print(&print))
         .map_err(|error| {
-            let teller = Teller {
+            let teller = ChartErrors {
                 path: &place,
                 is_sealed: session.has_read_secrets(),
             };
@@ -149,7 +149,7 @@ fn render(
     load::resources_of_text(session, &place, &text)
 }
 
-/// The values of files and those of the entry itself, brought together as it says.
+/// The values of files and those of the entry itself, merged as the entry says.
 fn values_of(
     entry: &HelmChart,
     own: &Map,
@@ -167,8 +167,8 @@ fn values_of(
         })
     };
     let file = match entry.values_file.as_str() {
-        // The chart's own values count here only where they come over the entry's: they are below
-        // everything anyway.
+        // The chart's own values matter here only if they override the entry's: otherwise they are
+        // the base anyway.
         "" if entry.values_merge == "merge" => own.deep_copy(),
         "" => Map::new(),
         file => read(file)?,
@@ -195,7 +195,7 @@ fn values_of(
     Ok(all)
 }
 
-/// The second over the first; what is null there is taken away, as kustomize's merge does.
+/// The second over the first; a null removes the value, as in Kustomize's merge.
 fn over(first: &Map, second: &Map) -> Map {
     let out: Map = first.entries().into_iter().collect();
     for (key, value) in second.entries() {

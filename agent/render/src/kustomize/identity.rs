@@ -4,7 +4,7 @@ use super::failure::{Failure, Outcome};
 
 /// The namespace of an object that cannot have one (`resid.TotallyNotANamespace`).
 pub(crate) const NO_NAMESPACE: &str = "_non_namespaceable_";
-/// The namespace of an object that names none.
+/// The namespace of an object without one.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
 /// Group, version and kind; empty parts of a pattern match anything.
@@ -88,7 +88,7 @@ impl ResId {
             && self.effective_namespace() == other.effective_namespace()
     }
 
-    /// What [`Self::equals`] compares, to look it up.
+    /// The parts that [`Self::equals`] compares, for lookups.
     pub(crate) fn key(&self) -> (Gvk, String, String) {
         (
             self.gvk.clone(),
@@ -108,7 +108,7 @@ impl std::fmt::Display for ResId {
     }
 }
 
-/// What to say when not exactly one object matches.
+/// The error if not exactly one object matches.
 pub(crate) fn exactly_one<T: Copy>(matches: &[T], requested: &ResId) -> Outcome<T> {
     match matches {
         [found] => Ok(*found),

@@ -1,5 +1,5 @@
 //! JSON patches (RFC 6902), as evanphx/json-patch v4 applies them: negative indices count from the
-//! end, and a removal of what is not there is an error.
+//! end, and removing a missing value is an error.
 
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ pub(crate) fn parse(text: &str, limits: &flotilla_yaml::Limits) -> Outcome<Vec<O
     let value = if text.starts_with('[') {
         match serde_json::from_str(text) {
             Ok(value) => value,
-            // A list in YAML's flow style, which Kustomize itself does not take.
+            // A list in YAML's flow style, which Kustomize does not accept either.
             Err(error) => {
                 return Err(Failure::render(format!("not a JSON patch: {error}")));
             }
@@ -109,7 +109,7 @@ fn segments(pointer: &str) -> Vec<String> {
         .collect()
 }
 
-/// Applies all operations, or none of them counts.
+/// Applies all operations, or fails.
 ///
 /// # Errors
 /// When one cannot be applied.
@@ -158,7 +158,7 @@ fn apply_one(target: &mut Node, operation: &Operation, budget: &Budget) -> Outco
     }
 }
 
-/// A field that is not there is made, against the RFC: so does the library that Kustomize uses.
+/// A missing field is created, contrary to the RFC: so does the library that Kustomize uses.
 fn replace(target: &mut Node, path: &[String], value: Node) -> Outcome<()> {
     if let Some((last, parents)) = path.split_last()
         && let Node::Map(map) = find_mut(target, parents)?
@@ -224,7 +224,7 @@ fn add(target: &mut Node, path: &[String], value: Node) -> Outcome<()> {
             let number: i64 = last
                 .parse()
                 .map_err(|_| Failure::render(format!("{last:?} is not a list index")))?;
-            // One past the end is a place, too; negative ones count from there.
+            // The index after the last item is valid; negative ones count from there.
             let places = i64::try_from(items.len()).unwrap_or(i64::MAX) + 1;
             let at = if number < 0 { number + places } else { number };
             match usize::try_from(at) {

@@ -1,4 +1,4 @@
-//! From documents to resources: lists are opened, and everything must say what it is.
+//! From documents to resources: lists are expanded, and each object must have a kind and a name.
 
 use flotilla_shared::reason::Reason;
 
@@ -12,7 +12,7 @@ use crate::{Origin, RenderError};
 /// Resources of a file in the tree.
 ///
 /// # Errors
-/// When it is malformed, or a document is no object.
+/// When it is malformed, or a document is not an object.
 pub(crate) fn resources_of_file(
     session: &Session<'_>,
     path: &str,
@@ -24,7 +24,7 @@ pub(crate) fn resources_of_file(
     resources(session, path, documents)
 }
 
-/// Resources of a text that stands elsewhere, such as an inline patch.
+/// Resources of a text within another file, such as an inline patch.
 ///
 /// # Errors
 /// See [`resources_of_file`].
@@ -44,8 +44,8 @@ pub(crate) fn resources_of_text(
     resources(session, place, documents)
 }
 
-/// Kustomize takes how lists merge from comments, too. Comments are not read here, so what depends on them
-/// is refused.
+/// Kustomize also reads from comments how lists merge. Comments are not read here, so such a file is
+/// refused.
 fn refuse_schema_comments(text: &str) -> Outcome<()> {
     const MARK: &str = "x-kubernetes-patch-";
     if !text.contains(MARK) {
@@ -65,13 +65,13 @@ fn refuse_schema_comments(text: &str) -> Outcome<()> {
     }
 }
 
-/// Resources of a text that is either them or a path; none where it is a path.
+/// Resources of a text that is either inline or a path. None: it is a path.
 pub(crate) fn inline(
     session: &Session<'_>,
     place: &str,
     text: &str,
 ) -> Option<Outcome<Vec<Resource>>> {
-    // A path has no line break and no mapping's colon and space.
+    // A path contains no line break, no `: ` and no leading brace.
     if !text.contains('\n') && !text.contains(": ") && !text.starts_with('{') {
         return None;
     }
@@ -117,7 +117,7 @@ fn resources(
         if kind.ends_with("List") {
             match map.remove("items") {
                 Some(Node::Sequence(items)) => {
-                    // Items come after what is already waiting, as with Kustomize.
+                    // Items are queued after what is already waiting, as in Kustomize.
                     for item in items {
                         waiting.push_back((item, origin.clone()));
                     }

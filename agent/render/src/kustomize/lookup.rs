@@ -33,7 +33,7 @@ pub(crate) fn parts(path: &str) -> Vec<String> {
     result
 }
 
-/// Splits a variable's path, where `ports[0]` stands for `ports.0`.
+/// Splits a variable's path, in which `ports[0]` means `ports.0`.
 pub(crate) fn with_indices(path: &str) -> Vec<String> {
     let mut result = Vec::new();
     for part in parts(path) {
@@ -119,16 +119,16 @@ pub(crate) fn find<'n>(node: &'n Node, path: &[String]) -> Outcome<Option<&'n No
     Ok(Some(node))
 }
 
-/// What is made at the end of a path where something is missing.
+/// The value that is created at the end of a path where something is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Missing {
+pub(crate) enum CreatedValue {
     Nothing,
     Scalar,
     Map,
     List,
 }
 
-impl Missing {
+impl CreatedValue {
     /// Of the same shape as a value.
     pub(crate) fn like(node: &Node) -> Self {
         match node {
@@ -138,7 +138,7 @@ impl Missing {
         }
     }
 
-    /// The value for a part of a path that is made; what follows decides its shape.
+    /// The value for a created part of a path; the next part decides its shape.
     fn made(self, next: Option<&String>) -> Node {
         match (next, self) {
             (Some(next), _) if is_in_list(next) => Node::Sequence(Vec::new()),
@@ -162,23 +162,23 @@ fn is_index(part: &str) -> bool {
     !part.is_empty() && part.parse::<i64>().is_ok_and(|index| index >= 0)
 }
 
-/// How a value came to be at a path.
+/// Whether a value existed at its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// It was there.
     Found,
-    /// It was made for the path.
+    /// It was created for the path.
     Made,
 }
 
-/// Calls `set` with every value that a path matches and whether it was made for it; returns how many.
+/// Calls `set` with every value that a path matches and whether it was created for it; returns their number.
 ///
 /// # Errors
 /// When a part of the path meets a value of the wrong shape, or `set` fails.
 pub(crate) fn each(
     node: &mut Node,
     path: &[String],
-    missing: Missing,
+    missing: CreatedValue,
     presence: Presence,
     set: &mut dyn FnMut(&mut Node, Presence) -> Outcome<()>,
 ) -> Outcome<usize> {
@@ -209,7 +209,7 @@ pub(crate) fn each(
     match node {
         Node::Map(map) => {
             if map.get(part).is_none() {
-                if missing == Missing::Nothing {
+                if missing == CreatedValue::Nothing {
                     return Ok(0);
                 }
                 map.insert(part, missing.made(rest.first()));
@@ -221,7 +221,7 @@ pub(crate) fn each(
                 None => Ok(0),
             }
         }
-        node if node.is_null() && missing == Missing::Nothing => Ok(0),
+        node if node.is_null() && missing == CreatedValue::Nothing => Ok(0),
         node => Err(wrong(part, "a mapping", node)),
     }
 }
@@ -230,7 +230,7 @@ fn at_index(
     node: &mut Node,
     part: &str,
     rest: &[String],
-    missing: Missing,
+    missing: CreatedValue,
     set: &mut dyn FnMut(&mut Node, Presence) -> Outcome<()>,
 ) -> Outcome<usize> {
     let Node::Sequence(items) = node else {
@@ -239,7 +239,7 @@ fn at_index(
     let at: usize = part
         .parse()
         .map_err(|_| Failure::render(format!("{part:?} is not a list index")))?;
-    let presence = if at == items.len() && missing != Missing::Nothing {
+    let presence = if at == items.len() && missing != CreatedValue::Nothing {
         items.push(missing.made(rest.first()));
         Presence::Made
     } else {
@@ -260,11 +260,11 @@ fn in_list(
     field: &str,
     pattern: &str,
     rest: &[String],
-    missing: Missing,
+    missing: CreatedValue,
     set: &mut dyn FnMut(&mut Node, Presence) -> Outcome<()>,
 ) -> Outcome<usize> {
     let Node::Sequence(items) = node else {
-        return if node.is_null() && missing == Missing::Nothing {
+        return if node.is_null() && missing == CreatedValue::Nothing {
             Ok(0)
         } else {
             Err(wrong(part, "a list", node))
@@ -280,7 +280,7 @@ fn in_list(
         };
         if text.is_some_and(|text| expression.is_match(&text)) {
             count += if field.is_empty() {
-                // The rest of the path is not looked at for plain items, as with Kustomize.
+                // The rest of the path is ignored for scalar items, as in Kustomize.
                 set(item, Presence::Found)?;
                 1
             } else {
@@ -288,7 +288,7 @@ fn in_list(
             };
         }
     }
-    if count > 0 || missing == Missing::Nothing {
+    if count > 0 || missing == CreatedValue::Nothing {
         return Ok(count);
     }
     let mut item = if field.is_empty() {

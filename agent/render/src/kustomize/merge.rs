@@ -1,5 +1,5 @@
-//! Strategic merge as Kustomize does it (`kyaml/yaml/merge2` and `walk`), oddities included: what it
-//! makes of a patch is what people have reviewed.
+//! Strategic merge as Kustomize does it (`kyaml/yaml/merge2` and `walk`), oddities included: people
+//! have reviewed Kustomize's results.
 
 mod keyed;
 mod list;
@@ -10,7 +10,7 @@ use super::failure::{Failure, Outcome};
 use super::node::{Key, Map, Node, Tag};
 use super::schema::{Schema, ShapeRef};
 
-/// What a patch says about a mapping or list as a whole.
+/// A directive in a patch about a mapping or list as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Directive {
     Merge,
@@ -47,7 +47,7 @@ fn solid(node: Option<&Node>) -> Option<&Node> {
 }
 
 impl<'s> Merger<'s> {
-    /// Merges one value. A null that comes back is one to be kept.
+    /// Merges one value. A null that is returned is to be kept.
     fn walk(
         &self,
         target: Option<Node>,
@@ -80,7 +80,7 @@ impl<'s> Merger<'s> {
         }
     }
 
-    /// The shape of an object that says what it is.
+    /// The shape of an object, by its own kind.
     fn shape_of(&self, node: Option<&Node>) -> Option<ShapeRef<'s>> {
         let map = node?.as_map()?;
         let kind = map.get("kind")?.scalar_text();
@@ -100,10 +100,10 @@ impl<'s> Merger<'s> {
     ) -> Outcome<Option<Node>> {
         let mut patch = patch;
         let Some(target) = target.filter(|target| !target.is_null() || patch.is_none()) else {
-            // The patch adds the value.
+            // Only the patch has the value.
             return match patch {
                 Some(mut added) => {
-                    // An unknown directive is left in place here, as Kustomize leaves it.
+                    // An unknown directive is left in place here, as in Kustomize.
                     if take_map_directive(&mut added).is_ok_and(|found| found == Directive::Delete)
                     {
                         return Ok(None);
@@ -114,7 +114,7 @@ impl<'s> Merger<'s> {
             };
         };
         if target.is_null() {
-            // Nothing in the patch: `null` and `~` stay, an empty value goes.
+            // The patch does not mention it: `null` and `~` stay, an empty value is removed.
             return Ok((!target.scalar_text().is_empty()).then_some(target));
         }
         if patch.as_ref().is_some_and(Node::is_null) {

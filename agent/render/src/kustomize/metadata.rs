@@ -39,7 +39,7 @@ impl NamespaceStep {
     /// Applies the transformer to all resources.
     ///
     /// # Errors
-    /// When two objects become one, or a field is no scalar.
+    /// When two objects become one, or a field is not a scalar.
     pub(crate) fn apply(&self, resources: &mut Resources, budget: &Budget) -> Outcome<()> {
         if self.namespace.is_empty() {
             return Ok(());
@@ -125,7 +125,7 @@ fn node_is_blank(scalar: &super::node::Scalar) -> bool {
 
 /// Which end of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum AffixSide {
     Prefix,
     Suffix,
 }
@@ -133,7 +133,7 @@ pub(crate) enum End {
 /// `namePrefix` or `nameSuffix`.
 #[derive(Debug)]
 pub(crate) struct AffixStep {
-    pub(crate) end: End,
+    pub(crate) end: AffixSide,
     pub(crate) text: String,
     pub(crate) fields: Vec<FieldSpec>,
 }
@@ -142,12 +142,12 @@ impl AffixStep {
     /// Applies the transformer to all resources.
     ///
     /// # Errors
-    /// When a field is no scalar.
+    /// When a field is not a scalar.
     pub(crate) fn apply(&self, resources: &mut Resources, budget: &Budget) -> Outcome<()> {
         budget.work(resources.len().saturating_mul(self.text.len()))?;
         for resource in resources.iter_mut() {
             let original = resource.original_id().gvk;
-            // Their names mean something to others than the objects beside them.
+            // The names of these kinds have a meaning outside the set, so they are not changed.
             if matches!(
                 original.kind.as_str(),
                 "CustomResourceDefinition" | "Namespace"
@@ -161,8 +161,8 @@ impl AffixStep {
                 }
                 if field.path == "metadata/name" && !self.text.is_empty() {
                     let list = match self.end {
-                        End::Prefix => &mut resource.history.prefixes,
-                        End::Suffix => &mut resource.history.suffixes,
+                        AffixSide::Prefix => &mut resource.history.prefixes,
+                        AffixSide::Suffix => &mut resource.history.suffixes,
                     };
                     list.push(self.text.clone());
                     resource.remember_id();
@@ -171,8 +171,8 @@ impl AffixStep {
                     Node::Scalar(scalar) => {
                         let old = &scalar.text;
                         *node = Node::text(&match self.end {
-                            End::Prefix => format!("{}{old}", self.text),
-                            End::Suffix => format!("{old}{}", self.text),
+                            AffixSide::Prefix => format!("{}{old}", self.text),
+                            AffixSide::Suffix => format!("{old}{}", self.text),
                         });
                         Ok(())
                     }
@@ -196,7 +196,7 @@ impl PairsStep {
     /// Applies the transformer to all resources.
     ///
     /// # Errors
-    /// When a field is no mapping.
+    /// When a field is not a mapping.
     pub(crate) fn apply(&self, resources: &mut Resources, budget: &Budget) -> Outcome<()> {
         if self.pairs.is_empty() {
             return Ok(());
@@ -219,7 +219,7 @@ impl PairsStep {
                                 }
                                 Ok(())
                             }
-                            // A null that is not to be made stays one.
+                            // A null that must not be created stays null.
                             node if node.is_null() => Ok(()),
                             _ => Err(Failure::render(format!("expected a mapping, found {kind}"))),
                         }

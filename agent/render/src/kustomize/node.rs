@@ -12,7 +12,7 @@ pub(crate) use scalar::plain_tag;
 /// A mapping key; shared, since documents repeat a few keys thousands of times.
 pub(crate) type Key = Arc<str>;
 
-/// What a scalar's text means.
+/// The type of a scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tag {
     /// `null`, `~` or nothing at all.
@@ -34,7 +34,7 @@ pub(crate) struct Scalar {
     pub(crate) tag: Tag,
     /// As written, without quotes.
     pub(crate) text: Box<str>,
-    /// Whether it was written in quotes or as a block: what a patch puts in its place is text, too, since
+    /// Whether it was written in quotes or as a block: a replacement by a patch is text as well, since
     /// Kustomize keeps the style of the field.
     pub(crate) quoted: bool,
 }
@@ -55,7 +55,7 @@ pub(crate) enum Node {
 // === impl Map ===
 
 impl Map {
-    /// From entries in any order; a key that comes twice is returned.
+    /// From entries in any order; a duplicate key is returned.
     pub(crate) fn from_entries(mut entries: Vec<(Key, Node)>) -> Result<Self, Key> {
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         for pair in entries.windows(2) {
@@ -112,7 +112,7 @@ impl Map {
         Some(self.0.remove(at).1)
     }
 
-    /// The value at a key, made first where it is missing.
+    /// The value at a key; created if it is missing.
     pub(crate) fn entry(&mut self, key: &str, missing: impl FnOnce() -> Node) -> &mut Node {
         let at = match self.position(key) {
             Ok(at) => at,
@@ -121,7 +121,7 @@ impl Map {
                 at
             }
         };
-        // `at` is a valid place by construction.
+        // `at` is a valid index by construction.
         &mut self.0[at].1
     }
 
@@ -144,7 +144,7 @@ impl Map {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether it has no entries.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -210,7 +210,7 @@ impl Node {
         }
     }
 
-    /// A scalar's text whatever its meaning; empty for collections, as with yaml/v3's `Node.Value`.
+    /// A scalar's text, whatever its type; empty for collections, as with yaml/v3's `Node.Value`.
     pub(crate) fn scalar_text(&self) -> &str {
         match self {
             Self::Scalar(scalar) => &scalar.text,
@@ -258,9 +258,9 @@ impl Node {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
-    /// Bytes and members it is made of: what a copy of it costs.
+    /// The number of bytes and members that a copy of it costs.
     pub(crate) fn weight(&self) -> usize {
-        // A node with its key and allocations.
+        // The size of a node with its key and allocations.
         const NODE: usize = 64;
         match self {
             Self::Scalar(scalar) => NODE + scalar.text.len(),

@@ -39,7 +39,7 @@ const LAST: [&str; 2] = [
     "ValidatingWebhookConfiguration",
 ];
 
-/// Where a kind stands among those that come first or last; 0 for all others.
+/// The rank of a kind among those that come first or last; 0 for all others.
 fn rank<S: AsRef<str>>(kind: &str, first: &[S], last: &[S]) -> i64 {
     let at = |list: &[S]| {
         list.iter()
@@ -74,8 +74,8 @@ pub(crate) fn stable_key(gvk: &Gvk) -> (i64, String) {
     (rank(&gvk.kind, &FIRST, &LAST), written(gvk))
 }
 
-/// Puts resources in the order that a kustomization asks for; without a request in the legacy one, which
-/// is what `kustomize build` and `kubectl kustomize` do.
+/// Sorts resources in the order that a kustomization asks for; otherwise in the legacy order, as
+/// `kustomize build` and `kubectl kustomize` do.
 ///
 /// # Errors
 /// When the request is malformed.
@@ -110,7 +110,7 @@ type Key = (i64, bool, String, String);
 
 fn key<S: AsRef<str>>(resource: &Resource, first: &[S], last: &[S]) -> Key {
     let id = resource.current_id();
-    // Custom kinds are called Namespace, too; the real ones come before them.
+    // A custom kind may also be called Namespace; the built-in one comes first.
     let is_other_namespace = id.gvk.kind == "Namespace" && !id.gvk.group.is_empty();
     (
         rank(&id.gvk.kind, first, last),

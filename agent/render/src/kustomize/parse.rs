@@ -12,9 +12,9 @@ use super::node::{Key, Map, Node, Scalar, Tag, plain_tag};
 /// One document of a file.
 #[derive(Debug)]
 pub(crate) struct Document {
-    /// Its value; null where it is empty.
+    /// Its value; null for an empty document.
     pub(crate) node: Node,
-    /// The line its value begins on, 1 being the first.
+    /// The line on which its value starts, 1 being the first.
     pub(crate) line: usize,
 }
 
@@ -94,7 +94,7 @@ struct Reader<'t> {
     events: Events<'t>,
     limits: &'t flotilla_yaml::Limits,
     budget: &'t Budget,
-    /// Anchored values with the number of values they are made of.
+    /// Anchored values with the number of values that they contain.
     anchors: HashMap<&'t str, (Node, usize)>,
     keys: HashSet<Key>,
     nodes: usize,
@@ -141,7 +141,7 @@ impl<'t> Reader<'t> {
             return Key::clone(key);
         }
         let key = Key::from(text);
-        // Long keys are seldom repeated, and the table must not become the larger copy.
+        // Long keys are seldom repeated, and the table must not become a second copy of the document.
         if text.len() <= 64 && self.keys.len() < 100_000 {
             self.keys.insert(Key::clone(&key));
         }
@@ -155,7 +155,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Within what an anchor names, its name means nothing: a value cannot hold itself.
+    /// Within the value of an anchor, its name is undefined: a value cannot contain itself.
     fn forget(&mut self, name: Option<&'t str>) {
         if let Some(name) = name {
             self.anchors.remove(name);
@@ -177,7 +177,7 @@ impl<'t> Reader<'t> {
                         "the alias names no earlier anchor of this document",
                     ));
                 };
-                // Counted before it is copied: the copy is the bomb.
+                // Counted before the copy is made: an alias bomb consists of these copies.
                 let nodes = *nodes;
                 self.count(nodes, span)?;
                 let node = self.anchors.get(name).map(|anchor| anchor.0.clone());
@@ -273,7 +273,7 @@ impl<'t> Reader<'t> {
                 format!("key {key:?} occurs twice in the mapping that begins here"),
             )
         })?;
-        // Explicit keys win over merged ones, and earlier merge sources over later ones.
+        // Explicit keys take precedence over merged ones, and earlier merge sources over later ones.
         for source in merged {
             for (key, value) in source.into_entries() {
                 map.entry(&key, || value);

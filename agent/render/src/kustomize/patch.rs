@@ -65,7 +65,7 @@ impl PatchStep {
                 )));
             }
             (Err(_), Ok(operations)) => Content::Json(operations),
-            // A patch that begins like a list is meant as JSON.
+            // A patch that starts like a list is meant as a JSON patch, so that error is the one to show.
             (Err(_), Err(error)) if text.trim_start().starts_with(['[', '-']) => {
                 return Err(context(error));
             }
@@ -77,7 +77,7 @@ impl PatchStep {
         if let Content::Merge(patches) = &mut content
             && (options.allow_name_change || options.allow_kind_change)
         {
-            // Kustomize notes the options in the patch's annotations, and makes them all text by it.
+            // Kustomize records the options in the patch's annotations, which turns all of them into text.
             patches
                 .iter_mut()
                 .for_each(|patch| patch.normalize("annotations"));
@@ -179,7 +179,7 @@ impl PatchStep {
     }
 }
 
-/// All of `patchesStrategicMerge`.
+/// All patches of `patchesStrategicMerge`.
 #[derive(Debug)]
 pub(crate) struct MergeStep {
     patches: Vec<Resource>,
@@ -226,7 +226,7 @@ impl MergeStep {
     }
 }
 
-/// Merges a patch into selected resources, whatever the patch itself is called.
+/// Merges a patch into selected resources, whatever the name in the patch.
 fn merge_into(
     resources: &mut Resources,
     selected: &[usize],
@@ -234,7 +234,7 @@ fn merge_into(
     options: PatchOptions,
     session: &Session<'_>,
 ) -> Outcome<()> {
-    // Kustomize rewrites the patch's labels and annotations as text on this way.
+    // Kustomize rewrites the patch's labels and annotations as text here.
     let mut patch = patch.clone();
     patch.normalize("labels");
     patch.normalize("annotations");
@@ -283,7 +283,8 @@ fn apply_merge(
 }
 
 fn apply_json(resource: &mut Resource, operations: &[Operation], budget: &Budget) -> Outcome<()> {
-    // Where Kustomize keeps notes in annotations, a patch can add to them without making them first.
+    // Where Kustomize keeps its own notes in annotations, a patch can add to them without creating the mapping
+    // first.
     if resource.history.noted
         && let Some(metadata) = resource
             .node

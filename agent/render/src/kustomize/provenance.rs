@@ -1,4 +1,4 @@
-//! `buildMetadata`: annotations that say where a resource came from and what changed it
+//! `buildMetadata`: annotations on where a resource came from and what changed it
 //! (`api/resource/origin.go`).
 
 use super::file::Metadata;
@@ -11,8 +11,8 @@ pub(crate) const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformat
 
 /// A step or generator, by its file and kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Configured {
-    /// The file, relative to the directory the render began in.
+pub(crate) struct StepOrigin {
+    /// The file, relative to the directory where the render started.
     pub(crate) file: String,
     /// `apiVersion` of the step's own file; `builtin` for a kustomization's fields.
     pub(crate) api_version: String,
@@ -23,7 +23,7 @@ pub(crate) struct Configured {
     pub(crate) namespace: String,
 }
 
-impl Configured {
+impl StepOrigin {
     /// A field of a kustomization file.
     pub(crate) fn builtin(file: String, kind: &str) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Configured {
         text
     }
 
-    /// Notes that a generator made the resource, unless its origin is known.
+    /// Records that a generator created the resource, unless its origin is known.
     pub(crate) fn note_generated(&self, resource: &mut Resource) {
         if resource.annotation(ORIGIN).is_none() {
             resource.normalize("annotations");
@@ -93,7 +93,7 @@ pub(crate) fn file_origin(path: &str) -> String {
     format!("path: {path}\n")
 }
 
-/// Joins and cleans, keeping `..` at the front: origins are relative to where the render began.
+/// Joins and cleans, keeping leading `..`: origins are relative to the directory where the render started.
 pub(crate) fn join(base: &str, path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in base.split('/').chain(path.split('/')) {

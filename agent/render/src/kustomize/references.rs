@@ -1,4 +1,4 @@
-//! Names that changed, in the fields that refer to them (`nameref`).
+//! Updates the fields that refer to renamed objects (`nameref`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,11 +10,11 @@ use super::node::Node;
 use super::resource::Resource;
 use super::resources::Resources;
 
-/// What a possible target of references is, apart from its content.
+/// A possible target of references, without its content.
 struct Candidate {
     current: ResId,
     previous: Vec<ResId>,
-    /// Without content: who it was prefixed and suffixed with.
+    /// Without content: its prefixes and suffixes.
     shell: Resource,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn update(resources: &mut Resources, references: &[Reference]) -> Out
         });
     }
     if by_name.is_empty() {
-        // Kustomize looks at subjects even if nothing was renamed.
+        // Kustomize updates subjects even if nothing was renamed.
         return resources
             .iter()
             .try_for_each(|resource| subject_namespaces(resource).map(|_| ()));
@@ -72,7 +72,7 @@ pub(crate) fn update(resources: &mut Resources, references: &[Reference]) -> Out
                 let role = bound
                     .as_ref()
                     .filter(|_| spec.path.ends_with("roleRef/name"));
-                // The kind may have changed since, so the specification counts for any.
+                // The kind may have changed since, so the specification applies to any kind.
                 let spec = super::fieldspec::FieldSpec::of_any(&spec.path);
                 spec.apply(&mut resource.node, Create::Never, &mut |node| {
                     referrer.set(node, &target, role)
@@ -93,7 +93,7 @@ struct Referrer<'r> {
     subject_namespaces: HashSet<String>,
 }
 
-/// What a binding's `roleRef` says it refers to.
+/// The kind that a binding's `roleRef` refers to.
 fn role(resource: &Resource) -> Option<Gvk> {
     let role = resource.map()?.get("roleRef")?;
     Some(Gvk {
@@ -103,7 +103,7 @@ fn role(resource: &Resource) -> Option<Gvk> {
     })
 }
 
-/// Namespaces of the service accounts that a RoleBinding names.
+/// Namespaces of the service accounts in a RoleBinding.
 fn subject_namespaces(resource: &Resource) -> Outcome<HashSet<String>> {
     let mut namespaces = HashSet::new();
     if resource.kind() != "RoleBinding" {
@@ -130,7 +130,8 @@ fn subject_namespaces(resource: &Resource) -> Outcome<HashSet<String>> {
 }
 
 impl<'r> Referrer<'r> {
-    /// Sets a field to the present name of what it refers to; with `role`, only to that of one such.
+    /// Sets a field to the current name of the object that it refers to; with `role`, only if that object is of
+    /// this kind.
     fn set(&self, node: &mut Node, target: &Gvk, role: Option<&Gvk>) -> Outcome<()> {
         if node.is_null() {
             return Ok(());
@@ -181,7 +182,7 @@ impl<'r> Referrer<'r> {
             || self.subject_namespaces.contains(&theirs.namespace)
     }
 
-    /// The one resource a name means; with `within`, the field names a namespace, too, or could.
+    /// The one resource that a name refers to; with `within`, the field has or could have a namespace as well.
     fn choose(
         &self,
         name: &str,
@@ -241,8 +242,8 @@ impl<'r> Referrer<'r> {
         )))
     }
 
-    /// Whether a candidate is in the namespace a field names: that of its origin, or, if no candidate's
-    /// origin is there, its present one.
+    /// Whether a candidate is in the namespace of a field: its original one, or, if no candidate's
+    /// original namespace matches, its current one.
     fn in_namespace(&self, candidate: &Candidate, namespace: &str) -> bool {
         let original = |candidate: &Candidate| {
             candidate

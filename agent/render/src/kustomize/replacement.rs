@@ -4,7 +4,7 @@ use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::file::{FieldOptions, ReplacementEntry, ReplacementSource, ReplacementTarget, typed};
 use super::identity::{DEFAULT_NAMESPACE, Gvk, ResId};
-use super::lookup::{self, Missing, Presence};
+use super::lookup::{self, CreatedValue, Presence};
 use super::node::{Node, Scalar, Tag, plain_tag};
 use super::resource::Resource;
 use super::resources::Resources;
@@ -195,9 +195,9 @@ fn to_target(
     };
     let options = target.options.clone().unwrap_or_default();
     let missing = if options.create {
-        Missing::like(value)
+        CreatedValue::like(value)
     } else {
-        Missing::Nothing
+        CreatedValue::Nothing
     };
     let weight = value.weight();
     for resource in resources.iter_mut() {
@@ -258,7 +258,7 @@ fn set_field(
         Some(parts.join(&options.delimiter))
     };
     match node {
-        // The field's own type stays; only a field that was made takes what the text looks like.
+        // An existing field keeps its type; only a created one gets the type that the text looks like.
         Node::Scalar(old) => {
             let text = text.unwrap_or_else(|| value.scalar_text().to_owned());
             let tag = match presence {

@@ -1,4 +1,4 @@
-//! A resource on its way through the render: its value, who it was before, and what is still to be done.
+//! A resource during the render: its value, its earlier identities, and the steps still to come.
 
 use std::rc::Rc;
 
@@ -8,30 +8,30 @@ use super::node::{Map, Node};
 use super::schema::Schema;
 use crate::Origin;
 
-/// What happens when a generator meets an object of the same identity.
+/// What happens if a generator meets an object of the same identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Behavior {
     /// None may be there.
     #[default]
     Create,
-    /// Its metadata are kept, its data replaced.
+    /// Its metadata is kept, its data replaced.
     Replace,
-    /// Its metadata are kept, its data overlaid.
+    /// Its metadata is kept, its data overlaid.
     Merge,
 }
 
-/// Who a resource was before a step renamed it.
+/// The identity of a resource before a step renamed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Previous {
+struct PreviousId {
     name: String,
     namespace: String,
     kind: String,
 }
 
-/// What Kustomize keeps in internal annotations.
+/// What Kustomize stores in internal annotations.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
-    previous: Vec<Previous>,
+    previous: Vec<PreviousId>,
     /// Prefixes that were put in front of the name, innermost first.
     pub(crate) prefixes: Vec<String>,
     /// Suffixes that were appended to the name, innermost first.
@@ -95,7 +95,7 @@ impl Resource {
         resource
     }
 
-    /// Takes over what a file says in internal annotations, as output of another build does.
+    /// Takes over the internal annotations of a file, which may be the output of another build.
     fn adopt_annotations(&mut self) {
         let Some(annotations) = self
             .node
@@ -132,7 +132,7 @@ impl Resource {
             .into_iter()
             .zip(list(&read("previousNamespaces")))
             .zip(list(&read("previousKinds")))
-            .map(|((name, namespace), kind)| Previous {
+            .map(|((name, namespace), kind)| PreviousId {
                 name,
                 namespace,
                 kind,
@@ -141,7 +141,7 @@ impl Resource {
         self.history.noted = true;
     }
 
-    /// What is known about kinds.
+    /// The schema of kinds.
     pub(crate) fn schema(&self) -> &Rc<Schema> {
         &self.schema
     }
@@ -176,7 +176,7 @@ impl Resource {
         self.metadata("name")
     }
 
-    /// `metadata.namespace`; empty where there is none.
+    /// `metadata.namespace`; empty if there is none.
     pub(crate) fn namespace(&self) -> &str {
         self.metadata("namespace")
     }
@@ -186,7 +186,7 @@ impl Resource {
         Gvk::new(self.api_version(), self.kind())
     }
 
-    /// Who it is now.
+    /// Its current identity.
     pub(crate) fn current_id(&self) -> ResId {
         ResId {
             gvk: self.gvk(),
@@ -198,7 +198,7 @@ impl Resource {
         }
     }
 
-    /// Who it was, oldest first.
+    /// Its earlier identities, oldest first.
     pub(crate) fn previous_ids(&self) -> impl Iterator<Item = ResId> {
         let gvk = self.gvk();
         self.history.previous.iter().map(move |previous| ResId {
@@ -207,20 +207,20 @@ impl Resource {
                 ..gvk.clone()
             },
             name: previous.name.clone(),
-            // The effective namespace was kept, which says the scope itself.
+            // The effective namespace was recorded, which implies the scope.
             namespace: previous.namespace.clone(),
             cluster_scoped: false,
         })
     }
 
-    /// Who it was first.
+    /// Its original identity.
     pub(crate) fn original_id(&self) -> ResId {
         self.previous_ids()
             .next()
             .unwrap_or_else(|| self.current_id())
     }
 
-    /// Who it was and is, the present last.
+    /// Its earlier and current identities, the current one last.
     pub(crate) fn all_ids(&self) -> impl Iterator<Item = ResId> {
         self.previous_ids()
             .chain(std::iter::once_with(|| self.current_id()))
@@ -231,11 +231,11 @@ impl Resource {
         !self.history.previous.is_empty()
     }
 
-    /// Notes who it is before it is renamed.
+    /// Records its identity before it is renamed.
     pub(crate) fn remember_id(&mut self) {
         let id = self.current_id();
         self.history.noted = true;
-        self.history.previous.push(Previous {
+        self.history.previous.push(PreviousId {
             namespace: id.effective_namespace().to_owned(),
             name: id.name,
             kind: id.gvk.kind,
@@ -290,8 +290,8 @@ impl Resource {
             .map(Node::scalar_text)
     }
 
-    /// Rewrites labels or annotations as text, without them where none is left: what Kustomize's
-    /// `SetLabels` and `SetAnnotations` do to them on the way.
+    /// Rewrites labels or annotations as text, and removes them if they are empty: a side effect of
+    /// Kustomize's `SetLabels` and `SetAnnotations`.
     pub(crate) fn normalize(&mut self, field: &str) {
         let Some(metadata) = self
             .node
@@ -358,7 +358,7 @@ impl Resource {
         }
     }
 
-    /// Removes what is internal to a build.
+    /// Removes annotations that are internal to a build.
     pub(crate) fn remove_build_annotations(&mut self) {
         for name in BUILD_ANNOTATIONS {
             self.remove_annotation(name);
@@ -369,7 +369,7 @@ impl Resource {
     /// (`CopyMergeMetaDataFieldsFrom`).
     ///
     /// # Errors
-    /// When `metadata` is no mapping.
+    /// When `metadata` is not a mapping.
     pub(crate) fn take_metadata_of(&mut self, older: &Self) -> Outcome<()> {
         for field in ["labels", "annotations"] {
             let theirs: Vec<(String, String)> = older

@@ -20,7 +20,7 @@ impl Resources {
         self.list.iter()
     }
 
-    /// To change them; identities have to be looked up anew afterwards.
+    /// For changes; identities have to be looked up again afterwards.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Resource> {
         self.known = None;
         self.list.iter_mut()
@@ -144,7 +144,7 @@ impl Resources {
                         }
                     }
                 }
-                // Kustomize looks the merged object up by its new identity and finds the same place.
+                // Kustomize looks the merged object up by its new identity and finds the same entry.
                 if !resource.current_id().equals(&older.current_id()) {
                     return Err(Failure::render(format!("{id} changed while it was merged")));
                 }
@@ -158,7 +158,7 @@ impl Resources {
         }
     }
 
-    /// Places of those whose present or former identity matches.
+    /// Indexes of the resources whose current or former identity matches.
     pub(crate) fn any_id(&self, matches: impl Fn(&ResId) -> bool) -> Vec<usize> {
         self.list
             .iter()
@@ -175,7 +175,7 @@ impl Resources {
     /// # Errors
     /// When it is none or several.
     pub(crate) fn by_id(&self, id: &ResId) -> Outcome<usize> {
-        // Most objects have another name and kind altogether, and need no identities made.
+        // Most objects have another name or kind, and need not have their identities computed.
         let matches: Vec<usize> = self
             .list
             .iter()

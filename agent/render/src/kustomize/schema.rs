@@ -1,4 +1,4 @@
-//! What is known about kinds: which lists merge by which keys, and which kinds have no namespace.
+//! Facts about kinds: which lists merge by which keys, and which kinds are not namespaced.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, HashMap};
@@ -9,9 +9,9 @@ use flotilla_shared::reason::Reason;
 use super::failure::{Failure, Outcome};
 use super::node::Node;
 
-/// The generated table; its first lines say how it is written.
+/// The generated table; its first lines describe its format.
 const MERGE_KEYS: &str = include_str!("merge_keys.txt");
-/// The OpenAPI version whose name a kustomization may give, because it is the one compiled in.
+/// The OpenAPI version that a kustomization may name, because it is the one compiled in.
 const BUILTIN_VERSION: &str = "v1.21.2";
 
 /// Kinds that certainly have no namespace (kyaml/openapi, `precomputedIsNamespaceScoped`); sorted.
@@ -77,11 +77,11 @@ const CLUSTER_SCOPED: [(&str, &str); 38] = [
     ("VolumeAttachment", "storage.k8s.io/v1beta1"),
 ];
 
-/// What merging has to know about one value.
+/// What a merge needs to know about one value.
 #[derive(Debug, Default)]
 struct Shape {
     fields: BTreeMap<String, usize>,
-    /// Of all fields that are not named (`additionalProperties`).
+    /// For all fields that are not listed (`additionalProperties`).
     others: Option<usize>,
     items: Option<usize>,
     /// A list that is merged, by these keys; by value where there are none.
@@ -139,7 +139,7 @@ impl Schema {
             if let Some(shape) = custom.kind(&key) {
                 return Some(shape);
             }
-            // A custom schema stands in place of the built-in one, unless that was in use before.
+            // A custom schema replaces the built-in one, unless that one was used before.
             if !self.builtin_was_used.get() {
                 return None;
             }
@@ -169,7 +169,7 @@ impl Schema {
         }
         if let Some(custom) = custom {
             let table = Table::from_openapi(&custom)?;
-            // Nobody set it between the check and here: a render has one thread.
+            // It cannot have been set since the check: a render has one thread.
             let _ = self.custom.set(table);
         } else if let Some(version) = version.filter(|version| !version.is_empty()) {
             if version != BUILTIN_VERSION {
@@ -202,7 +202,7 @@ impl<'s> ShapeRef<'s> {
         self.table.at(self.shape.items.or(self.table.plain)?)
     }
 
-    /// The keys by which a list merges; none where it is replaced as a whole.
+    /// The keys by which a list merges. None: it is replaced as a whole.
     pub(crate) fn merge_keys(self) -> Option<&'s [String]> {
         self.shape.merge.as_deref()
     }

@@ -11,13 +11,13 @@ use super::resource::Resource;
 
 /// One part of an identity: anything, exactly this, or an anchored expression.
 #[derive(Debug)]
-enum Part {
+enum PartPattern {
     Any,
     Exactly(String),
     Expression(Regex),
 }
 
-impl Part {
+impl PartPattern {
     fn new(pattern: &str) -> Outcome<Self> {
         if pattern.is_empty() {
             return Ok(Self::Any);
@@ -58,11 +58,11 @@ pub(crate) fn expression(pattern: &str) -> Outcome<Regex> {
 /// A compiled [`Selector`].
 #[derive(Debug)]
 pub(crate) struct Pattern {
-    group: Part,
-    version: Part,
-    kind: Part,
-    name: Part,
-    namespace: Part,
+    group: PartPattern,
+    version: PartPattern,
+    kind: PartPattern,
+    name: PartPattern,
+    namespace: PartPattern,
     labels: Requirements,
     annotations: Requirements,
     selects_identity: bool,
@@ -85,11 +85,11 @@ impl Pattern {
         .iter()
         .any(|part| !part.is_empty());
         Ok(Self {
-            group: Part::new(&selector.group)?,
-            version: Part::new(&selector.version)?,
-            kind: Part::new(&selector.kind)?,
-            name: Part::new(&selector.name)?,
-            namespace: Part::new(&selector.namespace)?,
+            group: PartPattern::new(&selector.group)?,
+            version: PartPattern::new(&selector.version)?,
+            kind: PartPattern::new(&selector.kind)?,
+            name: PartPattern::new(&selector.name)?,
+            namespace: PartPattern::new(&selector.namespace)?,
             labels: Requirements::parse(&selector.label_selector)?,
             annotations: Requirements::parse(&selector.annotation_selector)?,
             selects_identity,
@@ -115,7 +115,7 @@ impl Pattern {
         self.namespace.matches(namespace)
     }
 
-    /// Whether an identity matches, the namespace as it is written.
+    /// Whether an identity matches, by the namespace as it is written.
     pub(crate) fn id(&self, id: &ResId) -> bool {
         self.gvk(&id.gvk) && self.name(&id.name) && self.namespace(&id.namespace)
     }
@@ -209,7 +209,7 @@ impl Requirements {
     }
 }
 
-/// A word of a key or value, and what follows it.
+/// The first word of a key or value, and the rest.
 fn word(text: &str) -> (&str, &str) {
     let end = text
         .find(|c: char| c.is_whitespace() || "=!<>,()".contains(c))

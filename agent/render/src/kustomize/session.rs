@@ -1,4 +1,4 @@
-//! One render: reads files of the tree within the load restrictions, and counts what it costs.
+//! One render: reads files of the tree within the load restrictions, and counts the cost.
 
 mod reference;
 
@@ -33,7 +33,7 @@ pub(crate) struct Directory {
 
 /// A file's content and its resolved path.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Loaded<'t> {
+pub(crate) struct LoadedFile<'t> {
     pub(crate) content: &'t [u8],
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Loaded<'t> {
 pub(crate) struct Session<'t> {
     tree: &'t dyn Tree,
     limits: &'t Limits,
-    /// Of texts that are read as JSON values, which are larger than ours.
+    /// For texts that are read as JSON values, which take more memory than nodes.
     json_limits: flotilla_yaml::Limits,
     files_read: RefCell<BTreeSet<String>>,
     /// Files that are secret in Git.
@@ -50,14 +50,14 @@ pub(crate) struct Session<'t> {
     loads: Cell<usize>,
     bytes: Cell<usize>,
     pub(crate) budget: Budget,
-    /// What is known about kinds.
+    /// The schema of kinds.
     pub(crate) schema: Rc<Schema>,
 }
 
-/// What a reference in a kustomization file leads to.
+/// The target of a reference in a kustomization file.
 pub(crate) enum Target<'t> {
     /// A file, with its path.
-    File(String, Loaded<'t>),
+    File(String, LoadedFile<'t>),
     Directory(Directory),
 }
 
@@ -100,18 +100,18 @@ impl<'t> Session<'t> {
         self.files_read.into_inner()
     }
 
-    /// Whether something that was read so far is secret in Git.
+    /// Whether one of the files read so far is encrypted in Git.
     pub(crate) fn has_read_secrets(&self) -> bool {
         let read = self.files_read.borrow();
         self.sealed.iter().any(|path| read.contains(path))
     }
 
-    /// Whether there is something at a reference.
+    /// Whether the target of a reference exists.
     pub(crate) fn has(&self, directory: &Directory, reference: &str) -> bool {
         self.resolve(directory, reference).is_ok()
     }
 
-    /// A chart that a kustomization names: a folder anywhere in the tree, as Helm would read it.
+    /// A chart that a kustomization refers to: a folder anywhere in the tree, as Helm would read it.
     ///
     /// # Errors
     /// When it is missing, no chart, or over a limit.
@@ -129,7 +129,7 @@ impl<'t> Session<'t> {
         Ok(chart)
     }
 
-    /// The directory a render begins in.
+    /// The directory where a render starts.
     pub(crate) fn root(&self, path: &str) -> Directory {
         Directory {
             path: path.to_owned(),
@@ -169,11 +169,11 @@ impl<'t> Session<'t> {
         }
     }
 
-    /// A file that a kustomization names, in or below its directory.
+    /// A file that a kustomization refers to, in or below its directory.
     ///
     /// # Errors
     /// When it is remote, outside, missing, no file, or over a limit.
-    pub(crate) fn load(&self, directory: &Directory, reference: &str) -> Outcome<Loaded<'t>> {
+    pub(crate) fn load(&self, directory: &Directory, reference: &str) -> Outcome<LoadedFile<'t>> {
         let path = self.resolve(directory, reference)?;
         self.load_resolved(directory, reference, &path)
     }
@@ -203,7 +203,7 @@ impl<'t> Session<'t> {
         }
     }
 
-    /// A directory that a kustomization names.
+    /// A directory that a kustomization refers to.
     ///
     /// # Errors
     /// When it is remote, missing, no directory, or leads in a circle or too deep.
@@ -254,7 +254,7 @@ impl<'t> Session<'t> {
                 format!("{short:?} is absolute; give a path inside the repository"),
             ));
         }
-        // Two list entries that YAML folded into one, as Kustomize's own loader suspects.
+        // Two list entries that YAML folded into one, which Kustomize's own loader suspects as well.
         if reference
             .split('/')
             .any(|part| part != "." && part != ".." && part.contains(".."))
@@ -307,7 +307,7 @@ impl<'t> Session<'t> {
         directory: &Directory,
         reference: &str,
         path: &str,
-    ) -> Outcome<Loaded<'t>> {
+    ) -> Outcome<LoadedFile<'t>> {
         if !is_below(path, &directory.path) {
             return Err(Failure::new(
                 Reason::OutsideRoot,
@@ -364,7 +364,7 @@ impl<'t> Session<'t> {
             .into());
         }
         self.files_read.borrow_mut().insert(path.to_owned());
-        Ok(Loaded { content })
+        Ok(LoadedFile { content })
     }
 
     fn enter_resolved(

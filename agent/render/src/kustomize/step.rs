@@ -1,4 +1,4 @@
-//! Steps: what changes resources, from a kustomization's own fields or from files and inline texts
+//! Steps that change resources, from a kustomization's own fields or from files and inline texts
 //! under `transformers`.
 
 mod own;
@@ -10,7 +10,7 @@ use super::failure::Outcome;
 use super::fieldspec::{self, FieldSpec};
 use super::file::Kustomization;
 use super::hash;
-use super::metadata::{AffixStep, End, NamespaceStep, PairsStep, Subjects};
+use super::metadata::{AffixSide, AffixStep, NamespaceStep, PairsStep, Subjects};
 use super::patch::{MergeStep, PatchStep};
 use super::replacement::ReplacementStep;
 use super::resources::Resources;
@@ -102,13 +102,13 @@ pub(crate) fn of_fields(
     for (kind, end, text, fields) in [
         (
             "PrefixTransformer",
-            End::Prefix,
+            AffixSide::Prefix,
             &file.name_prefix,
             &config.name_prefix,
         ),
         (
             "SuffixTransformer",
-            End::Suffix,
+            AffixSide::Suffix,
             &file.name_suffix,
             &config.name_suffix,
         ),

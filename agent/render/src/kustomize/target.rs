@@ -1,4 +1,4 @@
-//! One kustomization: its resources, what it makes, and what it does to them
+//! One kustomization: its resources, its generators, and its steps
 //! (`api/internal/target/kusttarget.go`).
 
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use super::config::Config;
 use super::crds;
 use super::failure::{Failure, Outcome};
 use super::file::{COMPONENT, Kustomization};
-use super::generator::{self, Made};
+use super::generator::{self, GeneratedKind};
 use super::helm;
 use super::load;
 use super::parse;
-use super::provenance::{self, Configured, ORIGIN};
+use super::provenance::{self, ORIGIN, StepOrigin};
 use super::resource::Resource;
 use super::resources::Resources;
 use super::session::{Directory, Session, Target as Reference};
@@ -22,9 +22,9 @@ use super::vars::Vars;
 use crate::tree;
 use crate::{Origin, RenderError};
 
-/// What a kustomization and those below it came to.
+/// The result of a kustomization and those below it.
 #[derive(Debug, Default)]
-pub(crate) struct Accumulated {
+pub(crate) struct Accumulation {
     pub(crate) resources: Resources,
     /// Where steps look for fields.
     pub(crate) config: Arc<Config>,
@@ -32,7 +32,7 @@ pub(crate) struct Accumulated {
     pub(crate) vars: Vars,
 }
 
-impl Accumulated {
+impl Accumulation {
     fn absorb(&mut self, other: Self) -> Outcome<()> {
         self.resources.append_all(other.resources)?;
         self.config = Config::merge(&self.config, &other.config)?;
@@ -49,12 +49,12 @@ pub(crate) struct Target<'s, 't> {
     name: &'static str,
     /// The file's path, for messages.
     pub(crate) path: String,
-    /// The directory relative to where the render began, where origins are kept.
+    /// The directory relative to the one where the render started, if origins are recorded.
     origin: Option<String>,
 }
 
 impl<'s, 't> Target<'s, 't> {
-    /// Reads the kustomization that a render begins with.
+    /// Reads the kustomization where a render starts.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -134,11 +134,11 @@ impl<'s, 't> Target<'s, 't> {
         self.at(self.session.schema.choose(version, custom))
     }
 
-    /// Renders it on top of what a parent has, which is nothing unless it is a component.
+    /// Renders it on top of the resources of a parent, of which there are none unless it is a component.
     ///
     /// # Errors
     /// At the first thing that is wrong.
-    pub(crate) fn accumulate(&self, on: Accumulated) -> Result<Accumulated, RenderError> {
+    pub(crate) fn accumulate(&self, on: Accumulation) -> Result<Accumulation, RenderError> {
         let mut all = on;
         self.add_resources(&mut all, &self.file.resources)?;
         let own = self.at(self.own_config())?;
@@ -154,7 +154,7 @@ impl<'s, 't> Target<'s, 't> {
 
     fn add_resources(
         &self,
-        all: &mut Accumulated,
+        all: &mut Accumulation,
         references: &[String],
     ) -> Result<(), RenderError> {
         for reference in references {
@@ -174,7 +174,7 @@ impl<'s, 't> Target<'s, 't> {
                             "{reference:?} is a Component; refer to it under `components`"
                         ))));
                     }
-                    let accumulated = below.accumulate(Accumulated::default())?;
+                    let accumulated = below.accumulate(Accumulation::default())?;
                     self.at(all.absorb(accumulated))?;
                 }
             }
@@ -190,7 +190,11 @@ impl<'s, 't> Target<'s, 't> {
         Ok(())
     }
 
-    fn add_component(&self, all: Accumulated, reference: &str) -> Result<Accumulated, RenderError> {
+    fn add_component(
+        &self,
+        all: Accumulation,
+        reference: &str,
+    ) -> Result<Accumulation, RenderError> {
         let directory = self.at(self.session.enter(&self.directory, reference))?;
         let below = self.below(directory, reference)?;
         if below.file.kind != COMPONENT {
@@ -199,7 +203,7 @@ impl<'s, 't> Target<'s, 't> {
             ))));
         }
         let mut all = below.accumulate(all)?;
-        // A component's patches may have given two objects one name.
+        // Patches of a component may have given two objects the same name.
         self.at(all.resources.distinct())?;
         Ok(all)
     }
@@ -231,22 +235,26 @@ impl<'s, 't> Target<'s, 't> {
     }
 
     /// The field of this file that a step or generator came from.
-    fn configured(&self, kind: &str) -> Option<Configured> {
+    fn configured(&self, kind: &str) -> Option<StepOrigin> {
         self.origin
             .as_ref()
-            .map(|origin| Configured::builtin(provenance::join(origin, self.name), kind))
+            .map(|origin| StepOrigin::builtin(provenance::join(origin, self.name), kind))
     }
 
-    fn generate(&self, all: &mut Accumulated) -> Result<(), RenderError> {
+    fn generate(&self, all: &mut Accumulation) -> Result<(), RenderError> {
         let global = self.file.generator_options.as_ref();
-        // ConfigMaps before Secrets, whatever the order in the file.
+        // ConfigMaps before Secrets, independent of their order in the file.
         for (kind, made, list) in [
             (
                 "ConfigMapGenerator",
-                Made::ConfigMap,
+                GeneratedKind::ConfigMap,
                 &self.file.config_map_generator,
             ),
-            ("SecretGenerator", Made::Secret, &self.file.secret_generator),
+            (
+                "SecretGenerator",
+                GeneratedKind::Secret,
+                &self.file.secret_generator,
+            ),
         ] {
             for args in list {
                 let args = generator::with_options(args, global);
@@ -288,8 +296,8 @@ impl<'s, 't> Target<'s, 't> {
         Ok(())
     }
 
-    fn transform(&self, all: &mut Accumulated) -> Result<(), RenderError> {
-        let mut steps: Vec<(Option<Configured>, Step)> = Vec::new();
+    fn transform(&self, all: &mut Accumulation) -> Result<(), RenderError> {
+        let mut steps: Vec<(Option<StepOrigin>, Step)> = Vec::new();
         let own_fields = step::of_fields(&self.file, &all.config, self.session, &self.directory);
         for (kind, step) in self.at(own_fields)? {
             steps.push((self.configured(kind), step));
@@ -297,7 +305,7 @@ impl<'s, 't> Target<'s, 't> {
         for own in self.own_files(&self.file.transformers)? {
             let mut of_file = self.at(step::of_file(&own, self.session, &self.directory))?;
             let last = of_file.pop();
-            // Several steps of one file are one to whoever reads the origin.
+            // The origin annotation shows all steps of one file as one.
             steps.extend(of_file.into_iter().map(|step| (None, step)));
             steps.extend(last.map(|step| (configured_by(&own), step)));
         }
@@ -313,12 +321,12 @@ impl<'s, 't> Target<'s, 't> {
         Ok(())
     }
 
-    /// The resources that configure steps or generators: inline, in files, or made by kustomizations.
+    /// The resources that configure steps or generators: inline, in files, or rendered by kustomizations.
     fn own_files(&self, entries: &[String]) -> Result<Vec<Resource>, RenderError> {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
-        let mut all = Accumulated::default();
+        let mut all = Accumulation::default();
         let mut paths = Vec::new();
         for entry in entries {
             match load::inline(self.session, &self.path, entry) {
@@ -337,15 +345,15 @@ impl<'s, 't> Target<'s, 't> {
     }
 }
 
-/// The file a step or generator of its own came from, where origins are kept.
-fn configured_by(own: &Resource) -> Option<Configured> {
+/// The file that a step or generator of its own came from, if origins are recorded.
+fn configured_by(own: &Resource) -> Option<StepOrigin> {
     let file = own.annotation(ORIGIN)?.strip_prefix("path: ")?.trim_end();
     let metadata = super::file::Metadata {
         name: own.name().to_owned(),
         namespace: own.namespace().to_owned(),
         ..super::file::Metadata::default()
     };
-    Some(Configured::own(
+    Some(StepOrigin::own(
         file.to_owned(),
         own.api_version(),
         own.kind(),

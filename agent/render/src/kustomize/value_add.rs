@@ -28,7 +28,7 @@ impl ValueAddStep {
     /// Applies the transformer to all resources.
     ///
     /// # Errors
-    /// When a selector is malformed or a field is no scalar.
+    /// When a selector is malformed or a field is not a scalar.
     pub(crate) fn apply(&self, resources: &mut Resources) -> Outcome<()> {
         if self.targets.is_empty() {
             return Err(Failure::render("at least one target is required"));
@@ -43,7 +43,7 @@ impl ValueAddStep {
                 Some(selector) => resources.select(&Pattern::new(selector)?)?,
                 None => (0..resources.len()).collect(),
             };
-            // Unlike in field specifications, every part is a mapping's field.
+            // Unlike in field specifications, every segment is the field of a mapping.
             let path = split(&target.field_path, '/').join("/");
             for at in selected {
                 let Some(resource) = resources.get_mut(at) else {

@@ -121,7 +121,7 @@ fn target(var: &Var) -> ResId {
     }
 }
 
-/// A variable's value; none where it is a collection, which Kustomize leaves unreplaced.
+/// A variable's value. None: it is a collection, which Kustomize leaves unreplaced.
 fn value(var: &Var, resources: &Resources) -> Outcome<Option<Scalar>> {
     let path = match var.field.field_path.as_str() {
         "" => "metadata.name",
@@ -193,7 +193,7 @@ fn replace_in(node: &mut Node, values: &Values<'_>, budget: &Budget) -> Outcome<
     }
 }
 
-/// One text with its variables replaced; a text that is one variable keeps the value's type.
+/// A text with its variables replaced; a text that consists of one variable keeps the type of its value.
 fn replaced(text: &str, values: &Values<'_>, budget: &Budget) -> Outcome<Scalar> {
     if !text.contains('$') {
         return Ok(Scalar::text(text));
@@ -205,7 +205,7 @@ fn replaced(text: &str, values: &Values<'_>, budget: &Budget) -> Outcome<Scalar>
         result.push_str(before);
         let after = after.get(1..).unwrap_or_default();
         let Some(first) = after.chars().next() else {
-            // A dollar at the very end stands for itself.
+            // A dollar at the very end is literal.
             result.push('$');
             rest = "";
             break;
@@ -250,7 +250,7 @@ fn replaced(text: &str, values: &Values<'_>, budget: &Budget) -> Outcome<Scalar>
     Ok(Scalar::text(&result))
 }
 
-/// A value as Go prints what it parsed.
+/// A parsed value as Go prints it.
 fn typed(value: &Scalar) -> Scalar {
     let text = match value.tag {
         Tag::Bool => value.text.to_ascii_lowercase(),

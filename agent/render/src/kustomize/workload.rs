@@ -59,7 +59,7 @@ impl Name {
     }
 }
 
-/// Whether what follows an image's name is a tag, a digest, both or nothing.
+/// Whether the text after an image's name is a tag, a digest, both or nothing.
 fn is_tag_and_digest(text: &str) -> bool {
     let plain = |text: &str| {
         text.bytes()
@@ -94,7 +94,7 @@ impl ImageStep {
     /// Applies the transformer to all resources.
     ///
     /// # Errors
-    /// When an image is no scalar.
+    /// When an image is not a scalar.
     pub(crate) fn apply(&self, resources: &mut Resources) -> Outcome<()> {
         for resource in resources.iter_mut() {
             if resource.kind() == "CustomResourceDefinition" {

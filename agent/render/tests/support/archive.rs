@@ -1,4 +1,4 @@
-//! Trees in one text: `-- path --` begins a file.
+//! Trees in one text: `-- path --` starts a file.
 
 use flotilla_render::MemoryTree;
 
@@ -29,7 +29,7 @@ pub(crate) fn files(text: &str) -> Vec<(&str, &str)> {
 pub(crate) fn tree(files: &[(&str, &str)]) -> MemoryTree {
     let mut tree = MemoryTree::new();
     for (path, text) in files {
-        // What cannot be a path in a commit cannot reach a render either.
+        // A path that a commit cannot hold cannot reach a render either.
         let _ = match text.strip_prefix("link:") {
             Some(target) => tree.insert_symlink(path, target.trim_end().to_owned()),
             None => tree.insert_file(path, text.as_bytes().to_vec()),

@@ -73,14 +73,14 @@ pub(crate) struct Binary {
     path: PathBuf,
 }
 
-/// The one that `FLOTILLA_KUSTOMIZE` names, or one of the search path.
+/// The program that `FLOTILLA_KUSTOMIZE` names, or one of the search path.
 pub(crate) fn binary() -> Option<Binary> {
     let names = ["kustomize", "kubectl"];
     flotilla_needs::program("kustomize", Some("FLOTILLA_KUSTOMIZE"), &names)
         .map(|path| Binary { path })
 }
 
-/// The one that `FLOTILLA_KUSTOMIZE` names, for those who ask it hundreds of times.
+/// The program that `FLOTILLA_KUSTOMIZE` names, for tests that run it hundreds of times.
 pub(crate) fn named_binary() -> Option<Binary> {
     flotilla_needs::program("kustomize", Some("FLOTILLA_KUSTOMIZE"), &[])
         .map(|path| Binary { path })
@@ -95,7 +95,7 @@ impl Binary {
             .unwrap_or_default()
     }
 
-    /// What it makes of a folder.
+    /// The program's output for a folder.
     pub(crate) fn build(&self, folder: &Path) -> Result<Vec<u8>, Failure> {
         let verb = if self.name().starts_with("kubectl") {
             "kustomize"
@@ -111,9 +111,9 @@ impl Binary {
     }
 }
 
-/// Makes the present resident set the peak; see proc_pid_clear_refs(5).
+/// Sets the peak to the present resident set; see proc_pid_clear_refs(5).
 pub(crate) fn reset_peak() {
-    // Where it cannot be reset the peak is only higher.
+    // Where the peak cannot be reset, it is only higher than it should be.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
@@ -142,7 +142,7 @@ impl Scratch {
         Self(std::env::temp_dir().join(name))
     }
 
-    /// Where it is.
+    /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

@@ -1,5 +1,5 @@
-//! YAML that kustomize wrote, read with somebody else's parser and resolved by the rules of its output:
-//! what could be taken for something else is in quotes there.
+//! YAML written by kustomize, parsed by an independent library and resolved by the rules of its output:
+//! an ambiguous scalar is in quotes there.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 use serde_json::{Map, Value};

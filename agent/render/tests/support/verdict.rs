@@ -1,4 +1,4 @@
-//! What a test of many cases comes to.
+//! The verdict of a test of many cases.
 
 /// Fails with all that is wrong, if anything is.
 pub(crate) fn none_wrong(wrong: &[String]) {

@@ -1,4 +1,4 @@
-//! Against what a real kube-apiserver answered.
+//! Compared with the answers of a real kube-apiserver.
 
 use kube::core::response::StatusDetails;
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! The files of the library, by group: a new kind is a file and a word here, and a test says which is missing.
+//! The files of the library, by group: a new kind is a file and an entry here, and a test reports a missing
+//! one.
 
 macro_rules! files {
     ($($group:literal => $($kind:literal)+;)*) => {

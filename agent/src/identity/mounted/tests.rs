@@ -108,10 +108,10 @@ impl World {
         }
     }
 
-    fn mounted(&self) -> Mounted {
+    fn mounted(&self) -> MountedIdentity {
         let directory = self.directory.path().join("mounted");
         std::fs::create_dir_all(&directory).unwrap();
-        Mounted {
+        MountedIdentity {
             directory,
             roots: None,
             cluster: "c1".parse().unwrap(),
@@ -123,7 +123,7 @@ impl World {
     }
 
     /// Whether a hub that trusts the root takes this identity, and the agent this hub.
-    fn shakes_hands(&self, own: &Certified) {
+    fn shakes_hands(&self, own: &CertifiedIdentity) {
         let key = KeyPair::generate().unwrap();
         let mut hub = CertificateParams::new(vec!["hub.test".to_owned()]).unwrap();
         hub.not_before = (std::time::SystemTime::now() - Duration::from_secs(60)).into();
@@ -167,7 +167,7 @@ fn a_secret_is_taken_as_kubelet_mounts_it_and_again_when_it_was_exchanged() {
     let same = files.renewed_elsewhere(&mounted);
     assert!(matches!(same, Err(Error::NotRenewed(_))), "{same:?}");
 
-    // A new key with the new certificate, as cert-manager does unless told otherwise.
+    // A new key with the new certificate, which is cert-manager's default.
     let second = Version::new(&world.authorities, 20);
     second.mount(&mounted.directory, "two");
     std::fs::remove_dir_all(mounted.directory.join("..one")).unwrap();
@@ -246,7 +246,7 @@ fn keys_of_every_kind_and_encoding_are_taken() {
         let leaf = world
             .authorities
             .leaf("spiffe://flotilla/cluster/c1", &public, 10);
-        // Lines around it, as people paste them.
+        // With text around the PEM blocks, as people paste them.
         let version = Version {
             key: format!("\n{key}\n\n"),
             certificate: format!("{leaf}\r\n\n{}\n \n", world.authorities.middle_pem),
@@ -259,7 +259,7 @@ fn keys_of_every_kind_and_encoding_are_taken() {
         version.write(&mounted.directory);
         world.shakes_hands(&files.load().unwrap().unwrap());
     }
-    // What cannot sign here says so instead of failing at the handshake.
+    // A key of an unsupported kind is refused with a reason instead of failing at the handshake.
     openssl(&format!(
         "ecparam -name secp521r1 -genkey -noout -out {path}"
     ))
@@ -294,7 +294,7 @@ fn what_cannot_be_used_takes_nothing_away_and_says_why() {
     };
     let (key, chain, roots) = (&good.key, &good.certificate, good.roots.as_deref());
     let cases = [
-        // Caught between two files.
+        // Read between the updates of two files.
         (with(&other.key, chain, roots), "KeyMismatch"),
         (with(key, &other.certificate, roots), "KeyMismatch"),
         (with(key, "", roots), "no usable certificate"),

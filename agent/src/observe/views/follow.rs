@@ -11,10 +11,10 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::register::{Listing, Read};
+use super::register::{Listing, ObjectSource};
 use super::{FULL_COMPARE, Key, PAGE, State, Views};
 use crate::api::Error;
-use crate::api::stream::{self, Next};
+use crate::api::stream::{self, WatchItem};
 use crate::observe::facts;
 
 impl Views {
@@ -62,8 +62,8 @@ impl Views {
         self.inner.lock().register.wake(is_needed);
     }
 
-    /// Reads the whole collection; what is tracked and not in it is not there. Returns the resource
-    /// version to follow from. `newest` is the last one that was seen before; empty: none.
+    /// Reads the whole collection; a tracked object that is not in it does not exist. Returns the
+    /// resource version to follow from. `newest` is the last version seen before; empty: none.
     pub(super) async fn list(
         &self,
         key: &Key,
@@ -71,7 +71,8 @@ impl Views {
         listing: Listing,
     ) -> Result<String, Error> {
         match self.list_by(key, newest, PAGE, listing).await {
-            // The history that the next page needs is gone, as with a slow server (A21): all at once.
+            // The history that the next page needs was compacted, as with a slow server (A21): list everything
+            // at once.
             Err(error) if error.code == 410 => self.list_by(key, newest, 0, listing).await,
             other => other,
         }
@@ -110,7 +111,7 @@ impl Views {
                 let mut inner = self.inner.lock();
                 if inner.register.is_tracked(&object) {
                     name_type(item, key);
-                    let read = Read::Listed {
+                    let read = ObjectSource::Listed {
                         version: as_of,
                         asked,
                     };
@@ -147,8 +148,8 @@ impl Views {
                 Ok(events) => events,
                 Err(error) => {
                     tracing::debug!(%error, "cannot open a watch");
-                    // A version that is gone, or of a future that a restored etcd does not know (A19),
-                    // or a server that keeps saying no: look at the whole.
+                    // The version is gone, or is one that a restored etcd does not know yet (A19), or
+                    // the server keeps refusing: list everything again.
                     if !error.is_transient() || backoff.attempts() >= 4 {
                         return resource_version;
                     }
@@ -157,8 +158,8 @@ impl Views {
                     continue;
                 }
             };
-            // A connection that is open and silent is noticed soon after the server should have ended
-            // it (A18).
+            // A connection that stays open and silent is noticed soon after the server should have
+            // ended it (A18).
             let silent = Instant::now() + patience + Duration::from_secs(15);
             let mut last_word = Instant::now();
             loop {
@@ -168,18 +169,18 @@ impl Views {
                 };
                 last_word = Instant::now();
                 match next {
-                    Next::Changed(version, mut live) => {
+                    WatchItem::Changed(version, mut live) => {
                         self.changed(key, &mut live);
                         resource_version = version;
                         backoff.reset();
                     }
-                    Next::Deleted(version, live) => {
+                    WatchItem::Deleted(version, live) => {
                         self.deleted(key, &version, &live);
                         resource_version = version;
                     }
-                    Next::Bookmark(version) => resource_version = version,
-                    Next::Relist => return resource_version,
-                    Next::Ended => break,
+                    WatchItem::Bookmark(version) => resource_version = version,
+                    WatchItem::Relist => return resource_version,
+                    WatchItem::Ended => break,
                 }
             }
             if last_word.elapsed() < Duration::from_millis(200) && backoff.attempts() > 0 {
@@ -195,7 +196,7 @@ impl Views {
         let mut inner = self.inner.lock();
         if inner.register.is_tracked(&object) {
             name_type(live, key);
-            inner.register.put(&object, live, Read::Event);
+            inner.register.put(&object, live, ObjectSource::Event);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Looking for one tenure at what the views cannot tell it.
+//! Reads of objects on behalf of one tenure that the views cannot answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,13 @@ use flotilla_shared::object::ObjectRef;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::register::{Listing, Read, TenureId};
+use super::register::{Listing, ObjectSource, TenureId};
 use super::{Key, State, Views};
 use crate::api::Error;
 
 /// More unseen objects of one view than this are listed, fewer are asked for one by one.
 const ASK_ONE_BY_ONE: usize = 12;
-/// How often is looked again, while lists begin in between; each such list happens once in many minutes.
+/// Most repetitions while new lists start in between; each such list happens once in many minutes.
 const MAX_LOOKS: usize = 3;
 
 impl Views {
@@ -51,8 +51,8 @@ impl Views {
         problem
     }
 
-    /// Looks at what a tenure follows and has not seen: the running views were not looking for it, or an
-    /// earlier look was cancelled or failed. Returns why not at all of it.
+    /// Reads the objects that a tenure follows and has not seen: the running views did not cover them,
+    /// or an earlier read was cancelled or failed. Returns the reason if some of them could not be read.
     pub(super) async fn look(&self, tenure: TenureId) -> Option<Error> {
         for _ in 0..MAX_LOOKS {
             let unseen = self.unseen(tenure);
@@ -88,7 +88,7 @@ impl Views {
 
     async fn look_at(&self, key: &Key, objects: BTreeSet<ObjectRef>) -> Result<(), Error> {
         if objects.len() > ASK_ONE_BY_ONE {
-            // The facts of a whole list, without disturbing the watch.
+            // One list answers for all objects, and leaves the watch alone.
             return self.list(key, "", Listing::Once).await.map(|_| ());
         }
         for object in objects {
@@ -97,7 +97,7 @@ impl Views {
             let live = self.api.find(&path).await?;
             let register = &mut self.inner.lock().register;
             match live {
-                Some(live) => register.put(&object, &live, Read::Alone { asked }),
+                Some(live) => register.put(&object, &live, ObjectSource::Alone { asked }),
                 None => register.absent(&object, asked),
             }
         }

@@ -1,8 +1,8 @@
-//! Who follows which object, and what each follower's comparison says. Pure, but that it wakes followers.
+//! Which tenure follows which object, and the result of each comparison. Pure, except that it wakes followers.
 //!
-//! Nothing is shared between followers: what an object is compared with, what that said and what an apply
-//! proved are one tenure's own and end with it. So no worker can report what another one compared, and a
-//! cancelled one that comes late writes nothing (case: an application is renamed while it takes a pass).
+//! Followers share nothing: the baseline of an object, the result of its comparison and the proof by an
+//! apply belong to one tenure and end with it. So no worker can report the comparison of another one, and
+//! a late answer to a cancelled worker changes nothing (case: an application is renamed during a pass).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use tokio::sync::watch;
 
 use super::Key;
 use crate::health::Rules;
-use crate::observe::facts::{Baseline, Fact, Proven};
+use crate::observe::facts::{ApplyProof, Baseline, Fact};
 use crate::observe::managers::Managers;
 use crate::plan::Fit;
 
 mod news;
 
-pub(super) use news::{Listing, Read};
+pub(super) use news::{Listing, ObjectSource};
 
 /// Id of a tenure: one worker's time as the owner of an application.
 pub(super) type TenureId = u64;
 
-/// A moment of the register; whatever it learns, and whatever is followed, has one of its own. An answer
-/// tells of the time after the moment at which its question was asked.
+/// A moment of the register: every change to it has a moment of its own. An answer is about the time
+/// after the moment at which its request started.
 pub(super) type Moment = u64;
 
 /// Objects that one tenure follows.
@@ -43,23 +43,24 @@ impl Scope {
 /// One tenure's view of an object.
 struct Interest {
     tenure: TenureId,
-    /// What was asked before this moment answers nothing here: what happened between may have gone unseen.
+    /// An answer to a request that started before this moment does not count: later changes may have been
+    /// missed.
     since: Moment,
     /// Whether it was looked for since; without, no fact says nothing.
     is_known: bool,
-    /// What it is compared with; none: it is only in an inventory.
+    /// The baseline of the comparison. None: the object is only in an inventory.
     baseline: Option<Baseline>,
-    /// None: it is not there, or not known.
+    /// None: the object does not exist, or is not known.
     fact: Option<Arc<Fact>>,
-    /// When the fact came.
+    /// The moment at which the fact arrived.
     taken: Moment,
     /// Resource version as of which this is known; 0: none. Nothing older is news.
     newest: u64,
-    proven: Option<Proven>,
+    proven: Option<ApplyProof>,
 }
 
 #[derive(Default)]
-struct Tracked {
+struct TrackedObject {
     /// UID of the object that was seen to go: no late answer brings it back.
     gone: String,
     /// Nearly always one.
@@ -68,7 +69,7 @@ struct Tracked {
 
 /// Objects that a tenure knows.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct TenureFacts {
     pub(super) facts: BTreeMap<ObjectRef, Arc<Fact>>,
     /// Followed objects that were not read: they may or may not exist.
     pub(super) unseen: BTreeSet<ObjectRef>,
@@ -82,7 +83,7 @@ pub(super) struct Register {
     last: TenureId,
     now: Moment,
     scopes: BTreeMap<TenureId, Scope>,
-    tracked: HashMap<ObjectRef, Tracked>,
+    tracked: HashMap<ObjectRef, TrackedObject>,
 }
 
 impl Register {
@@ -98,7 +99,7 @@ impl Register {
         }
     }
 
-    /// Begins a tenure.
+    /// Starts a tenure.
     pub(super) fn enter(&mut self) -> (TenureId, watch::Receiver<u64>) {
         self.last += 1;
         let (changed, receiver) = watch::channel(0);
@@ -130,8 +131,8 @@ impl Register {
         }
     }
 
-    /// Replaces what a tenure follows. What is new in it is unseen, and so is what is compared by other
-    /// rules. False: the tenure is over, and nothing is followed for it.
+    /// Replaces what a tenure follows. A new object in it is unseen, and so is one that is compared by
+    /// other rules. False: the tenure has ended, and nothing is followed for it.
     pub(super) fn follow(
         &mut self,
         tenure: TenureId,
@@ -155,7 +156,8 @@ impl Register {
             let tracked = self.tracked.entry(object.clone()).or_default();
             match tracked.interests.iter_mut().find(|i| i.tenure == tenure) {
                 Some(own) => {
-                    // The same desired state under other rules is no change of ours that an apply would prove.
+                    // The same desired state under other rules: no apply has proven what it looks like under
+                    // these.
                     let same = |a: &Baseline, b: &Baseline| {
                         a.desired.digest == b.desired.digest && a.key != b.key
                     };
@@ -207,7 +209,7 @@ impl Register {
         Some(&self.scopes.get(&tenure)?.keys)
     }
 
-    /// What an object is compared with for a tenure.
+    /// The baseline of an object for a tenure.
     pub(super) fn baseline(&self, tenure: TenureId, object: &ObjectRef) -> Option<Baseline> {
         let interests = &self.tracked.get(object)?.interests;
         interests
@@ -217,10 +219,10 @@ impl Register {
             .clone()
     }
 
-    /// What a tenure knows; none: it is over.
-    pub(super) fn snapshot(&self, tenure: TenureId) -> Option<Known> {
+    /// Everything a tenure knows. None: the tenure has ended.
+    pub(super) fn snapshot(&self, tenure: TenureId) -> Option<TenureFacts> {
         let scope = self.scopes.get(&tenure)?;
-        let mut known = Known::default();
+        let mut known = TenureFacts::default();
         for object in &scope.objects {
             let interests = self.tracked.get(object).map(|tracked| &tracked.interests);
             let own = interests.and_then(|all| all.iter().find(|own| own.tenure == tenure));
@@ -242,7 +244,7 @@ impl Register {
         Some(known)
     }
 
-    /// Wakes everybody who needs a view.
+    /// Wakes every tenure that needs a view.
     pub(super) fn wake(&self, is_needed: impl Fn(&Key) -> bool) {
         for scope in self.scopes.values() {
             if scope.keys.iter().any(&is_needed) {

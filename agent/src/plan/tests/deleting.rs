@@ -1,4 +1,4 @@
-//! What is deleted, and what is not: budgets, hand-overs, records without a UID.
+//! Which objects are deleted, and which are not: budgets, hand-overs, records without a UID.
 
 use super::*;
 
@@ -64,7 +64,8 @@ fn p13_over_the_budget_it_says_how_many_which_and_how_a_removal_is_confirmed() {
         assert!(text.contains(part), "{text}");
     }
     assert!(!text.contains("o05"), "{text}");
-    // Five fit whole; and a commit is mended in Git, not confirmed here.
+    // Five names are listed in full. Without a confirmation to give, no command is suggested: a commit is
+    // corrected in Git.
     let mut world = running(6);
     world.desired = vec![desired("ConfigMap", "o05")];
     let text = says(&world);
@@ -128,7 +129,7 @@ fn p03_what_may_have_moved_to_what_cannot_be_assigned_yet_is_kept_and_says_so() 
 
 #[test]
 fn a_record_without_a_uid_is_believed_where_the_object_names_its_application() {
-    // The agent died between its apply and its note of the UID.
+    // The agent died after the apply and before it recorded the UID.
     let b = object("ConfigMap", "b");
     let mut world = world();
     world.inventory = Inventory::new([entry("ConfigMap", "a", "1"), entry("ConfigMap", "b", "")]);
@@ -165,7 +166,7 @@ fn claims_as_if_some_applications_desired_something_else() {
     assert!(now.desired_by_another(&a.object, "web"));
     assert!(!now.desired_by_another(&a.object, "shop"));
     assert!(!now.desired_by_another(&c.object, "web"));
-    // `b` moves from one to the other, and both want `c`.
+    // `b` moves from shop to the other application, and both want `c`.
     let states = [
         (
             "shop".into(),
@@ -185,7 +186,7 @@ fn claims_as_if_some_applications_desired_something_else() {
     assert_eq!(owners(&a.object), ["shop"]);
     assert_eq!(owners(&b.object), ["alpha"]);
     assert_eq!(owners(&c.object), ["alpha", "shop"], "sorted");
-    // Who wants nothing any more claims nothing; the others keep what they have.
+    // An application that desires nothing claims nothing; the others keep their claims.
     let none = then.as_if(&[("shop".into(), Arc::new(Vec::new()))].into());
     assert!(!none.owners.contains_key(&a.object));
     assert_eq!(none.owners.get(&c.object), Some(&vec!["alpha".into()]));
@@ -221,7 +222,7 @@ fn p11_a_definition_is_held_with_the_number_of_its_custom_resources() {
     world.observed.custom_resources = [(definition.clone(), 12)].into();
     let text = says(&world);
     assert!(text.ends_with("and with it 12 custom resources"), "{text}");
-    // What is never deleted takes nothing along.
+    // An object that is never deleted takes no custom resources along.
     let live = world.observed.live.get_mut(&definition).unwrap();
     live.prune = "disabled".to_owned();
     assert!(!says(&world).contains("12"), "{}", says(&world));
@@ -265,11 +266,11 @@ fn p14_what_was_prepared_while_its_kind_was_not_known_does_not_leave() {
     world.desired.push(prepared);
     assert_eq!(world.pruned(), Vec::<String>::new());
     assert!(world.held().is_empty());
-    // It is not served at all, and may not be for long.
+    // Its kind is not served at all, and may stay so for a long time.
     world.observed.unknown_kinds = [unplaced.clone()].into();
     assert_eq!(world.held(), [Reason::InventoryUnavailable]);
     assert_eq!(world.pruned(), Vec::<String>::new());
-    // Nor does what another application wants like this.
+    // What another application desires in the same way does not leave either.
     world.desired.pop();
     assert_eq!(world.pruned(), ["b 2"]);
     world.claims.owners = [(unplaced, vec!["other".into()])].into();
@@ -294,10 +295,10 @@ fn p14_what_another_application_may_want_is_kept_with_its_name() {
         });
         let told = told.unwrap_or_else(|| panic!("{rest:?}"));
         assert!(told.contains("application other may want it,"), "{told}");
-        // What is gone, or is somebody else's now, is no longer remembered.
+        // An object that is gone, or belongs to others now, is forgotten.
         world.observed.live.remove(&b);
         assert!(world.plan().rest.contains(&Step::Forget(b.clone())));
-        // It is known where the other one wants it: it takes it as it stands.
+        // The other application's placement is known: it takes the object over as it is.
         world.observed.live.insert(b.clone(), live("2"));
         let other: Vec<Arc<str>> = vec!["other".into()];
         world.claims.owners = [(b.clone(), other.clone()), (unplaced.clone(), other)].into();

@@ -1,11 +1,11 @@
-//! What comes with hooks, and goes with them; what is only made where it is missing.
+//! Objects that come and go with hooks, and objects that are only created if they are missing.
 
 use super::*;
 
 const HELP: (&str, &str) = (HELPER_ANNOTATION, "pre-sync");
 const GOES: (&str, &str) = (HOOK_DELETE_ANNOTATION, "succeeded");
 
-/// An empty cluster, and what Helm's hooks become.
+/// An empty cluster, and objects as Helm's hooks become them.
 fn hooked() -> World {
     let mut world = world();
     world.inventory = Inventory::default();
@@ -24,7 +24,7 @@ fn hooked() -> World {
     world
 }
 
-/// What is applied is there, ours and remembered.
+/// The applied object exists, is marked and is in the inventory.
 fn came(world: &mut World, index: usize) {
     make_live(world, index, Health::Current);
     let object = world.desired[index].object.clone();
@@ -59,7 +59,7 @@ fn helpers_come_with_their_hooks_and_go_with_them() {
     };
     assert_eq!(pruned(&world), ["account", "migrate"]);
     assert_eq!(applies(&world), ["main"]);
-    // They are gone, and what is remembered of the hook is enough.
+    // The helpers are gone, and the record of the finished hook is enough.
     for index in [1, 2] {
         let object = world.desired[index].object.clone();
         world.observed.live.remove(&object);

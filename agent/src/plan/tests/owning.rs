@@ -1,10 +1,10 @@
-//! Whose an object is, and what is done about what is not, or no longer, assigned.
+//! Who owns an object, and what happens to one that is not assigned, or no longer.
 
 use super::*;
 
 #[test]
 fn p15_a_record_alone_deletes_nothing() {
-    // What the record says is right to the letter; the object shows no mark of ours.
+    // The record is correct in every detail, but the object carries no mark of this agent.
     let b = object("ConfigMap", "b");
     let mut world = world();
     world.observed.live.get_mut(&b).unwrap().applied_by_us = false;
@@ -17,7 +17,7 @@ fn p15_a_record_alone_deletes_nothing() {
     for intent in [Intent::Remove, Intent::Release, Intent::Orphan] {
         world.intent = intent;
         let marked: &[&str] = match intent {
-            // The other object shows our marks, and goes with its application.
+            // The other object carries the marks, and is deleted with its application.
             Intent::Remove => &["a 1"],
             _ => &[],
         };
@@ -48,7 +48,7 @@ fn an_orphan_keeps_and_remembers_what_nobody_took_over() {
     world.intent = Intent::Orphan;
     assert!(world.pruned().is_empty());
     assert_eq!(world.held(), [Reason::NotAssigned, Reason::NotAssigned]);
-    // One is another's by now, one is gone.
+    // By now one belongs to another application, and one is gone.
     let live = world.observed.live.get_mut(&a).unwrap();
     "shop".clone_into(&mut live.application);
     world.observed.live.remove(&b);

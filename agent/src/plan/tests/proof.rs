@@ -1,12 +1,12 @@
-//! Of any world whatever: what a plan deletes is proven.
+//! For any world: every deletion of a plan is proven.
 
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::*;
 
-/// Whatever the world: a delete is of an object in the inventory, with the live object's UID, that is
-/// neither desired nor claimed, and never on partial knowledge or over the budget.
+/// In any world, a deletion is of an object in the inventory, with the live object's UID, that is
+/// neither desired nor claimed, and never happens on partial knowledge or over the budget.
 #[test]
 fn p21_no_plan_deletes_without_proof() {
     let seed: u64 = rand::rng().random();

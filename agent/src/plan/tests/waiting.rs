@@ -1,4 +1,4 @@
-//! What changes have to wait for, and what is said of it.
+//! What changes have to wait for, and the message about it.
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn a_later_wave_waits_for_the_change_and_not_only_for_health() {
         second(&world),
         "waiting: ConfigMap web/first does not exist yet"
     );
-    // The old content is healthy; the new one is not there.
+    // The old content is healthy; the new one is not applied yet.
     make_live(&mut world, 0, Health::Current);
     live_of(&mut world, 0).fit = Fit::Unknown;
     assert_eq!(applies(&world), ["first"]);
@@ -69,7 +69,7 @@ fn what_git_itself_suspends_is_as_far_as_it_gets() {
     assert_eq!(applies(&world), ["second"]);
     live_of(&mut world, 0).fit = Fit::Unknown;
     assert_eq!(applies(&world), ["a"], "it is to be changed first");
-    // Somebody else suspended it.
+    // The object was suspended by others.
     let mut world = wants(vec![made(false), later()]);
     make_live(&mut world, 0, Health::Suspended);
     assert_eq!(why(&world, "second").reason, Reason::DependencyNotReady);
@@ -135,7 +135,7 @@ fn a_helper_is_waited_for_until_it_is_as_desired_and_not_until_it_is_healthy() {
         live_of(&mut world, 0).fit = Fit::Unknown;
         assert_eq!(applies(&world), ["helper"], "{word}");
     }
-    // A definition is of no use before it is established.
+    // A definition cannot be used before it is established.
     let mut world = wants(vec![
         annotated("ConfigMap", "helper", &[(HELPER_ANNOTATION, "first")]),
         annotated("ConfigMap", "main", &[]),
@@ -188,7 +188,7 @@ fn helpers_go_with_the_hooks_they_came_with() {
     make_live(&mut world, 4, Health::InProgress);
     assert_eq!(world.pruned(), ["early x"], "its phase is through");
     make_live(&mut world, 4, Health::Current);
-    // Nothing failed, so that nothing waits for the rescue; and a hook that does not say so stays.
+    // Nothing failed, so that nothing waits for the rescue; a hook without a deletion policy stays.
     assert_eq!(world.pruned(), ["early x", "late x", "always x", "after x"]);
 }
 
@@ -227,7 +227,7 @@ fn dependencies_that_can_never_be_met_are_told_apart() {
         told.ends_with("web/gone is not in this application"),
         "{told}"
     );
-    // It would wait for what waits for it.
+    // It would wait for objects that wait for it.
     let Problem { reason, message } = why(&on("ConfigMap/last"), "needs");
     assert_eq!(reason, Reason::Cycle);
     assert!(
@@ -273,7 +273,7 @@ fn drift_names_who_and_where_and_never_what() {
         };
         assert_eq!(why(&world, "a"), Problem::new(Reason::Drifted, told));
     }
-    // Without our mark it is no longer ours: it is taken over, as whatever is desired and not ours.
+    // Without the mark it is not managed here, so it is taken over like any other desired object.
     world.observed.live.get_mut(&a).unwrap().application = String::new();
     let step = Step::Apply {
         index: 0,
@@ -281,7 +281,7 @@ fn drift_names_who_and_where_and_never_what() {
         drift: false,
     };
     assert_eq!(world.plan().apply, [[step.clone()]]);
-    // Another content was applied before: it is a change, not drift.
+    // Another content was applied before, so this is a change and not drift.
     world.observed.live.get_mut(&a).unwrap().application = "app".to_owned();
     world.desired[0] = Desired::new(a, "v1".to_owned(), &json!({"data": {"x": "new"}}));
     assert_eq!(world.plan().apply, [[step]]);

@@ -1,8 +1,8 @@
-//! What later waves wait for, and what needs another object.
+//! What later waves wait for, and which objects need another one.
 
 use super::*;
 
-/// Kinds that become healthy only through what comes later hold up no wave.
+/// Kinds that become healthy only through later objects do not hold up a wave.
 #[test]
 fn what_becomes_healthy_through_later_waves_holds_up_none() {
     let kinds = [
@@ -39,12 +39,12 @@ fn what_becomes_healthy_through_later_waves_holds_up_none() {
                 live.health = health;
                 world.observed.live = [(first.object.clone(), live)].into();
                 world.inventory = Inventory::default();
-                // A claim never fails.
+                // A claim never counts as failed.
                 let is_bound_by_use = kind == "PersistentVolumeClaim" && word.is_empty();
                 world.desired = vec![first, made("", "ConfigMap", "later", json!({}))];
                 let plan = world.plan();
                 assert_eq!(!plan.apply.is_empty(), is_free, "{kind} {health} {word:?}");
-                // Not there yet, or not as it is desired: everything waits for that.
+                // Missing, or not as desired: everything waits for it.
                 for live in world.observed.live.values_mut() {
                     live.fit = Fit::Unknown;
                 }
@@ -52,7 +52,7 @@ fn what_becomes_healthy_through_later_waves_holds_up_none() {
                 let waits =
                     |step: &Step| matches!(step, Step::Skip(object, ..) if object.name == "later");
                 assert!(plan.rest.iter().any(waits), "{kind}");
-                // What comes after all waits for all of it, but for what its user binds.
+                // Objects after all waves wait for everything except claims that their own user binds.
                 for live in world.observed.live.values_mut() {
                     live.fit = Fit::Equal;
                 }

@@ -1,4 +1,4 @@
-//! The worker's way to manifests: one fetch at a time, refusals kept and tried again with backoff.
+//! How the worker obtains manifests: one fetch at a time, refusals remembered and retried with backoff.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use flotilla_shared::health::SyncState;
 use flotilla_shared::problem::Problem;
 use tokio::time::Instant;
 
-use super::{Fetch, FetchOf, Set, Shared, Task, Worker};
+use super::{Fetch, FetchTarget, Set, Shared, Task, Worker};
 use crate::cluster::{DesiredState, PassOutcome, RanBefore, WhenMissing};
 use crate::events::Event;
 use crate::policy::Refusal;
-use crate::source::{self, DesiredApplication, Ground, Rendered};
+use crate::source::{self, ChartContext, DesiredApplication, Rendered};
 
-/// What a chart has to know of the cluster; of what cannot be a chart nothing is asked. `secret`: what
-/// becomes of the agent's own, where it is not there yet.
+/// What a chart needs to know about the cluster; for anything else nothing is read. `secret`: whether
+/// the agent's own secret is created if it does not exist yet.
 pub(in crate::reconcile) async fn ground(
     shared: &Shared,
     desired: &DesiredApplication,
     secret: WhenMissing,
-) -> Ground {
+) -> ChartContext {
     let application = &desired.application;
     if !application.renderer.may_be(Renderer::Helm) {
-        return Ground::default();
+        return ChartContext::default();
     }
     let options = application.helm.as_deref();
     let derives = options.is_some_and(|options| options.generated == Generated::Derived);
-    // Nobody's Secrets are listed for what may be no chart at all.
+    // Secrets are listed only for an application that may be a chart.
     let is_chart = application.renderer == Renderer::Helm || options.is_some();
     let release = is_chart.then(|| (source::release_name(desired), source::namespace(desired)));
     let ran_before = match shared.source.has_release(&desired.name) {
@@ -49,14 +49,14 @@ fn retries() -> Backoff {
 }
 
 impl Worker {
-    /// Whether the cluster serves something else by now than what the chart was told.
+    /// Whether the cluster now answers the questions of the chart differently.
     pub(super) async fn is_on_other_ground(&self) -> bool {
         let Some(answers) = self.set.rendered.as_ref().and_then(|r| r.answers.as_ref()) else {
             return false;
         };
         match self.shared.cluster.capabilities().await {
             Ok(capabilities) => !capabilities.agrees(answers),
-            // Not knowing is no news.
+            // Unknown capabilities do not count as a change.
             Err(_) => false,
         }
     }
@@ -67,12 +67,12 @@ impl Worker {
         }
     }
 
-    /// Begins to fetch what is assigned, unless it is there, or under way, or was refused just now.
+    /// Starts to fetch the assigned commit, unless it is present, under way, or was refused recently.
     pub(super) fn begin_fetch(&mut self, task: &Task) {
         let Some(desired) = task.desired() else {
             self.abort_fetch();
-            // What it desired while it ran is over; what is desired now is nothing, and that
-            // is known.
+            // The task that desired something is over. Now nothing is desired, which is known
+            // without a fetch.
             self.handled = None;
             self.taken_before = None;
             self.refusal = None;
@@ -91,8 +91,8 @@ impl Worker {
         let is_handled = self.handled.as_deref() == Some(desired);
         if let Some(fetch) = &self.fetch {
             let is_for_it = match fetch.of {
-                FetchOf::AcceptedBefore => is_handled,
-                FetchOf::Assigned => *fetch.desired == *desired,
+                FetchTarget::AcceptedBefore => is_handled,
+                FetchTarget::Assigned => *fetch.desired == *desired,
             };
             if is_for_it {
                 return;
@@ -112,7 +112,7 @@ impl Worker {
         } else {
             self.retry = None;
             self.waiting_since = None;
-            // What is reported of the commit before is not to be read as being of this one.
+            // The report of the previous commit must not be read as one of this commit.
             self.report.sync = SyncState::Applying;
             self.publish(None, None);
         }
@@ -121,10 +121,10 @@ impl Worker {
             self.refuse(refusal);
             return;
         }
-        self.fetch(Box::new(desired.clone()), FetchOf::Assigned);
+        self.fetch(Box::new(desired.clone()), FetchTarget::Assigned);
     }
 
-    fn fetch(&mut self, desired: Box<DesiredApplication>, of: FetchOf) {
+    fn fetch(&mut self, desired: Box<DesiredApplication>, of: FetchTarget) {
         let shared = Arc::clone(&self.shared);
         let work = desired.clone();
         let work = tokio::spawn(async move {
@@ -142,12 +142,12 @@ impl Worker {
     fn prepare_again(&mut self) {
         let accepted = self.set.made_for.clone();
         if let Some(accepted) = accepted.filter(|_| self.set.is_outdated) {
-            self.fetch(accepted, FetchOf::AcceptedBefore);
+            self.fetch(accepted, FetchTarget::AcceptedBefore);
         }
     }
 
-    /// Goes on with what was accepted before this process began, where what is assigned now is refused and
-    /// nothing is here to be kept in shape. The policy of now judges it, too.
+    /// Continues with the set that was accepted before this process started, if the assigned one is
+    /// refused and there is no other set to enforce. The current policy judges it as well.
     fn go_on(&mut self) {
         if self.set.rendered.is_some() || self.fetch.is_some() {
             return;
@@ -163,7 +163,7 @@ impl Worker {
         };
         match self.shared.policy.source(&desired.application) {
             Some(refusal) => self.cannot_go_on(refusal),
-            None => self.fetch(desired, FetchOf::AcceptedBefore),
+            None => self.fetch(desired, FetchTarget::AcceptedBefore),
         }
     }
 
@@ -183,7 +183,7 @@ impl Worker {
         let Some(Fetch { desired, of, .. }) = self.fetch.take() else {
             return;
         };
-        if of == FetchOf::Assigned {
+        if of == FetchTarget::Assigned {
             self.handled = Some(desired.clone());
         }
         match result {
@@ -212,17 +212,18 @@ impl Worker {
                 self.set.rendered = Some(rendered);
                 self.set.made_for = Some(desired);
                 self.refusal_before = None;
-                if of == FetchOf::Assigned {
-                    // The backoff stays until a pass takes it: that may refuse it as a whole.
+                if of == FetchTarget::Assigned {
+                    // The backoff continues until a pass accepts the set, because the pass may refuse it as a
+                    // whole.
                     self.refusal = None;
                 }
             }
-            Err(refusal) if of == FetchOf::AcceptedBefore => self.cannot_go_on(refusal),
+            Err(refusal) if of == FetchTarget::AcceptedBefore => self.cannot_go_on(refusal),
             Err(refusal) => self.refuse(refusal),
         }
     }
 
-    /// Makes room for another set. One that was taken is kept until the next one is.
+    /// Makes room for another set. A set that a pass accepted is kept until the next one is accepted.
     fn set_aside(&mut self) {
         let set = std::mem::take(&mut self.set);
         if set.is_taken && set.rendered.is_some() {
@@ -230,7 +231,7 @@ impl Worker {
         }
     }
 
-    /// A pass took the set: there is nothing to go back to any more.
+    /// A pass accepted the set, so that the one before it is no longer needed.
     pub(super) fn was_taken(&mut self) {
         self.set.is_taken = true;
         self.taken_before = None;
@@ -239,8 +240,8 @@ impl Worker {
         }
     }
 
-    /// A set that a pass refused as a whole is given up for the one before it, which is kept in shape as when
-    /// a commit cannot be rendered. Returns whether there is another one, or may be soon.
+    /// A set that a pass refused as a whole is replaced by the one before it, which is enforced as when a
+    /// commit cannot be rendered. Returns whether there is another one, or may be soon.
     pub(super) fn refuse_set(&mut self, outcome: &PassOutcome) -> bool {
         let Some(reason) = outcome.reason else {
             return false;
@@ -251,7 +252,7 @@ impl Worker {
             self.refuse(refusal);
             return true;
         }
-        // This process began with it; what was accepted before may be another.
+        // This process started with the refused set; another one may have been accepted before.
         let is_another = |refused: &DesiredApplication| self.shared.source.has_another(refused);
         if !self.set.made_for.as_deref().is_some_and(is_another) {
             return false;
@@ -288,7 +289,7 @@ mod tests {
 
     use super::*;
 
-    /// The seconds of an hour of outage in which a cluster asks for what it could not have at its beginning.
+    /// The seconds of an hour of outage in which a cluster repeats a request that failed at the start.
     fn asks(cluster: u64) -> Vec<u64> {
         const HOUR: Duration = Duration::from_secs(3600);
         let mut rng = StdRng::seed_from_u64(cluster);
@@ -316,7 +317,7 @@ mod tests {
             let together = together.count();
             assert!(together <= 15, "{together} times in the same second");
         }
-        // After the first tries, which are soon.
+        // After the first retries, which are close together.
         let mut seconds: BTreeMap<u64, usize> = BTreeMap::new();
         for second in hours.iter().flatten().filter(|second| **second >= 120) {
             *seconds.entry(*second).or_default() += 1;

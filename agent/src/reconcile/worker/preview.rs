@@ -1,4 +1,4 @@
-//! What a worker answers who wants to know what a pass would do now.
+//! A worker's answers to the question what a pass would do now.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ impl Worker {
     pub(super) async fn preview(&mut self, task: &Task, asked: Preview) {
         let Preview { removal, reply } = asked;
         if removal {
-            // Who asked may have gone.
+            // The requester may be gone.
             let _ = reply.send(self.removal(task).await);
             return;
         }
@@ -39,11 +39,11 @@ impl Worker {
             }
         }
         plan.revision = task.application().map(|a| a.revision.clone());
-        // Who asked may have gone.
+        // The requester may be gone.
         let _ = reply.send(plan);
     }
 
-    /// What the removal of the application with its objects would do now, in the place of its task.
+    /// What removing the application with its objects would do now, instead of its task.
     async fn removal(&self, task: &Task) -> ApplicationPlan {
         let nothing = DesiredState {
             complete: true,
@@ -57,7 +57,7 @@ impl Worker {
         let Some(input) = self.input(&task, Purpose::Look) else {
             return plan;
         };
-        // With a memory of its own: what this worker follows stays as it is.
+        // A separate memory, so that the objects that this worker follows do not change.
         let memory = Memory::default();
         match self.shared.cluster.preview(&input, &nothing, &memory).await {
             Ok(made) => plan = made,

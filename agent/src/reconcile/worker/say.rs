@@ -1,4 +1,4 @@
-//! What a worker says of its application.
+//! The reports of a worker about its application.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::report::{self, Sources};
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Worker {
-    /// Brings the report up to date after a pass, or after what came in its place.
+    /// Updates the report after a pass, or after whatever took its place.
     pub(super) fn update_report(
         &mut self,
         task: &Task,
@@ -36,8 +36,8 @@ impl Worker {
         let outcome = outcome.map(|outcome| self.judge_time(task, outcome));
         let outcome = outcome.map(|outcome| self.warn(outcome));
         let usable = outcome.as_ref().is_some_and(|o| o.usable) && exact;
-        // A set that is refused as a whole is told inside the cluster, too (I10); the same word is not
-        // repeated within minutes.
+        // A set that is refused as a whole is reported inside the cluster as well (I10). The same
+        // message is not repeated within minutes.
         if let Some(outcome) = &outcome
             && outcome.sync == SyncState::Refused
             && let Some(reason) = outcome.reason
@@ -55,7 +55,7 @@ impl Worker {
             Timestamp::now(),
         );
         if under_way && self.refusal.is_none() {
-            // What runs is the commit before.
+            // The previous commit is still running.
             self.report.sync = SyncState::Applying;
         }
         self.publish(Some(usable), suspended);
@@ -92,7 +92,7 @@ impl Worker {
         outcome
     }
 
-    /// What people should know of the render, where there is nothing else to say.
+    /// Warnings of the render, unless there is a message already.
     fn warn(&self, mut outcome: PassOutcome) -> PassOutcome {
         let warnings = self
             .set

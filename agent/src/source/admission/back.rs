@@ -5,19 +5,19 @@ use flotilla_shared::approval::{ApprovalError, NAMESPACE, RollbackApproval, Sign
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{Commit, RepositoryUrl};
-use flotilla_trust::Fault;
+use flotilla_trust::TrustError;
 use jiff::Timestamp;
 
 use super::super::DesiredApplication;
-use super::super::record::{Accepted, Record};
-use super::{Admission, Admitted, is_at, places};
+use super::super::record::{AcceptedCommit, Record};
+use super::{Admission, AdmittedCommit, is_at, places};
 use crate::policy::{Refusal, RollbackMode};
 
 /// Why an approval does not allow a step back.
 #[derive(Debug, thiserror::Error)]
-enum NotApproved {
+enum RollbackRefusal {
     #[error(transparent)]
-    Signature(#[from] Fault),
+    Signature(#[from] TrustError),
     #[error(transparent)]
     Content(#[from] ApprovalError),
     #[error("it is for {0}")]
@@ -36,14 +36,14 @@ enum NotApproved {
 }
 
 impl Admission {
-    /// Where the policy allows to go back: whether this commit does, for the cluster's people to hear. Asked
-    /// once for each change of commit, when it is about to run; what cannot be found out is told as that, and
-    /// holds nothing up.
+    /// Where the policy allows rollbacks: whether this commit is one, to tell the owners of the cluster.
+    /// Checked once for each change of commit, when it is about to run; if it cannot be found out, that is
+    /// reported, and nothing is held up.
     pub(in crate::source) fn look_back(
         &self,
         remote: &Remote,
         desired: &DesiredApplication,
-        admitted: &mut Admitted,
+        admitted: &mut AdmittedCommit,
     ) {
         if self.policy.rollback.mode != RollbackMode::Allow {
             return;
@@ -88,14 +88,14 @@ impl Admission {
         left
     }
 
-    /// Whether it may be gone back from `from`, where that is not allowed anyway. Returns the approval that is
-    /// used up by it, and what to tell people.
+    /// Whether the step back from `from` is approved, where rollbacks are not allowed in general. Returns the
+    /// approval that it uses up, and a message for people.
     pub(super) fn step_back(
         &self,
         record: &Record,
         desired: &DesiredApplication,
         from: &Commit,
-        floor: Option<&Accepted>,
+        floor: Option<&AcceptedCommit>,
         now: Timestamp,
     ) -> Result<(Option<RollbackApproval>, Option<String>), Refusal> {
         let commit = &desired.application.revision.commit;
@@ -156,7 +156,7 @@ impl Admission {
         approval: &SignedApproval,
         from: &Commit,
         now: Timestamp,
-    ) -> Result<(RollbackApproval, String), NotApproved> {
+    ) -> Result<(RollbackApproval, String), RollbackRefusal> {
         let key = self
             .keyring
             .detached(
@@ -170,21 +170,21 @@ impl Admission {
         let content = RollbackApproval::parse(&approval.content)?;
         let application = &desired.application;
         if content.repository != application.url {
-            return Err(NotApproved::OfRepository(content.repository));
+            return Err(RollbackRefusal::OfRepository(content.repository));
         }
         if content.to != application.revision.commit {
-            return Err(NotApproved::ToCommit(content.to));
+            return Err(RollbackRefusal::ToCommit(content.to));
         }
         match content.from.get(&desired.cluster) {
-            None => return Err(NotApproved::Unnamed(desired.cluster.clone())),
-            Some(named) if named != from => return Err(NotApproved::FromCommit(named.clone())),
+            None => return Err(RollbackRefusal::Unnamed(desired.cluster.clone())),
+            Some(named) if named != from => return Err(RollbackRefusal::FromCommit(named.clone())),
             Some(_) => {}
         }
         if content.expires_at <= now {
-            return Err(NotApproved::Expired(content.expires_at));
+            return Err(RollbackRefusal::Expired(content.expires_at));
         }
         if record.used.contains_key(&content.nonce) {
-            return Err(NotApproved::Used);
+            return Err(RollbackRefusal::Used);
         }
         Ok((content, key))
     }

@@ -3,13 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::NotTaken;
+use crate::Rejection;
 
 /// Largest block, bytes; a certificate with many user IDs and signatures is below it.
 const MAX: usize = 256 << 10;
 
 /// The bytes of exactly one armoured block of that kind.
-pub(super) fn read(text: &[u8], kind: &str) -> Result<Vec<u8>, NotTaken> {
+pub(super) fn read(text: &[u8], kind: &str) -> Result<Vec<u8>, Rejection> {
     if text.len() > MAX {
         return Err(format!("it has more than {MAX} bytes").into());
     }
@@ -18,7 +18,7 @@ pub(super) fn read(text: &[u8], kind: &str) -> Result<Vec<u8>, NotTaken> {
     if lines.next() != Some(&format!("-----BEGIN PGP {kind}-----")) {
         return Err(format!("it does not begin with -----BEGIN PGP {kind}-----").into());
     }
-    // Headers such as `Comment:` say nothing that is signed.
+    // Headers such as `Comment:` are not signed.
     let mut body = String::new();
     let mut in_headers = true;
     let mut is_closed = false;
@@ -37,7 +37,7 @@ pub(super) fn read(text: &[u8], kind: &str) -> Result<Vec<u8>, NotTaken> {
             }
             in_headers = false;
         }
-        // The optional checksum guards against line noise only.
+        // The optional checksum only detects transmission errors.
         if !line.starts_with('=') {
             body.push_str(line);
         }
@@ -54,7 +54,7 @@ pub(super) fn read(text: &[u8], kind: &str) -> Result<Vec<u8>, NotTaken> {
 mod tests {
     use super::*;
 
-    fn of(lines: &[&str]) -> Result<Vec<u8>, NotTaken> {
+    fn of(lines: &[&str]) -> Result<Vec<u8>, Rejection> {
         read(lines.join("\n").as_bytes(), "SIGNATURE")
     }
 
@@ -90,7 +90,7 @@ mod tests {
                 "does not begin with",
             ),
             (&[BEGIN, "", BEGIN, "AQID", END], "base64 is malformed"),
-            // Behind the first line of the body there are no headers.
+            // After the first line of the body there are no headers.
             (
                 &[BEGIN, "", "Comment: x", "AQID", END],
                 "base64 is malformed",

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::armor;
 use super::packet::{Packet, mpi, packets};
 use super::signature::{PgpSignature, SIGNATURE, claims_revocation, ends, hex, kind};
-use crate::NotTaken;
+use crate::Rejection;
 use crate::primitive::Public;
 
 const PUBLIC_KEY: u8 = 6;
@@ -16,12 +16,12 @@ const SIGNS: u8 = 0x02;
 
 /// Verdict of a certificate on a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Issued {
+pub(crate) enum Verdict {
     /// None of its keys made it.
     BySomebodyElse,
-    /// It names one of its keys, and that key did not sign these bytes.
+    /// It names one of its keys, but that key did not sign these bytes.
     OverOtherBytes,
-    /// It names one of its keys, and is over a hash that is not judged with that key's curve.
+    /// It names one of its keys, and uses a hash that is not supported with that key's curve.
     OverAnotherHash,
     /// The certificate says that the key is revoked.
     Revoked,
@@ -41,7 +41,7 @@ struct Key {
     public: Option<Public>,
     /// RFC 9580, 5.5.4.2: SHA-1 over the key, here only a name.
     fingerprint: Vec<u8>,
-    /// `0x99`, length, body: what signatures over keys hash.
+    /// `0x99`, length, body: the input to the hash of signatures over keys.
     hashed: Vec<u8>,
     created: u32,
     revoked: bool,
@@ -68,7 +68,7 @@ impl From<bool> for Purpose {
     }
 }
 
-/// What the newest signature of a kind says of a key.
+/// The newest signature of a kind on a key.
 #[derive(Debug, Clone, Copy)]
 struct Terms {
     /// Seconds since 1970; 0: no signature was seen.
@@ -83,7 +83,7 @@ const MAX_KEYRING: usize = 4 << 20;
 
 /// The certificates of a file: armoured blocks, or binary. One that cannot be used takes none of the
 /// others with it.
-pub(crate) fn keyring(file: &[u8]) -> Result<Vec<Certificate>, NotTaken> {
+pub(crate) fn keyring(file: &[u8]) -> Result<Vec<Certificate>, Rejection> {
     if file.len() > MAX_KEYRING {
         return Err(format!("it has more than {MAX_KEYRING} bytes").into());
     }
@@ -98,7 +98,7 @@ pub(crate) fn keyring(file: &[u8]) -> Result<Vec<Certificate>, NotTaken> {
         _ => blocks.push(file.to_vec()),
     }
     let mut certificates = Vec::new();
-    let mut refused = NotTaken::from("it holds no certificate");
+    let mut refused = Rejection::from("it holds no certificate");
     for block in &blocks {
         let packets = packets(block)?;
         for chunk in packets.chunk_by(|_, next| next.tag != PUBLIC_KEY) {
@@ -115,12 +115,12 @@ pub(crate) fn keyring(file: &[u8]) -> Result<Vec<Certificate>, NotTaken> {
 }
 
 impl Certificate {
-    pub(crate) fn parse(armoured: &str) -> Result<Self, NotTaken> {
+    pub(crate) fn parse(armoured: &str) -> Result<Self, Rejection> {
         let bytes = armor::read(armoured.as_bytes(), "PUBLIC KEY BLOCK")?;
         Self::of(&packets(&bytes)?)
     }
 
-    fn of(packets: &[Packet<'_>]) -> Result<Self, NotTaken> {
+    fn of(packets: &[Packet<'_>]) -> Result<Self, Rejection> {
         let [primary, rest @ ..] = packets else {
             return Err("it is empty".into());
         };
@@ -128,7 +128,7 @@ impl Certificate {
             return Err("it does not begin with a public key".into());
         }
         let mut primary = Key::packet(primary.body, Terms::MAY_SIGN)?;
-        // What the signatures that follow speak of.
+        // The user ID that the following signatures are about.
         let mut user_id: Option<&[u8]> = None;
         let mut subkeys: Vec<Key> = Vec::new();
         for Packet { tag, body } in rest {
@@ -139,7 +139,7 @@ impl Certificate {
                 SIGNATURE => match (subkeys.last_mut(), PgpSignature::packet(body)) {
                     (Some(subkey), Ok(signature)) => subkey.binding(&primary, &signature),
                     (None, Ok(signature)) => primary.certification(user_id, &signature),
-                    // What cannot be judged, by its version or its hash, grants nothing. But it may revoke.
+                    // A signature of an unsupported version or hash grants nothing, but it may revoke.
                     (subkey, Err(_)) if claims_revocation(body) => {
                         subkey.unwrap_or(&mut primary).revoked = true;
                     }
@@ -169,15 +169,15 @@ impl Certificate {
         hex(&self.primary.fingerprint)
     }
 
-    /// Whether one of its keys made the signature over `message`, and whether that counted when it was
-    /// first seen.
+    /// Whether one of its keys made the signature over `message`, and was valid when it was first
+    /// seen.
     pub(crate) fn verify(
         &self,
         signature: &PgpSignature,
         message: &[u8],
         seen: Timestamp,
-    ) -> Issued {
-        let mut verdict = Issued::BySomebodyElse;
+    ) -> Verdict {
+        let mut verdict = Verdict::BySomebodyElse;
         let candidates = self
             .keys()
             .filter(|key| key.signs() && signature.may_be_of(&key.fingerprint));
@@ -186,37 +186,37 @@ impl Certificate {
                 continue;
             };
             if !signature.is_by(public, message) {
-                // Without a name on it, it may be of somebody else as well.
+                // Without an issuer in the signature, it may be by another key as well.
                 if signature.names_issuer() {
                     verdict = match public.takes(signature.hash) {
-                        true => Issued::OverOtherBytes,
-                        false => Issued::OverAnotherHash,
+                        true => Verdict::OverOtherBytes,
+                        false => Verdict::OverAnotherHash,
                     };
                 }
                 continue;
             }
             if self.primary.revoked || key.revoked {
-                return Issued::Revoked;
+                return Verdict::Revoked;
             }
             let seen = seen.as_second();
             let ends = [self.primary.until(), key.until()];
             if let Some(end) = ends.into_iter().flatten().find(|end| seen >= *end) {
                 let end = Timestamp::from_second(end)
                     .map_or_else(|_| end.to_string(), |it| it.to_string());
-                return Issued::Outside(format!("the key itself expires {end}"));
+                return Verdict::Outside(format!("the key itself expires {end}"));
             }
             if signature.until().is_some_and(|end| seen >= end) {
-                return Issued::Outside("the signature itself expires".to_owned());
+                return Verdict::Outside("the signature itself expires".to_owned());
             }
-            return Issued::Good;
+            return Verdict::Good;
         }
         verdict
     }
 }
 
 impl Key {
-    /// `unbound`: what counts until a signature binds it.
-    fn packet(body: &[u8], unbound: Terms) -> Result<Self, NotTaken> {
+    /// `unbound`: the terms until a signature binds it.
+    fn packet(body: &[u8], unbound: Terms) -> Result<Self, Rejection> {
         let [4, a, b, c, d, algorithm, numbers @ ..] = body else {
             return Err("only keys of version 4 are supported".into());
         };
@@ -224,7 +224,7 @@ impl Key {
         let mut hashed = vec![0x99];
         hashed.extend(length.to_be_bytes());
         hashed.extend_from_slice(body);
-        // A key that cannot be used may still be a subkey for encryption.
+        // An unsupported key may still be a subkey for encryption.
         let public = public(*algorithm, numbers).filter(|key| key.weakness().is_none());
         Ok(Self {
             public,
@@ -251,7 +251,7 @@ impl Key {
             .min()
     }
 
-    /// Takes a signature over this primary key into account, if it is its own.
+    /// Takes a signature over this primary key into account, if it is by this key.
     fn certification(&mut self, user_id: Option<&[u8]>, signature: &PgpSignature) {
         let mut message = self.hashed.clone();
         match (signature.kind, user_id) {
@@ -269,7 +269,7 @@ impl Key {
         if signature.kind == kind::KEY_REVOCATION {
             self.revoked |= self.may_have_signed(signature, &message);
         } else if self.signed(signature, &message) {
-            // Old certificates say nothing of what the primary key is for.
+            // Old certificates do not state the purpose of the primary key.
             let signs = signature.key_flags.is_none_or(|flags| flags & SIGNS != 0);
             let terms = match signature.kind {
                 kind::DIRECT => &mut self.direct,
@@ -286,7 +286,7 @@ impl Key {
         match signature.kind {
             kind::SUBKEY_REVOCATION => self.revoked |= primary.may_have_signed(signature, &message),
             kind::SUBKEY_BINDING if primary.signed(signature, &message) => {
-                // Without the subkey's own word, anybody's key could be claimed.
+                // Without a back-signature by the subkey, the key of another person could be claimed.
                 let agrees = signature
                     .embedded
                     .as_deref()
@@ -307,7 +307,8 @@ impl Key {
         self.public.as_ref().is_some_and(is_by)
     }
 
-    /// For what takes trust away: also when there is no telling, since its hash does not fit the key.
+    /// For signatures that take trust away: also true if it cannot be verified, since its hash does not fit the
+    /// key.
     fn may_have_signed(&self, signature: &PgpSignature, message: &[u8]) -> bool {
         let fits = |public: &Public| public.takes(signature.hash);
         let is_judged = self.public.as_ref().is_some_and(fits);
@@ -369,7 +370,7 @@ fn public(algorithm: u8, bytes: &[u8]) -> Option<Public> {
             match (algorithm, curve) {
                 (19, P256) => Some(Public::P256(point.to_vec())),
                 (19, P384) => Some(Public::P384(point.to_vec())),
-                // The point is marked as being in its native form.
+                // The prefix 0x40 marks the point as in its native form.
                 (22, ED25519) => Some(Public::Ed25519(
                     point.strip_prefix(&[0x40])?.try_into().ok()?,
                 )),

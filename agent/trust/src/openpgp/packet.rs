@@ -1,6 +1,6 @@
 //! Packets, lengths and numbers: RFC 9580, sections 3 and 4.
 
-use crate::NotTaken;
+use crate::Rejection;
 
 /// Most packets of one block.
 const MAX_PACKETS: usize = 1000;
@@ -12,7 +12,7 @@ pub(super) struct Packet<'a> {
 }
 
 /// Reads all packets; bytes that are left over are an error.
-pub(super) fn packets(mut bytes: &[u8]) -> Result<Vec<Packet<'_>>, NotTaken> {
+pub(super) fn packets(mut bytes: &[u8]) -> Result<Vec<Packet<'_>>, Rejection> {
     let mut packets = Vec::new();
     while let Some((first, rest)) = bytes.split_first() {
         if packets.len() == MAX_PACKETS {
@@ -62,8 +62,8 @@ fn old_format(first: u8, bytes: &[u8]) -> Option<(Packet<'_>, &[u8])> {
     Some((Packet { tag, body }, rest))
 }
 
-/// A length of one, two or five bytes, as new packets and subpackets have it; of subpackets, all first
-/// bytes from 192 to 254 begin a length of two.
+/// A length of one, two or five bytes, as in new packets and subpackets; in subpackets, all first
+/// bytes from 192 to 254 start a length of two.
 pub(super) fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (first, rest) = bytes.split_first()?;
     match first {
@@ -92,10 +92,10 @@ pub(super) fn mpi(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
 
-    /// Of a packet that begins so: its tag and the size of its body; none: it is refused.
+    /// The tag and body size of a packet with this head. None: it is refused.
     fn read(head: &[u8], size: usize) -> Option<(u8, usize)> {
         let body = vec![7; size];
-        // Another one behind it shows where it ends.
+        // A second packet shows where the first one ends.
         let bytes = [head, &body, &[0xC0 | 13, 1, 9]].concat();
         let packets = packets(&bytes).ok()?;
         let last = Packet {
@@ -125,7 +125,7 @@ mod tests {
             assert_eq!(read(head, size), Some((tag, size)), "{head:?}");
         }
         for (head, size) in [
-            // No packets; lengths that are only known at the end, or come in parts.
+            // Not a packet; indeterminate and partial lengths.
             (&[0x00, 3][..], 3),
             (&[0x7F, 3], 3),
             (&[0x9B], 3),

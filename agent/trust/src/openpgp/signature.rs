@@ -3,7 +3,7 @@
 use super::armor;
 use super::packet::{length, mpi, packets};
 use crate::primitive::{Hash, Public, padded, pair};
-use crate::{Fault, NotTaken};
+use crate::{Rejection, TrustError};
 
 /// Tag of a signature packet.
 pub(super) const SIGNATURE: u8 = 2;
@@ -33,35 +33,35 @@ pub(crate) struct PgpSignature {
     pub(super) kind: u8,
     algorithm: u8,
     pub(super) hash: Hash,
-    /// What is hashed after the message.
+    /// The bytes that are hashed after the message.
     trailer: Vec<u8>,
     numbers: Vec<u8>,
     /// Seconds since 1970; signed.
     pub(super) created: u32,
     /// Seconds after `created`; 0: never.
     expires_after: u32,
-    /// Of the key that a self-signature speaks of; 0: never.
+    /// Expiry of the key of a self-signature, in seconds; 0: never.
     pub(super) key_expires_after: u32,
     pub(super) key_flags: Option<u8>,
     /// The back-signature of a subkey.
     pub(super) embedded: Option<Vec<u8>>,
-    /// Fingerprint or key ID, as far as it says; a hint which key to try, never a proof.
+    /// Fingerprint or key ID, as the signature claims; a hint which key to try, never a proof.
     issuer: Option<Vec<u8>>,
 }
 
 impl PgpSignature {
     /// Reads one armoured, detached signature over bytes.
-    pub(crate) fn parse(armoured: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn parse(armoured: &[u8]) -> Result<Self, TrustError> {
         Self::of_kind(armoured, kind::BINARY)
     }
 
     /// Reads one armoured signature over a text, of which the ends of lines do not count.
-    pub(crate) fn parse_text(armoured: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn parse_text(armoured: &[u8]) -> Result<Self, TrustError> {
         Self::of_kind(armoured, kind::TEXT)
     }
 
-    fn of_kind(armoured: &[u8], kind: u8) -> Result<Self, Fault> {
-        let read = || -> Result<Self, NotTaken> {
+    fn of_kind(armoured: &[u8], kind: u8) -> Result<Self, TrustError> {
+        let read = || -> Result<Self, Rejection> {
             let bytes = armor::read(armoured, "SIGNATURE")?;
             let packets = packets(&bytes)?;
             let [packet] = packets.as_slice() else {
@@ -78,12 +78,12 @@ impl PgpSignature {
             }
             Ok(signature)
         };
-        read().map_err(Fault::from)
+        read().map_err(TrustError::from)
     }
 
     /// Reads the body of a signature packet.
-    pub(super) fn packet(body: &[u8]) -> Result<Self, NotTaken> {
-        let short = || NotTaken::from("the signature packet is too short");
+    pub(super) fn packet(body: &[u8]) -> Result<Self, Rejection> {
+        let short = || Rejection::from("the signature packet is too short");
         let [version, kind, algorithm, hash, hashed @ ..] = body else {
             return Err(short());
         };
@@ -104,7 +104,7 @@ impl PgpSignature {
         let (unsigned, rest) = rest
             .split_at_checked(usize::from(u16::from_be_bytes(*size)))
             .ok_or_else(short)?;
-        // The two bytes are of the hash, for a quick no; ring's is the only word that counts.
+        // The two bytes of the hash only allow a quick refusal; the full check is done by ring.
         let (_, numbers) = rest.split_first_chunk::<2>().ok_or_else(short)?;
         let head = body.get(..6 + signed.len()).ok_or_else(short)?;
         let mut trailer = head.to_vec();
@@ -135,8 +135,8 @@ impl PgpSignature {
         Ok(signature)
     }
 
-    fn subpackets(&mut self, mut bytes: &[u8], area: Area) -> Result<(), NotTaken> {
-        let broken = || NotTaken::from("a subpacket is malformed");
+    fn subpackets(&mut self, mut bytes: &[u8], area: Area) -> Result<(), Rejection> {
+        let broken = || Rejection::from("a subpacket is malformed");
         while !bytes.is_empty() {
             let (size, rest) = length(bytes).ok_or_else(broken)?;
             let (packet, rest) = rest.split_at_checked(size).ok_or_else(broken)?;
@@ -161,8 +161,8 @@ impl PgpSignature {
                     self.issuer = Some(value.to_vec());
                 }
                 (33, _) if value.len() == 21 => self.issuer = value.get(1..).map(<[u8]>::to_vec),
-                // Preferences and other things that change nothing for us. Of notations, no meaning is known,
-                // and so none that must be understood.
+                // Preferences and other subpackets without effect here. No notation is known, so that none
+                // can be critical.
                 (2..=7 | 9..=12 | 16 | 21..=35, _) => {}
                 (unknown, Area::Hashed) if kind & 0x80 != 0 => {
                     return Err(format!("it has the critical subpacket {unknown}").into());
@@ -173,7 +173,7 @@ impl PgpSignature {
         Ok(())
     }
 
-    /// The key that it says made it, for people.
+    /// The key that it claims to be by, for people.
     pub(crate) fn issuer(&self) -> String {
         match &self.issuer {
             Some(issuer) => format!("OpenPGP key {}", hex(issuer)),
@@ -185,7 +185,7 @@ impl PgpSignature {
         self.issuer.is_some()
     }
 
-    /// When it ends by its own word, seconds since 1970.
+    /// Its own expiry, seconds since 1970.
     pub(super) fn until(&self) -> Option<i64> {
         ends(self.created, self.expires_after)
     }
@@ -197,7 +197,7 @@ impl PgpSignature {
             .is_none_or(|issuer| fingerprint.ends_with(issuer))
     }
 
-    /// Whether it was made by the key, over `message`.
+    /// Whether the key made it over `message`.
     pub(super) fn is_by(&self, key: &Public, message: &[u8]) -> bool {
         let Some(numbers) = self.numbers_for(key) else {
             return false;
@@ -205,7 +205,7 @@ impl PgpSignature {
         let mut message = message.to_vec();
         message.extend_from_slice(&self.trailer);
         match key {
-            // OpenPGP signs the hash with Ed25519, as if it were the message.
+            // In OpenPGP, Ed25519 signs the hash of the message.
             Public::Ed25519(_) => key.verify(self.hash, &self.hash.of(&message), &numbers),
             _ => key.verify(self.hash, &message, &numbers),
         }
@@ -231,14 +231,14 @@ impl PgpSignature {
     }
 }
 
-/// When what was made then ends, if it has an end.
+/// The expiry of something created then, if it has one.
 pub(super) fn ends(created: u32, seconds: u32) -> Option<i64> {
     (seconds != 0).then(|| i64::from(created) + i64::from(seconds))
 }
 
 /// Whether the body of a signature packet, which cannot be read as a whole, says that it revokes a key.
 pub(super) fn claims_revocation(body: &[u8]) -> bool {
-    // Version 3 has the size of what is hashed in front.
+    // Version 3 has the length of the hashed material first.
     let ([3, _, kind, ..] | [_, kind, ..]) = body else {
         return false;
     };

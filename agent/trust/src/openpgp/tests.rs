@@ -1,4 +1,4 @@
-//! What no program writes, and somebody may: certificates and signatures laid byte by byte.
+//! Certificates and signatures that no program writes but an attacker may: built byte by byte.
 
 mod certificate;
 mod maker;

@@ -20,13 +20,13 @@ fn g14_openpgp_keys_and_subkeys() {
             *changed.last_mut().unwrap() ^= 1;
             assert!(matches!(
                 judge(&changed, &keys),
-                Err(Fault::Mismatch { .. })
+                Err(TrustError::Mismatch { .. })
             ));
         }
     }
     assert!(matches!(
         judge(&workshop.pgp_commit("rsa"), std::slice::from_ref(&ed)),
-        Err(Fault::Unknown { .. })
+        Err(TrustError::Unknown { .. })
     ));
 
     // A primary that certifies, with a subkey that signs.
@@ -61,20 +61,20 @@ fn g14_openpgp_keys_and_subkeys() {
     assert_eq!(keyring.fingerprint("team").as_deref(), Some(fingerprint));
     let named = names(std::slice::from_ref(&team));
     assert_eq!(keyring.commit(&raw, &named, Timestamp::now()), Ok("team"));
-    // The subkey ends in a day, by our clock.
+    // The subkey expires in a day, by the clock of this machine.
     let later = Timestamp::now() + jiff::SignedDuration::from_hours(48);
     assert!(matches!(
         keyring.commit(&raw, &named, later),
-        Err(Fault::Expired { .. })
+        Err(TrustError::Expired { .. })
     ));
-    // The policy's own word, too.
+    // A revocation in the policy counts as well.
     let revoked = PinnedKey {
         revoked: true,
         ..team
     };
     assert!(matches!(
         judge(&raw, &[revoked]),
-        Err(Fault::Revoked { .. })
+        Err(TrustError::Revoked { .. })
     ));
 }
 
@@ -87,7 +87,7 @@ fn g14_an_openpgp_certificate_can_revoke_itself() {
     workshop.pgp_key("gone", "ed25519", "sign", "never");
     let raw = workshop.pgp_commit("gone");
     assert!(judge(&raw, &[workshop.export("gone")]).is_ok());
-    // gpg keeps a revocation for each key it makes, made harmless by a colon.
+    // gpg keeps a revocation for each key that it generates, disabled by a colon.
     let directory = workshop.path("gnupg/openpgp-revocs.d");
     let file = std::fs::read_dir(directory)
         .unwrap()
@@ -107,7 +107,7 @@ fn g14_an_openpgp_certificate_can_revoke_itself() {
     );
     assert!(matches!(
         judge(&raw, &[workshop.export("gone")]),
-        Err(Fault::Revoked { .. })
+        Err(TrustError::Revoked { .. })
     ));
 }
 
@@ -151,7 +151,7 @@ fn g14_clear_signed_texts_of_gpg_with_its_keyrings() {
             ],
         );
         let (read, key) = all.clear_signed(&signed, now).unwrap();
-        // Blanks at line ends, and the last line's end, are not signed.
+        // Trailing blanks, and the end of the last line, are not signed.
         assert_eq!(
             format!("{read}\n"),
             text.replace(" \t", ""),
@@ -160,17 +160,18 @@ fn g14_clear_signed_texts_of_gpg_with_its_keyrings() {
         assert_eq!(armoured.clear_signed(&signed, now).unwrap().1, key);
         assert!(matches!(
             stranger.clear_signed(&signed, now),
-            Err(Fault::Unknown { .. })
+            Err(TrustError::Unknown { .. })
         ));
         let changed = String::from_utf8(signed)
             .unwrap()
             .replace("web.tgz", "bad.tgz");
         assert!(matches!(
             all.clear_signed(changed.as_bytes(), now),
-            Err(Fault::Mismatch { .. })
+            Err(TrustError::Mismatch { .. })
         ));
     }
-    // gpg can join a curve with any hash; what cannot be judged is not called another text.
+    // gpg can combine a curve with any hash; a combination that cannot be verified is not reported as a changed
+    // text.
     workshop.pgp_key("curve", "nistp256", "sign", "never");
     let curve = export(&[], &["curve@"]);
     for (hash, is_taken) in [("SHA256", true), ("SHA512", false)] {
@@ -188,7 +189,7 @@ fn g14_clear_signed_texts_of_gpg_with_its_keyrings() {
         let signed = run("gpg", workshop.directory.path(), &arguments);
         match curve.clear_signed(&signed, now) {
             Ok(_) => assert!(is_taken, "{hash}"),
-            Err(Fault::Malformed(why)) => {
+            Err(TrustError::Malformed(why)) => {
                 assert!(
                     !is_taken && why.contains("P-256 signs over SHA-256"),
                     "{hash}: {why}"

@@ -19,7 +19,7 @@ fn g14_ssh_keys_of_every_kind_that_is_taken() {
         .map(|(name, kind)| workshop.ssh_key(name, kind))
         .collect();
     for key in &keys {
-        // ECDSA numbers sometimes have zeroes in front.
+        // ECDSA numbers sometimes have leading zeroes.
         for _ in 0..4 {
             let raw = workshop.ssh_commit(&key.name);
             assert_eq!(judge(&raw, &keys), Ok(key.name.clone()));
@@ -56,11 +56,11 @@ fn g14_a_certificate_is_neither_pinned_nor_taken() {
     let raw = workshop.ssh_commit("user-cert.pub");
     assert!(matches!(
         judge(&raw, &[key]),
-        Err(Fault::Unknown { .. } | Fault::Malformed(_))
+        Err(TrustError::Unknown { .. } | TrustError::Malformed(_))
     ));
 }
 
-/// One row of the table: the commit, the policy's keys, and what must become of it.
+/// One row of the table: the commit, the policy's keys, and the expected verdict.
 #[test]
 fn g14_signatures_get_the_verdicts_of_the_table() {
     if !has("ssh-keygen") {
@@ -88,15 +88,15 @@ fn g14_signatures_get_the_verdicts_of_the_table() {
     table.something_else_than_git_is_signed();
 }
 
-/// What the rows are made from.
+/// The inputs of the rows.
 struct Table {
     workshop: Workshop,
     good: PinnedKey,
-    /// Those that the rule names: the good one.
+    /// The keys that the rule lists: the good one.
     keys: [PinnedKey; 1],
     /// A commit by the good key.
     signed: Vec<u8>,
-    /// A commit by nobody.
+    /// An unsigned commit.
     unsigned: Vec<u8>,
 }
 
@@ -114,9 +114,9 @@ impl Table {
 
     fn nothing_signs(&self) {
         let (workshop, keys) = (&self.workshop, &self.keys);
-        assert_eq!(judge(&self.unsigned, keys), Err(Fault::Missing));
+        assert_eq!(judge(&self.unsigned, keys), Err(TrustError::Missing));
 
-        // A signed tag on it does not sign it.
+        // A signed tag does not sign the commit.
         let tag = format!("user.signingkey={}", workshop.path("good").display());
         workshop.git(&[
             "-c",
@@ -131,23 +131,23 @@ impl Table {
         ]);
         assert_eq!(
             judge(&workshop.raw("v1^{commit}"), keys),
-            Err(Fault::Missing)
+            Err(TrustError::Missing)
         );
     }
 
-    /// Another key; also one that is pinned, but not named by the rule.
+    /// Another key; also one that is pinned, but not listed in the rule.
     fn another_key_signs(&self, other: PinnedKey) {
         let by_other = self.workshop.ssh_commit("other");
         assert!(matches!(
             judge(&by_other, &self.keys),
-            Err(Fault::Unknown { .. })
+            Err(TrustError::Unknown { .. })
         ));
         let both = Keyring::new(&[self.good.clone(), other]).unwrap();
         let verdict = both.commit(&by_other, &names(&self.keys), Timestamp::now());
-        assert!(matches!(verdict, Err(Fault::Unknown { .. })));
+        assert!(matches!(verdict, Err(TrustError::Unknown { .. })));
     }
 
-    /// A commit by the good key that says that it was made long before it was.
+    /// A commit by the good key with a date long before it was made.
     fn backdated(&self) -> Vec<u8> {
         let key = self.workshop.path("good").display().to_string();
         let date = Some("2019-06-01T00:00:00Z");
@@ -159,7 +159,7 @@ impl Table {
 
     /// Expired, and not valid yet.
     fn a_key_signs_out_of_its_time(&self) {
-        // Expired by our clock, although the commit says that it was made long before.
+        // Expired by the clock of this machine, although the commit claims to be much older.
         let expired = PinnedKey {
             valid_until: time("2020-01-01T00:00:00Z"),
             ..self.good.clone()
@@ -167,9 +167,9 @@ impl Table {
         let backdated = self.backdated();
         assert!(matches!(
             judge(&backdated, std::slice::from_ref(&expired)),
-            Err(Fault::Expired { .. })
+            Err(TrustError::Expired { .. })
         ));
-        // What was first seen while the key was good stays good.
+        // A signature that was first seen while the key was valid stays valid.
         let keyring = Keyring::new(std::slice::from_ref(&expired)).unwrap();
         let then = "2019-06-02T00:00:00Z".parse().unwrap();
         let verdict = keyring.commit(&backdated, &names(&self.keys), then);
@@ -181,7 +181,7 @@ impl Table {
         };
         assert!(matches!(
             judge(&self.signed, &[later]),
-            Err(Fault::Expired { .. })
+            Err(TrustError::Expired { .. })
         ));
     }
 
@@ -193,7 +193,7 @@ impl Table {
         };
         assert!(matches!(
             judge(&self.signed, &[revoked]),
-            Err(Fault::Revoked { .. })
+            Err(TrustError::Revoked { .. })
         ));
     }
 
@@ -206,9 +206,9 @@ impl Table {
         moved.extend_from_slice(&unsigned[headers_end..]);
         assert!(matches!(
             judge(&moved, &self.keys),
-            Err(Fault::Mismatch { .. })
+            Err(TrustError::Mismatch { .. })
         ));
-        // Any other byte, too.
+        // A change of any other byte is refused as well.
         for at in [10, signed.len() - 2] {
             let mut changed = signed.clone();
             changed[at] ^= 1;
@@ -225,7 +225,7 @@ impl Table {
         );
         assert!(matches!(
             judge(two.as_bytes(), &self.keys),
-            Err(Fault::Malformed(_))
+            Err(TrustError::Malformed(_))
         ));
     }
 
@@ -237,11 +237,11 @@ impl Table {
         );
         assert!(matches!(
             judge(huge.as_bytes(), &self.keys),
-            Err(Fault::Malformed(_))
+            Err(TrustError::Malformed(_))
         ));
     }
 
-    /// Made for something else than git.
+    /// A signature that was made for another purpose than git.
     fn something_else_than_git_is_signed(&self) {
         let (workshop, keys) = (&self.workshop, &self.keys);
         let taken = split(&self.signed).unwrap();
@@ -264,7 +264,10 @@ impl Table {
                 )
                 .map(str::to_owned)
         };
-        assert!(matches!(verdict(GIT_NAMESPACE), Err(Fault::Malformed(_))));
+        assert!(matches!(
+            verdict(GIT_NAMESPACE),
+            Err(TrustError::Malformed(_))
+        ));
         assert_eq!(verdict("file"), Ok("good".to_owned()));
     }
 }

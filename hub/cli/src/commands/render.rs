@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use flotilla_render::{Facts, Missing, Options, render};
+use flotilla_render::{Facts, MissingFact, Options, render};
 
 use crate::args::{RenderArgs, Renderer};
 use crate::error::Error;
@@ -76,8 +76,8 @@ fn facts(args: &RenderArgs) -> Option<Facts> {
     let labels: BTreeMap<String, String> = args.labels.iter().cloned().collect();
     let facts = Facts::of_cluster(cluster.as_str(), environment.as_str(), &labels);
     Some(facts.with_missing(if args.lenient {
-        Missing::Keep
+        MissingFact::Keep
     } else {
-        Missing::Refuse
+        MissingFact::Refuse
     }))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_render::{Facts, Missing, Options, Release};
+use flotilla_render::{Facts, MissingFact, Options, Release};
 use flotilla_shared::chart::{ChartOptions, Generated};
 use flotilla_shared::id::{ApplicationName, ClusterName, NameError};
 use flotilla_shared::revision::TreePath;
@@ -64,9 +64,9 @@ pub(super) fn way(
             let facts = Facts::of_cluster(&cluster, &environment, &labels);
             // Of a cluster that nobody declares nothing is known, and so nothing is missing.
             facts.with_missing(if cluster == UNKNOWN {
-                Missing::Keep
+                MissingFact::Keep
             } else {
-                Missing::Refuse
+                MissingFact::Refuse
             })
         }),
         release,

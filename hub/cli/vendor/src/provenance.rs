@@ -1,7 +1,7 @@
 //! Provenance files: a signed list of the sums of archives. Pure.
 
 use flotilla_helm::yaml;
-use flotilla_trust::{Certificates, Fault};
+use flotilla_trust::{Certificates, TrustError};
 use jiff::Timestamp;
 
 use crate::error::Error;
@@ -17,7 +17,7 @@ pub(crate) fn verify(
     let (text, key) = keyring
         .clear_signed(provenance, now)
         .map_err(|fault| match fault {
-            Fault::Unknown { key } => Error::refused(format!(
+            TrustError::Unknown { key } => Error::refused(format!(
                 "it is signed by {key}, which the keyring does not hold"
             )),
             other => Error::refused(other.to_string()),

@@ -98,9 +98,8 @@ const FIELDS: [&str; 86] = [
     "volumeClaimTemplateLabels",
 ];
 
-/// Reads a text as `T`; unknown fields are errors that name file, line and the nearest known one, and a
-/// null stands for a field that is not there, as it does in Go. Of a field that comes twice the last
-/// counts, as with Kustomize.
+/// Reads a text as `T`; unknown fields are errors that name file, line and the nearest known field, and
+/// a null stands for a missing field, as in Go. The last of a repeated field counts, as in Kustomize.
 ///
 /// # Errors
 /// When it is not YAML or not a `T`.
@@ -108,7 +107,7 @@ pub(crate) fn typed<T: DeserializeOwned>(file: &str, text: &str) -> Outcome<T> {
     read(file, text, DuplicateKeys::LastWins)
 }
 
-/// Like [`typed`], but a field that comes twice is an error.
+/// Like [`typed`], but a repeated field is an error.
 ///
 /// # Errors
 /// See [`typed`].
@@ -118,7 +117,7 @@ pub(crate) fn typed_strict<T: DeserializeOwned>(file: &str, text: &str) -> Outco
 
 fn read<T: DeserializeOwned>(file: &str, text: &str, duplicate_keys: DuplicateKeys) -> Outcome<T> {
     flotilla_yaml::config::from_str_with(file, text, duplicate_keys, |value| {
-        canonical(value, Holds::Fields);
+        canonical(value, Member::Fields);
         if value.is_null() {
             *value = Value::Object(serde_json::Map::new());
         }
@@ -142,21 +141,21 @@ fn read<T: DeserializeOwned>(file: &str, text: &str, duplicate_keys: DuplicateKe
     })
 }
 
-/// What a mapping holds.
+/// The content of a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holds {
+enum Member {
     /// Fields of a type.
     Fields,
-    /// Texts, under the user's own names.
+    /// Texts, under names that the user chose.
     Texts,
 }
 
-/// Brings a file into the form that Go's decoder would see: names of fields in any case, no nulls in
-/// mappings; in a mapping of texts a null is an empty text and names are the user's own.
-fn canonical(value: &mut Value, holds: Holds) {
+/// Brings a file into the form that Go's decoder would see: field names in any case, and no nulls in
+/// mappings; in a mapping of texts a null is an empty text, and names are those of the user.
+fn canonical(value: &mut Value, holds: Member) {
     match value {
         Value::Object(map) => {
-            if holds == Holds::Texts {
+            if holds == Member::Texts {
                 for value in map.values_mut().filter(|value| value.is_null()) {
                     *value = Value::String(String::new());
                 }
@@ -177,19 +176,19 @@ fn canonical(value: &mut Value, holds: Holds) {
                     map.insert(known.to_owned(), value);
                 }
             }
-            // Only of known fields: one that is not known is refused, whatever it holds.
+            // Only for known fields: an unknown one is refused, even if it is null.
             map.retain(|key, value| !value.is_null() || !FIELDS.contains(&key.as_str()));
             for (key, value) in map.iter_mut() {
                 let texts = matches!(
                     key.as_str(),
                     "commonLabels" | "commonAnnotations" | "annotations" | "pairs"
                 ) || (key == "labels" && value.is_object());
-                canonical(value, if texts { Holds::Texts } else { Holds::Fields });
+                canonical(value, if texts { Member::Texts } else { Member::Fields });
             }
         }
         Value::Array(items) => items
             .iter_mut()
-            .for_each(|item| canonical(item, Holds::Fields)),
+            .for_each(|item| canonical(item, Member::Fields)),
         _ => {}
     }
 }

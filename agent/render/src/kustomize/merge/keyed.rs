@@ -8,14 +8,14 @@ use crate::kustomize::failure::Outcome;
 use crate::kustomize::node::{Key, Node};
 use crate::kustomize::schema::ShapeRef;
 
-/// The two lists of a merge, and what has come of them so far.
+/// The two lists of a merge, and the result so far.
 struct Lists {
-    /// The object's items; those that the patch changes are changed here, too.
+    /// The object's items; those that the patch changes are changed here as well.
     target: Vec<Node>,
     patch: Vec<Node>,
     /// See [`Source::Itself`]; the patch has no items then.
     with_itself: bool,
-    /// What was merged so far.
+    /// The merged items so far.
     added: Vec<Node>,
 }
 
@@ -35,7 +35,7 @@ impl<'s> Merger<'s> {
             Source::Itself => (Vec::new(), true),
             Source::Patch(items) => (items, false),
         };
-        // Each item is compared with each other.
+        // Every item is compared with every other one.
         let items = target.len() + patch.len();
         self.budget.work(items.saturating_mul(items))?;
         let mut values = distinct_values(&patch, &target, keys);
@@ -86,7 +86,7 @@ impl<'s> Merger<'s> {
             return Ok(());
         };
         add_keys(&mut merged, known);
-        // Kustomize merges into the object's own item; one that is replaced stays in the list, too,
+        // Kustomize merges into the object's own item. One that is replaced also stays in the list,
         // and wins in the end.
         if let Some(place) = at_target.and_then(|at| lists.target.get_mut(at))
             && !replaces
@@ -102,7 +102,7 @@ impl<'s> Merger<'s> {
 fn distinct_values(patch: &[Node], target: &[Node], keys: &[String]) -> Vec<Vec<String>> {
     let mut values = Vec::new();
     let mut seen = HashSet::new();
-    // What the patch adds comes first.
+    // Items that the patch adds come first.
     for item in patch.iter().chain(target) {
         let value: Vec<String> = keys
             .iter()

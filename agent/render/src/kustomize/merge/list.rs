@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use crate::kustomize::node::{Map, Node};
 
-/// What a list is merged with.
+/// The list on the other side of a merge.
 pub(super) enum Source {
     /// The patch says nothing about it.
     Nothing,
     /// The patch's items.
     Patch(Vec<Node>),
-    /// Only the patch has the list. Kustomize merges it with itself, the very same items, so what is taken
-    /// out of one is out of the other.
+    /// Only the patch has the list. Kustomize merges it with itself, with the very same items, so that an
+    /// item removed from one is removed from the other.
     Itself,
 }
 
@@ -23,7 +23,7 @@ pub(super) fn is_gone(item: &Node) -> bool {
 /// Two values that differ only where one is missing are the same item (`mergeValues`).
 pub(super) fn fill_gaps(values: &mut [Vec<String>]) {
     for a in 0..values.len() {
-        // As it was when its turn came: what is found on the way does not count for the rest.
+        // A copy: gaps that are filled in this turn do not count for the remaining values.
         let Some(first) = values.get(a).cloned() else {
             continue;
         };
@@ -57,7 +57,7 @@ fn joined(first: &[String], second: &[String]) -> Option<Vec<String>> {
     common.then_some(both)
 }
 
-/// Whether an item has the keys with these values; an empty value stands for any.
+/// Whether an item has the keys with these values; an empty value matches any.
 fn matches(item: &Node, known: &[(&str, &str)]) -> bool {
     known.iter().all(|(key, text)| {
         item.field(key)

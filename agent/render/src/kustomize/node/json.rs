@@ -74,7 +74,7 @@ impl Scalar {
                 "false" => Ok(Value::Bool(false)),
                 _ => Err(self.misread("true or false")),
             },
-            // Decimal integers are nearly all numbers there are.
+            // Nearly all numbers are decimal integers.
             Tag::Integer if plain_tag(&self.text) != Tag::Integer => {
                 Err(self.misread("an integer"))
             }
@@ -96,7 +96,7 @@ impl Scalar {
     }
 
     fn misread(&self, expected: &str) -> Failure {
-        // Never the value itself: it may have come from a Secret.
+        // Never the value itself: it may come from a Secret.
         Failure::render(format!(
             "a value that replaced {expected} has {} characters and is not {expected}; quote \
              the field's value in the manifest to make it text",

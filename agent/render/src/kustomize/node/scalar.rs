@@ -1,10 +1,10 @@
-//! What unquoted scalars mean to go.yaml.in/yaml/v3.
+//! Types of unquoted scalars in go.yaml.in/yaml/v3.
 
 use serde_json::Value;
 
 use super::Tag;
 
-/// What an unquoted scalar means to yaml/v3.
+/// The type of an unquoted scalar in yaml/v3.
 pub(crate) fn plain_tag(text: &str) -> Tag {
     let Some(first) = text.bytes().next() else {
         return Tag::Null;
@@ -25,7 +25,7 @@ pub(crate) fn plain_tag(text: &str) -> Tag {
                     Tag::Float
                 }
                 Ok(Value::Number(_)) => Tag::Integer,
-                // Infinity and not-a-number: floats without a JSON form.
+                // Infinity and NaN: floats without a JSON form.
                 Err(_) => Tag::Float,
                 Ok(_) => Tag::Text,
             }
@@ -52,7 +52,7 @@ pub(super) fn time_text(text: &str) -> Option<String> {
             .then(|| part.parse::<u32>().ok())
             .flatten()
     };
-    // Four digits of year come first, which rules almost everything out at once.
+    // A four-digit year comes first, which rules out almost everything at once.
     if text.len() < 8 || text.as_bytes().get(4) != Some(&b'-') {
         return None;
     }
@@ -86,7 +86,7 @@ pub(super) fn time_text(text: &str) -> Option<String> {
         Some(at) => (time.get(..at)?, time.get(at..)?),
         None => (time, ""),
     };
-    // With a space there is no zone, with a `T` there must be one.
+    // After a space there is no zone; after a `T` there must be one.
     if (separator == " ") != zone.is_empty() {
         return None;
     }

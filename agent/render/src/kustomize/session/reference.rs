@@ -1,6 +1,6 @@
-//! What references look like: inside, outside, remote.
+//! Classifies references: inside, outside, remote.
 
-/// A directory's path for messages: the root has a name, too.
+/// A directory's path for messages: the root has a name as well.
 pub(super) fn display(path: &str) -> String {
     if path.is_empty() {
         ".".to_owned()
@@ -27,7 +27,7 @@ pub(super) fn clean(directory: &str, reference: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// What Kustomize would clone or download (`api/internal/git/repospec.go`, `IsRemoteFile`).
+/// References that Kustomize would clone or download (`api/internal/git/repospec.go`, `IsRemoteFile`).
 pub(super) fn is_remote(reference: &str) -> bool {
     let lower = reference.to_ascii_lowercase();
     let first = lower.split('/').next().unwrap_or_default();

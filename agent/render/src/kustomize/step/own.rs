@@ -12,8 +12,8 @@ use crate::kustomize::file::{
     self, GeneratorArgs, Image, Metadata, Pairs, Patch, PatchOptions, ReplacementEntry, Replica,
     Selector,
 };
-use crate::kustomize::generator::{self, Made};
-use crate::kustomize::metadata::{AffixStep, End, NamespaceStep, PairsStep, Subjects};
+use crate::kustomize::generator::{self, GeneratedKind};
+use crate::kustomize::metadata::{AffixSide, AffixStep, NamespaceStep, PairsStep, Subjects};
 use crate::kustomize::node::Node;
 use crate::kustomize::patch::{MergeStep, PatchStep};
 use crate::kustomize::replacement::ReplacementStep;
@@ -36,13 +36,13 @@ const GENERATOR_FIELDS: [&str; 9] = [
 ];
 
 /// A step's or generator's own file, taken apart.
-struct Own {
+struct StepFile {
     kind: String,
     metadata: Metadata,
     rest: Value,
 }
 
-impl Own {
+impl StepFile {
     /// # Errors
     /// When it is not one of Kustomize's built-in steps: all others are programs.
     fn new(resource: &Resource) -> Outcome<Self> {
@@ -112,8 +112,8 @@ impl Own {
     }
 }
 
-/// Makes scalars text where Kustomize's own types have text: it reads `newTag: 1.10` in a step's own file
-/// as people mean it.
+/// Turns scalars into text where Kustomize's own types have text: it reads `newTag: 1.10` in a step's own
+/// file as people mean it.
 fn texts(node: &mut Node) {
     const TEXTS: [&str; 11] = [
         "newTag",
@@ -230,7 +230,7 @@ pub(crate) fn of_file(
     session: &Session<'_>,
     directory: &Directory,
 ) -> Outcome<Vec<Step>> {
-    let own = Own::new(resource)?;
+    let own = StepFile::new(resource)?;
     let kind = own.kind.clone();
     let step = match kind.as_str() {
         "AnnotationsTransformer" | "LabelTransformer" => {
@@ -284,8 +284,8 @@ pub(crate) fn of_file(
             let fields = specs(read.field_specs);
             let mut steps = Vec::new();
             for (end, text, only) in [
-                (End::Prefix, read.prefix, "PrefixTransformer"),
-                (End::Suffix, read.suffix, "SuffixTransformer"),
+                (AffixSide::Prefix, read.prefix, "PrefixTransformer"),
+                (AffixSide::Suffix, read.suffix, "SuffixTransformer"),
             ] {
                 if kind == only || kind == "PrefixSuffixTransformer" {
                     let fields = fields.clone();
@@ -319,7 +319,11 @@ pub(crate) fn of_file(
     Ok(vec![step])
 }
 
-fn value_add_step(own: Own, session: &Session<'_>, directory: &Directory) -> Outcome<ValueAddStep> {
+fn value_add_step(
+    own: StepFile,
+    session: &Session<'_>,
+    directory: &Directory,
+) -> Outcome<ValueAddStep> {
     let mut read: OwnValueAdd = own.read()?;
     let mut value = read.value.trim().to_owned();
     if value.is_empty() {
@@ -365,7 +369,7 @@ struct PolicyAccount {
     project_id: String,
 }
 
-/// What one file under `generators` makes.
+/// The objects of one file under `generators`.
 ///
 /// # Errors
 /// When it is not built in, or malformed.
@@ -374,7 +378,7 @@ pub(crate) fn generate(
     session: &Session<'_>,
     directory: &Directory,
 ) -> Outcome<Resource> {
-    let own = Own::new(resource)?;
+    let own = StepFile::new(resource)?;
     let kind = own.kind.clone();
     let origin = resource.origin.clone();
     match kind.as_str() {
@@ -392,9 +396,9 @@ pub(crate) fn generate(
                 args.namespace = metadata.namespace;
             }
             let made = if kind == "SecretGenerator" {
-                Made::Secret
+                GeneratedKind::Secret
             } else {
-                Made::ConfigMap
+                GeneratedKind::ConfigMap
             };
             generator::generate(made, &args, session, directory, origin)
         }

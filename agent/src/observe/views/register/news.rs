@@ -1,8 +1,8 @@
-//! What answers and events change. Pure.
+//! Changes by answers and events. Pure.
 //!
-//! An event of a watch is one of an unbroken row, so what comes late is put right by what follows. An
-//! answer stands alone: it counts for who followed the object before the question was asked, because
-//! from then on nothing went unseen, and what is newer than the answer is known to be.
+//! Events of a watch come without gaps, so a late one is corrected by those that follow. An answer
+//! stands alone: it counts for every tenure that followed the object before the request started,
+//! because nothing was missed since, and anything newer than the answer is known already.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use serde_json::Value;
 
 use super::super::Key;
 use super::{Interest, Moment, Register, TenureId};
-use crate::observe::facts::{self, Fact, Proven, Reader};
+use crate::observe::facts::{self, ApplyProof, Fact, Reader};
 use crate::plan::Fit;
 
 /// Source of a live object, which decides what may replace it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Read {
+pub(crate) enum ObjectSource {
     /// As an event of a watch.
     Event,
     /// Alone, in answer to a question of this moment.
     Alone { asked: Moment },
-    /// In a list that began at this moment, and says how everything was at its version.
+    /// In a list that was requested at this moment, and shows the collection at its version.
     Listed { version: u64, asked: Moment },
 }
 
@@ -32,12 +32,12 @@ pub(crate) enum Read {
 pub(crate) enum Listing {
     /// A watch continues from it.
     Followed,
-    /// What it says by itself.
+    /// Read once, without a watch.
     Once,
 }
 
-impl Read {
-    /// Whether it is news to an interest.
+impl ObjectSource {
+    /// Whether it counts for an interest.
     fn reaches(self, own: &Interest) -> bool {
         match self {
             Self::Event => true,
@@ -47,15 +47,15 @@ impl Read {
 }
 
 impl Register {
-    /// Takes a live object in for everybody who follows it, and wakes those for whom something that
-    /// matters changed.
-    pub(crate) fn put(&mut self, object: &ObjectRef, live: &Value, read: Read) {
+    /// Takes in a live object for every tenure that follows it, and wakes those for which something
+    /// relevant changed.
+    pub(crate) fn put(&mut self, object: &ObjectRef, live: &Value, read: ObjectSource) {
         self.take(object, live, read, None);
     }
 
-    /// Takes an object as a write of a tenure's own, begun at a moment, returned it, so that its next pass
-    /// need not wait for the watch. `applied`: it was the whole apply of the desired state with this key, and what
-    /// still looks different from that desired state will not get nearer; of a later desired state it proves nothing.
+    /// Takes in an object as it was returned by a write of a tenure that started at a moment, so that its next pass
+    /// need not wait for the watch. `applied`: the write was the whole apply of the desired state with this key, so
+    /// that a remaining difference from that state cannot be removed; it proves nothing about a later desired state.
     pub(crate) fn learn(
         &mut self,
         tenure: TenureId,
@@ -66,7 +66,7 @@ impl Register {
     ) {
         if self.scopes.contains_key(&tenure) {
             let by = Some((tenure, applied));
-            self.take(object, live, Read::Alone { asked }, by);
+            self.take(object, live, ObjectSource::Alone { asked }, by);
         }
     }
 
@@ -74,7 +74,7 @@ impl Register {
         &mut self,
         object: &ObjectRef,
         live: &Value,
-        read: Read,
+        read: ObjectSource,
         by: Option<(TenureId, Option<Digest>)>,
     ) {
         let now = self.tick();
@@ -86,10 +86,10 @@ impl Register {
         let is_gone = !uid.is_empty() && tracked.gone == uid;
         let version = text("/metadata/resourceVersion");
         let version = version.and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
-        // A list says how all was at its moment; one object's own version says only how new it is.
+        // A list is valid as of its own version; the version of one object only says how new that object is.
         let as_of = match read {
-            Read::Event | Read::Alone { .. } => version,
-            Read::Listed { version, .. } => version,
+            ObjectSource::Event | ObjectSource::Alone { .. } => version,
+            ObjectSource::Listed { version, .. } => version,
         };
         let reader = Reader {
             manager: &self.manager,
@@ -100,14 +100,14 @@ impl Register {
             if !read.reaches(own) {
                 continue;
             }
-            own.is_known |= !matches!(read, Read::Event);
+            own.is_known |= !matches!(read, ObjectSource::Event);
             let is_late = as_of != 0 && as_of < own.newest;
             if is_late {
                 continue;
             }
             own.newest = own.newest.max(version);
             if is_gone {
-                // It is over by now; and so is what had its name before it.
+                // This object was deleted, and so was any earlier one of its name.
                 if own.fact.take().is_some()
                     && let Some(scope) = self.scopes.get(&own.tenure)
                 {
@@ -121,14 +121,14 @@ impl Register {
                 .map(|(_, applied)| applied);
             let is_current = |key| baseline.is_some_and(|baseline| baseline.key == key);
             let is_applied = applied.flatten().is_some_and(is_current);
-            // The answer to a write of an earlier desired state is news to the tenure, like anybody else's write.
+            // The answer to a write of an earlier desired state is news to the tenure, like a write by others.
             let is_writer = is_applied || applied == Some(None);
             let proven = own.proven.as_ref().filter(|_| !is_applied);
             let mut fact = facts::read(live, baseline, proven, &reader);
-            // What people added and an apply left is no proof of anything.
+            // Fields that people added and an apply left in place do not prove how the server stores it.
             if let (true, Some(baseline)) = (is_applied, baseline) {
                 let is_proof = fact.fit != Fit::Equal && !fact.has_foreign;
-                own.proven = is_proof.then(|| Proven {
+                own.proven = is_proof.then(|| ApplyProof {
                     key: baseline.key,
                     content: facts::content(live),
                 });
@@ -148,15 +148,15 @@ impl Register {
         }
     }
 
-    /// There was no such object some time after it was asked for.
+    /// There was no such object at some time after the request started.
     pub(crate) fn absent(&mut self, object: &ObjectRef, asked: Moment) {
         let Some(tracked) = self.tracked.get_mut(object) else {
             return;
         };
         for own in tracked.interests.iter_mut().filter(|i| i.since <= asked) {
             own.is_known = true;
-            // What came while the answer was on its way may be newer than the answer; if it is not, the
-            // watch brings its end.
+            // An event that came while the answer was under way may be newer than the answer. If it is
+            // not, the watch brings the deletion.
             if own.taken <= asked
                 && own.fact.take().is_some()
                 && let Some(scope) = self.scopes.get(&own.tenure)
@@ -166,8 +166,8 @@ impl Register {
         }
     }
 
-    /// An object of this UID is not there any more, and never comes back. `version`: that of its deletion;
-    /// 0: not known.
+    /// An object of this UID was deleted, and never comes back. `version`: that of its deletion; 0: not
+    /// known.
     pub(crate) fn gone(
         &mut self,
         object: &ObjectRef,
@@ -183,7 +183,7 @@ impl Register {
             let is_newest = version != 0 && version >= own.newest;
             is_last |= is_newest;
             own.newest = own.newest.max(version);
-            // What had its name before it is over, too.
+            // An earlier object of the same name is gone as well.
             let is_it = own.fact.as_ref().is_some_and(|fact| fact.uid == uid);
             if is_it || (is_newest && own.fact.is_some()) {
                 own.fact = None;
@@ -199,9 +199,9 @@ impl Register {
         }
     }
 
-    /// A list of this version, begun at a moment, shows everything that a view covers; what is not in it
-    /// is not there. Where it is followed, who came while it was made has to look anew: what happened
-    /// until its version comes as no event.
+    /// A list of this version, requested at a moment, shows everything that a view covers; an object
+    /// that is not in it does not exist. If the list is followed, a tenure that arrived while it was
+    /// read has to look again: changes until its version do not come as events.
     pub(crate) fn listed(
         &mut self,
         key: &Key,
@@ -236,7 +236,7 @@ impl Register {
         }
     }
 
-    /// A view cannot be listed and is not followed: what was known of it may have changed unseen.
+    /// A view can be neither listed nor followed: its objects may have changed unseen.
     pub(crate) fn lost(&mut self, key: &Key) {
         let now = self.tick();
         for (object, tracked) in &mut self.tracked {
@@ -249,8 +249,8 @@ impl Register {
         }
     }
 
-    /// The API server went back in time: what is remembered of a view has newer versions than what is
-    /// true, and what was gone may be there again (A19).
+    /// The API server went back in time: remembered versions of a view are newer than the true ones,
+    /// and a deleted object may exist again (A19).
     pub(crate) fn went_back(&mut self, key: &Key) {
         for (object, tracked) in &mut self.tracked {
             if key.covers(object) {

@@ -33,7 +33,7 @@ fn baseline(number: u8, content: u8) -> Baseline {
     Baseline::new(Arc::new(desired), &Arc::default())
 }
 
-/// What the API server has.
+/// An object at the API server.
 #[derive(Clone)]
 struct Thing {
     uid: u64,
@@ -66,11 +66,11 @@ fn what_one_tenure_compared_is_no_other_ones() {
     let applied = Some(baseline(0, 1).key);
     let asked = register.moment();
     register.learn(old, &object(0), &thing.live(0), asked, applied);
-    // The application has another name by now, and then another content; the old worker comes late.
+    // A second tenure follows the object, later with another content; the first one is late.
     let (new, _) = register.enter();
     register.follow(new, desired(1), [key()].into());
     register.follow(old, desired(1), [key()].into());
-    register.put(&object(0), &thing.live(0), Read::Event);
+    register.put(&object(0), &thing.live(0), ObjectSource::Event);
     register.follow(new, desired(2), [key()].into());
     assert_ne!(
         register.snapshot(new).unwrap().facts[&object(0)].fit,
@@ -85,7 +85,7 @@ fn what_one_tenure_compared_is_no_other_ones() {
 fn p03_an_apply_proves_nothing_about_what_is_desired_by_the_time_it_is_answered() {
     let mut register = Register::new("flotilla".to_owned(), Arc::default(), Arc::default());
     let desired = |content| BTreeMap::from([(object(0), Some(baseline(0, content)))]);
-    // As the server keeps it, the applied object looks different from what was applied.
+    // The API server stores the object differently from how it was applied.
     let thing = Thing {
         uid: 1,
         version: 5,
@@ -107,7 +107,7 @@ fn p03_an_apply_proves_nothing_about_what_is_desired_by_the_time_it_is_answered(
         changed.has_changed().unwrap(),
         "its next pass has to see it"
     );
-    // The same answer to what is desired is as near as it gets.
+    // The same answer, but about what is desired now: this proves it.
     register.follow(tenure, desired(1), [key()].into());
     register.learn(tenure, &object(0), &thing.live(0), asked, applied);
     assert_eq!(fit(&register), Fit::Equal);
@@ -119,14 +119,14 @@ fn a_look_that_was_cancelled_leaves_an_object_unseen_and_not_gone() {
     let desired = || BTreeMap::from([(object(0), None)]);
     let (tenure, _) = register.enter();
     register.follow(tenure, desired(), [key()].into());
-    // Its answer never comes; the next pass follows the same.
+    // The answer never comes; the next pass follows the same objects again.
     register.follow(tenure, desired(), [key()].into());
     let unseen = |register: &Register| register.snapshot(tenure).unwrap().unseen;
     assert_eq!(unseen(&register), BTreeSet::from([object(0)]));
     let asked = register.moment();
     register.absent(&object(0), asked);
     assert_eq!(unseen(&register), BTreeSet::new());
-    // While its kind cannot be listed nor followed, nothing is known of it.
+    // While its kind can be neither listed nor watched, the object is unseen.
     register.lost(&key());
     assert_eq!(unseen(&register), BTreeSet::from([object(0)]));
 }
@@ -138,7 +138,7 @@ fn a_list_that_began_before_somebody_came_has_him_look_anew() {
     let list = register.moment();
     let (tenure, changed) = register.enter();
     register.follow(tenure, desired(), [key()].into());
-    // It was made after it was asked for, and before the version from which the watch goes on.
+    // It was created after the request, and before the version at which the watch starts.
     let asked = register.moment();
     register.absent(&object(0), asked);
     let thing = Thing {
@@ -146,7 +146,7 @@ fn a_list_that_began_before_somebody_came_has_him_look_anew() {
         version: 5,
         content: 1,
     };
-    let read = Read::Listed {
+    let read = ObjectSource::Listed {
         version: 6,
         asked: list,
     };

@@ -4,8 +4,8 @@ use super::maker::{
     CERTIFIES, DECRYPTS, EMBEDDED, EXPIRES, FINGERPRINT, FLAGS, KEY_EXPIRES, MADE, MESSAGE, Maker,
     SIGNS, armoured, certificate, created, number, packet, part, read, verdict, with_user_id,
 };
-use crate::NotTaken;
-use crate::openpgp::{Certificate, Issued, keyring};
+use crate::Rejection;
+use crate::openpgp::{Certificate, Verdict, keyring};
 
 const DIRECT: u8 = 0x1F;
 const BINDING: u8 = 0x18;
@@ -23,20 +23,21 @@ fn direct(key: &Maker, parts: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// A primary with a user ID and signatures over it.
-fn with(key: &Maker, signatures: &[Vec<u8>]) -> Result<Certificate, NotTaken> {
+fn with(key: &Maker, signatures: &[Vec<u8>]) -> Result<Certificate, Rejection> {
     let mut packets = vec![packet(6, &key.body()), packet(13, USER_ID)];
     packets.extend_from_slice(signatures);
     certificate(&packets)
 }
 
-/// The last second, after keys were made, at which a signature by the key is good; none: it has no end.
+/// The last second, after the creation of the keys, at which a signature by the key is good. None: it never
+/// expires.
 fn last_good(certificate: &Certificate, by: &Maker) -> Option<i64> {
     let signature = by.document();
     let is_good = |after: i64| {
         let seen = Timestamp::from_second(i64::from(MADE) + after).unwrap();
         match certificate.verify(&signature, MESSAGE, seen) {
-            Issued::Good => true,
-            Issued::Outside(_) => false,
+            Verdict::Good => true,
+            Verdict::Outside(_) => false,
             other => panic!("{other:?}"),
         }
     };
@@ -69,7 +70,7 @@ fn g14_the_newest_certification_of_a_primary_says_when_it_ends() {
         let ending = certification(&key, kind, &[created(MADE), ends_after(100)]);
         assert_eq!(of(&[ending]), Some(99), "{kind}");
     }
-    // A revoked user ID, a binding, a signature over a document: they certify nothing.
+    // A revoked user ID, a binding, a signature of a document: none of them certifies anything.
     for kind in [0x00, 0x01, 0x0F, 0x14, 0x18, 0x20, 0x30] {
         let other = certification(&key, kind, &[created(MADE), ends_after(100)]);
         assert_eq!(of(&[other]), None, "{kind}");
@@ -79,16 +80,16 @@ fn g14_the_newest_certification_of_a_primary_says_when_it_ends() {
     assert_eq!(of(&[at(MADE + 9, 200), at(MADE, 100)]), Some(199));
     assert_eq!(of(&[at(MADE + 9, 100), at(MADE, 200)]), Some(99));
     assert_eq!(of(&[at(MADE, 100), at(MADE, 200)]), Some(199));
-    // The newest takes the end away: zero is none, as leaving it out is.
+    // The newest signature removes the expiry: zero means none, and so does its absence.
     assert_eq!(of(&[at(MADE, 100), at(MADE + 9, 0)]), None);
     let open = certification(&key, 0x13, &[created(MADE + 9)]);
     assert_eq!(of(&[at(MADE, 100), open]), None);
-    // A certification that itself ends.
+    // A certification that expires itself.
     let parts = [created(MADE + 9), number(EXPIRES, 50), ends_after(200)];
     assert_eq!(of(&[certification(&key, 0x13, &parts)]), Some(58));
 }
 
-/// gpg's `addrevoker` makes a direct signature without an end: that must not keep an ended key alive.
+/// gpg's `addrevoker` makes a direct signature without an expiry: that must not keep an expired key alive.
 #[test]
 fn g14_a_direct_signature_and_a_certification_may_only_shorten_each_other() {
     let key = Maker::new(1);
@@ -105,7 +106,7 @@ fn g14_a_direct_signature_and_a_certification_may_only_shorten_each_other() {
     assert_eq!(of(user(100), later(200)), Some(99));
     assert_eq!(of(user(200), later(100)), Some(99));
     assert_eq!(of(user(0), later(100)), Some(99));
-    // Both by the primary itself.
+    // Both signed by the primary itself.
     let other = Maker::new(2);
     let foreign = other.sign(DIRECT, &created(MADE), &[], &key.hashed());
     assert_eq!(of(user(0), packet(2, &foreign)), None);
@@ -133,7 +134,7 @@ fn g14_a_primary_that_only_certifies_signs_no_commit() {
     let error = with(&key, &[direct(&key, &flags(CERTIFIES))]).unwrap_err();
     let error = error.to_string();
     assert!(error.contains("none of its keys can sign"), "{error}");
-    // With a subkey that signs, the certificate is good, and the primary still is not.
+    // With a subkey that signs, the certificate is usable, and the primary still is not.
     let subkey = Maker::new(2);
     let signatures = [
         certification(&key, 0x13, &flags(CERTIFIES)),
@@ -141,11 +142,11 @@ fn g14_a_primary_that_only_certifies_signs_no_commit() {
         binding(&key, &subkey, SIGNS, Some(&subkey), BACK),
     ];
     let certificate = with(&key, &signatures).unwrap();
-    assert_eq!(verdict(&certificate, &subkey, 0), Issued::Good);
-    assert_eq!(verdict(&certificate, &key, 0), Issued::BySomebodyElse);
+    assert_eq!(verdict(&certificate, &subkey, 0), Verdict::Good);
+    assert_eq!(verdict(&certificate, &key, 0), Verdict::BySomebodyElse);
 }
 
-/// A binding of a subkey, with a signature back by somebody.
+/// A binding of a subkey, with a back-signature by the given key.
 fn binding(by: &Maker, subkey: &Maker, flags: u8, back: Option<&Maker>, kind: u8) -> Vec<u8> {
     let primary = Maker::new(1);
     let message = [primary.hashed(), subkey.hashed()].concat();
@@ -157,7 +158,7 @@ fn binding(by: &Maker, subkey: &Maker, flags: u8, back: Option<&Maker>, kind: u8
     packet(2, &by.sign(BINDING, &parts, &[], &message))
 }
 
-/// Else whoever makes a certificate could pass off another's commits as made by its key.
+/// Otherwise the author of a certificate could pass off the commits of another key as its own.
 #[test]
 fn g14_a_subkey_signs_only_if_it_says_so_itself() {
     let (primary, subkey, other) = (Maker::new(1), Maker::new(2), Maker::new(3));
@@ -166,9 +167,9 @@ fn g14_a_subkey_signs_only_if_it_says_so_itself() {
         verdict(&certificate, &subkey, 0)
     };
     let good = binding(&primary, &subkey, SIGNS, Some(&subkey), BACK);
-    assert_eq!(of(good), Issued::Good);
+    assert_eq!(of(good), Verdict::Good);
     for bad in [
-        // By another primary; not for signing; no word of its own; another's word; a word on something else.
+        // By another primary; not for signing; no back-signature; one by another key; one over something else.
         binding(&other, &subkey, SIGNS, Some(&subkey), BACK),
         binding(&primary, &subkey, DECRYPTS, Some(&subkey), BACK),
         binding(&primary, &subkey, CERTIFIES, Some(&subkey), BACK),
@@ -177,14 +178,14 @@ fn g14_a_subkey_signs_only_if_it_says_so_itself() {
         binding(&primary, &subkey, SIGNS, Some(&subkey), BINDING),
         binding(&primary, &subkey, SIGNS, Some(&subkey), 0),
     ] {
-        assert_eq!(of(bad), Issued::BySomebodyElse);
+        assert_eq!(of(bad), Verdict::BySomebodyElse);
     }
     // Without flags, a subkey may not sign.
     let message = [primary.hashed(), subkey.hashed()].concat();
     let back = subkey.sign(BACK, &created(MADE), &[], &message);
     let parts = [created(MADE), part(EMBEDDED, &back)].concat();
     let silent = primary.sign(BINDING, &parts, &[], &message);
-    assert_eq!(of(packet(2, &silent)), Issued::BySomebodyElse);
+    assert_eq!(of(packet(2, &silent)), Verdict::BySomebodyElse);
 }
 
 #[test]
@@ -215,9 +216,9 @@ fn g14_the_newest_binding_of_a_subkey_takes_away_what_it_leaves_out() {
     }
     for bindings in [[signs.clone(), decrypts.clone()], [decrypts, signs]] {
         let verdict = verdict(&of(&bindings), &subkey, 0);
-        assert_eq!(verdict, Issued::BySomebodyElse);
+        assert_eq!(verdict, Verdict::BySomebodyElse);
     }
-    // The subkey does not outlive its primary.
+    // A subkey expires with its primary at the latest.
     let ending = certification(&primary, 0x13, &[created(MADE), ends_after(50)]);
     let packets = [ending, packet(14, &subkey.body()), at(MADE, SIGNS, 0)];
     let certificate = with(&primary, &packets).unwrap();
@@ -237,7 +238,7 @@ fn g14_a_certificate_is_one_and_has_a_key_that_can_sign() {
         body[0] = version;
         assert!(error(&[packet(6, &body)]).contains("only keys of version 4"));
     }
-    // DSA; and Ed25519 with a byte too much.
+    // DSA; and Ed25519 with one byte too many.
     let mut dsa = key.body();
     dsa[5] = 17;
     let longer = [&key.body()[..], &[0]].concat();
@@ -247,9 +248,9 @@ fn g14_a_certificate_is_one_and_has_a_key_that_can_sign() {
     let body = |size: usize| [&[4][..], &vec![0; size - 1]].concat();
     assert!(error(&[packet(6, &body(65535))]).contains("none of its keys can sign"));
     assert!(error(&[packet(6, &body(65536))]).contains("too long"));
-    // A subkey that cannot be used takes nothing from the others.
+    // An unusable subkey does not affect the other keys.
     let certificate = certificate(&[primary, packet(14, &body(100))]).unwrap();
-    assert_eq!(verdict(&certificate, &key, 0), Issued::Good);
+    assert_eq!(verdict(&certificate, &key, 0), Verdict::Good);
 }
 
 #[test]
@@ -267,12 +268,12 @@ fn g14_a_signature_that_names_nobody_accuses_nobody() {
         let signature = read(&body).unwrap();
         certificate.verify(&signature, MESSAGE, seen)
     };
-    assert_eq!(of(&key, None), Issued::Good);
-    assert_eq!(of(&other, None), Issued::BySomebodyElse);
-    assert_eq!(of(&other, Some(&other)), Issued::BySomebodyElse);
-    assert_eq!(of(&other, Some(&key)), Issued::OverOtherBytes);
-    // The name is a hint, and decides nothing in favour of a key.
-    assert_eq!(of(&key, Some(&other)), Issued::BySomebodyElse);
+    assert_eq!(of(&key, None), Verdict::Good);
+    assert_eq!(of(&other, None), Verdict::BySomebodyElse);
+    assert_eq!(of(&other, Some(&other)), Verdict::BySomebodyElse);
+    assert_eq!(of(&other, Some(&key)), Verdict::OverOtherBytes);
+    // The issuer is a hint, and never decides in favour of a key.
+    assert_eq!(of(&key, Some(&other)), Verdict::BySomebodyElse);
 }
 
 #[test]
@@ -292,7 +293,7 @@ fn a_keyring_is_armoured_or_binary_and_below_its_limit() {
     let error = |bytes: &[u8]| keyring(bytes).unwrap_err().to_string();
     assert!(error(&unusable).contains("none of its keys can sign"));
     assert!(error(b"").contains("holds no certificate"));
-    // Said of what it is, not of armour that nobody meant.
+    // The message describes the content and does not mention armour that was never there.
     assert!(error(b"hello").contains("a packet's length is malformed"));
     assert!(error(b"-----BEGIN NOTHING-----").contains("does not begin with"));
     for (size, is_over) in [(0, false), (1, true), (2, true)] {

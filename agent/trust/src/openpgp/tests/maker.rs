@@ -1,4 +1,4 @@
-//! Lays keys, signatures and packets as told, also wrong ones.
+//! Builds keys, signatures and packets as requested, including invalid ones.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,10 +7,10 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::NotTaken;
-use crate::openpgp::{Certificate, Issued, PgpSignature};
+use crate::Rejection;
+use crate::openpgp::{Certificate, PgpSignature, Verdict};
 
-/// When all keys were made, seconds since 1970.
+/// When all keys were created, seconds since 1970.
 pub(super) const MADE: u32 = 1_000_000;
 pub(super) const MESSAGE: &[u8] = b"what was signed";
 
@@ -44,7 +44,7 @@ impl Maker {
         [&head, self.0.public_key().as_ref()].concat()
     }
 
-    /// What signatures over keys hash of this one.
+    /// The bytes of this key in the hash of signatures over keys.
     pub(super) fn hashed(&self) -> Vec<u8> {
         hashed(&self.body())
     }
@@ -79,7 +79,7 @@ pub(super) fn fingerprint(body: &[u8]) -> Vec<u8> {
     digest.as_ref().to_vec()
 }
 
-/// What a certification of a user ID is made over.
+/// The bytes that a certification of a user ID covers.
 pub(super) fn with_user_id(key: &Maker, user_id: &[u8]) -> Vec<u8> {
     let size = u32::try_from(user_id.len()).unwrap().to_be_bytes();
     [&key.hashed()[..], &[0xB4], &size, user_id].concat()
@@ -113,7 +113,7 @@ pub(super) fn armoured(kind: &str, bytes: &[u8]) -> String {
     format!("-----BEGIN PGP {kind}-----\n\n{body}\n-----END PGP {kind}-----\n")
 }
 
-pub(super) fn certificate(packets: &[Vec<u8>]) -> Result<Certificate, NotTaken> {
+pub(super) fn certificate(packets: &[Vec<u8>]) -> Result<Certificate, Rejection> {
     Certificate::parse(&armoured("PUBLIC KEY BLOCK", &packets.concat()))
 }
 
@@ -123,8 +123,8 @@ pub(super) fn read(body: &[u8]) -> Result<PgpSignature, String> {
     PgpSignature::parse(text.as_bytes()).map_err(|fault| fault.to_string())
 }
 
-/// What becomes of a signature over [`MESSAGE`], seen some seconds after keys were made.
-pub(super) fn verdict(certificate: &Certificate, by: &Maker, after: i64) -> Issued {
+/// The verdict on a signature over [`MESSAGE`], seen some seconds after the creation of the keys.
+pub(super) fn verdict(certificate: &Certificate, by: &Maker, after: i64) -> Verdict {
     let seen = Timestamp::from_second(i64::from(MADE) + after).unwrap();
     certificate.verify(&by.document(), MESSAGE, seen)
 }

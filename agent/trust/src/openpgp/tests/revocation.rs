@@ -2,7 +2,7 @@ use super::maker::{
     FINGERPRINT, MADE, MESSAGE, Maker, certificate, created, fingerprint, packet, part, verdict,
 };
 use crate::openpgp::packet::packets;
-use crate::openpgp::{Certificate, Issued, PgpSignature, armor};
+use crate::openpgp::{Certificate, PgpSignature, Verdict, armor};
 
 const OF_KEY: u8 = 0x20;
 const OF_SUBKEY: u8 = 0x28;
@@ -21,21 +21,21 @@ fn g14_a_primary_is_revoked_by_itself_only() {
     let (own, foreign) = (issuer(&key.fingerprint()), issuer(&other.fingerprint()));
     let parts = |issuer: &[u8]| [&created(MADE), issuer].concat();
     let by = |by: &Maker, parts: &[u8]| by.sign(OF_KEY, parts, &[], &key.hashed());
-    assert_eq!(of(&by(&key, &parts(&own))), Issued::Revoked);
-    assert_eq!(of(&by(&key, &parts(&[]))), Issued::Revoked);
-    // Made by somebody else, whoever it says made it.
+    assert_eq!(of(&by(&key, &parts(&own))), Verdict::Revoked);
+    assert_eq!(of(&by(&key, &parts(&[]))), Verdict::Revoked);
+    // Made by another key, whatever issuer it names.
     for issuer in [&own, &foreign, &Vec::new()] {
-        assert_eq!(of(&by(&other, &parts(issuer))), Issued::Good);
+        assert_eq!(of(&by(&other, &parts(issuer))), Verdict::Good);
     }
-    // Over something else.
+    // Over another key.
     let elsewhere = key.sign(OF_KEY, &parts(&own), &[], &other.hashed());
-    assert_eq!(of(&elsewhere), Issued::Good);
-    // A subkey's is none of the primary.
+    assert_eq!(of(&elsewhere), Verdict::Good);
+    // The revocation of a subkey does not revoke the primary.
     let of_subkey = key.sign(OF_SUBKEY, &parts(&own), &[], &key.hashed());
-    assert_eq!(of(&of_subkey), Issued::Good);
+    assert_eq!(of(&of_subkey), Verdict::Good);
 }
 
-/// What cannot be read as a whole, by its version, its hash or a critical part.
+/// Signatures that cannot be read as a whole, because of their version, hash or a critical subpacket.
 #[test]
 fn g14_what_cannot_be_read_grants_nothing_and_may_revoke() {
     let key = Maker::new(1);
@@ -58,28 +58,29 @@ fn g14_what_cannot_be_read_grants_nothing_and_may_revoke() {
         ]
     };
     for form in forms(OF_KEY) {
-        assert_eq!(of(&form), Issued::Revoked, "{form:?}");
+        assert_eq!(of(&form), Verdict::Revoked, "{form:?}");
     }
-    // Of others, there are old ones on many certificates.
+    // Old signatures of other kinds occur on many certificates.
     for kind in [0x00, 0x10, 0x13, 0x18, 0x1F, 0x30] {
         for form in forms(kind) {
-            assert_eq!(of(&form), Issued::Good, "{form:?}");
+            assert_eq!(of(&form), Verdict::Good, "{form:?}");
         }
     }
     for form in [&[][..], &[4], &[OF_KEY], &[3, OF_KEY, 0]] {
-        assert_eq!(of(form), Issued::Good, "{form:?}");
+        assert_eq!(of(form), Verdict::Good, "{form:?}");
     }
-    // On a subkey that decrypts, which has nothing to do with the primary.
+    // On a subkey for decryption, which does not affect the primary.
     let packets = [
         packet(6, &key.body()),
         packet(14, &Maker::new(2).body()),
         packet(2, &[4, OF_SUBKEY, 27, 2]),
     ];
     let certificate = certificate(&packets).unwrap();
-    assert_eq!(verdict(&certificate, &key, 0), Issued::Good);
+    assert_eq!(verdict(&certificate, &key, 0), Verdict::Good);
 }
 
-/// ring joins each curve with one hash. Where there is no telling whether the key revoked itself, it did.
+/// ring supports one hash per curve. If it cannot be verified whether the key revoked itself, it counts as
+/// revoked.
 #[test]
 fn g14_a_curve_s_revocation_over_another_hash_counts_if_it_may_be_its_own() {
     const SHA256: u8 = 8;
@@ -103,7 +104,7 @@ fn g14_a_curve_s_revocation_over_another_hash_counts_if_it_may_be_its_own() {
         let signature = PgpSignature::parse(signature.as_bytes()).unwrap();
         let message = include_bytes!("../../../tests/recorded/message");
         let of = |hash: u8, issuer: &[u8]| {
-            // By nobody: its numbers are two ones.
+            // By no key: both of its numbers are one.
             let parts = [&created(MADE), issuer].concat();
             let size = u16::try_from(parts.len()).unwrap().to_be_bytes();
             let head = [4, OF_KEY, 19, hash, size[0], size[1]];
@@ -117,13 +118,13 @@ fn g14_a_curve_s_revocation_over_another_hash_counts_if_it_may_be_its_own() {
         let other = issuer(&Maker::new(1).fingerprint());
         for hash in [SHA256, SHA384, SHA512] {
             let expected = if hash == own {
-                Issued::Good
+                Verdict::Good
             } else {
-                Issued::Revoked
+                Verdict::Revoked
             };
             assert_eq!(of(hash, &issuer(&fingerprint(key))), expected, "{hash}");
             assert_eq!(of(hash, &[]), expected, "{hash}");
-            assert_eq!(of(hash, &other), Issued::Good, "{hash}");
+            assert_eq!(of(hash, &other), Verdict::Good, "{hash}");
         }
     }
 }
@@ -143,14 +144,14 @@ fn g14_a_subkey_is_revoked_by_its_primary_only() {
             packet(2, revocation),
         ];
         let certificate = certificate(&packets).unwrap();
-        assert_eq!(verdict(&certificate, &primary, 0), Issued::Good);
+        assert_eq!(verdict(&certificate, &primary, 0), Verdict::Good);
         verdict(&certificate, &subkey, 0)
     };
     let by = |by: &Maker| by.sign(OF_SUBKEY, &created(MADE), &[], &message);
-    assert_eq!(of(&by(&primary)), Issued::Revoked);
-    assert_eq!(of(&by(&subkey)), Issued::Good);
-    assert_eq!(of(&by(&Maker::new(3))), Issued::Good);
-    assert_eq!(of(&[4, OF_SUBKEY, 27, 2]), Issued::Revoked);
+    assert_eq!(of(&by(&primary)), Verdict::Revoked);
+    assert_eq!(of(&by(&subkey)), Verdict::Good);
+    assert_eq!(of(&by(&Maker::new(3))), Verdict::Good);
+    assert_eq!(of(&[4, OF_SUBKEY, 27, 2]), Verdict::Revoked);
     let document = primary.sign(0, &created(MADE), &[], MESSAGE);
-    assert_eq!(of(&document), Issued::Good);
+    assert_eq!(of(&document), Verdict::Good);
 }

@@ -2,17 +2,17 @@ use super::maker::{
     CREATED, EXPIRES, FINGERPRINT, KEY_ID, MADE, MESSAGE, Maker, armoured, certificate, created,
     number, packet, part, read,
 };
-use crate::openpgp::{Issued, PgpSignature};
+use crate::openpgp::{PgpSignature, Verdict};
 
-/// The kinds of subpackets that may be marked as critical: of each it is known what it means, or that it changes
-/// nothing here.
+/// The kinds of subpackets that may be marked as critical: the meaning of each is known, or known not to matter
+/// here.
 const KNOWN: &[std::ops::RangeInclusive<u8>] = &[2..=7, 9..=12, 16..=16, 21..=35];
 
 #[test]
 fn g14_a_critical_part_that_is_not_understood_makes_a_signature_void() {
     let key = Maker::new(1);
     for kind in 0..=127_u8 {
-        // Four bytes that are a number, and below any end.
+        // Four bytes that are a valid number, and before any expiry.
         let value = if kind == CREATED { MADE } else { 0 };
         let is_read = |kind: u8, is_signed: bool| {
             let more = number(kind, value);
@@ -24,7 +24,7 @@ fn g14_a_critical_part_that_is_not_understood_makes_a_signature_void() {
             read(&key.sign(0, &signed, &others, MESSAGE))
         };
         assert!(is_read(kind, true).is_ok(), "{kind}");
-        // Anybody can add what is not signed.
+        // An unsigned subpacket can be added by anyone.
         assert!(is_read(0x80 | kind, false).is_ok(), "{kind}");
         let is_known = KNOWN.iter().any(|known| known.contains(&kind));
         match is_read(0x80 | kind, true) {
@@ -51,7 +51,7 @@ fn g14_what_is_not_signed_says_neither_when_it_was_made_nor_when_it_ends() {
         let signature = read(&key.sign(0, &signed, &others, MESSAGE)).unwrap();
         let seen = jiff::Timestamp::from_second(i64::from(MADE) + 1).unwrap();
         let verdict = certificate.verify(&signature, MESSAGE, seen);
-        assert_eq!(verdict == Issued::Good, is_good);
+        assert_eq!(verdict == Verdict::Good, is_good);
     }
 }
 
@@ -66,7 +66,7 @@ fn g14_numbers_and_lengths_that_do_not_fit_are_refused() {
     for broken in [
         part(CREATED, &[1, 2, 3]),
         part(EXPIRES, &[1, 2, 3, 4, 5]),
-        // A length of nothing, and lengths beyond the end.
+        // A length of zero, and lengths beyond the end.
         vec![0],
         vec![5, 100],
         vec![192],
@@ -78,7 +78,7 @@ fn g14_numbers_and_lengths_that_do_not_fit_are_refused() {
             "{broken:?}: {error}"
         );
     }
-    // Every way to say how long one is.
+    // Every encoding of a length.
     for size in [1, 191, 192, 193, 8383, 8384, 16319] {
         let value = vec![0; size - 1];
         let long = part(100, &value);
@@ -110,7 +110,7 @@ fn g14_a_fingerprint_is_a_better_name_than_a_key_id() {
     assert_eq!(of(std::slice::from_ref(&fingerprint)), by_fingerprint);
     assert_eq!(of(&[id.clone(), fingerprint.clone()]), by_fingerprint);
     assert_eq!(of(&[fingerprint.clone(), id.clone()]), by_fingerprint);
-    // Of other sizes they are no names of keys of this version.
+    // Of another size, they do not name a key of this version.
     let nobody = "an OpenPGP key that it does not name";
     assert_eq!(of(&[]), nobody);
     for size in [0, 1, 7, 9, 20, 22, 33] {

@@ -1,4 +1,5 @@
-//! Orders of questions, answers, events, broken watches and cancelled looks, against what the API server has.
+//! Interleavings of requests, answers, events, broken watches and cancelled looks, compared with the objects of
+//! the API server.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -23,7 +24,7 @@ enum Answer {
     Deleted(TenureId, u8, u64),
 }
 
-/// A request: the server answers it some time after it was asked, and the answer comes later still.
+/// A request: the server answers it some time after it was sent, and the answer arrives later still.
 struct Request {
     asked: Moment,
     question: Question,
@@ -36,19 +37,19 @@ enum Event {
     Deleted(u8, u64),
 }
 
-/// What the view's task is at.
+/// The state of the view's task.
 enum Watch {
-    /// It lists; when it began, and what the server said.
+    /// It lists: the moment of the request, and the server's answer.
     Listing(Moment, Option<(BTreeMap<u8, Thing>, u64)>),
-    /// It follows: the next event of all.
+    /// It watches: the index of the next event.
     Following(usize),
 }
 
 struct Worker {
-    /// What each object is compared with, and since which step it is followed.
+    /// The baseline of each object, and the step since which it is followed.
     follows: BTreeMap<u8, (Option<u8>, u64)>,
     changed: watch::Receiver<u64>,
-    /// What its last complete look said.
+    /// The result of its last complete look.
     seen: Option<BTreeMap<u8, Option<String>>>,
 }
 
@@ -56,7 +57,7 @@ struct World {
     rng: StdRng,
     register: Register,
     things: BTreeMap<u8, Thing>,
-    /// The step at which each object was made.
+    /// The step at which each object was created.
     made: BTreeMap<u8, u64>,
     version: u64,
     step: u64,
@@ -177,7 +178,7 @@ impl World {
         self.requests[index].answer = Some(answer);
     }
 
-    /// The answer comes.
+    /// The answer arrives.
     fn take(&mut self, index: usize) {
         if self.requests[index].answer.is_none() {
             self.serve(index);
@@ -185,7 +186,7 @@ impl World {
         let Request { asked, answer, .. } = self.requests.swap_remove(index);
         let own = match answer.unwrap() {
             Answer::Got(number, Some(thing)) => {
-                let read = Read::Alone { asked };
+                let read = ObjectSource::Alone { asked };
                 self.register
                     .put(&object(number), &thing.live(number), read);
                 None
@@ -211,7 +212,7 @@ impl World {
                 Some((tenure, number))
             }
         };
-        // A worker knows what its own writes did.
+        // A worker knows the result of its own writes.
         if let Some((tenure, number)) = own
             && let Some(worker) = self.workers.get_mut(&tenure)
             && let Some(seen) = &mut worker.seen
@@ -232,7 +233,7 @@ impl World {
         for (number, thing) in things {
             let object = object(*number);
             if self.register.is_tracked(&object) {
-                let read = Read::Listed { version, asked };
+                let read = ObjectSource::Listed { version, asked };
                 self.register.put(&object, &thing.live(*number), read);
                 seen.insert(object);
             }
@@ -240,7 +241,7 @@ impl World {
         self.register.listed(&key(), &seen, version, asked, listing);
     }
 
-    /// The view's task goes on by a step.
+    /// The view's task advances by a step.
     fn watch(&mut self, faults: bool) {
         match &mut self.watch {
             Watch::Listing(_, None) if faults && self.rng.random_bool(0.2) => {
@@ -254,7 +255,7 @@ impl World {
             Watch::Listing(asked, Some((things, version))) => {
                 let (asked, things, version) = (*asked, std::mem::take(things), *version);
                 self.list(&things, version, asked, Listing::Followed);
-                // What happened since comes as events.
+                // Later changes come as events.
                 let next = self.events.partition_point(|(of, _)| *of <= version);
                 self.watch = Watch::Following(next);
             }
@@ -269,7 +270,8 @@ impl World {
                 match event {
                     Event::Changed(number, thing) => {
                         let live = thing.live(number);
-                        self.register.put(&object(number), &live, Read::Event);
+                        self.register
+                            .put(&object(number), &live, ObjectSource::Event);
                     }
                     Event::Deleted(number, uid) => {
                         let uid = uid.to_string();
@@ -329,7 +331,7 @@ impl World {
                 }
             }
             (11 | 12, _) if !self.requests.is_empty() => self.take(request),
-            // Its asker was cancelled.
+            // The request was cancelled.
             (13, _) if !self.requests.is_empty() && self.rng.random_bool(0.3) => {
                 self.requests.swap_remove(request);
             }
@@ -338,7 +340,7 @@ impl World {
         self.nothing_is_forgotten();
     }
 
-    /// What is there all the while is never taken for gone: an inventory would forget it.
+    /// An object that exists all the while is never taken as gone: an inventory would forget it.
     fn nothing_is_forgotten(&self) {
         for (tenure, worker) in &self.workers {
             let known = self.register.snapshot(*tenure).unwrap();
@@ -356,8 +358,9 @@ impl World {
         }
     }
 
-    /// All events have come, and every answer, however late, and everybody looks once more at what is
-    /// unseen: each tenure knows what is, compared with what it wants itself, and was woken for it.
+    /// All events and every answer have arrived, however late, and every tenure looks once more at
+    /// unseen objects: each one knows the true state, compared with its own desired state, and was
+    /// woken for it.
     fn judge(&mut self) {
         while !self.requests.is_empty() {
             if self.rng.random_bool(0.5) {
@@ -414,8 +417,8 @@ impl World {
     }
 }
 
-/// What a tenure knows of an object.
-fn fact_of(known: &Known, number: u8) -> Option<String> {
+/// What a tenure knows about an object.
+fn fact_of(known: &TenureFacts, number: u8) -> Option<String> {
     let fact = known.facts.get(&object(number))?;
     Some(format!("{} {:?}", fact.uid, fact.fit))
 }
