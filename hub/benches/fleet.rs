@@ -22,10 +22,10 @@ use flotilla_shared::source::{Directories, SourcePaths};
 use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
-/// What the driver takes at once.
+/// Batch size of the driver.
 const BATCH: usize = 1024;
 
-/// A fleet with agents that always come out well, and the time that the fleet took for them.
+/// A fleet whose agents always report success, and the time that the fleet spent on them.
 struct World {
     fleet: Fleet,
     second: i64,
@@ -82,7 +82,7 @@ impl World {
         Timestamp::new(1_790_000_000 + self.second, 0).unwrap()
     }
 
-    /// As the driver does: absorbed together, advanced once, and again while clusters wait for their turn.
+    /// Works as the driver does: absorbs a batch, advances once, and again while clusters are due.
     fn take(&mut self, events: Vec<Event>) -> Vec<Effect> {
         let mut all = self.step(events);
         while self.fleet.has_due() {
@@ -126,8 +126,8 @@ impl World {
         }])
     }
 
-    /// Agents take what they are sent and report; a second passes; until nothing is sent and no
-    /// rollout runs.
+    /// Agents accept what they are sent and report; then a second passes. Repeats until nothing is sent and no rollout
+    /// runs.
     fn converge(&mut self, mut sent: Vec<Effect>) {
         for _ in 0..1000 {
             let mut news = Vec::new();
@@ -292,10 +292,10 @@ fn directories(number: u64, clusters: usize) -> Event {
     }
 }
 
-/// A commit that changes nothing for half of ten thousand clusters, which are passed through.
+/// A commit that changes nothing for half of ten thousand clusters, which the rollout passes through.
 fn passing() {
     let clusters = 10_000;
-    // Each renders a directory of its own, so that no answer serves for two.
+    // Each cluster renders its own directory, so that no cached answer serves two clusters.
     let path = "apps/{cluster}";
     let mut world = World::rendering(path, 1, clusters, "");
     let first = world.push(1);

@@ -101,7 +101,7 @@ impl Running {
     pub async fn shutdown(self) {
         self.stop.cancel();
         for task in self.tasks {
-            // A stream may outlive our patience, but not the process.
+            // A stream may outlast this limit; it ends with the process.
             if tokio::time::timeout(Duration::from_secs(3), task)
                 .await
                 .is_err()
@@ -109,7 +109,7 @@ impl Running {
                 tracing::warn!("a task did not stop in time");
             }
         }
-        // So that another takes over at once; if it cannot be told, it waits for the lease's end.
+        // Lets another replica take over at once. If the release fails, that replica waits until the lease expires.
         if let Err(error) = self.store.release().await {
             tracing::warn!(%error, "cannot release the lease");
         }
@@ -148,7 +148,7 @@ struct Start {
 /// # Errors
 /// When the store, the authority, the fleet file or an address cannot be used.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
-    // Its state is large; callers hold a pointer.
+    // The future is large: boxed, so that callers hold only a pointer.
     Box::pin(begin(config)).await
 }
 
@@ -230,7 +230,7 @@ async fn begin(config: Config) -> anyhow::Result<Running> {
     if start.config.store_url.is_none() {
         running.tasks = decide(start).await?;
     } else {
-        // Which of several replicas decides takes a moment to find out; this one serves meanwhile.
+        // Electing the deciding replica takes a moment; this one serves meanwhile.
         let task = replica::run(start);
         running.tasks.push(tokio::spawn(async move {
             if let Err(error) = task.await {
@@ -239,7 +239,7 @@ async fn begin(config: Config) -> anyhow::Result<Running> {
             }
         }));
     }
-    // The driver's end waits for everybody's handle, so what has none comes first.
+    // The driver ends when all handles are dropped, so tasks without a handle are stopped first.
     running.tasks.splice(0..0, side);
     Ok(running)
 }

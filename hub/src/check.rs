@@ -29,7 +29,7 @@ const MAX_ANSWER: usize = 1 << 20;
 
 /// Runs checks until stopped.
 pub async fn run(handle: Handle, stop: CancellationToken) {
-    // An answer counts only from where the fleet file points to: redirects are not followed.
+    // Redirects are not followed: only the address in the fleet file may answer.
     let client = match flotilla_http::client(TIMEOUT).build() {
         Ok(client) => client,
         Err(error) => {
@@ -42,7 +42,7 @@ pub async fn run(handle: Handle, stop: CancellationToken) {
         let Ok(checks) = handle.query(questions).await else {
             return;
         };
-        // A rollout that just began waits for no round: what was answered before says nothing of it.
+        // A rollout that just began is checked at once, because earlier results do not apply to it.
         let all = due <= Instant::now();
         if all {
             due = Instant::now() + INTERVAL;
@@ -62,8 +62,8 @@ pub async fn run(handle: Handle, stop: CancellationToken) {
             .map(|(environment, rollout, check)| {
                 let client = client.clone();
                 async move {
-                    let Judged { good, text } =
-                        ask(&client, &check).await.unwrap_or_else(|error| Judged {
+                    let Verdict { good, text } =
+                        ask(&client, &check).await.unwrap_or_else(|error| Verdict {
                             good: false,
                             text: format!("no answer: {error}"),
                         });
@@ -76,7 +76,7 @@ pub async fn run(handle: Handle, stop: CancellationToken) {
                     }
                 }
             })
-            // One that hangs holds up none of the others.
+            // Concurrent, so that one hanging check does not delay the others.
             .buffer_unordered(AT_ONCE);
         loop {
             let event = tokio::select! {
@@ -127,19 +127,19 @@ enum CheckError {
 
 /// Result of a check.
 #[derive(Debug)]
-struct Judged {
+struct Verdict {
     good: bool,
     /// Message for operators.
     text: String,
 }
 
-async fn ask(client: &reqwest::Client, check: &Check) -> Result<Judged, CheckError> {
+async fn ask(client: &reqwest::Client, check: &Check) -> Result<Verdict, CheckError> {
     match &check.question {
         Question::Http { url, status } => {
             let answer = client.get(url).send().await;
             let answer = answer.map_err(CheckError::Unreachable)?;
             let found = answer.status().as_u16();
-            Ok(Judged {
+            Ok(Verdict {
                 good: found == *status,
                 text: format!("HTTP {found}, expected {status}"),
             })
@@ -186,8 +186,8 @@ fn samples(body: &[u8]) -> Result<Vec<f64>, CheckError> {
     all.ok_or(CheckError::NoSamples)
 }
 
-/// Judges samples. An empty result proves nothing, and NaN is within no bounds.
-fn within(samples: &[f64], min: Option<f64>, max: Option<f64>) -> Judged {
+/// Judges samples. An empty result is not a pass, and NaN is outside all bounds.
+fn within(samples: &[f64], min: Option<f64>, max: Option<f64>) -> Verdict {
     let bounds = match (min, max) {
         (Some(min), Some(max)) => format!("expected {min} to {max}"),
         (Some(min), None) => format!("expected at least {min}"),
@@ -208,7 +208,7 @@ fn within(samples: &[f64], min: Option<f64>, max: Option<f64>) -> Judged {
             format!("{} samples up to {worst}, {bounds}", samples.len())
         }
     };
-    Judged {
+    Verdict {
         good: !samples.is_empty() && bad.is_none(),
         text,
     }

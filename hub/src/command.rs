@@ -125,7 +125,7 @@ async fn raise_epoch(
             )
         }
         (Some(directory), None) => (
-            // A hub that runs has the store: it is named, and nothing is changed.
+            // A running hub holds the store's lock: the error names it, and nothing changes.
             store::raise_epoch(directory, reason, now)
                 .await
                 .context("stop the hub first, then raise its epoch, then start it")?,
@@ -379,7 +379,7 @@ mod tests {
         let may = |pod: Option<&str>| may_make_authority(directory.path(), pod).is_ok();
         assert!(may(None) && may(Some("flotilla-hub-0")));
         assert!(!may(Some("flotilla-hub-1")) && !may(Some("flotilla-hub-10")));
-        // Given the same one it only makes what is missing beside it.
+        // A pod that was given the same authority only creates the missing files beside it.
         std::fs::write(directory.path().join("ca.crt"), "given").unwrap();
         assert!(may(Some("flotilla-hub-1")));
     }

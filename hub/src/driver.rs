@@ -21,7 +21,7 @@ use crate::outbox::{Control, Outbox};
 use crate::store::{self, Store};
 
 pub use crate::store::Health;
-pub use handle::{Handle, Refused, Stopped};
+pub use handle::{Handle, Rejection, Stopped};
 
 /// Highest number of waiting events; a full channel slows the senders down on purpose.
 const QUEUE: usize = 1024;
@@ -36,26 +36,26 @@ struct Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Whoever is not told anything any more need not stay.
+        // A stream without a session gets no more messages, so it ends.
         self.outbox.finish();
     }
 }
 
 type Query = Box<dyn FnOnce(&Fleet) + Send>;
 
-/// A decision in the fleet itself: effects to store, and who is informed once they are stored (`Ok`), or that the
-/// outcome is unknown (`Err`).
-type Change = Box<dyn FnOnce(&mut Fleet, Timestamp) -> (Vec<Effect>, Told) + Send>;
+/// A decision in the fleet itself: effects to store, and the callback that reports `Ok` once they are stored, or `Err`
+/// where the outcome is unknown.
+type Change = Box<dyn FnOnce(&mut Fleet, Timestamp) -> (Vec<Effect>, Completion) + Send>;
 
-/// Informs the requester of the outcome.
-type Told = Box<dyn FnOnce(Result<(), Refused>) + Send>;
+/// Reports the outcome to the requester.
+type Completion = Box<dyn FnOnce(Result<(), Rejection>) + Send>;
 
 /// An action of an operator, with the channel for its result.
 struct Request {
     action: Action,
     by: String,
     reason: String,
-    answer: oneshot::Sender<Result<String, Refused>>,
+    answer: oneshot::Sender<Result<String, Rejection>>,
 }
 
 enum Command {
@@ -67,7 +67,7 @@ enum Command {
     Commit(
         Box<Event>,
         Box<AuditEntry>,
-        oneshot::Sender<Result<(), Refused>>,
+        oneshot::Sender<Result<(), Rejection>>,
     ),
 }
 
@@ -116,7 +116,7 @@ struct Driver {
     version: watch::Sender<u64>,
     sessions: HashMap<(ClusterName, SessionId), Session>,
     /// Requesters to inform when this batch is stored.
-    told: Vec<Told>,
+    told: Vec<Completion>,
     /// Queries to answer when this batch is stored.
     queries: Vec<Query>,
     /// Commands that arrived while the store was failing.
@@ -136,7 +136,7 @@ impl Driver {
             let first = match self.backlog.pop_front() {
                 Some(command) => Some(command),
                 None if behind => {
-                    // The next batch of assignments; streams are served before it.
+                    // Yields before the next batch of assignments, so that streams are served in between.
                     tokio::task::yield_now().await;
                     commands.try_recv().ok()
                 }
@@ -158,7 +158,7 @@ impl Driver {
                 }
                 None => continue,
             }
-            // One transaction for all that waits: ten thousand reports are not ten thousand syncs.
+            // One transaction for all waiting events, so that ten thousand reports do not cost ten thousand fsyncs.
             for _ in 0..QUEUE {
                 let next = self
                     .backlog
@@ -210,7 +210,7 @@ impl Driver {
                 }
                 effects.extend(self.fleet.absorb(*event, now));
             }
-            // Answered after the batch is stored: nobody is told what a crash could take back.
+            // Answered only after the batch is stored: an answer must not show what a crash could undo.
             Command::Query(query) => self.queries.push(query),
             Command::Register(cluster, session) => {
                 self.sessions.insert((cluster, session.id), session);
@@ -219,7 +219,7 @@ impl Driver {
                 effects.extend(self.fleet.absorb(*event, now));
                 effects.push(Effect::Audit(AuditEntry { at: now, ..*entry }));
                 self.told.push(Box::new(move |stored| {
-                    // The asker may be gone; what was decided stays.
+                    // The requester may have gone; the decision stands.
                     let _ = done.send(stored);
                 }));
             }
@@ -236,20 +236,20 @@ impl Driver {
                     answer,
                 } = *request;
                 let taken = self.fleet.act(&action, &by, &reason, now);
-                let result = taken.map_err(Refused::from).map(|taken| {
+                let result = taken.map_err(Rejection::from).map(|taken| {
                     effects.extend(taken.effects);
                     taken.answer
                 });
                 self.told.push(Box::new(move |stored| {
-                    // The asker may be gone; what was decided stays.
+                    // The requester may have gone; the decision stands.
                     let _ = answer.send(stored.and(result));
                 }));
             }
         }
     }
 
-    /// Stores a batch, however long that takes: stored before sent. While the store fails, the hub makes no new
-    /// decisions and reports that; it still shows what it knows, and agents continue with what they have (S1, S9).
+    /// Stores a batch before anything of it is sent, however long that takes. While the store fails, the hub makes no
+    /// new decisions and reports that; it still shows what it knows, and agents continue with what they have (S1, S9).
     /// False: another process decides now.
     async fn keep(
         &mut self,
@@ -264,7 +264,7 @@ impl Driver {
             let began = tokio::time::Instant::now();
             match self.store.apply(&batch, effects, now).await {
                 Ok(()) => {
-                    // What needs no store proves nothing of it.
+                    // A batch without stored effects does not show that the store works.
                     if effects.iter().any(Effect::is_stored) {
                         self.health.works();
                         self.metrics.stored(began.elapsed(), effects.len());
@@ -282,7 +282,7 @@ impl Driver {
             }
             self.health.fails();
             for told in self.told.drain(..) {
-                told(Err(Refused::Store));
+                told(Err(Rejection::Store));
             }
             for query in std::mem::take(&mut self.queries) {
                 query(self.last_stored());
@@ -296,15 +296,15 @@ impl Driver {
                     command = commands.recv(), if self.backlog.len() < QUEUE => match command {
                         Some(Command::Query(query)) => query(self.last_stored()),
                         Some(Command::Change(change)) => {
-                            // Decided on a copy, which is thrown away: only who asked is told.
+                            // Decided on a copy that is discarded, only to answer the requester.
                             let (_, told) = change(&mut self.fleet.clone(), now);
-                            told(Err(Refused::Undecided));
+                            told(Err(Rejection::Undecided));
                         }
                         Some(Command::Act(request)) => {
-                            let _ = request.answer.send(Err(Refused::Undecided));
+                            let _ = request.answer.send(Err(Rejection::Undecided));
                         }
                         Some(Command::Commit(_, _, done)) => {
-                            let _ = done.send(Err(Refused::Undecided));
+                            let _ = done.send(Err(Rejection::Undecided));
                         }
                         Some(command) => self.backlog.push_back(command),
                         None => return false,

@@ -31,14 +31,14 @@ use config::Forges;
 pub use rounds::Hints;
 use rounds::Rounds;
 use send::Sender;
-use status::{DesiredStatus, Key, Sent, desired, due, takes};
+use status::{DesiredStatus, Key, SentStatus, desired, due, takes};
 use waits::Waits;
 
 /// Interval at which the fleet is checked.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Setup of calls to forges.
-pub struct Speaking {
+pub struct ForgeSetup {
     pub handle: Handle,
     /// The store, which has the statuses that were sent.
     pub store: Store,
@@ -57,7 +57,10 @@ pub struct Speaking {
 ///
 /// # Errors
 /// When TLS is not available.
-pub fn start(speaking: Speaking, stop: &CancellationToken) -> anyhow::Result<Vec<JoinHandle<()>>> {
+pub fn start(
+    speaking: ForgeSetup,
+    stop: &CancellationToken,
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let sender = Arc::new(Sender::new(speaking.metrics)?);
     let mut tasks = Vec::new();
     if let Some(forges) = speaking.forges.clone() {
@@ -66,7 +69,7 @@ pub fn start(speaking: Speaking, stop: &CancellationToken) -> anyhow::Result<Vec
         tasks.push(tokio::spawn(telling));
     }
     let forges = speaking.forges.unwrap_or_default();
-    let taking = merge::run::Taking {
+    let taking = merge::run::MergeSetup {
         handle: speaking.handle.clone(),
         forges: forges.clone(),
         sender: Arc::clone(&sender),
@@ -75,7 +78,7 @@ pub fn start(speaking: Speaking, stop: &CancellationToken) -> anyhow::Result<Vec
     let merges = Rounds::new(Arc::clone(&speaking.hints.merges), forges.interval);
     tasks.push(tokio::spawn(merge::run::run(taking, merges, stop.clone())));
     let previews = Rounds::new(Arc::clone(&speaking.hints.previews), forges.interval);
-    let previewing = preview::run::Previewing {
+    let previewing = preview::run::PreviewSetup {
         handle: speaking.handle,
         forges,
         sender,
@@ -106,7 +109,7 @@ async fn tell(
         }
         let mut known = match sent.take() {
             Some(known) => known,
-            // The last ones are in the store: after a restart nobody lists them, and none is sent twice.
+            // Read from the store, so that a restart sends no status twice.
             None => match store.statuses().await {
                 Ok(known) => known,
                 Err(error) => {
@@ -136,7 +139,7 @@ async fn tell(
             let Some(place) = places.get(&key.repository) else {
                 continue;
             };
-            // It may have failed for another commit just now.
+            // An earlier status of this round may have failed, so the delay is checked again.
             if waits.holds(&key.repository, Instant::now()) {
                 continue;
             }
@@ -147,7 +150,7 @@ async fn tell(
             match told {
                 Ok(()) => {
                     waits.ended(&key.repository);
-                    let row = Sent {
+                    let row = SentStatus {
                         change: status.change.clone(),
                         at: now,
                     };

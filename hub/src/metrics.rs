@@ -359,7 +359,7 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // Writing to a String fails never.
+        // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry.lock());
         text
     }

@@ -38,7 +38,7 @@ use crate::suggestion::missing;
 
 use conditions::Watcher;
 use deliver::Deliveries;
-pub use deliver::{GivenUp, Place};
+pub use deliver::{FailedMessage, OutboxPosition};
 use send::Sender;
 
 /// Interval of checks.
@@ -86,7 +86,7 @@ fn parse(path: &Path, text: &str) -> Result<Config, TargetsFileError> {
 }
 
 /// Setup of notifications.
-pub struct Telling {
+pub struct NotifySetup {
     pub handle: Handle,
     /// The store of events and positions.
     pub store: Store,
@@ -103,8 +103,8 @@ pub struct Telling {
 }
 
 /// Sends notifications until stopped.
-pub async fn run(telling: Telling, stop: CancellationToken) {
-    let Telling {
+pub async fn run(telling: NotifySetup, stop: CancellationToken) {
+    let NotifySetup {
         handle,
         store,
         config: (mut config, mut text),
@@ -122,7 +122,7 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
     };
     let sender = Arc::new(sender);
     let (targets, alarmed) = watch::channel(config.clone());
-    // It goes on where whatever asks the store hangs.
+    // A task of its own, so that it runs on while queries of the store hang.
     let alarm = alarm::run(health, alarmed, Arc::clone(&sender), metrics.clone());
     let _alarm = AbortOnDropHandle::new(tokio::spawn(alarm));
     let mut deliveries = Deliveries::new(store.clone(), sender, metrics);

@@ -33,7 +33,7 @@ pub enum Control {
 }
 
 #[derive(Default)]
-struct Waiting {
+struct OutboxState {
     welcome: Option<Box<v1::Welcome>>,
     goodbye: Option<Box<v1::Goodbye>>,
     assignment: Option<Arc<DecodedAssignment>>,
@@ -46,7 +46,7 @@ struct Waiting {
     error: Option<Box<Status>>,
 }
 
-impl Waiting {
+impl OutboxState {
     fn next(&mut self) -> Option<Body> {
         if let Some(welcome) = self.welcome.take() {
             return Some(Body::Welcome(*welcome));
@@ -80,7 +80,7 @@ impl Waiting {
 /// The outbox of one stream.
 #[derive(Default)]
 pub struct Outbox {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<OutboxState>,
     waker: AtomicWaker,
     gone: Notify,
 }
@@ -94,7 +94,7 @@ impl Outbox {
         Arc::new(outbox)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+    fn change(&self, change: impl FnOnce(&mut OutboxState)) {
         change(&mut self.waiting.lock());
         self.waker.wake();
     }
@@ -141,10 +141,10 @@ impl Outbox {
     /// Ends the stream with an error at once.
     pub fn fail(&self, status: Status) {
         self.change(|waiting| {
-            *waiting = Waiting {
+            *waiting = OutboxState {
                 is_over: true,
                 error: Some(Box::new(status)),
-                ..Waiting::default()
+                ..OutboxState::default()
             };
         });
     }
@@ -176,7 +176,7 @@ impl Stream for Messages {
     type Item = Result<v1::HubMessage, Status>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // Before looking, so that what comes in between wakes us.
+        // Registered before looking, so that a message in between wakes the task.
         self.0.waker.register(cx.waker());
         let mut waiting = self.0.waiting.lock();
         if let Some(body) = waiting.next() {

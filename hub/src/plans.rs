@@ -20,7 +20,7 @@ use flotilla_shared::revision::Revision;
 use flotilla_status::PlanVerdict;
 
 pub use groups::{Group, Groups};
-pub use shelf::{Full, Shelf};
+pub use shelf::{Shelf, ShelfFull};
 
 /// A question for a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Default for Limits {
 
 /// Answer of an agent.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Heard {
+pub enum Answer {
     Plan(ClusterPlan),
     /// It is busy, or was asked too often: ask again after this time.
     Busy(Duration),
@@ -68,16 +68,16 @@ pub enum Heard {
     Failed(Option<Reason>, String),
 }
 
-/// Whether a cluster was connected when it was asked last.
+/// Whether a cluster was connected when it was last asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reachability {
-    /// It was, or was not asked yet.
+    /// Connected, or not asked yet.
     There,
     Away,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum InquiryState {
     /// It is asked from this moment on.
     Ready {
         from: Duration,
@@ -96,7 +96,7 @@ pub struct PlanInquiry {
     limits: Limits,
     /// How long the plan waits for clusters that are offline.
     patience: Duration,
-    clusters: BTreeMap<ClusterName, Standing>,
+    clusters: BTreeMap<ClusterName, InquiryState>,
     ready: BTreeSet<(Duration, ClusterName)>,
     asked: BTreeSet<(Duration, ClusterName)>,
     groups: Groups,
@@ -110,11 +110,11 @@ impl PlanInquiry {
         patience: Duration,
         limits: Limits,
     ) -> Self {
-        let ready = Standing::Ready {
+        let ready = InquiryState::Ready {
             from: Duration::ZERO,
             reachability: Reachability::There,
         };
-        let clusters: BTreeMap<ClusterName, Standing> =
+        let clusters: BTreeMap<ClusterName, InquiryState> =
             clusters.into_iter().map(|name| (name, ready)).collect();
         let limits = Limits {
             whole: limits.whole.max(patience),
@@ -153,13 +153,13 @@ impl PlanInquiry {
             let until = now + self.limits.answer;
             self.asked.insert((until, name.clone()));
             self.clusters
-                .insert(name.clone(), Standing::Asked { until });
+                .insert(name.clone(), InquiryState::Asked { until });
             ask.push(name);
         }
         ask
     }
 
-    /// Returns when [`PlanInquiry::next`] has something to do without any answer until then; none: never.
+    /// Returns when [`PlanInquiry::next`] has something to do even if no answer comes until then; none: never.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
         if self.is_done() {
@@ -173,16 +173,16 @@ impl PlanInquiry {
     }
 
     /// Records the answer of a cluster; ignored where the cluster was not asked.
-    pub fn heard(&mut self, name: &ClusterName, heard: Heard, now: Duration) {
-        let Some(Standing::Asked { until }) = self.clusters.get(name).copied() else {
+    pub fn heard(&mut self, name: &ClusterName, heard: Answer, now: Duration) {
+        let Some(InquiryState::Asked { until }) = self.clusters.get(name).copied() else {
             return;
         };
         if until <= now {
-            // Too late by a moment: the next look concludes it.
+            // The answer is just too late: the next call records the timeout.
             return;
         }
         match heard {
-            Heard::Plan(plan) => {
+            Answer::Plan(plan) => {
                 let (verdict, reason) = match plan.outcome() {
                     Outcome::Nothing => (PlanVerdict::Nothing, None),
                     Outcome::Changes => (PlanVerdict::Changes, None),
@@ -195,16 +195,16 @@ impl PlanInquiry {
                 let message = message.map(|why| why.message.clone()).unwrap_or_default();
                 self.conclude(name, verdict, reason, message, Some(plan));
             }
-            Heard::Busy(after) => {
+            Answer::Busy(after) => {
                 let from = now + after.max(self.limits.again);
                 self.later(name, until, from, Reachability::There);
             }
-            Heard::Away if now < self.patience => {
+            Answer::Away if now < self.patience => {
                 let from = now + self.limits.again;
                 self.later(name, until, from, Reachability::Away);
             }
-            Heard::Away => self.conclude(name, PlanVerdict::Offline, None, String::new(), None),
-            Heard::Failed(reason, message) => {
+            Answer::Away => self.conclude(name, PlanVerdict::Offline, None, String::new(), None),
+            Answer::Failed(reason, message) => {
                 self.conclude(name, PlanVerdict::Failed, reason, message, None);
             }
         }
@@ -238,7 +238,7 @@ impl PlanInquiry {
         self.asked.remove(&(until, name.clone()));
         self.ready.insert((from, name.clone()));
         self.clusters
-            .insert(name.clone(), Standing::Ready { from, reachability });
+            .insert(name.clone(), InquiryState::Ready { from, reachability });
     }
 
     fn conclude(
@@ -249,26 +249,26 @@ impl PlanInquiry {
         message: String,
         plan: Option<ClusterPlan>,
     ) {
-        let before = self.clusters.insert(name.clone(), Standing::Concluded);
+        let before = self.clusters.insert(name.clone(), InquiryState::Concluded);
         match before {
-            Some(Standing::Asked { until }) => self.asked.remove(&(until, name.clone())),
-            Some(Standing::Ready { from, .. }) => self.ready.remove(&(from, name.clone())),
-            Some(Standing::Concluded) | None => return,
+            Some(InquiryState::Asked { until }) => self.asked.remove(&(until, name.clone())),
+            Some(InquiryState::Ready { from, .. }) => self.ready.remove(&(from, name.clone())),
+            Some(InquiryState::Concluded) | None => return,
         };
         self.groups.add(name, verdict, reason, message, plan);
     }
 
     /// Gives up after the time limit.
     fn give_up(&mut self) {
-        let left: Vec<(ClusterName, Standing)> = self
+        let left: Vec<(ClusterName, InquiryState)> = self
             .clusters
             .iter()
-            .filter(|(_, standing)| **standing != Standing::Concluded)
+            .filter(|(_, standing)| **standing != InquiryState::Concluded)
             .map(|(name, standing)| (name.clone(), *standing))
             .collect();
         for (name, standing) in left {
             let verdict = match standing {
-                Standing::Ready {
+                InquiryState::Ready {
                     reachability: Reachability::Away,
                     ..
                 } => PlanVerdict::Offline,

@@ -36,12 +36,12 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest time between two polls of a failing repository.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
-/// When a repository that fails is looked at again, though never sooner than one that does not.
+/// Delay of retries of a failing repository, at least the normal interval.
 fn retries(interval: Duration) -> Backoff {
     Backoff::new(interval, MAX_BACKOFF.max(interval))
 }
 
-/// So that repositories which were looked at together are not for ever.
+/// Adds jitter, so that repositories that were polled together do not stay in step.
 fn about(interval: Duration, rng: &mut impl Rng) -> Duration {
     interval.mul_f64(rng.random_range(0.9..1.1))
 }
@@ -85,7 +85,7 @@ impl Pollers {
         }
     }
 
-    /// Starts and ends pollers, so that they match the fleet file.
+    /// Starts and stops pollers to match the fleet file.
     pub fn fit(&mut self, spec: &Spec) {
         let mut branches = spec.branches();
         self.running.retain(|name, (_, _, task)| {
@@ -116,7 +116,7 @@ impl Pollers {
             let watcher = Watcher {
                 name: name.clone(),
                 target: target.clone(),
-                place: Place {
+                place: RepositorySource {
                     url: target.url.clone(),
                     cache: self.cache.join(name.as_str()),
                     credentials: target.credentials.clone(),
@@ -149,7 +149,7 @@ impl Drop for Pollers {
 struct Watcher {
     name: RepositoryName,
     target: Target,
-    place: Place,
+    place: RepositorySource,
     handle: Handle,
     metrics: Metrics,
     hint: Arc<Notify>,
@@ -173,7 +173,7 @@ impl Watcher {
             wake: Arc::clone(&wake),
             kind: Trees::new(self.metrics.clone()),
         };
-        // End with us.
+        // Aborted when this task ends.
         let _trees = AbortOnDropHandle::new(tokio::spawn(trees.run()));
         let _headings = AbortOnDropHandle::new(tokio::spawn(headings.run()));
         let interval = self.target.interval;
@@ -240,18 +240,18 @@ impl Watcher {
     }
 }
 
-/// A repository's URL and its place in the cache.
+/// A repository's URL and its directory in the cache.
 #[derive(Clone)]
-struct Place {
+struct RepositorySource {
     url: RepositoryUrl,
     cache: PathBuf,
     /// Directory of credentials.
     credentials: Option<PathBuf>,
 }
 
-impl Place {
-    /// Reads `what` outside the tasks that must not wait. A read that hangs is left behind after twice the time that
-    /// each of its calls may take.
+impl RepositorySource {
+    /// Runs the blocking `read` on its own thread. A read that hangs is abandoned after twice the time limit of each of
+    /// its calls.
     async fn read<T: Send + 'static>(
         self,
         what: &'static str,
@@ -287,7 +287,7 @@ mod tests {
 
     use super::*;
 
-    /// The seconds of an hour in which a repository is asked that failed at its beginning, and fails.
+    /// Returns the seconds of an hour in which a repository is polled that fails from the beginning.
     fn asked(seed: u64) -> Vec<u64> {
         const HOUR: Duration = Duration::from_secs(3600);
         let interval = Duration::from_secs(30);
@@ -304,7 +304,7 @@ mod tests {
         }
     }
 
-    /// Fleet #3486: 40 repositories that were broken took all that a provider allows in an hour.
+    /// Fleet #3486: 40 broken repositories used up all calls that a provider allows in an hour.
     #[test]
     fn g03_forty_broken_repositories_are_asked_seldom_and_not_together() {
         let hours: Vec<Vec<u64>> = (0..40).map(asked).collect();

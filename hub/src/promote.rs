@@ -20,7 +20,7 @@ use tokio::process::Command;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::{Handle, Refused, Stopped};
+use crate::driver::{Handle, Rejection, Stopped};
 use crate::fleet::gate::closed;
 use crate::fleet::rollout::{Commits, Rollout};
 use crate::fleet::stops::Stop;
@@ -58,7 +58,7 @@ impl Credential {
 
 /// A branch of a repository that is to be moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
+pub struct DuePromotion {
     /// The environment's name.
     pub environment: EnvironmentName,
     pub url: RepositoryUrl,
@@ -72,7 +72,7 @@ pub struct Due {
 
 /// Returns what should be promoted now: proven, requested and not held. Pure.
 #[must_use]
-pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
+pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<DuePromotion> {
     let spec = fleet.spec();
     let mut all = Vec::new();
     for target in spec
@@ -96,7 +96,7 @@ pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
                 continue;
             }
             if let Some(declared) = spec.repositories.get(&repository) {
-                all.push(Due {
+                all.push(DuePromotion {
                     environment: target.name.clone(),
                     url: declared.url.clone(),
                     source: source.branch.clone(),
@@ -111,7 +111,7 @@ pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
 
 /// Why the hub does not promote a commit now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeptOut {
+pub enum PromotionBlock {
     /// A decision of an operator, or a running rollout, holds it back.
     Held(String),
     /// A gate is closed.
@@ -125,19 +125,19 @@ pub fn kept_out(
     target: &Environment,
     (repository, commit): (&RepositoryName, &Commit),
     now: Timestamp,
-) -> Option<KeptOut> {
+) -> Option<PromotionBlock> {
     let mut commits = fleet.good(target);
     commits.insert(repository.clone(), commit.clone());
     if let Some(why) = held(fleet, target, repository, &commits) {
-        return Some(KeptOut::Held(why));
+        return Some(PromotionBlock::Held(why));
     }
-    // What runs is finished first; what has not begun gives way.
+    // A running rollout completes first; one that has not begun is replaced.
     let rollout = fleet.rollouts().get(&target.name);
     let runs = |rollout: &&Rollout| rollout.started_at.is_some() && !rollout.state.is_over();
     if let Some(rollout) = rollout.filter(runs) {
-        return Some(KeptOut::Held(format!("{} is under way", rollout.id)));
+        return Some(PromotionBlock::Held(format!("{} is under way", rollout.id)));
     }
-    closed(&fleet.gates(target, &commits, now)).map(KeptOut::Gate)
+    closed(&fleet.gates(target, &commits, now)).map(PromotionBlock::Gate)
 }
 
 /// Returns what holds a promotion back apart from gates: decisions of operators and failures.
@@ -149,7 +149,7 @@ fn held(
 ) -> Option<String> {
     let name = &target.name;
     let resume = format!("to let commits in again: flotilla resume {name}");
-    // What was decided is told before what failed.
+    // Decisions of operators are reported before failures.
     let (failures, decided): (Vec<Stop<'_>>, Vec<Stop<'_>>) = fleet
         .stops(name, commits)
         .into_iter()
@@ -180,10 +180,10 @@ pub struct Mover {
 
 /// Why a branch was not moved.
 #[derive(Debug, thiserror::Error)]
-pub enum NotMoved {
+pub enum MoveError {
     /// The move cannot be recorded, so it is not made.
     #[error(transparent)]
-    Unnoted(#[from] Refused),
+    Unnoted(#[from] Rejection),
     /// The Git server refused, or was not reached; this is in the audit log, too.
     #[error("{0}")]
     Push(String),
@@ -192,7 +192,7 @@ pub enum NotMoved {
     Stopping,
 }
 
-impl From<Stopped> for NotMoved {
+impl From<Stopped> for MoveError {
     fn from(_: Stopped) -> Self {
         Self::Stopping
     }
@@ -216,10 +216,10 @@ impl Mover {
     pub async fn promote(
         &self,
         handle: &Handle,
-        due: &Due,
+        due: &DuePromotion,
         by: &str,
         why: &str,
-    ) -> Result<(), NotMoved> {
+    ) -> Result<(), MoveError> {
         let _turn = self.one_at_a_time.lock().await;
         let action = Action::Promote {
             environment: due.environment.clone(),
@@ -240,7 +240,7 @@ impl Mover {
                 if let Err(error) = handle.commit(Event::Tick, entry).await? {
                     tracing::warn!(%error, "cannot record a refusal");
                 }
-                Err(NotMoved::Push(error))
+                Err(MoveError::Push(error))
             }
         }
     }
@@ -248,7 +248,7 @@ impl Mover {
 
 /// Promotes until stopped.
 pub async fn run(handle: Handle, mover: Arc<Mover>, stop: CancellationToken) {
-    let mut refused: Vec<Due> = Vec::new();
+    let mut refused: Vec<DuePromotion> = Vec::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
@@ -257,7 +257,7 @@ pub async fn run(handle: Handle, mover: Arc<Mover>, stop: CancellationToken) {
         let Ok(due) = handle.query(|fleet| due(fleet, Timestamp::now())).await else {
             return;
         };
-        // What the server refused is not tried again until something about it changes.
+        // A promotion that the server rejected is not tried again until it changes.
         refused.retain(|known| due.contains(known));
         for promotion in due {
             if refused.contains(&promotion) {
@@ -266,16 +266,16 @@ pub async fn run(handle: Handle, mover: Arc<Mover>, stop: CancellationToken) {
             let why = "proven in the environment before";
             match mover.promote(&handle, &promotion, HUB_ACTOR, why).await {
                 Ok(()) => {}
-                Err(NotMoved::Push(_)) => refused.push(promotion),
-                Err(NotMoved::Unnoted(error)) => tracing::warn!(%error, "cannot record promotion"),
-                Err(NotMoved::Stopping) => return,
+                Err(MoveError::Push(_)) => refused.push(promotion),
+                Err(MoveError::Unnoted(error)) => tracing::warn!(%error, "cannot record promotion"),
+                Err(MoveError::Stopping) => return,
             }
         }
     }
 }
 
 /// Makes the audit entry of an announced promotion that did not happen.
-fn refusal(due: &Due, error: &str, now: Timestamp) -> AuditEntry {
+fn refusal(due: &DuePromotion, error: &str, now: Timestamp) -> AuditEntry {
     AuditEntry {
         at: now,
         actor: HUB_ACTOR.to_owned(),
@@ -292,7 +292,7 @@ fn refusal(due: &Due, error: &str, now: Timestamp) -> AuditEntry {
     }
 }
 
-async fn push(credential: &Credential, due: &Due) -> anyhow::Result<()> {
+async fn push(credential: &Credential, due: &DuePromotion) -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let place = directory.path();
     git(
@@ -312,7 +312,7 @@ async fn push(credential: &Credential, due: &Due) -> anyhow::Result<()> {
     let mut arguments = fetch.to_vec();
     arguments.extend([due.url.as_str(), source.as_str()]);
     git(place, credential, &arguments).await?;
-    // The agents will ask the same: what is promoted is on the branch it was proven on.
+    // Agents require the same: a promoted commit is on the branch where it was proven.
     let on_branch = [
         "merge-base",
         "--is-ancestor",

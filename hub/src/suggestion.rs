@@ -15,7 +15,7 @@ pub(crate) fn missing<'n>(
         .iter()
         .map(|known| (strsim::damerau_levenshtein(known, name), *known))
         .min()
-        // Three wrong letters in a short name are another name.
+        // Scaled with the length: three wrong letters in a short name are a different name.
         .filter(|(distance, known)| *distance <= (known.len().max(name.len()) / 3).max(1));
     match (nearest, all.as_slice()) {
         (Some((_, known)), _) => format!("there is no {what} {name}; did you mean {known}?"),

@@ -1,8 +1,8 @@
-//! What `flotilla diff --base` costs as a process over a whole fleet, beside what people do without it: two
-//! runs of `kubectl kustomize`, one for each side, for every application and environment.
+//! Time of `flotilla diff --base` as a process over a whole fleet, compared with the usual way without it: two runs of
+//! `kubectl kustomize`, one for each side, for every application and environment.
 //!
-//! `FLOTILLA_CLI=$PWD/target/release/flotilla cargo bench --workspace --bench difference`; `kubectl` from the
-//! search path, without which only ours is measured.
+//! `FLOTILLA_CLI=$PWD/target/release/flotilla cargo bench --workspace --bench difference`; uses the `kubectl` of the
+//! search path, and without one measures only `flotilla`.
 
 #![allow(
     clippy::unwrap_used,
@@ -190,7 +190,7 @@ fn main() {
             String::from_utf8_lossy(&output.stdout).lines().count()
         );
         if changed == APPLICATIONS && has_kubectl() {
-            // Both sides cost the same; one of them is run.
+            // Both sides cost the same, so only one of them is run.
             let theirs = kustomize(root) * 2;
             println!(
                 "kubectl kustomize for the same, both sides: {:.1} s, {:.0} times as long",

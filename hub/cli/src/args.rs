@@ -32,7 +32,7 @@ pub(crate) use plan::PlanArgs;
 pub(crate) use promote::Promote;
 pub(crate) use render::{ChartArgs, GeneratedChoice, RenderArgs, Renderer};
 pub(crate) use steer::{
-    ApproveArgs, AuditArgs, AuditCommand, EventsArgs, OperatorCommand, PinArgs, Reasoned,
+    ApproveArgs, AuditArgs, AuditCommand, EventsArgs, OperatorCommand, PinArgs, ReasonArgs,
     RollbackArgs, RolloutCommand, SubjectArgs,
 };
 
@@ -70,7 +70,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Reads the command line. A variable that is set to nothing counts as not set, as with `KUBECONFIG`.
+    /// Reads the command line. An empty environment variable counts as not set, as with `KUBECONFIG`.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let mut command = Self::command().mut_args(|arg| {
             let value = arg.get_env().and_then(std::env::var_os);
@@ -87,7 +87,7 @@ impl Args {
     }
 }
 
-/// Whether kubectl started us, which runs `kubectl-flotilla` for `kubectl flotilla`.
+/// Whether kubectl started this program: it runs `kubectl-flotilla` for `kubectl flotilla`.
 fn is_plugin(program: Option<&OsStr>) -> bool {
     let stem = program.and_then(|program| Path::new(program).file_stem());
     stem.is_some_and(|stem| stem == "kubectl-flotilla" || stem == "kubectl_flotilla")
@@ -118,7 +118,7 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// Whether a program reads it.
+    /// Whether the output is for programs.
     pub(crate) fn is_structured(self) -> bool {
         matches!(self, Self::Json | Self::Yaml)
     }
@@ -231,7 +231,7 @@ pub(crate) enum Command {
         output: OutputArgs,
     },
     /// Pause an environment: start no further cluster.
-    Pause(Reasoned),
+    Pause(ReasonArgs),
     /// Resume a paused environment and its automatic promotions, or a suspended cluster.
     Resume {
         /// The environment or cluster.
@@ -251,7 +251,7 @@ pub(crate) enum Command {
         environment: EnvironmentName,
     },
     /// Abort a rollout; its clusters go back to the last good commit.
-    Abort(Reasoned),
+    Abort(ReasonArgs),
     /// Pin a cluster or an environment to a commit.
     Pin(PinArgs),
     /// Unpin a cluster or an environment: it follows its rollouts again.
@@ -401,7 +401,7 @@ mod tests {
         assert!(!is_plugin(None));
     }
 
-    /// The whole help, so that a change of it is seen in review.
+    /// The whole help, so that reviews show each change of it.
     #[test]
     fn the_help_of_every_command() {
         fn add(command: &mut clap::Command, path: &str, out: &mut String) {

@@ -1,4 +1,4 @@
-//! What a support bundle is made of: named texts without secrets, in a tar archive. Pure.
+//! Content of a support bundle: named texts without secrets, in a tar archive. Pure.
 
 mod redact;
 
@@ -6,19 +6,19 @@ pub(crate) use redact::redact;
 
 /// One file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct BundleFile {
     /// Its name in the archive.
     pub(crate) name: String,
-    /// What it is, for the list.
+    /// Description for the list.
     pub(crate) what: &'static str,
-    /// Its text, or why it could not be had.
+    /// Its text, or why it is not available.
     pub(crate) text: Result<String, String>,
-    /// How many secrets were taken out.
+    /// Number of secrets that were redacted.
     pub(crate) redacted: usize,
 }
 
-impl Part {
-    /// A text, without what looks like a secret.
+impl BundleFile {
+    /// Makes a part of a text, with secrets redacted.
     pub(crate) fn new(name: impl Into<String>, what: &'static str, text: &str) -> Self {
         let (text, redacted) = redact(text);
         Self {
@@ -29,7 +29,7 @@ impl Part {
         }
     }
 
-    /// What could not be had.
+    /// Makes a part that is not available.
     pub(crate) fn missing(name: impl Into<String>, what: &'static str, why: &str) -> Self {
         Self {
             name: name.into(),
@@ -40,8 +40,8 @@ impl Part {
     }
 }
 
-/// The list of what is in a bundle, one part a line.
-pub(crate) fn contents(parts: &[Part]) -> String {
+/// Returns the list of a bundle's content, one part a line.
+pub(crate) fn contents(parts: &[BundleFile]) -> String {
     let width = parts.iter().map(|part| part.name.len()).max().unwrap_or(0);
     let mut out = String::new();
     for part in parts {
@@ -65,8 +65,8 @@ mod tests {
     #[test]
     fn the_list_says_what_is_there_what_is_not_and_what_was_taken_out() {
         let parts = [
-            Part::new("hub.json", "the hub", "token: flt_abc_def\n"),
-            Part::missing("operators.json", "who may what", "refused"),
+            BundleFile::new("hub.json", "the hub", "token: flt_abc_def\n"),
+            BundleFile::missing("operators.json", "who may what", "refused"),
         ];
         assert_eq!(
             contents(&parts),

@@ -1,4 +1,4 @@
-//! `check`: what an operator can see of the whole way to the fleet. Facts in, findings out: pure.
+//! `check`: the whole way from the operator to the fleet. Facts in, findings out: pure.
 
 mod certificate;
 mod judge;
@@ -11,65 +11,65 @@ use jiff::Timestamp;
 pub(crate) use certificate::{Validity, validities};
 pub(crate) use judge::judge;
 
-/// A thing that could not be had.
+/// Why a fact is not available.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Missing {
-    /// Why, for a person.
+pub(crate) struct FactError {
+    /// Cause, for the operator.
     pub(crate) why: String,
-    /// What to do; empty: nothing is known.
+    /// How to resolve it; empty: not known.
     pub(crate) hint: String,
 }
 
-/// What a thing is, or why it could not be had.
-pub(crate) type Fact<T> = Result<T, Missing>;
+/// A fact, or why it is not available.
+pub(crate) type Fact<T> = Result<T, FactError>;
 
-/// What the context file says.
+/// Facts of the context file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ContextFacts {
     /// The context's name.
     pub(crate) name: String,
-    /// Where the hub is.
+    /// `host:port` of the hub.
     pub(crate) hub: String,
-    /// The operator's certificate; none: a person logged in.
+    /// The operator's certificate; none: a login.
     pub(crate) certificate: Option<Validity>,
     /// The roots that the context trusts.
     pub(crate) roots: Vec<Validity>,
 }
 
-/// What the hub said of itself, and when.
+/// Answers of the hub, and when they came.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct HubFacts {
-    /// Its own answer about itself and the fleet file.
+    /// Its answer about itself and the fleet file.
     pub(crate) hub: Hub,
-    /// The roots that it hands out.
+    /// The roots that it distributes.
     pub(crate) roots: Vec<Validity>,
-    /// Our clock before and after the question.
+    /// Local time before and after the question.
     pub(crate) asked: (Timestamp, Timestamp),
 }
 
-/// A fleet file that somebody named.
+/// A fleet file on this machine.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FleetFile {
-    /// The path as it was given.
+    /// The path as given.
     pub(crate) path: String,
     /// SHA-256 of its text.
     pub(crate) digest: String,
 }
 
-/// Everything that is looked at.
+/// All facts that are judged.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CheckFacts {
     pub(crate) now: Timestamp,
     /// This program's version.
     pub(crate) version: &'static str,
-    /// The context file.
+    /// Facts of the context file.
     pub(crate) context: Fact<ContextFacts>,
-    /// The hub; none: it was not asked, since there is no context.
+    /// Facts of the hub; none: not asked, since there is no context.
     pub(crate) hub: Option<Fact<HubFacts>>,
-    /// All environments; none: the hub did not answer before.
+    /// All environments; none: an earlier question failed.
     pub(crate) environments: Option<Fact<Vec<Environment>>>,
-    /// All clusters; none: the hub did not answer before.
+    /// All clusters; none: an earlier question failed.
     pub(crate) clusters: Option<Fact<Vec<Cluster>>>,
-    /// The fleet file to compare; none: none was named.
+    /// The fleet file to compare; none: not given.
     pub(crate) fleet_file: Option<Fact<FleetFile>>,
 }

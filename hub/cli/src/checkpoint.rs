@@ -1,6 +1,5 @@
-//! What an operator remembers of a hub's audit log: how long it was, and its last hash. Kept beside the
-//! context file, apart from the hub, so that a log whose end was cut off, or that was written anew, is
-//! noticed by whoever looked at it before.
+//! Checkpoints of a hub's audit log: its length and last hash. They are kept beside the context file, apart from the
+//! hub, so that an operator who verified the log before notices when its end was removed, or when it was rewritten.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// Largest file read.
+/// Largest file that is read, bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// A place in a log.
@@ -25,7 +24,7 @@ pub(crate) struct Checkpoint {
     pub(crate) seen_at: String,
 }
 
-/// One for each hub.
+/// Checkpoints by hub.
 #[derive(Debug, Default)]
 pub(crate) struct Checkpoints {
     path: PathBuf,
@@ -33,7 +32,7 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Those beside a context file; none yet: an empty list.
+    /// Reads those beside a context file; a missing file is an empty list.
     pub(crate) fn beside(contexts: &Path) -> Result<Self, Error> {
         let mut name = contexts.file_name().unwrap_or_default().to_owned();
         name.push(".audit.json");
@@ -62,12 +61,12 @@ impl Checkpoints {
         Ok(Self { path, known })
     }
 
-    /// What is remembered of a hub.
+    /// Returns the checkpoint of a hub.
     pub(crate) fn of(&self, hub: &str) -> Option<&Checkpoint> {
         self.known.get(hub)
     }
 
-    /// Remembers a place from now on.
+    /// Stores a checkpoint.
     pub(crate) fn keep(&mut self, hub: &str, checkpoint: Checkpoint) -> Result<(), Error> {
         self.known.insert(hub.to_owned(), checkpoint);
         let text = serde_json::to_vec_pretty(&self.known)?;
@@ -78,23 +77,27 @@ impl Checkpoints {
     }
 }
 
-/// What the log shows now, beside what was remembered of it.
+/// Difference of a log from its checkpoint.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum Mismatch {
     /// It is shorter.
     Cut,
-    /// It holds something else at the same place.
+    /// Another entry is at the checkpoint.
     Rewritten,
 }
 
-/// Compares. `hash_there` is the hash of the entry at the remembered place, if there is one.
-pub(crate) fn compare(known: &Checkpoint, entries: u64, hash_there: Option<&str>) -> Option<Fault> {
+/// Compares a log with its checkpoint. `hash_there` is the hash of the entry at the checkpoint, if it exists.
+pub(crate) fn compare(
+    known: &Checkpoint,
+    entries: u64,
+    hash_there: Option<&str>,
+) -> Option<Mismatch> {
     if entries < known.entries {
-        return Some(Fault::Cut);
+        return Some(Mismatch::Cut);
     }
     match hash_there {
         Some(hash) if hash == known.last_hash => None,
-        _ => Some(Fault::Rewritten),
+        _ => Some(Mismatch::Rewritten),
     }
 }
 
@@ -115,10 +118,10 @@ mod tests {
         let known = checkpoint(7, "abc");
         assert_eq!(compare(&known, 7, Some("abc")), None);
         assert_eq!(compare(&known, 70, Some("abc")), None);
-        assert_eq!(compare(&known, 6, None), Some(Fault::Cut));
-        assert_eq!(compare(&known, 0, None), Some(Fault::Cut));
-        assert_eq!(compare(&known, 7, Some("abd")), Some(Fault::Rewritten));
-        assert_eq!(compare(&known, 9, None), Some(Fault::Rewritten));
+        assert_eq!(compare(&known, 6, None), Some(Mismatch::Cut));
+        assert_eq!(compare(&known, 0, None), Some(Mismatch::Cut));
+        assert_eq!(compare(&known, 7, Some("abd")), Some(Mismatch::Rewritten));
+        assert_eq!(compare(&known, 9, None), Some(Mismatch::Rewritten));
     }
 
     #[test]

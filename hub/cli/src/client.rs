@@ -21,14 +21,14 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::patient::Patient;
 
-/// Largest answer taken: a page of 100 clusters with their objects fits many times.
+/// Largest accepted answer, bytes: many times a page of 100 clusters with their objects.
 const MAX_MESSAGE: usize = 64 << 20;
 /// Clusters of one page.
 const PAGE: u32 = 100;
-/// Most pages read: a hub that never ends its pages is broken.
+/// Highest number of pages: a hub whose pages never end is broken.
 const MAX_PAGES: usize = 1000;
 
-/// Shows who calls, where no certificate does.
+/// Credential of a caller without a certificate.
 #[derive(Clone)]
 pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
 
@@ -46,7 +46,7 @@ impl Interceptor for Bearer {
 /// The generated client.
 pub(crate) type Api = FleetServiceClient<InterceptedService<Patient, Bearer>>;
 
-/// A connection to a hub that shows a certificate of `trust_bundle`.
+/// Connects to a hub whose certificate is issued by `trust_bundle`.
 pub(crate) async fn channel(
     hub: &str,
     trust_bundle: &str,
@@ -57,12 +57,12 @@ pub(crate) async fn channel(
     Ok(dial::dial(hub, Arc::new(config)).await?)
 }
 
-/// How much the hub tells of each cluster.
+/// Amount of detail of each cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
     /// Clusters and applications without their objects.
     Summary,
-    /// All of it, objects too.
+    /// Everything, including objects.
     Full,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects as the context says.
+    /// Connects with the context's address and credential.
     pub(crate) async fn connect(context: &Context, timeout: Duration) -> Result<Self, Error> {
         if let Some(end) = context.ended(Timestamp::now()) {
             return Err(Error::Expired {
@@ -102,14 +102,14 @@ impl Client {
         })
     }
 
-    /// A request that ends in time.
+    /// Makes a request with the time limit.
     pub(crate) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
         request
     }
 
-    /// The same connection, as pages take it.
+    /// Returns the same connection in the form that pages need.
     pub(crate) fn pages(&self) -> flotilla_web::Api {
         let service = ServiceBuilder::new()
             .map_response(|answer: http::Response<_>| answer.map(tonic::body::Body::new))
@@ -119,19 +119,19 @@ impl Client {
             .max_decoding_message_size(MAX_MESSAGE)
     }
 
-    /// The generated client, for one call.
+    /// Returns the generated client for one call.
     pub(crate) fn api(&self) -> Api {
         self.api.clone()
     }
 
-    /// All environments, in the fleet file's order.
+    /// Returns all environments, in the order of the fleet file.
     pub(crate) async fn environments(&self) -> Result<Vec<Environment>, Error> {
         let request = self.request(v1::ListEnvironmentsRequest {});
         let answer = self.api().list_environments(request).await?.into_inner();
         Ok(answer.environments.iter().map(Environment::from).collect())
     }
 
-    /// All clusters of a filter, page by page.
+    /// Returns all clusters of a filter, page by page.
     pub(crate) async fn clusters(
         &self,
         filter: &v1::ClusterFilter,

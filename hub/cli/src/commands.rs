@@ -1,4 +1,4 @@
-//! What each command does: ask the hub, take its answer as the operators' model has it, print it.
+//! Commands: each asks the hub, converts the answer to the operators' model, and prints it.
 
 mod application;
 mod approval;
@@ -41,7 +41,7 @@ use jiff::Timestamp;
 
 use crate::args::{
     Args, AuditArgs, CheckArgs, ClusterCommand, Command, Describe, DiffArgs, FilterArgs, Get,
-    Output, Reasoned,
+    Output, ReasonArgs,
 };
 use crate::checkpoint::Checkpoints;
 use crate::client::Client;
@@ -51,19 +51,19 @@ use crate::oidc;
 use crate::printed::Version;
 use crate::printer::Printer;
 
-/// How to reach the hub.
-struct Reach {
+/// Settings of the connection to a hub.
+struct Connector {
     context_file: Option<PathBuf>,
     context: Option<String>,
     timeout: Duration,
 }
 
-impl Reach {
+impl Connector {
     async fn connect(&self) -> Result<Client, Error> {
         Client::connect(&self.context().await?, self.timeout).await
     }
 
-    /// The context that is meant, with a login that is good for a while.
+    /// Returns the selected context, with a fresh login.
     async fn context(&self) -> Result<Context, Error> {
         let file = self.context_file.as_deref().map(Path::new);
         let mut contexts = Contexts::load(file)?;
@@ -84,7 +84,7 @@ impl Reach {
 
 /// Runs a command to its end.
 pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
-    let reach = Reach {
+    let reach = Connector {
         context_file: args.context_file,
         context: args.context,
         timeout: args.timeout,
@@ -173,8 +173,8 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
     }
 }
 
-/// Looks over the way to the fleet, or at what a fleet file would change where one is named.
-async fn look_over(reach: &Reach, args: CheckArgs, printer: &Printer) -> Result<(), Error> {
+/// Checks the way to the fleet, or compares a fleet file where one is given.
+async fn look_over(reach: &Connector, args: CheckArgs, printer: &Printer) -> Result<(), Error> {
     match &args.fleet_file {
         Some(file) => {
             let text = compare::read(file)?;
@@ -185,7 +185,7 @@ async fn look_over(reach: &Reach, args: CheckArgs, printer: &Printer) -> Result<
     }
 }
 
-/// Writes the manual's pages into a directory that is there.
+/// Writes the manual's pages into an existing directory.
 fn manual(directory: PathBuf) -> Result<(), Error> {
     let made = clap_mangen::generate_to(Args::command(), &directory);
     made.map_err(|cause| Error::File {
@@ -194,7 +194,7 @@ fn manual(directory: PathBuf) -> Result<(), Error> {
     })
 }
 
-/// Prints this program's version, as a value for programs and with its name for people.
+/// Prints this program's version: a value for programs, with its name for people.
 fn version(output: Output, printer: &Printer) -> Result<(), Error> {
     if output.is_structured() {
         let version = env!("CARGO_PKG_VERSION");
@@ -203,7 +203,7 @@ fn version(output: Output, printer: &Printer) -> Result<(), Error> {
     printer.out(concat!("flotilla ", env!("CARGO_PKG_VERSION"), "\n"))
 }
 
-/// Prints the script that a shell reads to complete our words.
+/// Prints the completion script of a shell.
 fn completions(shell: Shell, printer: &Printer) -> Result<(), Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Args::command(), "flotilla", &mut script);
@@ -224,8 +224,12 @@ async fn get(client: &Client, what: Get, printer: &Printer) -> Result<(), Error>
     }
 }
 
-/// Compares two trees of a repository here where a base is named, else what a cluster has with what it should have.
-async fn show_difference(reach: &Reach, args: &DiffArgs, printer: &Printer) -> Result<(), Error> {
+/// Compares two trees of a local repository where a base is given, else a cluster's state with its desired state.
+async fn show_difference(
+    reach: &Connector,
+    args: &DiffArgs,
+    printer: &Printer,
+) -> Result<(), Error> {
     match (&args.base, &args.cluster) {
         (Some(base), _) => diff::offline(base, args, printer).await,
         (None, Some(cluster)) => {
@@ -240,7 +244,7 @@ async fn show_difference(reach: &Reach, args: &DiffArgs, printer: &Printer) -> R
     }
 }
 
-/// Steers an environment to try again what failed.
+/// Retries the failed clusters of an environment's rollout.
 async fn retry(
     client: &Client,
     environment: &EnvironmentName,
@@ -254,16 +258,16 @@ async fn retry(
     steer::environment(client, action, name, "", done, printer).await
 }
 
-/// Steers an environment to end its rollout, with the reason that was given.
-async fn abort(client: &Client, args: &Reasoned, printer: &Printer) -> Result<(), Error> {
+/// Aborts an environment's rollout, with the given reason.
+async fn abort(client: &Client, args: &ReasonArgs, printer: &Printer) -> Result<(), Error> {
     let name = args.environment.as_str();
     let done = "the rollout was aborted; its clusters go back to the last good commit";
     let action = v1::SteerAction::Abort;
     steer::environment(client, action, name, &args.reason, done, printer).await
 }
 
-/// Shows or checks the log of the context's hub, beside whose file it is remembered how far it was checked.
-async fn audit_log(reach: &Reach, args: AuditArgs, printer: &Printer) -> Result<(), Error> {
+/// Shows or verifies the audit log of the context's hub. The checkpoint is beside the context file.
+async fn audit_log(reach: &Connector, args: AuditArgs, printer: &Printer) -> Result<(), Error> {
     let file = reach.context_file.as_deref().map(Path::new);
     let remembered = Checkpoints::beside(Contexts::load(file)?.path());
     let hub = reach.context().await?.hub;

@@ -1,4 +1,4 @@
-//! A commit of a clone as a tree, listed at once and read file by file.
+//! A commit of a clone as a tree: listed once, and read file by file.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use flotilla_render::EntryKind;
 
 use crate::error::Error;
 use crate::objects::{Objects, run};
-use crate::work_tree::{Listed, WorkTree};
+use crate::work_tree::{TreeEntry, WorkTree};
 
 /// A commit as a tree.
 pub(crate) fn tree(root: &Path, commit: &str) -> Result<WorkTree, Error> {
@@ -18,8 +18,8 @@ pub(crate) fn tree(root: &Path, commit: &str) -> Result<WorkTree, Error> {
     WorkTree::of_commit(Objects::open(root)?, entries)
 }
 
-/// `MODE TYPE ID SIZE<tab>PATH`.
-fn entry_of(line: &str) -> Option<Listed> {
+/// Parses `MODE TYPE ID SIZE<tab>PATH`.
+fn entry_of(line: &str) -> Option<TreeEntry> {
     let (head, path) = line.split_once('\t')?;
     let mut words = head.split_ascii_whitespace();
     let (mode, _, id, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
@@ -28,7 +28,7 @@ fn entry_of(line: &str) -> Option<Listed> {
         "160000" => EntryKind::Submodule,
         _ => EntryKind::File,
     };
-    Some(Listed {
+    Some(TreeEntry {
         path: path.to_owned(),
         kind,
         id: id.to_owned(),

@@ -1,4 +1,4 @@
-//! The context file: which hubs there are, which one is meant, and as whom.
+//! The context file: the hubs, the current one, and the user's credentials.
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,10 +14,10 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::error::Error;
 
 const API_VERSION: &str = "flotilla.dev/v1alpha1";
-/// A context is a few kilobytes of PEM.
+/// Largest context file, bytes: it holds a few kilobytes of PEM.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// What a person got by logging in at an OpenID Connect issuer.
+/// Tokens of a login at an OpenID Connect issuer.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Login {
@@ -25,7 +25,7 @@ pub(crate) struct Login {
     pub(crate) client_id: String,
     pub(crate) token_endpoint: String,
     pub(crate) id_token: String,
-    /// Empty: the issuer gave none, and the person logs in again when the token has expired.
+    /// Refresh token; empty: none, so that the person logs in again when the token has expired.
     #[serde(default)]
     pub(crate) refresh_token: String,
     /// Roots to trust for the issuer, PEM; empty: the system's.
@@ -33,11 +33,11 @@ pub(crate) struct Login {
     pub(crate) issuer_trust_bundle: String,
 }
 
-/// Which hub, and as whom.
+/// A hub with the user's credential.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Context {
-    /// What people call it.
+    /// Name of the context.
     pub(crate) name: String,
     /// `host:port`.
     pub(crate) hub: String,
@@ -49,13 +49,13 @@ pub(crate) struct Context {
     /// Its key, PEM.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) key: String,
-    /// Instead of a certificate.
+    /// A login instead of a certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) login: Option<Login>,
 }
 
 impl Context {
-    /// The certificate; none: a person logged in.
+    /// Returns the certificate; none: a login.
     pub(crate) fn identity(&self) -> Option<TlsIdentity> {
         (!self.key.is_empty()).then(|| TlsIdentity {
             chain_pem: self.certificate.clone(),
@@ -63,8 +63,8 @@ impl Context {
         })
     }
 
-    /// When its certificate ended; none: it has not, or there is none. The hub would only end the
-    /// connection without a word.
+    /// Returns when its certificate expired; none: it did not, or there is none. Checked here because the hub would
+    /// only close the connection.
     pub(crate) fn ended(&self, now: Timestamp) -> Option<Timestamp> {
         let leaf = CertificateDer::from_pem_slice(self.certificate.as_bytes()).ok()?;
         let (_, leaf) = X509Certificate::from_der(&leaf).ok()?;
@@ -87,7 +87,7 @@ struct Single {
     key: String,
 }
 
-/// A file with several.
+/// A file with several contexts.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Several {
@@ -98,7 +98,7 @@ struct Several {
     contexts: Vec<Context>,
 }
 
-/// What any of both says of itself.
+/// Header that both forms have.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {
@@ -112,13 +112,12 @@ struct Head {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Contexts {
     path: PathBuf,
-    /// Empty: the only one.
+    /// Name of the current one; empty: the only one.
     pub(crate) current: String,
     pub(crate) all: Vec<Context>,
 }
 
-/// The file to read where none is named: `$XDG_CONFIG_HOME/flotilla/config.yaml`, or below
-/// `~/.config`.
+/// Returns the default file: `$XDG_CONFIG_HOME/flotilla/config.yaml`, or below `~/.config`.
 pub(crate) fn default_path() -> Result<PathBuf, Error> {
     let absolute = |name: &str| {
         std::env::var_os(name)
@@ -131,7 +130,7 @@ pub(crate) fn default_path() -> Result<PathBuf, Error> {
     Ok(directory.join("flotilla").join("config.yaml"))
 }
 
-/// Whether a text has what nobody else may read: a private key, or the tokens of a login.
+/// Whether a text has a secret: a private key, or the tokens of a login.
 fn holds_secret(text: &str) -> bool {
     [
         "PRIVATE KEY-----",
@@ -144,8 +143,8 @@ fn holds_secret(text: &str) -> bool {
     .any(|secret| text.contains(secret))
 }
 
-/// Refuses a file with a secret that others can read, too; `file` is of what was opened, so that nobody changes
-/// it in between. A pipe is nobody else's.
+/// Refuses a file with a secret that others can read. `file` is the metadata of the opened file, so that it cannot be
+/// swapped in between. A pipe is private.
 pub(crate) fn refuse_readable(path: &Path, file: &std::fs::Metadata) -> Result<(), Error> {
     if file.is_file() && file.permissions().mode() & 0o077 != 0 {
         return Err(Error::Readable(path.to_owned()));
@@ -154,12 +153,12 @@ pub(crate) fn refuse_readable(path: &Path, file: &std::fs::Metadata) -> Result<(
 }
 
 impl Contexts {
-    /// Where they are kept.
+    /// Path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads the named file, or the default one.
+    /// Reads the given file, or the default one.
     pub(crate) fn load(named: Option<&Path>) -> Result<Self, Error> {
         let path = match named {
             Some(path) => path.to_owned(),
@@ -173,7 +172,7 @@ impl Contexts {
             },
         };
         let file = std::fs::File::open(&path).map_err(error)?;
-        // Of what was opened, so that nobody changes the file in between.
+        // Metadata of the opened file, which cannot be swapped in between.
         let metadata = file.metadata().map_err(error)?;
         if !metadata.is_file() {
             return Err(Error::Context(format!(
@@ -192,7 +191,7 @@ impl Contexts {
         Self::parse(&path, &text)
     }
 
-    /// As [`Contexts::load`]; without a file there are no contexts yet.
+    /// As [`Contexts::load`], but a missing file is an empty list.
     pub(crate) fn load_or_new(named: Option<&Path>) -> Result<Self, Error> {
         match Self::load(named) {
             Err(Error::NoContext(path)) => Ok(Self {
@@ -240,7 +239,7 @@ impl Contexts {
         }
     }
 
-    /// The context that is meant: the named one, or the current one, or the only one.
+    /// Returns the selected context: the named one, or the current one, or the only one.
     pub(crate) fn choose(&self, named: Option<&str>) -> Result<&Context, Error> {
         let name = named.unwrap_or(&self.current);
         match self.all.as_slice() {
@@ -281,7 +280,7 @@ impl Contexts {
         }
     }
 
-    /// Puts a context in, over one of the same name.
+    /// Adds a context, or replaces the one of the same name.
     pub(crate) fn put(&mut self, context: Context) {
         match self.all.iter_mut().find(|known| known.name == context.name) {
             Some(known) => *known = context,
@@ -289,7 +288,7 @@ impl Contexts {
         }
     }
 
-    /// Writes the file, whole or not at all, for nobody else's eyes.
+    /// Writes the file atomically, readable only for its owner.
     pub(crate) fn save(&self) -> Result<(), Error> {
         let error = |cause| Error::File {
             path: self.path.clone(),

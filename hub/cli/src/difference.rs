@@ -1,5 +1,5 @@
-//! What a change of a repository does to a fleet: both trees rendered for every application, environment
-//! and distinct facts of clusters, and equal differences told once. Pure, given two trees.
+//! Effect of a change of a repository on a fleet: both trees rendered for every application, environment and distinct
+//! facts of clusters, and equal differences merged. Pure, given two trees.
 
 mod comparison;
 mod objects;
@@ -117,21 +117,21 @@ impl Difference {
     }
 }
 
-/// One side: what the fleet file says, and what the repository holds.
+/// One side: the fleet file, and the tree of the repository.
 pub(crate) struct Side<'t> {
     pub(crate) spec: &'t Spec,
     pub(crate) tree: &'t dyn Tree,
 }
 
-/// What decides over a render, besides the tree.
+/// Everything that determines a render, besides the tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     path: String,
-    /// A number of its own for each.
+    /// Number of the rendering options.
     renderer: u8,
-    /// All that is said of a chart, as text.
+    /// All inputs of a chart, as text.
     chart: String,
-    /// Only where the application asks for them.
+    /// Facts; none: the application does not substitute them.
     facts: Option<(String, String, BTreeMap<String, String>)>,
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong, with its exit code and hint. The only file that decides either.
+//! Errors with their exit codes and hints, which are decided only in this file.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use flotilla_shared::words::STORE_FAILED;
 
 use tonic::{Code, Status};
 
-/// A command did not do what it was asked.
+/// A command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// There is no context file.
@@ -25,10 +25,10 @@ pub(crate) enum Error {
         path: PathBuf,
         cause: std::io::Error,
     },
-    /// A private key or a token that others can read.
+    /// Others can read a private key or a token.
     #[error("{0} holds a secret and is readable by others")]
     Readable(PathBuf),
-    /// The context file is not one.
+    /// The file is not a context file.
     #[error("{0}")]
     Context(String),
     /// Key or certificate cannot be used.
@@ -36,35 +36,35 @@ pub(crate) enum Error {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// The hub said no. The text is already plain.
+    /// The hub refused. The text is already plain.
     #[error("{message}")]
     Hub { code: Code, message: String },
-    /// The hub's store failed. The hub itself says what to do, and trying again at once is not it.
+    /// The hub's store failed. The hub's text says what to do; an immediate retry does not help.
     #[error("{0}")]
     StoreFailed(String),
-    /// The hub ended the connection instead of answering, as it does with a certificate that it does
-    /// not take: in TLS 1.3 the client learns of that only afterwards.
+    /// The hub closed the connection instead of answering, as with a certificate that it rejects: in TLS 1.3 the client
+    /// learns of that only afterwards.
     #[error("the hub ended the connection ({0})")]
     Ended(String),
-    /// The hub told so.
+    /// A TLS alert gives the reason.
     #[error("the hub rejects this context's certificate ({0})")]
     NotTaken(String),
-    /// Our own certificate is over.
+    /// The context's own certificate has expired.
     #[error("the certificate of context {context} expired on {end}")]
     Expired { context: String, end: String },
-    /// The hub sent what this version cannot use.
+    /// The hub's answer cannot be read by this version.
     #[error("the hub's answer lacks {0}")]
     Answer(&'static str),
     /// An argument is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The command cannot go on, for a reason the user can change.
+    /// The command cannot continue, for a reason that the user can change.
     #[error("{message}")]
     Refused {
         message: String,
         hint: Option<String>,
     },
-    /// What was waited or asked for is not done yet, or not in this way.
+    /// The outcome is not reached yet, or not in this way.
     #[error("{message}")]
     NotYet { message: String, hint: String },
     #[error("git {what} failed{detail}")]
@@ -81,10 +81,10 @@ pub(crate) enum Error {
     /// The runtime cannot be started.
     #[error("cannot start: {0}")]
     Runtime(std::io::Error),
-    /// What was asked for differs; it was shown.
+    /// A difference was found, and shown.
     #[error("something differs")]
     Differs,
-    /// Not all that should be looked at could be; it was shown.
+    /// Some checks could not be made; the result was shown.
     #[error("some results are unknown")]
     Unseen,
     /// A result cannot be written as JSON or YAML.
@@ -94,7 +94,7 @@ pub(crate) enum Error {
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
-        // What has a cause came from the connection, not from the hub.
+        // A status with a cause is from the connection, not from the hub.
         let mut cause = std::error::Error::source(&status);
         if cause.is_some() && matches!(status.code(), Code::Unknown | Code::Cancelled) {
             let mut why = status.message().to_owned();
@@ -102,7 +102,7 @@ impl From<Status> for Error {
                 why = error.to_string();
                 cause = error.source();
             }
-            // TLS says why (RFC 8446, section 6.2); without a word it may have been anything.
+            // A TLS alert names the reason (RFC 8446, section 6.2); without one the cause is not known.
             return match why.strip_prefix("received fatal alert: ") {
                 Some(alert) => Self::NotTaken(plain_line(alert, 100)),
                 None => Self::Ended(plain_line(&why, 400)),
@@ -123,13 +123,13 @@ impl From<Status> for Error {
     }
 }
 
-/// Hubs that do not send [`NOT_STORED`] say it in words alone.
+/// Hubs that do not send [`NOT_STORED`] report it only in the text.
 fn is_store_failure_of_older_hub(text: &str) -> bool {
     text.starts_with(STORE_FAILED)
 }
 
 impl Error {
-    /// A refusal with a way on.
+    /// Makes a refusal with a hint.
     pub(crate) fn refused(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Refused {
             message: message.into(),
@@ -137,7 +137,7 @@ impl Error {
         }
     }
 
-    /// What was asked for is not so (yet), with a way on.
+    /// Makes the error of an outcome that is not reached (yet), with a hint.
     pub(crate) fn not_yet(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::NotYet {
             message: message.into(),
@@ -145,7 +145,7 @@ impl Error {
         }
     }
 
-    /// What the user may do.
+    /// Returns how the user can resolve it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::NotYet { hint, .. } => Some(hint.clone()),
@@ -209,7 +209,7 @@ impl Error {
         }
     }
 
-    /// 1: it differs, or is not done yet. 2: the command could not do what it was asked.
+    /// Returns the exit code. 1: a difference, or not done yet. 2: the command failed.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Differs | Self::NotYet { .. } => 1,
@@ -217,8 +217,7 @@ impl Error {
         }
     }
 
-    /// Whether asking again may help: the hub restarts, another replica takes over, or the network was
-    /// away for a moment.
+    /// Whether a retry may help: the hub restarts, another replica takes over, or the network failed for a moment.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Dial(_) | Self::Ended(_) | Self::StoreFailed(_) => true,
@@ -234,7 +233,7 @@ impl Error {
         }
     }
 
-    /// Whether whoever read our output has gone.
+    /// Whether the reader of the output has closed it.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe)
     }

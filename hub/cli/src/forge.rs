@@ -1,5 +1,4 @@
-//! Where a pull request is opened: the page of a forge that asks for one branch to be taken into
-//! another. Pure.
+//! The page of a forge that opens a pull request from one branch into another. Pure.
 
 use clap::ValueEnum;
 use flotilla_forge::LocationError;
@@ -8,7 +7,7 @@ use flotilla_shared::revision::{BranchName, RepositoryUrl};
 
 use crate::error::Error;
 
-/// What serves a repository to people.
+/// The forge of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Forge {
     /// GitHub, also on a company's own host.
@@ -43,7 +42,8 @@ impl From<Forge> for flotilla_forge::Kind {
     }
 }
 
-/// The page of whatever serves a repository; `named` is the forge that somebody named in place of the host's name.
+/// Returns the page at the repository's forge; `named` is the forge that the user gave, in place of the one that the
+/// host's name tells.
 pub(crate) fn page(
     url: &RepositoryUrl,
     named: Option<Forge>,
@@ -51,7 +51,7 @@ pub(crate) fn page(
     into: &BranchName,
 ) -> Result<String, LocationError> {
     let text = url.as_str();
-    // Before the forge: whoever then says which one it is would only be told of this next.
+    // Checked before the forge: otherwise a user who adds --forge would get this error only then.
     if place(text).is_none() {
         return Err(match url.authority() {
             "" => LocationError::NoForge(text.to_owned()),
@@ -64,8 +64,8 @@ pub(crate) fn page(
     page.ok_or_else(|| LocationError::NoForge(text.to_owned()))
 }
 
-/// A repository that is not found on a forge, with the way on from there, never what was said already;
-/// `without`: what can be done where there is no forge.
+/// The error for a repository that was not found on a forge, with a hint that was not given yet; `without`: the
+/// alternative without a forge.
 pub(crate) fn no_place(error: &LocationError, without: &str) -> Error {
     let hint = match error {
         LocationError::Unknown(_) => "say it with --forge".to_owned(),
@@ -83,13 +83,13 @@ pub(crate) fn no_place(error: &LocationError, without: &str) -> Error {
 }
 
 impl Forge {
-    /// By the host's name, where it says so.
+    /// Returns the forge that the host's name tells.
     fn guess(url: &str) -> Option<Self> {
         let (host, _) = place(url)?;
         flotilla_forge::Kind::guess(host).map(Self::from)
     }
 
-    /// The page; none: the URL is not one of a repository on a host.
+    /// Returns the page; none: the URL is not that of a repository on a host.
     fn page(self, url: &str, from: &BranchName, into: &BranchName) -> Option<String> {
         let (host, path) = place(url)?;
         let (from, into) = (encoded(from.as_str()), encoded(into.as_str()));
@@ -111,7 +111,7 @@ impl Forge {
     }
 }
 
-/// Host and path of a repository's URL, without credentials and `.git`.
+/// Returns host and path of a repository's URL, without credentials and `.git`.
 fn place(url: &str) -> Option<(&str, &str)> {
     let rest = match url.split_once("://") {
         Some(("https" | "http" | "ssh", rest)) => rest,
@@ -119,7 +119,7 @@ fn place(url: &str) -> Option<(&str, &str)> {
         None => url,
     };
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-    // As people write for ssh: host:owner/name.
+    // The scp-like form: host:owner/name.
     let (host, path) = match (url.contains("://"), rest.split_once(':')) {
         (false, Some(both)) => both,
         _ => rest.split_once('/')?,
@@ -135,7 +135,7 @@ fn place(url: &str) -> Option<(&str, &str)> {
     (!host.is_empty() && path.contains('/')).then_some((host, path))
 }
 
-/// As a part of a path or a query wants it; a slash stays.
+/// Encodes a part of a path or query; slashes stay.
 fn encoded(text: &str) -> String {
     percent::encode(text, b"/")
 }

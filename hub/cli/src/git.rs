@@ -1,8 +1,7 @@
 //! The user's own `git`: their credentials, their configuration, their hooks.
 //!
-//! Work is done in a temporary bare repository, so that no clone of theirs is changed; a clone they
-//! name lends its objects. What a hub says is never taken for an option, and only the transports that
-//! fleet files know may be used.
+//! Work is done in a temporary bare repository, so that no clone of the user is changed; a given clone lends its
+//! objects. Text of a hub is never passed as an option, and only the transports that fleet files allow may be used.
 
 mod upstream;
 
@@ -17,9 +16,9 @@ use crate::error::Error;
 
 pub(crate) use upstream::Upstream;
 
-/// Most commits that are listed.
+/// Highest number of commits that are listed.
 const MAX_LISTED: usize = 50;
-/// Longest message of git's that is shown.
+/// Longest message of git that is shown.
 const MAX_MESSAGE: usize = 2000;
 
 /// A temporary bare repository.
@@ -32,11 +31,11 @@ pub(crate) struct Workspace {
 pub(crate) struct Log {
     /// `<short id> <subject>`, newest first, at most [`MAX_LISTED`].
     pub(crate) lines: Vec<String>,
-    /// How many there are.
+    /// Number of commits.
     pub(crate) count: usize,
 }
 
-/// Set where we are started from a hook; they would lead git elsewhere.
+/// Variables that git sets for a hook; they would point git to another repository.
 pub(crate) const LEADING_ELSEWHERE: [&str; 4] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -59,7 +58,7 @@ fn command(directory: &Path) -> Command {
     command
 }
 
-/// What git uses for ssh, the first that there is (git's `core.sshCommand`).
+/// Ways to set ssh for git; the first that is set wins (git's `core.sshCommand`).
 struct Ssh {
     /// `GIT_SSH_COMMAND`.
     command: Option<String>,
@@ -70,7 +69,7 @@ struct Ssh {
 }
 
 impl Ssh {
-    /// The command that asks nobody for a password; none: what is used may ask.
+    /// Returns the command that never asks for a password; none: the configured program may ask.
     fn unprompted(self) -> Option<String> {
         let usual = || self.program.is_none().then(|| "ssh".to_owned());
         let command = self.command.or(self.configured).or_else(usual)?;
@@ -96,15 +95,15 @@ fn failure(what: &str, stderr: &[u8]) -> Error {
     }
 }
 
-/// The root of the work tree that a folder is in, with the files git knows or would add; none where it
-/// is in no work tree.
+/// Returns the root of a folder's work tree, with the files that git knows or would add; none: the folder is not in a
+/// work tree.
 pub(crate) async fn work_tree(folder: &Path) -> Result<Option<(PathBuf, Vec<String>)>, Error> {
     let mut top = command(folder);
     top.args(["rev-parse", "--show-toplevel"]);
     let output = run(top).await?;
     if !output.status.success() {
         let message = String::from_utf8_lossy(&output.stderr);
-        // A repository that git may not read, or does not trust, is there all the same.
+        // A repository that git may not read, or does not trust, does exist: that stays an error.
         let none = ["not a git repository", "must be run in a work tree"];
         if none.iter().any(|none| message.contains(none)) {
             return Ok(None);
@@ -113,7 +112,7 @@ pub(crate) async fn work_tree(folder: &Path) -> Result<Option<(PathBuf, Vec<Stri
     }
     let root = String::from_utf8_lossy(&output.stdout);
     let root = std::fs::canonicalize(root.trim_end_matches('\n')).map_err(Error::Local)?;
-    // What is in another repository's commit is only the submodule's own commit id.
+    // In the superproject's commit a submodule is only a commit id, without files.
     let mut outer = command(&root);
     outer.args(["rev-parse", "--show-superproject-working-tree"]);
     let outer = run(outer).await?;
@@ -150,8 +149,8 @@ pub(crate) async fn work_tree(folder: &Path) -> Result<Option<(PathBuf, Vec<Stri
     Ok(Some((root, paths)))
 }
 
-/// Runs to the end; the exit code with what was written. Prompts for credentials reach the terminal,
-/// since git and ssh open it themselves.
+/// Runs git to its end; returns the exit code and output. Prompts for credentials reach the terminal, since git and ssh
+/// open it themselves.
 async fn run(mut command: Command) -> Result<std::process::Output, Error> {
     command
         .stdin(Stdio::null())
@@ -170,7 +169,7 @@ async fn succeed(what: &str, command: Command) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The head of a branch as the server says it; none where there is no such branch.
+/// Returns the head of a branch on the server; none: the branch does not exist.
 async fn head(
     mut git: Command,
     url: &RepositoryUrl,
@@ -189,7 +188,7 @@ async fn head(
 }
 
 impl Workspace {
-    /// Makes one; `lender` is a clone whose objects are used and not changed.
+    /// Makes a workspace; objects of the clone `lender` are used, and it is not changed.
     pub(crate) async fn new(lender: Option<&Path>) -> Result<Self, Error> {
         let directory = tempfile::Builder::new()
             .prefix("flotilla-promote-")
@@ -225,7 +224,7 @@ impl Workspace {
         command(self.directory.path())
     }
 
-    /// Fetches a branch; its head.
+    /// Fetches a branch; returns its head.
     pub(crate) async fn fetch(
         &self,
         url: &RepositoryUrl,
@@ -250,7 +249,7 @@ impl Workspace {
         Ok(succeed("rev-parse", head).await?.trim().parse()?)
     }
 
-    /// The head of a branch as the server says it; none where there is no such branch.
+    /// Returns the head of a branch on the server; none: the branch does not exist.
     pub(crate) async fn remote_head(
         &self,
         url: &RepositoryUrl,
@@ -259,10 +258,10 @@ impl Workspace {
         head(self.git(), url, branch).await
     }
 
-    /// Likewise, where git and ssh can tell it without asking a person for a password.
+    /// Likewise, without asking for a password.
     ///
     /// # Errors
-    /// Also where they would have to.
+    /// Also where git or ssh would have to ask.
     pub(crate) async fn remote_head_unprompted(
         &self,
         url: &RepositoryUrl,
@@ -279,7 +278,7 @@ impl Workspace {
             program: variable("GIT_SSH"),
         };
         let mut git = self.git();
-        // Neither in the terminal nor in a window.
+        // Neither on the terminal nor in a window.
         git.env("GIT_TERMINAL_PROMPT", "0")
             .env("GCM_INTERACTIVE", "never")
             .env("GIT_ASKPASS", "")
@@ -290,10 +289,10 @@ impl Workspace {
         head(git, url, branch).await
     }
 
-    /// The commits of a history whose id begins so.
+    /// Returns the commits of a history with this prefix.
     pub(crate) async fn find(&self, prefix: &str, head: &Commit) -> Result<Vec<Commit>, Error> {
         let mut ask = self.git();
-        // `--disambiguate` knows of no history: each is asked for on its own.
+        // `--disambiguate` does not look at history, so each commit is checked.
         ask.arg("rev-parse").arg(format!("--disambiguate={prefix}"));
         let mut found = Vec::new();
         for id in succeed("rev-parse", ask).await?.lines() {
@@ -307,7 +306,7 @@ impl Workspace {
         Ok(found)
     }
 
-    /// Whether the commit is here.
+    /// Whether the commit is in the workspace.
     pub(crate) async fn has(&self, commit: &Commit) -> Result<bool, Error> {
         let mut ask = self.git();
         ask.args(["cat-file", "-e"])
@@ -315,7 +314,7 @@ impl Workspace {
         Ok(run(ask).await?.status.success())
     }
 
-    /// Whether one commit is another or before it.
+    /// Whether one commit is the other or its ancestor.
     pub(crate) async fn is_ancestor(&self, older: &Commit, newer: &Commit) -> Result<bool, Error> {
         let mut ask = self.git();
         ask.args([
@@ -332,7 +331,7 @@ impl Workspace {
         }
     }
 
-    /// What names all files of a commit together; none: it is not here.
+    /// Returns the tree of a commit; none: it is not in the workspace.
     pub(crate) async fn tree(&self, commit: &Commit) -> Result<Option<String>, Error> {
         let mut ask = self.git();
         ask.args(["rev-parse", "--quiet", "--verify"])
@@ -342,7 +341,7 @@ impl Workspace {
         Ok(output.status.success().then_some(tree))
     }
 
-    /// What lies between two commits; all of the newer one's history where there is no older one.
+    /// Returns the commits between two; without the older one, all of the newer one's history.
     pub(crate) async fn log(&self, from: Option<&Commit>, to: &Commit) -> Result<Log, Error> {
         let range = from.map_or(to.to_string(), |from| format!("{from}..{to}"));
         let mut list = self.git();
@@ -360,8 +359,8 @@ impl Workspace {
         })
     }
 
-    /// Makes a commit on top of `parent` with the content of `content`. Author, signature and dates are
-    /// as the user's git is configured.
+    /// Makes a commit on top of `parent` with the content of `content`. Author, signature and dates follow the user's
+    /// configuration of git.
     pub(crate) async fn commit_content_of(
         &self,
         content: &Commit,
@@ -372,7 +371,7 @@ impl Workspace {
         self.commit_tree(&tree, parent, message, &[]).await
     }
 
-    /// A commit of a tree; `settings` are over the user's git configuration.
+    /// Commits a tree; `settings` override the user's configuration of git.
     async fn commit_tree(
         &self,
         tree: &str,
@@ -392,7 +391,7 @@ impl Workspace {
         let asked = run(ask).await?;
         let mut make = with_settings();
         make.arg("commit-tree");
-        // commit-tree is plumbing and does not look at commit.gpgSign by itself.
+        // commit-tree is plumbing, and ignores commit.gpgSign.
         if asked.status.success() && asked.stdout.starts_with(b"true") {
             make.arg("-S");
         }
@@ -400,7 +399,7 @@ impl Workspace {
         Ok(succeed("commit-tree", make).await?.trim().parse()?)
     }
 
-    /// Puts a commit into a branch that only carries a pull request, whatever was there before.
+    /// Pushes a commit to the branch of a pull request, replacing its previous commits.
     pub(crate) async fn replace(
         &self,
         url: &RepositoryUrl,
@@ -411,8 +410,7 @@ impl Workspace {
             .await
     }
 
-    /// Moves a branch forward. Never forced: the server refuses what is not a fast-forward, whatever
-    /// happened since we looked.
+    /// Fast-forwards a branch. Never forced, so that the server rejects the push where the branch has moved meanwhile.
     pub(crate) async fn push(
         &self,
         url: &RepositoryUrl,
@@ -425,7 +423,7 @@ impl Workspace {
 
     async fn push_ref(&self, url: &RepositoryUrl, refspec: &str) -> Result<(), Error> {
         let mut push = self.git();
-        // Git's advice is for clones: there is nothing to pull into this one.
+        // Git's advice is for clones, and suggests to pull into this temporary one.
         push.args(["-c", "advice.pushUpdateRejected=false"])
             .args(["push", "--quiet", "--no-follow-tags", "--"])
             .args([url.as_str(), refspec]);

@@ -7,9 +7,9 @@
 //!                       +-- render (PURE: model -> text) <------------------------------------+
 //! ```
 //!
-//! Data goes to stdout, talk to stderr. Everything a hub sends is cut and stripped of control
-//! characters in [`flotilla_status`] before it can reach a terminal. This room links neither server nor store nor
-//! a Git library; branches are moved by the user's own `git`.
+//! Data goes to stdout, messages to stderr. Everything that a hub sends is cut and stripped of control characters in
+//! [`flotilla_status`] before it can reach a terminal. This crate links neither server nor store nor a Git library;
+//! branches are moved by the user's own `git`.
 
 #![allow(
     missing_docs,
@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
-            // A closed pipe is no news to whoever closed it.
+            // A closed pipe is not an error for the reader that closed it.
             let _ = error.print();
             return ExitCode::from(code);
         }

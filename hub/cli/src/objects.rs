@@ -1,5 +1,5 @@
-//! Objects of the user's own Git repository: what a name means there, what a commit lists, and one process
-//! that reads contents as they are asked for.
+//! Objects of the user's own Git repository: resolves names, lists commits, and reads contents on demand from one
+//! process.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
@@ -10,10 +10,10 @@ use flotilla_shared::report::plain_line;
 use crate::error::Error;
 use crate::git::LEADING_ELSEWHERE;
 
-/// Largest object that is read: more than any file that a render takes.
+/// Largest object that is read: more than any file that a render accepts.
 const MAX_OBJECT: u64 = 64 << 20;
 
-/// A `git cat-file --batch` that answers.
+/// A running `git cat-file --batch`.
 pub(crate) struct Objects {
     child: Child,
     ask: ChildStdin,
@@ -22,7 +22,7 @@ pub(crate) struct Objects {
 
 impl Drop for Objects {
     fn drop(&mut self) {
-        // It only reads; whoever waits for it is gone.
+        // The process only reads, and its reader is gone.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -54,7 +54,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<Vec<u8>, Error> {
     Ok(output.stdout)
 }
 
-/// The commit that a name means.
+/// Returns the commit of a name.
 pub(crate) fn commit(root: &Path, name: &str) -> Result<String, Error> {
     let spec = format!("{name}^{{commit}}");
     let found = run(
@@ -78,14 +78,14 @@ pub(crate) fn commit(root: &Path, name: &str) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&found).trim().to_owned())
 }
 
-/// Where two commits parted; none: their histories have nothing in common that is here.
+/// Returns the merge base of two commits; none: the local history has none.
 pub(crate) fn parted(root: &Path, left: &str, other: &str) -> Option<String> {
     let found = run(root, &["merge-base", left, other]).ok()?;
     let found = String::from_utf8_lossy(&found).trim().to_owned();
     (!found.is_empty()).then_some(found)
 }
 
-/// URLs of the repository's remotes.
+/// Returns the URLs of the repository's remotes.
 pub(crate) fn remotes(root: &Path) -> Vec<String> {
     let list = ["config", "--get-regexp", "^remote\\..*\\.url$"];
     let found = run(root, &list).unwrap_or_default();
@@ -113,7 +113,7 @@ impl Objects {
         })
     }
 
-    /// An object's content.
+    /// Returns an object's content.
     pub(crate) fn read(&mut self, id: &str) -> Result<Vec<u8>, Error> {
         self.ask
             .write_all(format!("{id}\n").as_bytes())

@@ -1,6 +1,5 @@
-//! Logging in at an OpenID Connect issuer from a terminal: the device flow (RFC 8628), and fresh tokens
-//! (RFC 6749, section 6). Tokens go to the issuer and the context file, the ID token to the hub;
-//! nowhere else.
+//! Login at an OpenID Connect issuer from a terminal: the device flow (RFC 8628), and refreshed tokens (RFC 6749,
+//! section 6). Tokens go only to the issuer and the context file, and the ID token to the hub.
 
 use std::time::Duration;
 
@@ -16,16 +15,16 @@ use flotilla_shared::words::with_causes;
 use crate::context::Login;
 use crate::error::Error;
 
-/// Largest answer read.
+/// Largest answer that is read, bytes.
 const MAX_ANSWER: usize = 1 << 20;
-/// Longest wait for one answer.
+/// Time limit of one answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// Between two questions whether the person is through, where the issuer does not say (RFC 8628).
+/// Default interval of polls, where the issuer does not set one (RFC 8628).
 const INTERVAL: u64 = 5;
-/// A token that ends this soon is renewed first, seconds.
+/// Remaining life of a token at which it is renewed, seconds.
 const SLACK: i64 = 60;
 
-/// An issuer, as far as we need it.
+/// Endpoints of an issuer.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Issuer {
     issuer: String,
@@ -34,14 +33,14 @@ pub(crate) struct Issuer {
     token_endpoint: String,
 }
 
-/// What the person has to do.
+/// Instructions for the person.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Device {
     device_code: String,
-    /// To type in.
+    /// Code to type in.
     pub(crate) user_code: String,
     pub(crate) verification_uri: String,
-    /// With the code in it.
+    /// URL that contains the code.
     pub(crate) verification_uri_complete: Option<String>,
     expires_in: u64,
     interval: Option<u64>,
@@ -80,7 +79,7 @@ fn secure(url: &str) -> Result<&str, Error> {
 }
 
 impl Client {
-    /// `roots`: PEM to trust for the issuer instead of the system's.
+    /// Makes a client. `roots`: PEM to trust for the issuer instead of the system's.
     pub(crate) fn new(roots: Option<&str>) -> Result<Self, Error> {
         let mut client = flotilla_http::client(TIMEOUT);
         if let Some(pem) = roots {
@@ -111,7 +110,7 @@ impl Client {
         })
     }
 
-    /// Reads what an issuer publishes of itself (OpenID Connect Discovery 1.0).
+    /// Reads the issuer's configuration (OpenID Connect Discovery 1.0).
     pub(crate) async fn discover(&self, issuer: &str) -> Result<Issuer, Error> {
         let place = format!(
             "{}/.well-known/openid-configuration",
@@ -135,7 +134,7 @@ impl Client {
         Ok(found)
     }
 
-    /// Asks for a code for the person.
+    /// Requests a code for the person.
     pub(crate) async fn begin(
         &self,
         issuer: &Issuer,
@@ -156,7 +155,7 @@ impl Client {
             .body(percent::form(form))
     }
 
-    /// Waits until the person is through.
+    /// Waits until the person has logged in.
     pub(crate) async fn finish(
         &self,
         issuer: &Issuer,
@@ -191,7 +190,7 @@ impl Client {
         ))
     }
 
-    /// A token that is good for a while; the same where it still is.
+    /// Returns a valid token: the same one, or a renewed one.
     pub(crate) async fn fresh(&self, login: &Login, now: Timestamp) -> Result<Login, Error> {
         if login.refresh_token.is_empty() {
             return Err(Error::refused(
@@ -217,7 +216,7 @@ impl Client {
         }
         let fresh = Login {
             id_token: tokens.id_token,
-            // An issuer that rotates them gives a new one (RFC 6749, section 6).
+            // An issuer that rotates refresh tokens returns a new one (RFC 6749, section 6).
             refresh_token: match tokens.refresh_token.as_str() {
                 "" => login.refresh_token.clone(),
                 _ => tokens.refresh_token,
@@ -256,7 +255,7 @@ fn login(issuer: &Issuer, client_id: &str, tokens: Tokens) -> Result<Login, Erro
     })
 }
 
-/// Whether a token has expired or soon will. Only the hub verifies it; this is for asking in time.
+/// Whether a token has expired or soon will. Not verified here, which only the hub does; this decides when to renew.
 pub(crate) fn ends_soon(token: &str, now: Timestamp) -> bool {
     #[derive(Deserialize)]
     struct Claims {

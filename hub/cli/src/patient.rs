@@ -1,6 +1,6 @@
-//! Calls that wait through a takeover: while another replica of the hub comes to decide, nobody answers
-//! for some seconds. What cannot do any harm when it is asked twice is asked again for as long as the
-//! call may take; what changes something only where the hub says that it was not even passed on.
+//! Retries of calls during a takeover: until another replica of the hub decides, calls fail for some seconds. Calls
+//! that only read are retried within their time limit; calls that change something only where the hub says that the
+//! call was not forwarded.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,10 +18,10 @@ use tower::Service;
 
 type Answer = Result<Response<Body>, tonic::transport::Error>;
 
-/// First and longest pause between two tries.
+/// First and longest delay of retries.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// A channel whose calls wait.
+/// A channel that retries calls.
 #[derive(Clone)]
 pub(crate) struct Patient {
     channel: Channel,
@@ -29,7 +29,7 @@ pub(crate) struct Patient {
 }
 
 impl Patient {
-    /// Each call may take so long.
+    /// Time limit of each call.
     pub(crate) fn new(channel: Channel, patience: Duration) -> Self {
         Self { channel, patience }
     }
@@ -41,7 +41,7 @@ impl Service<Request<Body>> for Patient {
     type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // Each try asks the channel anew.
+        // Each attempt uses the channel again, so this is always ready.
         Poll::Ready(Ok(()))
     }
 
@@ -60,7 +60,7 @@ async fn ask(channel: Channel, patience: Duration, request: Request<Body>) -> An
         .next()
         .unwrap_or_default()
         .to_owned();
-    // Requests are small and whole: of a stream nobody knows what was heard.
+    // Requests are small and complete. A failed stream is not retried: how much of it arrived is not known.
     let Ok(body) = body.collect().await else {
         return once(channel, Request::from_parts(head, Body::empty())).await;
     };
@@ -91,15 +91,15 @@ async fn once(mut channel: Channel, request: Request<Body>) -> Answer {
     channel.call(request).await
 }
 
-/// Whether a call changes nothing, as its name says.
+/// Whether a call only reads, by its name.
 fn only_asks(method: &str) -> bool {
     ["Get", "List", "Explain", "Verify", "Compare", "Preview"]
         .iter()
         .any(|verb| method.starts_with(verb))
 }
 
-/// Whether an answer says that nobody was there to answer. Of a call that changes something only what was
-/// not passed on is tried again; of any other one, all that is unavailable.
+/// Whether to retry after this answer: a call that changes something only if it was not forwarded, any other call if
+/// the hub is unavailable.
 fn is_worth_another_try(method: &str, headers: &HeaderMap) -> bool {
     let unavailable = headers.get("grpc-status").is_some_and(|code| code == "14");
     unavailable && (only_asks(method) || headers.contains_key(NOT_PASSED_ON))

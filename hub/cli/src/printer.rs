@@ -1,4 +1,4 @@
-//! Where output goes: data to stdout, talk to stderr, colours only to a terminal.
+//! Output: data to stdout, messages to stderr, colours only to a terminal.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use crate::args::{ColorChoice, Output};
 use crate::error::Error;
 use crate::render::{Paint, Tone};
 
-/// The way out.
+/// Output of a command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
     /// How to paint stdout.
@@ -21,15 +21,15 @@ pub(crate) struct Printer {
     pub(crate) terminal: bool,
 }
 
-/// What was drawn over, and over again, on a terminal that scrolls.
+/// State of a text that is redrawn in place on a terminal.
 #[derive(Debug, Default)]
 pub(crate) struct Canvas {
-    /// Rows that the last drawing took.
+    /// Rows of the last drawing.
     rows: usize,
 }
 
 impl Printer {
-    /// Looks at the streams and at `NO_COLOR` (<https://no-color.org>).
+    /// Detects terminals and `NO_COLOR` (<https://no-color.org>).
     pub(crate) fn new(color: ColorChoice) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -51,7 +51,7 @@ impl Printer {
         self.out_bytes(text.as_bytes())
     }
 
-    /// Writes data that need not be text.
+    /// Writes data, which need not be text.
     pub(crate) fn out_bytes(&self, bytes: &[u8]) -> Result<(), Error> {
         let mut out = std::io::stdout().lock();
         out.write_all(bytes)
@@ -59,7 +59,7 @@ impl Printer {
             .map_err(Error::Output)
     }
 
-    /// Columns and rows of the terminal that stdout is; none: it is none, or does not say.
+    /// Returns columns and rows of the terminal on stdout; none: it is not a terminal, or does not report them.
     pub(crate) fn size(&self) -> Option<(usize, usize)> {
         if !self.terminal {
             return None;
@@ -68,14 +68,13 @@ impl Printer {
         Some((usize::from(width.0), usize::from(height.0)))
     }
 
-    /// Columns of the terminal that stdout is.
+    /// Returns the columns of the terminal on stdout.
     pub(crate) fn columns(&self) -> Option<usize> {
         self.size().map(|(columns, _)| columns)
     }
 
-    /// Draws a text over the one drawn before, and leaves alone what stands above (ECMA-48 CUU, EL and
-    /// ED). Rows that do not fit on the screen are left out, since nobody can draw over what scrolled
-    /// away.
+    /// Draws a text over the previous one, and leaves the text above unchanged (ECMA-48 CUU, EL and ED). Rows that do
+    /// not fit on the screen are left out, since rows that scrolled away cannot be redrawn.
     pub(crate) fn draw(&self, canvas: &mut Canvas, text: &str) -> Result<(), Error> {
         let (columns, height) = self.size().unwrap_or((80, 24));
         let mut out = match canvas.rows {
@@ -85,7 +84,7 @@ impl Printer {
         canvas.rows = 0;
         let rows_of = |line: &str| visible(line).div_ceil(columns.max(1)).max(1);
         let all: usize = text.lines().map(rows_of).sum();
-        // The last row of all is where the cursor waits.
+        // The cursor needs a row below the text.
         let fits = all < height;
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
@@ -116,13 +115,13 @@ impl Printer {
         }
     }
 
-    /// Says a line to the person.
+    /// Prints a line to stderr.
     pub(crate) fn say(&self, line: &str) {
-        // Nobody is left to be told that talk cannot be written.
+        // A failure of stderr cannot be reported anywhere.
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     }
 
-    /// Says a line that is marked as a warning.
+    /// Prints a warning to stderr.
     pub(crate) fn warn(&self, line: &str) {
         self.say(&format!(
             "{}: {}",
@@ -131,7 +130,7 @@ impl Printer {
         ));
     }
 
-    /// Tells the user of an error and gives the exit code.
+    /// Prints an error, and returns its exit code.
     pub(crate) fn report(&self, error: &Error) -> ExitCode {
         if error.is_broken_pipe() {
             return ExitCode::SUCCESS;
@@ -142,7 +141,7 @@ impl Printer {
         ExitCode::from(error.exit_code())
     }
 
-    /// Says an error and its hint.
+    /// Prints an error and its hint.
     pub(crate) fn error(&self, line: &str, hint: Option<&str>) {
         let line = numberless(line);
         self.say(&format!("{}: {line}", self.talk.paint(Tone::Bad, "error")));
@@ -154,7 +153,7 @@ impl Printer {
         }
     }
 
-    /// Asks before something is done. Whoever does not say yes is told what was not done.
+    /// Asks for confirmation; an answer other than yes is an error that says what was not done.
     pub(crate) fn consent(&self, question: &str, otherwise: &str) -> Result<(), Error> {
         if self.ask(question)? {
             return Ok(());
@@ -184,7 +183,7 @@ impl Printer {
     }
 }
 
-/// Characters of a line that take room on a terminal: all but its colours.
+/// Returns the visible characters of a line, without colours.
 fn visible(line: &str) -> usize {
     let mut count = 0;
     let mut in_escape = false;

@@ -1,5 +1,5 @@
-//! Pull requests by the forge's own API: one for each environment, found again by a marker and written anew
-//! in place. A thin shell around the calls of `flotilla-forge`.
+//! Pull requests with the forge's API: one for each environment, found by a marker and updated in place. Uses the calls
+//! of `flotilla-forge`.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -17,26 +17,26 @@ use crate::error::Error;
 use crate::render;
 use crate::render::markdown::plain;
 
-/// What is left free in the text of a promotion's pull request.
+/// Bytes reserved in the text of a promotion's pull request for the hub's part.
 const ROOM: usize = 2_000;
-/// Most bytes of one text of others.
+/// Longest text of others, bytes.
 const MAX_TEXT: usize = 300;
 
-/// Longest wait for one answer.
+/// Time limit of one answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Pages of a pull request's comments that are looked through.
+/// Highest number of pages of a pull request's comments that are read.
 const MAX_PAGES: u32 = 30;
 
-/// What became of a comment or a pull request of ours.
+/// Outcome of writing a comment or pull request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// There was none yet.
+pub(crate) enum Outcome {
+    /// A new one was created.
     First,
-    /// In place of what it was before.
+    /// The existing one was updated.
     Anew,
 }
 
-/// A token from a file that nobody else reads.
+/// Reads a token from a file that others cannot read.
 pub(crate) fn token(path: &Path) -> Result<Secret, Error> {
     let failed = |cause| Error::File {
         path: path.to_owned(),
@@ -55,7 +55,7 @@ pub(crate) fn token(path: &Path) -> Result<Secret, Error> {
     Ok(Secret::new(&text))
 }
 
-/// Somebody who may speak to a forge.
+/// A forge with the credential to call it.
 pub(crate) struct Forge {
     client: reqwest::Client,
     at: Repository,
@@ -63,7 +63,7 @@ pub(crate) struct Forge {
 }
 
 impl Forge {
-    /// With a token.
+    /// Makes it with a token.
     pub(crate) fn open(at: Repository, token: Secret) -> Result<Self, Error> {
         let client = flotilla_http::client(TIMEOUT)
             .user_agent(concat!("flotilla/", env!("CARGO_PKG_VERSION")))
@@ -82,7 +82,7 @@ impl Forge {
             .map_err(|error| self.refused(&error))
     }
 
-    /// What the forge says to a call, where it says anything.
+    /// Calls the forge, and returns its answer.
     async fn answer<T>(&self, call: &Call<T>) -> Result<Result<T, flotilla_forge::Error>, Error> {
         let answer = flotilla_http::forge::ask(&self.client, call, &self.credential).await;
         let answer = answer.map_err(|error| self.refused(&error))?;
@@ -111,14 +111,14 @@ impl Forge {
         }
     }
 
-    /// Writes a comment that begins with a marker: the one that is there anew, else a new one. What others wrote
-    /// under the same marker, and may not be changed by us, is left alone.
+    /// Writes a comment that begins with a marker: updates the existing one, or adds a new one. Comments of others with
+    /// the same marker, which this token may not change, are left alone.
     pub(crate) async fn comment(
         &self,
         number: u64,
         mark: &str,
         body: &str,
-    ) -> Result<Written, Error> {
+    ) -> Result<Outcome, Error> {
         let mut ours = Vec::new();
         for page in 1..=MAX_PAGES {
             let page = self.send(&self.at.comments(number, page)).await?;
@@ -134,7 +134,7 @@ impl Forge {
         for comment in ours {
             let call = self.at.update_comment(number, comment, body);
             match self.answer(&call).await? {
-                Ok(_) => return Ok(Written::Anew),
+                Ok(_) => return Ok(Outcome::Anew),
                 Err(
                     flotilla_forge::Error::Forbidden(_)
                     | flotilla_forge::Error::NotFound(_)
@@ -144,10 +144,10 @@ impl Forge {
             }
         }
         self.send(&self.at.create_comment(number, body)).await?;
-        Ok(Written::First)
+        Ok(Outcome::First)
     }
 
-    /// Opens the environment's pull request, or writes the one that is open anew.
+    /// Opens the environment's pull request, or updates the open one.
     pub(crate) async fn propose(
         &self,
         head: &BranchName,
@@ -155,7 +155,7 @@ impl Forge {
         promotion: &Promotion,
         moved: &Move,
         plan: Option<&FleetPlan>,
-    ) -> Result<(PullRequest, Written), Error> {
+    ) -> Result<(PullRequest, Outcome), Error> {
         let purpose = format!("promote:{}", promotion.environment);
         let mark = marker(self.at.kind(), &purpose);
         let title = format!(
@@ -169,7 +169,7 @@ impl Forge {
         }
         let sections = plan.map(render::plan_sections).unwrap_or_default();
         let kind = self.at.kind();
-        // The hub says in it what it waits for.
+        // Leaves room for the part that the hub adds: what the pull request waits for.
         let limit = kind.comment_limit() - ROOM;
         let body = comment(Form { kind, limit }, &purpose, &text, &sections);
         let open = self.send(&self.at.find_pulls(head, base)).await?;
@@ -179,7 +179,7 @@ impl Forge {
         if let Some(pull) = ours {
             let whole = self.send(&self.at.pull(pull.number)).await?;
             let updated = self.at.update_pull(&whole, &title, &body);
-            return Ok((self.send(&updated).await?, Written::Anew));
+            return Ok((self.send(&updated).await?, Outcome::Anew));
         }
         let new = NewPull {
             head: head.to_string(),
@@ -187,11 +187,11 @@ impl Forge {
             title,
             body,
         };
-        Ok((self.send(&self.at.create_pull(&new)).await?, Written::First))
+        Ok((self.send(&self.at.create_pull(&new)).await?, Outcome::First))
     }
 }
 
-/// What moves, and what has to hold first.
+/// Describes the commits that move, and the gates.
 fn text(promotion: &Promotion, moved: &Move) -> String {
     let mut out = format!(
         "`{}` moves from {} to {}, which {} has.\n\n",

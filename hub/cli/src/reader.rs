@@ -1,5 +1,5 @@
-//! Whether somebody still reads our output: who only waits writes nothing, and would learn of a closed pipe
-//! at the next change, which may be tomorrow.
+//! Detects whether stdout is still read: a command that only waits writes nothing, and would notice a closed pipe only
+//! at the next change.
 
 use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
@@ -10,9 +10,9 @@ use tokio::net::unix::pipe::Sender;
 
 use crate::error::Error;
 
-/// Returns once nobody reads standard output any more; never where that cannot be known, as of a file.
+/// Returns once the reader of stdout is gone; never where that cannot be detected, as with a file.
 pub(crate) async fn gone() {
-    // Only looked at, never written to: so it need not be a pipe, and stays as blocking as it is.
+    // Only polled, never written to: so it need not be a pipe, and stays in blocking mode.
     let copy = std::io::stdout().as_fd().try_clone_to_owned();
     let Ok(output) = copy.and_then(Sender::from_owned_fd_unchecked) else {
         return std::future::pending().await;
@@ -23,15 +23,15 @@ pub(crate) async fn gone() {
     }
 }
 
-/// What a command ends with that nobody reads any more: as if it had written.
+/// Returns the error of a command whose reader is gone, as if a write had failed.
 pub(crate) fn closed() -> Error {
     Error::Output(ErrorKind::BrokenPipe.into())
 }
 
-/// A pause of a command that only shows what happens.
+/// A delay of a command that only shows changes.
 ///
 /// # Errors
-/// When nobody reads it any more.
+/// When the reader of stdout is gone.
 pub(crate) async fn pause(time: Duration) -> Result<(), Error> {
     tokio::select! {
         () = tokio::time::sleep(time) => Ok(()),

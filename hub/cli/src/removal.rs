@@ -1,36 +1,36 @@
-//! What the removal of an application would do, cluster by cluster.
+//! Effect of the removal of an application, cluster by cluster.
 
 use flotilla_status::{ApplicationPlan, PlannedAction};
 
-/// Where an application is, and what becomes of it there.
-pub(crate) struct Place {
+/// A cluster that has an application, and the effect there.
+pub(crate) struct ClusterRemoval {
     pub(crate) cluster: String,
     pub(crate) environment: String,
     pub(crate) outcome: Outcome,
 }
 
-/// What is known of a removal in one cluster.
+/// Effect in one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
-    /// What its agent would do, a line each, and how many objects it would delete.
+    /// The agent's plan, a line for each object, and the number of deleted objects.
     Planned(Vec<(Fate, String)>, usize),
-    /// Its objects stay.
+    /// Objects are kept.
     Kept,
-    /// Nobody could be asked, and why.
+    /// The agent could not be asked; the reason.
     Unknown(String),
 }
 
-/// What becomes of the object that a line is about.
+/// Effect on the object of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fate {
-    /// It is about those that are not told.
+    /// The line stands for objects that are left out.
     Untold,
     Deleted,
     Stays,
 }
 
 impl Outcome {
-    /// As an agent's plan says.
+    /// Converts an agent's plan.
     pub(crate) fn of(plan: &ApplicationPlan) -> Self {
         let mut deletes = 0;
         let mut lines: Vec<(Fate, String)> = plan
@@ -55,7 +55,7 @@ impl Outcome {
         Self::Planned(lines, deletes)
     }
 
-    /// How many objects would go, as far as that is known.
+    /// Returns the number of deleted objects, as far as it is known.
     pub(crate) fn deletes(&self) -> usize {
         match self {
             Self::Planned(_, deletes) => *deletes,

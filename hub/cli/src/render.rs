@@ -1,4 +1,4 @@
-//! Views as text for people. Pure: the moment comes in, text goes out.
+//! Views as text for people. Pure: the time is an argument, and text is returned.
 
 mod chart;
 mod cluster;
@@ -38,32 +38,32 @@ use flotilla_shared::health::{Health, SyncState};
 use flotilla_status::{Connectivity, StepState};
 use jiff::Timestamp;
 
-/// Whether text may carry colours.
+/// Whether text may have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
     Plain,
     Ansi,
 }
 
-/// What a text means; colours follow from it.
+/// Meaning of a text, which determines its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     Plain,
-    /// As it should be.
+    /// Good.
     Good,
-    /// On its way.
+    /// In progress.
     Warn,
-    /// Somebody should look.
+    /// Needs attention.
     Bad,
-    /// Of less weight.
+    /// Less important.
     Dim,
     Head,
-    /// A pointer to something.
+    /// Reference to something else.
     Note,
 }
 
 impl Paint {
-    /// Paints a text.
+    /// Colours a text.
     #[must_use]
     pub fn paint(self, tone: Tone, text: &str) -> String {
         let code = match tone {
@@ -82,7 +82,7 @@ impl Paint {
     }
 }
 
-/// How long ago, coarsely: `5s`, `3m`, `2h`, `4d`; `-` for never. What lies ahead is `0s`.
+/// Coarse age: `5s`, `3m`, `2h`, `4d`; `-` for never. A time in the future is `0s`.
 #[must_use]
 pub fn age(then: Option<Timestamp>, now: Timestamp) -> String {
     then.map_or("-".to_owned(), |then| {
@@ -90,7 +90,7 @@ pub fn age(then: Option<Timestamp>, now: Timestamp) -> String {
     })
 }
 
-/// How long until: `in 5m`, or `expired`.
+/// Time until a moment: `in 5m`, or `expired`.
 fn until(then: Option<Timestamp>, now: Timestamp) -> String {
     match then {
         None => "-".to_owned(),
@@ -99,7 +99,7 @@ fn until(then: Option<Timestamp>, now: Timestamp) -> String {
     }
 }
 
-/// Whether a moment has come, in whole seconds; one that there is not never comes.
+/// Whether a moment has passed, in whole seconds; none: never.
 fn is_over(then: Option<Timestamp>, now: Timestamp) -> bool {
     then.is_some_and(|then| then.duration_since(now).as_secs() <= 0)
 }

@@ -1,4 +1,4 @@
-//! The JSON Schema of what commands print with `-o json`, made of the types that are printed. Pure.
+//! The JSON Schema of the output of `-o json`, generated from the printed types. Pure.
 //!
 //! It is published as `deploy/schemas/output.schema.json`: `$defs` has an entry for each command, in camelCase,
 //! and one for each type, in PascalCase.
@@ -21,7 +21,7 @@ use flotilla_status::{
     FleetPlan, Hub, NewToken, Operator, Promotion, RolloutSummary, Step, Token,
 };
 
-/// Where it is published, which is its name, too.
+/// URL of the published schema, which is also its `$id`.
 pub const ID: &str = "https://raw.githubusercontent.com/flotilla-dev/flotilla/main/deploy/schemas/output.schema.json";
 
 const DESCRIPTION: &str = "An entry of $defs that begins with a small letter is a command: \
@@ -29,26 +29,26 @@ const DESCRIPTION: &str = "An entry of $defs that begins with a small letter is 
     types that these are made of. Within a minor version keys and words are only added: ignore keys that you do not \
     know. Moments are RFC 3339. -o yaml is the same, written as YAML.";
 
-/// How a command prints its values.
+/// Form of a command's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// One document.
     Whole,
-    /// One document on each line, as things happen.
+    /// One document a line, as events happen.
     Lines,
 }
 
-/// What a command prints.
-struct Printed {
-    /// Under which the schema holds it.
+/// Output of a command.
+struct CommandOutput {
+    /// Key in the schema.
     key: &'static str,
-    /// As it is typed behind `flotilla`.
+    /// The command, as typed after `flotilla`.
     command: &'static str,
     form: Form,
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
-impl Printed {
+impl CommandOutput {
     const fn whole<T: JsonSchema>(key: &'static str, command: &'static str) -> Self {
         Self {
             key,
@@ -65,7 +65,7 @@ impl Printed {
         }
     }
 
-    /// Its entry: a reference to the type, with the command as title.
+    /// Makes its entry: a reference to the type, with the command as title.
     fn entry(&self, generator: &mut SchemaGenerator) -> Value {
         let mut schema = (self.schema)(generator);
         let title = format!("flotilla {} -o json", self.command);
@@ -78,46 +78,45 @@ impl Printed {
     }
 }
 
-/// All of them, by key. `render` and `cluster join-manifest` are not among them: they print manifests of
-/// Kubernetes.
-const PRINTED: &[Printed] = &[
-    Printed::whole::<Vec<Entry>>("audit", "audit"),
-    Printed::whole::<VerifiedLog>("auditVerify", "audit verify"),
-    Printed::whole::<OutdatedCharts<'static>>("chartOutdated", "chart outdated"),
-    Printed::whole::<Vendored>("chartVendor", "chart vendor"),
-    Printed::whole::<Findings>("check", "check"),
-    Printed::whole::<Vec<EnvironmentDifference>>("checkFleetFile", "check --fleet-file FILE"),
-    Printed::whole::<Cluster>("clusterAccept", "cluster accept"),
-    Printed::whole::<Vec<Cluster>>("clusterList", "cluster list"),
-    Printed::whole::<Vec<ShownContext<'static>>>("contextList", "context list"),
-    Printed::whole::<Cluster>("describeCluster", "describe cluster"),
-    Printed::whole::<Vec<ApplicationPlan>>("diff", "diff"),
-    Printed::whole::<Difference>("diffBase", "diff --base REF"),
-    Printed::whole::<Vec<Entry>>("events", "events"),
-    Printed::lines::<Entry>("eventsFollow", "events --follow"),
-    Printed::whole::<Vec<Step>>("explain", "explain"),
-    Printed::whole::<Vec<Application>>("getApplications", "get applications"),
-    Printed::whole::<Vec<Cluster>>("getClusters", "get clusters"),
-    Printed::whole::<Vec<Environment>>("getEnvironments", "get environments"),
-    Printed::whole::<Vec<RolloutSummary<'static>>>("history", "history"),
-    Printed::whole::<Hub>("hub", "hub"),
-    Printed::whole::<Vec<Operator>>("operatorList", "operator list"),
-    Printed::whole::<FleetPlan>("plan", "plan"),
-    Printed::whole::<Promotion>("promote", "promote"),
-    Printed::whole::<Vec<RolloutSummary<'static>>>("rolloutList", "rollout list"),
-    Printed::whole::<RolloutWithDecisions<'static>>("rolloutShow", "rollout show"),
-    Printed::lines::<RolloutWithDecisions<'static>>("rolloutWatch", "rollout watch"),
-    Printed::whole::<Fleet>("status", "status"),
-    Printed::lines::<StatusChange<'static>>("statusWatch", "status --watch"),
-    Printed::whole::<NewToken>("tokenCreate", "token create"),
-    Printed::whole::<Vec<Token>>("tokenList", "token list"),
-    Printed::whole::<Version>("version", "version"),
+/// All outputs, by key. `render` and `cluster join-manifest` are left out: they print Kubernetes manifests.
+const PRINTED: &[CommandOutput] = &[
+    CommandOutput::whole::<Vec<Entry>>("audit", "audit"),
+    CommandOutput::whole::<VerifiedLog>("auditVerify", "audit verify"),
+    CommandOutput::whole::<OutdatedCharts<'static>>("chartOutdated", "chart outdated"),
+    CommandOutput::whole::<Vendored>("chartVendor", "chart vendor"),
+    CommandOutput::whole::<Findings>("check", "check"),
+    CommandOutput::whole::<Vec<EnvironmentDifference>>("checkFleetFile", "check --fleet-file FILE"),
+    CommandOutput::whole::<Cluster>("clusterAccept", "cluster accept"),
+    CommandOutput::whole::<Vec<Cluster>>("clusterList", "cluster list"),
+    CommandOutput::whole::<Vec<ShownContext<'static>>>("contextList", "context list"),
+    CommandOutput::whole::<Cluster>("describeCluster", "describe cluster"),
+    CommandOutput::whole::<Vec<ApplicationPlan>>("diff", "diff"),
+    CommandOutput::whole::<Difference>("diffBase", "diff --base REF"),
+    CommandOutput::whole::<Vec<Entry>>("events", "events"),
+    CommandOutput::lines::<Entry>("eventsFollow", "events --follow"),
+    CommandOutput::whole::<Vec<Step>>("explain", "explain"),
+    CommandOutput::whole::<Vec<Application>>("getApplications", "get applications"),
+    CommandOutput::whole::<Vec<Cluster>>("getClusters", "get clusters"),
+    CommandOutput::whole::<Vec<Environment>>("getEnvironments", "get environments"),
+    CommandOutput::whole::<Vec<RolloutSummary<'static>>>("history", "history"),
+    CommandOutput::whole::<Hub>("hub", "hub"),
+    CommandOutput::whole::<Vec<Operator>>("operatorList", "operator list"),
+    CommandOutput::whole::<FleetPlan>("plan", "plan"),
+    CommandOutput::whole::<Promotion>("promote", "promote"),
+    CommandOutput::whole::<Vec<RolloutSummary<'static>>>("rolloutList", "rollout list"),
+    CommandOutput::whole::<RolloutWithDecisions<'static>>("rolloutShow", "rollout show"),
+    CommandOutput::lines::<RolloutWithDecisions<'static>>("rolloutWatch", "rollout watch"),
+    CommandOutput::whole::<Fleet>("status", "status"),
+    CommandOutput::lines::<StatusChange<'static>>("statusWatch", "status --watch"),
+    CommandOutput::whole::<NewToken>("tokenCreate", "token create"),
+    CommandOutput::whole::<Vec<Token>>("tokenList", "token list"),
+    CommandOutput::whole::<Version>("version", "version"),
 ];
 
 /// The whole document.
 #[must_use]
 pub fn document() -> Schema {
-    // What is printed, not what could be read: a key that is left out where it is empty is optional, no other is.
+    // Describes the printed form, not the readable one: only keys that are left out where empty are optional.
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let mut generator = settings.into_generator();
     let mut entries = Vec::new();
@@ -144,7 +143,7 @@ mod tests {
     use super::*;
     use crate::args::Args;
 
-    /// Commands that can print JSON, as they are typed.
+    /// Returns the commands that can print JSON, as typed.
     fn printing(command: &clap::Command, path: &str, found: &mut BTreeSet<String>) {
         for below in command.get_subcommands() {
             let path = format!("{path} {}", below.get_name()).trim().to_owned();
@@ -180,7 +179,7 @@ mod tests {
         for printed in PRINTED {
             let words = printed.command.split([' ', '-']);
             let words = words.filter(|word| !word.is_empty());
-            // What stands in capitals is given by who types it.
+            // Words in capitals are placeholders.
             let words = words.filter(|word| word.chars().all(char::is_lowercase));
             let mut key = String::new();
             for word in words {
@@ -192,7 +191,7 @@ mod tests {
             }
             assert_eq!(printed.key, key, "{}", printed.command);
         }
-        // Of two types with one name the second one is numbered.
+        // The generator numbers the second of two types with one name.
         let document = document();
         let all = document.get("$defs").and_then(Value::as_object).unwrap();
         let numbered = all.keys().find(|name| name.ends_with(char::is_numeric));

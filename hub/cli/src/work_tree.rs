@@ -1,5 +1,5 @@
-//! The user's work tree as rendering sees a commit: what git knows or would add, read when it is asked
-//! for; and a commit itself, read the same way.
+//! The user's work tree in the form of a commit for rendering: files that git knows or would add, read on demand; and a
+//! commit itself, read the same way.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,21 +12,21 @@ use flotilla_render::{Directories, Entry, EntryKind, Limits, Tree};
 use crate::error::Error;
 use crate::objects::Objects;
 
-/// The names of all files, held; their content, read when it is asked for.
+/// Names of all files, with their content read on demand.
 pub(crate) struct WorkTree {
     source: ContentSource,
     nodes: BTreeMap<String, Node>,
     directories: Directories,
 }
 
-/// Where the content of files comes from.
+/// Source of the content.
 enum ContentSource {
     Folder(PathBuf),
     Commit(RefCell<Objects>),
 }
 
-/// An entry of a commit, as `git ls-tree` tells it.
-pub(crate) struct Listed {
+/// An entry of `git ls-tree`.
+pub(crate) struct TreeEntry {
     pub(crate) path: String,
     pub(crate) kind: EntryKind,
     pub(crate) id: String,
@@ -44,15 +44,15 @@ enum Node {
 enum Content {
     Bytes(Vec<u8>),
     TooLarge(u64),
-    /// Known to git, but no longer there.
+    /// Known to git, but deleted.
     Gone,
 }
 
 impl WorkTree {
-    /// From the paths that git lists, relative to the root.
+    /// Makes it from the paths that git lists, relative to the root.
     ///
     /// # Errors
-    /// When nobody lets us see whether one is there: what is left out would be missing without a word.
+    /// When the existence of a file cannot be checked: leaving it out would hide it without a message.
     pub(crate) fn of_paths(
         root: &Path,
         paths: impl IntoIterator<Item = String>,
@@ -63,12 +63,12 @@ impl WorkTree {
             directories: Directories::default(),
         };
         for path in paths {
-            // git ends the names of other repositories with a slash.
+            // git ends the names of nested repositories with a slash.
             let path = path.trim_end_matches('/').to_owned();
             let place = root.join(&path);
             let metadata = match std::fs::symlink_metadata(&place) {
                 Ok(metadata) => metadata,
-                // Deleted, and not told to git yet.
+                // Deleted in the work tree, and still in the index.
                 Err(error) if matches!(error.kind(), NotFound | NotADirectory) => continue,
                 Err(error) => {
                     let text = format!("{}: {error}", place.display());
@@ -89,8 +89,8 @@ impl WorkTree {
         Ok(tree)
     }
 
-    /// From the entries of a commit, whose objects are read when they are asked for.
-    pub(crate) fn of_commit(mut objects: Objects, entries: Vec<Listed>) -> Result<Self, Error> {
+    /// Makes it from the entries of a commit, whose objects are read on demand.
+    pub(crate) fn of_commit(mut objects: Objects, entries: Vec<TreeEntry>) -> Result<Self, Error> {
         let mut nodes = Vec::with_capacity(entries.len());
         for entry in entries {
             let node = match entry.kind {
@@ -114,9 +114,9 @@ impl WorkTree {
         Ok(tree)
     }
 
-    /// From all files of a folder that is in no repository.
+    /// Makes it from all files of a folder that is not in a repository.
     pub(crate) fn of_folder(root: &Path) -> std::io::Result<Self> {
-        // Far more than any limit of a render.
+        // Far above the limits of a render.
         const MAX_FILES: usize = 100_000;
         let mut paths = Vec::new();
         let mut waiting = vec![root.to_owned()];

@@ -1,5 +1,5 @@
-//! The program as operators meet it: whole outputs as snapshots, and the binary itself against a Fleet
-//! API over real mTLS and a real Git repository.
+//! The program as operators use it: whole outputs as snapshots, and the binary itself against a Fleet API over real
+//! mTLS and a real Git repository.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

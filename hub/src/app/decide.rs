@@ -23,7 +23,7 @@ use crate::promote;
 use crate::serve::access::Access;
 use crate::serve::certificates;
 use crate::serve::http::{self, Duty, Probe};
-use crate::serve::previews::ByAgents;
+use crate::serve::previews::AgentPlanner;
 use crate::serve::rate::Rates;
 use crate::serve::web;
 use crate::serve::webhook::{self, Hooks};
@@ -74,7 +74,7 @@ pub(super) async fn decide(mut start: Start) -> anyhow::Result<Vec<JoinHandle<()
         start.config.limits,
         start.stop,
     )));
-    // Its end waits for everybody's handle, so it comes last.
+    // The driver ends when all handles are dropped, so it is stopped last.
     tasks.push(driver);
     Ok(tasks)
 }
@@ -87,7 +87,7 @@ async fn load(store: &Store, now: Timestamp) -> Result<Fleet, store::Error> {
     Ok(fleet)
 }
 
-/// Makes the context of all services over the fleet behind `handle`; moves what only they need out of `start`.
+/// Makes the context of all services over the fleet behind `handle`; moves out of `start` what only they need.
 fn context(
     start: &mut Start,
     (handle, epoch): (Handle, Epoch),
@@ -118,8 +118,8 @@ fn context(
 }
 
 /// Makes the setup of notifications from the file at `path`.
-fn telling(context: &Context, path: PathBuf) -> anyhow::Result<notify::Telling> {
-    Ok(notify::Telling {
+fn telling(context: &Context, path: PathBuf) -> anyhow::Result<notify::NotifySetup> {
+    Ok(notify::NotifySetup {
         config: notify::read(&path)?,
         path,
         handle: context.handle.clone(),
@@ -135,14 +135,14 @@ fn speaking(
     context: &Arc<Context>,
     forges: Option<forge::config::Forges>,
     hints: Arc<forge::Hints>,
-) -> forge::Speaking {
-    forge::Speaking {
+) -> forge::ForgeSetup {
+    forge::ForgeSetup {
         handle: context.handle.clone(),
         store: context.store.clone(),
         forges,
         metrics: context.metrics.clone(),
         refresh: Arc::clone(&context.refresh),
-        planner: Arc::new(ByAgents(Arc::clone(context))),
+        planner: Arc::new(AgentPlanner(Arc::clone(context))),
         hints,
     }
 }

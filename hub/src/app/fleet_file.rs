@@ -19,8 +19,8 @@ use crate::problems::lines;
 use crate::serve::FleetFileStatus;
 use crate::spec::{self, MAX_FILE_BYTES, Spec};
 
-/// Interval at which the fleet file is read. A ConfigMap's swap of links changes no time stamp that can be trusted, so
-/// its text is compared.
+/// Interval at which the fleet file is read. Its text is compared, because the symlink swap of a mounted ConfigMap
+/// leaves no reliable modification time.
 const FILE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a fleet file is refused.
@@ -102,7 +102,7 @@ pub(super) async fn watch(
                 }
             }
             Err(error) => {
-                // The last good file stays in force; the fault is shown, once in the log.
+                // The last valid file stays in force. The error is kept for display, and logged once.
                 let error = error.to_string();
                 if status.read().error != error {
                     tracing::error!(

@@ -17,7 +17,7 @@ use crate::store::Store;
 pub(super) struct Pages {
     listener: Arc<TcpListener>,
     config: web::Config,
-    place: web::Place,
+    place: web::PublicAddress,
     oidc: Arc<Oidc>,
     store: Store,
 }
@@ -33,7 +33,7 @@ impl Pages {
             oidc.context("the pages need an OpenID Connect issuer: give --oidc-config-file")?;
         let listener = super::bind(&config.listen).await?;
         let bound = listener.local_addr()?;
-        let place = web::Place::new(config, bound);
+        let place = web::PublicAddress::new(config, bound);
         Ok(Self {
             listener: Arc::new(listener),
             config: config.clone(),
@@ -58,7 +58,7 @@ impl Pages {
         carrier: flotilla_web::Carrier,
         stop: CancellationToken,
     ) -> JoinHandle<()> {
-        let serving = web::Serving {
+        let serving = web::PagesSetup {
             listener: self.listener,
             config: self.config,
             place: self.place,

@@ -10,19 +10,20 @@ use super::{Start, bind, decide};
 use crate::serve::certificates::{self, Certificates};
 use crate::serve::connection_limits::Limits;
 use crate::serve::http::{self, Duty, Probe};
-use crate::serve::standby::PassOn;
+use crate::serve::standby::Forwarder;
 use crate::serve::web;
 use crate::serve::{http2, listen};
 use crate::store::{LEASE, Lease, Store, WaitOutcome};
 
-/// Interval at which a replica that stands by tries to take the lease, hinted or not, and a deciding one renews it.
+/// Interval at which a standby tries to take the lease, with or without a hint, and at which the deciding one renews
+/// it.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Stands by until the lease is free, then decides until it is lost. The next replica does not have this one's memory,
-/// so the process ends with the lease and restarts.
+/// Stands by until the lease is free, then decides until it is lost. The process ends with the lease and restarts,
+/// because its memory is stale for the next tenure.
 pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let holder = format!("{:016x}", rand::random::<u64>());
-    let pass_on = PassOn::new(Arc::clone(&start.certificates));
+    let pass_on = Forwarder::new(Arc::clone(&start.certificates));
     let standing_by = start.stop.child_token();
     let probe = Probe {
         metrics: start.metrics.clone(),
@@ -64,7 +65,7 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
             Ok(None) => match start.store.standing().await {
                 Ok(standing) => {
                     if pass_on.aim(&standing.address) && waited == WaitOutcome::Passed {
-                        // This should have been hinted.
+                        // The change came without a hint: the subscription is renewed.
                         hints.renew();
                     }
                 }
@@ -79,7 +80,7 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     };
     drop(hints);
     tracing::info!(term = lease.term, "this replica decides now");
-    // Renewed from the first moment on: loading a large fleet takes time too.
+    // Renewed from the start, because loading a large fleet may outlast the lease.
     let keeper = tokio::spawn(keep(start.store.clone(), lease, start.stop.clone()));
     standing_by.cancel();
     for task in side.into_iter().chain([server]) {
@@ -98,8 +99,8 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Renews the lease, or stops the process: also when the store has not answered for the life of a lease, since another
-/// replica may decide by then.
+/// Renews the lease, or stops the process. Also stops when the store has not answered for the length of a lease,
+/// because another replica may decide by then.
 async fn keep(store: Store, lease: Lease, stop: CancellationToken) {
     let mut proven = tokio::time::Instant::now();
     loop {
@@ -131,7 +132,7 @@ async fn keep(store: Store, lease: Lease, stop: CancellationToken) {
 
 /// Forwards every call.
 async fn standby(
-    pass_on: PassOn,
+    pass_on: Forwarder,
     listener: Arc<TcpListener>,
     certificates: Arc<Certificates>,
     limits: Limits,

@@ -16,7 +16,7 @@ use crate::serve::{oidc, web};
 /// Serves until a signal, or until the hub ends by itself, which has its own exit code.
 pub(super) async fn serve(run: Run) -> anyhow::Result<ExitCode> {
     let running = app::start(config(run)?).await?;
-    // One line for whoever started us, such as the demo and the tests.
+    // One line on standard output for whatever started the hub, such as the demo and the tests.
     say(&format!("hub listens on {}", running.address))?;
     if let Some(link) = &running.web {
         say(&format!("pages at {link}"))?;
@@ -26,7 +26,7 @@ pub(super) async fn serve(run: Run) -> anyhow::Result<ExitCode> {
     tokio::select! {
         _ = terminate.recv() => {}
         result = tokio::signal::ctrl_c() => result?,
-        // Whatever supervises us starts us again, as one that stands by.
+        // The supervisor restarts the process, which then stands by.
         () = running.ended() => code = ExitCode::from(3),
     }
     tracing::info!("stopping");

@@ -14,7 +14,7 @@ use crate::outbox::Outbox;
 
 /// An action did not happen, or its outcome is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum Rejection {
     /// The action is not possible.
     #[error(transparent)]
     Action(#[from] ActionError),
@@ -53,7 +53,7 @@ impl Handle {
     /// # Errors
     /// When the hub is stopping.
     pub fn event(&self, event: Event) -> impl Future<Output = Result<(), Stopped>> + Send {
-        // Boxed before there is a future, which would keep room for the whole event in each stream.
+        // Boxed before the future is made, which would otherwise hold the whole event in every stream.
         let command = Command::Event(Box::new(event));
         async move { self.commands.send(command).await.map_err(|_| Stopped) }
     }
@@ -67,7 +67,7 @@ impl Handle {
         action: Action,
         by: &str,
         reason: &str,
-    ) -> Result<Result<String, Refused>, Stopped> {
+    ) -> Result<Result<String, Rejection>, Stopped> {
         let (answer, wait) = oneshot::channel();
         let request = Request {
             action,
@@ -90,7 +90,7 @@ impl Handle {
         &self,
         event: Event,
         entry: AuditEntry,
-    ) -> Result<Result<(), Refused>, Stopped> {
+    ) -> Result<Result<(), Rejection>, Stopped> {
         let (done, wait) = oneshot::channel();
         self.commands
             .send(Command::Commit(Box::new(event), Box::new(entry), done))
@@ -106,12 +106,12 @@ impl Handle {
     pub async fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Fleet, Timestamp) -> (T, Vec<Effect>) + Send + 'static,
-    ) -> Result<Result<T, Refused>, Stopped> {
+    ) -> Result<Result<T, Rejection>, Stopped> {
         let (answer, wait) = oneshot::channel();
         let change: super::Change = Box::new(move |fleet, now| {
             let (value, effects) = change(fleet, now);
-            let told: super::Told = Box::new(move |stored: Result<(), Refused>| {
-                // Fails only when the asker is gone.
+            let told: super::Completion = Box::new(move |stored: Result<(), Rejection>| {
+                // Fails only when the requester has gone.
                 let _ = answer.send(stored.map(|()| value));
             });
             (effects, told)
@@ -133,7 +133,7 @@ impl Handle {
     ) -> Result<T, Stopped> {
         let (answer, wait) = oneshot::channel();
         let query: Query = Box::new(move |fleet| {
-            // Fails only when the asker is gone.
+            // Fails only when the requester has gone.
             let _ = answer.send(question(fleet));
         });
         self.commands

@@ -71,7 +71,7 @@ struct Forge {
 
 /// A repository on its forge, with the source of the credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ForgeRepository {
     pub at: Repository,
     /// The credential.
     pub access: Access,
@@ -100,10 +100,10 @@ impl Default for Forges {
 impl Forges {
     /// Returns a repository's forge; none: not configured, or not on a forge.
     #[must_use]
-    pub fn of(&self, name: &RepositoryName, url: &RepositoryUrl) -> Option<Place> {
+    pub fn of(&self, name: &RepositoryName, url: &RepositoryUrl) -> Option<ForgeRepository> {
         let forge = self.forges.get(name)?;
         let at = Repository::at(url, forge.kind, forge.api.as_deref()).ok()?;
-        Some(Place {
+        Some(ForgeRepository {
             at,
             access: forge.access.clone(),
         })

@@ -14,17 +14,17 @@ use super::config::{self, Forges};
 use super::send::Sender;
 use crate::metrics::Metrics;
 
-/// What was asked: `METHOD /path`, and the body.
-pub(super) type Asked = (String, Value);
+/// A recorded call: `METHOD /path`, and the body.
+pub(super) type RecordedCall = (String, Value);
 
 /// Status, further headers, body.
 type Answer = (u16, String, String);
 
-/// See the module. It stops when dropped.
+/// See the module. The server stops when dropped.
 pub(super) struct Fake {
     pub(super) address: String,
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedCall>>>,
     _task: tokio_util::task::AbortOnDropHandle<()>,
 }
 
@@ -48,7 +48,7 @@ impl Fake {
         }
     }
 
-    /// What a hub is told of it: the forge of the repository `fleet`, with a token in this directory.
+    /// Configuration of a hub: this forge for the repository `fleet`, with a token in this directory.
     pub(super) fn forges(&self, directory: &Path) -> Forges {
         let token = directory.join("token");
         std::fs::write(&token, "s3cret\n").unwrap();
@@ -61,26 +61,25 @@ impl Fake {
         config::parse("f", &text).unwrap()
     }
 
-    /// The answer from now on to what begins with `METHOD /path`; the longest beginning counts. What has
-    /// none is not there.
+    /// Sets the answer to calls that begin with `METHOD /path`; the longest prefix wins. Other calls get 404.
     pub(super) fn set(&self, beginning: &str, status: u16, body: &Value) {
         self.put(beginning, status, "", &body.to_string());
     }
 
-    /// As above, whatever the body is; of status 0 there is no answer at all, and the caller waits.
+    /// As above, with any body. Status 0 never answers, so that the caller times out.
     pub(super) fn put(&self, beginning: &str, status: u16, headers: &str, body: &str) {
         let answer = (status, headers.to_owned(), body.to_owned());
         self.answers.lock().insert(beginning.to_owned(), answer);
     }
 
-    /// What it was asked since it was asked for this last.
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    /// Returns the calls since the last time, and forgets them.
+    pub(super) fn asked(&self) -> Vec<RecordedCall> {
         std::mem::take(&mut self.asked.lock())
     }
 }
 
-/// What a forge that is unwell answers: status, further headers, body. With `limited` to who asked too often; of
-/// status 0 it takes the question and says nothing.
+/// Answers of a failing forge: status, further headers, body. `limited` are the headers of a rate limit; status 0
+/// accepts the call and never answers.
 pub(super) fn unwell(limited: &str) -> [(u16, &str, &str); 11] {
     [
         (401, "", "{}"),
@@ -97,7 +96,7 @@ pub(super) fn unwell(limited: &str) -> [(u16, &str, &str); 11] {
     ]
 }
 
-/// Who waits as long as always for such an answer, and not long for one that never comes.
+/// A sender with the usual time-out, but a short one where the answer never comes.
 pub(super) fn waits_for(status: u16) -> Arc<Sender> {
     let patience = Duration::from_millis(if status == 0 { 200 } else { 15_000 });
     Arc::new(Sender::within(patience, Metrics::new()).unwrap())
@@ -106,7 +105,7 @@ pub(super) fn waits_for(status: u16) -> Arc<Sender> {
 async fn serve(
     mut stream: TcpStream,
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedCall>>>,
 ) {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 8192]);
     let (line, body) = loop {

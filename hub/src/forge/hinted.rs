@@ -19,7 +19,7 @@ const LOOKS: Rate = Rate {
 
 /// Repositories with hints.
 #[derive(Debug, Default)]
-pub(super) struct Hinted(BTreeMap<RepositoryName, Pending>);
+pub(super) struct HintedRepositories(BTreeMap<RepositoryName, Pending>);
 
 #[derive(Debug)]
 struct Pending {
@@ -34,7 +34,7 @@ impl Pending {
     }
 }
 
-impl Hinted {
+impl HintedRepositories {
     /// Notes a hint.
     pub(super) fn hint(&mut self, repository: RepositoryName, now: Instant) {
         let pending = self.0.entry(repository).or_insert_with(|| Pending {
@@ -85,7 +85,7 @@ mod tests {
     fn a_burst_is_one_look_and_each_repository_has_its_own() {
         let start = Instant::now();
         let at = |millis| start + ms(millis);
-        let mut hinted = Hinted::default();
+        let mut hinted = HintedRepositories::default();
         assert_eq!(hinted.due(), None);
         for millis in [0, 100, 900] {
             hinted.hint(name("fleet"), at(millis));
@@ -104,11 +104,11 @@ mod tests {
         assert!(hinted.0.is_empty(), "nothing is remembered for ever");
     }
 
-    /// Whoever knows the secret, or a forge that has gone mad, says something all the time.
+    /// A caller with the secret, or a broken forge, that sends hints all the time.
     #[test]
     fn hints_without_end_cause_a_look_every_twenty_seconds_and_none_is_forgotten() {
         let start = Instant::now();
-        let mut hinted = Hinted::default();
+        let mut hinted = HintedRepositories::default();
         let mut looks = Vec::new();
         for second in 0..3600 {
             hinted.hint(name("fleet"), start + ms(second * 1000));
@@ -122,7 +122,7 @@ mod tests {
 
         for seed in 0..50 {
             let mut rng = StdRng::seed_from_u64(seed);
-            let mut hinted = Hinted::default();
+            let mut hinted = HintedRepositories::default();
             let (mut now, mut looked, mut last_hint) = (start, None, None);
             let mut count = 0u32;
             for _ in 0..2000 {

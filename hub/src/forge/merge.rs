@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use super::status::context;
 use crate::fleet::Fleet;
-use crate::promote::{KeptOut, kept_out};
+use crate::promote::{PromotionBlock, kept_out};
 
 /// A promotion that may have a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub fn candidates(fleet: &Fleet) -> Vec<Candidate> {
                 continue;
             }
             let head = fleet.head(name, &target.branch);
-            // What a store remembers may be from before the branch was moved.
+            // A head from the store may be from before the branch moved, so it must have been read by this process.
             let Some(head) = head.filter(|head| head.checked_at.is_some()) else {
                 continue;
             };
@@ -205,8 +205,8 @@ pub fn says(
         return Err(Wait::Held(text.to_owned()));
     };
     match kept_out(fleet, target, (repository, commit), now) {
-        Some(KeptOut::Held(why)) => return Err(Wait::Held(why)),
-        Some(KeptOut::Gate(why)) => return Err(Wait::Gate(why)),
+        Some(PromotionBlock::Held(why)) => return Err(Wait::Held(why)),
+        Some(PromotionBlock::Gate(why)) => return Err(Wait::Gate(why)),
         None => {}
     }
     if !fleet.is_proof_its_own(environment, repository, commit) {
@@ -217,7 +217,7 @@ pub fn says(
 
 /// State of a pull request at its forge.
 #[derive(Debug, Clone, Default)]
-pub struct Found {
+pub struct PullState {
     pub pull: PullRequest,
     /// Requirements of its target branch.
     pub required: Required,
@@ -237,17 +237,16 @@ pub fn decide(
     at: &Repository,
     environment: &EnvironmentName,
     commit: &Commit,
-    mut found: Found,
+    mut found: PullState,
 ) -> Result<Vec<String>, Wait> {
     if let Some(rewrites) = found.rewrites {
         return Err(Wait::MergeMethod(rewrites));
     }
-    // Our own status says what the gates say, which were asked: waiting for it would be waiting for
-    // ourselves.
+    // The hub's own status is ignored: its gates were checked above, and it stays pending until the merge.
     let own = at.check_name(&context(environment));
     found.required.checks.retain(|name| *name != own);
     found.checks.retain(|check| check.name != own);
-    // One pull request brings many commits over time, and an approval is of the commit that was looked at.
+    // Approvals must be of this commit: one pull request carries many commits over time.
     found.required.fresh = true;
     let mut people = ready(
         &found.pull,

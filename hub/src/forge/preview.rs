@@ -22,7 +22,7 @@ const AGAIN: Duration = Duration::from_secs(300);
 
 /// A request for a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct PreviewRequest {
     pub environment: EnvironmentName,
     /// The commit and its branch.
     pub revision: Revision,
@@ -32,7 +32,7 @@ pub struct Ask {
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unplanned {
+pub enum PlanFailure {
     /// Not now: too many plans are running.
     Later,
     /// Not possible; message for the pull request.
@@ -42,30 +42,30 @@ pub enum Unplanned {
 /// Plans commits with agents.
 pub trait Planner: Send + Sync {
     /// Requests a plan and waits for its end.
-    fn plan(&self, ask: Ask) -> BoxFuture<'_, Result<FleetPlan, Unplanned>>;
+    fn plan(&self, ask: PreviewRequest) -> BoxFuture<'_, Result<FleetPlan, PlanFailure>>;
 }
 
-/// A pull request of a preview.
+/// Key of a pull request: environment, repository, target branch and number.
 type Key = (EnvironmentName, RepositoryName, BranchName, u64);
 
-/// What is known of a pull request.
+/// State of a pull request after its last check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Known {
+struct PreviewState {
     /// Its head commit at that time.
     head: String,
     /// Id of the hub's comment; none: none yet.
     comment: Option<u64>,
-    /// When it is checked again, though its head is the same; none: never.
+    /// When it is checked again with an unchanged head; none: never.
     again: Option<Instant>,
 }
 
-/// What this process did about all pull requests; after a restart it is done once more.
+/// All pull requests that this process handled; after a restart each is handled once more.
 #[derive(Debug, Default)]
-struct Told(BTreeMap<Key, Known>);
+struct PreviewStates(BTreeMap<Key, PreviewState>);
 
-impl Told {
-    /// Returns the open pull requests to handle now, and forgets those that no longer request a plan: marking one again
-    /// requests it again.
+impl PreviewStates {
+    /// Returns the open pull requests to handle now. Forgets those that no longer request a plan, so that setting the
+    /// label again requests a new one.
     fn due(&mut self, preview: &Preview, open: Vec<PullRequest>, now: Instant) -> Vec<PullRequest> {
         let asking: Vec<PullRequest> = open
             .into_iter()
@@ -127,7 +127,7 @@ fn is_enough(right: Right, role: Role) -> bool {
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum Denied {
+enum Denial {
     #[error("the forge does not report who added label {0}")]
     Unsaid(String),
     #[error(
@@ -144,8 +144,8 @@ enum Denied {
     Author { by: String, role: Role },
 }
 
-impl Denied {
-    /// Returns whether it is commented: not everyone who opens a pull request is answered.
+impl Denial {
+    /// Returns whether the refusal is commented: not everyone who opens a pull request gets an answer.
     fn is_told(&self) -> bool {
         !matches!(self, Self::Author { .. })
     }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::hinted::Hinted;
+use super::hinted::HintedRepositories;
 
 /// Delay of the first round after a start, however long the interval is: branches are read by then.
 const FIRST: Duration = Duration::from_secs(20);
@@ -19,9 +19,9 @@ const FIRST: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub struct Hints {
     /// For the task that merges pull requests of promotions.
-    pub(super) merges: Arc<Line>,
+    pub(super) merges: Arc<HintQueue>,
     /// For the task that plans pull requests.
-    pub(super) previews: Arc<Line>,
+    pub(super) previews: Arc<HintQueue>,
 }
 
 impl Hints {
@@ -36,12 +36,12 @@ impl Hints {
 
 /// Hints to one task that it has not received yet.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct HintQueue {
     names: Mutex<BTreeSet<RepositoryName>>,
     wake: Notify,
 }
 
-impl Line {
+impl HintQueue {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.names.lock().is_empty()
@@ -78,25 +78,26 @@ impl Round {
 
 /// Rounds of one task.
 pub(super) struct Rounds {
-    line: Arc<Line>,
-    hinted: Hinted,
+    line: Arc<HintQueue>,
+    hinted: HintedRepositories,
     interval: Duration,
-    /// When the next full round is due; none: one interval after the present round.
+    /// When the next full round is due; none: one interval after the current round.
     next: Option<Instant>,
 }
 
 impl Rounds {
-    pub(super) fn new(line: Arc<Line>, interval: Duration) -> Self {
+    pub(super) fn new(line: Arc<HintQueue>, interval: Duration) -> Self {
         let mut rounds = Self::hinted(line, interval);
         rounds.next = Some(Instant::now() + interval.min(FIRST));
         rounds
     }
 
-    /// Like the function above, with the first round no sooner than the others: for tests, which need no other polls.
-    pub(super) fn hinted(line: Arc<Line>, interval: Duration) -> Self {
+    /// Like the function above, but the first round is no earlier than the others: for tests, which need no other
+    /// polls.
+    pub(super) fn hinted(line: Arc<HintQueue>, interval: Duration) -> Self {
         Self {
             line,
-            hinted: Hinted::default(),
+            hinted: HintedRepositories::default(),
             interval,
             next: None,
         }
@@ -140,7 +141,7 @@ mod tests {
         let hints = Hints::default();
         let mut rounds = Rounds::hinted(Arc::clone(&hints.previews), Duration::from_secs(3600));
         let fleet: RepositoryName = "fleet".parse().unwrap();
-        // The second one is said when the first was heard: another look.
+        // The second hint comes after the first was received, so it causes another round.
         for _ in 0..2 {
             hints.hint(&fleet);
             hints.hint(&fleet);

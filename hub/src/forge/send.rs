@@ -11,7 +11,7 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::config::{Access, App, Place};
+use super::config::{Access, App, ForgeRepository};
 use crate::metrics::Metrics;
 
 /// Time limit of an answer.
@@ -53,7 +53,7 @@ impl Sender {
     /// When the forge cannot be reached, or refuses.
     pub async fn status(
         &self,
-        place: &Place,
+        place: &ForgeRepository,
         commit: &Commit,
         status: &CommitStatus,
     ) -> Result<(), Error> {
@@ -64,13 +64,13 @@ impl Sender {
     ///
     /// # Errors
     /// When the forge cannot be reached, or refuses.
-    pub async fn ask<T>(&self, place: &Place, call: &Call<T>) -> Result<T, Error> {
+    pub async fn ask<T>(&self, place: &ForgeRepository, call: &Call<T>) -> Result<T, Error> {
         let credential = self.credential(place).await?;
         self.send(&place.at, call, &credential).await
     }
 
-    /// Returns the present credential.
-    async fn credential(&self, place: &Place) -> Result<Credential, Error> {
+    /// Returns the current credential.
+    async fn credential(&self, place: &ForgeRepository) -> Result<Credential, Error> {
         match &place.access {
             Access::Token(path) => {
                 let token = secret(path).await?;

@@ -27,16 +27,16 @@ pub struct Key {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredStatus {
     pub status: CommitStatus,
-    /// Key of a change: a status is sent when this differs from the last one, since text alone is no change. Bounded by
-    /// waves and states.
+    /// Key of a change: a status is sent when this differs from the last one, since a change of the text alone is not
+    /// sent. Bounded by waves and states.
     pub change: String,
-    /// Whether it is why a pull request waits, which is in the pull request's text, too.
+    /// Whether it is the reason that a pull request waits for, which is in the pull request's text too.
     pub of_pull: bool,
 }
 
 /// The last status that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
+pub struct SentStatus {
     /// See [`DesiredStatus::change`].
     pub change: String,
     pub at: Timestamp,
@@ -51,7 +51,7 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, DesiredStatus> {
         let page = page(link, name);
         let mut put =
             |repository: &RepositoryName, commit: &Commit, (state, change, text): StatusParts| {
-                // The fleet file goes through rollouts like a commit, and is on no forge.
+                // The fleet file is rolled out like a commit, but is not a repository on a forge.
                 if repository.is_fleet_file() {
                     return;
                 }
@@ -81,7 +81,7 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, DesiredStatus> {
             put(repository, commit, status_of(rollout, state));
         }
         let Some(state) = state else { continue };
-        // Green once is not green for ever: what a person rolled back turns red.
+        // A status that succeeded once changes to failed when a person rolls the commit back.
         if let Some(hold) = &state.hold
             && hold.rolled_back.is_empty()
             && !rollout.state.is_over()
@@ -200,25 +200,25 @@ fn status_of(rollout: &Rollout, state: Option<&EnvironmentState>) -> StatusParts
         Stands::Superseded => (State::Pending, note("a newer commit took over".to_owned())),
     };
     let change = match rollout.state {
-        // The last of a kind are one, whichever the wave.
+        // A rollout that is over has one final status, whichever its last wave.
         stands if stands.is_over() => stands.as_str().to_owned(),
         stands => format!("{}/{}", stands.as_str(), rollout.wave),
     };
     (status, change, text)
 }
 
-/// Returns whether a status is sent to a forge of this kind: where statuses block merges, what a pull request waits for
-/// is not sent.
+/// Returns whether a status is sent to a forge of this kind. Where statuses block merges, the reason that a pull
+/// request waits for is not sent.
 #[must_use]
 pub fn takes(kind: Kind, status: &DesiredStatus) -> bool {
     !(status.of_pull && kind.holds_merges_by_statuses())
 }
 
 /// Returns the statuses to send now: changed ones, not too soon after the last. `can_be_told`: whether its forge is
-/// configured and can be called now, so that what cannot be sent takes no place from what can.
+/// configured and can be called now, so that the others do not take a slot from those that can be sent.
 #[must_use]
 pub fn due(
-    sent: &BTreeMap<Key, Sent>,
+    sent: &BTreeMap<Key, SentStatus>,
     desired: &BTreeMap<Key, DesiredStatus>,
     can_be_told: impl Fn(&Key, &DesiredStatus) -> bool,
     now: Timestamp,

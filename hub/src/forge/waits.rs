@@ -12,7 +12,7 @@ const RETRY: Duration = Duration::from_secs(10);
 /// See [`RETRY`].
 const RARELY: Duration = Duration::from_secs(900);
 
-/// Failures, and when each is retried.
+/// Failing keys, and when each is retried.
 pub(super) struct Waits<K>(BTreeMap<K, (Instant, Backoff)>);
 
 impl<K> Default for Waits<K> {

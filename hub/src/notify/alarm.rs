@@ -96,7 +96,7 @@ async fn tell(
     let wants = config.targets.iter().filter(|target| target.wants(&event));
     let all = wants.map(|target| async {
         let notice = Notice {
-            // No row of the outbox has this number.
+            // Negative: no row of the outbox has this number.
             id: -now.as_second(),
             link: config.page(&event),
             event: event.clone(),

@@ -14,7 +14,7 @@ use crate::fleet::{Connectivity, Fleet, OFFLINE_AFTER};
 
 /// Time after a start in which agents reconnect; clusters that stay offline were already reported.
 const GRACE: SignedDuration = SignedDuration::from_secs(120);
-/// Remaining life of a certificate from which on it is reported: agents renew long before.
+/// Remaining life of a certificate below which it is reported: agents renew long before.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(12);
 
 /// Subject of a condition: its kind, its environment, and a cluster, rollout or repository.
@@ -81,7 +81,7 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
         let Some(rollout) = fleet.rollouts().get(&environment.name) else {
             continue;
         };
-        // A branch that is ahead of every proof, and what waits for a person.
+        // Branches that are ahead of every proof, and commits that wait for a person.
         let pending = rollout.state == State::Pending;
         let gates = pending.then(|| fleet.gates(environment, &rollout.target, now));
         let closed = gates.iter().flatten().filter(|gate| gate.holds_back());
@@ -139,7 +139,7 @@ impl Watcher {
     /// Returns the events to send now.
     pub fn look(&mut self, seen: BTreeMap<Subject, String>, now: Timestamp) -> Vec<Event> {
         let Some(before) = self.before.take() else {
-            // The first look after a start is what people know already.
+            // Conditions of the first check after a start were already reported, so they are not events.
             let early = now.duration_since(self.began).abs() < GRACE;
             self.before = (!early).then_some(seen);
             return Vec::new();
@@ -231,7 +231,7 @@ mod tests {
         let old = (Kind::ClusterOffline, "prod", "a");
         let new = (Kind::ClusterOffline, "prod", "b");
         let ahead = (Kind::BranchAhead, "prod", "prod-3");
-        // Agents come back one by one after a start: nobody is told of each.
+        // Agents reconnect one by one after a start, which is not reported for each.
         assert!(watcher.look(seen(&[old, new]), at(1)).is_empty());
         assert!(watcher.look(seen(&[old]), at(130)).is_empty());
         let told = watcher.look(seen(&[old, new, ahead]), at(132));
@@ -243,7 +243,7 @@ mod tests {
         }
         assert_eq!(events.len(), 1, "{events:?}");
         assert_eq!((events[0].kind, events[0].count), (Kind::ClusterOffline, 1));
-        // Both come back: one that nobody was told of at the start, too.
+        // Both come back, also the one that was not reported at the start.
         watcher.look(seen(&[]), at(300));
         let told = watcher.look(seen(&[]), at(361));
         assert_eq!(

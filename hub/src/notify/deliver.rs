@@ -17,7 +17,7 @@ use crate::fleet::AuditEntry;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
-/// Events read at a time for one target.
+/// Number of events that are read at a time for one target.
 const AT_ONCE: i64 = 100;
 /// Highest number of subjects whose messages are remembered for a target.
 const SUBJECTS: usize = 200;
@@ -34,7 +34,7 @@ const SHOWN: usize = 10;
 /// A message that was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct GivenUp {
+pub struct FailedMessage {
     /// Kind of the event.
     pub event: String,
     /// Name of the environment; empty: the whole fleet.
@@ -47,34 +47,34 @@ pub struct GivenUp {
     pub why: String,
 }
 
-/// Position of a target, kept in the store.
+/// Position of a target in the events, kept in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Place {
+pub struct OutboxPosition {
     /// Id of the last event that is done.
     pub cursor: i64,
     /// Id of the event that is being sent; after a restart it may have been sent already.
     pub sending: Option<i64>,
-    /// Since when sending fails.
+    /// When sending began to fail.
     pub failing_since: Option<Timestamp>,
     /// Number of messages that were given up.
     pub dead: u64,
     /// Why the last one was given up.
     pub last_fault: String,
     /// The last given-up messages, newest last.
-    pub given_up: Vec<GivenUp>,
+    pub given_up: Vec<FailedMessage>,
     /// The target's ids of messages, by subject, newest last.
     pub known: Vec<(String, MessageRef)>,
 }
 
-impl Place {
+impl OutboxPosition {
     fn give_up(&mut self, event: &Event, why: &str, at: Timestamp) {
         self.dead += 1;
         why.clone_into(&mut self.last_fault);
         if self.given_up.len() >= SHOWN {
             self.given_up.remove(0);
         }
-        self.given_up.push(GivenUp {
+        self.given_up.push(FailedMessage {
             event: event.kind.as_str().to_owned(),
             environment: event.environment.clone(),
             rollout: event.rollout.clone(),
@@ -98,8 +98,8 @@ impl Place {
 }
 
 /// A target in memory.
-struct Line {
-    place: Place,
+struct TargetQueue {
+    place: OutboxPosition,
     /// The event that another process was sending when it stopped.
     doubtful: Option<i64>,
     wait: Option<Instant>,
@@ -111,7 +111,7 @@ pub(super) struct Deliveries {
     store: Store,
     sender: Arc<Sender>,
     metrics: Metrics,
-    lines: BTreeMap<String, Line>,
+    lines: BTreeMap<String, TargetQueue>,
 }
 
 impl Deliveries {
@@ -134,7 +134,7 @@ impl Deliveries {
             }
             match self.store.place(&target.name).await {
                 Ok(place) => {
-                    let line = Line {
+                    let line = TargetQueue {
                         doubtful: place.sending,
                         place,
                         wait: None,
@@ -154,7 +154,7 @@ impl Deliveries {
     }
 }
 
-impl Line {
+impl TargetQueue {
     async fn step(
         &mut self,
         config: &Config,
@@ -186,7 +186,7 @@ impl Line {
                 self.place.cursor = id;
                 continue;
             }
-            // Noted before: whoever finds this after a crash says that it may be told twice.
+            // Recorded before sending, so that after a crash the message is marked as a possible repetition.
             self.place.sending = Some(id);
             if let Err(error) = store.put_place(&target.name, &self.place).await {
                 return tracing::warn!(%error, "cannot record a target's outbox position; it waits");
@@ -219,7 +219,7 @@ impl Line {
                                 "cannot send a notification; will retry"
                             );
                         }
-                        // Told in part, or not at all: the next try may repeat it.
+                        // Some of the message may have arrived, so the next attempt is marked as a possible repetition.
                         self.doubtful = (posts.len() > 1 || notice.repeated).then_some(id);
                         self.wait =
                             Some(Instant::now() + self.backoff.next_delay(&mut rand::rng()));

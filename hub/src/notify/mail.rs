@@ -83,7 +83,7 @@ async fn deliver(
                 return Err(SendError::passing(why));
             }
             clear.ask("STARTTLS", 220).await?;
-            // What came before TLS may be anybody's.
+            // Data before TLS may be injected by a third party (command injection of STARTTLS).
             if !clear.unread.is_empty() {
                 return Err(SendError::passing(
                     "the server sent data before TLS started",
@@ -116,7 +116,7 @@ async fn deliver(
             Err(fault) => return Err(fault),
         }
     }
-    // Whoever can be told is told; for the others there is a line in the log.
+    // One rejected address does not keep the message from the others; each is logged.
     for SendError { why, .. } in &refused {
         tracing::warn!(why, "a mail server rejects an address");
     }
@@ -131,7 +131,7 @@ async fn deliver(
     dialog.ask("DATA", 354).await?;
     dialog.write(text).await?;
     dialog.ask(".", 250).await?;
-    // It has taken the message, whatever it says to this.
+    // The server has accepted the message, whatever it answers to QUIT.
     let _ = dialog.write("QUIT\r\n").await;
     Ok(())
 }
@@ -166,7 +166,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
 
     /// Greets the server, and returns its extensions.
     async fn greet(&mut self) -> Result<Vec<String>, SendError> {
-        // A literal, since this machine's name is nobody's business, and servers ask for one of the two.
+        // An address literal, because servers require a name or an address, and the name of this machine is not
+        // disclosed.
         self.ask("EHLO [127.0.0.1]", 250).await
     }
 
@@ -194,7 +195,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             let why = "the server supports neither AUTH PLAIN nor AUTH LOGIN";
             return Err(SendError::passing(why));
         };
-        // The files may be put right at any time; what the server says may repeat them.
+        // A passing fault, because the credential files may be corrected at any time. The server's text is left out: it
+        // may repeat the credentials.
         sent.map(|_| ())
             .map_err(|_| SendError::passing("the server rejects the user and password"))
     }
@@ -229,7 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             }
             self.is_open = code != 421;
             let text = plain_line(&lines.join(" "), 200);
-            // 5xx is for good, but for what an operator of either side puts right.
+            // 5xx is permanent, except for codes that an operator of either side can resolve.
             let passing = code < 500 || matches!(code, 530 | 534 | 535 | 538);
             let to = if to.is_empty() || to == "." {
                 "the message"

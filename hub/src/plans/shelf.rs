@@ -14,7 +14,7 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Error: too many plans are in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{MAX_RUNNING} plans are already running; retry when one of them has finished")]
-pub struct Full;
+pub struct ShelfFull;
 
 #[derive(Debug)]
 struct Entry<T> {
@@ -61,11 +61,11 @@ impl<T: Clone> Shelf<T> {
         patience: Duration,
         plan: T,
         now: Duration,
-    ) -> Result<(), Full> {
+    ) -> Result<(), ShelfFull> {
         self.forget(now);
         let running = self.entries.iter().filter(|entry| entry.ended.is_none());
         if running.count() >= MAX_RUNNING {
-            return Err(Full);
+            return Err(ShelfFull);
         }
         if self.entries.len() >= MAX_KEPT {
             let oldest = self.entries.iter().position(|entry| entry.ended.is_some());

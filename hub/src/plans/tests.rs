@@ -18,8 +18,8 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A change of so many objects; 0: nothing.
-fn answer(objects: usize, action: Action) -> Heard {
+/// A plan with this many changed objects; 0: no change.
+fn answer(objects: usize, action: Action) -> Answer {
     let changes = (0..objects).map(|number| Change {
         object: ObjectRef::from(ObjectNames {
             group: String::new(),
@@ -37,14 +37,14 @@ fn answer(objects: usize, action: Action) -> Heard {
         changes: changes.collect(),
         ..ApplicationChanges::default()
     };
-    Heard::Plan(ClusterPlan {
+    Answer::Plan(ClusterPlan {
         applications: [("web".parse().unwrap(), changes)].into(),
     })
 }
 
-fn refused(reason: Reason) -> Heard {
+fn refused(reason: Reason) -> Answer {
     let refused = ApplicationChanges::refused(reason, "not signed");
-    Heard::Plan(ClusterPlan {
+    Answer::Plan(ClusterPlan {
         applications: [("web".parse().unwrap(), refused)].into(),
     })
 }
@@ -65,7 +65,7 @@ fn equal_answers_are_one_group_and_the_rest_is_told_apart() {
         let heard = match number {
             0..312 => answer(4, Action::Updated),
             312..314 => answer(1, Action::Failed),
-            314..317 => Heard::Away,
+            314..317 => Answer::Away,
             _ => refused(Reason::SignatureMissing),
         };
         plan.heard(name, heard, seconds(1));
@@ -128,14 +128,14 @@ fn an_answer_that_comes_too_late_or_unasked_is_none() {
 fn who_is_busy_is_asked_again_and_who_is_away_only_as_long_as_was_asked_for() {
     let mut plan = PlanInquiry::new(clusters(2), seconds(10), Limits::default());
     plan.next(Duration::ZERO);
-    plan.heard(&cluster(0), Heard::Busy(seconds(5)), seconds(1));
-    plan.heard(&cluster(1), Heard::Away, seconds(1));
+    plan.heard(&cluster(0), Answer::Busy(seconds(5)), seconds(1));
+    plan.heard(&cluster(1), Answer::Away, seconds(1));
     assert_eq!(plan.next(seconds(2)), []);
     assert_eq!(plan.wake_at(), Some(seconds(3)));
     assert_eq!(plan.next(seconds(3)), [cluster(1)]);
     assert_eq!(plan.next(seconds(6)), [cluster(0)]);
     plan.heard(&cluster(0), answer(0, Action::Created), seconds(7));
-    plan.heard(&cluster(1), Heard::Away, seconds(10));
+    plan.heard(&cluster(1), Answer::Away, seconds(10));
     assert!(plan.is_done());
     assert_eq!(
         shown(&plan),
@@ -150,9 +150,9 @@ fn who_is_busy_is_asked_again_and_who_is_away_only_as_long_as_was_asked_for() {
 fn at_the_end_of_its_time_a_plan_is_done_whoever_is_missing() {
     let mut plan = PlanInquiry::new(clusters(3), seconds(3600), Limits::default());
     plan.next(Duration::ZERO);
-    plan.heard(&cluster(0), Heard::Away, seconds(1));
-    plan.heard(&cluster(1), Heard::Busy(seconds(9999)), seconds(1));
-    // A longer wait makes the whole longer.
+    plan.heard(&cluster(0), Answer::Away, seconds(1));
+    plan.heard(&cluster(1), Answer::Busy(seconds(9999)), seconds(1));
+    // A longer wait for offline clusters extends the time limit of the plan.
     plan.next(seconds(300));
     assert!(!plan.is_done());
     assert_eq!(plan.next(seconds(3600)), []);
@@ -214,13 +214,13 @@ fn the_same_question_is_worked_on_once_and_few_are_kept_for_some_minutes() {
     assert_eq!(same, Some(("1".to_owned(), 1)));
     let patient = shelf.under_way(&question('b'), seconds(60));
     assert_eq!(patient, None, "it would wait less than is asked for");
-    assert_eq!(begin(&mut shelf, 4, 'e', 0), Err(Full));
+    assert_eq!(begin(&mut shelf, 4, 'e', 0), Err(ShelfFull));
     shelf.end("1", seconds(5));
     assert!(shelf.under_way(&question('b'), Duration::ZERO).is_none());
     begin(&mut shelf, 4, 'e', 5).unwrap();
     assert_eq!(shelf.get("1", seconds(604)).map(|(_, id)| id), Some(1));
     assert_eq!(shelf.get("1", seconds(605)), None);
-    // Those under way are never forgotten, however many came and went.
+    // Plans in progress are kept, however many others begin and end.
     for id in 10..40 {
         shelf.end(&(id - 1).to_string(), seconds(700));
         shelf.end("4", seconds(700));
@@ -235,8 +235,8 @@ fn the_same_question_is_worked_on_once_and_few_are_kept_for_some_minutes() {
 }
 
 proptest! {
-    /// Whatever agents do, every cluster is in exactly one group in the end, and not more are asked at once
-    /// than may be.
+    /// Whatever agents do, every cluster is in exactly one group in the end, and no more than the limit are asked at
+    /// once.
     #[test]
     fn every_cluster_ends_in_one_group(
         count in 1usize..40,
@@ -258,9 +258,9 @@ proptest! {
             if let Some(name) = asked.pop() {
                 let heard = match doings.next().copied().unwrap_or_default() {
                     0 => answer(2, Action::Created),
-                    1 => Heard::Busy(seconds(1)),
-                    2 => Heard::Away,
-                    3 => Heard::Failed(None, "no".to_owned()),
+                    1 => Answer::Busy(seconds(1)),
+                    2 => Answer::Away,
+                    3 => Answer::Failed(None, "no".to_owned()),
                     4 => refused(Reason::BranchNotAllowed),
                     // It never answers.
                     _ => continue,

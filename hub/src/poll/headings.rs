@@ -15,7 +15,7 @@ use crate::fleet::{Event, Fleet};
 pub(super) struct Headings;
 
 impl Kind for Headings {
-    type Found = Heading;
+    type Data = Heading;
 
     const WHAT: &'static str = "a commit";
 

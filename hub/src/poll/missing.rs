@@ -13,20 +13,20 @@ use flotilla_shared::revision::Commit;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Place;
+use super::RepositorySource;
 use crate::driver::{Handle, Stopped};
 use crate::fleet::{Event, Fleet};
 
 /// First delay of retries for a commit that could not be read; it increases up to [`RARELY`].
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Delay of retries at a server that does not support it: it may have been upgraded.
+/// Delay of retries at a server that does not support the read: it may be upgraded meanwhile.
 const RARELY: Duration = Duration::from_secs(3600);
 
 /// A kind of data of commits.
 pub(super) trait Kind: Send + 'static {
     /// Result of a read.
-    type Found: Send + 'static;
+    type Data: Send + 'static;
 
     /// Name of the data, in words.
     const WHAT: &'static str;
@@ -38,10 +38,10 @@ pub(super) trait Kind: Send + 'static {
     fn missing(fleet: &Fleet, repository: &RepositoryName) -> Vec<Commit>;
 
     /// Reads the missing data of a commit from the remote.
-    fn read(remote: &Remote, commit: &Commit) -> Result<Self::Found, Error>;
+    fn read(remote: &Remote, commit: &Commit) -> Result<Self::Data, Error>;
 
     /// Returns the event for the fleet.
-    fn found(&mut self, repository: RepositoryName, commit: Commit, found: Self::Found) -> Event;
+    fn found(&mut self, repository: RepositoryName, commit: Commit, found: Self::Data) -> Event;
 
     /// Like the function above, for a commit that could not be read; none: nothing depends on it.
     fn failed(
@@ -55,7 +55,7 @@ pub(super) trait Kind: Send + 'static {
 /// Reads data that the fleet lacks of one repository, whenever it is woken.
 pub(super) struct Reader<K> {
     pub(super) name: RepositoryName,
-    pub(super) place: Place,
+    pub(super) place: RepositorySource,
     pub(super) handle: Handle,
     /// Notified after a poll of the branches, when the fleet has handled it.
     pub(super) wake: Arc<Notify>,

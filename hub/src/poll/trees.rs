@@ -13,10 +13,10 @@ use super::missing::Kind;
 use crate::fleet::{Event, Fleet};
 use crate::metrics::Metrics;
 
-/// Directories of commits that are coming, and of those that run.
+/// Reader of the directories of upcoming and running commits.
 pub(super) struct Trees {
     metrics: Metrics,
-    /// Error of the last read, once it was logged; empty: it did not fail.
+    /// Last error that was logged; empty: the last read succeeded.
     logged: String,
 }
 
@@ -30,7 +30,7 @@ impl Trees {
 }
 
 impl Kind for Trees {
-    type Found = Directories;
+    type Data = Directories;
 
     const WHAT: &'static str = "its directories";
 

@@ -163,14 +163,14 @@ impl Access {
         };
         let needed = need.role().as_str();
         let way = match caller {
-            // Who brings commits does not approve them: another role would not be the way.
+            // Promoters move commits and must not approve them, so a higher role is not the answer.
             Principal::Operator(_) if need == Need::Approve && role == Role::Promoter => {
                 "promoters cannot approve: ask an approver or an admin".to_owned()
             }
             Principal::Operator(operator) => {
                 let own = self.grants.read().get(operator).cloned();
                 let scope = own.map(|own| own.environments).unwrap_or_default();
-                // The command sets all that an operator may do: what is held elsewhere is named, too.
+                // The command replaces all grants of an operator, so it repeats the environments of existing ones.
                 let places: String = match environment {
                     Some(place) => scope
                         .iter()

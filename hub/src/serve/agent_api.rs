@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::rate::{Bucket, Rate};
-use super::relay::Understands;
+use super::relay::AgentFeatures;
 use super::{Context, HEARTBEAT_SECONDS, peer};
 use crate::driver::Stopped;
 use crate::fleet::{ClusterRecord, Event, Hello, SessionId, former_message};
@@ -86,7 +86,7 @@ impl AgentService for Agents {
             return Err(Status::permission_denied(message));
         }
         if !known && !self.0.certificates.authority().issues() {
-            // Somebody else's authority enrols; here a person accepts, as ever (E5).
+            // An external authority enrols this cluster; an operator has to accept it here, as always (E5).
             let record = ClusterRecord {
                 created_at: Timestamp::now(),
                 pending: Some(serial),
@@ -101,7 +101,7 @@ impl AgentService for Agents {
                  join-manifest {cluster}, or flotilla token create --cluster {cluster})"
             )));
         }
-        let understands = Understands::of(&hello.features);
+        let understands = AgentFeatures::of(&hello.features);
         let mut hello = hello_from_wire(&hello).map_err(|error| invalid(&error))?;
         hello.counter = counter;
         let welcome = v1::Welcome {
@@ -168,7 +168,7 @@ fn hello_from_wire(hello: &v1::Hello) -> Result<Hello, WireError> {
         instance: token(&hello.instance),
         cluster_uid: token(&hello.cluster_uid),
         kubernetes_version: token(&hello.kubernetes_version),
-        // Not the agent's word: the certificate's.
+        // Set from the certificate, not from the agent's message.
         counter: 0,
     })
 }
@@ -182,7 +182,7 @@ async fn read(
 ) -> Result<(), Status> {
     let mut pace = Bucket::full(MESSAGES, Instant::now());
     loop {
-        // Not read is not buffered: the agent's own sending slows down, nobody else's (H16).
+        // Unread messages are not buffered, so the limit slows down only this agent (H16).
         let wait = pace.take(MESSAGES, 1.0, Instant::now());
         if !wait.is_zero() {
             tokio::select! {
@@ -191,7 +191,8 @@ async fn read(
                 () = outbox.gone() => return Ok(()),
             }
         }
-        // What one message came to ends in this block: ten thousand streams would keep room for it.
+        // The values of one message are dropped with this block: otherwise ten thousand idle streams would keep room
+        // for them.
         let told = {
             let next = tokio::select! {
                 next = tokio::time::timeout(SILENCE, inbound.message()) => next
@@ -199,7 +200,7 @@ async fn read(
                 () = context.stop.cancelled() => {
                     return Err(Status::unavailable("the hub is stopping"));
                 }
-                // The driver closed this stream: what comes after is not for us.
+                // The driver closed this stream: later messages do not count.
                 () = outbox.gone() => return Ok(()),
             };
             let Some(message) = next else {
@@ -237,7 +238,7 @@ fn event(
     use v1::agent_message::Body;
     let cluster = cluster.clone();
     Ok(match message.body {
-        // Plans are for whoever asked, and no news of the fleet.
+        // An answer to a plan goes to the requester, and does not change the fleet.
         None | Some(Body::PlanResult(_)) => None,
         Some(Body::Hello(_)) => {
             return Err(WireError::Invalid {

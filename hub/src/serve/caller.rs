@@ -7,8 +7,8 @@ use flotilla_shared::identity::Identity;
 use super::peer::Peer;
 use super::rate::source;
 
-/// Key of a caller whose input is limited: usage on one connection counts on the next, so that breaking a rule and
-/// reconnecting gives no new allowance.
+/// Key of a caller whose input is limited. Usage on one connection counts on the next, so that reconnecting after a
+/// violation gives no new allowance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Caller {
     /// A caller with a certificate.

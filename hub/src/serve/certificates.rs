@@ -17,8 +17,8 @@ use crate::driver::Handle;
 use crate::fleet::Event;
 use crate::store::Store;
 
-/// Interval at which the files are read. A Secret's swap of links changes no time stamp that can be trusted, so their
-/// content is compared.
+/// Interval at which the files are read. Their content is compared, because the symlink swap of a mounted Secret leaves
+/// no reliable modification time.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Source of the authority.
@@ -40,7 +40,7 @@ impl CertificateSource {
 }
 
 /// The configuration in force, replaced as a whole: an authority with both ends of TLS that belong to it.
-struct InForce {
+struct ActiveConfig {
     authority: Arc<Authority>,
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
@@ -53,7 +53,7 @@ struct InForce {
 pub struct Certificates {
     source: CertificateSource,
     hostnames: Vec<String>,
-    now: ArcSwap<InForce>,
+    now: ArcSwap<ActiveConfig>,
 }
 
 impl Certificates {
@@ -120,14 +120,14 @@ pub async fn watch(
     loop {
         if let Some((handle, store)) = &decides {
             let roots = certificates.authority().roots().unwrap_or_default();
-            // The store goes along when the authority changes, so that its next process is let in.
+            // The store records the roots of a changed authority, so that the next process accepts it.
             if !roots.is_empty() && roots != named {
                 match store.name_authority(&roots).await {
                     Ok(()) => named = roots,
                     Err(error) => tracing::warn!(%error, "cannot record the roots in the store"),
                 }
             }
-            // Level-triggered: equal news changes nothing.
+            // Level-triggered: repeating the same issuer changes nothing.
             let issuer = certificates.authority().fingerprint().to_owned();
             let known = issuer.clone();
             let is_news = handle.query(move |fleet| fleet.issuer() != known).await;
@@ -166,12 +166,12 @@ pub async fn watch(
     }
 }
 
-fn take(authority: Authority, hostnames: &[String], now: Timestamp) -> Result<InForce, Error> {
+fn take(authority: Authority, hostnames: &[String], now: Timestamp) -> Result<ActiveConfig, Error> {
     let identity = authority.hub(hostnames, now)?;
     let server = tls::server_config(&identity, authority.trust_bundle());
     let client = tls::client_config(authority.trust_bundle(), Some(&identity));
     let (server, client): (Result<_, TlsError>, Result<_, TlsError>) = (server, client);
-    Ok(InForce {
+    Ok(ActiveConfig {
         digest: digest(&authority),
         server: Arc::new(server?),
         client: Arc::new(client?),

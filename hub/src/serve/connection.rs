@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
 use super::caller::Caller;
-use super::connection_limits::Places;
+use super::connection_limits::ConnectionSlots;
 use super::peer::Peer;
 use super::penalties::Penalties;
 use super::rate::{Buckets, Rate};
@@ -23,15 +23,15 @@ use super::rate::{Buckets, Rate};
 /// at most 4 MiB, which may take some seconds.
 const INGRESS: Rate = Rate {
     per_second: 512.0 * 1024.0,
-    // What a flood makes the hub do before it is slowed down: some milliseconds for everybody else.
+    // The burst bounds the work that a flood causes before it is slowed down: some milliseconds for all other callers.
     burst: 64.0 * 1024.0,
 };
 
 /// Highest number of callers whose usage is remembered.
 const CALLERS: usize = 65_536;
 
-/// Number of bytes that are read from one connection before others have their turn: small frames are the most work for
-/// a byte, and nothing else runs on a worker meanwhile.
+/// Number of bytes that are read from one connection before it yields: small frames cost the most work per byte, and
+/// nothing else runs on the worker meanwhile.
 const READ_QUANTUM: usize = 8 << 10;
 
 /// The remaining allowance of each caller.
@@ -44,17 +44,17 @@ impl Ingress {
     }
 }
 
-/// A connection after its handshake. It is boxed, because it is moved often, and each place that it passes through
-/// would otherwise keep room for all of it as long as it lives.
+/// A connection after its handshake. It is boxed, because it is moved often, and each future that it passes through
+/// would otherwise keep room for all of it.
 pub struct Connection<S = TlsStream<TcpStream>> {
     stream: S,
     peer: Arc<Peer>,
     ingress: Option<(Ingress, Caller)>,
     penalties: Penalties,
     waiting: Option<Pin<Box<Sleep>>>,
-    /// Bytes that were read since others last had their turn.
+    /// Bytes that were read since the connection last yielded.
     in_quantum: usize,
-    _places: Places,
+    _places: ConnectionSlots,
 }
 
 impl<S> Connection<S> {
@@ -63,7 +63,7 @@ impl<S> Connection<S> {
         peer: Peer,
         ingress: Option<(Ingress, Caller)>,
         penalties: Penalties,
-        places: Places,
+        places: ConnectionSlots,
     ) -> Self {
         Self {
             stream,

@@ -27,7 +27,7 @@ pub struct Limits {
     pub of_identity: usize,
     /// Highest number of handshakes at once.
     pub handshakes: usize,
-    /// Number of handshakes from which on one source gets at most its share.
+    /// Number of handshakes above which one source gets at most its share.
     pub handshakes_unshared: usize,
     pub handshakes_of_source: usize,
     /// Time limit of a handshake.
@@ -50,13 +50,13 @@ impl Default for Limits {
 }
 
 /// Places that are released with the connection.
-pub(super) struct Places {
+pub(super) struct ConnectionSlots {
     _connection: OwnedSemaphorePermit,
     _stranger: Option<(OwnedSemaphorePermit, Share<IpAddr>)>,
     _identity: Option<Share<Identity>>,
 }
 
-/// Counts something by key.
+/// Counts by key.
 #[derive(Debug)]
 pub(super) struct Counts<K>(Arc<Mutex<HashMap<K, usize>>>);
 
@@ -148,8 +148,8 @@ impl ConnectionLimits {
         &self,
         connection: OwnedSemaphorePermit,
         caller: Option<&Caller>,
-    ) -> Option<Places> {
-        let mut places = Places {
+    ) -> Option<ConnectionSlots> {
+        let mut places = ConnectionSlots {
             _connection: connection,
             _stranger: None,
             _identity: None,

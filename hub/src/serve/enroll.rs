@@ -23,13 +23,13 @@ use crate::fleet::{ClusterRecord, Event, IssuedCertificate, Lock, former_message
 
 /// Interval at which a pending agent asks again, seconds.
 const RETRY_SECONDS: u32 = 2;
-/// Number of enrolments at once; a failed one keeps its place for a while, which limits guessing (E3).
+/// Number of enrolments at once; a failed one keeps its slot for a while, which limits guessing (E3).
 const AT_ONCE: usize = 16;
 const FAILURE_DELAY: Duration = Duration::from_millis(250);
-/// Time after its certificate expired for which a cluster returns by its key alone; later, an operator has to accept it
-/// again (E10).
+/// Time after its certificate expired for which a cluster may recover with its key alone; later, an operator has to
+/// accept it again (E10).
 const RECOVERY: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// Slack for an agent whose clock is ahead, which finds its certificate expired earlier than the hub does (E11).
+/// Allowance for an agent whose clock is ahead, which finds its certificate expired earlier than the hub does (E11).
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(10);
 
 pub struct Enrollment {
@@ -47,8 +47,8 @@ impl Enrollment {
         }
     }
 
-    /// Issues a certificate for a key, which is recorded first. `holder` is the key that has the name, as it was judged
-    /// a moment ago.
+    /// Issues a certificate for a key, which is recorded first. `holder` is the key that held the name when the request
+    /// was judged.
     async fn issue(
         &self,
         name: &ClusterName,
@@ -59,7 +59,7 @@ impl Enrollment {
         let now = Timestamp::now();
         let authority = self.context.certificates.authority();
         let certificate = IssuedCertificate {
-            // The fleet counts.
+            // The fleet assigns the counter.
             counter: 0,
             issuer: authority.fingerprint().to_owned(),
             key: key.fingerprint.clone(),
@@ -127,8 +127,7 @@ impl Enrollment {
             key: key.fingerprint.clone(),
             uid: plain_line(&request.cluster_uid, MAX_TOKEN_BYTES),
         };
-        // Judged and stored in one step: nobody else comes in between, and nothing is used up by what
-        // does not succeed.
+        // Judged and stored in one step, so that no other request comes in between and a failure uses up nothing.
         let decision = self
             .context
             .handle
@@ -220,7 +219,7 @@ impl EnrollmentService for Enrollment {
         }
         let key = KeyRequest::from_der(&request.into_inner().csr)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        // The certificate it shows says who it is; its next key may be another.
+        // The presented certificate identifies the cluster; the next key may be a different one.
         let holder = enrolment::holder(&record).unwrap_or_default();
         let issued = self.issue(&name, holder, &key).await?;
         let authority = self.context.certificates.authority();
@@ -266,7 +265,7 @@ impl Enrollment {
         match answer.await {
             Ok(response) => Ok(Response::new(response)),
             Err(status) => {
-                // Others need not wait for it.
+                // Released before the delay, so that others need not wait for it.
                 drop(place);
                 self.may_guess(address)?;
                 tokio::time::sleep(FAILURE_DELAY).await;
@@ -279,7 +278,7 @@ impl Enrollment {
         &self,
         request: v1::RecoverRequest,
     ) -> Result<v1::RecoverResponse, Status> {
-        // The request is signed with the key, and what comes back is of no use without it.
+        // The request is signed with the key, and the certificate is of no use without it.
         let key = KeyRequest::from_der(&request.csr)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let now = Timestamp::now();
@@ -327,7 +326,7 @@ impl Enrollment {
             let event = Event::ClusterPut(name.clone(), waiting);
             self.context.handle.event(event).await?;
         }
-        // A person who accepts it again moves the end to now, so to say: see `accept_cluster`.
+        // When an operator accepts it again, the expiry is moved to that moment: see `accept_cluster`.
         if too_late {
             return Ok(v1::RecoverResponse {
                 state: v1::EnrollmentState::Pending.into(),
@@ -346,7 +345,7 @@ impl Enrollment {
     }
 }
 
-/// Returns the error for the agent, and so for the operator who reads its log.
+/// Returns the error for the agent, which its operator reads in the agent's log.
 fn refused(refusal: &Refusal) -> Status {
     let text = refusal.to_string();
     match refusal {
@@ -362,7 +361,7 @@ fn refused(refusal: &Refusal) -> Status {
 }
 
 /// Makes the error for an unstored enrolment: the same key may try again with the same token.
-fn nothing_promised(_: crate::driver::Refused) -> Status {
+fn nothing_promised(_: crate::driver::Rejection) -> Status {
     not_stored(format!(
         "{STORE_FAILED}, so nothing is confirmed; try again"
     ))

@@ -13,9 +13,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::access::{Need, Principal};
 use super::{Context, not_stored, store_error};
-use crate::driver::Refused;
+use crate::driver::Rejection;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
-use crate::notify::Place;
+use crate::notify::OutboxPosition;
 use crate::status::{self, Filter, FilterRequest, PromotionError};
 use crate::suggestion::missing;
 
@@ -37,16 +37,16 @@ fn bad_name(error: &NameError) -> Status {
     Status::invalid_argument(error.to_string())
 }
 
-fn refused_status(refused: &Refused) -> Status {
+fn refused_status(refused: &Rejection) -> Status {
     match refused {
-        Refused::Action(error @ (ActionError::NoCluster(_) | ActionError::NoEnvironment(_))) => {
+        Rejection::Action(error @ (ActionError::NoCluster(_) | ActionError::NoEnvironment(_))) => {
             Status::not_found(error.to_string())
         }
-        Refused::Action(error @ ActionError::NeedsAdmin(_)) => {
+        Rejection::Action(error @ ActionError::NeedsAdmin(_)) => {
             Status::permission_denied(error.to_string())
         }
-        Refused::Action(error) => Status::failed_precondition(error.to_string()),
-        Refused::Store | Refused::Undecided => not_stored(refused.to_string()),
+        Rejection::Action(error) => Status::failed_precondition(error.to_string()),
+        Rejection::Store | Rejection::Undecided => not_stored(refused.to_string()),
     }
 }
 
@@ -394,7 +394,8 @@ impl FleetService for Operators {
     ) -> Result<Response<v1::GetHubResponse>, Status> {
         let operator = self.allow(&request, Need::See)?;
         let file = self.0.fleet_file.read().clone();
-        // Who cannot be asked does not decide for long, and what is known is told all the same.
+        // A failure is not an error of the request: a replica without its store loses the lease soon, and still shows
+        // what it knows.
         let standing = self.0.store.standing().await.ok();
         let places = self.0.store.places().await.unwrap_or_default();
         let hub = flotilla_status::Hub {
@@ -429,8 +430,8 @@ impl FleetService for Operators {
 const MAX_GIVEN_UP: usize = 50;
 
 /// Returns the given-up messages of all targets, newest first.
-fn given_up(places: Vec<(String, Place)>) -> Vec<flotilla_status::GivenUp> {
-    let of_one = |(target, place): (String, Place)| {
+fn given_up(places: Vec<(String, OutboxPosition)>) -> Vec<flotilla_status::GivenUp> {
+    let of_one = |(target, place): (String, OutboxPosition)| {
         let all = place.given_up.into_iter();
         all.map(move |dead| (target.clone(), dead))
     };

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::listen;
-use super::standby::PassOn;
+use super::standby::Forwarder;
 use crate::driver::{Handle, Health};
 use crate::metrics::Metrics;
 
@@ -49,7 +49,7 @@ pub enum Duty {
     /// The fleet, and whether its store works.
     Decides(Handle, Health),
     /// Forwards calls to the deciding process.
-    StandsBy(PassOn),
+    StandsBy(Forwarder),
 }
 
 /// Serves probes and metrics until stopped.
@@ -67,7 +67,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let calls = TaskTracker::new();
     loop {
-        // Who finds no place waits in the kernel's queue.
+        // Connections above the limit wait in the kernel's queue.
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await;
             (place, listen::next(&listener).await)
@@ -95,8 +95,8 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     calls.wait().await;
 }
 
-/// Ready means: requests are answered, and decisions are stored. A process that stands by forwards requests, so that it
-/// is ready when the deciding one can be reached.
+/// Ready means that requests are answered and decisions are stored. A standby forwards requests, so it is ready when
+/// the deciding replica can be reached.
 async fn ready(State(probe): State<Arc<Probe>>) -> impl IntoResponse {
     match &probe.duty {
         Duty::Decides(handle, health) => {
@@ -125,7 +125,7 @@ async fn ready(State(probe): State<Arc<Probe>>) -> impl IntoResponse {
 async fn metrics(State(probe): State<Arc<Probe>>) -> impl IntoResponse {
     if let Duty::Decides(handle, _) = &probe.duty {
         let metrics = probe.metrics.clone();
-        // A hub that stops has nothing more to tell.
+        // Fails only when the hub is stopping.
         let _ = handle
             .query(move |fleet| metrics.look_at(fleet, Timestamp::now()))
             .await;

@@ -24,11 +24,11 @@ use super::rate::source;
 /// Highest number of streams of one connection. An agent has one; a replica that forwards calls has one for each of its
 /// agents, on connections of its own.
 const MAX_STREAMS: u32 = 64;
-/// Bytes in flight to the hub on one stream: the memory that a slow hub holds for it.
+/// Bytes in flight to the hub on one stream, which bounds the memory of a slow hub.
 const WINDOW: u32 = 64 << 10;
 /// Time without an answer to a ping after which a connection is closed; pings are sent as often.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// Age at which a connection is closed in good order, so that none lives as long as the process.
+/// Age at which a connection is closed gracefully, so that none lives as long as the process.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Time after that at which it is closed in any case.
 const GRACE: Duration = Duration::from_secs(60);
@@ -48,7 +48,7 @@ pub async fn serve(
     } {
         connections.spawn(converse(connection, routes.clone(), stop.clone()));
     }
-    // Nobody is let in any more.
+    // No further connections are accepted.
     drop(incoming);
     connections.close();
     connections.wait().await;
@@ -63,7 +63,7 @@ async fn converse(connection: Box<Connection>, routes: Routes, stop: Cancellatio
         routes.clone().call(request)
     });
     let mut conversation = pin!(builder().serve_connection(TokioIo::new(connection), service));
-    // Boxed: a timer is a large thing to keep a place for.
+    // Boxed, because a timer is large.
     let mut age = Box::pin(tokio::time::sleep(MAX_AGE));
     let ended = tokio::select! {
         ended = conversation.as_mut() => Some(ended),

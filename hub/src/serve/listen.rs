@@ -22,8 +22,8 @@ use super::connection_limits::{ConnectionLimits, Limits};
 use super::peer::Peer;
 use super::rate::source;
 
-/// Bytes that the kernel may buffer for one connection before they are read. By default it buffers megabytes, which no
-/// limit counts, for a sender that is faster than the reader.
+/// Bytes that the kernel may buffer for one connection before they are read. The default is megabytes, which no limit
+/// counts, for a sender that is faster than the reader.
 const UNREAD: usize = 64 << 10;
 
 /// Accepts connections until the receiver is dropped.
@@ -36,7 +36,7 @@ pub fn accept(
     let (sender, receiver) = mpsc::channel(64);
     let bounds = ConnectionLimits::new(limits);
     let ingress = Ingress::new();
-    // What is accepted inherits it.
+    // Accepted connections inherit the option.
     if let Err(error) = SockRef::from(&*listener).set_recv_buffer_size(UNREAD) {
         tracing::warn!(%error, "cannot limit the receive buffer of connections");
     }
@@ -110,7 +110,7 @@ pub(super) async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: others will be closed in time.
+                // Most likely out of file descriptors: other connections will be closed in time.
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -127,7 +127,7 @@ async fn establish(
     let stream = acceptor.accept(tcp).await?;
     let (_, session) = stream.get_ref();
     let certificate = match session.peer_certificates().and_then(<[_]>::first) {
-        // A certificate of our own authority without an identity of ours is nobody's.
+        // A certificate of the hub's own authority without one of its identities is an error, not an anonymous caller.
         Some(der) => Some(PeerCertificate::from_der(der).map_err(std::io::Error::other)?),
         None => None,
     };

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use code::{Endpoints, Failure, Tokens};
 use error::IssuerError;
 pub use error::IssuerFileError;
-pub use token::{Expected, Keys, Person, TokenError, Verified, verify};
+pub use token::{ExpectedClaims, Keys, Person, TokenError, VerifiedToken, verify};
 
 use crate::store::Role;
 
@@ -127,8 +127,8 @@ impl Config {
         Ok(())
     }
 
-    fn expected(&self) -> Expected {
-        Expected {
+    fn expected(&self) -> ExpectedClaims {
+        ExpectedClaims {
             issuer: self.issuer.clone(),
             audience: self.client_id.clone(),
             user_claim: self.user_claim.clone(),
@@ -226,7 +226,7 @@ impl Oidc {
         let is_another = before.issuer != config.issuer;
         self.config.store(Arc::new(config));
         if is_another {
-            // Keys of the former one prove nothing here.
+            // Keys of the previous configuration are not trusted.
             self.keys.store(Arc::default());
             self.endpoints.store(Arc::default());
             self.asked.notify_one();
@@ -245,7 +245,7 @@ impl Oidc {
     ///
     /// # Errors
     /// When the token is not valid.
-    pub fn verified(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
+    pub fn verified(&self, token: &str, now: Timestamp) -> Result<VerifiedToken, TokenError> {
         let keys = self.keys.load();
         let verified = token::read(token, &keys, &self.config().expected(), now.as_second());
         if verified == Err(TokenError::UnknownKey) {
@@ -397,7 +397,7 @@ grants:
         assert_eq!(oidc.config().role(&ada, None), Role::Admin);
         let stop = CancellationToken::new();
         let follows = tokio::spawn(Arc::clone(&oidc).follow(path.clone(), stop.clone()));
-        // No file that can be read: the last good one stays in force.
+        // An unreadable file: the last valid one stays in force.
         std::fs::write(&path, "issuer: [").unwrap();
         tokio::time::sleep(LOOK * 2).await;
         assert_eq!(oidc.config().role(&ada, None), Role::Admin);

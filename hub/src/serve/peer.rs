@@ -7,7 +7,7 @@ use flotilla_shared::id::{ClusterName, OperatorName};
 use flotilla_shared::identity::{Identity, PeerCertificate, serial_counter};
 use tonic::{Request, Status};
 
-/// What the listener knows of a connection; every request on it carries this.
+/// Peer of a connection, as the listener found it; every request on the connection carries it.
 #[derive(Debug, Clone)]
 pub struct Peer {
     /// The remote address.
@@ -18,7 +18,7 @@ pub struct Peer {
 
 /// Marks a request of the hub to itself, in this process, to read its own fleet. No header can set it.
 #[derive(Debug, Clone, Copy)]
-pub struct Itself;
+pub struct OwnCall;
 
 /// Header with the caller on whose behalf another hub process calls.
 pub const BEHALF: &str = "x-flotilla-on-behalf-of";
@@ -32,7 +32,7 @@ pub const BEHALF_ADDRESS: &str = "x-flotilla-on-behalf-of-address";
 pub const NOBODY: &str = "nobody";
 
 /// Returns the caller. Another process of the hub calls on behalf of others, and is trusted, since only a hub
-/// certificate of the own authority allows that; from any other caller the header is ignored (E8).
+/// certificate of the hub's own authority allows that; from any other caller the header is ignored (E8).
 fn identity<T>(request: &Request<T>) -> Result<Option<Identity>, Status> {
     let Some(certificate) = request
         .extensions()
@@ -71,9 +71,9 @@ fn header<'r, T>(request: &'r Request<T>, name: &str) -> Option<&'r str> {
     value.to_str().ok()
 }
 
-/// Returns whether the hub itself, or another process of it, calls on nobody's behalf.
+/// Returns whether the caller is the hub itself, or another process of it, without acting for another caller.
 pub fn is_itself<T>(request: &Request<T>) -> bool {
-    request.extensions().get::<Itself>().is_some()
+    request.extensions().get::<OwnCall>().is_some()
         || (is_hub(request) && request.metadata().get(BEHALF).is_none())
 }
 

@@ -15,7 +15,7 @@ const VIOLATIONS: Rate = Rate {
     per_second: 2.0,
     burst: 10.0,
 };
-/// Longest wait: other callers of the same source, behind the same address, wait as well.
+/// Longest wait: other callers behind the same address wait as well.
 const LONGEST: Duration = Duration::from_secs(5);
 /// Highest number of sources that are remembered.
 const SOURCES: usize = 16_384;
@@ -34,7 +34,7 @@ impl Penalties {
         self.0.owed(&source, now).min(LONGEST)
     }
 
-    /// Records that a connection of a source was cut, if the caller caused it.
+    /// Records that a connection of a source was closed, if the caller caused it.
     pub(super) fn note(&self, source: IpAddr, error: &hyper::Error, now: Instant) {
         if is_violation(error) {
             self.0.take(&source, 1.0, now);

@@ -18,15 +18,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Context;
-use super::relay::Unanswered;
-use crate::plans::{Full, Group, Heard, Limits, PlanInquiry, Question, Shelf};
+use super::relay::RelayError;
+use crate::plans::{Answer, Group, Limits, PlanInquiry, Question, Shelf, ShelfFull};
 
 /// Delay before an agent is asked again that does not report one.
 const BUSY: Duration = Duration::from_secs(2);
 
 /// A question with the clusters that it concerns.
 #[derive(Debug)]
-pub struct Asked {
+pub struct PlanSubject {
     /// The question.
     pub question: Question,
     /// The clusters, with the applications that each of them should answer about.
@@ -37,9 +37,9 @@ pub struct Asked {
 
 /// A plan, in progress or complete.
 #[derive(Debug)]
-pub struct Running {
+pub struct PlanRun {
     /// The question, with its clusters.
-    pub asked: Asked,
+    pub asked: PlanSubject,
     /// When the plan was requested.
     pub started_at: Timestamp,
     began: Instant,
@@ -47,7 +47,7 @@ pub struct Running {
     whole: watch::Sender<bool>,
 }
 
-impl Running {
+impl PlanRun {
     /// Returns the answers so far, and the number of clusters without one.
     #[must_use]
     pub fn state(&self) -> (Vec<Group>, usize) {
@@ -66,7 +66,7 @@ impl Running {
 #[derive(Debug)]
 pub struct Plans {
     began: Instant,
-    shelf: Mutex<Shelf<Arc<Running>>>,
+    shelf: Mutex<Shelf<Arc<PlanRun>>>,
 }
 
 impl Default for Plans {
@@ -85,13 +85,13 @@ impl Plans {
         &self,
         question: &Question,
         patience: Duration,
-    ) -> Option<(String, Arc<Running>)> {
+    ) -> Option<(String, Arc<PlanRun>)> {
         self.shelf.lock().under_way(question, patience)
     }
 
     /// Returns a kept plan.
     #[must_use]
-    pub fn get(&self, id: &str) -> Option<Arc<Running>> {
+    pub fn get(&self, id: &str) -> Option<Arc<PlanRun>> {
         let now = self.began.elapsed();
         self.shelf.lock().get(id, now).map(|(_, running)| running)
     }
@@ -103,11 +103,11 @@ impl Plans {
     pub fn begin(
         &self,
         context: &Arc<Context>,
-        asked: Asked,
+        asked: PlanSubject,
         patience: Duration,
-    ) -> Result<(String, Arc<Running>), Full> {
+    ) -> Result<(String, Arc<PlanRun>), ShelfFull> {
         let question = asked.question.clone();
-        let running = Arc::new(Running {
+        let running = Arc::new(PlanRun {
             plan: Mutex::new(PlanInquiry::new(
                 asked.clusters.keys().cloned(),
                 patience,
@@ -136,7 +136,7 @@ impl Plans {
     }
 }
 
-async fn drive(context: &Context, running: &Running) {
+async fn drive(context: &Context, running: &PlanRun) {
     let mut answers = FuturesUnordered::new();
     loop {
         let (ask, wake) = {
@@ -164,7 +164,7 @@ async fn drive(context: &Context, running: &Running) {
     }
 }
 
-async fn ask_one(context: &Context, running: &Running, cluster: &ClusterName) -> Heard {
+async fn ask_one(context: &Context, running: &PlanRun, cluster: &ClusterName) -> Answer {
     let question = &running.asked.question;
     let of = revision_to_wire(&question.revision);
     let application = question.application.as_ref();
@@ -179,17 +179,17 @@ async fn ask_one(context: &Context, running: &Running, cluster: &ClusterName) ->
             let concerned = running.asked.clusters.get(cluster);
             heard(&result, &of, concerned.into_iter().flatten())
         }
-        Err(Unanswered::Away) => Heard::Away,
-        Err(Unanswered::Full) => Heard::Busy(BUSY),
+        Err(RelayError::Away) => Answer::Away,
+        Err(RelayError::Full) => Answer::Busy(BUSY),
         // Its stream ended: it comes back, or counts as away when it is asked again.
-        Err(Unanswered::Lost | Unanswered::Late) => Heard::Busy(BUSY),
-        Err(Unanswered::Older) => older(),
+        Err(RelayError::Lost | RelayError::Late) => Answer::Busy(BUSY),
+        Err(RelayError::Older) => older(),
     }
 }
 
-fn older() -> Heard {
+fn older() -> Answer {
     let words = "the agent is too old for plans: upgrade it";
-    Heard::Failed(Some(Reason::UpgradeRequired), words.to_owned())
+    Answer::Failed(Some(Reason::UpgradeRequired), words.to_owned())
 }
 
 /// Reads an answer. An application that the agent should have planned and did not is not assigned to it yet.
@@ -197,15 +197,15 @@ fn heard<'a>(
     result: &v1::PlanResult,
     of: &v1::Revision,
     concerned: impl Iterator<Item = &'a ApplicationName>,
-) -> Heard {
+) -> Answer {
     if result.of.as_ref() != Some(of) {
         return older();
     }
     if result.retry_after_seconds > 0 {
-        return Heard::Busy(Duration::from_secs(result.retry_after_seconds.into()));
+        return Answer::Busy(Duration::from_secs(result.retry_after_seconds.into()));
     }
     if !result.error.is_empty() {
-        return Heard::Failed(None, plain_line(&result.error, MAX_MESSAGE_BYTES));
+        return Answer::Failed(None, plain_line(&result.error, MAX_MESSAGE_BYTES));
     }
     match plan_from_wire(result) {
         Ok(mut plan) => {
@@ -215,11 +215,11 @@ fn heard<'a>(
                     ApplicationChanges::refused(Reason::WaitsForRollout, words)
                 });
             }
-            Heard::Plan(plan)
+            Answer::Plan(plan)
         }
         Err(error) => {
             let words = format!("the agent's answer is invalid: {error}");
-            Heard::Failed(Some(Reason::Other), words)
+            Answer::Failed(Some(Reason::Other), words)
         }
     }
 }
@@ -246,7 +246,7 @@ mod tests {
         for result in [ordinary, other] {
             let answer = heard(&result, &of(), std::iter::empty());
             assert!(
-                matches!(answer, Heard::Failed(Some(Reason::UpgradeRequired), _)),
+                matches!(answer, Answer::Failed(Some(Reason::UpgradeRequired), _)),
                 "{answer:?}"
             );
         }
@@ -256,11 +256,11 @@ mod tests {
     fn what_is_not_spoken_of_is_not_called_unchanged() {
         let names: Vec<ApplicationName> = vec!["web".parse().unwrap()];
         let result = plan_result(1, of(), &ClusterPlan::default());
-        let Heard::Plan(plan) = heard(&result, &of(), names.iter()) else {
+        let Answer::Plan(plan) = heard(&result, &of(), names.iter()) else {
             panic!("an answer");
         };
         assert_eq!(plan.outcome(), Outcome::Refused(Reason::WaitsForRollout));
-        let Heard::Plan(plan) = heard(&result, &of(), std::iter::empty()) else {
+        let Answer::Plan(plan) = heard(&result, &of(), std::iter::empty()) else {
             panic!("an answer");
         };
         assert_eq!(plan.outcome(), Outcome::Nothing);
@@ -275,7 +275,7 @@ mod tests {
         };
         assert_eq!(
             heard(&busy, &of(), std::iter::empty()),
-            Heard::Busy(Duration::from_secs(7))
+            Answer::Busy(Duration::from_secs(7))
         );
         let failed = v1::PlanResult {
             error: "no\nway".to_owned(),
@@ -283,13 +283,13 @@ mod tests {
         };
         assert_eq!(
             heard(&failed, &of(), std::iter::empty()),
-            Heard::Failed(None, "no way".to_owned())
+            Answer::Failed(None, "no way".to_owned())
         );
         let forged = v1::PlanResult {
             digest: vec![1; 32],
             ..base
         };
         let answer = heard(&forged, &of(), std::iter::empty());
-        assert!(matches!(answer, Heard::Failed(Some(_), _)), "{answer:?}");
+        assert!(matches!(answer, Answer::Failed(Some(_), _)), "{answer:?}");
     }
 }

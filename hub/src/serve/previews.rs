@@ -10,23 +10,23 @@ use futures::future::BoxFuture;
 use super::Context;
 use super::fleet_api::plans::{resolve, shown};
 use crate::fleet::{AuditEntry, Event};
-use crate::forge::preview::{Ask, Planner, Unplanned};
+use crate::forge::preview::{PlanFailure, Planner, PreviewRequest};
 use crate::plans::Question;
 
 /// Time limit of a plan, after which it ends by itself.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Plans with the agents that are connected to this fleet.
-pub struct ByAgents(pub Arc<Context>);
+pub struct AgentPlanner(pub Arc<Context>);
 
-impl Planner for ByAgents {
-    fn plan(&self, ask: Ask) -> BoxFuture<'_, Result<FleetPlan, Unplanned>> {
+impl Planner for AgentPlanner {
+    fn plan(&self, ask: PreviewRequest) -> BoxFuture<'_, Result<FleetPlan, PlanFailure>> {
         Box::pin(self.ask(ask))
     }
 }
 
-impl ByAgents {
-    async fn ask(&self, ask: Ask) -> Result<FleetPlan, Unplanned> {
+impl AgentPlanner {
+    async fn ask(&self, ask: PreviewRequest) -> Result<FleetPlan, PlanFailure> {
         let Self(context) = self;
         let question = Question {
             environment: ask.environment.clone(),
@@ -37,8 +37,8 @@ impl ByAgents {
             .handle
             .query(move |fleet| resolve(fleet, question))
             .await
-            .map_err(|_| Unplanned::Later)?
-            .map_err(|error| Unplanned::Never(error.to_string()))?;
+            .map_err(|_| PlanFailure::Later)?
+            .map_err(|error| PlanFailure::Never(error.to_string()))?;
         let begun = context.plans.under_way(&asked.question, Duration::ZERO);
         let (id, running) = match begun {
             Some(begun) => begun,
@@ -58,10 +58,10 @@ impl ByAgents {
                     ..AuditEntry::default()
                 };
                 let begun = context.plans.begin(context, asked, Duration::ZERO);
-                let begun = begun.map_err(|_| Unplanned::Later)?;
+                let begun = begun.map_err(|_| PlanFailure::Later)?;
                 match context.handle.commit(Event::Tick, entry).await {
                     Ok(Ok(())) => begun,
-                    _ => return Err(Unplanned::Later),
+                    _ => return Err(PlanFailure::Later),
                 }
             }
         };

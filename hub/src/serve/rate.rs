@@ -19,7 +19,7 @@ pub struct Buckets<K> {
 }
 
 impl<K: Eq + Hash + Clone> Buckets<K> {
-    /// Makes it; at most `most` keys are remembered.
+    /// Makes the buckets; at most `most` keys are remembered.
     #[must_use]
     pub fn new(rate: Rate, most: usize) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         })
     }
 
-    /// Returns how long until `key` has no debt.
+    /// Returns how long until `key` is out of debt.
     pub fn owed(&self, key: &K, now: Instant) -> Duration {
         let buckets = self.buckets.lock();
         buckets.get(key).map_or(Duration::ZERO, |bucket| {
@@ -47,9 +47,9 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         })
     }
 
-    /// Takes `amount` out, even beyond what is there; returns how long to wait until it is.
+    /// Takes `amount`, even beyond the content; returns how long to wait until the debt is paid.
     pub fn take(&self, key: &K, amount: f64, now: Instant) -> Duration {
-        // Whoever cannot be remembered has nothing in hand.
+        // A caller that cannot be remembered gets an empty bucket.
         let mut forgotten = Bucket::empty(now);
         self.with(key, now, |bucket| {
             bucket
@@ -58,7 +58,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         })
     }
 
-    /// Returns whether `key` has one more.
+    /// Takes one from the bucket of `key`; returns whether there was one.
     pub fn allow(&self, key: &K, now: Instant) -> bool {
         self.with(key, now, |bucket| {
             bucket.is_some_and(|bucket| bucket.try_take(self.rate, now))
@@ -73,7 +73,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
             return act(Some(bucket));
         }
         if buckets.len() >= self.most {
-            // Who has been quiet needs no memory.
+            // A full bucket is the same as none, so quiet callers are forgotten.
             buckets.retain(|_, bucket| !bucket.is_full(rate, now));
             if buckets.len() >= self.most {
                 return act(None);
@@ -89,7 +89,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
 pub struct Rates {
     /// Calls of each operator and agent. Tools of operators poll; nothing needs more.
     pub calls: Buckets<String>,
-    /// Streams and renewals of each cluster: two agents that fight over one identity cost little.
+    /// Streams and renewals of each cluster: two agents that compete for one identity cost little.
     pub streams: Buckets<Identity>,
     /// Failed attempts without a certificate, by source (E3).
     pub guesses: Buckets<IpAddr>,
@@ -122,7 +122,7 @@ pub fn source(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    /// Four at once, and two more in a second.
+    /// A burst of four, and two more each second.
     fn buckets(most: usize) -> Buckets<i32> {
         let (per_second, burst) = (2.0, 4.0);
         Buckets::new(Rate { per_second, burst }, most)

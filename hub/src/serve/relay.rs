@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unanswered {
+pub(super) enum RelayError {
     /// No agent is connected.
     Away,
     /// Its limit of waiting questions is reached.
@@ -40,14 +40,14 @@ pub(super) enum Preview {
     Removal,
 }
 
-/// Questions that an agent supports; an older one would answer another question than the one that was asked.
+/// Questions that an agent supports; an older agent would answer a different question instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Understands {
+pub(super) struct AgentFeatures {
     /// Whether it supports the removal of an application.
     pub(super) removal: bool,
 }
 
-impl Understands {
+impl AgentFeatures {
     /// Returns this by the features of its hello.
     pub(super) fn of(features: &[String]) -> Self {
         Self {
@@ -60,16 +60,16 @@ impl Understands {
 struct Stream {
     id: u64,
     outbox: Arc<Outbox>,
-    understands: Understands,
+    understands: AgentFeatures,
 }
 
 #[derive(Default)]
 struct Inner {
     streams: HashMap<ClusterName, Stream>,
-    waiting: HashMap<u64, Waiting>,
+    waiting: HashMap<u64, PendingQuestion>,
 }
 
-struct Waiting {
+struct PendingQuestion {
     cluster: ClusterName,
     /// The stream that got the question.
     stream: u64,
@@ -89,7 +89,7 @@ impl Relay {
         &self,
         cluster: &ClusterName,
         outbox: Arc<Outbox>,
-        understands: Understands,
+        understands: AgentFeatures,
     ) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let stream = Stream {
@@ -111,11 +111,11 @@ impl Relay {
         {
             inner.streams.remove(cluster);
         }
-        // What this stream was asked is answered by no other one.
+        // Questions to this stream are not answered by another one.
         inner.waiting.retain(|_, asked| asked.stream != id);
     }
 
-    /// Passes on an agent's answer; one that was not asked for, or of another cluster, is dropped.
+    /// Passes on an agent's answer; an answer without a question, or from another cluster, is dropped.
     pub(super) fn answer(&self, cluster: &ClusterName, result: v1::PlanResult) {
         let mut inner = self.inner.lock();
         let is_asked = inner
@@ -142,20 +142,20 @@ impl Relay {
         match self.question(cluster, question, TIMEOUT).await {
             Ok(result) if result.error.is_empty() => Ok(result),
             Ok(result) => Err(Status::unavailable(result.error)),
-            Err(Unanswered::Away) => Err(Status::unavailable(format!(
+            Err(RelayError::Away) => Err(Status::unavailable(format!(
                 "cluster {cluster} is not connected to this hub; only its agent can answer"
             ))),
-            Err(Unanswered::Full) => Err(Status::resource_exhausted(format!(
+            Err(RelayError::Full) => Err(Status::resource_exhausted(format!(
                 "cluster {cluster} has too many unanswered questions; try again"
             ))),
-            Err(Unanswered::Lost) => Err(Status::unavailable(format!(
+            Err(RelayError::Lost) => Err(Status::unavailable(format!(
                 "the agent of {cluster} disconnected before it answered"
             ))),
-            Err(Unanswered::Late) => Err(Status::deadline_exceeded(format!(
+            Err(RelayError::Late) => Err(Status::deadline_exceeded(format!(
                 "the agent of {cluster} did not answer within 30 seconds (an older agent may \
                  not support the question)"
             ))),
-            Err(Unanswered::Older) => Err(Status::failed_precondition(format!(
+            Err(RelayError::Older) => Err(Status::failed_precondition(format!(
                 "the agent of {cluster} is too old to tell what a removal would delete; upgrade \
                  it"
             ))),
@@ -168,16 +168,16 @@ impl Relay {
         cluster: &ClusterName,
         question: v1::PlanRequest,
         longest: Duration,
-    ) -> Result<v1::PlanResult, Unanswered> {
+    ) -> Result<v1::PlanResult, RelayError> {
         let request = self.next.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         {
             let mut inner = self.inner.lock();
             let Some(stream) = inner.streams.get(cluster) else {
-                return Err(Unanswered::Away);
+                return Err(RelayError::Away);
             };
             if question.removal && !stream.understands.removal {
-                return Err(Unanswered::Older);
+                return Err(RelayError::Older);
             }
             let (stream, outbox) = (stream.id, Arc::clone(&stream.outbox));
             let question = v1::PlanRequest {
@@ -185,16 +185,16 @@ impl Relay {
                 ..question
             };
             if !outbox.ask(question) {
-                return Err(Unanswered::Full);
+                return Err(RelayError::Full);
             }
-            let waiting = Waiting {
+            let waiting = PendingQuestion {
                 cluster: cluster.clone(),
                 stream,
                 reply,
             };
             inner.waiting.insert(request, waiting);
         }
-        let given_up = GivenUp {
+        let given_up = QuestionGuard {
             relay: self,
             request,
         };
@@ -202,19 +202,19 @@ impl Relay {
         drop(given_up);
         match answer {
             Ok(Ok(result)) => Ok(result),
-            Ok(Err(_)) => Err(Unanswered::Lost),
-            Err(_) => Err(Unanswered::Late),
+            Ok(Err(_)) => Err(RelayError::Lost),
+            Err(_) => Err(RelayError::Late),
         }
     }
 }
 
 /// Removes a question when it is dropped, for any reason.
-struct GivenUp<'a> {
+struct QuestionGuard<'a> {
     relay: &'a Relay,
     request: u64,
 }
 
-impl Drop for GivenUp<'_> {
+impl Drop for QuestionGuard<'_> {
     fn drop(&mut self) {
         self.relay.inner.lock().waiting.remove(&self.request);
     }

@@ -18,17 +18,17 @@ use tonic::transport::Channel;
 use tower::Service;
 
 use super::certificates::Certificates;
-use super::peer::{BEHALF, BEHALF_ADDRESS, BEHALF_KEY, BEHALF_SERIAL, Itself, NOBODY, Peer};
+use super::peer::{BEHALF, BEHALF_ADDRESS, BEHALF_KEY, BEHALF_SERIAL, NOBODY, OwnCall, Peer};
 
 /// Forwarding of calls to the deciding replica.
 #[derive(Clone)]
-pub struct PassOn {
+pub struct Forwarder {
     certificates: Arc<Certificates>,
     /// Address of the deciding process, and the channel to it.
     target: Arc<Mutex<(String, Option<Channel>)>>,
 }
 
-impl PassOn {
+impl Forwarder {
     /// Makes it without a target.
     #[must_use]
     pub fn new(certificates: Arc<Certificates>) -> Self {
@@ -90,8 +90,8 @@ impl PassOn {
             ),
             None => (NOBODY.to_owned(), String::new(), String::new()),
         };
-        let ours = request.extensions().get::<Itself>().is_some();
-        // Whatever the caller wrote there is overwritten.
+        let ours = request.extensions().get::<OwnCall>().is_some();
+        // Headers from the caller are overwritten.
         for (name, value) in [
             (BEHALF, behalf),
             (BEHALF_SERIAL, serial),
@@ -125,7 +125,7 @@ fn not_passed_on(text: &str) -> Status {
     status
 }
 
-impl Service<Request<Body>> for PassOn {
+impl Service<Request<Body>> for Forwarder {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;

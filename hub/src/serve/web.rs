@@ -4,7 +4,7 @@
 //! ```text
 //! browser --TLS--> listen --> entrance (cookie -> store -> token) --> flotilla-web's pages
 //!                                                                        | as the reader
-//!                                  Fleet API of this process, or PassOn <-+
+//!                               Fleet API of this process, or Forwarder <-+
 //! ```
 
 mod entrance;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_proto::v1::fleet_service_server::FleetServiceServer;
 use flotilla_shared::tls::TlsError;
-use flotilla_web::follow::{Seen, follow};
+use flotilla_web::follow::{Snapshot, follow};
 use flotilla_web::mirror::Mirror;
 use flotilla_web::serve::Site;
 use flotilla_web::{Api, Carrier};
@@ -29,13 +29,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 
-pub use place::Place;
+pub use place::PublicAddress;
 
 use super::Context;
 use super::fleet_api::Operators;
 use super::oidc::Oidc;
-use super::peer::Itself;
-use super::standby::PassOn;
+use super::peer::OwnCall;
+use super::standby::Forwarder;
 use crate::store::Store;
 
 /// Number of pages that are followed at once.
@@ -92,12 +92,12 @@ pub enum ServingError {
 }
 
 /// Setup of the pages.
-pub struct Serving {
+pub struct PagesSetup {
     /// Address that it listens on.
     pub listener: Arc<TcpListener>,
     pub config: Config,
     /// Public address of the pages.
-    pub place: Place,
+    pub place: PublicAddress,
     pub oidc: Arc<Oidc>,
     /// The store of sessions.
     pub store: Store,
@@ -119,7 +119,7 @@ pub fn in_process(context: Arc<Context>) -> Carrier {
 
 /// Returns the Fleet API of the deciding replica.
 #[must_use]
-pub fn passed_on(pass_on: PassOn) -> Carrier {
+pub fn passed_on(pass_on: Forwarder) -> Carrier {
     let service = ServiceBuilder::new()
         .map_err(|never: std::convert::Infallible| match never {})
         .service(pass_on);
@@ -141,12 +141,12 @@ where
 }
 
 /// Serves until stopped.
-pub async fn serve(serving: Serving, stop: CancellationToken) {
+pub async fn serve(serving: PagesSetup, stop: CancellationToken) {
     let itself = api(&serving.carrier, |request| {
-        request.extensions_mut().insert(Itself);
+        request.extensions_mut().insert(OwnCall);
     });
     let unknown = flotilla_proto::v1::GetHubResponse::default();
-    let (sender, seen) = watch::channel(Arc::new(Seen {
+    let (sender, seen) = watch::channel(Arc::new(Snapshot {
         mirror: Mirror::default(),
         hub: Arc::new(flotilla_status::Hub::from(&unknown)),
     }));

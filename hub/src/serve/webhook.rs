@@ -43,7 +43,7 @@ pub struct Hooks {
 
 /// What a valid hook is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum About {
+enum Subject {
     Push,
     /// A pull request, or a check of a commit.
     Pull,
@@ -89,18 +89,18 @@ async fn receive(
             hooks.metrics.hooked(word, "ignored");
             return (StatusCode::OK, "nothing to do\n");
         }
-        Ok(Verdict::Push(urls)) => (urls, About::Push),
-        Ok(Verdict::Pull(urls)) => (urls, About::Pull),
+        Ok(Verdict::Push(urls)) => (urls, Subject::Push),
+        Ok(Verdict::Pull(urls)) => (urls, Subject::Pull),
     };
     match hint(&hooks, urls, about).await {
-        Ok(Meant::Ours) => {
+        Ok(HookTarget::Ours) => {
             hooks.metrics.hooked(word, "hint");
             (
                 StatusCode::ACCEPTED,
                 "accepted: the repository is polled soon\n",
             )
         }
-        Ok(Meant::None) => {
+        Ok(HookTarget::None) => {
             hooks.metrics.hooked(word, "unknown");
             (StatusCode::OK, "not a repository of this fleet\n")
         }
@@ -109,15 +109,15 @@ async fn receive(
 }
 
 /// Repositories that a hook names.
-enum Meant {
+enum HookTarget {
     /// At least one is of this fleet.
     Ours,
     /// None of them is of this fleet.
     None,
 }
 
-/// Finds the repositories that are meant, and has them polled.
-async fn hint(hooks: &Hooks, urls: Vec<String>, about: About) -> Result<Meant, Stopped> {
+/// Finds the named repositories of the fleet, and has them polled.
+async fn hint(hooks: &Hooks, urls: Vec<String>, about: Subject) -> Result<HookTarget, Stopped> {
     let meant: Vec<RepositoryName> = hooks
         .handle
         .query(move |fleet| {
@@ -131,19 +131,19 @@ async fn hint(hooks: &Hooks, urls: Vec<String>, about: About) -> Result<Meant, S
         })
         .await?;
     if meant.is_empty() {
-        return Ok(Meant::None);
+        return Ok(HookTarget::None);
     }
     for repository in meant {
-        // A push may be one to a pull request's branch.
+        // The pushed branch may have a pull request.
         hooks.hints.hint(&repository);
-        if about == About::Pull {
+        if about == Subject::Pull {
             continue;
         }
         let at = Timestamp::now();
         hooks.handle.event(Event::Hinted { repository, at }).await?;
     }
-    if about == About::Push {
+    if about == Subject::Push {
         hooks.refresh.notify_one();
     }
-    Ok(Meant::Ours)
+    Ok(HookTarget::Ours)
 }

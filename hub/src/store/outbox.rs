@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::{Any, Row as _, Transaction};
 
 use super::{Error, Store};
-use crate::notify::Place;
+use crate::notify::OutboxPosition;
 
 /// Time for which events are kept; a target that cannot be reached for longer misses them.
 const KEEP: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -70,7 +70,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn place(&self, target: &str) -> Result<Place, Error> {
+    pub async fn place(&self, target: &str) -> Result<OutboxPosition, Error> {
         let row = sqlx::query("SELECT state FROM told WHERE target = $1")
             .bind(target.to_owned())
             .fetch_optional(&self.pool)
@@ -82,9 +82,9 @@ impl Store {
             return serde_json::from_str(&text).map_err(|_| damaged());
         }
         let row = self.row("SELECT COALESCE(MAX(id), 0) FROM outbox").await?;
-        let place = Place {
+        let place = OutboxPosition {
             cursor: row.try_get(0).map_err(self.error())?,
-            ..Place::default()
+            ..OutboxPosition::default()
         };
         self.put_place(target, &place).await?;
         Ok(place)
@@ -94,7 +94,7 @@ impl Store {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn places(&self) -> Result<Vec<(String, Place)>, Error> {
+    pub async fn places(&self) -> Result<Vec<(String, OutboxPosition)>, Error> {
         self.rows("SELECT target, state FROM told ORDER BY target")
             .await?
             .iter()
@@ -112,7 +112,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be stored, or another process decides now.
-    pub async fn put_place(&self, target: &str, place: &Place) -> Result<(), Error> {
+    pub async fn put_place(&self, target: &str, place: &OutboxPosition) -> Result<(), Error> {
         let text =
             serde_json::to_string(place).map_err(|error| Error::Encode(error.to_string()))?;
         let mut transaction = self.pool.begin().await.map_err(self.error())?;

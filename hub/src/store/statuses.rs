@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 
 use super::{Error, Store};
-use crate::forge::status::{Key, Sent};
+use crate::forge::status::{Key, SentStatus};
 
 /// Number of rows that are kept: far more than commits that still matter.
 const KEPT: i64 = 5_000;
@@ -16,7 +16,7 @@ impl Store {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn statuses(&self) -> Result<BTreeMap<Key, Sent>, Error> {
+    pub async fn statuses(&self) -> Result<BTreeMap<Key, SentStatus>, Error> {
         let rows = self
             .rows(
                 "SELECT environment, repository, commit_id, change, sent_at FROM commit_statuses \
@@ -33,7 +33,7 @@ impl Store {
                 commit: text(2)?.parse().map_err(|_| damaged())?,
             };
             let at: i64 = row.try_get(4).map_err(self.error())?;
-            let sent = Sent {
+            let sent = SentStatus {
                 change: text(3)?,
                 at: Timestamp::from_millisecond(at).map_err(|_| damaged())?,
             };
@@ -46,7 +46,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be stored, or another process decides now.
-    pub async fn put_status(&self, key: &Key, sent: &Sent) -> Result<(), Error> {
+    pub async fn put_status(&self, key: &Key, sent: &SentStatus) -> Result<(), Error> {
         let mut transaction = self.pool.begin().await.map_err(self.error())?;
         self.fence(&mut transaction, &super::tokens::random_hex(12))
             .await?;

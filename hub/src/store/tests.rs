@@ -326,7 +326,7 @@ async fn of_many_rows_in_one_batch_the_newest_counts_and_a_deletion_takes_what_c
 
 #[tokio::test]
 async fn what_forges_were_told_last_is_known_after_a_restart() {
-    use crate::forge::status::{Key, Sent};
+    use crate::forge::status::{Key, SentStatus};
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).await.unwrap();
     let key = |digit: &str| Key {
@@ -334,7 +334,7 @@ async fn what_forges_were_told_last_is_known_after_a_restart() {
         repository: "fleet".parse().unwrap(),
         commit: digit.repeat(40).parse().unwrap(),
     };
-    let sent = |change: &str, second| Sent {
+    let sent = |change: &str, second| SentStatus {
         change: change.to_owned(),
         at: Timestamp::from_second(second).unwrap(),
     };

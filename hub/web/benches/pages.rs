@@ -1,4 +1,4 @@
-//! What pages of a large fleet cost: time to draw, size as sent.
+//! Cost of the pages of a large fleet: time to draw, size as sent.
 //!
 //! `cargo bench -p flotilla-web --bench pages`
 
@@ -17,7 +17,7 @@ use flotilla_status::{Cluster, Environment, Hub};
 use flotilla_web::filter::Filter;
 use flotilla_web::mirror::{Change, Mirror};
 use flotilla_web::overview::Overview;
-use flotilla_web::pages::{Asked, ClustersPage, EnvironmentPage, EnvironmentView, Frame, Home};
+use flotilla_web::pages::{ClustersPage, EnvironmentPage, EnvironmentView, Frame, Home, PageData};
 use jiff::Timestamp;
 
 const CLUSTERS: usize = 10_000;
@@ -39,7 +39,7 @@ fn placement(cluster: &str, current: bool) -> v1::ApplicationInCluster {
     }
 }
 
-/// One environment of ten thousand, in the middle of a rollout.
+/// One environment of ten thousand clusters, in the middle of a rollout.
 fn fleet(now: Timestamp) -> Mirror {
     let mut mirror = Mirror::default();
     mirror.apply(Change::Began, now);
@@ -169,12 +169,12 @@ fn main() {
         return;
     };
     measure("environment", || {
-        let asked = Asked::default();
+        let asked = PageData::default();
         let view = EnvironmentView::new(&mirror, environment, asked, now);
         let page = EnvironmentPage::new(frame(), &hub, Arc::new(view));
         page.render().unwrap_or_default()
     });
-    let view = EnvironmentView::new(&mirror, environment, Asked::default(), now);
+    let view = EnvironmentView::new(&mirror, environment, PageData::default(), now);
     let view = Arc::new(view);
     measure("environment, for each further reader", || {
         let page = EnvironmentPage::new(frame(), &hub, Arc::clone(&view));

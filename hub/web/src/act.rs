@@ -1,5 +1,5 @@
-//! What may be done from a browser. Not force, abort, remove, unlock, operators, tokens: for those the
-//! page shows the command line.
+//! Actions of a browser. Force, abort, remove, unlock, operators and tokens are left out: for those the page shows the
+//! command line.
 
 use std::collections::BTreeMap;
 
@@ -14,28 +14,28 @@ const MAX_REASON: usize = 1024;
 /// Longest list of commits.
 const MAX_COMMITS: usize = 4096;
 
-/// What can be done from a browser; rollbacks, overrides and the like take the command line.
+/// An action that a browser can request; rollbacks, overrides and the like need the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// A commit or a wave.
+    /// Approves a commit or a wave.
     Approve,
-    /// Stop starting clusters.
+    /// Pauses: starts no further clusters.
     Pause,
-    /// Let a paused environment or a suspended cluster go on.
+    /// Resumes a paused environment or a suspended cluster.
     Resume,
-    /// Try a halted rollout again.
+    /// Retries a halted rollout.
     Retry,
-    /// Read an environment's branches now.
+    /// Reads an environment's branches now.
     Refresh,
-    /// Keep a cluster or an environment on what it runs.
+    /// Pins a cluster or an environment to its current commits.
     Pin,
-    /// Let it follow again.
+    /// Removes the pin.
     Unpin,
-    /// Let a pending cluster in.
+    /// Accepts a pending cluster.
     Accept,
-    /// Ask an environment's agents what a commit would change.
+    /// Asks an environment's agents what a commit would change.
     Plan,
-    /// Have the hub move an environment's branches.
+    /// Has the hub move an environment's branches.
     Promote,
 }
 
@@ -53,7 +53,7 @@ impl Action {
         (Self::Promote, "promote"),
     ];
 
-    /// As in the form.
+    /// Name of the action in a form.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         let found = Self::ALL.iter().find(|(action, _)| *action == self);
@@ -65,13 +65,13 @@ impl Action {
         found.map(|(action, _)| *action)
     }
 
-    /// Whether it changes more than one cluster at once, so that it takes a reason.
+    /// Whether it changes more than one cluster at once, and so requires a reason.
     #[must_use]
     pub fn takes_reason(self) -> bool {
         matches!(self, Self::Pause | Self::Pin | Self::Promote)
     }
 
-    /// What it asks of whoever does it. The hub asks again; this only decides what is drawn.
+    /// The right that it needs. The hub checks it again; here it only decides which buttons are drawn.
     #[must_use]
     pub fn needs(self) -> Need {
         match self {
@@ -86,13 +86,13 @@ impl Action {
     }
 }
 
-/// Whether the caller may do something in an environment (empty: in none of them in particular), by the
-/// hub's own table.
+/// Whether the caller may do something in an environment (empty: without a particular environment), by the hub's own
+/// table.
 #[must_use]
 pub fn may(hub: &Hub, action: Action, environment: &str) -> bool {
     let place = (!environment.is_empty()).then_some(environment);
     let role = hub.rights.iter().map(|right| {
-        // A newer hub's word gives nothing.
+        // A role of a newer hub, which is unknown here, grants nothing.
         let role: Role = right.role.parse().unwrap_or(Role::None);
         let given = right.environments.iter().map(String::as_str).collect();
         role.within(&given, place.as_ref())
@@ -100,35 +100,35 @@ pub fn may(hub: &Hub, action: Action, environment: &str) -> bool {
     action.needs().is_met_by(role.max().unwrap_or(Role::None))
 }
 
-/// A button: what its form carries.
+/// A button, with the content of its form.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Offer {
-    /// As [`Action::as_str`].
+    /// Name of the action, see [`Action::as_str`].
     pub action: &'static str,
-    /// What the button says.
+    /// Text of the button.
     pub label: &'static str,
     /// An environment's name; empty: only a cluster is named.
     pub environment: String,
-    /// Which, where it is about one cluster.
+    /// Name of the cluster; empty: it concerns the environment.
     pub cluster: String,
-    /// Which wave, of approvals.
+    /// The wave, for approvals.
     pub wave: String,
-    /// Which commits, of approvals, plans and promotions: `repository@commit`, one blank between two.
+    /// The commits, for approvals, plans and promotions: `repository@commit`, separated by one blank.
     pub commits: String,
-    /// On which branch, of plans.
+    /// The branch, for plans.
     pub branch: String,
-    /// The key that waits, of acceptances.
+    /// Fingerprint of the pending key, for acceptances.
     pub fingerprint: String,
-    /// How many clusters it is about; 0: not counted.
+    /// Number of clusters concerned; 0: not counted.
     pub clusters: u32,
-    /// Whether it asks for a reason.
+    /// Whether the form has a field for the reason.
     pub reason: bool,
-    /// Whether it asks for an end.
+    /// Whether the form has a field for the expiry.
     pub expires: bool,
 }
 
 impl Offer {
-    /// About an environment.
+    /// Makes a button for an environment.
     #[must_use]
     pub fn environment(action: Action, label: &'static str, environment: &str) -> Self {
         Self {
@@ -141,7 +141,7 @@ impl Offer {
         }
     }
 
-    /// About a cluster.
+    /// Makes a button for a cluster.
     #[must_use]
     pub fn cluster(action: Action, label: &'static str, cluster: &str) -> Self {
         Self {
@@ -150,7 +150,7 @@ impl Offer {
         }
     }
 
-    /// An approval of what a rollout brings; of its wave, or empty: of the commits themselves.
+    /// Makes the approval of the new commits of a rollout; `wave` is empty for an approval of the commits themselves.
     #[must_use]
     pub fn approval(rollout: &Rollout, wave: &str, label: &'static str) -> Self {
         let new = rollout
@@ -167,73 +167,73 @@ impl Offer {
         }
     }
 
-    /// Whether its commits are of one repository alone, and of this one.
+    /// Whether all its commits are of this repository.
     #[must_use]
     pub fn is_of(&self, repository: &str) -> bool {
         let rest = self.commits.strip_prefix(repository);
         rest.is_some_and(|rest| rest.starts_with('@') && !rest.contains(' '))
     }
 
-    /// Whether the caller may press it.
+    /// Whether the caller has the right.
     #[must_use]
     pub fn is_for(&self, hub: &Hub) -> bool {
         Action::parse(self.action).is_some_and(|action| may(hub, action, &self.environment))
     }
 }
 
-/// A form that was sent, checked.
+/// A submitted form, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
-    /// The form's `action`; a word that is none of these is refused.
+    /// The form's `action`; an unknown name is rejected.
     pub action: Action,
-    /// An environment's name; empty only where `cluster` is not.
+    /// An environment's name; empty only where `cluster` is set.
     pub environment: String,
-    /// A cluster's name; empty: it is about the environment.
+    /// A cluster's name; empty: it concerns the environment.
     pub cluster: String,
-    /// Which commits, of approvals, plans and promotions, each of which repository.
+    /// The commits, each with its repository, for approvals, plans and promotions.
     pub commits: Vec<(String, String)>,
-    /// On which branch, of plans.
+    /// The branch, for plans.
     pub branch: String,
-    /// Of approvals: this wave only; empty: the commits as a whole.
+    /// For approvals: only this wave; empty: the commits as a whole.
     pub wave: String,
     /// At most 1,024 bytes; never empty where [`Action::takes_reason`].
     pub reason: String,
-    /// Of a pin, in seconds.
+    /// Expiry of a pin, seconds.
     pub expires: u32,
-    /// Of an acceptance.
+    /// Fingerprint of the accepted key.
     pub fingerprint: String,
 }
 
-/// What is missing or wrong in a form, in words for the person who sent it.
+/// Error of a form, worded for the person who submitted it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
-    /// A field holds more than it may.
+    /// A field is too long.
     #[error("{name} is longer than {most} characters")]
     TooLong {
         /// The field's name.
         name: &'static str,
-        /// Bytes that it may have.
+        /// Its limit, bytes.
         most: usize,
     },
-    /// It is for the command line, or nothing at all.
+    /// The action needs the command line, or does not exist.
     #[error("{0:?} cannot be done from a browser")]
     Action(String),
-    /// It says nowhere to do it.
+    /// Neither an environment nor a cluster is given.
     #[error("name an environment or a cluster")]
     Nowhere,
-    /// It changes many clusters and says not why.
+    /// It changes many clusters, and no reason is given.
     #[error("say why: {} takes a reason", .0.as_str())]
     NoReason(Action),
-    /// It is about commits and names none.
+    /// It concerns commits, and none is given.
     #[error("{} names the commits that it is about", .0.as_str())]
     NoCommits(Action),
-    /// Whoever accepts a cluster has seen its key.
+    /// An acceptance needs the fingerprint of the key.
     #[error("a cluster is accepted by the fingerprint of its key")]
     NoFingerprint,
-    /// What should be `repository@commit` is not.
+    /// A commit is not of the form `repository@commit`.
     #[error("{0:?} is not a repository and a whole commit id")]
     Commit(String),
-    /// Not a number with a unit.
+    /// The expiry is not a number with a unit.
     #[error("{0:?} is not a duration: write hours or days, such as 2h or 3d")]
     Expiry(String),
 }
@@ -284,7 +284,7 @@ pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, FormError> {
     Ok(act)
 }
 
-/// `repository@commit`, one blank between two.
+/// Reads commits of the form `repository@commit`, separated by one blank.
 fn commits(text: &str) -> Result<Vec<(String, String)>, FormError> {
     let parts = text.split_whitespace().map(|part| {
         let wrong = || FormError::Commit(part.to_owned());
@@ -295,7 +295,7 @@ fn commits(text: &str) -> Result<Vec<(String, String)>, FormError> {
     parts.collect()
 }
 
-/// A time with its unit, such as `2h` or `3d`; empty: no expiry.
+/// Reads a duration with its unit, such as `2h` or `3d`; empty: no expiry.
 fn expiry(text: &str) -> Result<u32, FormError> {
     if text.is_empty() {
         return Ok(0);

@@ -1,4 +1,4 @@
-//! Questions to the hub, each with an end.
+//! Calls to the hub, each with a time limit.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use flotilla_status::Hub;
 
 use crate::Api;
 
-/// Longest time the hub may take for one answer.
+/// Time limit of one answer of the hub.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The hub as it answers a caller.
+/// Asks the hub about itself and the caller's rights.
 ///
 /// # Errors
-/// When it does not answer, or the caller may not look.
+/// When it does not answer, or the caller lacks the right to read.
 pub async fn hub(api: &Api) -> Result<Hub, tonic::Status> {
     let answer = ask(api, v1::GetHubRequest {}, |mut api, request| async move {
         api.get_hub(request).await
@@ -22,7 +22,7 @@ pub async fn hub(api: &Api) -> Result<Hub, tonic::Status> {
     Ok(Hub::from(&answer))
 }
 
-/// Asks the hub something, within [`PATIENCE`].
+/// Calls the hub, with the time limit [`PATIENCE`].
 pub(crate) async fn ask<Q, A, F>(
     api: &Api,
     question: Q,
@@ -34,7 +34,7 @@ where
     ask_for(api, PATIENCE, question, call).await
 }
 
-/// Asks the hub something that may take this long.
+/// Calls the hub, with this time limit.
 pub(crate) async fn ask_for<Q, A, F>(
     api: &Api,
     patience: Duration,

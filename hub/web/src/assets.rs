@@ -1,5 +1,4 @@
-//! Style and script, in the binary; their names carry what their content hashes to, so that a browser
-//! keeps them for good.
+//! Style and script, in the binary. Their names carry a hash of the content, so that browsers may cache them forever.
 
 use std::sync::LazyLock;
 
@@ -10,14 +9,14 @@ const CSS: &str = include_str!("../assets/flotilla.css");
 const JS: &str = include_str!("../assets/flotilla.js");
 const MORPH: &str = include_str!("../assets/idiomorph.js");
 
-/// One file to serve.
+/// A file to serve.
 #[derive(Debug)]
 pub struct Asset {
-    /// As in its URL, with its hash.
+    /// Name in its URL, with the hash.
     pub name: String,
-    /// Its media type.
+    /// Media type.
     pub kind: &'static str,
-    /// Text in UTF-8; the hash in the name is over exactly this.
+    /// Text in UTF-8, of which the name has the hash.
     pub content: String,
 }
 
@@ -37,7 +36,7 @@ static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
         "text/javascript; charset=utf-8",
         MORPH.to_owned(),
     );
-    // The module names the other one by its hashed name.
+    // The module imports the other one by its hashed name.
     let own = JS.replace("./idiomorph.js", &format!("./{}", morph.name));
     [
         named("flotilla", "css", "text/css; charset=utf-8", CSS.to_owned()),
@@ -46,19 +45,19 @@ static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
     ]
 });
 
-/// The stylesheet's name.
+/// Name of the stylesheet.
 #[must_use]
 pub fn css() -> &'static str {
     &ASSETS[0].name
 }
 
-/// The module's name.
+/// Name of the module.
 #[must_use]
 pub fn js() -> &'static str {
     &ASSETS[1].name
 }
 
-/// An asset by its name.
+/// Returns an asset by its name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.name == name)

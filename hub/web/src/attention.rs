@@ -1,4 +1,4 @@
-//! What waits for a person: the answer to "does anybody have to do something?", oldest first.
+//! Everything that waits for a person, oldest first: the answer to "does anybody have to act?".
 
 use std::collections::BTreeMap;
 
@@ -9,30 +9,29 @@ use jiff::Timestamp;
 use crate::act::{Action, Offer};
 use crate::mirror::Mirror;
 
-/// Most lines of the first screen; more are counted.
+/// Highest number of lines of the first screen; further ones are counted.
 pub const MOST: usize = 20;
 
-/// One thing that a person decides.
+/// One decision that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
-    /// Since when it waits, where that is known.
+    /// Since when it waits; none: not known.
     pub since: Option<Timestamp>,
-    /// In a word: `approval`, `halted`, `paused`, `pending`, `locked`, `suspended`, `clock`, `held`, `branch`,
-    /// `ahead`.
+    /// Kind: `approval`, `halted`, `paused`, `pending`, `locked`, `suspended`, `clock`, `held`, `branch`, `ahead`.
     pub kind: &'static str,
-    /// The environment or cluster.
+    /// Name of the environment or cluster.
     pub subject: String,
-    /// Path of the page about it: `/env/prod`, `/cluster/c7`.
+    /// Path of its page: `/env/prod`, `/cluster/c7`.
     pub link: String,
-    /// What it is about.
+    /// Description, for the operator.
     pub text: String,
-    /// What to type.
+    /// The command line that resolves it.
     pub command: String,
-    /// What to press, where a browser may.
+    /// Buttons that resolve it, where a browser may.
     pub offer: Option<Offer>,
 }
 
-/// Everything that waits, oldest first; what has no beginning comes last.
+/// Returns everything that waits, oldest first; needs without a known beginning come last.
 #[must_use]
 pub fn needs(mirror: &Mirror) -> Vec<Need> {
     let mut all = Vec::new();
@@ -52,7 +51,7 @@ fn link(environment: &str) -> String {
 }
 
 fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need>) {
-    let asking = Asking(environment);
+    let asking = EnvironmentNeeds(environment);
     all.extend(asking.paused());
     if let Some(rollout) = &environment.rollout {
         all.extend(asking.wave(rollout));
@@ -66,11 +65,11 @@ fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need
     }
 }
 
-/// An environment that may wait for a person, for each reason there is.
-struct Asking<'e>(&'e Environment);
+/// An environment, with a function for each reason to wait for a person.
+struct EnvironmentNeeds<'e>(&'e Environment);
 
-impl Asking<'_> {
-    /// One thing about it, with its page.
+impl EnvironmentNeeds<'_> {
+    /// Makes a need of the environment, with its page.
     fn need(
         &self,
         kind: &'static str,
@@ -91,7 +90,7 @@ impl Asking<'_> {
         }
     }
 
-    /// Somebody stopped its rollouts.
+    /// Rollouts are paused.
     fn paused(&self) -> Option<Need> {
         let name = self.0.name.as_str();
         let paused = self.0.paused.as_ref()?;
@@ -104,7 +103,7 @@ impl Asking<'_> {
         ))
     }
 
-    /// A wave begins once people approve it.
+    /// A wave waits for approvals.
     fn wave(&self, rollout: &Rollout) -> Option<Need> {
         let wave = rollout.asked_wave()?;
         let mut offer = Offer::approval(rollout, &wave.name, "Approve wave");
@@ -125,7 +124,7 @@ impl Asking<'_> {
         ))
     }
 
-    /// The rollout as a whole does not go on: it halted, or has not begun.
+    /// The rollout as a whole does not continue: it halted, or has not begun.
     fn standstill(&self, rollout: &Rollout) -> Option<Need> {
         let name = self.0.name.as_str();
         let note = || match rollout.note.as_str() {
@@ -168,7 +167,7 @@ impl Asking<'_> {
         }
     }
 
-    /// Commits that wait by themselves, beside the rollout.
+    /// Commits that wait beside the rollout.
     fn apart(&self) -> impl Iterator<Item = Need> {
         let name = self.0.name.as_str();
         let commits = self.0.rollout.iter().flat_map(|rollout| &rollout.apart);
@@ -187,7 +186,7 @@ impl Asking<'_> {
         })
     }
 
-    /// No automatic promotion comes in.
+    /// Automatic promotions are stopped.
     fn hold(&self) -> Option<Need> {
         let name = self.0.name.as_str();
         let hold = self.0.hold.as_ref()?;
@@ -200,7 +199,7 @@ impl Asking<'_> {
         ))
     }
 
-    /// Its branch in a repository cannot be read.
+    /// A branch cannot be read.
     fn unread(&self) -> impl Iterator<Item = Need> {
         let (name, branches) = (self.0.name.as_str(), self.0.branches.iter());
         let unread = branches.filter(|branch| !branch.reason.is_empty());
@@ -311,9 +310,9 @@ fn of_cluster(cluster: &Cluster, all: &mut Vec<Need>) {
     }
 }
 
-/// Deletes that agents hold, gathered by environment and application.
+/// Held deletions, grouped by environment and application.
 fn held(mirror: &Mirror, all: &mut Vec<Need>) {
-    /// How many clusters, the first of them, since when.
+    /// Number of clusters, the first of them, and since when.
     type Group<'m> = (usize, &'m str, Option<Timestamp>);
     let mut groups: BTreeMap<(&str, &str, &str), Group<'_>> = BTreeMap::new();
     for cluster in mirror.clusters.values() {
@@ -419,7 +418,7 @@ mod tests {
         let all = needs(&mirror(vec![
             holding("a", "ProtectedKind"),
             holding("b", "ProtectedKind"),
-            // Nobody is asked: it stays.
+            // Not a decision: the object stays.
             holding("c", "PruneDisabled"),
         ]));
         let told: Vec<(&str, &str)> = all

@@ -1,5 +1,4 @@
-//! What is different: clusters that are not current, grouped by environment and reason. Never a list of
-//! what is fine.
+//! Clusters that are not current, grouped by environment and reason. Current clusters are never listed.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +8,21 @@ use crate::mirror::Mirror;
 /// Clusters of one environment that differ for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// Where; empty: in no environment.
+    /// The environment; empty: none.
     pub environment: String,
-    /// How they stand.
+    /// Their state.
     pub state: State,
-    /// For a person.
+    /// Reason, for the operator.
     pub words: String,
-    /// How many clusters, at least 1.
+    /// Number of clusters, at least 1.
     pub count: usize,
-    /// The first by name.
+    /// The first of them by name.
     pub first: String,
-    /// The page that lists them.
+    /// Path of the page that lists them.
     pub link: String,
 }
 
-/// All groups, the largest trouble first.
+/// Returns all groups, the largest first.
 #[must_use]
 pub fn groups(mirror: &Mirror) -> Vec<Group> {
     let mut groups: BTreeMap<(&str, State, String), (usize, &str)> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Who is let in to pages, and as whom: `flotilla web` has one reader, the hub has sessions.
+//! Access to the pages: `flotilla web` has one reader, the hub has sessions.
 
 use std::sync::Arc;
 
@@ -10,30 +10,30 @@ use futures::future::BoxFuture;
 use crate::Api;
 use crate::security::Scheme;
 
-/// Somebody who was let in.
+/// A reader with access.
 #[derive(Clone)]
 pub struct Reader {
-    /// Asks and acts as this person.
+    /// The Fleet API, with this reader's identity.
     pub api: Api,
-    /// The hub as it answers this person: who they are, and what they may do.
+    /// The hub's answer about itself and this reader's rights.
     pub hub: Arc<Hub>,
-    /// Names the session; no secret.
+    /// Name of the session; not a secret.
     pub session: String,
-    /// What each form of the session carries.
+    /// Token that every form of the session carries.
     pub form_token: String,
     /// Whether there is a session to end.
     pub signs_out: bool,
 }
 
-/// The entrance of a site. A response in place of a reader is what a stranger gets: never a page of the fleet.
+/// Access control of a site. The response in place of a reader is what others get: never a page of the fleet.
 pub trait Entrance: Send + Sync + 'static {
-    /// Whether a `Host` is a name of ours.
+    /// Whether a `Host` header is one of this site.
     fn is_ours(&self, host: &str) -> bool;
 
-    /// How browsers come here.
+    /// Scheme by which browsers reach the site.
     fn scheme(&self) -> Scheme;
 
-    /// Lets somebody in. Asked for each page, and again for each change that an open page is told.
+    /// Returns the reader of a request. Called for each page, and again for each update of a followed page.
     fn enter<'a>(
         &'a self,
         headers: &'a HeaderMap,

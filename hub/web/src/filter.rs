@@ -1,11 +1,11 @@
-//! The filter of a list: the command line's, in the query string.
+//! Filter of a list: that of the command line, in the query string.
 
 use flotilla_shared::percent;
 use flotilla_status::Cluster;
 
 use crate::lane::state;
 
-/// Which clusters a list shows; an empty field matches all.
+/// Selects the clusters of a list; an empty field matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default)]
 pub struct Filter {
@@ -13,18 +13,18 @@ pub struct Filter {
     pub env: String,
     /// `--app`.
     pub app: String,
-    /// A state's word, as in the list.
+    /// State, by the word of the list.
     pub state: String,
-    /// A reason of one of its applications, or its own.
+    /// Reason of one of its applications, or its own.
     pub reason: String,
-    /// Words in its name, in a label, in a commit it runs.
+    /// Words in its name, a label, or a commit that it runs.
     pub q: String,
-    /// The first row to show.
+    /// Index of the first row to show.
     pub from: usize,
 }
 
 impl Filter {
-    /// Whether a cluster is asked for.
+    /// Whether a cluster is selected.
     #[must_use]
     pub fn matches(&self, cluster: &Cluster) -> bool {
         let applications = &cluster.applications;
@@ -42,7 +42,7 @@ impl Filter {
             && self.q.split_whitespace().all(|word| found(cluster, word))
     }
 
-    /// The query string of the page that begins elsewhere.
+    /// The query string of the page that begins at another row.
     #[must_use]
     pub fn at(&self, from: usize) -> String {
         let from = from.to_string();

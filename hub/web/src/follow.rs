@@ -1,4 +1,4 @@
-//! Keeps the mirror: one stream of changes from the hub, begun again when it ends.
+//! Keeps the mirror up to date: one stream of changes from the hub, opened again when it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,24 +14,24 @@ use tokio::sync::watch;
 use crate::Api;
 use crate::mirror::{Change, Mirror};
 
-/// Longest time between two words of a hub that is well: it says something each few seconds.
+/// Time after which a silent stream is awaited again.
 const QUIET: Duration = Duration::from_secs(90);
-/// Readers learn of changes so often at most.
+/// Shortest time between two updates of readers.
 const TELL: Duration = Duration::from_secs(1);
-/// What a caller may do, and the fleet file's errors, are asked for again so often.
+/// Interval at which the caller's rights and the errors of the fleet file are queried.
 const ASK: Duration = Duration::from_secs(15);
 
-/// What pages are made of.
+/// The data that pages are drawn from.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    /// Environments and clusters, as old as [`Mirror::lost`] says.
+pub struct Snapshot {
+    /// Environments and clusters, stale since [`Mirror::lost`].
     pub mirror: Mirror,
-    /// The hub, and what whoever follows it may do.
+    /// The hub's answer about itself and the rights of the following caller.
     pub hub: Arc<Hub>,
 }
 
-/// Follows a hub until nobody reads any more.
-pub async fn follow(api: Api, seen: watch::Sender<Arc<Seen>>) {
+/// Follows a hub until no reader is left.
+pub async fn follow(api: Api, seen: watch::Sender<Arc<Snapshot>>) {
     let current = Arc::new(Mutex::new(seen.borrow().mirror.clone()));
     let hub = Arc::new(Mutex::new(Arc::clone(&seen.borrow().hub)));
     let tell = {
@@ -46,7 +46,7 @@ pub async fn follow(api: Api, seen: watch::Sender<Arc<Seen>>) {
                 let hub = Arc::clone(&hub.lock());
                 if mirror.revision != told || seen.borrow().hub != hub {
                     told = mirror.revision;
-                    seen.send_replace(Arc::new(Seen { mirror, hub }));
+                    seen.send_replace(Arc::new(Snapshot { mirror, hub }));
                 }
             }
         }
@@ -90,7 +90,7 @@ async fn listen(
     current.lock().apply(Change::Began, Timestamp::now());
     loop {
         let Ok(word) = tokio::time::timeout(QUIET, stream.message()).await else {
-            // A quiet fleet says nothing; the connection's own pings find a hub that is gone.
+            // A quiet fleet sends nothing; pings of the connection detect an unreachable hub.
             continue;
         };
         let Some(word) = word? else {

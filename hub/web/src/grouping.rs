@@ -1,5 +1,5 @@
-//! An environment's clusters by the value of one label, or by wave: a bar for each, however many there are,
-//! and cells where they are few or a group is opened.
+//! Clusters of an environment by the value of one label, or by wave: a bar for each group, and cells where there are
+//! few clusters or a group is opened.
 
 use std::collections::BTreeMap;
 
@@ -8,60 +8,60 @@ use flotilla_shared::percent;
 use crate::filter::Filter;
 use crate::lane::{Applications, CELLS, Cell, State, cell, state};
 use crate::mirror::Mirror;
-use crate::progress::{Bar, Part};
+use crate::progress::{Bar, BarPart};
 
-/// Most groups of one page; what is left is counted together.
+/// Highest number of groups of one page; the clusters of further ones are counted together.
 const MOST: usize = 200;
-/// Most labels that are offered.
+/// Highest number of labels that are offered.
 const MOST_LABELS: usize = 30;
 
-/// What stands for the wave of a rollout where labels are named: no label is written so.
+/// Stands for the wave of a rollout where a label is expected; not a valid name of a label.
 pub const WAVE: &str = ":wave";
 
-/// Clusters by one label.
+/// Clusters grouped by one label.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grouping {
     /// The label; empty: not grouped.
     pub label: String,
-    /// Labels that clusters of the environment have.
+    /// Labels of the environment's clusters.
     pub labels: Vec<String>,
-    /// Whether the last rollout's waves are known.
+    /// Whether the waves of the last rollout are known.
     pub has_waves: bool,
-    /// The largest first.
+    /// Groups, the largest first.
     pub groups: Vec<Group>,
-    /// Groups that are not shown.
+    /// Number of groups that are not shown.
     pub more: usize,
 }
 
-/// Clusters with one value.
+/// A group of clusters with one value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// The page that lists them; empty: there is none of those without the label, or of a wave.
+    /// Path of the page that lists them; empty: none, since the list cannot select a missing label or a wave.
     pub link: String,
-    /// The page on which their cells are shown; empty: they are, or nothing names them.
+    /// Path of the page that shows their cells; empty: they are shown, or the group has no name.
     pub open: String,
-    /// Those of its clusters that are drawn, by name; empty: only the bar is.
+    /// Cells of its clusters by name; empty: only the bar is drawn.
     pub cells: Vec<Cell>,
-    /// How many more there are of them than cells.
+    /// Number of its clusters without a cell.
     pub more: usize,
-    /// How many of them are in which state.
+    /// Number of clusters in each state.
     pub bar: Bar,
 }
 
-/// How clusters are to be grouped.
+/// How to group clusters.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct By<'a> {
-    /// The label; [`WAVE`]: the wave; empty: not at all, unless there are too many for cells.
+pub struct GroupBy<'a> {
+    /// The label; [`WAVE`]: by wave; empty: not grouped, unless there are too many clusters for cells.
     pub label: &'a str,
     /// The value whose cells are shown, where not all are.
     pub open: &'a str,
-    /// The wave of each cluster, where it was asked for.
+    /// The wave of each cluster; none: not queried.
     pub waves: Option<&'a BTreeMap<String, String>>,
 }
 
 /// Groups an environment's clusters.
 #[must_use]
-pub fn group(mirror: &Mirror, environment: &str, by: By<'_>) -> Grouping {
+pub fn group(mirror: &Mirror, environment: &str, by: GroupBy<'_>) -> Grouping {
     let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
     let mut total = 0;
     for cluster in mirror.clusters_of(environment) {
@@ -77,7 +77,7 @@ pub fn group(mirror: &Mirror, environment: &str, by: By<'_>) -> Grouping {
         "" if !few => labels.first().map_or("", |(key, _)| *key),
         label => label,
     };
-    let mut groups: BTreeMap<Option<&str>, Gathered> = BTreeMap::new();
+    let mut groups: BTreeMap<Option<&str>, GroupTally> = BTreeMap::new();
     for cluster in mirror
         .clusters_of(environment)
         .filter(|_| !label.is_empty())
@@ -119,15 +119,15 @@ pub fn group(mirror: &Mirror, environment: &str, by: By<'_>) -> Grouping {
     }
 }
 
-/// Clusters with one value.
+/// Clusters with one value, while they are collected.
 #[derive(Default)]
-struct Gathered {
+struct GroupTally {
     counts: BTreeMap<State, u32>,
     cells: Vec<Cell>,
     more: usize,
 }
 
-fn of(environment: &str, label: &str, value: Option<&str>, gathered: Gathered) -> Group {
+fn of(environment: &str, label: &str, value: Option<&str>, gathered: GroupTally) -> Group {
     let counted = State::ALL.into_iter();
     let counted: Vec<(State, u32)> = counted
         .filter_map(|state| Some((state, *gathered.counts.get(&state)?)))
@@ -139,11 +139,11 @@ fn of(environment: &str, label: &str, value: Option<&str>, gathered: Gathered) -
             state => format!("{count} {state}"),
         })
         .collect();
-    let parts = counted.into_iter().map(|(state, count)| Part {
+    let parts = counted.into_iter().map(|(state, count)| BarPart {
         word: state.as_str(),
         count,
     });
-    let parts: Vec<Part> = parts.collect();
+    let parts: Vec<BarPart> = parts.collect();
     let of_label = value.filter(|_| label != WAVE);
     let filter = Filter {
         env: environment.to_owned(),
@@ -179,7 +179,7 @@ fn of(environment: &str, label: &str, value: Option<&str>, gathered: Gathered) -
 
 #[cfg(test)]
 mod tests {
-    use super::{By, WAVE, group};
+    use super::{GroupBy, WAVE, group};
     use crate::mirror::{Change, Mirror};
     use crate::samples::{cluster, moment};
 
@@ -197,9 +197,9 @@ mod tests {
             changed.refused = number == 1;
             mirror.apply(Change::Cluster(Box::new(changed)), moment(0));
         }
-        let by = |label| By {
+        let by = |label| GroupBy {
             label,
-            ..By::default()
+            ..GroupBy::default()
         };
         let found = group(&mirror, "prod", by("region"));
         assert_eq!(found.labels, ["region"]);
@@ -242,7 +242,7 @@ mod tests {
         let waves = [("a", "canary"), ("b", "rest")];
         let waves = waves.map(|(name, wave)| (name.to_owned(), wave.to_owned()));
         let waves = waves.into_iter().collect();
-        let by = By {
+        let by = GroupBy {
             label: WAVE,
             open: "",
             waves: Some(&waves),
@@ -269,13 +269,13 @@ mod tests {
                 .insert("region".to_owned(), region.to_owned());
             mirror.apply(Change::Cluster(Box::new(changed)), moment(0));
         }
-        let closed = group(&mirror, "prod", By::default());
+        let closed = group(&mirror, "prod", GroupBy::default());
         assert_eq!(closed.label, "region", "too many for anything else");
         assert!(closed.groups.iter().all(|group| group.cells.is_empty()));
         assert_eq!(closed.groups[1].open, "/env/prod?group=region&open=us%2F1");
-        let open = By {
+        let open = GroupBy {
             open: "eu",
-            ..By::default()
+            ..GroupBy::default()
         };
         let open = group(&mirror, "prod", open);
         let shown = (open.groups[0].cells.len(), open.groups[0].more);

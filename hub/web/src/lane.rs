@@ -1,4 +1,4 @@
-//! One lane for each environment: what its branch has, how far its rollout is, what its gates say.
+//! A lane for each environment: its branches, the progress of its rollout, and its gates.
 
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_status::{Cluster, Connectivity, Environment, Heading, digits};
@@ -8,78 +8,78 @@ use crate::act::{Action, Offer};
 use crate::mirror::Mirror;
 use crate::progress::{Progress, progress};
 
-/// An environment with so many clusters or fewer shows a row for each.
+/// Highest number of clusters of an environment that are drawn as rows.
 pub const ROWS: usize = 12;
-/// With so many or fewer, a cell for each; with more, a bar for each group.
+/// Highest number that are drawn as cells; with more, each group has a bar.
 pub const CELLS: usize = 1000;
 
 /// One environment of the first screen.
 #[derive(Debug, Clone)]
 pub struct Lane {
-    /// The environment's; its page is `/env/NAME`.
+    /// Name of the environment; its page is `/env/NAME`.
     pub name: String,
     /// The environment that it is promoted from; empty: none.
     pub promotes_from: String,
-    /// One for each repository.
+    /// A headline for each repository.
     pub heads: Vec<Headline>,
-    /// Clusters in it.
+    /// Number of its clusters.
     pub clusters: u32,
-    /// Of those, online.
+    /// Number of them that are online.
     pub online: u32,
-    /// Of those, healthy at exactly what they are assigned.
+    /// Number of them that are healthy at exactly their assignment.
     pub current: u32,
-    /// Of those, failed or refused.
+    /// Number of them that failed or refused.
     pub failed: u32,
     /// The last rollout.
     pub rollout: Option<Progress>,
-    /// Each cluster, where there are few enough.
+    /// Its clusters, where there are few enough.
     pub cells: Vec<Cell>,
     /// Whether the cells are drawn as rows.
     pub rows: bool,
-    /// What the caller may press.
+    /// Buttons.
     pub offers: Vec<Offer>,
 }
 
-/// What a branch has.
+/// State of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headline {
-    /// Its name in the fleet file.
+    /// Name of the repository in the fleet file.
     pub repository: String,
     /// First digits of the head.
     pub head: String,
-    /// What the head says of itself; empty: it was not read.
+    /// Subject and author of the head; empty: not read.
     pub says: String,
-    /// First digits of what was good last; empty: the head is, or nothing was.
+    /// First digits of the last good commit; empty: it is the head, or there is none.
     pub good: String,
-    /// What that says of itself.
+    /// Subject and author of the last good commit.
     pub good_says: String,
-    /// Why it could not be read.
+    /// Why the branch could not be read.
     pub problem: String,
 }
 
-/// How a cluster stands, in a word: the class of its mark, and what lists are asked for by.
+/// State of a cluster: the class of its mark, and the word in the filter of lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// Runs exactly what it is to run, healthy.
+    /// Healthy at exactly its assignment.
     Ok,
-    /// On its way there.
+    /// In progress.
     Busy,
-    /// Refused what is assigned, or fails on it.
+    /// Refused its assignment, or failed on it.
     Failed,
-    /// Gets nothing new until a person unlocks it.
+    /// Gets no new assignment until an operator unlocks it.
     Locked,
-    /// Its agent is not there.
+    /// Its agent is offline.
     Offline,
     /// Waits to be accepted.
     Pending,
-    /// Kept on commits.
+    /// Pinned to commits.
     Pinned,
-    /// Its agent writes nothing.
+    /// Suspended: its agent writes nothing.
     Suspended,
 }
 
 impl State {
-    /// All of them, in the order of a bar.
+    /// All states, in the order of a bar.
     pub const ALL: [Self; 8] = [
         Self::Ok,
         Self::Busy,
@@ -91,7 +91,7 @@ impl State {
         Self::Suspended,
     ];
 
-    /// The word.
+    /// Word of the state.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -106,7 +106,7 @@ impl State {
         }
     }
 
-    /// The letter in its mark, which tells it without colours.
+    /// Letter in its mark, which distinguishes it without colours.
     #[must_use]
     pub const fn letter(self) -> char {
         match self {
@@ -128,22 +128,22 @@ impl std::fmt::Display for State {
     }
 }
 
-/// One cluster in a lane.
+/// A cluster in a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// The cluster's; its page is `/cluster/NAME`.
+    /// Name of the cluster; its page is `/cluster/NAME`.
     pub name: String,
-    /// How it stands.
+    /// Its state.
     pub state: State,
-    /// The letter in its cell.
+    /// Letter in its cell.
     pub letter: char,
-    /// For a person.
+    /// Description, for the operator.
     pub words: String,
-    /// Its applications in short, where it is drawn as a row.
+    /// Its applications with their health, where it is drawn as a row.
     pub applications: Vec<(String, String)>,
 }
 
-/// All lanes, in the order of promotion, with clusters where an environment has few.
+/// Returns all lanes in the order of promotion, with the clusters of small environments.
 #[must_use]
 pub fn lanes(mirror: &Mirror, now: Timestamp) -> Vec<Lane> {
     mirror
@@ -153,7 +153,7 @@ pub fn lanes(mirror: &Mirror, now: Timestamp) -> Vec<Lane> {
         .collect()
 }
 
-/// One lane, with its clusters where there are at most so many.
+/// Returns one lane, with its clusters where there are at most `most`.
 #[must_use]
 pub fn lane(mirror: &Mirror, environment: &Environment, most: usize, now: Timestamp) -> Lane {
     let count = usize::try_from(environment.clusters).unwrap_or(usize::MAX);
@@ -196,7 +196,7 @@ fn offers(environment: &Environment) -> Vec<Offer> {
     )];
     match &environment.paused {
         Some(_) => all.push(Offer::environment(Action::Resume, "Resume", name)),
-        // Without a strategy there are no rollouts to pause.
+        // Pausing stops rollouts, which exist only with a strategy.
         None if environment.rollout.is_some() => {
             let mut pause = Offer::environment(Action::Pause, "Pause", name);
             pause.clusters = environment.clusters;
@@ -244,7 +244,7 @@ pub fn says(heading: Option<&Heading>) -> String {
     }
 }
 
-/// How a cluster stands, with the letter of its mark and its words.
+/// Returns a cluster's state, the letter of its mark, and its description.
 #[must_use]
 pub fn state(cluster: &Cluster) -> (State, char, String) {
     let (state, words) = standing(cluster);
@@ -290,16 +290,16 @@ fn standing(cluster: &Cluster) -> (State, String) {
     (State::Busy, told(&format!("{sync}, {health}")))
 }
 
-/// Whether a cluster is drawn with its applications.
+/// Whether cells show their applications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applications {
-    /// Each with its health in short.
+    /// Each application with a short health.
     Shown,
-    /// None: too many clusters are drawn for it.
+    /// No applications: there are too many clusters.
     LeftOut,
 }
 
-/// A cluster as it is drawn.
+/// Makes the cell of a cluster.
 #[must_use]
 pub fn cell(cluster: &Cluster, applications: Applications) -> Cell {
     let (state, letter, words) = state(cluster);

@@ -5,8 +5,8 @@
 //! browser --form--> serve --> act (PURE) --> hub's Fleet API, which asks for the right and audits
 //! ```
 //!
-//! Everything is asked of and done through the Fleet API with the reader's own identity, so that a page can
-//! do nothing that the command line could not.
+//! Everything is read and done through the Fleet API with the reader's own identity, so that a page can do nothing that
+//! the command line could not.
 
 pub mod act;
 pub mod ask;
@@ -29,10 +29,10 @@ pub mod serve;
 pub mod text;
 pub mod timeline;
 
-/// The Fleet API, whoever carries it.
+/// The Fleet API, over any transport.
 pub type Api = flotilla_proto::v1::fleet_service_client::FleetServiceClient<Carrier>;
 
-/// What carries calls: a connection to a hub, or the hub itself.
+/// Transport of calls: a connection to a hub, or the hub's own process.
 pub type Carrier = tower::util::BoxCloneSyncService<
     http::Request<tonic::body::Body>,
     http::Response<tonic::body::Body>,

@@ -1,4 +1,4 @@
-//! What a page knows of the fleet: the operators' model, kept by the hub's stream of changes.
+//! Copy of the fleet for pages: the operators' model, updated by the hub's stream of changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,44 +6,44 @@ use std::sync::Arc;
 use flotilla_status::{Cluster, Environment};
 use jiff::Timestamp;
 
-/// One word of the stream.
+/// A message of the stream.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// A new connection: what comes until [`Change::Complete`] is the whole state.
+    /// A new connection: everything until [`Change::Complete`] is the full state.
     Began,
-    /// An environment as it is now.
+    /// New state of an environment.
     Environment(Box<Environment>),
-    /// A cluster as it is now.
+    /// New state of a cluster.
     Cluster(Box<Cluster>),
     /// A cluster left the fleet.
     Removed(String),
-    /// The present state is complete.
+    /// The full state is complete.
     Complete,
     /// The connection ended.
     Lost,
 }
 
-/// The fleet as far as it is known here. Cheap to clone; a clone does not change.
+/// The fleet, as far as it is known here. Cheap to clone; a clone does not change.
 #[derive(Debug, Clone, Default)]
 pub struct Mirror {
-    /// In the fleet file's order.
+    /// Environments in the order of the fleet file.
     pub environments: Vec<Arc<Environment>>,
-    /// By name, with those that wait to be accepted.
+    /// Clusters by name, including those that wait to be accepted.
     pub clusters: Arc<BTreeMap<String, Arc<Cluster>>>,
-    /// Grows with each change that can be seen.
+    /// Increases with each visible change.
     pub revision: u64,
-    /// Whether a whole state has ever been read.
+    /// Whether a full state was ever received.
     pub known: bool,
-    /// When the stream last said something.
+    /// When the last message was received.
     pub heard: Option<Timestamp>,
-    /// Since when the hub is not heard; none: it is.
+    /// Since when the hub is unreachable; none: it is not.
     pub lost: Option<Timestamp>,
-    /// What a new connection has told so far; it counts once it is complete.
+    /// State from a new connection; it replaces the previous one when it is complete.
     next: Option<Box<Mirror>>,
 }
 
 impl Mirror {
-    /// Takes one word of the stream.
+    /// Applies a message of the stream.
     pub fn apply(&mut self, change: Change, now: Timestamp) {
         self.heard = Some(now);
         match change {
@@ -98,7 +98,7 @@ impl Mirror {
         }
     }
 
-    /// An environment by name; none: the hub has told of none that is called so.
+    /// Returns an environment by name; none: it is not known.
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<&Environment> {
         let mut all = self.environments.iter();
@@ -106,7 +106,7 @@ impl Mirror {
             .map(AsRef::as_ref)
     }
 
-    /// The clusters of an environment, by name.
+    /// Returns the clusters of an environment, by name.
     pub fn clusters_of<'m>(&'m self, environment: &'m str) -> impl Iterator<Item = &'m Cluster> {
         self.clusters
             .values()
@@ -114,7 +114,7 @@ impl Mirror {
             .filter(move |cluster| cluster.environment == environment)
     }
 
-    /// Environments in the order of promotion: what is promoted from stands before what it goes to.
+    /// Returns environments in the order of promotion: sources before their targets.
     #[must_use]
     pub fn in_promotion_order(&self) -> Vec<&Environment> {
         let mut left: Vec<&Environment> = self.environments.iter().map(AsRef::as_ref).collect();
@@ -126,7 +126,7 @@ impl Mirror {
                         .iter()
                         .any(|other| other.name == environment.promotes_from)
             });
-            // A circle cannot be in a fleet file; should one come, its first member breaks it.
+            // The fleet file allows no cycle; should one come, its first member breaks it.
             ordered.push(left.remove(ready.unwrap_or(0)));
         }
         ordered

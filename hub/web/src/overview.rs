@@ -1,4 +1,4 @@
-//! What the first screen says to everybody: made once for each state of the fleet, however many read it.
+//! Content of the first screen for all readers: made once for each state of the fleet, however many read it.
 
 use jiff::Timestamp;
 
@@ -7,25 +7,25 @@ use crate::difference::{Group, groups};
 use crate::lane::{Lane, lanes};
 use crate::mirror::Mirror;
 
-/// It, before anybody's rights are asked.
+/// The first screen, before the reader's rights apply.
 #[derive(Debug, Clone)]
 pub struct Overview {
-    /// What waits for a person.
+    /// Decisions that wait for a person.
     pub needs: Vec<Need>,
-    /// How much more does.
+    /// Number of further ones.
     pub more_needs: usize,
-    /// One for each environment, in the order of promotion.
+    /// A lane for each environment, in the order of promotion.
     pub lanes: Vec<Lane>,
-    /// Clusters that are not ready, by what they have in common.
+    /// Clusters that are not current, grouped by reason.
     pub groups: Vec<Group>,
-    /// All clusters of the fleet, however they stand.
+    /// Number of all clusters.
     pub total: usize,
-    /// Those that are current.
+    /// Number of current clusters.
     pub fine: usize,
 }
 
 impl Overview {
-    /// From what is known.
+    /// Makes the overview of the mirror.
     #[must_use]
     pub fn new(mirror: &Mirror, now: Timestamp) -> Self {
         let mut needs = needs(mirror);

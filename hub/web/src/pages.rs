@@ -1,5 +1,5 @@
-//! Pages: pure functions from the operators' model to HTML. Templates are the files of `templates/`;
-//! askama escapes whatever they print.
+//! Pages: pure functions from the operators' model to HTML. Templates are the files of `templates/`, whose values
+//! askama escapes.
 
 mod environment;
 mod promotion;
@@ -26,44 +26,44 @@ pub use rollout::{RolloutPage, RolloutView};
 
 /// Rows of one page of a list.
 pub const PAGE: usize = 100;
-/// Objects of one page.
+/// Highest number of objects of one page.
 const MOST_OBJECTS: usize = 500;
 
-/// What every page shows around its content.
+/// Frame of every page.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// The page's title.
+    /// Title of the page.
     pub title: String,
-    /// Who reads it.
+    /// Name of the reader.
     pub operator: String,
-    /// Their role, in words.
+    /// Description of the reader's role.
     pub role: String,
-    /// `host:port` that agents dial, by which people tell hubs apart.
+    /// `host:port` that agents dial, which distinguishes hubs.
     pub hub: String,
-    /// Grows with a restore.
+    /// Epoch of the store; it increases with a restore.
     pub epoch: u64,
-    /// `live`, or for how long nothing was heard.
+    /// `live`, or the time since the last message of the hub.
     pub freshness: String,
-    /// Whether that is bad.
+    /// Whether the data is stale.
     pub stale: bool,
     /// Errors of the fleet file on disk.
     pub fleet_errors: Vec<String>,
-    /// Of the form of each act.
+    /// Token of the session's forms.
     pub token: String,
     /// Whether there is a session to end.
     pub signs_out: bool,
-    /// What the last act came to.
+    /// Outcome of the last action.
     pub flash: Option<String>,
-    /// The path of the page, to come back to.
+    /// Path of the page, to return to.
     pub path: String,
-    /// Names of assets, with what their content hashes to.
+    /// Name of the stylesheet, with its hash.
     pub css: &'static str,
-    /// Of the module: `flotilla-HASH.js`.
+    /// Name of the module: `flotilla-HASH.js`.
     pub js: &'static str,
 }
 
 impl Frame {
-    /// The frame of a page.
+    /// Makes the frame of a page.
     #[must_use]
     pub fn new(hub: &Hub, mirror: &Mirror, path: &str, title: &str, now: Timestamp) -> Self {
         let roles: Vec<String> = hub
@@ -116,7 +116,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// For somebody with these rights.
+    /// Makes it for a reader with these rights.
     #[must_use]
     pub fn new(frame: Frame, hub: &Hub, overview: &Overview) -> Self {
         let Overview {
@@ -145,24 +145,24 @@ impl Home {
     }
 }
 
-/// What a page asks the hub for, beside what it knows.
+/// Answers of the hub for a page, beside the mirror.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
-    /// The chain of decisions.
+pub struct PageData {
+    /// Decision chain.
     pub steps: Vec<Step>,
     /// Rollouts, newest first.
     pub rollouts: Vec<Rollout>,
-    /// The audit log.
+    /// Entries of the audit log.
     pub entries: Vec<Entry>,
-    /// The label that clusters are grouped by; empty: none.
+    /// Label that clusters are grouped by; empty: none.
     pub group: String,
-    /// The group whose cells are shown.
+    /// Group whose cells are shown.
     pub open: String,
-    /// The wave of each cluster.
+    /// Wave of each cluster.
     pub waves: Option<BTreeMap<String, String>>,
 }
 
-/// `/cluster/NAME`: why a cluster runs what it runs, its applications and its audit entries.
+/// `/cluster/NAME`: the decision chain of a cluster, its applications and its audit entries.
 #[derive(Template)]
 #[template(path = "cluster.html")]
 pub struct ClusterPage {
@@ -178,9 +178,9 @@ pub struct ClusterPage {
 }
 
 impl ClusterPage {
-    /// From what the hub answered.
+    /// Makes it from the hub's answers.
     #[must_use]
-    pub fn new(frame: Frame, hub: &Hub, cluster: Cluster, asked: Asked, now: Timestamp) -> Self {
+    pub fn new(frame: Frame, hub: &Hub, cluster: Cluster, asked: PageData, now: Timestamp) -> Self {
         let (class, letter, words) = state(&cluster);
         let mut pin = match cluster.pin {
             Some(_) => Offer::cluster(Action::Unpin, "Unpin", &cluster.name),
@@ -196,7 +196,7 @@ impl ClusterPage {
         offers.retain(|offer| offer.is_for(hub));
         for offer in &mut offers {
             if offer.action != "accept" {
-                // The hub takes the one or the other.
+                // The hub accepts either a cluster or an environment.
                 offer.environment.clear();
             }
         }
@@ -227,7 +227,7 @@ pub struct ApplicationPage {
 }
 
 impl ApplicationPage {
-    /// From what the hub answered; `plans` where a diff was asked for.
+    /// Makes it from the hub's answers; `plans` where a diff was requested.
     #[must_use]
     pub fn new(
         frame: Frame,
@@ -254,7 +254,7 @@ impl ApplicationPage {
     }
 }
 
-/// A list of clusters, a page at a time.
+/// A list of clusters, in pages.
 #[derive(Template)]
 #[template(path = "clusters.html")]
 pub struct ClustersPage {
@@ -268,7 +268,7 @@ pub struct ClustersPage {
     environments: Vec<String>,
 }
 
-/// A row of a list.
+/// A row of the list.
 #[derive(Debug, Clone)]
 pub struct Row {
     name: String,
@@ -280,7 +280,7 @@ pub struct Row {
 }
 
 impl ClustersPage {
-    /// The page of a filter.
+    /// Makes the page that a filter selects.
     #[must_use]
     pub fn new(frame: Frame, mirror: &Mirror, filter: Filter) -> Self {
         let matching: Vec<&Cluster> = mirror
@@ -343,7 +343,7 @@ pub struct RolloutsPage {
 }
 
 impl RolloutsPage {
-    /// From what the hub answered.
+    /// Makes it from the hub's answer.
     #[must_use]
     pub fn new(frame: Frame, rollouts: Vec<Rollout>) -> Self {
         Self { frame, rollouts }
@@ -359,14 +359,14 @@ pub struct AuditPage {
 }
 
 impl AuditPage {
-    /// From what the hub answered.
+    /// Makes it from the hub's answer.
     #[must_use]
     pub fn new(frame: Frame, entries: Vec<Entry>) -> Self {
         Self { frame, entries }
     }
 }
 
-/// What went wrong, and what to do.
+/// An error, and how to resolve it.
 #[derive(Template)]
 #[template(path = "trouble.html")]
 pub struct TroublePage {
@@ -375,14 +375,14 @@ pub struct TroublePage {
 }
 
 impl TroublePage {
-    /// A page that says it.
+    /// Makes the page of an error.
     #[must_use]
     pub fn new(frame: Frame, message: String) -> Self {
         Self { frame, message }
     }
 }
 
-/// What stands before the fleet: nothing of it is on this page.
+/// Page for callers without access; it shows nothing of the fleet.
 #[derive(Template)]
 #[template(path = "entrance.html")]
 pub struct EntrancePage {
@@ -393,7 +393,7 @@ pub struct EntrancePage {
 }
 
 impl EntrancePage {
-    /// Says why somebody is not in, with the way to try again.
+    /// Makes the page that says why access was refused, with a way to try again.
     #[must_use]
     pub fn new(title: &str, text: &str, way: &str) -> Self {
         Self {
@@ -404,7 +404,7 @@ impl EntrancePage {
         }
     }
 
-    /// The whole document; empty where it cannot be drawn.
+    /// The whole document; empty where it cannot be rendered.
     #[must_use]
     pub fn html(&self) -> String {
         self.render().unwrap_or_default()

@@ -1,73 +1,73 @@
-//! A rollout as it is drawn: a bar for each wave, what is used of its budgets, what holds it back.
+//! Progress of a rollout: a bar for each wave, the use of its budgets, and its gates.
 
 use flotilla_status::{Rollout, RolloutState, Step, Wave};
 use jiff::Timestamp;
 
 use crate::text;
 
-/// A rollout in the lane.
+/// Progress of a rollout, as in a lane.
 #[derive(Debug, Clone)]
 pub struct Progress {
     /// `<environment>-<number>`.
     pub id: String,
-    /// How it stands.
+    /// State of the rollout.
     pub state: RolloutState,
-    /// Why it stands as it does, for a person; empty: there is nothing to say.
+    /// Reason of the state, for the operator; empty: none.
     pub note: String,
-    /// For how long it goes on, or how long ago it ended.
+    /// For how long it has been running, or how long ago it ended.
     pub age: String,
     /// A bar for each wave.
     pub bars: Vec<Bar>,
-    /// How much of each budget is used, in words; empty: it is over.
+    /// Use of each budget; empty: the rollout is over.
     pub budgets: Vec<BudgetLine>,
     /// Gates that hold it back.
     pub gates: Vec<Step>,
-    /// How many more do.
+    /// Number of further gates that do.
     pub more_gates: u32,
 }
 
-/// A budget in use.
+/// Use of a budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetLine {
-    /// `failed 1 of 1`.
+    /// Text, such as `failed 1 of 1`.
     pub text: String,
-    /// Whether one more is too many.
+    /// Whether it is used up.
     pub spent: bool,
 }
 
-/// How many clusters of a wave are how far.
+/// Progress of a wave's clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bar {
-    /// What the fleet file calls the wave.
+    /// Name of the wave in the fleet file.
     pub name: String,
-    /// Whether it is the present one.
+    /// Whether it is the current wave.
     pub present: bool,
-    /// How many clusters the wave has.
+    /// Number of its clusters.
     pub total: u32,
-    /// In words, for everybody.
+    /// Description in words, for readers without the picture.
     pub summary: String,
     /// Parts with at least one cluster.
-    pub parts: Vec<Part>,
+    pub parts: Vec<BarPart>,
 }
 
 impl Bar {
-    /// How many clusters stand before a part.
+    /// Number of clusters before a part.
     #[must_use]
     pub fn offset(&self, part: &usize) -> u32 {
         self.parts.iter().take(*part).map(|part| part.count).sum()
     }
 }
 
-/// A part of a bar: never a colour alone.
+/// Part of a bar, which never differs by colour alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// Its word, which is its class, too.
+pub struct BarPart {
+    /// Its word, which is also its class.
     pub word: &'static str,
-    /// How many clusters, at least 1: empty parts are left out.
+    /// Number of its clusters, at least 1: empty parts are left out.
     pub count: u32,
 }
 
-/// A rollout as its bars.
+/// Returns the bars of a rollout.
 #[must_use]
 pub fn progress(rollout: &Rollout, now: Timestamp) -> Progress {
     let over = rollout.is_over();
@@ -104,9 +104,9 @@ pub fn progress(rollout: &Rollout, now: Timestamp) -> Progress {
     }
 }
 
-/// A wave's bar, as that of one which is not the present one.
+/// Returns the bar of a wave, as one that is not current.
 fn bar(wave: &Wave, now: Timestamp) -> Bar {
-    let parts: Vec<Part> = [
+    let parts: Vec<BarPart> = [
         ("done", wave.done.saturating_sub(wave.done_unchanged)),
         ("unchanged", wave.done_unchanged),
         ("soaking", wave.soaking),
@@ -120,7 +120,7 @@ fn bar(wave: &Wave, now: Timestamp) -> Bar {
     ]
     .into_iter()
     .filter(|(_, count)| *count > 0)
-    .map(|(word, count)| Part { word, count })
+    .map(|(word, count)| BarPart { word, count })
     .collect();
     let mut summary: Vec<String> = parts
         .iter()

@@ -16,7 +16,7 @@ pub(crate) fn environment(name: &str) -> Environment {
     })
 }
 
-/// Online, and runs what it should.
+/// An online cluster at its assignment.
 pub(crate) fn cluster(name: &str, environment: &str) -> Cluster {
     let reference = v1::AssignmentRef {
         generation: 3,

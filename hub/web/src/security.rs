@@ -1,10 +1,10 @@
-//! What keeps a page that is open from doing what its reader did not mean.
+//! Protection of open pages against requests that their reader did not intend.
 
 use flotilla_shared::loopback::is_loopback;
 use http::HeaderMap;
 use http::header::COOKIE;
 
-/// Headers of every answer. No script, style, picture or connection but our own, no frame around us.
+/// Headers of every answer: scripts, styles, pictures and connections only from this site, and no framing.
 pub const HEADERS: [(&str, &str); 6] = [
     (
         "content-security-policy",
@@ -21,20 +21,20 @@ pub const HEADERS: [(&str, &str); 6] = [
     ),
 ];
 
-/// For a year, by TLS alone.
+/// For a year, over TLS only.
 pub const HSTS: &str = "max-age=31536000";
 
-/// How browsers come to a site.
+/// Scheme by which browsers reach a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
-    /// In the open: on loopback alone.
+    /// Unencrypted: only on loopback.
     Http,
-    /// By TLS, whether it ends here or at a proxy.
+    /// TLS, terminated here or at a proxy.
     Https,
 }
 
 impl Scheme {
-    /// As in an `Origin`.
+    /// Text as in an `Origin` header.
     fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -43,8 +43,8 @@ impl Scheme {
     }
 }
 
-/// Whether a request that acts comes from one of our own pages: the browser says so itself
-/// (`Sec-Fetch-Site`); one that does not say has to show an `Origin` that is ours.
+/// Whether a request to act comes from a page of this site: by `Sec-Fetch-Site`, or else by an `Origin` that is this
+/// site's.
 #[must_use]
 pub fn is_same_origin(
     fetch_site: Option<&str>,
@@ -59,15 +59,15 @@ pub fn is_same_origin(
     }
 }
 
-/// Whether a `Host` is the loopback address that we listen on, so that no other name, rebound to it,
-/// reads our pages.
+/// Whether a `Host` is the loopback address of the listener, so that another name that is rebound to it (DNS rebinding)
+/// does not get the pages.
 #[must_use]
 pub fn is_loopback_host(host: &str, port: u16) -> bool {
     let given = host.rsplit_once(':').map(|(_, given)| given);
     is_loopback(host) && given.is_some_and(|given| given.parse() == Ok(port))
 }
 
-/// Compares without telling by its time where two secrets differ.
+/// Compares in constant time, so that the time does not tell where two secrets differ.
 #[must_use]
 pub fn equal(left: &str, right: &str) -> bool {
     left.len() == right.len()
@@ -78,7 +78,7 @@ pub fn equal(left: &str, right: &str) -> bool {
             == 0
 }
 
-/// The value of one cookie.
+/// Returns the value of one cookie.
 #[must_use]
 pub fn cookie<'h>(header: &'h str, name: &str) -> Option<&'h str> {
     header.split(';').find_map(|pair| {
@@ -87,7 +87,7 @@ pub fn cookie<'h>(header: &'h str, name: &str) -> Option<&'h str> {
     })
 }
 
-/// Every value of a cookie that a request carries.
+/// Returns every value of a cookie in a request.
 pub fn cookies<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
     headers
         .get_all(COOKIE)
@@ -96,7 +96,7 @@ pub fn cookies<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item 
         .filter_map(move |value| cookie(value, name))
 }
 
-/// A path of ours to come back to; anything else is the first screen.
+/// Returns a path of this site to return to; anything else is replaced by the first screen.
 #[must_use]
 pub fn way_back(path: &str) -> &str {
     let ours = path.starts_with('/')

@@ -1,4 +1,4 @@
-//! Serves the pages: routes, forms that are done once, and nothing that decides.
+//! Serves the pages: routes, and forms that act only once; it makes no decisions.
 
 mod answer;
 mod doing;
@@ -23,26 +23,26 @@ pub use routes::{form, page_response, plain};
 
 use crate::Api;
 use crate::entrance::Entrance;
-use crate::follow::Seen;
+use crate::follow::Snapshot;
 use crate::mirror::Mirror;
 use crate::overview::Overview;
 use crate::pages::{EnvironmentView, RolloutView};
 
 const MAX_FORM: usize = 64 << 10;
-/// An overview of a fleet in which nothing happens is made again after this: ages grow.
+/// Time after which an overview is made again although the fleet did not change: ages grow.
 const AGES: Duration = Duration::from_secs(5);
-/// Forms that are remembered, so that a double click is one act.
+/// Number of remembered forms, so that a double click acts once.
 const MAX_KEYS: usize = 4096;
-/// Outcomes of acts that wait for their page.
+/// Number of outcomes that are kept until their page is loaded.
 const MAX_FLASHES: usize = 256;
 
-/// A random word of 128 bits, for the key of a form.
+/// Random text of 128 bits, for the key of a form.
 #[must_use]
 pub fn fresh_key() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-/// A random word of 256 bits.
+/// Random text of 256 bits.
 #[must_use]
 pub fn secret() -> String {
     format!(
@@ -55,29 +55,29 @@ pub fn secret() -> String {
 /// The pages of one listener.
 pub struct Site {
     entrance: Arc<dyn Entrance>,
-    seen: watch::Receiver<Arc<Seen>>,
+    seen: watch::Receiver<Arc<Snapshot>>,
     flashes: Mutex<VecDeque<(String, String)>>,
     keys: Mutex<VecDeque<(String, String)>>,
     streams: Arc<tokio::sync::Semaphore>,
     cache: Mutex<events::Cache>,
-    overview: Mutex<Option<Known>>,
+    overview: Mutex<Option<CachedOverview>>,
     environments: views::Views<EnvironmentView>,
     rollouts: views::Views<RolloutView>,
 }
 
-/// What everybody is told, of one state of the fleet.
-struct Known {
+/// The overview of one revision of the mirror.
+struct CachedOverview {
     revision: u64,
     at: Instant,
     overview: Arc<Overview>,
 }
 
 impl Site {
-    /// Pages of what is seen, for whom the entrance lets in; so many of them are followed at once.
+    /// Makes a site of the pages for readers with access; at most `streams` pages are followed at once.
     #[must_use]
     pub fn new(
         entrance: Arc<dyn Entrance>,
-        seen: watch::Receiver<Arc<Seen>>,
+        seen: watch::Receiver<Arc<Snapshot>>,
         streams: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -93,8 +93,7 @@ impl Site {
         })
     }
 
-    /// What everybody is told of the fleet as it is now. Who asks while it is made waits for it: it is made
-    /// once.
+    /// Returns the overview of the current revision. Concurrent readers wait for it, so that it is made once.
     fn overview(&self, mirror: &Mirror) -> Arc<Overview> {
         let mut known = self.overview.lock();
         if let Some(known) = known.as_ref()
@@ -104,7 +103,7 @@ impl Site {
             return Arc::clone(&known.overview);
         }
         let overview = Arc::new(Overview::new(mirror, Timestamp::now()));
-        *known = Some(Known {
+        *known = Some(CachedOverview {
             revision: mirror.revision,
             at: Instant::now(),
             overview: Arc::clone(&overview),
@@ -112,13 +111,12 @@ impl Site {
         overview
     }
 
-    /// Every page, and `more` beside them (such as ways to come in), behind the same checks of `Host` and
-    /// under the same headers.
+    /// Router of every page and of `more` (such as login pages), with the same checks of `Host` and the same headers.
     pub fn router(self: &Arc<Self>, more: Router) -> Router {
         routes::router(Arc::clone(self), more)
     }
 
-    /// Whether a form of a session with this key is sent for the first time.
+    /// Whether a form with this key is submitted for the first time in the session.
     fn is_first(&self, session: &str, key: &str) -> bool {
         let mut keys = self.keys.lock();
         if key.is_empty() || keys.iter().any(|(of, sent)| sent == key && of == session) {
@@ -128,13 +126,13 @@ impl Site {
         true
     }
 
-    /// Keeps what an act came to for the session's next page.
+    /// Keeps the outcome of an action for the session's next page.
     fn leave(&self, session: &str, told: String) {
         let mut flashes = self.flashes.lock();
         push(&mut flashes, MAX_FLASHES, (session.to_owned(), told));
     }
 
-    /// What the session's last act came to, once.
+    /// Returns the outcome of the session's last action, once.
     fn flash(&self, session: &str) -> Option<String> {
         let mut flashes = self.flashes.lock();
         let at = flashes.iter().rposition(|(of, _)| of == session)?;
@@ -149,23 +147,23 @@ fn push<T>(queue: &mut VecDeque<T>, most: usize, item: T) {
     queue.push_back(item);
 }
 
-/// A site on loopback, and the link that lets its reader in.
+/// A site on loopback, with the link that grants its reader access.
 pub struct Listening {
-    /// With the ticket, which works once.
+    /// URL with the ticket, which works once.
     pub link: String,
-    /// Where it listens.
+    /// Address of the listener.
     pub address: SocketAddr,
     listener: TcpListener,
     site: Arc<Site>,
     api: Api,
-    follow: watch::Sender<Arc<Seen>>,
+    follow: watch::Sender<Arc<Snapshot>>,
 }
 
-/// Pages that one reader follows at once.
+/// Highest number of pages that the one reader follows at once.
 const STREAMS: usize = 64;
 
 impl Listening {
-    /// Prepares a site. The listener must be on loopback: there is no TLS and one reader.
+    /// Prepares a site. The listener must be on loopback, since the site has no TLS and only one reader.
     ///
     /// # Errors
     /// When the listener is not on loopback, or the hub does not answer.
@@ -178,7 +176,7 @@ impl Listening {
                 "{address} is not a loopback address: pages without TLS are served on 127.0.0.1 or [::1] only"
             )));
         }
-        let first = Seen {
+        let first = Snapshot {
             mirror: Mirror::default(),
             hub: Arc::new(crate::ask::hub(&api).await?),
         };
@@ -197,7 +195,7 @@ impl Listening {
     /// Serves until `stop` is done.
     ///
     /// # Errors
-    /// When the listener fails for good.
+    /// When the listener fails permanently.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
         let follow = tokio::spawn(crate::follow::follow(self.api, self.follow));
         let router = self.site.router(Router::new());

@@ -8,7 +8,7 @@ pub fn clusters(count: usize) -> String {
     flotilla_shared::words::counted(count, "cluster")
 }
 
-/// `12 s`, `4 m`, `3 h`, `5 d`: how long ago, in the largest unit that says something.
+/// Age in the largest fitting unit: `12 s`, `4 m`, `3 h`, `5 d`.
 #[must_use]
 pub fn age(since: Option<Timestamp>, now: Timestamp) -> String {
     let Some(since) = since else {
@@ -17,7 +17,7 @@ pub fn age(since: Option<Timestamp>, now: Timestamp) -> String {
     span(now.as_second().saturating_sub(since.as_second()).max(0))
 }
 
-/// A number of seconds in words, as [`age`].
+/// A duration in seconds, as [`age`].
 #[must_use]
 pub fn span(seconds: i64) -> String {
     match seconds {
@@ -28,7 +28,7 @@ pub fn span(seconds: i64) -> String {
     }
 }
 
-/// `2026-11-27 02:35:34 UTC`; empty where there is none.
+/// `2026-11-27 02:35:34 UTC`; empty: no time.
 #[must_use]
 pub fn moment(at: Option<Timestamp>) -> String {
     at.map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
@@ -47,13 +47,13 @@ pub fn when(at: &Option<Timestamp>) -> String {
     moment(*at)
 }
 
-/// A moment for templates, likewise.
+/// [`moment`] of a known time, for templates, which pass references.
 #[must_use]
 pub fn at(at: &Timestamp) -> String {
     moment(Some(*at))
 }
 
-/// What is told of an agent's clock, for templates, likewise.
+/// Description of an agent's clock, for templates, which pass references.
 #[must_use]
 pub fn skew(seconds: &i64) -> String {
     flotilla_shared::clock::agent_clock(*seconds)

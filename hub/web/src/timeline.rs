@@ -1,27 +1,27 @@
-//! A rollout as it went: who decided what, and when its waves began and were through. Oldest first.
+//! Timeline of a rollout: decisions and their actors, and begin and end of its waves. Oldest first.
 
 use std::collections::BTreeMap;
 
 use flotilla_status::{Decisions, Entry, HUB_ACTOR, Phase, Rollout};
 use jiff::Timestamp;
 
-/// Rows of one timeline; what is older than the newest of them is in the audit log.
+/// Highest number of rows; older ones are in the audit log.
 const MOST: usize = 200;
 
-/// One line of it.
+/// A row of the timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
-    /// By the hub's clock; what has no time is in no timeline.
+    /// Time, by the hub's clock; events without a time are left out.
     pub at: Timestamp,
-    /// A person, or `hub`.
+    /// Name of the person, or `hub`.
     pub who: String,
     /// `wave canary approved`, or an audit entry's action and detail.
     pub what: String,
-    /// Why, or with what outcome.
+    /// Reason or outcome.
     pub why: String,
 }
 
-/// What a wave's clusters say together.
+/// Summary of a wave's clusters.
 #[derive(Default)]
 struct Span {
     first: Option<Timestamp>,
@@ -31,7 +31,7 @@ struct Span {
     failed: usize,
 }
 
-/// All that is known of a rollout's course. `entries` are its environment's, in any order.
+/// Returns all known events of a rollout. `entries` are those of its environment, in any order.
 #[must_use]
 pub fn timeline(rollout: &Rollout, decisions: &Decisions, entries: &[Entry]) -> Vec<Moment> {
     let mut all = Vec::new();
@@ -75,7 +75,7 @@ pub fn timeline(rollout: &Rollout, decisions: &Decisions, entries: &[Entry]) -> 
     };
     let mut told = std::collections::BTreeSet::new();
     for entry in entries {
-        // What the hub itself notes of the rollout's way is above.
+        // The hub's own entries about the rollout are already included above.
         let by_people = entry.actor != HUB_ACTOR;
         if let Some(at) = entry.at.filter(|at| by_people && is_within(*at)) {
             told.insert((at.as_second(), entry.actor.as_str()));

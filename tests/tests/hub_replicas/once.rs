@@ -1,6 +1,6 @@
 //! Every write takes effect once, despite lost answers, hanging servers and concurrent requests.
 
-use flotilla_hub::driver::{self, Refused};
+use flotilla_hub::driver::{self, Rejection};
 
 use super::*;
 
@@ -102,7 +102,7 @@ async fn s07_a_hub_whose_commit_was_cut_off_finds_out_what_became_of_it() {
         ("kept", Trap::Answer("COMMIT")),
     ] {
         proxy.set_trap(trap);
-        assert_eq!(hub.decides(text).await, Err(Refused::Store), "{text}");
+        assert_eq!(hub.decides(text).await, Err(Rejection::Store), "{text}");
         assert!(proxy.is_sprung(), "{text}: the trap is what cut it");
         hub.recovers().await;
         expected.push(text);
@@ -142,7 +142,7 @@ impl Hub {
     }
 
     /// An action with one entry in the audit log, and the answer to its caller.
-    async fn decides(&self, text: &'static str) -> Result<(), Refused> {
+    async fn decides(&self, text: &'static str) -> Result<(), Rejection> {
         let change = self.handle.change(move |_, _| ((), vec![entry(text)]));
         change.await.unwrap()
     }
@@ -214,7 +214,7 @@ async fn s09_what_the_server_takes_back_is_not_acknowledged_and_done_again() {
              EXECUTE FUNCTION takes_back()"
         );
         database.sql(&sql).unwrap();
-        assert_eq!(hub.decides(text).await, Err(Refused::Store), "{code}");
+        assert_eq!(hub.decides(text).await, Err(Rejection::Store), "{code}");
         hub.recovers().await;
         expected.push(text);
         assert_eq!(details(&hub.store).await, expected, "{code}");

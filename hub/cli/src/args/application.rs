@@ -1,4 +1,4 @@
-//! Arguments of what takes away: applications, and a cluster's leave to write.
+//! Arguments of commands that remove applications or suspend a cluster.
 
 use std::path::PathBuf;
 

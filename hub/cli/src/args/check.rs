@@ -1,4 +1,4 @@
-//! Arguments of what looks at the whole way to the fleet.
+//! Arguments of `check` and `support-bundle`.
 
 use std::path::PathBuf;
 

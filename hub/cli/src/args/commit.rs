@@ -1,21 +1,21 @@
-//! Commits as people write them.
+//! Commits on the command line.
 
 use flotilla_shared::revision::Commit;
 
-/// A commit by all of its id, or by its first digits.
+/// A commit by its full id, or by its first digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommitPrefix(String);
 
 impl CommitPrefix {
-    /// Fewest digits: fewer would be a slip of the finger.
+    /// Fewest digits: fewer are more likely a typing error.
     const SHORTEST: usize = 4;
 
-    /// As written.
+    /// Returns the digits.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The commit, where all of its id was written.
+    /// Returns the commit, if the id is full.
     pub(crate) fn whole(&self) -> Option<Commit> {
         self.0.parse().ok()
     }
@@ -26,7 +26,7 @@ impl std::str::FromStr for CommitPrefix {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let id = text.to_ascii_lowercase();
-        // As tables print it.
+        // Accepts the form `sha1:3f2a9c1` that tables print.
         let id = id
             .strip_prefix("sha1:")
             .or_else(|| id.strip_prefix("sha256:"))

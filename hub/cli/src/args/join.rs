@@ -1,4 +1,4 @@
-//! Arguments of what lets clusters in and out.
+//! Arguments of commands that add and remove clusters.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Arguments of what steers rollouts and shows what was done.
+//! Arguments of commands that steer rollouts and show what was done.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,7 +66,7 @@ pub(crate) struct BranchArgs {
 
 /// An environment and why.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Reasoned {
+pub(crate) struct ReasonArgs {
     /// The environment.
     pub(crate) environment: EnvironmentName,
     /// Reason, for the audit log.

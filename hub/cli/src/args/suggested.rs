@@ -1,4 +1,4 @@
-//! What hub, pages and command line tell people to do is held to be a command that this program takes.
+//! Test that every command which hub, pages and command line suggest is one that this program accepts.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use super::Args;
 
-/// Source files, tests apart.
+/// Source files without tests.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -22,7 +22,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The texts of a file, in which a line may go on in the next one.
+/// String literals of a file, which may continue on the next line.
 fn texts(file: &str) -> String {
     let own = file.split("#[cfg(test)]").next().unwrap();
     let mut text = String::new();
@@ -42,7 +42,7 @@ fn texts(file: &str) -> String {
     text
 }
 
-/// The words of a command with something in the place of what is filled in, and how many of them cannot be prose.
+/// Words of a command with values in place of placeholders, and how many of them cannot be prose.
 fn words(text: &str) -> (Vec<String>, usize) {
     let mut all: Vec<String> = Vec::new();
     let mut sure = 0;

@@ -1,11 +1,11 @@
-//! Takes secrets out of texts. Pure.
+//! Redacts secrets in texts. Pure.
 //!
-//! A hub hands out no secrets but join tokens, once; reports, reasons and messages carry what others
-//! wrote, though, and people put secrets everywhere.
+//! A hub itself returns no secrets except new join tokens, once; but reports, reasons and messages contain texts of
+//! others, which may contain secrets anywhere.
 
-/// What stands where a secret was.
+/// Replacement of a secret.
 const GONE: &str = "REDACTED";
-/// Keys whose value is one, in any spelling that ends with them.
+/// Keys with secret values, in any spelling that ends with them.
 const KEYS: [&str; 9] = [
     "password",
     "passwd",
@@ -29,7 +29,7 @@ pub(crate) fn redact(text: &str) -> (String, usize) {
         let (before, block) = rest.split_at(at);
         line_by_line(before, &mut out, &mut count);
         let label = block.lines().next().unwrap_or_default();
-        // A JSON string has its line ends as two characters.
+        // In a JSON string, a line end is two characters.
         let label = label.get(..label.len().min(64)).unwrap_or(label);
         let end = block.get(11..).and_then(|more| more.find("-----END "));
         if !label.contains("PRIVATE KEY") {
@@ -40,7 +40,7 @@ pub(crate) fn redact(text: &str) -> (String, usize) {
         }
         out.push_str(GONE);
         count += 1;
-        // Without an end the whole rest may be the key.
+        // Without an end marker the whole rest may be the key.
         let after = end.and_then(|end| block.get(11 + end + 9..));
         let after = after.and_then(|more| more.find("-----").and_then(|at| more.get(at + 5..)));
         rest = after.unwrap_or_default();
@@ -67,7 +67,7 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~+/=".contains(c)
 }
 
-/// `https://user:password@host`.
+/// Redacts `https://user:password@host`.
 fn credentials(line: &str, count: &mut usize) -> String {
     let mut out = String::new();
     let mut rest = line;
@@ -91,7 +91,7 @@ fn credentials(line: &str, count: &mut usize) -> String {
     out
 }
 
-/// Words that begin with a mark of ours.
+/// Redacts words with a prefix of Flotilla's tokens.
 fn prefixed(line: &str, prefix: &str, count: &mut usize) -> String {
     let mut out = String::new();
     let mut rest = line;
@@ -99,7 +99,7 @@ fn prefixed(line: &str, prefix: &str, count: &mut usize) -> String {
         let (before, word) = rest.split_at(at);
         out.push_str(before);
         let end = word.find(|c| !is_word(c) && c != '_').unwrap_or(word.len());
-        // The mark alone is no token.
+        // The prefix alone is not a token.
         if end > prefix.len() {
             *count += 1;
             out.push_str(GONE);
@@ -112,7 +112,7 @@ fn prefixed(line: &str, prefix: &str, count: &mut usize) -> String {
     out
 }
 
-/// What follows a word.
+/// Redacts the word after a keyword.
 fn after_word(line: &str, word: &str, count: &mut usize) -> String {
     let mut out = String::new();
     let mut rest = line;
@@ -120,7 +120,7 @@ fn after_word(line: &str, word: &str, count: &mut usize) -> String {
         let (before, after) = rest.split_at(at + word.len());
         out.push_str(before);
         let end = after.find(|c| !is_word(c)).unwrap_or(after.len());
-        // Shorter ones are prose.
+        // Shorter words are prose.
         if end >= 8 {
             *count += 1;
             out.push_str(GONE);
@@ -133,7 +133,7 @@ fn after_word(line: &str, word: &str, count: &mut usize) -> String {
     out
 }
 
-/// `password: x`, `"token": "x"`, `api_key=x`.
+/// Redacts `password: x`, `"token": "x"`, `api_key=x`.
 fn values(line: &str, count: &mut usize) -> String {
     let mut out = String::new();
     let mut rest = line;
@@ -153,7 +153,7 @@ fn values(line: &str, count: &mut usize) -> String {
         let end = value
             .find(|c: char| c.is_whitespace() || "\"',;}&".contains(c))
             .unwrap_or(value.len());
-        // Nothing, or taken out before.
+        // Empty, or redacted before.
         if end == 0
             || [GONE, "Bearer ", "Basic "]
                 .iter()
@@ -222,7 +222,7 @@ mod tests {
         ] {
             let (out, count) = redact(text);
             if text == "the token: is expired" {
-                // Rather one word too many.
+                // Redacting a harmless word is better than leaving a secret.
                 assert_eq!(out, "the token: REDACTED expired");
                 continue;
             }

@@ -1,4 +1,4 @@
-//! How long certificates live.
+//! Validity of certificates.
 
 use flotilla_shared::digest::Digest;
 use jiff::Timestamp;
@@ -6,15 +6,15 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-/// Most certificates of one text.
+/// Highest number of certificates that are read from one text.
 const MOST: usize = 32;
 
-/// From when until when a certificate is good.
+/// Validity period of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Validity {
     /// SHA-256 of the certificate.
     pub(crate) fingerprint: String,
-    /// Its first moment.
+    /// Begin of the validity.
     pub(crate) begin: Timestamp,
     pub(crate) end: Timestamp,
 }
@@ -27,7 +27,7 @@ impl Validity {
     }
 }
 
-/// The certificates of a PEM text, in its order; what cannot be read is left out.
+/// Returns the certificates of a PEM text in order; unreadable ones are left out.
 pub(crate) fn validities(pem: &str) -> Vec<Validity> {
     CertificateDer::pem_slice_iter(pem.as_bytes())
         .take(MOST)

@@ -7,15 +7,15 @@ use flotilla_shared::findings::{Findings, Group, Skew, skew};
 use flotilla_status::{Cluster, Connectivity, Environment, Hub, RolloutState};
 use jiff::Timestamp;
 
-use super::{CheckFacts, ContextFacts, Fact, FleetFile, HubFacts, Missing, Validity};
+use super::{CheckFacts, ContextFacts, Fact, FactError, FleetFile, HubFacts, Validity};
 
-/// Clocks that differ by more make soaks, windows and new certificates go wrong.
+/// Difference of clocks from which on soaks, windows and new certificates are affected.
 const CLOCK_LOOK: i64 = 5;
-/// By more: new certificates are refused.
+/// Difference of clocks from which on new certificates are rejected.
 const CLOCK_WRONG: i64 = 60;
-/// A branch that was not read for so long is not followed.
+/// Age of the last read from which on a branch counts as not followed.
 const UNREAD: i64 = 600;
-/// Names that are listed before it says how many more there are.
+/// Number of names in a text; further ones are counted.
 const NAMES: usize = 5;
 
 pub(crate) fn judge(facts: &CheckFacts) -> Findings {
@@ -50,7 +50,7 @@ pub(crate) fn judge(facts: &CheckFacts) -> Findings {
     Findings::from(groups)
 }
 
-/// A group about what could be had, or the finding that it could not.
+/// Unwraps a fact, or returns the finding that it is not available.
 fn known<T>(name: &'static str, fact: &Fact<T>, judge: impl FnOnce(&mut Group, &T)) -> Group {
     let mut group = Group::new(name);
     match fact {
@@ -60,7 +60,7 @@ fn known<T>(name: &'static str, fact: &Fact<T>, judge: impl FnOnce(&mut Group, &
     group
 }
 
-impl Missing {
+impl FactError {
     fn unknown(&self, group: &mut Group) {
         group.unknown(self.why.clone(), self.hint.clone());
     }
@@ -70,7 +70,7 @@ fn day(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// Some names, and how many more.
+/// Joins some names, and counts the rest.
 fn names<'n>(names: impl Iterator<Item = &'n str> + Clone) -> String {
     let all = names.clone().count();
     let some: Vec<&str> = names.take(NAMES).collect();
@@ -80,7 +80,7 @@ fn names<'n>(names: impl Iterator<Item = &'n str> + Clone) -> String {
     }
 }
 
-/// How long a certificate lives on.
+/// Describes the remaining life of a certificate.
 fn life(group: &mut Group, what: &str, validity: &Validity, now: Timestamp, hint: &str) {
     let end = day(validity.end);
     if now < validity.begin {
@@ -125,7 +125,7 @@ fn clock(facts: &HubFacts) -> Group {
         return group;
     };
     let (before, after) = facts.asked;
-    // It was some time between question and answer.
+    // The hub read its clock at some time between question and answer.
     let off = if theirs < before {
         before.duration_since(theirs)
     } else if theirs > after {
@@ -428,7 +428,7 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
         let hint = let_run_ntp("hub and agents");
         group.wrong(format!("the agent's clock is far off: {who}"), hint);
     }
-    // An agent renews at two thirds of its certificate's life, so that one in its end renews no more.
+    // An agent renews at two thirds of its certificate's life, so an expired one shows that renewal fails.
     let ended = |cluster: &Cluster| {
         accepted(cluster) && cluster.certificate_expires_at.is_some_and(|end| end <= now)
     };

@@ -1,4 +1,4 @@
-//! Each fault has its finding, and what is well has none.
+//! Each fault has its finding, and a healthy fleet has none.
 
 use flotilla_proto::v1;
 use flotilla_shared::findings::{Findings, Outcome};
@@ -27,7 +27,7 @@ fn root() -> Validity {
     validity("aa", "2029-01-01T00:00:00Z", "2039-01-01T00:00:00Z")
 }
 
-/// A fleet in which all is well.
+/// A healthy fleet.
 fn good() -> CheckFacts {
     let wire = v1::GetHubResponse {
         version: "0.1.0".to_owned(),
@@ -92,14 +92,14 @@ fn good() -> CheckFacts {
     }
 }
 
-fn missing(why: &str) -> Missing {
-    Missing {
+fn missing(why: &str) -> FactError {
+    FactError {
         why: why.to_owned(),
         hint: "do".to_owned(),
     }
 }
 
-/// What is not well, as `outcome group: text`.
+/// Findings that are not ok, as `outcome group: text`.
 fn faults(findings: &Findings) -> Vec<String> {
     let mut all = Vec::new();
     for group in &findings.groups {
@@ -136,7 +136,7 @@ fn where_all_is_well_nothing_is_found() {
     );
 }
 
-/// Changes the facts, and says what is found.
+/// A change of the facts, the expected finding, and the exit code.
 type Case = (fn(&mut CheckFacts), &'static str, u8);
 
 fn hub(facts: &mut CheckFacts) -> &mut HubFacts {
@@ -173,7 +173,7 @@ const CASES: &[Case] = &[
     (
         |f| f.now = at("2030-04-01T00:00:00Z"),
         "Look context: your certificate ends on 2030-06-01 00:00 UTC: less than a fifth of its life is left",
-        1, // The branch is not read any more by then.
+        1, // The branch has not been read for too long by then.
     ),
     (
         |f| {

@@ -1,6 +1,6 @@
-//! Taking an application away. The fleet file is the truth and the hub cannot write it, nor does it know
-//! where it is kept: so this shows what its removal does, notes who wants it, and prints what to commit, or
-//! pushes it with the user's own git.
+//! Removal of an application. The fleet file is the truth, and the hub cannot write it and does not know where it is:
+//! so this command shows the effect of the removal, records it in the audit log, and prints the lines to commit, or
+//! pushes them with the user's own git.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::args::{ApplicationCommand, RemoveArgs};
 use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::removal::{Outcome, Place};
+use crate::removal::{ClusterRemoval, Outcome};
 use crate::render;
 
-/// Agents that are asked at once.
+/// Number of agents that are asked concurrently.
 const ASKED_AT_ONCE: usize = 16;
 
 pub(super) async fn run(
@@ -118,8 +118,8 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
     printer.out(&lines)
 }
 
-/// What is asked before a removal, with all that is known of it.
-fn question(name: &str, places: &[Place], objects: Objects) -> String {
+/// Makes the question before a removal, with all that is known about it.
+fn question(name: &str, places: &[ClusterRemoval], objects: Objects) -> String {
     let clusters = counted(places.len(), "cluster");
     if objects == Objects::Keep {
         return format!("\nStop managing {name} in {clusters}, and keep its objects?");
@@ -139,9 +139,9 @@ fn question(name: &str, places: &[Place], objects: Objects) -> String {
     format!("\nRemove {name} from {clusters}, with the {deleted} above{more}?")
 }
 
-/// Refuses where an application is in other environments than those that were asked for, and no cluster of these has
-/// it: there would be nothing to remove. Where no cluster at all is to have it now, the environments may be those that
-/// declare it; that is worth a warning.
+/// Refuses where the application is placed in other environments than the requested ones, and no cluster of these has
+/// it: there would be nothing to remove. Where no cluster has it at all, returns a warning instead, because the
+/// requested environments may be those that declare it.
 fn nowhere(name: &str, requested: &[String], placed: &[String]) -> Result<Option<String>, Error> {
     let requested_all = requested.join(", ");
     if placed.is_empty() {
@@ -161,7 +161,7 @@ fn nowhere(name: &str, requested: &[String], placed: &[String]) -> Result<Option
     ))
 }
 
-/// The environments in which the fleet file declares an application; none: it does not.
+/// Returns the environments in which the fleet file declares an application; none: it does not.
 async fn declared(client: &Client, name: &str) -> Result<Option<Vec<String>>, Error> {
     let request = client.request(v1::ListApplicationsRequest {
         name: String::new(),
@@ -180,9 +180,14 @@ async fn declared(client: &Client, name: &str) -> Result<Option<Vec<String>>, Er
     }))
 }
 
-/// Asks the agents what they would do.
-async fn ask(client: &Client, name: &str, here: Vec<&Cluster>, objects: Objects) -> Vec<Place> {
-    let mut places: BTreeMap<String, Place> = BTreeMap::new();
+/// Asks the agents for the effect.
+async fn ask(
+    client: &Client,
+    name: &str,
+    here: Vec<&Cluster>,
+    objects: Objects,
+) -> Vec<ClusterRemoval> {
+    let mut places: BTreeMap<String, ClusterRemoval> = BTreeMap::new();
     let mut asked = JoinSet::new();
     for cluster in here {
         let outcome = match (objects, cluster.connection) {
@@ -203,7 +208,7 @@ async fn ask(client: &Client, name: &str, here: Vec<&Cluster>, objects: Objects)
                 "the cluster is not online, so its agent could not be asked".to_owned(),
             ),
         };
-        let place = Place {
+        let place = ClusterRemoval {
             cluster: cluster.name.clone(),
             environment: cluster.environment.clone(),
             outcome,
@@ -218,7 +223,7 @@ async fn ask(client: &Client, name: &str, here: Vec<&Cluster>, objects: Objects)
 
 fn take(
     done: Option<Result<(String, Outcome), tokio::task::JoinError>>,
-    places: &mut BTreeMap<String, Place>,
+    places: &mut BTreeMap<String, ClusterRemoval>,
 ) {
     if let Some(Ok((cluster, outcome))) = done
         && let Some(place) = places.get_mut(&cluster)
@@ -247,7 +252,7 @@ async fn plan(client: &Client, cluster: &str, name: &str) -> Outcome {
     }
 }
 
-/// What the fleet file is to say.
+/// Returns the lines to add to the fleet file.
 fn lines(name: &str, environments: &[String], objects: Objects) -> String {
     let mut lines = format!("removed:\n- application: {name}\n");
     if !environments.is_empty() {
@@ -259,7 +264,7 @@ fn lines(name: &str, environments: &[String], objects: Objects) -> String {
     lines
 }
 
-/// What it is to say no more, and what happens then.
+/// Describes the lines to remove from the fleet file, and the effect.
 fn leaves(name: &str, environments: &[String], declared: Option<&Vec<String>>) -> String {
     let taken = match declared {
         None => "Commit these lines to the fleet file".to_owned(),
@@ -321,7 +326,7 @@ mod tests {
         let hint = refused.hint();
         assert_eq!(hint.unwrap(), "the fleet file declares it in prod");
         assert_eq!(nowhere("web", &prod, &prod).unwrap(), None);
-        // It is declared, and no cluster is in that environment now.
+        // The fleet file declares it there, but no cluster is in that environment now.
         let warned = nowhere("web", &stage, &[]).unwrap();
         assert_eq!(warned.unwrap(), "no cluster of stage has web now");
     }

@@ -1,5 +1,5 @@
-//! Signed approvals to go back in history: written here, signed by the user's own `ssh-keygen` (so that
-//! agents, tokens and passphrases work as they do for Git), passed on by the hub, judged by the agents.
+//! Signed approvals to go back in history: written here, signed by the user's own `ssh-keygen` (so that agents, tokens
+//! and passphrases work as for Git), forwarded by the hub, verified by the agents.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,26 +20,26 @@ use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::Printer;
 
-/// Whom an approval is for.
+/// Clusters that an approval is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Subject<'a> {
     Cluster(&'a str),
     Environment(&'a str),
 }
 
-/// What is to be approved.
+/// Content of an approval.
 #[derive(Debug)]
 pub(super) struct Terms<'a> {
     pub(super) subject: Subject<'a>,
-    /// By name, and where it is.
+    /// Name and URL of the repository.
     pub(super) repository: &'a str,
     pub(super) url: &'a RepositoryUrl,
     pub(super) to: &'a Commit,
     pub(super) life: Duration,
 }
 
-/// Writes the approval and shows it. Where each cluster goes back from is the hub's word; a wrong one
-/// only makes an approval that the cluster's agent refuses.
+/// Writes the approval and shows it. The current commit of each cluster comes from the hub; a wrong one only makes an
+/// approval that the cluster's agent rejects.
 pub(super) async fn make(
     client: &Client,
     terms: &Terms<'_>,
@@ -89,7 +89,7 @@ pub(super) async fn make(
     Ok(approval)
 }
 
-/// The commit of a repository that an application's agent accepted last, as far as the hub knows.
+/// Returns the commit of a repository that an application's agent accepted last, as far as the hub knows.
 fn running<'a>(placement: &'a Placement, repository: &str) -> Option<&'a str> {
     let assigned = placement.assigned.as_ref()?;
     if assigned.repository != repository {
@@ -101,7 +101,7 @@ fn running<'a>(placement: &'a Placement, repository: &str) -> Option<&'a str> {
     }
 }
 
-/// Signs with `ssh-keygen -Y sign`; it asks on the terminal for what it needs.
+/// Signs with `ssh-keygen -Y sign`, which may ask on the terminal.
 pub(super) async fn sign(
     approval: &RollbackApproval,
     key: &Path,

@@ -5,7 +5,7 @@ use flotilla_status::Entry;
 
 use super::patience::Patience;
 use crate::args::{AuditArgs, AuditCommand, EventsArgs, Output};
-use crate::checkpoint::{self, Checkpoint, Checkpoints, Fault};
+use crate::checkpoint::{self, Checkpoint, Checkpoints, Mismatch};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printed::VerifiedLog;
@@ -13,13 +13,13 @@ use crate::printer::Printer;
 use crate::reader;
 use crate::render;
 
-/// Entries asked for after the hub was away.
+/// Number of recent entries to request after a reconnect.
 const MISSED: u32 = 1000;
 
-/// Most entries that a hub gives at once.
+/// Highest number of entries that a hub returns at once.
 const MOST: usize = 1000;
 
-/// `remembered`: what this person knows of which hub's log.
+/// Shows or verifies the log; `remembered` holds the checkpoints of this user.
 pub(super) async fn audit(
     client: &Client,
     args: AuditArgs,
@@ -31,8 +31,8 @@ pub(super) async fn audit(
             return Err(Error::Answer("a place to remember it at"));
         };
         let before = match accept {
-            true => Before::Forgotten,
-            false => Before::Compared,
+            true => Baseline::Forgotten,
+            false => Baseline::Compared,
         };
         return verify(client, hub, remembered?, before, output.output, printer).await;
     }
@@ -42,13 +42,13 @@ pub(super) async fn audit(
             .map(|name| name.to_string())
             .unwrap_or_default(),
         after: 0,
-        // One more than is shown tells whether there are more.
+        // One entry more than shown, to learn whether there are more.
         limit: args.limit.saturating_add(1),
     });
     let wire = client.api().list_audit(request).await?.into_inner();
     let mut entries: Vec<Entry> = wire.entries.iter().map(Entry::from).collect();
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    // Oldest first.
+    // Entries come oldest first, so the surplus is at the front.
     let older = entries.len().saturating_sub(limit);
     entries.drain(..older);
     if entries.len() >= MOST && limit >= entries.len() {
@@ -70,12 +70,12 @@ pub(super) async fn audit(
     Ok(())
 }
 
-/// What becomes of the place in the log that was remembered when somebody looked last.
+/// What happens to the earlier checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
-    /// The log has to hold it still.
+enum Baseline {
+    /// The log must still contain it.
     Compared,
-    /// What is there now takes its place.
+    /// The current log replaces it.
     Forgotten,
 }
 
@@ -83,7 +83,7 @@ async fn verify(
     client: &Client,
     hub: &str,
     mut remembered: Checkpoints,
-    before: Before,
+    before: Baseline,
     output: Output,
     printer: &Printer,
 ) -> Result<(), Error> {
@@ -99,12 +99,12 @@ async fn verify(
             ),
         ));
     }
-    if let Some(known) = remembered.of(hub).filter(|_| before == Before::Compared) {
+    if let Some(known) = remembered.of(hub).filter(|_| before == Baseline::Compared) {
         let there = hash_at(client, known.entries, &answer).await?;
         if let Some(fault) = checkpoint::compare(known, answer.entries, there.as_deref()) {
             let what = match fault {
-                Fault::Cut => format!("its end was cut off, {} are left", answer.entries),
-                Fault::Rewritten => "it has another entry in that place".to_owned(),
+                Mismatch::Cut => format!("its end was cut off, {} are left", answer.entries),
+                Mismatch::Rewritten => "it has another entry in that place".to_owned(),
             };
             return Err(Error::refused(
                 format!(
@@ -121,7 +121,7 @@ async fn verify(
         }
     }
     let since = remembered.of(hub).cloned();
-    // The first entry alone cannot be asked for, and is nothing to hold on to.
+    // A checkpoint at the first entry cannot be queried later, and would prove nothing.
     if answer.entries > 1 {
         let checkpoint = Checkpoint {
             entries: answer.entries,
@@ -130,7 +130,7 @@ async fn verify(
                 .strftime("%Y-%m-%d %H:%M UTC")
                 .to_string(),
         };
-        // The log holds all the same.
+        // The log was verified although the checkpoint could not be stored.
         if let Err(error) = remembered.keep(hub, checkpoint) {
             printer.warn(&format!("cannot remember this for the next time: {error}"));
         }
@@ -144,7 +144,9 @@ async fn verify(
         return printer.value(output, &verified);
     }
     let compared = match since {
-        Some(_) if before == Before::Forgotten => "; the earlier baseline is discarded".to_owned(),
+        Some(_) if before == Baseline::Forgotten => {
+            "; the earlier baseline is discarded".to_owned()
+        }
         Some(since) => format!(
             "; the {} that you verified on {} are unchanged",
             since.entries, since.seen_at
@@ -162,7 +164,7 @@ fn entries(number: u64) -> String {
     flotilla_shared::words::counted(usize::try_from(number).unwrap_or(usize::MAX), "entry")
 }
 
-/// The hash of an entry; none: there is no such entry.
+/// Returns the hash of an entry; none: it does not exist.
 async fn hash_at(
     client: &Client,
     seq: u64,
@@ -214,7 +216,7 @@ pub(super) async fn events(
     loop {
         let newest = match last {
             0 => args.limit,
-            // What happened while we were away comes with it; what was shown is left out.
+            // Includes entries of the time without a connection; those shown before are left out.
             _ => MISSED,
         };
         let request = v1::FollowAuditRequest {
@@ -253,7 +255,7 @@ pub(super) async fn events(
 
 fn event(entry: &Entry, output: Output, printer: &Printer) -> Result<(), Error> {
     if output.is_structured() {
-        // One object a line, so that a reader need not wait for an end.
+        // One object a line, so that a reader need not wait for the end.
         return printer.out(&format!("{}\n", serde_json::to_string(entry)?));
     }
     printer.out(&render::entry(entry, printer.paint))

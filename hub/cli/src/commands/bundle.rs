@@ -1,4 +1,4 @@
-//! `support-bundle`: what somebody who helps wants to see, without secrets.
+//! `support-bundle`: diagnostics for a helper, without secrets.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -13,23 +13,27 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Reach, check};
+use super::{Connector, check};
 use crate::args::BundleArgs;
-use crate::bundle::{Part, contents};
+use crate::bundle::{BundleFile, contents};
 use crate::check::{CheckFacts, judge};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
 
-/// Most subjects that are explained.
+/// Highest number of subjects that are explained.
 const EXPLAINED: usize = 50;
-/// Longest text of metrics.
+/// Longest text of metrics, bytes.
 const MAX_METRICS: usize = 8 << 20;
-/// Everything in the archive lies below this.
+/// Folder of all files in the archive.
 const ROOT: &str = "flotilla-support";
 
-/// Gathers, says what it has, asks, writes.
-pub(super) async fn run(reach: &Reach, args: BundleArgs, printer: &Printer) -> Result<(), Error> {
+/// Collects the parts, lists them, asks, and writes the file.
+pub(super) async fn run(
+    reach: &Connector,
+    args: BundleArgs,
+    printer: &Printer,
+) -> Result<(), Error> {
     let parts = gather(reach, &args).await;
     let list = contents(&parts);
     printer.out(&list)?;
@@ -49,7 +53,7 @@ pub(super) async fn run(reach: &Reach, args: BundleArgs, printer: &Printer) -> R
     Ok(())
 }
 
-fn write(file: &Path, parts: &[Part], list: &str) -> Result<(), Error> {
+fn write(file: &Path, parts: &[BundleFile], list: &str) -> Result<(), Error> {
     let names: Vec<String> = parts
         .iter()
         .map(|part| format!("{ROOT}/{}", part.name))
@@ -70,15 +74,15 @@ fn write(file: &Path, parts: &[Part], list: &str) -> Result<(), Error> {
     flotilla_disk::create(file, &zipped).map_err(failed)
 }
 
-/// A value as a part, or why it could not be had.
-fn part<T: Serialize>(name: &str, what: &'static str, value: Result<T, Error>) -> Part {
+/// Makes a part of a value, or of the reason why it is not available.
+fn part<T: Serialize>(name: &str, what: &'static str, value: Result<T, Error>) -> BundleFile {
     match value.and_then(|value| Ok(serde_json::to_string_pretty(&value)?)) {
-        Ok(text) => Part::new(name, what, &(text + "\n")),
-        Err(error) => Part::missing(name, what, &error.to_string()),
+        Ok(text) => BundleFile::new(name, what, &(text + "\n")),
+        Err(error) => BundleFile::missing(name, what, &error.to_string()),
     }
 }
 
-async fn gather(reach: &Reach, args: &BundleArgs) -> Vec<Part> {
+async fn gather(reach: &Connector, args: &BundleArgs) -> Vec<BundleFile> {
     let facts = check::gather(reach, None).await;
     let mut parts = vec![
         part(
@@ -102,21 +106,32 @@ async fn gather(reach: &Reach, args: &BundleArgs) -> Vec<Part> {
     if matches!(facts.hub, Some(Ok(_))) {
         match reach.connect().await {
             Ok(client) => asked(&client, &facts, args, &mut parts).await,
-            Err(error) => parts.push(Part::missing("audit.jsonl", "the hub", &error.to_string())),
+            Err(error) => {
+                parts.push(BundleFile::missing(
+                    "audit.jsonl",
+                    "the hub",
+                    &error.to_string(),
+                ));
+            }
         }
     }
     for (index, url) in args.metrics.iter().enumerate() {
         let name = format!("metrics-{index}.txt");
         parts.push(match metrics(url, reach.timeout).await {
-            Ok(text) => Part::new(name, "metrics", &text),
-            Err(error) => Part::missing(name, "metrics", &error.to_string()),
+            Ok(text) => BundleFile::new(name, "metrics", &text),
+            Err(error) => BundleFile::missing(name, "metrics", &error.to_string()),
         });
     }
     parts
 }
 
-/// What the hub is asked for.
-async fn asked(client: &Client, facts: &CheckFacts, args: &BundleArgs, parts: &mut Vec<Part>) {
+/// Asks the hub for all parts.
+async fn asked(
+    client: &Client,
+    facts: &CheckFacts,
+    args: &BundleArgs,
+    parts: &mut Vec<BundleFile>,
+) {
     let request = client.request(v1::ListRepositoriesRequest {});
     let repositories = client.api().list_repositories(request).await;
     let repositories = repositories.map(|answer| {
@@ -177,9 +192,9 @@ async fn asked(client: &Client, facts: &CheckFacts, args: &BundleArgs, parts: &m
             let lines = entries.iter().map(Entry::from);
             let lines = lines.filter_map(|entry| serde_json::to_string(&entry).ok());
             let lines: String = lines.map(|line| line + "\n").collect();
-            Part::new("audit.jsonl", what, &lines)
+            BundleFile::new("audit.jsonl", what, &lines)
         }
-        Err(status) => Part::missing("audit.jsonl", what, &Error::from(status).to_string()),
+        Err(status) => BundleFile::missing("audit.jsonl", what, &Error::from(status).to_string()),
     });
     for subject in not_well(facts) {
         let request = client.request(v1::ExplainRequest {
@@ -195,7 +210,7 @@ async fn asked(client: &Client, facts: &CheckFacts, args: &BundleArgs, parts: &m
     }
 }
 
-/// Environments, and clusters that are not ready.
+/// Returns the environments, and the clusters that are not ready.
 fn not_well(facts: &CheckFacts) -> Vec<String> {
     let environments = facts.environments.iter().flatten().flatten();
     let clusters = facts.clusters.iter().flatten().flatten();
@@ -205,7 +220,7 @@ fn not_well(facts: &CheckFacts) -> Vec<String> {
     let names = environments
         .map(|environment| environment.name.clone())
         .chain(clusters);
-    // A name becomes a file's.
+    // The name becomes a file's name, so it must be plain.
     let is_plain = |name: &String| {
         let is_good = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         name.len() <= 63 && !name.is_empty() && name.bytes().all(is_good)
@@ -235,7 +250,7 @@ fn versions(facts: &CheckFacts) -> serde_json::Value {
     })
 }
 
-/// Metrics over plain HTTP, as probes and Prometheus read them.
+/// Fetches metrics over plain HTTP, as probes and Prometheus do.
 async fn metrics(url: &str, timeout: Duration) -> Result<String, Error> {
     flotilla_shared::tls::install_provider();
     let refused = |message: String| Error::Refused {

@@ -1,4 +1,4 @@
-//! `chart`: dependencies of charts, from where they are to where they are committed.
+//! `chart`: fetches dependencies of charts into the tree that is committed.
 
 use flotilla_shared::report::plain_line;
 use flotilla_trust::Certificates;
@@ -11,7 +11,7 @@ use crate::printed::OutdatedCharts;
 use crate::printer::Printer;
 use crate::render;
 
-/// Longest message of a repository that is shown.
+/// Longest message of a repository that is shown, bytes.
 const MAX_MESSAGE: usize = 4096;
 
 pub(super) async fn run(command: ChartCommand, printer: &Printer) -> Result<(), Error> {
@@ -94,7 +94,7 @@ fn config(reach: &ReachArgs) -> Result<Config, Error> {
     Config::load(variable, transport, reach.ca_file.as_deref()).map_err(vendor_error)
 }
 
-/// What servers say may hold anything.
+/// Cleans a server's text, which may contain anything.
 fn vendor_error(error: flotilla_vendor::Error) -> Error {
     match error {
         flotilla_vendor::Error::File { path, cause } => Error::File { path, cause },

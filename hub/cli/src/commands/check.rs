@@ -1,4 +1,4 @@
-//! `check`: gathers what is judged. Everything that cannot be had is a fact, too.
+//! `check`: collects the facts that are judged. A fact that is not available is a finding, too.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -10,10 +10,10 @@ use flotilla_spec::MAX_FILE_BYTES;
 use flotilla_status::Hub;
 use jiff::Timestamp;
 
-use super::Reach;
+use super::Connector;
 use crate::args::CheckArgs;
 use crate::check::{
-    self, CheckFacts, ContextFacts, Fact, FleetFile, HubFacts, Missing, validities,
+    self, CheckFacts, ContextFacts, Fact, FactError, FleetFile, HubFacts, validities,
 };
 use crate::client::{Client, Detail};
 use crate::context::{Context, Contexts};
@@ -21,8 +21,12 @@ use crate::error::Error;
 use crate::printer::Printer;
 use crate::render::Tone;
 
-/// Looks, prints, and says by the exit code how it stands.
-pub(super) async fn run(reach: &Reach, args: CheckArgs, printer: &Printer) -> Result<(), Error> {
+/// Checks, prints the findings, and returns the worst outcome as exit code.
+pub(super) async fn run(
+    reach: &Connector,
+    args: CheckArgs,
+    printer: &Printer,
+) -> Result<(), Error> {
     let findings = check::judge(&gather(reach, args.fleet.as_deref()).await);
     print(&findings, &args, printer)?;
     match findings.exit_code() {
@@ -48,15 +52,15 @@ fn print(findings: &Findings, args: &CheckArgs, printer: &Printer) -> Result<(),
     printer.out(&findings.to_text(&paint))
 }
 
-fn missing(error: &Error) -> Missing {
-    Missing {
+fn missing(error: &Error) -> FactError {
+    FactError {
         why: error.to_string(),
         hint: error.hint().unwrap_or_default(),
     }
 }
 
-/// All facts that can be had.
-pub(super) async fn gather(reach: &Reach, fleet: Option<&Path>) -> CheckFacts {
+/// Collects all available facts.
+pub(super) async fn gather(reach: &Connector, fleet: Option<&Path>) -> CheckFacts {
     let mut facts = CheckFacts {
         now: Timestamp::now(),
         version: env!("CARGO_PKG_VERSION"),
@@ -71,7 +75,7 @@ pub(super) async fn gather(reach: &Reach, fleet: Option<&Path>) -> CheckFacts {
     }
     let client = match reach.connect().await {
         Ok(client) => client,
-        // What ended is told where the context is.
+        // The expired certificate is already a finding of the context.
         Err(Error::Expired { .. }) => return facts,
         Err(error) => {
             facts.hub = Some(Err(missing(&error)));
@@ -92,7 +96,7 @@ pub(super) async fn gather(reach: &Reach, fleet: Option<&Path>) -> CheckFacts {
     facts
 }
 
-fn context(reach: &Reach) -> Fact<ContextFacts> {
+fn context(reach: &Connector) -> Fact<ContextFacts> {
     let chosen = || -> Result<Context, Error> {
         let contexts = Contexts::load(reach.context_file.as_deref())?;
         Ok(contexts.reach(reach.context.as_deref())?.clone())
@@ -106,7 +110,7 @@ fn context(reach: &Reach) -> Fact<ContextFacts> {
     })
 }
 
-/// What the hub says of itself.
+/// Asks the hub about itself.
 pub(super) async fn hub(client: &Client) -> Result<HubFacts, Error> {
     let before = Timestamp::now();
     let request = client.request(v1::GetHubRequest {});
@@ -126,18 +130,18 @@ fn fleet_file(path: &Path) -> Fact<FleetFile> {
     })
 }
 
-/// A fleet file's bytes, no more than a hub takes.
+/// Reads a fleet file, up to the size that a hub accepts.
 pub(super) fn read_fleet_file(path: &Path) -> Fact<Vec<u8>> {
     let name = path.display().to_string();
     let mut text = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut text))
-        .map_err(|error| Missing {
+        .map_err(|error| FactError {
             why: format!("{name}: {error}"),
             hint: String::new(),
         })?;
     if text.len() > MAX_FILE_BYTES {
-        return Err(Missing {
+        return Err(FactError {
             why: format!("{name}: larger than the 8 MiB that a hub takes"),
             hint: String::new(),
         });

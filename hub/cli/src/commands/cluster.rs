@@ -60,7 +60,7 @@ pub(super) async fn run(
         }
         ClusterCommand::Remove { name, reason, yes } => {
             if !yes {
-                // Nobody is asked about what is not there.
+                // Checked first, so that no confirmation is asked for a cluster that does not exist.
                 let request = client.request(v1::GetClusterRequest {
                     name: name.to_string(),
                 });
@@ -91,7 +91,7 @@ pub(super) async fn run(
             ));
             Ok(())
         }
-        // Taken by the caller, since it also makes a token.
+        // Handled by the caller, since it also creates a token.
         ClusterCommand::JoinManifest(join) => super::join::run(client, join, printer).await,
     }
 }

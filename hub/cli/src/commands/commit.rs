@@ -1,5 +1,5 @@
-//! Commits as people write them: by the first digits that tables show, made whole by what the hub knows
-//! or, where it does not, by the branch itself.
+//! Commits on the command line: the first digits that tables show, completed by what the hub knows or, if that fails,
+//! by the branch itself.
 
 use std::collections::BTreeSet;
 
@@ -15,19 +15,19 @@ use crate::error::Error;
 use crate::git::Workspace;
 use crate::printer::Printer;
 
-/// Where a commit is looked for.
+/// Scope in which a commit is searched.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
-    /// Its branch, and that of the environment before it.
+pub(super) struct CommitScope<'a> {
+    /// The environment: its branch, and that of the environment before it.
     pub(super) environment: &'a str,
-    /// Only this one; none: any.
+    /// Only this repository; none: any.
     pub(super) repository: Option<&'a str>,
 }
 
-/// The whole id of a commit.
+/// Returns the full id of a commit.
 pub(super) async fn whole(
     client: &Client,
-    place: &Place<'_>,
+    place: &CommitScope<'_>,
     prefix: &CommitPrefix,
 ) -> Result<Commit, Error> {
     if let Some(commit) = prefix.whole() {
@@ -50,11 +50,11 @@ pub(super) async fn whole(
     })
 }
 
-/// Refuses a commit that agents would refuse: one that is not on the environment's branch. Where Git
-/// cannot be asked that is said, and the commit is taken.
+/// Rejects a commit that agents would reject: one that is not on the environment's branch. If Git cannot be asked,
+/// warns and accepts the commit.
 pub(super) async fn on_branch(
     client: &Client,
-    place: &Place<'_>,
+    place: &CommitScope<'_>,
     commit: &Commit,
     printer: &Printer,
 ) -> Result<(), Error> {
@@ -91,7 +91,7 @@ pub(super) async fn on_branch(
     ))
 }
 
-/// The environment that a cluster belongs to.
+/// Returns the environment of a cluster.
 pub(super) async fn environment_of(client: &Client, name: &ClusterName) -> Result<String, Error> {
     let request = client.request(v1::GetClusterRequest {
         name: name.to_string(),
@@ -100,7 +100,7 @@ pub(super) async fn environment_of(client: &Client, name: &ClusterName) -> Resul
     Ok(answer.cluster.unwrap_or_default().environment)
 }
 
-/// The one commit that begins so, if any does.
+/// Returns the only commit with this prefix, if any.
 pub(super) fn one<'c>(
     prefix: &CommitPrefix,
     of: impl IntoIterator<Item = &'c Commit>,
@@ -122,8 +122,8 @@ pub(super) fn one<'c>(
     }
 }
 
-/// Commits that the hub speaks of when it shows the environment.
-async fn known(client: &Client, place: &Place<'_>) -> Result<BTreeSet<Commit>, Error> {
+/// Returns the commits in the hub's answers about the environment.
+async fn known(client: &Client, place: &CommitScope<'_>) -> Result<BTreeSet<Commit>, Error> {
     let mut all = Vec::new();
     let environments = client.environments().await?.into_iter();
     let own = environments.filter(|environment| environment.name == place.environment);
@@ -150,16 +150,15 @@ async fn known(client: &Client, place: &Place<'_>) -> Result<BTreeSet<Commit>, E
                 .repository
                 .is_none_or(|only| commit.repository == only)
         })
-        // A hub may call anything a commit.
+        // The hub's text may be anything.
         .filter_map(|commit| commit.commit.parse().ok())
         .collect())
 }
 
-/// The heads of the environment's branch and of the one before it, fetched from every repository that
-/// could be meant.
+/// Fetches the heads of the environment's branch and of the one before it, from every repository in question.
 async fn branches(
     client: &Client,
-    place: &Place<'_>,
+    place: &CommitScope<'_>,
 ) -> Result<Vec<(Workspace, Vec<Commit>)>, Error> {
     let environments = client.environments().await?;
     let named = |name: &str| {

@@ -12,10 +12,10 @@ use crate::error::Error;
 use crate::printer::Printer;
 use crate::render;
 
-/// A part of a file on its way to the hub.
+/// Size of a message of the upload, bytes.
 const PART: usize = 32 << 10;
 
-/// Reads the file, and says what is wrong with it before anybody is asked.
+/// Reads the file and reports its errors before the hub is asked.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let name = path.display().to_string();
     let refused = |message: String| Error::Refused {

@@ -23,7 +23,7 @@ fn read(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Logs a person in, and keeps what came of it.
+/// Logs a person in, and stores the tokens.
 pub(super) async fn login(
     file: Option<&Path>,
     args: LoginArgs,
@@ -89,13 +89,13 @@ pub(super) async fn login(
         key: String::new(),
         login: Some(login),
     };
-    // Whether the hub takes it, too, before it is kept.
+    // Checks that the hub accepts the token before it is stored.
     let hub = Client::connect(&context, timeout).await?;
     let request = hub.request(v1::GetHubRequest {});
     let answer = hub.api().get_hub(request).await.map_err(Error::from);
     let who = match answer {
         Ok(answer) => answer.into_inner().operator,
-        // The hint for it would be to log in, which is what was just done.
+        // The usual hint is to log in, which has just been done.
         Err(Error::Hub {
             code: tonic::Code::Unauthenticated,
             message,
@@ -117,7 +117,7 @@ pub(super) async fn login(
     Ok(())
 }
 
-/// Prints the contexts of a file, with a mark at the one that is chosen.
+/// Prints the contexts of a file, and marks the current one.
 fn list(
     file: Option<&Path>,
     named: Option<&str>,
@@ -217,8 +217,8 @@ pub(super) async fn run(
             let client = Client::connect(&context, timeout).await?;
             let request = client.request(v1::RenewOperatorRequest { csr });
             let answer = client.api().renew_operator(request).await?.into_inner();
-            // What the hub says over a connection that our roots authenticate. A file, unlike an agent,
-            // has a person who looks after it.
+            // The bundle comes over a connection that the old roots authenticate. Unlike an agent's bundle, the file
+            // has a person who can repair it.
             context.certificate = answer.certificate_chain;
             context.trust_bundle = answer.trust_bundle;
             context.key = key;

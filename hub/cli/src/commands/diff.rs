@@ -1,5 +1,5 @@
-//! `flotilla diff`: what an agent would change now; with `--base`, what a change of the repository does to
-//! the fleet, without asking anybody.
+//! `flotilla diff`: what an agent would change now; with `--base`, the effect of a change of the repository on the
+//! fleet, without the hub.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use crate::printer::Printer;
 use crate::work_tree::WorkTree;
 use crate::{commit_tree, git, objects, render};
 
-/// The fleet file, where none is named.
+/// Default name of the fleet file.
 const FLEET: &str = "fleet.yaml";
 
 pub(super) async fn run(
@@ -56,7 +56,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Compares two trees of the repository that the current folder is in.
+/// Compares two trees of the repository of the current folder.
 pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> Result<(), Error> {
     let here = std::env::current_dir().map_err(Error::Local)?;
     let Some((root, paths)) = git::work_tree(&here).await? else {
@@ -120,15 +120,15 @@ pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> R
     Ok(())
 }
 
-/// What the newer tree was read from.
+/// Source of the newer tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TreeOrigin {
     Commit,
-    /// The clone's own files, as they lie there.
+    /// The work tree.
     Folder,
 }
 
-/// The fleet file on both sides; one that is not in the repository is the same on both.
+/// Reads the fleet file on both sides; a file outside the repository is the same on both.
 fn specs(
     root: &Path,
     place: &Path,
@@ -141,7 +141,7 @@ fn specs(
         cause,
     };
     let whole = std::fs::canonicalize(place);
-    // A commit may have a file that the work tree does not have.
+    // The file may be in the commit but not in the work tree.
     let whole = match whole {
         Ok(whole) => whole,
         Err(_) if origin == TreeOrigin::Commit && place.starts_with(root) => PathBuf::from(place),
@@ -165,7 +165,7 @@ fn specs(
     })?;
     let new_spec = parse(&inside, &text)?;
     let old_spec = match of(old) {
-        // What was wrong before is not this change's fault, and nothing was placed by it.
+        // An invalid fleet file in the base is not an error of this change; nothing was placed by it.
         Some(text) => flotilla_spec::parse(&inside, &text).unwrap_or_default(),
         None => Spec::default(),
     };
@@ -182,7 +182,7 @@ fn parse(name: &str, text: &str) -> Result<Spec, Error> {
     })
 }
 
-/// Which of the fleet file's repositories this one is.
+/// Returns the repository of the fleet file that this one is.
 fn repository(root: &Path, spec: &Spec) -> Result<RepositoryName, Error> {
     let remotes: Vec<String> = objects::remotes(root).iter().map(|url| bare(url)).collect();
     let mut found = spec
@@ -202,13 +202,13 @@ fn repository(root: &Path, spec: &Spec) -> Result<RepositoryName, Error> {
     ))
 }
 
-/// Host and path of a URL, however people write it.
+/// Returns host and path of a URL, in any common form.
 fn bare(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     let rest = rest.trim_end_matches('/');
     let rest = rest.strip_suffix(".git").unwrap_or(rest);
-    // `host:path` is `host/path`, and a port is not a part of either.
+    // `host:path` is read as `host/path`, and a port is not part of either.
     let (host, path) = rest.split_once(['/', ':']).unwrap_or((rest, ""));
     let path = match path.split_once('/') {
         Some((port, path)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => path,

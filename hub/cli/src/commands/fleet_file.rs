@@ -1,5 +1,5 @@
-//! A change of the fleet file, pushed with the user's own git: onto what is on its branch now, by
-//! fast-forward only. Index, work tree and branches of their clone stay as they are.
+//! A change of the fleet file, pushed with the user's own git: on top of its branch, by fast-forward only. Index, work
+//! tree and branches of the clone stay unchanged.
 
 use flotilla_shared::revision::Commit;
 use flotilla_spec::EditError;
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::git::{Upstream, Workspace};
 use crate::printer::Printer;
 
-/// A change that is ready to be pushed.
+/// A change that is ready to push.
 pub(super) struct Change {
     upstream: Upstream,
     workspace: Workspace,
@@ -18,7 +18,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// Makes it of what is on the branch now, and shows it. `edit` changes the file's text.
+    /// Makes the change from the current head of the branch, and shows it. `edit` changes the file's text.
     pub(super) async fn prepare(
         file: &std::path::Path,
         edit: impl FnOnce(&str) -> Result<String, EditError>,
@@ -52,7 +52,7 @@ impl Change {
         })
     }
 
-    /// Commits and pushes it, with who and why.
+    /// Commits and pushes the change, with actor and reason.
     pub(super) async fn push(
         self,
         subject: &str,

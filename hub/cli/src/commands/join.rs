@@ -1,6 +1,6 @@
-//! `cluster join-manifest`: what to apply in a cluster so that it joins.
+//! `cluster join-manifest`: the manifests that join a cluster.
 //!
-//! The manifests are the files of `deploy/agent`, so that what a person reads there is what is printed.
+//! The manifests are the files of `deploy/agent`, so that people can read there what is printed.
 
 use flotilla_proto::v1;
 use flotilla_shared::loopback::is_loopback;
@@ -46,7 +46,7 @@ const DAEMON_SET: &str = include_str!("../../../../deploy/agent/daemonset.yaml")
 const STATEFUL_SET: &str =
     include_str!("../../../../deploy/agent/components/stateful-set/statefulset.yaml");
 
-/// What the files leave open.
+/// Values of the placeholders in the files.
 struct Values {
     cluster: String,
     hub: String,
@@ -134,7 +134,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// A text as a YAML double-quoted scalar, which JSON's strings are.
+/// Quotes a text as a YAML double-quoted scalar, which is a superset of JSON's strings.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
@@ -154,7 +154,7 @@ fn manifests(values: &Values, workload: Workload) -> String {
         + &impersonation(&values.impersonate)
 }
 
-/// What the chart wants to know of this cluster.
+/// Values of the chart for this cluster.
 fn helm_values(values: &Values, workload: Workload) -> Result<String, Error> {
     let image = match values.image.split_once('@') {
         Some((name, digest)) => json!({"repository": without_tag(name).0, "digest": digest}),
@@ -182,7 +182,7 @@ fn helm_values(values: &Values, workload: Workload) -> Result<String, Error> {
     Ok(flotilla_yaml::to_string(&all))
 }
 
-/// An image's name, and its tag; a port is none.
+/// Splits an image's name from its tag; a port is not a tag.
 fn without_tag(image: &str) -> (&str, &str) {
     image
         .rsplit_once(':')
@@ -190,8 +190,7 @@ fn without_tag(image: &str) -> (&str, &str) {
         .unwrap_or((image, ""))
 }
 
-/// The right to write as exactly these service accounts, which `serviceAccounts` of the agent's policy
-/// names.
+/// The right to impersonate exactly these service accounts, which `serviceAccounts` of the agent's policy lists.
 fn impersonation(accounts: &[(String, String)]) -> String {
     let mut text = String::new();
     for (namespace, name) in accounts {
@@ -291,7 +290,7 @@ mod tests {
         assert!(helm_values(&values("example.org:5000/agent"), Workload::DaemonSet).is_err());
     }
 
-    /// What Kubernetes' pod security standard "restricted" asks of a pod.
+    /// Requirements of Kubernetes' pod security standard "restricted".
     #[test]
     fn the_pod_is_restricted() {
         for (workload, kind) in [
@@ -327,7 +326,7 @@ mod tests {
         assert_eq!(role["rules"][0]["verbs"][0], "impersonate");
     }
 
-    /// The agent may write, and may not raise its own rights.
+    /// The agent must not be able to extend its own rights.
     #[test]
     fn rights_hold_no_wildcard_and_no_escalation() {
         let documents = documents(Workload::DaemonSet);

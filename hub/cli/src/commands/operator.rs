@@ -46,7 +46,7 @@ pub(super) async fn run(
             environments,
             write_context,
         } => {
-            // Before anything is set: where the file cannot be written, the certificate would be lost.
+            // Checked before the grant: a certificate that cannot be written would be lost.
             if let Some(path) = &write_context
                 && path.try_exists().map_err(|cause| Error::File {
                     path: path.clone(),
@@ -58,7 +58,7 @@ pub(super) async fn run(
                     "name a new file",
                 ));
             }
-            // The key is made here and goes nowhere but into the file.
+            // The key is made here and is stored only in the file.
             let made = match &write_context {
                 Some(path) => Some((path.clone(), request_key()?)),
                 None => None,
@@ -97,7 +97,7 @@ pub(super) async fn run(
     }
 }
 
-/// A new key, PEM, and a request for a certificate for it, DER.
+/// Makes a new key, PEM, and a certificate request for it, DER.
 pub(super) fn request_key() -> Result<(String, Vec<u8>), Error> {
     let failed = |error: rcgen::Error| Error::Local(std::io::Error::other(error));
     let key = rcgen::KeyPair::generate().map_err(failed)?;

@@ -1,5 +1,5 @@
-//! `promote --force` where the branch has moved already: gates that hold its commit back are overridden, and
-//! what failed there is tried again.
+//! `promote --force` where the branch has moved already: overrides the gates that hold its commit back, and retries
+//! what failed there.
 
 use flotilla_proto::v1;
 use flotilla_status::{Decisions, Held, RepositoryCommit};
@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
 
-/// Whether the commit that was named is at the head of the environment's own branch.
+/// Whether the given commit is at the head of the environment's own branch.
 pub(super) async fn is_there(client: &Client, args: &Promote) -> Result<bool, Error> {
     let Some(named) = &args.commit else {
         return Ok(false);
@@ -26,7 +26,7 @@ pub(super) async fn is_there(client: &Client, args: &Promote) -> Result<bool, Er
     if heads.any(|head| head.commit.starts_with(named.as_str())) {
         return Ok(true);
     }
-    // A revision of the fleet file is on no branch.
+    // A revision of the fleet file is not on any branch.
     let (last, decisions) = rollout::get(client, &name).await?;
     let targets = last.iter().flat_map(|rollout| {
         let apart = rollout.apart.iter().map(|waiting| &waiting.commit);
@@ -104,8 +104,8 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
     Ok(())
 }
 
-/// What is to be overridden of what the hub says is held back: the commit that was named, else all that is still
-/// asked for. None: an older hub does not say.
+/// Returns what to override among the held commits: the given commit, else all that are still wanted. None: an older
+/// hub does not report them.
 fn meant<'d>(decisions: &'d Decisions, args: &Promote) -> Option<Vec<&'d Held>> {
     let all = decisions.held.as_ref()?.iter();
     let all = all.filter(|held| match &args.commit {

@@ -1,4 +1,4 @@
-//! Waiting for a hub that was there and is away, and telling the person so, once.
+//! Waits for a hub that became unreachable, and reports that once.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::error::Error;
 use crate::printer::Printer;
 use crate::reader;
 
-/// How often gates and clusters are looked at while waiting.
+/// Interval at which gates and clusters are read while waiting.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
-/// First and longest pause between two tries.
+/// First and longest delay of retries.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// How often the hub failed to answer in a row, and whether that was said.
+/// Number of consecutive failures, and whether they were reported.
 pub(super) struct Patience {
     backoff: Backoff,
-    /// Whether the person was told that the hub is away.
+    /// Whether the outage was reported.
     told: bool,
 }
 
@@ -31,7 +31,7 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// The hub answered.
+    /// Resets the count after an answer of the hub.
     pub(super) fn answered(&mut self, printer: &Printer) {
         if std::mem::take(&mut self.told) {
             printer.say("the hub answers again");
@@ -39,8 +39,8 @@ impl Patience {
         self.backoff.reset();
     }
 
-    /// Waits before the next try, where another may help. This is for a hub that was there: what fails at
-    /// the first try is the context's fault, more likely than the moment's, and is to be told at once.
+    /// Waits before the next try, if a retry may help. Only for a hub that answered before: a failure of the first call
+    /// is more likely caused by the context, and is reported at once.
     pub(super) async fn wait(&mut self, error: Error, printer: &Printer) -> Result<(), Error> {
         if !error.is_passing() {
             return Err(error);
@@ -53,7 +53,7 @@ impl Patience {
         self.pause().await
     }
 
-    /// Waits before the next try, without a word: the hub ended what it had begun.
+    /// Waits before the next try without a report: the hub closed the stream in good order.
     pub(super) async fn pause(&mut self) -> Result<(), Error> {
         reader::pause(self.backoff.next_delay(&mut rand::rng())).await
     }

@@ -1,7 +1,7 @@
-//! `flotilla plan`: what a commit would change, asked of an environment's agents.
+//! `flotilla plan`: asks an environment's agents what a commit would change.
 //!
-//! Exit code 0: nothing would change anywhere. 1: something would, and every cluster says that it would take
-//! it. 2: of some cluster nobody can say, or it would not take it.
+//! Exit code 0: no cluster would change. 1: some would, and every cluster would accept it. 2: some cluster did not
+//! answer, or would refuse it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use flotilla_status::{Answer, FleetPlan};
 use tonic::Code;
 
-use super::commit::{self, Place};
+use super::commit::{self, CommitScope};
 use super::patience::Patience;
 use crate::args::PlanArgs;
 use crate::client::Client;
@@ -21,11 +21,11 @@ use crate::printer::Printer;
 use crate::reader;
 use crate::{forge, pulls, render};
 
-/// Between two looks at a plan, where the hub does not wait itself.
+/// Interval at which a plan is read, if the hub itself does not wait.
 const LOOK: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(client: &Client, args: PlanArgs, printer: &Printer) -> Result<(), Error> {
-    // Before anybody is asked: a file that is not there would be told after the plan only.
+    // Read first: otherwise a missing file would only be reported after the plan.
     let file = args.forge_token_file.as_deref();
     let token = args.comment.and(file).map(pulls::token).transpose()?;
     let commit = commit(client, &args).await?;
@@ -63,7 +63,7 @@ pub(super) async fn run(client: &Client, args: PlanArgs, printer: &Printer) -> R
     }
 }
 
-/// Asks a hub, and follows the plan to its end.
+/// Requests a plan, and waits for its end.
 pub(super) async fn ask(
     client: &Client,
     request: v1::StartPlanRequest,
@@ -103,10 +103,10 @@ pub(super) async fn ask(
     Ok(FleetPlan::from(&wire))
 }
 
-/// The commit that is meant: by its digits, or the head of a branch as Git itself shows it.
+/// Returns the commit to plan: by its digits, or the head of a branch in Git.
 async fn commit(client: &Client, args: &PlanArgs) -> Result<Commit, Error> {
     if let Some(prefix) = &args.commit {
-        let place = Place {
+        let place = CommitScope {
             environment: args.environment.as_str(),
             repository: args.repository.as_deref(),
         };
@@ -182,8 +182,8 @@ async fn tell(
     let forge = pulls::Forge::open(at, token)?;
     let written = forge.comment(number, &mark, &body).await?;
     let word = match written {
-        pulls::Written::First => "wrote",
-        pulls::Written::Anew => "updated",
+        pulls::Outcome::First => "wrote",
+        pulls::Outcome::Anew => "updated",
     };
     printer.say(&format!("{word} the comment of pull request {number}"));
     Ok(())

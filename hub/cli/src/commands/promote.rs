@@ -1,4 +1,4 @@
-//! `promote`: look, show, ask, wait for gates, fast-forward, follow.
+//! `promote`: preview, confirm, wait for gates, fast-forward, follow.
 
 mod behind;
 mod branches;
@@ -13,7 +13,7 @@ use flotilla_status::{FleetPlan, Move, Promotion};
 use tokio::time::Instant;
 
 use self::follow::Arrival;
-use self::gates::{Go, Opened};
+use self::gates::{Timing, WaitOutcome};
 use super::{commit, overriding, plan, steer, unpushed};
 use crate::args::Promote;
 use crate::client::Client;
@@ -24,11 +24,11 @@ use crate::printer::Printer;
 use crate::pulls;
 use crate::render;
 
-/// What is left to whoever has no forge.
+/// Alternative for a repository without a supported forge.
 const NO_FORGE: &str = "promote without --pull-request";
 
-/// One repository's move, read and checked.
-struct Checked {
+/// The move of one repository, fetched and checked.
+struct CheckedMove {
     url: RepositoryUrl,
     target: BranchName,
     to: Commit,
@@ -36,12 +36,12 @@ struct Checked {
 }
 
 pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Result<(), Error> {
-    // Before gates and branches are looked at: a file that is not there is no matter of theirs.
+    // Read first: a missing file does not depend on gates and branches.
     let file = args.forge_token_file.as_deref();
     let token = file.filter(|_| args.pull_request).map(pulls::token);
     let token = token.transpose()?;
     behind::catch_up(client, &args, printer).await?;
-    // A hotfix that is on the branch already has nothing to move.
+    // A hotfix that is already on the branch needs no move.
     if args.force && overriding::is_there(client, &args).await? {
         return overriding::run(client, &args, printer).await;
     }
@@ -74,13 +74,13 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         return propose(client, &checked, &promotion, token.as_ref(), &args, printer).await;
     }
     let deadline = Instant::now() + args.wait_timeout;
-    if go == Go::Later {
+    if go == Timing::Later {
         let opened = gates::wait(client, &promotion, &args, deadline, printer).await?;
         checked.clear();
-        if opened == Opened::Moved {
+        if opened == WaitOutcome::Moved {
             printer.say("it was moved there by someone else meanwhile");
         } else {
-            // What Git has may be something else by now.
+            // Checked again, because the branches may have changed during the wait.
             for moved in &mut promotion.moves {
                 checked.push(check(moved, &args).await?);
             }
@@ -121,7 +121,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
     Ok(())
 }
 
-/// Where the branches are already at what is asked for: waits for the clusters, or says so.
+/// Handles branches that already have the requested commits: waits for the clusters, or reports it.
 async fn nothing_to_move(
     client: &Client,
     promotion: &Promotion,
@@ -133,7 +133,7 @@ async fn nothing_to_move(
         promotion.environment, promotion.promotes_from
     );
     let unread = unread::branches(client, promotion, args).await?;
-    // Whoever was interrupted, or comes second, may still want to know that it arrives.
+    // An interrupted or second caller may still wait for the clusters.
     if args.wait && !args.dry_run && !args.pull_request {
         if !unread.is_empty() {
             printer.warn(&format!("as last seen: {}", unread::named(&unread)));
@@ -162,8 +162,13 @@ async fn nothing_to_move(
     ))
 }
 
-/// Asks whether the branches shall move.
-fn consent(promotion: &Promotion, args: &Promote, go: Go, printer: &Printer) -> Result<(), Error> {
+/// Asks whether to move the branches.
+fn consent(
+    promotion: &Promotion,
+    args: &Promote,
+    go: Timing,
+    printer: &Printer,
+) -> Result<(), Error> {
     let branches: Vec<&str> = promotion
         .moves
         .iter()
@@ -172,14 +177,14 @@ fn consent(promotion: &Promotion, args: &Promote, go: Go, printer: &Printer) -> 
     let branches = branches.join(", ");
     let question = match go {
         _ if args.pull_request => format!("\nPush for pull requests into {branches}?"),
-        Go::Now => format!("\nMove {branches}?"),
-        Go::Later => format!("\nMove {branches} once the gates are open?"),
+        Timing::Now => format!("\nMove {branches}?"),
+        Timing::Later => format!("\nMove {branches} once the gates are open?"),
     };
     printer.consent(&question, "nothing was moved")
 }
 
-/// Asks the hub to look at an environment's branches now. A hint only: it also looks by itself, so its failure does
-/// not undo what was done. Whether the hub took it.
+/// Asks the hub to read an environment's branches now; returns whether the hub accepted that. Only a hint: the hub also
+/// polls, so a failure does not matter.
 pub(super) async fn refresh(client: &Client, environment: &str, printer: &Printer) -> bool {
     let request = client.request(v1::RefreshRequest {
         environment: environment.to_owned(),
@@ -196,11 +201,11 @@ pub(super) async fn refresh(client: &Client, environment: &str, printer: &Printe
     }
 }
 
-/// Pushes each commit as a branch of its own, and says where its pull request is opened. The branch of
-/// the environment moves when somebody merges it.
+/// Pushes each commit as a branch of its own, and prints where to open its pull request. The branch of the environment
+/// moves when that is merged.
 async fn propose(
     client: &Client,
-    checked: &[Checked],
+    checked: &[CheckedMove],
     promotion: &Promotion,
     token: Option<&Secret>,
     args: &Promote,
@@ -215,7 +220,7 @@ async fn propose(
             open(ready, shown, token, promotion, plan.as_ref(), args, printer).await?;
             continue;
         }
-        // Exactly this commit, whatever the branch of the environment before does meanwhile.
+        // Named by the commit, so that a later push to the environment before does not change it.
         let branch: BranchName =
             format!("promote-{}-{}", args.environment, ready.to.short()).parse()?;
         let page = forge::page(&ready.url, args.forge, &branch, &ready.target)
@@ -230,7 +235,7 @@ async fn propose(
     Ok(())
 }
 
-/// What a move would change, as the environment's agents see it.
+/// Returns the effect of a move, as planned by the environment's agents.
 async fn planned(
     client: &Client,
     shown: &Move,
@@ -247,9 +252,9 @@ async fn planned(
     plan::ask(client, request, printer).await
 }
 
-/// Opens the environment's pull request by the forge's API, or writes it anew.
+/// Opens the environment's pull request with the forge's API, or updates the open one.
 async fn open(
-    ready: &Checked,
+    ready: &CheckedMove,
     shown: &Move,
     token: &Secret,
     promotion: &Promotion,
@@ -261,7 +266,7 @@ async fn open(
     let at = Repository::at(&ready.url, kind, args.forge_api.as_deref());
     let at = at.map_err(|error| forge::no_place(&error, NO_FORGE))?;
     let forge = pulls::Forge::open(at, token.clone())?;
-    // One for each environment: the branch stays the same, so that the pull request does, too.
+    // One branch for each environment, so that the same pull request is updated.
     let branch: BranchName = format!("flotilla/promote-{}", args.environment).parse()?;
     ready
         .workspace
@@ -273,8 +278,8 @@ async fn open(
         unpushed::proposed_not(&error, (&branch, &ready.to), &shown.repository, page.ok())
     })?;
     let word = match written {
-        pulls::Written::First => "opened",
-        pulls::Written::Anew => "updated",
+        pulls::Outcome::First => "opened",
+        pulls::Outcome::Anew => "updated",
     };
     printer.say(&format!(
         "{word} pull request {} of {}",
@@ -283,12 +288,12 @@ async fn open(
     printer.out(&format!("{}\n", pull.link))
 }
 
-/// Tells the hub before the branch moves: it knows who may do this, keeps who did it, and lets an
-/// overridden commit through its own gates.
+/// Tells the hub before the branch moves: it checks the right, records the actor, and lets an overridden commit through
+/// its own gates.
 async fn announce(
     client: &Client,
     promotion: &Promotion,
-    checked: &[Checked],
+    checked: &[CheckedMove],
     args: &Promote,
     printer: &Printer,
 ) -> Result<(), Error> {
@@ -325,7 +330,7 @@ async fn preview(client: &Client, args: &Promote) -> Result<Promotion, Error> {
     let commit = match &args.commit {
         None => None,
         Some(prefix) => {
-            let place = commit::Place {
+            let place = commit::CommitScope {
                 environment: args.environment.as_str(),
                 repository: args.repository.as_deref(),
             };
@@ -360,7 +365,7 @@ async fn preview(client: &Client, args: &Promote) -> Result<Promotion, Error> {
     Ok(promotion)
 }
 
-/// How a branch that went back, or was repaired by itself, comes to be fast-forwarded again.
+/// Describes how a branch that was rolled back, or repaired directly, can be fast-forwarded again.
 pub(super) fn forward(target: &BranchName, source: &BranchName) -> String {
     format!(
         "merge it into the branch where your changes begin, and promote that: `git fetch && git \
@@ -369,8 +374,8 @@ pub(super) fn forward(target: &BranchName, source: &BranchName) -> String {
     )
 }
 
-/// Reads the commits from Git itself: what moves is what is there, not what a hub said.
-async fn check(moved: &mut Move, args: &Promote) -> Result<Checked, Error> {
+/// Reads the commits from Git itself, so that the hub's answer is not trusted for what moves.
+async fn check(moved: &mut Move, args: &Promote) -> Result<CheckedMove, Error> {
     let url: RepositoryUrl = moved.url.parse()?;
     let source: BranchName = moved.source_branch.parse()?;
     let target: BranchName = moved.target_branch.parse()?;
@@ -434,7 +439,7 @@ async fn check(moved: &mut Move, args: &Promote) -> Result<Checked, Error> {
         .map(|line| flotilla_status::text(line))
         .collect();
     moved.commit_count = log.count;
-    Ok(Checked {
+    Ok(CheckedMove {
         url,
         target,
         to,

@@ -111,7 +111,7 @@ fn read_file(path: &Path, read: &mut BTreeSet<PathBuf>) -> Result<Vec<u8>, Error
     std::fs::read(path).map_err(failed)
 }
 
-/// The values of the command line, in Helm's order of precedence.
+/// Returns the values of the command line, in Helm's order of precedence.
 fn given(args: &ChartArgs, read: &mut BTreeSet<PathBuf>) -> Result<Map, Error> {
     let mut given = Map::new();
     for path in &args.values {
@@ -162,7 +162,7 @@ fn load(path: &Path, read: &mut BTreeSet<PathBuf>) -> Result<Chart, Error> {
     Chart::from_folder(files).map_err(refused)
 }
 
-/// The documents as one `List`.
+/// Wraps the documents into one `List`.
 fn as_json(rendered: &Rendered, args: &ChartArgs) -> Result<String, Error> {
     let text = rendered.print(&print(args)).map_err(refused)?;
     let limits = flotilla_yaml::Limits::default();

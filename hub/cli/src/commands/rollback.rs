@@ -1,5 +1,5 @@
-//! `rollback`: a commit with the content of the last good one, on top of the branch, with the user's
-//! own git. History is kept, and agents that refuse to go back in history need no exception.
+//! `rollback`: a commit with the content of the last good one, on top of the branch, with the user's own git. The
+//! history is kept, and agents that refuse to go back in history need no exception.
 
 mod pin;
 mod push;
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::git::Workspace;
 use crate::printer::Printer;
 
-/// What goes back: an environment's branch of one repository, as the hub names it and as Git has it.
+/// A rollback of an environment's branch of one repository, with the state in the hub and in Git.
 struct Reversion<'a> {
     client: &'a Client,
     args: &'a RollbackArgs,
@@ -56,7 +56,7 @@ pub(super) async fn run(
     }
 }
 
-/// The environment that was named, and the one repository that can be meant.
+/// Returns the named environment, and its only matching repository.
 fn meant<'e>(
     environments: &'e [Environment],
     args: &RollbackArgs,
@@ -96,7 +96,8 @@ fn meant<'e>(
 }
 
 impl Reversion<'_> {
-    /// The commit to go back to, named or found; refused where it was never good there, or is not before the head.
+    /// Returns the commit to go back to, given or found; refused where it was never good there, or is not an ancestor
+    /// of the head.
     async fn target(&self) -> Result<Commit, Error> {
         let (args, environment) = (self.args, self.environment.name.as_str());
         let to = match &args.to {
@@ -112,7 +113,7 @@ impl Reversion<'_> {
                 .await?
             }
         };
-        // A signed way back is a pin, which has rules of its own.
+        // A signed rollback is a pin, which has its own rules.
         if args.to.is_some() && !args.force && args.signing.sign.is_none() {
             never_good(self.client, environment, self.repository, &to).await?;
         }
@@ -130,7 +131,7 @@ impl Reversion<'_> {
         Ok(to)
     }
 
-    /// The commit that was written, by all of its id or by the first digits of one in the branch's history.
+    /// Returns the given commit, by its full id or by the first digits of one in the branch's history.
     async fn named(&self, prefix: &CommitPrefix) -> Result<Commit, Error> {
         match prefix.whole() {
             Some(commit) => Ok(commit),
@@ -146,7 +147,7 @@ impl Reversion<'_> {
         }
     }
 
-    /// Asks, unless it was said not to.
+    /// Asks for confirmation, unless `--yes` is given.
     fn consent(&self, question: &str) -> Result<(), Error> {
         if self.args.branch.yes {
             return Ok(());
@@ -155,7 +156,7 @@ impl Reversion<'_> {
     }
 }
 
-/// Refuses a commit that was never good there: the hub lets an admin's way back past all gates.
+/// Refuses a commit that was never good there, because the hub lets an admin's rollback past all gates.
 async fn never_good(
     client: &Client,
     environment: &str,
@@ -188,8 +189,8 @@ async fn last_good(
     printer: &Printer,
 ) -> Result<Commit, Error> {
     let (_, decisions) = rollout::get(client, environment).await?;
-    // A head that was rolled back holds what was good before: from there it goes further back, and not to what
-    // was rolled back from.
+    // If the head is a rollback itself, its tree equals that of an earlier good commit: continue before that one, and
+    // not with the commit that was rolled back from.
     let (mut twin, tree) = (None, workspace.tree(head).await?);
     let good = decisions.good_commits(repository);
     for commit in good.filter(|commit| *commit != head.as_str()) {

@@ -17,10 +17,10 @@ use crate::printer::{Canvas, Printer};
 use crate::reader;
 use crate::render;
 
-/// How often a watched rollout is looked at.
+/// Interval at which a watched rollout is read.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Most rollouts that a hub lists at once.
+/// Highest number of rollouts that a hub lists at once.
 const MOST: usize = 200;
 
 pub(super) async fn run(
@@ -73,7 +73,7 @@ pub(super) async fn list(
 ) -> Result<(), Error> {
     let request = client.request(v1::ListRolloutsRequest {
         environment: environment.map(ToString::to_string).unwrap_or_default(),
-        // One more than is shown tells whether there are more.
+        // One rollout more than shown, to learn whether there are more.
         limit: limit.saturating_add(1),
     });
     let wire = client.api().list_rollouts(request).await?.into_inner();
@@ -119,9 +119,8 @@ pub(super) async fn get(
     ))
 }
 
-/// Shows a rollout until it is over: redrawn on a terminal, else a line for each change, for programs
-/// a JSON document on each. Fails where it ended badly, needs a person, or takes longer than until
-/// `deadline`.
+/// Shows a rollout until it is over: redrawn on a terminal, else a line for each change, or a JSON document for
+/// programs. Fails if it did not succeed, needs a person, or is not over at `deadline`.
 pub(super) async fn watch(
     client: &Client,
     subject: &str,
@@ -158,7 +157,7 @@ pub(super) async fn watch(
                 "an environment has rollouts once it has a strategy in the fleet file",
             ));
         };
-        // One that takes over is another one; who watches wants to know how this one ends.
+        // From now on by id: a rollout that supersedes this one is not what the caller watches.
         subject.clone_from(&rollout.id);
         if printer.terminal && !output.is_structured() {
             let (paint, now) = (printer.paint, Timestamp::now());
@@ -193,9 +192,9 @@ pub(super) async fn watch(
     }
 }
 
-/// What the end of a rollout means for who watches; none: it goes on.
+/// Returns the result of the watch at the end of a rollout; none: it continues.
 fn end(rollout: &Rollout) -> Option<Result<(), Error>> {
-    // Why is in what was shown last.
+    // The reason is in the text that was shown last.
     let (id, environment) = (&rollout.id, &rollout.environment);
     let (message, hint) = match &rollout.state {
         RolloutState::Succeeded => return Some(Ok(())),
@@ -223,7 +222,7 @@ fn end(rollout: &Rollout) -> Option<Result<(), Error>> {
     Some(Err(Error::not_yet(message, hint)))
 }
 
-/// The end of the patience with a rollout that goes on.
+/// The error when the time limit passed and the rollout continues.
 fn takes_longer(rollout: &Rollout) -> Error {
     Error::not_yet(
         format!("timed out waiting: {}", line(rollout)),

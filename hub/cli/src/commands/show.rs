@@ -12,11 +12,11 @@ use crate::error::Error;
 use crate::printer::Printer;
 use crate::render::{self, Width};
 
-/// Which clusters a list has.
+/// Clusters of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Selection {
     All,
-    /// Those that wait to be accepted.
+    /// Clusters that wait to be accepted.
     Pending,
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn clusters(
     if output.is_structured() {
         return printer.value(output, &clusters);
     }
-    // The key that waits is what a person compares.
+    // A person compares the pending key, so it is shown.
     let width = if output == Output::Wide || selection == Selection::Pending {
         Width::Wide
     } else {

@@ -19,9 +19,9 @@ use crate::printer::{Canvas, Printer};
 use crate::reader;
 use crate::render::{self, Paint, StatusOptions};
 
-/// Changes that come this close together are drawn once.
+/// Changes within this time are drawn together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
-/// Ages go on without changes.
+/// Interval of drawing without changes, because ages grow.
 const REDRAW: Duration = Duration::from_secs(1);
 
 fn options(output: Output, paint: Paint) -> StatusOptions {
@@ -74,8 +74,8 @@ pub(super) async fn once(
         return printer.value(output, &fleet);
     }
     printer.out(&render::status(&fleet, options(output, printer.paint)))?;
-    // Whoever has just changed that file looks here. An older hub does not say, and what was asked for is
-    // told already.
+    // A user who has just changed the fleet file looks here. A failure is ignored: an older hub does not report it, and
+    // the requested output is complete.
     let request = client.request(v1::GetHubRequest {});
     if let Ok(answer) = client.api().get_hub(request).await
         && let Some(first) = Hub::from(&answer.into_inner()).fleet_errors.first()
@@ -88,17 +88,17 @@ pub(super) async fn once(
     Ok(())
 }
 
-/// What a watcher knows.
+/// State of a watch.
 #[derive(Default)]
-struct Seen {
+struct State {
     environments: Vec<Environment>,
     clusters: BTreeMap<String, Cluster>,
-    /// The first state is complete.
+    /// Whether the initial state is complete.
     complete: bool,
     patience: Patience,
 }
 
-impl Seen {
+impl State {
     fn fleet(&self) -> Fleet {
         Fleet {
             environments: self.environments.clone(),
@@ -107,13 +107,13 @@ impl Seen {
     }
 }
 
-/// How changes are shown.
-enum Show {
-    /// The whole table, again and again.
+/// Form in which changes are shown.
+enum Format {
+    /// The whole table, redrawn.
     Screen,
-    /// A line each.
+    /// A line for each change.
     Lines,
-    /// A JSON document each.
+    /// A JSON document for each change.
     Json,
 }
 
@@ -130,16 +130,16 @@ pub(super) async fn watch(
                 "use -o json: it gives one document on each line",
             ));
         }
-        Output::Json => Show::Json,
-        Output::Table | Output::Wide if printer.terminal => Show::Screen,
-        Output::Table | Output::Wide => Show::Lines,
+        Output::Json => Format::Json,
+        Output::Table | Output::Wide if printer.terminal => Format::Screen,
+        Output::Table | Output::Wide => Format::Lines,
     };
-    let mut seen = Seen::default();
+    let mut seen = State::default();
     let mut canvas = Canvas::default();
     loop {
         let ended = follow(client, args, output, printer, &show, &mut seen, &mut canvas).await;
         seen.complete = false;
-        // A hub that restarts, or that cut us because we were too slow: begin anew.
+        // The hub restarted, or closed a stream that was too slow: start again.
         match ended {
             Ok(()) => seen.patience.pause().await?,
             Err(error) => seen.patience.wait(error, printer).await?,
@@ -153,19 +153,19 @@ async fn follow(
     args: &FilterArgs,
     output: Output,
     printer: &Printer,
-    show: &Show,
-    seen: &mut Seen,
+    show: &Format,
+    seen: &mut State,
     canvas: &mut Canvas,
 ) -> Result<(), Error> {
     let only = names(&args.applications);
     let mut stream = client.watch(&filter(args)).await?;
-    // What was there before and is not told again is gone.
+    // Clusters that the new stream does not repeat have been removed.
     let mut told = std::collections::BTreeSet::new();
     let mut draw_at: Option<Instant> = None;
     let forever = Duration::from_secs(3600);
     loop {
         let wait = match (show, seen.complete) {
-            (Show::Screen, true) => REDRAW,
+            (Format::Screen, true) => REDRAW,
             _ => forever,
         };
         let due = draw_at.unwrap_or_else(|| Instant::now() + wait);
@@ -173,7 +173,7 @@ async fn follow(
             message = stream.message() => message?,
             () = tokio::time::sleep_until(due) => {
                 draw_at = None;
-                if matches!(show, Show::Screen) && seen.complete {
+                if matches!(show, Format::Screen) && seen.complete {
                     draw(seen, canvas, output, printer)?;
                 }
                 continue;
@@ -193,18 +193,18 @@ async fn follow(
                 told.insert(cluster.name.clone());
                 let before = seen.clusters.insert(cluster.name.clone(), cluster.clone());
                 match show {
-                    Show::Screen => {}
-                    Show::Lines => {
+                    Format::Screen => {}
+                    Format::Lines => {
                         let now = options(output, Paint::Plain);
                         let line = render::change(&cluster, now);
-                        // Heartbeats change nothing that a line shows.
+                        // A heartbeat does not change the line.
                         let same =
                             before.is_some_and(|earlier| render::change(&earlier, now) == line);
                         if !same {
                             printer.out(&line)?;
                         }
                     }
-                    Show::Json => line(printer, &StatusChange::Cluster { cluster: &cluster })?,
+                    Format::Json => line(printer, &StatusChange::Cluster { cluster: &cluster })?,
                 }
             }
             Some(Event::ClusterRemoved(name)) => removed(&name, show, seen, printer)?,
@@ -220,7 +220,7 @@ async fn follow(
                 }
                 seen.complete = true;
                 seen.patience.answered(printer);
-                if matches!(show, Show::Json) {
+                if matches!(show, Format::Json) {
                     line(printer, &StatusChange::Bookmark)?;
                 }
             }
@@ -232,19 +232,19 @@ async fn follow(
 fn environment(
     wire: &v1::EnvironmentStatus,
     args: &FilterArgs,
-    show: &Show,
-    seen: &mut Seen,
+    show: &Format,
+    seen: &mut State,
     printer: &Printer,
 ) -> Result<(), Error> {
     let environment = Environment::from(wire);
     if !asked(&environment, args) {
         return Ok(());
     }
-    if matches!(show, Show::Json) {
+    if matches!(show, Format::Json) {
         let environment = &environment;
         line(printer, &StatusChange::Environment { environment })?;
     }
-    if matches!(show, Show::Lines) {
+    if matches!(show, Format::Lines) {
         let before = seen
             .environments
             .iter()
@@ -272,17 +272,17 @@ fn environment(
     Ok(())
 }
 
-fn removed(name: &str, show: &Show, seen: &mut Seen, printer: &Printer) -> Result<(), Error> {
+fn removed(name: &str, show: &Format, seen: &mut State, printer: &Printer) -> Result<(), Error> {
     if seen.clusters.remove(name).is_none() {
         return Ok(());
     }
     match show {
-        Show::Screen => Ok(()),
-        Show::Lines => {
+        Format::Screen => Ok(()),
+        Format::Lines => {
             let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             printer.out(&format!("{now} {name} was removed, or no longer matches\n"))
         }
-        Show::Json => line(printer, &StatusChange::ClusterRemoved { name }),
+        Format::Json => line(printer, &StatusChange::ClusterRemoved { name }),
     }
 }
 
@@ -290,7 +290,7 @@ fn line(printer: &Printer, change: &StatusChange<'_>) -> Result<(), Error> {
     printer.out(&format!("{}\n", serde_json::to_string(change)?))
 }
 
-fn draw(seen: &Seen, canvas: &mut Canvas, output: Output, printer: &Printer) -> Result<(), Error> {
+fn draw(seen: &State, canvas: &mut Canvas, output: Output, printer: &Printer) -> Result<(), Error> {
     let text = render::status(&seen.fleet(), options(output, printer.paint));
     printer.draw(canvas, &text)
 }

@@ -6,19 +6,19 @@ use flotilla_status::{RepositoryCommit, Rollout, digits};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{approval, commit, repository, rollout};
-use crate::args::{ApproveArgs, PinArgs, Reasoned, SubjectArgs, SuspendArgs};
+use crate::args::{ApproveArgs, PinArgs, ReasonArgs, SubjectArgs, SuspendArgs};
 use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::Printer;
 
-/// Sends an action; answered when the hub has it on disk, with what it came to.
+/// Sends an action; returns the outcome once the hub has stored it.
 pub(super) async fn send(client: &Client, request: v1::SteerRequest) -> Result<String, Error> {
     let request = client.request(request);
     let answer = client.api().steer(request).await?.into_inner();
     Ok(flotilla_status::text(&answer.detail))
 }
 
-/// An action on an environment.
+/// Sends an action on an environment.
 pub(super) async fn environment(
     client: &Client,
     action: v1::SteerAction,
@@ -38,8 +38,12 @@ pub(super) async fn environment(
     Ok(())
 }
 
-/// Starts no further cluster; whose reason that replaces is told.
-pub(super) async fn pause(client: &Client, args: Reasoned, printer: &Printer) -> Result<(), Error> {
+/// Pauses the environment; reports whose earlier pause it replaces.
+pub(super) async fn pause(
+    client: &Client,
+    args: ReasonArgs,
+    printer: &Printer,
+) -> Result<(), Error> {
     let name = args.environment;
     let request = v1::SteerRequest {
         action: v1::SteerAction::Pause.into(),
@@ -73,7 +77,7 @@ pub(super) async fn pin(client: &Client, args: PinArgs, printer: &Printer) -> Re
                 Some(cluster) => commit::environment_of(client, cluster).await?,
                 None => environment.clone(),
             };
-            let place = commit::Place {
+            let place = commit::CommitScope {
                 environment: &environment,
                 repository: args.repository.as_deref(),
             };
@@ -114,7 +118,7 @@ pub(super) async fn pin(client: &Client, args: PinArgs, printer: &Printer) -> Re
     Ok(())
 }
 
-/// Naming the key is the consent to sign; what was signed is shown.
+/// Makes the signed approval of a pin. Passing a key is the consent to sign; the signed text is shown.
 async fn pin_approval(
     client: &Client,
     args: &PinArgs,
@@ -163,7 +167,7 @@ pub(super) async fn unpin(
     Ok(())
 }
 
-/// Lets a paused environment or a suspended cluster go on, whichever has the name.
+/// Resumes a paused environment or a suspended cluster, whichever has the name.
 pub(super) async fn resume(
     client: &Client,
     subject: String,
@@ -175,7 +179,7 @@ pub(super) async fn resume(
         .find(|environment| environment.name == subject);
     let is_stopped = environment
         .is_none_or(|environment| environment.paused.is_some() || environment.hold.is_some());
-    // A cluster may have an environment's name; then what is stopped is meant.
+    // If a cluster has the name of an environment, the stopped one of them is resumed.
     let cluster = match (environment, is_stopped) {
         (None, _) => true,
         (Some(_), true) => false,
@@ -232,7 +236,7 @@ pub(super) async fn approve(
     let mut wave = args.wave.clone();
     let commits = match &args.commit {
         Some(prefix) => {
-            let place = commit::Place {
+            let place = commit::CommitScope {
                 environment: &environment,
                 repository: args.repository.as_deref(),
             };
@@ -299,8 +303,8 @@ pub(super) async fn approve(
     Ok(())
 }
 
-/// The commits of which a rollout, or what waits beside it, wants people's approval. What has begun wants it for a wave;
-/// what waits beside it has no wave yet.
+/// Returns the commits that wait for an approval: those of a rollout that has begun wait in a wave, and those beside it
+/// have no wave yet.
 fn asked<'r>(rollout: &'r Rollout, wave: Option<&str>) -> Vec<&'r RepositoryCommit> {
     let new = rollout.target.iter();
     let new = new.filter(|commit| !rollout.from.contains(commit));

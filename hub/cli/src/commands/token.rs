@@ -75,7 +75,7 @@ pub(super) async fn create(
 }
 
 fn show(created: &NewToken, printer: &Printer) -> Result<(), Error> {
-    // The token alone on stdout, so that it can be piped into a file or a Secret.
+    // Only the token goes to stdout, so that it can be piped into a file or a Secret.
     printer.out(&format!("{}\n", created.token))?;
     let status = &created.status;
     let ends = status.expires_at.map_or("unknown".to_owned(), |end| {

@@ -1,15 +1,14 @@
-//! What to say of a branch that the Git server did not let move, and of one that it took and whose pull request the
-//! forge did not.
+//! Errors for a branch that the Git server did not move, and for a pushed one whose pull request the forge did not
+//! accept.
 
 use flotilla_shared::revision::{BranchName, Commit};
 
 use crate::error::Error;
 
-/// With a way on. `hint` is for a server that says no; where somebody else was quicker, there is nothing
-/// to do but to look again.
+/// Adds a hint to a failed push: `hint` where the server refuses; where another push came first, only to try again.
 pub(super) fn refused(error: &Error, branch: &BranchName, hint: &str) -> Error {
     let message = format!("{error}\n{branch} was not moved");
-    // What the server itself refuses is a "remote rejected".
+    // A refusal of the server itself is reported as "remote rejected".
     let was_raced = matches!(error, Error::Git { detail, .. } if detail.contains("! [rejected]"));
     if was_raced {
         return Error::refused(message, format!("someone else moved it meanwhile: {hint}"));
@@ -17,7 +16,7 @@ pub(super) fn refused(error: &Error, branch: &BranchName, hint: &str) -> Error {
     Error::refused(message, hint)
 }
 
-/// The branch of a pull request is pushed, and the forge did not do its part. `page` is where a person opens one.
+/// The error for a pushed branch whose pull request failed. `page` is where a person can open one.
 pub(super) fn proposed_not(
     error: &Error,
     (branch, commit): (&BranchName, &Commit),

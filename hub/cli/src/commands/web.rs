@@ -11,16 +11,16 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
 
-/// How the link to the pages reaches its reader.
+/// How the link is passed to its reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// It is printed.
+pub(super) enum LinkDelivery {
+    /// Printed.
     AsLink,
-    /// It is printed, and a browser opens it.
+    /// Printed, and opened in a browser.
     InBrowser,
 }
 
-impl From<bool> for Shown {
+impl From<bool> for LinkDelivery {
     fn from(open: bool) -> Self {
         match open {
             true => Self::InBrowser,
@@ -33,7 +33,7 @@ impl From<bool> for Shown {
 pub(super) async fn run(
     client: &Client,
     listen: SocketAddr,
-    shown: Shown,
+    shown: LinkDelivery,
     printer: &Printer,
 ) -> Result<(), Error> {
     if !listen.ip().is_loopback() {
@@ -51,9 +51,9 @@ pub(super) async fn run(
     let site = Listening::new(client.pages(), listener).await?;
     printer.out(&format!("{}\n", site.link))?;
     printer.say("The link works once. Stop with Ctrl-C.");
-    // Kept until the end: a slow browser reads it late.
+    // Kept until the end: a slow browser may read it late.
     let _page = match shown {
-        Shown::InBrowser => {
+        LinkDelivery::InBrowser => {
             let page = browser(&site.link);
             let page = page.inspect_err(|error| {
                 printer.warn(&format!(
@@ -62,10 +62,10 @@ pub(super) async fn run(
             });
             page.ok()
         }
-        Shown::AsLink => None,
+        LinkDelivery::AsLink => None,
     };
     let stop = async {
-        // Without a handler there is nothing to wait for: the default ends the program, too.
+        // Without a handler there is nothing to wait for: the default action ends the program.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -75,8 +75,8 @@ pub(super) async fn run(
     })
 }
 
-/// Starts what the desktop opens links with. What stands in a program's arguments can be read by everybody
-/// on this machine, so it is given a file of ours alone that leads to the link.
+/// Opens a browser with the desktop's opener. Arguments of a process are visible to all users of the machine, so it is
+/// given a private file that redirects to the link.
 fn browser(link: &str) -> std::io::Result<tempfile::NamedTempFile> {
     let mut page = tempfile::Builder::new()
         .prefix("flotilla-")

@@ -1,4 +1,4 @@
-//! What two fleet files say of the same applications, one after the other.
+//! Comparison of two fleet files, application by application.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use flotilla_shared::id::{ApplicationName, EnvironmentName, RepositoryName};
 use flotilla_spec::Application;
 
 use super::pairs::Pairs;
-use super::placement::{Place, places};
+use super::placement::{PlacedCluster, places};
 use super::{ChangedSettings, Difference, LeftOut, Moved, Side, removals, ways};
 
-/// A comparison of two sides that is under way.
+/// A comparison of two sides in progress.
 pub(super) struct Comparison<'t> {
     old: &'t Side<'t>,
     new: &'t Side<'t>,
@@ -21,10 +21,10 @@ pub(super) struct Comparison<'t> {
 /// A directory, or why there is none.
 type Directory = Result<String, String>;
 
-type Places = BTreeMap<Place, Directory>;
+type Placements = BTreeMap<PlacedCluster, Directory>;
 
 impl<'t> Comparison<'t> {
-    /// Begins with what the new fleet file takes away; no application was looked at yet.
+    /// Starts with the removals of the new fleet file; no application is compared yet.
     pub(super) fn of(old: &'t Side<'t>, new: &'t Side<'t>, repository: &'t RepositoryName) -> Self {
         Self {
             old,
@@ -38,7 +38,7 @@ impl<'t> Comparison<'t> {
         }
     }
 
-    /// Notes what both sides say of one application, and what is to be rendered for it.
+    /// Compares one application on both sides, and notes what to render for it.
     pub(super) fn application(&mut self, name: &ApplicationName) {
         let (old, new) = (self.old.spec, self.new.spec);
         let (was, is) = (old.applications.get(name), new.applications.get(name));
@@ -78,12 +78,12 @@ impl<'t> Comparison<'t> {
         }
     }
 
-    /// Notes what is rendered of an application in a place that both sides have, or why nothing can be.
+    /// Notes the renders of an application in a place that both sides have, or why it cannot be rendered.
     fn pair(
         &mut self,
         name: &ApplicationName,
         (was, is): (&Application, &Application),
-        place: &Place,
+        place: &PlacedCluster,
         (old_path, new_path): (&Directory, &Directory),
     ) {
         let (Ok(old_path), Ok(new_path)) = (old_path, new_path) else {
@@ -108,7 +108,7 @@ impl<'t> Comparison<'t> {
         }
     }
 
-    /// Notes what cannot be rendered here; an empty environment is all of them.
+    /// Notes something that cannot be rendered here; an empty environment stands for all.
     fn leave_out(&mut self, name: &ApplicationName, environment: String, why: String) {
         self.all.left_out.push(LeftOut {
             application: name.to_string(),
@@ -117,7 +117,7 @@ impl<'t> Comparison<'t> {
         });
     }
 
-    /// Renders what was noted, and gives all that differs.
+    /// Renders everything noted, and returns all differences.
     pub(super) fn finish(mut self) -> Difference {
         self.pairs
             .render((self.old.tree, self.new.tree), &mut self.all);
@@ -141,7 +141,7 @@ fn settings(was: &Application, is: &Application) -> Vec<&'static str> {
     differs.map(|(key, _)| key).collect()
 }
 
-fn moved(name: &ApplicationName, old: &Places, new: &Places) -> Vec<Moved> {
+fn moved(name: &ApplicationName, old: &Placements, new: &Placements) -> Vec<Moved> {
     let mut by: BTreeMap<&EnvironmentName, (Vec<String>, Vec<String>)> = BTreeMap::new();
     for place in new.keys().filter(|place| !old.contains_key(*place)) {
         let (gained, _) = by.entry(&place.environment).or_default();

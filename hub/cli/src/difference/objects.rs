@@ -1,4 +1,4 @@
-//! Objects of two renders, side by side. What a Secret holds is never shown.
+//! Differences of the objects of two renders. Values of Secrets are never shown.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::{Algorithm, TextDiff};
 
-/// Longest difference of one object that is shown.
+/// Longest difference of one object that is shown, lines.
 const MAX_LINES: usize = 400;
 
 /// What a change does to an object.
@@ -54,7 +54,7 @@ pub(crate) struct ObjectChange {
     pub(crate) lines: Vec<String>,
 }
 
-/// What differs, in the order of names.
+/// Returns the differences, in the order of names.
 pub(super) fn changes(was: &[Manifest], is: &[Manifest]) -> Vec<ObjectChange> {
     let by_name = |all: &[Manifest]| -> BTreeMap<String, Value> {
         let named = all
@@ -117,7 +117,7 @@ fn change(object: &str, action: Action, old: Option<&Value>, new: Option<&Value>
     }
 }
 
-/// Nobody reads the schemas of a definition in a comment.
+/// Schemas of a CustomResourceDefinition are too long for a comment, so they are folded.
 fn folded(old: Option<&Value>, new: Option<&Value>) -> Vec<String> {
     let versions = |value: Option<&Value>| -> Vec<String> {
         let all = value.and_then(|value| value.pointer("/spec/versions"));
@@ -133,7 +133,7 @@ fn folded(old: Option<&Value>, new: Option<&Value>) -> Vec<String> {
     lines
 }
 
-/// Which keys differ is told, and no value.
+/// Tells which keys differ, without the values.
 fn masked(old: Option<&Value>, new: Option<&Value>) -> (Option<Value>, Option<Value>) {
     let (mut was, mut is) = (old.cloned(), new.cloned());
     for field in ["data", "stringData"] {
@@ -164,7 +164,7 @@ fn masked(old: Option<&Value>, new: Option<&Value>) -> (Option<Value>, Option<Va
         mask(&mut was, &new, "(masked, before)");
         mask(&mut is, &old, "(masked, after)");
     }
-    // kubectl puts the whole object there.
+    // kubectl stores the whole object, with its secrets, in this annotation.
     for value in [&mut was, &mut is] {
         let place = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
         if let Some(copy) = value.as_mut().and_then(|value| value.pointer_mut(place)) {

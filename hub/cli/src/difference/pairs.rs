@@ -1,19 +1,19 @@
-//! Pairs of renders, an old one and a new one: each is rendered once, and equal differences are told once.
+//! Pairs of an old and a new render: each render is made once, and equal differences are merged.
 
 use std::collections::BTreeMap;
 
 use flotilla_render::{Options, Rendered, Tree, render};
 use flotilla_shared::id::{ApplicationName, EnvironmentName};
 
-use super::placement::Place;
+use super::placement::PlacedCluster;
 use super::{At, Difference, Group, Key, objects};
 
 type Outcome = Result<Rendered, String>;
 
-/// Which application and environment a render is for, and in which clusters.
+/// Clusters by the application and environment of a render.
 type Uses = BTreeMap<(ApplicationName, EnvironmentName), Vec<String>>;
 
-/// Renders each thing once.
+/// Cache of renders.
 struct Renders<'t> {
     tree: &'t dyn Tree,
     done: BTreeMap<Key, Outcome>,
@@ -35,21 +35,21 @@ impl<'t> Renders<'t> {
     }
 }
 
-/// What is to be rendered.
+/// Renders to compare.
 #[derive(Default)]
 pub(super) struct Pairs {
-    /// What each pair of renders comes to, and where it comes.
+    /// Compared pairs, and where they are used.
     uses: BTreeMap<(Key, Key), Uses>,
     options: BTreeMap<Key, Options>,
 }
 
 impl Pairs {
-    /// Adds an application in one place, with its way on both sides.
+    /// Adds an application in one place, with its options on both sides.
     pub(super) fn add(
         &mut self,
         (old_key, old_way): (Key, Options),
         (new_key, new_way): (Key, Options),
-        (name, place): (&ApplicationName, &Place),
+        (name, place): (&ApplicationName, &PlacedCluster),
     ) {
         self.options.insert(old_key.clone(), old_way);
         self.options.insert(new_key.clone(), new_way);
@@ -61,7 +61,7 @@ impl Pairs {
             .push(place.cluster.clone());
     }
 
-    /// Renders each pair, and adds to `all` what differs and how many do not.
+    /// Renders each pair, and adds the differences and the number of equal pairs to `all`.
     pub(super) fn render(self, (old, new): (&dyn Tree, &dyn Tree), all: &mut Difference) {
         let (mut before, mut after) = (Renders::of(old), Renders::of(new));
         let none = Options::default();
@@ -80,7 +80,7 @@ impl Pairs {
     }
 }
 
-/// Where a pair is used, as it is shown: of clusters that nobody declares there is no name.
+/// Converts the uses of a pair for the output: clusters that are not declared have no name.
 fn places_of(uses: Uses) -> Vec<At> {
     uses.into_iter()
         .map(|((application, environment), mut clusters)| {
@@ -94,7 +94,7 @@ fn places_of(uses: Uses) -> Vec<At> {
         .collect()
 }
 
-/// Adds places to the group that tells the same already, or else the group with them.
+/// Adds places to the group with the same difference, or adds a new group.
 fn tell(changes: &mut Vec<Group>, mut group: Group, at: Vec<At>) {
     let same = changes.iter_mut().find(|known| {
         known.objects == group.objects
@@ -110,7 +110,7 @@ fn tell(changes: &mut Vec<Group>, mut group: Group, at: Vec<At>) {
     }
 }
 
-/// One entry for each application and environment.
+/// Merges them into one entry for each application and environment.
 fn gather(at: &mut Vec<At>) {
     at.sort();
     let mut gathered: Vec<At> = Vec::new();

@@ -1,4 +1,4 @@
-//! Where an application goes, as far as a fleet file says.
+//! Placement of an application, as far as the fleet file determines it.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use flotilla_spec::{Application, Selector, Spec};
 
 /// A cluster of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct PlacedCluster {
     pub(super) environment: EnvironmentName,
-    /// Empty: whichever follow the environment, of which the fleet file declares none.
+    /// Name; empty: any cluster of the environment, if the fleet file declares none.
     pub(super) cluster: String,
 }
 
-/// Where it goes, with the directory there or why there is none. What nobody can say without knowing the
-/// clusters is added to `unknown`, by environment.
+/// Returns where it is placed, each with the directory or why there is none. Environments whose placement depends on
+/// unknown clusters are added to `unknown`.
 pub(super) fn places(
     spec: &Spec,
     application: &Application,
     unknown: &mut Vec<(String, String)>,
-) -> BTreeMap<Place, Result<String, String>> {
+) -> BTreeMap<PlacedCluster, Result<String, String>> {
     let mut all = BTreeMap::new();
     for environment in &spec.environments {
         let mut declared = false;
@@ -35,7 +35,7 @@ pub(super) fn places(
                 let path = application
                     .path
                     .fill(name, &environment.name, &cluster.labels);
-                let place = Place {
+                let place = PlacedCluster {
                     environment: environment.name.clone(),
                     cluster: name.to_string(),
                 };
@@ -60,7 +60,7 @@ pub(super) fn places(
             continue;
         }
         let path = template.replace("{environment}", environment.name.as_str());
-        let place = Place {
+        let place = PlacedCluster {
             environment: environment.name.clone(),
             cluster: String::new(),
         };

@@ -1,4 +1,4 @@
-//! What a change of the fleet file takes away on purpose.
+//! Removals that a change of the fleet file declares.
 
 use flotilla_spec::{Objects, Spec};
 use schemars::JsonSchema;
@@ -20,7 +20,7 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// Whether objects of an application go in an environment.
+    /// Whether objects of an application are removed in an environment.
     pub(crate) fn deletes(&self, application: &str, environment: &str) -> bool {
         !self.keep_objects
             && self.application == application

@@ -88,7 +88,7 @@ fn the_same_tree_differs_in_nothing_and_says_what_it_left_out() {
         .iter()
         .map(|place| format!("{}/{}", place.application, place.environment))
         .collect();
-    // Nobody knows which regions dev has, and another repository is not here.
+    // The regions of dev are not known, and another repository is not available here.
     assert_eq!(left, ["far/", "region/dev"]);
     assert!(
         render::difference(&all, render::Paint::Plain)
@@ -117,7 +117,7 @@ fn equal_differences_are_told_once_with_every_place() {
         object.lines
     );
     assert!(object.lines.contains(&"+   v: '2'".to_owned()));
-    // Only where a render really comes out otherwise.
+    // Only where a render actually differs.
     let all = diff(&[("regions/eu/a.yaml", &map("region", "2"))]);
     assert_eq!(
         places(all.changes.first().unwrap()),
@@ -228,7 +228,7 @@ fn a_fleet_file_that_changes_tells_who_gains_and_who_loses() {
         .map(|setting| (setting.application.as_str(), setting.keys.clone()))
         .collect();
     assert_eq!(settings, [("web", vec!["namespace"])]);
-    // Another label means another fact in a text.
+    // A different label is a different fact in a substituted text.
     let changed: Vec<String> = all.changes.iter().flat_map(places).collect();
     assert_eq!(changed, ["api/prod:us-1"]);
     let text = render::difference(&all, render::Paint::Plain);
@@ -275,7 +275,7 @@ fn what_is_taken_away_on_purpose_is_told_apart_from_what_vanishes() {
                 .contains("far in prod is no longer placed on eu-1, eu-2, us-1; its objects stay"),
         "{told}"
     );
-    // An entry that stays is no news.
+    // An entry that both sides have is not a difference.
     assert!(!diff_of(&removed, &removed, &old, &new).differs());
     let kept = removed.replace("[prod]}", "[prod], keepObjects: true}");
     assert!(text(&kept).contains("its objects are kept, unmanaged"));

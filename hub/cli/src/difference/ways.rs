@@ -1,4 +1,4 @@
-//! How an application is rendered for a cluster, as its agent would.
+//! Rendering options of an application for a cluster, as its agent would use them.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use flotilla_shared::revision::TreePath;
 use flotilla_spec::{Application, Spec, TemplateError};
 
 use super::Key;
-use super::placement::Place;
+use super::placement::PlacedCluster;
 
-/// Stands for the name of a cluster that nobody declares: what is substituted stays as it is written.
+/// Name of an undeclared cluster: references to facts stay as they are written.
 const UNKNOWN: &str = "${cluster.name}";
-/// The same where a name must be one, as in those of values files.
+/// The same where a valid name is required, as in those of values files.
 const ANY: &str = "any-cluster";
-/// What generated values are derived from here: any will do, since both sides have the same.
+/// Seed of generated values: any will do, since both sides have the same.
 const SEED: &str = "for comparison";
 
 /// Why an application cannot be rendered for a cluster.
@@ -27,11 +27,11 @@ pub(super) enum WayError {
     Values(#[from] TemplateError),
 }
 
-/// Everything that decides over a render besides the tree, and the options that follow.
+/// Everything that determines a render besides the tree, and the options that follow.
 pub(super) fn way(
     spec: &Spec,
     (name, application): (&ApplicationName, &Application),
-    place: &Place,
+    place: &PlacedCluster,
     path: &str,
 ) -> Result<(Key, Options), WayError> {
     let declared = spec
@@ -62,7 +62,7 @@ pub(super) fn way(
         renderer: application.renderer,
         facts: facts.map(|(cluster, environment, labels)| {
             let facts = Facts::of_cluster(&cluster, &environment, &labels);
-            // Of a cluster that nobody declares nothing is known, and so nothing is missing.
+            // Facts of an undeclared cluster are not known, so a missing one is not an error.
             facts.with_missing(if cluster == UNKNOWN {
                 MissingFact::Keep
             } else {
@@ -75,11 +75,10 @@ pub(super) fn way(
     Ok((key, options))
 }
 
-/// What a chart is told, with what a cluster of the present serves, before its first release; and all that
-/// was said of it, as text.
+/// Inputs of a chart before its first release, with the APIs of a current cluster; and all of them as text.
 fn release(
     (name, application): (&ApplicationName, &Application),
-    place: &Place,
+    place: &PlacedCluster,
     path: &str,
     labels: &BTreeMap<String, String>,
 ) -> Result<(Release, String), WayError> {

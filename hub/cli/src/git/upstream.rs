@@ -1,6 +1,5 @@
-//! A file of the user's clone where others have it: the branch that the clone's own branch follows. Its
-//! content comes from there, and a changed one goes there, while index, work tree and branches of the clone
-//! stay as they are.
+//! A file of the user's clone on its upstream branch. The content is read from there, and a changed file is pushed
+//! there, while index, work tree and branches of the clone stay unchanged.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,7 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use super::{Workspace, command, run, succeed};
 use crate::error::Error;
 
-/// What commits are made with, where the clone says it.
+/// Settings for commits, taken over from the clone.
 const IDENTITY: [&str; 6] = [
     "user.name",
     "user.email",
@@ -19,23 +18,23 @@ const IDENTITY: [&str; 6] = [
     "gpg.ssh.program",
 ];
 
-/// Where a file of a clone comes from.
+/// Origin of a file in a clone.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    /// The clone's work tree.
+    /// Root of the clone's work tree.
     pub(crate) root: PathBuf,
-    /// The file, from there.
+    /// Path of the file below the root.
     pub(crate) path: String,
-    /// The repository that its branch is pushed to.
+    /// The repository that the branch is pushed to.
     pub(crate) url: RepositoryUrl,
-    /// The branch there.
+    /// The branch in that repository.
     pub(crate) branch: BranchName,
-    /// What the clone says of its user.
+    /// The clone's settings of its user.
     identity: Vec<(&'static str, String)>,
 }
 
 impl Upstream {
-    /// Of a file in a work tree.
+    /// Finds the upstream of a file in a work tree.
     pub(crate) async fn of(file: &Path) -> Result<Self, Error> {
         let found = std::fs::canonicalize(file).map_err(|cause| Error::File {
             path: file.to_owned(),
@@ -74,7 +73,7 @@ impl Upstream {
             .unwrap_or(&merge)
             .parse()?;
         let url = ask(&root, &["remote", "get-url", "--push", "--", &remote]).await?;
-        // A branch may follow a URL that has no name.
+        // The upstream may be a URL instead of a named remote.
         let url = address(&root, url.as_deref().unwrap_or(&remote)).parse()?;
         let mut identity = Vec::new();
         for name in IDENTITY {
@@ -91,12 +90,12 @@ impl Upstream {
         })
     }
 
-    /// What the clone has in the file now.
+    /// Returns the file's content in the work tree.
     pub(crate) fn local(&self) -> Option<String> {
         std::fs::read_to_string(self.root.join(&self.path)).ok()
     }
 
-    /// `Name <mail>` of who commits here.
+    /// Returns `Name <mail>` of the committer.
     pub(crate) async fn person(&self) -> Result<String, Error> {
         let mut var = command(&self.root);
         var.args(["var", "GIT_AUTHOR_IDENT"]);
@@ -109,7 +108,7 @@ impl Upstream {
     }
 }
 
-/// One line of what git says; none where it says no.
+/// Returns one line of git's output; none: git failed.
 async fn ask(folder: &Path, arguments: &[&str]) -> Result<Option<String>, Error> {
     let mut git = command(folder);
     git.args(arguments);
@@ -119,7 +118,7 @@ async fn ask(folder: &Path, arguments: &[&str]) -> Result<Option<String>, Error>
     Ok((output.status.success() && !text.is_empty()).then(|| text.to_owned()))
 }
 
-/// A remote's address as a URL: paths and `user@host:path` are how git writes two of them, too.
+/// Returns a remote's address as a URL; git also allows paths and `user@host:path`.
 fn address(root: &Path, text: &str) -> String {
     if text.contains("://") {
         return text.to_owned();
@@ -134,7 +133,7 @@ fn address(root: &Path, text: &str) -> String {
 }
 
 impl Workspace {
-    /// A file of a commit, as text.
+    /// Returns a file of a commit as text.
     pub(crate) async fn file(&self, commit: &Commit, path: &str) -> Result<String, Error> {
         let mut show = self.git();
         show.args(["cat-file", "blob"])
@@ -142,7 +141,7 @@ impl Workspace {
         succeed("cat-file", show).await
     }
 
-    /// A commit on top of another one in which this file alone has another content.
+    /// Makes a commit on top of another one that changes only this file.
     pub(crate) async fn commit_file(
         &self,
         upstream: &Upstream,

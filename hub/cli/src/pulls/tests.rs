@@ -8,13 +8,13 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-type Asked = Arc<Mutex<Vec<(String, Value)>>>;
+type Requests = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// Answers in turn, and keeps what it was asked.
-async fn forge(answers: Vec<(u16, Value)>) -> (String, Asked) {
+/// Answers in turn, and records the requests.
+async fn forge(answers: Vec<(u16, Value)>) -> (String, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let asked = Asked::default();
+    let asked = Requests::default();
     let all = Arc::clone(&asked);
     tokio::spawn(async move {
         for (status, body) in answers {
@@ -87,8 +87,8 @@ fn pull(number: u64, body: &str) -> Value {
         "head": end("flotilla/promote-prod"), "base": end("prod"), "user": {"login": "bot"}})
 }
 
-/// A forge that answers so, opened with a token, and what it is asked.
-async fn open(answers: Vec<(u16, Value)>) -> (Forge, Asked) {
+/// A forge with these answers, opened with a token, and the recorded requests.
+async fn open(answers: Vec<(u16, Value)>) -> (Forge, Requests) {
     let (address, asked) = forge(answers).await;
     let url = "https://github.com/acme/fleet".parse().unwrap();
     let at = Repository::at(&url, None, Some(&format!("http://{address}"))).unwrap();
@@ -101,7 +101,7 @@ async fn open(answers: Vec<(u16, Value)>) -> (Forge, Asked) {
 
 async fn propose(
     answers: Vec<(u16, Value)>,
-) -> (Result<(PullRequest, Written), Error>, Vec<(String, Value)>) {
+) -> (Result<(PullRequest, Outcome), Error>, Vec<(String, Value)>) {
     let (forge, asked) = open(answers).await;
     let (promotion, moved) = promotion();
     let (head, base) = (
@@ -119,7 +119,7 @@ async fn one_pull_request_is_opened_and_then_written_anew_in_place() {
     let answers = vec![(200, json!([other])), (201, pull(7, ""))];
     let (opened, asked) = propose(answers).await;
     let (opened, written) = opened.unwrap();
-    assert_eq!((opened.number, written), (7, Written::First));
+    assert_eq!((opened.number, written), (7, Outcome::First));
     let body = asked[1].1["body"].as_str().unwrap().to_owned();
     assert!(
         asked[1].0.starts_with("POST /repos/acme/fleet/pulls "),
@@ -145,7 +145,7 @@ async fn one_pull_request_is_opened_and_then_written_anew_in_place() {
         (200, pull(7, &body)),
     ];
     let (again, asked) = propose(answers).await;
-    assert_eq!(again.unwrap().1, Written::Anew);
+    assert_eq!(again.unwrap().1, Outcome::Anew);
     assert!(
         asked[2].0.starts_with("PATCH /repos/acme/fleet/pulls/7 "),
         "{asked:?}"
@@ -196,7 +196,7 @@ async fn a_refusal_says_what_the_token_needs_and_never_shows_it() {
     }
 }
 
-/// It is written anew only after it was read in whole: lists leave out what some forges want back.
+/// The full pull request is read before the update: lists leave out fields that some forges require in it.
 #[tokio::test]
 async fn what_cannot_be_read_in_whole_is_not_written_anew() {
     let ours = pull(7, "<!-- flotilla:promote:prod -->\nold");
@@ -216,7 +216,7 @@ async fn what_cannot_be_read_in_whole_is_not_written_anew() {
 
 async fn write_comment(
     answers: Vec<(u16, Value)>,
-) -> (Result<Written, Error>, Vec<(String, Value)>) {
+) -> (Result<Outcome, Error>, Vec<(String, Value)>) {
     let (forge, asked) = open(answers).await;
     let mark = marker(flotilla_forge::Kind::Github, "plan:prod");
     let result = forge.comment(7, &mark, &format!("{mark}\nnew")).await;
@@ -234,7 +234,7 @@ async fn one_comment_is_written_and_then_written_anew_in_place() {
     let other = comment(2, "<!-- flotilla:plan:stage -->\nold");
     let none = json!([quoted, other]);
     let (new, asked) = write_comment(vec![(200, none), (201, comment(3, ""))]).await;
-    assert_eq!(new.unwrap(), Written::First);
+    assert_eq!(new.unwrap(), Outcome::First);
     assert!(
         asked[1]
             .0
@@ -243,7 +243,7 @@ async fn one_comment_is_written_and_then_written_anew_in_place() {
     );
     assert_eq!(asked[1].1["body"], "<!-- flotilla:plan:prod -->\nnew");
 
-    // It is on the second page: the first is full.
+    // The comment is on the second page: the first is full.
     let full: Vec<Value> = (10..110).map(|id| comment(id, "talk")).collect();
     let own = comment(3, "<!-- flotilla:plan:prod -->\nold");
     let answers = vec![
@@ -252,7 +252,7 @@ async fn one_comment_is_written_and_then_written_anew_in_place() {
         (200, comment(3, "")),
     ];
     let (again, asked) = write_comment(answers).await;
-    assert_eq!(again.unwrap(), Written::Anew);
+    assert_eq!(again.unwrap(), Outcome::Anew);
     assert!(
         asked[2]
             .0
@@ -270,7 +270,7 @@ async fn a_comment_of_somebody_else_with_our_mark_is_left_alone() {
         (201, comment(4, "")),
     ];
     let (new, asked) = write_comment(answers).await;
-    assert_eq!(new.unwrap(), Written::First, "{asked:?}");
+    assert_eq!(new.unwrap(), Outcome::First, "{asked:?}");
     let (limited, _) = write_comment(vec![
         (200, json!([theirs])),
         (500, json!({"message": "unwell"})),

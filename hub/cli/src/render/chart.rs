@@ -1,4 +1,4 @@
-//! Dependencies of charts, a row each.
+//! Dependencies of charts, a row for each.
 
 use flotilla_shared::report::plain_line;
 use flotilla_vendor::{Change, Checked, LockChange, Outdated, Standing, Vendored};
@@ -8,7 +8,7 @@ use super::{Cell, Paint, Table, Tone, dash};
 /// Longest name or URL that is shown.
 const MAX: usize = 200;
 
-/// What became of them.
+/// Vendored dependencies.
 #[must_use]
 pub(crate) fn vendored(vendored: &Vendored, paint: Paint) -> String {
     if vendored.lock == LockChange::None {
@@ -61,7 +61,7 @@ fn checked_text(checked: Checked) -> &'static str {
     }
 }
 
-/// How they stand against what there is.
+/// Dependencies with their newest versions.
 #[must_use]
 pub(crate) fn outdated(standings: &[Outdated], paint: Paint) -> String {
     if standings.is_empty() {

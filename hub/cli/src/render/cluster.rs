@@ -1,4 +1,4 @@
-//! One cluster in full, and why it is as it is.
+//! One cluster in full, and its decision chain.
 
 use flotilla_shared::clock::off_by;
 use flotilla_status::{Cluster, Object, ObjectAction, Placement, Revision, Step};
@@ -10,7 +10,7 @@ use super::{
     Cell, Paint, Table, Tone, age, connection_cell, dash, health_cell, step_cell, sync_cell, until,
 };
 
-/// The whole of `flotilla describe cluster`.
+/// Output of `flotilla describe cluster`.
 #[must_use]
 pub fn describe(cluster: &Cluster, paint: Paint, now: Timestamp) -> String {
     let mut out = String::new();
@@ -117,7 +117,7 @@ fn placement(placement: &Placement, paint: Paint, now: Timestamp) -> String {
     }
     if !placement.objects.is_empty() {
         let mut objects: Vec<&Object> = placement.objects.iter().collect();
-        // Agents send the worst first; a table is still right where one does not.
+        // Agents send the worst objects first; sorted here in case one does not.
         objects.sort_by(|a, b| {
             let rank = |object: &Object| (object.health, object.action == ObjectAction::Failed);
             rank(b).cmp(&rank(a))

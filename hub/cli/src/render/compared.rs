@@ -1,10 +1,10 @@
-//! What a fleet file would change, as text.
+//! Effect of a fleet file, as text.
 
 use flotilla_status::EnvironmentDifference;
 
 use super::{Paint, Table, Tone, count, dash};
 
-/// Environment by environment, with the clusters that it touches.
+/// Lists environments with the affected clusters.
 #[must_use]
 pub fn compared(all: &[EnvironmentDifference], paint: Paint) -> String {
     if all.is_empty() {

@@ -1,4 +1,4 @@
-//! What a change does to a fleet, as text and as Markdown.
+//! Effect of a change on a fleet, as text and as Markdown.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use super::markdown::plain;
 use super::{Paint, Tone};
 use crate::difference::{Action, At, Difference, Group};
 
-/// Most bytes of one text of others.
+/// Longest text of others, bytes.
 const MAX_TEXT: usize = 500;
 
-/// Names that are shown of a long list.
+/// Number of names that are shown of a long list.
 const NAMES: usize = 5;
 
 fn count(number: usize, noun: &str) -> String {
@@ -183,7 +183,7 @@ pub(crate) fn text(all: &Difference, paint: Paint) -> String {
     out
 }
 
-/// For a comment of at most so many bytes.
+/// For a comment, within the size limit of its form.
 pub(crate) fn markdown(all: &Difference, form: Form) -> String {
     let mut top = format!("**Flotilla: {}**\n", summary(all));
     for moved in &all.placements {
@@ -259,7 +259,7 @@ fn section(group: &Group) -> Section {
     }
 }
 
-/// What becomes of the objects of an application that loses its place.
+/// Describes what happens to the objects of an application that loses its place.
 fn stays(all: &Difference, lost: &crate::difference::Moved) -> &'static str {
     let mut removals = all.removals.iter();
     match removals.any(|removal| removal.deletes(&lost.application, &lost.environment)) {

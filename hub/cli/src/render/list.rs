@@ -1,4 +1,4 @@
-//! Lists of things, a row each.
+//! Lists, a row for each item.
 
 use std::collections::BTreeMap;
 
@@ -22,12 +22,12 @@ pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
     dash(&pairs.join(",")).to_owned()
 }
 
-/// How many columns a list of clusters has.
+/// Columns of a list of clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Width {
-    /// Those that most people want.
+    /// The usual columns.
     Usual,
-    /// Versions, certificates and waiting keys too.
+    /// Also versions, certificates and pending keys.
     Wide,
 }
 
@@ -48,7 +48,7 @@ pub fn clusters(clusters: &[Cluster], width: Width, paint: Paint, now: Timestamp
     }
     let mut table = Table::new(heads);
     for cluster in clusters {
-        // Whoever waits to be accepted has said nothing yet.
+        // A pending cluster has not reported yet.
         let known = |cell| match cluster.connection {
             Connectivity::Pending => Cell::from("-"),
             _ => cell,
@@ -106,7 +106,7 @@ pub fn applications(applications: &[Application], paint: Paint) -> String {
     or_none(&table, "applications", paint)
 }
 
-/// Environments, a row for each repository's branch.
+/// Environments, a row for the branch of each repository.
 #[must_use]
 pub fn environments(environments: &[Environment], paint: Paint, now: Timestamp) -> String {
     let mut table = Table::new([
@@ -237,7 +237,7 @@ pub fn hub(hub: &Hub, paint: Paint, now: Timestamp) -> String {
     out
 }
 
-/// What targets of notifications were never told.
+/// Notifications that targets never got.
 fn given_up(hub: &Hub, paint: Paint, now: Timestamp) -> String {
     let total = usize::try_from(hub.given_up_total).unwrap_or(usize::MAX);
     let mut title = format!("{} given up", counted(total, "notification"));

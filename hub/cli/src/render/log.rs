@@ -18,7 +18,7 @@ pub fn entries(entries: &[Entry], paint: Paint, columns: Option<usize>) -> Strin
     table.render_within(paint, columns)
 }
 
-/// One entry as a line of its own.
+/// One entry as a line.
 #[must_use]
 pub fn entry(entry: &Entry, paint: Paint) -> String {
     let cells: Vec<String> = entry_cells(entry)

@@ -1,3 +1,3 @@
-//! Markdown for pull requests: texts of others stand in it as they are.
+//! Markdown for pull requests, with texts of others escaped.
 
 pub(crate) use flotilla_status::markdown::plain;

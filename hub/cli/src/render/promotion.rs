@@ -1,4 +1,4 @@
-//! What a promotion moves.
+//! A promotion as text.
 
 use flotilla_status::{Promotion, Step, short_commit};
 use jiff::Timestamp;

@@ -1,17 +1,17 @@
-//! What the removal of an application does, as text.
+//! Effect of the removal of an application, as text.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Paint, Tone};
-use crate::removal::{Fate, Outcome, Place};
+use crate::removal::{ClusterRemoval, Fate, Outcome};
 
-/// Clusters that a line names at most.
+/// Highest number of clusters that a line names.
 const NAMED: usize = 8;
 
-/// Cluster by cluster; those of one environment in which the same happens are told once.
+/// Lists the clusters; those of one environment with the same effect are merged.
 #[must_use]
-pub(crate) fn removal(name: &str, places: &[Place], paint: Paint) -> String {
+pub(crate) fn removal(name: &str, places: &[ClusterRemoval], paint: Paint) -> String {
     let mut groups: BTreeMap<(&str, &Outcome), Vec<&str>> = BTreeMap::new();
     for place in places {
         let group = groups.entry((&place.environment, &place.outcome));

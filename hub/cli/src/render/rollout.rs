@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use super::{Cell, Paint, Table, Tone, age, count, dash, span, until};
 
-/// Width of a wave's bar, in characters.
+/// Width of a wave's bar, characters.
 const BAR: usize = 24;
-/// Clusters that are shown one by one.
+/// Number of clusters that are shown one by one.
 const MAX_CLUSTERS: usize = 50;
 
 pub(super) fn short(commits: &[RepositoryCommit]) -> String {
@@ -44,7 +44,7 @@ fn phase_tone(phase: &Phase) -> Tone {
     }
 }
 
-/// Rollouts, one a line.
+/// Rollouts, a line for each.
 #[must_use]
 pub fn rollouts(
     rollouts: &[Rollout],
@@ -76,7 +76,7 @@ fn wave_of(rollout: &Rollout) -> String {
     format!("{number}/{}", rollout.waves.len())
 }
 
-/// One rollout with its waves, the clusters worth a look, and what a person may do next.
+/// One rollout with its waves, notable clusters, and possible next commands.
 #[must_use]
 pub fn rollout(
     rollout: &Rollout,
@@ -153,7 +153,7 @@ pub fn rollout(
         }
     }
     let told = Decisions {
-        // Why it failed is above already.
+        // The reason of the failure is shown above.
         quarantined: decisions
             .quarantined
             .iter()
@@ -177,7 +177,7 @@ pub fn rollout(
     out
 }
 
-/// How many clusters the commits change, or why that is not known; nothing where nobody looked.
+/// Number of clusters that the commits change, or why it is not known; empty: not computed.
 fn changes(rollout: &Rollout) -> String {
     let unchanged: u32 = rollout.waves.iter().map(|wave| wave.unchanged).sum();
     let all: u32 = rollout.waves.iter().map(Wave::total).sum();
@@ -202,7 +202,7 @@ fn changes(rollout: &Rollout) -> String {
     out
 }
 
-/// A rollout in one line: what it brings, and how far it is.
+/// A rollout in one line: its commits and progress.
 pub(super) fn headline(rollout: &Rollout, now: Timestamp) -> String {
     let mut text = format!(
         "{} {}: {}",
@@ -243,12 +243,12 @@ pub(super) fn headline(rollout: &Rollout, now: Timestamp) -> String {
     text
 }
 
-/// Why it stands as it does; none: there is nothing to say.
+/// Reason of the rollout's state; none: nothing to report.
 pub(super) fn note(rollout: &Rollout) -> Option<&str> {
     Some(rollout.note.as_str()).filter(|note| !note.is_empty())
 }
 
-/// What a person may do for a rollout to go on; none: nothing, or its note says so.
+/// Commands with which the rollout can continue; none: there are none, or its note names them.
 pub(crate) fn next(rollout: &Rollout) -> Option<&str> {
     Some(rollout.next.as_str()).filter(|next| !next.is_empty())
 }
@@ -281,7 +281,7 @@ fn wave_note(wave: &Wave, rollout: &Rollout) -> String {
     notes.join(", ")
 }
 
-/// Why a cluster is where it is; for one that soaks, how much of it is over.
+/// Reason of a cluster's state; for a soaking one, the elapsed part of the soak.
 fn why(cluster: &Progress, rollout: &Rollout, now: Timestamp) -> String {
     let soak = rollout
         .waves
@@ -301,7 +301,7 @@ fn why(cluster: &Progress, rollout: &Rollout, now: Timestamp) -> String {
     }
 }
 
-/// Where, by whom, why, and for how long.
+/// Scope, actor, reason and time of a decision.
 pub(super) fn pinned(pin: &Pin, now: Timestamp) -> String {
     let (by, why) = pin
         .mark
@@ -314,7 +314,7 @@ pub(super) fn pinned(pin: &Pin, now: Timestamp) -> String {
     format!("to {} by {by}: {why}{end}", short(&pin.commits))
 }
 
-/// By whom, when and why. That a rollout was rolled back is said where that rollout is shown.
+/// Actor, time and reason. That a rollout was rolled back is shown with that rollout.
 pub(super) fn marked(mark: &Mark, now: Timestamp) -> String {
     let why = match mark.rolled_back.as_str() {
         "" => mark.reason.clone(),
@@ -323,7 +323,7 @@ pub(super) fn marked(mark: &Mark, now: Timestamp) -> String {
     format!("by {} {} ago: {why}", mark.by, age(mark.at, now))
 }
 
-/// By whom rollouts or automatic promotions are stopped, one a line.
+/// Who stopped rollouts or automatic promotions, a line for each.
 pub(super) fn stopped<'m>(
     paused: &'m Option<Mark>,
     hold: &'m Option<Mark>,
@@ -335,7 +335,7 @@ pub(super) fn stopped<'m>(
     all.map(move |(word, mark)| format!("{word} {}", marked(mark, now)))
 }
 
-/// What was decided, one a line; nothing where nothing was.
+/// Decisions, a line for each; empty: none.
 #[must_use]
 pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
     let mut lines = Vec::new();
@@ -372,7 +372,7 @@ pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
     }
 }
 
-/// Done, on the way, failed and waiting clusters as one bar.
+/// Done, running, failed and waiting clusters as one bar.
 fn bar(wave: &Wave) -> String {
     let total = wave.total() as usize;
     if total == 0 {

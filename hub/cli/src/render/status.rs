@@ -1,4 +1,4 @@
-//! Environments by clusters.
+//! Environments with their clusters.
 
 use flotilla_shared::clock::agent_clock;
 use flotilla_shared::health::{Health, SyncState};
@@ -14,16 +14,16 @@ use super::{
     sync_cell,
 };
 
-/// How much to show.
+/// Options of the output.
 #[derive(Debug, Clone, Copy)]
 pub struct StatusOptions {
     pub wide: bool,
     pub paint: Paint,
-    /// The moment ages are counted from.
+    /// Time that ages are computed from.
     pub now: Timestamp,
 }
 
-/// The whole of `flotilla status`.
+/// Output of `flotilla status`.
 #[must_use]
 pub fn status(fleet: &Fleet, options: StatusOptions) -> String {
     let mut out = String::new();
@@ -98,7 +98,7 @@ pub fn status(fleet: &Fleet, options: StatusOptions) -> String {
     out
 }
 
-/// One line of an environment.
+/// One line for an environment.
 fn summary(environment: &Environment, options: StatusOptions) -> String {
     let paint = options.paint;
     let heads: Vec<String> = environment
@@ -163,7 +163,7 @@ fn summary(environment: &Environment, options: StatusOptions) -> String {
     out
 }
 
-/// What moves through an environment or holds it up, a line each; nothing where all is quiet.
+/// Running rollouts and blocked promotions of an environment, a line for each; empty: none.
 fn steering(environment: &Environment, now: Timestamp) -> Vec<(Tone, String)> {
     let mut lines = Vec::new();
     if let Some(rollout) = &environment.rollout
@@ -238,7 +238,7 @@ fn row(cluster: &Cluster, options: StatusOptions) -> Vec<Cell> {
     cells
 }
 
-/// What runs, and what should where that is another.
+/// The current revision, and the desired one where it differs.
 pub(super) fn revision(cluster: &Cluster) -> Cell {
     let of = |pick: fn(&Placement) -> String| {
         let mut all: Vec<String> = cluster.applications.iter().map(pick).collect();
@@ -281,8 +281,7 @@ fn applied_at(cluster: &Cluster) -> Option<Timestamp> {
         .max()
 }
 
-/// Why a cluster is not as it should be, a line each.
-/// What it runs may be as it should, and nothing new comes.
+/// Reports a cluster whose environment is no longer in the fleet file: its state may be fine, but it gets nothing new.
 fn without_environment(cluster: &Cluster, paint: Paint) -> String {
     let (name, environment) = (&cluster.name, &cluster.environment);
     format!(
@@ -365,7 +364,7 @@ fn problems(cluster: &Cluster, paint: Paint, now: Timestamp) -> Vec<String> {
     lines
 }
 
-/// One line for a branch that moved, or that can be read again or no longer.
+/// One line for a branch that moved, became readable or unreadable.
 #[must_use]
 pub fn moved(environment: &Environment, branch: &Branch, now: Timestamp) -> String {
     let head = branch

@@ -2,7 +2,7 @@
 
 use super::{Paint, Tone};
 
-/// The last column is not broken into less.
+/// Smallest width of the last column.
 const NARROWEST: usize = 24;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A text with a meaning, which decides its colour.
+    /// A text with a meaning, which determines its colour.
     #[must_use]
     pub fn new(tone: Tone, text: impl Into<String>) -> Self {
         Self {
@@ -21,13 +21,13 @@ impl Cell {
         }
     }
 
-    /// As it is shown outside of a table.
+    /// Returns the text as it is shown outside of a table.
     #[must_use]
     pub fn painted(&self, paint: Paint) -> String {
         paint.paint(self.tone, &self.text)
     }
 
-    /// The text alone, without the colour of its meaning.
+    /// Returns the text without colour.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -54,7 +54,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with a heading and no rows.
+    /// Makes a table with a heading and no rows.
     #[must_use]
     pub fn new(heads: impl Into<Vec<&'static str>>) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Table {
         }
     }
 
-    /// Adds a row; cells over the heads are left out.
+    /// Adds a row; surplus cells are dropped.
     pub fn row(&mut self, cells: impl Into<Vec<Cell>>) {
         self.rows.push(cells.into());
     }
@@ -74,14 +74,14 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// As text, without blanks at line ends.
+    /// Returns the text, without trailing blanks.
     #[must_use]
     pub fn render(&self, paint: Paint) -> String {
         self.render_within(paint, None)
     }
 
-    /// As [`Table::render`], with the last column broken into lines where a terminal of so many
-    /// columns would break it anywhere. A terminal too narrow for that breaks as it likes.
+    /// As [`Table::render`], with the last column wrapped at words for a terminal of `columns` columns, which would
+    /// otherwise break it anywhere. A terminal that is too narrow for that wraps by itself.
     #[must_use]
     pub fn render_within(&self, paint: Paint, columns: Option<usize>) -> String {
         let mut widths: Vec<usize> = self.heads.iter().map(|head| head.len()).collect();
@@ -116,8 +116,7 @@ impl Table {
     }
 }
 
-/// A text in lines of at most so many characters, broken between words; a word that is longer has a
-/// line of its own.
+/// Wraps a text at words into lines of at most this many characters; a longer word has its own line.
 fn broken(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

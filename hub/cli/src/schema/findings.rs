@@ -1,4 +1,4 @@
-//! The shape of `flotilla_shared::findings`, which agents link, too, and which knows nothing of schemas.
+//! Mirrors `flotilla_shared::findings`, which agents also link, and which therefore does not depend on schemas.
 
 #![allow(
     dead_code,

@@ -1,5 +1,4 @@
-//! The book's page of the command line is what the program's help says. `FLOTILLA_REGENERATE=1` writes it
-//! anew.
+//! The book's page of the command line equals the program's help. `FLOTILLA_REGENERATE=1` writes it.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +15,7 @@ fn help(path: &[String]) -> String {
     lines.join("\n")
 }
 
-/// Names of what is below a command.
+/// Names of the subcommands of a command.
 fn below(help: &str) -> Vec<String> {
     let Some((_, list)) = help.split_once("\nCommands:\n") else {
         return Vec::new();

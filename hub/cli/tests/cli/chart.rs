@@ -1,4 +1,4 @@
-//! `flotilla chart`: the binary beside the official Helm, and against servers of every kind.
+//! `flotilla chart`: the binary compared with the official Helm, and against all kinds of servers.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crate::repository::{Reply, Server, Workshop, archive, everything, honest, one_chart};
 use crate::schema;
 
-/// Nobody may ever see it.
+/// A password that must not appear in any output.
 pub(crate) const PASSWORD: &str = "s3cr3t-of-the-user";
 
-/// A lock without the moment when it was made.
+/// A lock without its time.
 fn timeless(lock: &str) -> String {
     let lines = lock.lines().filter(|line| !line.starts_with("generated:"));
     lines.map(|line| format!("{line}\n")).collect()
@@ -72,7 +72,7 @@ fn locks_and_archives_are_those_of_helm() {
         "shop/templates/own.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\n",
     );
-    // Something that both have to take away, and something that is nobody's business.
+    // An archive that both have to remove, and a file that both leave alone.
     std::fs::write(
         workshop.path("shop/charts/old-1.0.0.tgz"),
         archive("old", "1.0.0"),
@@ -93,7 +93,7 @@ fn locks_and_archives_are_those_of_helm() {
     assert_eq!(workshop.charts("shop"), workshop.charts("theirs"));
     let theirs = everything(&workshop.path("theirs/charts"));
     for (name, bytes) in everything(&workshop.path("shop/charts")) {
-        // Packing is ours, down to the times in the archive.
+        // Archives that are packed from folders differ, since vendored ones have no times.
         if !name.starts_with("common-") {
             assert_eq!(bytes, theirs[&name], "{name}");
         }
@@ -107,7 +107,7 @@ fn locks_and_archives_are_those_of_helm() {
     };
     assert_eq!(template("shop"), template("theirs"));
 
-    // Each takes the other's lock for its own.
+    // Each accepts the other's lock as its own.
     let mut build = workshop.command(&helm);
     build.args(["dependency", "build", "shop", "--skip-refresh"]);
     run(build);
@@ -198,7 +198,7 @@ fn a_lock_is_followed_until_something_newer_is_asked_for() {
     assert_eq!(beyond["standing"], "beyond");
     assert_eq!(beyond["newest"], "2.0.0");
 
-    // The lock no longer belongs to the chart.
+    // The lock no longer matches the chart.
     workshop.write("shop/Chart.yaml", &chart("^1.2.0"));
     let errors = workshop.refused(&["vendor", "shop", "--locked"]);
     assert!(errors.contains("Chart.lock is out of sync"), "{errors}");
@@ -212,7 +212,7 @@ fn a_lock_is_followed_until_something_newer_is_asked_for() {
     assert_eq!(outdated(0)["standing"], "current");
 }
 
-/// A registry of Debian's; ends with the test.
+/// Debian's registry as a process, which ends with the test.
 struct Distribution {
     child: Child,
     _folder: tempfile::TempDir,
@@ -230,7 +230,7 @@ const HTPASSWD: &str = "ci:$2a$10$tKYo9rVi1n5VJg5ab6C2auLWoeAXPTleeeDGwk72Qtqr9t
 
 #[test]
 fn a_real_registry_gives_us_what_it_gives_helm() {
-    // First: without it a registry is of no use here.
+    // Checked first: the registry is of no use without Helm.
     let Some(helm) = helm() else { return };
     let names = ["docker-registry", "registry"];
     let Some(program) = flotilla_needs::program("registry", Some("FLOTILLA_REGISTRY"), &names)
@@ -307,7 +307,7 @@ fn a_real_registry_gives_us_what_it_gives_helm() {
     drop(registry);
 }
 
-/// Two people's keys in files of Helm's kind: `team.gpg` with `secret.gpg`, and `other.gpg`.
+/// Makes keys of two people in files of Helm's format: `team.gpg` with `secret.gpg`, and `other.gpg`.
 fn make_keys(workshop: &Workshop, gpg: &Path) {
     let home = workshop.path("gnupg");
     std::fs::create_dir(&home).unwrap();
@@ -339,7 +339,7 @@ fn make_keys(workshop: &Workshop, gpg: &Path) {
     .unwrap();
 }
 
-/// A chart that Helm packed and signed with the team's key: its archive and its provenance file.
+/// A chart that Helm packed and signed with the team's key: its archive and provenance file.
 fn package(workshop: &Workshop, helm: &Path) -> (Vec<u8>, Vec<u8>) {
     workshop.write(
         "web/Chart.yaml",
@@ -362,7 +362,7 @@ fn package(workshop: &Workshop, helm: &Path) -> (Vec<u8>, Vec<u8>) {
     (bytes, provenance)
 }
 
-/// A repository with these as `web` 1.0.0, on which the shop depends from now on.
+/// A repository with these files as `web` 1.0.0, on which the shop then depends.
 fn serve_web(workshop: &Workshop, bytes: Vec<u8>, provenance: Option<Vec<u8>>) -> Server {
     let server = one_chart("web-1.0.0.tgz", None, move |asked| {
         match asked.path.as_str() {
@@ -392,7 +392,7 @@ fn provenance_files_of_helm_are_verified() {
     make_keys(&workshop, &gpg);
     let (bytes, provenance) = package(&workshop, &helm);
     let serve = |bytes, provenance| serve_web(&workshop, bytes, provenance);
-    // Held by nobody but the test's own threads.
+    // The server runs on threads of the test process, and has no other owner.
     let _server = serve(bytes.clone(), Some(provenance.clone()));
     let vendored = workshop.vendored(&["--keyring", "team.gpg", "--verify"]);
     assert_eq!(

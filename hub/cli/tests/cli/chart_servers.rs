@@ -1,10 +1,10 @@
-//! `flotilla chart` against repositories and registries that lie, steal and never end.
+//! `flotilla chart` against repositories and registries that lie, steal credentials, or never end.
 
 use std::collections::BTreeMap;
 
 use crate::chart::PASSWORD;
 use crate::repository::{
-    Asked, Reply, Server, Workshop, archive, everything, index, one_chart, sha256,
+    Reply, Request, Server, Workshop, archive, everything, index, one_chart, sha256,
 };
 
 fn asking(server: &Server) -> Workshop {
@@ -17,12 +17,12 @@ fn asking(server: &Server) -> Workshop {
     workshop
 }
 
-/// A URL of the index with its sum, how the repository answers it, and what is said of that.
+/// A URL of the index with its digest, the repository's answer, and the expected message.
 type Case = (&'static str, Option<String>, Answer, &'static str);
 
-type Answer = Box<dyn Fn(&Asked) -> Reply + Send + Sync>;
+type Answer = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
 
-/// Little that becomes very much.
+/// A small archive that unpacks to a very large one.
 fn bomb() -> Vec<u8> {
     use std::io::Write as _;
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -32,7 +32,7 @@ fn bomb() -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-/// Answers that are not the archive that was asked for.
+/// Answers with another archive than the requested one.
 fn other_bytes() -> Vec<Case> {
     vec![
         (
@@ -43,7 +43,7 @@ fn other_bytes() -> Vec<Case> {
         ),
         (
             "web-1.0.0.tgz",
-            // Which YAML takes for the number zero.
+            // YAML reads this digest as the number zero.
             Some("0".repeat(64)),
             Box::new(|_| Reply::ok(archive("web", "1.0.0"))),
             "the bytes are not those of the index",
@@ -81,7 +81,7 @@ fn other_bytes() -> Vec<Case> {
     ]
 }
 
-/// Answers without an archive, and a place where none is fetched.
+/// Answers without an archive, and a URL that is not fetched.
 fn no_bytes() -> Vec<Case> {
     vec![
         (
@@ -176,7 +176,7 @@ fn a_name_in_an_index_never_leaves_charts() {
 
 #[test]
 fn a_login_stays_with_its_host() {
-    // The archive is elsewhere by the index, and then by a redirect.
+    // The archive is on another host, by the index and then by a redirect.
     let elsewhere = Server::start(|_| Reply::ok(archive("web", "1.0.0")));
     let place = format!("{}/web-1.0.0.tgz?token=signed", elsewhere.url());
     let text = index(&[("web", "1.0.0", place.clone(), None)]);
@@ -198,7 +198,8 @@ fn a_login_stays_with_its_host() {
         asked.iter().all(|asked| asked.authorization.is_none()),
         "{asked:?}"
     );
-    // And back again: whoever sends it there says what is asked.
+    // Then back to the first host: a server that redirects there controls the request, so the credential must not be
+    // sent.
     let home = std::sync::Arc::new(parking_lot::Mutex::new(String::new()));
     let back = std::sync::Arc::clone(&home);
     let thief =
@@ -227,7 +228,7 @@ fn a_login_stays_with_its_host() {
     );
 }
 
-/// A registry with `team/web` in two versions, which gives tokens to `ci` only.
+/// A registry with `team/web` in two versions, which gives tokens only to `ci`.
 pub(crate) fn registry(
     change: impl Fn(&str, Reply) -> Reply + Send + Sync + 'static,
     blobs: &str,
@@ -333,7 +334,7 @@ fn registries_with_tokens_pages_and_blobs_elsewhere() {
 
     let output = workshop.chart(&["outdated", "shop", "--plain-http", "-o", "json"]);
     assert_eq!(output.status.code(), Some(0));
-    // Without --plain-http nothing is said to a registry but TLS.
+    // Without --plain-http a registry is only called over TLS.
     let errors = workshop.refused(&["vendor", "shop"]);
     assert!(errors.contains(&server.address), "{errors}");
 }
@@ -416,13 +417,13 @@ fn hostile_registries_change_nothing() {
             "{errors}"
         );
     }
-    // Who has no login is told how to get one.
+    // A user without a login is told how to log in.
     let server = registry(|_, reply| reply, "");
     let workshop = asking_registry(&server, "1.2.0");
     std::fs::remove_file(workshop.path(".docker/config.json")).unwrap();
     let errors = workshop.refused(&["vendor", "shop", "--plain-http"]);
     assert!(errors.contains("no token for it (HTTP 401)"), "{errors}");
-    // A list of tags without end.
+    // An endless list of tags.
     let server = registry(
         |path, reply| match path.ends_with("/tags/list") {
             true => Reply::Bytes(

@@ -1,4 +1,4 @@
-//! `flotilla chart` over TLS with certificates of one's own, and with credential helpers.
+//! `flotilla chart` over TLS with a private authority, and with credential helpers.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::chart_servers::registry;
 use crate::repository::{Reply, Server, Workshop, archive, honestly, one_chart};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
-/// An authority of one's own, for servers and clients.
+/// A private authority, for servers and clients.
 struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -24,14 +24,14 @@ impl Authority {
         Self { pem, issuer }
     }
 
-    /// Certificate and key of a name.
+    /// Issues certificate and key for a name.
     fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
-    /// What a server on loopback needs; with `clients`, it lets in whom this authority knows.
+    /// TLS configuration of a server on loopback; with `clients`, it accepts only clients of this authority.
     fn server(&self, clients: bool) -> Arc<rustls::ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let (certificate, key) = self.issue("127.0.0.1");
@@ -76,7 +76,7 @@ fn repositories_with_certificates_of_their_own() {
     let charts = || honestly(&[("web", "1.0.0")]);
     let server = Server::start_tls(authority.server(false), charts());
     let workshop = asking(&server);
-    // Nobody's certificate until it is named, and not another's.
+    // The certificate is not trusted before its authority is given, nor with another authority.
     let errors = workshop.refused(&["vendor", "shop"]);
     assert!(errors.contains("certificate"), "{errors}");
     workshop.write("other.pem", &Authority::new().pem);
@@ -92,7 +92,7 @@ fn repositories_with_certificates_of_their_own() {
     workshop.vendored(&["--ca-file", "ca.pem"]);
     assert_eq!(workshop.charts("shop"), ["web-1.0.0.tgz"]);
 
-    // Noted as `helm repo add --ca-file --cert-file --key-file` notes it, where a client shows who it is.
+    // Configured as by `helm repo add --ca-file --cert-file --key-file`, where the client needs a certificate.
     let server = Server::start_tls(authority.server(true), charts());
     let workshop = asking(&server);
     workshop.write("ca.pem", &authority.pem);
@@ -113,7 +113,7 @@ fn repositories_with_certificates_of_their_own() {
     workshop.write(".config/helm/repositories.yaml", &noted);
     workshop.vendored(&[]);
     assert_eq!(workshop.charts("shop"), ["web-1.0.0.tgz"]);
-    // What would not check certificates at all is refused, and says what to do.
+    // A configuration that disables verification is rejected, with a hint.
     let careless = noted.replace("  caFile", "  insecure_skip_tls_verify: true\n  caFile");
     workshop.write(".config/helm/repositories.yaml", &careless);
     let errors = workshop.refused(&["vendor", "shop", "--update"]);
@@ -151,7 +151,7 @@ fn registries_with_certificates_of_their_own_and_redirects_out_of_tls() {
     honest.vendored(&["--ca-file", "ca.pem"]);
     assert_eq!(honest.charts("shop"), ["web-1.0.0.tgz"]);
 
-    // A login that was given for TLS goes nowhere without it.
+    // A login for TLS is not sent without TLS.
     let plain = one_chart("web-1.0.0.tgz", None, |_| {
         Reply::ok(archive("web", "1.0.0"))
     });
@@ -166,7 +166,7 @@ fn registries_with_certificates_of_their_own_and_redirects_out_of_tls() {
     let sent_on = asking(&server);
     sent_on.write("ca.pem", &authority.pem);
     sent_on.add_repository("team", &format!("{}/charts", server.url()), PASSWORD);
-    // Whether it is followed or refused: nobody hears the password.
+    // Whether the redirect is followed or not, the password is not sent.
     let _ = sent_on.chart(&["vendor", "shop", "--ca-file", "ca.pem"]);
     assert!(
         server
@@ -182,7 +182,7 @@ fn registries_with_certificates_of_their_own_and_redirects_out_of_tls() {
     );
 }
 
-/// A registry that gives tokens, and somebody whose login only a helper knows.
+/// A registry that gives tokens, and a login that only a helper knows.
 fn helped(server: &Server, script: &str) -> Workshop {
     let workshop = Workshop::new(&format!(
         "[{{name: web, version: 1.2.0, repository: 'oci://{}/team'}}]",
@@ -204,7 +204,7 @@ fn helped(server: &Server, script: &str) -> Workshop {
 #[test]
 fn logins_that_a_helper_keeps() {
     let server = registry(|_, reply| reply, "");
-    // Asked for this registry alone, by its own name.
+    // The helper answers only for this registry, by its own name.
     let script = format!(
         "[ \"$1\" = get ] && [ \"$(cat)\" = {} ] && echo '{{\"ServerURL\": \"x\", \"Username\": \"ci\", \"Secret\": \"{PASSWORD}\"}}'",
         server.address
@@ -220,7 +220,7 @@ fn logins_that_a_helper_keeps() {
     assert_eq!(tokens.len(), 1);
     assert!(tokens[0].authorization.is_some());
 
-    // What a login with a browser left behind goes into a form, never into an address.
+    // The identity token of a browser login is sent in a form, never in a URL.
     let server = registry(
         |path, reply| match path {
             "/token" => Reply::ok("{\"access_token\": \"t0k3n\"}"),
@@ -243,7 +243,7 @@ fn logins_that_a_helper_keeps() {
 #[test]
 fn helpers_that_fail_say_so_and_say_no_secret() {
     for (script, expected) in [
-        // It has no login: as nobody.
+        // Without a login it is anonymous.
         (
             "echo 'credentials not found'; exit 1",
             "no token for it (HTTP 401)",

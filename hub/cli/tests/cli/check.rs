@@ -1,4 +1,4 @@
-//! `check` and `support-bundle`, from the outside.
+//! `check` and `support-bundle`, run as programs.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::schema;
 use crate::service::{Fake, Hub, stderr, stdout};
 
-/// A hub that speaks of itself. Its message holds what nobody should hand on.
+/// A hub that answers about itself, with a secret in its message that must be redacted.
 fn fake() -> Fake {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let seconds = i64::try_from(now.unwrap().as_secs()).unwrap();
@@ -86,7 +86,7 @@ fn a_support_bundle_says_what_is_in_it_and_holds_no_secret() {
         "{}",
         stdout(&listed)
     );
-    // Nobody can be asked here.
+    // Without a terminal the confirmation fails.
     let asked = hub.run(&["support-bundle", path]);
     assert_eq!(asked.status.code(), Some(2));
     assert!(!file.exists());
@@ -127,7 +127,7 @@ fn a_support_bundle_says_what_is_in_it_and_holds_no_secret() {
     assert!(contents.contains("hub.json"), "{contents}");
     assert!(contents.contains("metrics-0.txt"), "{contents}");
     assert!(read("metrics-0.txt").is_err());
-    // It is never written over what is there.
+    // An existing file is never overwritten.
     let again = hub.run(&["support-bundle", path, "--yes"]);
     assert_eq!(again.status.code(), Some(2));
 }

@@ -95,12 +95,12 @@ fn a_context_of_another_authority_is_told_apart_from_a_hub_that_is_away() {
         assert_eq!(output.status.code(), Some(2));
         stderr(&output)
     };
-    // As after `ca rotate --finish`, for who did not renew.
+    // As after `ca rotate --finish`, for an operator that did not renew.
     for key in ["certificate", "key"] {
         mixed[key] = other[key].clone();
     }
     let message = refused(&mixed, "client.yaml");
-    // Whether the reason arrives before the end of the connection is a race that TCP decides.
+    // TCP decides whether the alert arrives before the end of the connection.
     let told = message.contains("rejects this context's certificate (");
     assert!(
         told || message.contains("the hub ended the connection"),
@@ -137,7 +137,7 @@ fn a_closed_pipe_is_quiet() {
     assert_eq!(message, "");
 }
 
-/// Who reads no more is not waited for until the next change.
+/// A watch ends when its reader is gone, without waiting for the next change.
 #[test]
 fn a_watch_ends_when_its_reader_does() {
     use std::io::{BufRead as _, BufReader};
@@ -163,7 +163,7 @@ fn a_watch_ends_when_its_reader_does() {
     }
 }
 
-/// Nobody is asked about what is not there.
+/// No confirmation is asked for something that does not exist.
 #[test]
 fn a_cluster_that_is_not_there_is_not_asked_about() {
     let hub = Hub::start(Fake::default());
@@ -180,7 +180,7 @@ fn a_cluster_that_is_not_there_is_not_asked_about() {
 fn a_watch_without_a_terminal_is_a_line_for_each_change() {
     let hub = Hub::start(Fake::default());
     let output = hub.run(&["status", "--watch"]);
-    // The fixture's stream ends with an error that is no reason to try again.
+    // The fixture's stream ends with an error that does not allow a retry.
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     let lines = stdout(&output);
     assert_eq!(lines.lines().count(), 4, "{lines}");
@@ -359,7 +359,7 @@ fn resume_knows_environments_from_clusters() {
     );
 }
 
-/// Whoever has just changed the file looks here first.
+/// A user who has just changed the fleet file runs this first.
 #[test]
 fn status_says_that_the_fleet_file_on_disk_is_not_in_force() {
     let hub = Hub::start(Fake {

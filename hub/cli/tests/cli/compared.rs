@@ -1,4 +1,4 @@
-//! `check --fleet-file`: what a fleet file would change.
+//! `check --fleet-file`: the effect of a fleet file.
 
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ fn a_fleet_file_is_compared_with_what_a_hub_runs() {
     let output = hub.run(&["check", "--fleet-file", &same]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(stdout(&output), "nothing changes\n");
-    // Larger than one part, and than what a hub takes as one message.
+    // Larger than one message of the upload, and than a hub accepts in one message.
     let other = write(
         &hub,
         "other.yaml",
@@ -63,7 +63,7 @@ fn what_is_no_fleet_file_or_can_never_work_is_refused_before_anybody_is_asked() 
         ),
     ] {
         let file = write(&hub, name, text);
-        // The context is never looked for.
+        // The context is not needed.
         let output = hub.run(&["--context", "nobody", "check", "--fleet-file", &file]);
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
@@ -77,7 +77,7 @@ fn what_is_no_fleet_file_or_can_never_work_is_refused_before_anybody_is_asked() 
     assert!(stderr(&output).contains("nobody"), "{}", stderr(&output));
 }
 
-/// `flotilla-hub check --against HUB` becomes this: by the address, too.
+/// `flotilla-hub check --against HUB` runs this, also with the hub's address.
 #[test]
 fn a_hub_is_found_by_its_address() {
     let hub = Hub::start(Fake::default());

@@ -21,7 +21,7 @@ fn manifests(directory: &str) -> Vec<(PathBuf, Value)> {
             continue;
         }
         if path.ends_with("kustomization.yaml") {
-            // It is read by kustomize, and becomes no object.
+            // Read by kustomize, and not an object itself.
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();

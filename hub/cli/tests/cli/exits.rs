@@ -1,10 +1,10 @@
-//! Exit codes of every command: 0 as asked, 1 it differs or is not done yet, 2 an error.
+//! Exit codes of every command: 0 success, 1 a difference or not done yet, 2 an error.
 
 use std::collections::BTreeSet;
 
 use crate::service::{Fake, Hub, stderr, write_private};
 
-/// Every command that does something itself, by the recorded help.
+/// Every command without subcommands, from the recorded help.
 fn commands() -> BTreeSet<String> {
     let help = include_str!(
         "../../src/snapshots/flotilla_cli__args__tests__the_help_of_every_command.snap"
@@ -23,8 +23,7 @@ fn commands() -> BTreeSet<String> {
         .collect()
 }
 
-/// A call of each command that cannot do what it is asked: nobody is there to ask, or what it is asked about is
-/// not.
+/// A failing call of each command: the hub is unreachable, or the subject does not exist.
 const ERRORS: &[(&str, &str)] = &[
     ("status", ""),
     ("login", "https://127.0.0.1:1"),
@@ -89,7 +88,7 @@ fn every_command_that_cannot_do_what_it_is_asked_exits_with_2() {
         .collect();
     assert_eq!(listed, commands(), "a command has no row in this table");
     let hub = Hub::start(Fake::default());
-    // A file that is no context file, so that nobody is asked anything.
+    // An invalid context file, so that no hub is called.
     let broken = hub.directory().join("broken.yaml");
     write_private(&broken, "kind: Nothing\n");
     for (command, rest) in ERRORS {
@@ -100,7 +99,7 @@ fn every_command_that_cannot_do_what_it_is_asked_exits_with_2() {
             .output()
             .unwrap();
         let message = stderr(&output);
-        // What a check could not see is told in its list.
+        // A failed check is part of the list.
         let expected = if *command == "check" {
             &[1, 2][..]
         } else {
@@ -115,7 +114,7 @@ fn every_command_that_cannot_do_what_it_is_asked_exits_with_2() {
             !message.contains("panicked") && (*command == "check" || message.contains("error")),
             "{command} {rest}: {message}"
         );
-        // A flag that there is not.
+        // A flag that does not exist.
         let output = hub.run(&[&words[..], &["--nonsense"]].concat());
         assert_eq!(output.status.code(), Some(2), "{command} --nonsense");
         let output = hub.run(&[&command.split(' ').collect::<Vec<_>>()[..], &["--help"]].concat());

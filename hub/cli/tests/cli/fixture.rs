@@ -1,8 +1,8 @@
-//! A small fleet, as a hub would tell it.
+//! A small fleet, as a hub reports it.
 
 use flotilla_proto::v1;
 
-/// The moment of all snapshots.
+/// Time of all snapshots.
 pub(crate) const NOW: i64 = 1_893_456_000;
 pub(crate) const OLD: &str = "1111111111111111111111111111111111111111";
 pub(crate) const NEW: &str = "3f2a9c1bdeadbeef3f2a9c1bdeadbeef3f2a9c1b";
@@ -52,7 +52,7 @@ fn reference(generation: u64) -> Option<v1::AssignmentRef> {
     })
 }
 
-/// A cluster that is as it should be.
+/// A healthy, current cluster.
 pub(crate) fn good(name: &str, environment: &str) -> v1::ClusterStatus {
     let report = v1::ApplicationReport {
         application: "guestbook".to_owned(),
@@ -111,7 +111,7 @@ pub(crate) fn good(name: &str, environment: &str) -> v1::ClusterStatus {
     }
 }
 
-/// A cluster that is behind, and whose Deployment fails. Its message wants to steer the terminal.
+/// A cluster that is behind, with a failing Deployment, whose message contains terminal escapes.
 pub(crate) fn bad(name: &str, environment: &str) -> v1::ClusterStatus {
     let mut cluster = good(name, environment);
     cluster.sync = v1::Sync::OutOfSync.into();
@@ -160,7 +160,7 @@ pub(crate) fn clusters() -> Vec<v1::ClusterStatus> {
     ]
 }
 
-/// A rollout of `prod` that came to a halt.
+/// A halted rollout of `prod`.
 pub(crate) fn halted() -> v1::RolloutStatus {
     v1::RolloutStatus {
         id: "prod-7".to_owned(),
@@ -241,7 +241,7 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
     environments
 }
 
-/// The same, where every branch was read at the last look.
+/// The same, where the last read of every branch succeeded.
 pub(crate) fn read_environments() -> Vec<v1::EnvironmentStatus> {
     let mut environments = environments();
     for branch in environments
@@ -292,7 +292,7 @@ pub(crate) fn steps() -> Vec<v1::ExplainStep> {
     ]
 }
 
-/// What an agent would change.
+/// The changes of an agent's plan.
 pub(crate) fn plans() -> Vec<v1::ApplicationPlan> {
     let object = |kind: &str, name: &str| {
         Some(v1::ObjectRef {
@@ -333,7 +333,7 @@ pub(crate) fn plans() -> Vec<v1::ApplicationPlan> {
     }]
 }
 
-/// What a fleet file would change.
+/// The effect of a fleet file.
 pub(crate) fn compared() -> Vec<v1::EnvironmentDifference> {
     let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect();
     vec![

@@ -1,4 +1,4 @@
-//! `flotilla plan`, against a hub that answers as told.
+//! `flotilla plan`, against a hub with configured answers.
 
 use std::sync::Arc;
 

@@ -85,7 +85,7 @@ impl Repository {
         std::fs::remove_file(self.hook()).unwrap();
     }
 
-    /// What a hub says of a promotion from dev to prod.
+    /// A hub's preview of a promotion from dev to prod.
     fn promotion(&self, gate: v1::StepState) -> v1::PreviewPromotionResponse {
         v1::PreviewPromotionResponse {
             environment: "prod".to_owned(),
@@ -162,7 +162,7 @@ fn a_dry_run_and_a_question_without_answer_move_nothing() {
     assert_eq!(asked.status.code(), Some(2));
     assert!(stderr(&asked).contains("--yes"), "{}", stderr(&asked));
     assert_eq!(repository.head("prod"), before);
-    // The clone that lent its objects has nothing new.
+    // The clone that lent its objects is unchanged.
     assert_eq!(
         git(&repository.work, &["for-each-ref", "--format=%(refname)"]),
         "refs/heads/dev"
@@ -241,7 +241,7 @@ fn nothing_to_promote_is_a_refusal() {
     );
 }
 
-/// What the hub saw last says nothing of a branch that it cannot read.
+/// The last known head of an unreadable branch proves nothing.
 #[test]
 fn a_branch_that_cannot_be_read_is_not_said_to_have_everything() {
     let refused = |reason: &str| {
@@ -280,7 +280,7 @@ fn a_branch_that_cannot_be_read_is_not_said_to_have_everything() {
     assert!(gone.contains(&way), "{gone}");
 }
 
-/// A hub, or whoever stands in its place, cannot make git run something.
+/// Text of a hub, or of an impostor, cannot make git run a program.
 #[test]
 fn a_url_or_branch_that_git_could_take_for_an_option_is_refused() {
     let repository = Repository::new();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// What it says; it has to go well.
+/// Runs git and returns its output; it has to succeed.
 pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("git");
     command.arg("-C").arg(directory).args(arguments);

@@ -1,4 +1,4 @@
-//! Removals that are pushed: a real repository, the real `git`, and a clone that stays as it is.
+//! Removals that are pushed: a real repository, the real `git`, and a clone that stays unchanged.
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -20,7 +20,7 @@ applications:
 - {name: other, repository: fleet, path: apps/other}
 ";
 
-/// A bare repository with a fleet file, and a clone of it in which somebody is at work.
+/// A bare repository with a fleet file, and a clone of it with unfinished work.
 struct World {
     directory: tempfile::TempDir,
     work: PathBuf,
@@ -49,7 +49,7 @@ impl World {
         git(&work, &["add", "."]);
         git(&work, &["commit", "-q", "-m", "first"]);
         git(&work, &["push", "-q", "-u", "origin", "main"]);
-        // Work that has nothing to do with it, in index and work tree.
+        // Unrelated changes in index and work tree.
         std::fs::write(work.join("notes"), "two\n").unwrap();
         git(&work, &["add", "notes"]);
         std::fs::write(work.join("notes"), "three\n").unwrap();

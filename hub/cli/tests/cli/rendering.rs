@@ -75,7 +75,7 @@ fn a_work_tree_renders_as_it_would_be_committed() {
     let text = out(root.path(), &with(&["--label", "region=eu"]));
     assert!(text.contains("at: eu\n"), "{text}");
     assert_eq!(out(root.path(), &with(&["--lenient"])), expected);
-    // What is refused is refused as the agent refuses it, with exit code 2.
+    // The agent's refusals are refused here too, with exit code 2.
     for (arguments, reason) in [
         (with(&[]), "SubstitutionFailed"),
         (vec!["broken"], "PathNotFound"),
@@ -158,7 +158,7 @@ fn a_change_is_shown_for_the_whole_fleet_without_a_hub() {
     let root = work_tree();
     let root = root.path();
     write(root, "fleet.yaml", FLEET);
-    // What agents would do with it: a broken directory that nothing is placed from breaks nothing.
+    // Rendered as by agents: a broken directory without a placement does not matter.
     git(root, &["init", "-q", "-b", "main"]);
     git(root, &["add", "-A"]);
     git(root, &["commit", "-q", "-m", "one"]);
@@ -166,7 +166,7 @@ fn a_change_is_shown_for_the_whole_fleet_without_a_hub() {
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
     assert_eq!(out, "nothing differs (2 renders the same)\n");
 
-    // Others go on meanwhile, which is none of this change.
+    // Later commits of the base are not part of this change.
     git(root, &["checkout", "-q", "-b", "topic"]);
     git(root, &["checkout", "-q", "main"]);
     write(
@@ -196,7 +196,7 @@ fn a_change_is_shown_for_the_whole_fleet_without_a_hub() {
         out.contains("+   more: '1'") && !out.contains("other-"),
         "{out}"
     );
-    // From a folder below, of a commit, for a program.
+    // From a subfolder, of a commit, as JSON.
     git(root, &["commit", "-q", "-a", "-m", "two"]);
     let (code, out, _) = diff(
         &root.join("base"),
@@ -215,7 +215,7 @@ fn a_change_is_shown_for_the_whole_fleet_without_a_hub() {
         "{out}"
     );
 
-    // The fleet file itself.
+    // A change of the fleet file itself.
     write(
         root,
         "fleet.yaml",
@@ -228,7 +228,7 @@ fn a_change_is_shown_for_the_whole_fleet_without_a_hub() {
         "{out}"
     );
 
-    // What cannot be said is an error, not nothing.
+    // A difference that cannot be rendered is an error, not an empty one.
     write(root, "base/x.yaml", "kind: [");
     let (code, out, errors) = diff(root, &["--base", "main"]);
     assert_eq!(code, Some(2), "{out}{errors}");

@@ -1,4 +1,4 @@
-//! Whole outputs, from what a hub tells.
+//! Whole outputs, from a hub's answers.
 
 use flotilla_cli::render::{self, Paint, StatusOptions, Width};
 use flotilla_proto::v1;

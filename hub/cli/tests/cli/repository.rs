@@ -1,4 +1,4 @@
-//! Repositories and registries of charts in this process, kind and hostile ones.
+//! Repositories and registries of charts in this process, well-behaved and hostile ones.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read, Write};
@@ -15,19 +15,19 @@ use parking_lot::Mutex;
 
 use crate::schema;
 
-/// What somebody asked.
+/// A recorded request.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
-    /// With its query.
+pub(crate) struct Request {
+    /// Path with its query.
     pub(crate) path: String,
     pub(crate) authorization: Option<String>,
     pub(crate) body: String,
 }
 
-/// What is answered.
+/// An answer.
 pub(crate) enum Reply {
     Bytes(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// Zeroes without end.
+    /// An endless body of zeroes.
     Endless,
 }
 
@@ -50,11 +50,11 @@ pub(crate) struct Server {
     /// `127.0.0.1:port`
     pub(crate) address: String,
     scheme: &'static str,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
-    pub(crate) fn start(reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::serve("http", reply, |stream, asked, reply| {
             answer(stream, asked, reply)
         })
@@ -62,7 +62,7 @@ impl Server {
 
     pub(crate) fn start_tls(
         tls: Arc<rustls::ServerConfig>,
-        reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+        reply: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
         Self::serve("https", reply, move |stream, asked, reply| {
             let connection = rustls::ServerConnection::new(Arc::clone(&tls)).unwrap();
@@ -73,10 +73,13 @@ impl Server {
         })
     }
 
-    fn serve<R: Fn(&Asked) -> Reply + Send + Sync + 'static>(
+    fn serve<R: Fn(&Request) -> Reply + Send + Sync + 'static>(
         scheme: &'static str,
         reply: R,
-        serve: impl Fn(TcpStream, &Mutex<Vec<Asked>>, &R) -> std::io::Result<()> + Send + Sync + 'static,
+        serve: impl Fn(TcpStream, &Mutex<Vec<Request>>, &R) -> std::io::Result<()>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
@@ -89,7 +92,7 @@ impl Server {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (asked, with) = (Arc::clone(&asked), Arc::clone(&with));
                 std::thread::spawn(move || {
-                    // The client may go away whenever it likes.
+                    // The client may close the connection at any time.
                     let _ = with.1(stream, &asked, &with.0);
                 });
             }
@@ -101,15 +104,15 @@ impl Server {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Request> {
         self.asked.lock().clone()
     }
 }
 
 fn answer(
     mut stream: impl Read + Write,
-    asked: &Mutex<Vec<Asked>>,
-    reply: impl Fn(&Asked) -> Reply,
+    asked: &Mutex<Vec<Request>>,
+    reply: impl Fn(&Request) -> Reply,
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(&mut stream);
     let mut first = String::new();
@@ -129,7 +132,7 @@ fn answer(
         .and_then(|length| length.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body)?;
-    let question = Asked {
+    let question = Request {
         path,
         authorization: headers.get("authorization").cloned(),
         body: String::from_utf8_lossy(&body).into_owned(),
@@ -183,7 +186,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An index of charts: name, version, URL and sum.
+/// An index of charts: name, version, URL and digest.
 pub(crate) fn index(entries: &[(&str, &str, String, Option<String>)]) -> String {
     let mut charts: BTreeMap<&str, String> = BTreeMap::new();
     for (name, version, url, sum) in entries {
@@ -203,15 +206,15 @@ pub(crate) fn index(entries: &[(&str, &str, String, Option<String>)]) -> String 
     format!("apiVersion: v1\ngenerated: \"2026-01-01T00:00:00Z\"\nentries:\n{charts}")
 }
 
-/// A repository that has these charts and is honest about them.
+/// A repository with these charts and a correct index.
 pub(crate) fn honest(charts: &[(&'static str, &'static str)]) -> Server {
     Server::start(honestly(charts))
 }
 
-/// How one answers that has these charts and is honest about them.
+/// Its answers.
 pub(crate) fn honestly(
     charts: &[(&'static str, &'static str)],
-) -> impl Fn(&Asked) -> Reply + Send + Sync + 'static {
+) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut entries = Vec::new();
     for (name, version) in charts {
@@ -229,11 +232,11 @@ pub(crate) fn honestly(
     }
 }
 
-/// A repository with one chart, `web` 1.0.0, whose index says that, and which answers like this.
+/// A repository with one chart, `web` 1.0.0, in its index, and this answer.
 pub(crate) fn one_chart(
     url: &'static str,
     sum: Option<String>,
-    reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    reply: impl Fn(&Request) -> Reply + Send + Sync + 'static,
 ) -> Server {
     let index = index(&[("web", "1.0.0", url.to_owned(), sum)]);
     Server::start(move |asked| match asked.path.as_str() {
@@ -242,7 +245,7 @@ pub(crate) fn one_chart(
     })
 }
 
-/// A chart on disk with a home of its own for Helm and docker.
+/// A chart on disk, with its own home for Helm and docker.
 pub(crate) struct Workshop {
     root: tempfile::TempDir,
 }
@@ -274,7 +277,7 @@ impl Workshop {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Notes a login as `helm repo add` does.
+    /// Stores a login as `helm repo add` does.
     pub(crate) fn add_repository(&self, name: &str, url: &str, password: &str) {
         self.write(
             ".config/helm/repositories.yaml",
@@ -284,7 +287,7 @@ impl Workshop {
         );
     }
 
-    /// Notes a login as `docker login` does.
+    /// Stores a login as `docker login` does.
     pub(crate) fn docker_login(&self, registry: &str, password: &str) {
         let auth = STANDARD.encode(format!("ci:{password}"));
         let text = format!("{{\"auths\": {{\"{registry}\": {{\"auth\": \"{auth}\"}}}}}}");
@@ -296,7 +299,7 @@ impl Workshop {
         command
             .current_dir(self.root.path())
             .env("HOME", self.root.path())
-            // Credential helpers of its own come first.
+            // The test's credential helpers come first.
             .env("PATH", self.search_path())
             .env("GNUPGHOME", self.path("gnupg"));
         for name in [
@@ -333,7 +336,7 @@ impl Workshop {
             .unwrap()
     }
 
-    /// What the command says when it fails with that code, having changed nothing.
+    /// Returns the error output of the command, which must fail with this code and change nothing.
     pub(crate) fn refused(&self, arguments: &[&str]) -> String {
         let before = everything(&self.path("shop"));
         let output = self.chart(arguments);

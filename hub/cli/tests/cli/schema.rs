@@ -1,5 +1,4 @@
-//! What is printed with `-o json` is what its published schema says. `FLOTILLA_REGENERATE=1` writes that schema
-//! anew.
+//! The output of `-o json` matches its published schema. `FLOTILLA_REGENERATE=1` writes that schema.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,14 +19,14 @@ use crate::service::{Fake, Hub, stderr, stdout, write_private};
 #[path = "schema/values.rs"]
 mod values;
 
-/// A schema, with the entry of each command.
+/// The schema, with the entry of each command.
 struct Contract {
     schemas: Schemas,
     entries: BTreeMap<String, SchemaIndex>,
 }
 
 impl Contract {
-    /// Nothing is loaded from anywhere: all that it refers to is in the document itself.
+    /// Compiles a schema document, which must not refer to other documents.
     fn of(document: Value) -> Self {
         let all = document["$defs"].as_object().unwrap();
         let commands = all.keys().filter(|key| key.starts_with(char::is_lowercase));
@@ -49,8 +48,8 @@ impl Contract {
     }
 }
 
-/// The same, where keys that it does not name are refused. Readers ignore those; here they would be keys that
-/// somebody prints and nobody tells.
+/// Closes a schema, so that unknown keys are rejected. Readers ignore those; here they would be printed keys that are
+/// not documented.
 fn closed(schema: &mut Value) {
     match schema {
         Value::Array(all) => all.iter_mut().for_each(closed),
@@ -76,7 +75,7 @@ thread_local! {
     };
 }
 
-/// Holds what a command printed against its entry.
+/// Checks a command's output against its entry.
 pub(crate) fn hold(key: &str, value: &Value) {
     let judged = CLOSED.with(|contract| contract.takes(key, value));
     judged.unwrap_or_else(|error| panic!("{key}: {error}\n{value:#}"));
@@ -129,7 +128,7 @@ fn the_page_names_each_entry_with_its_command() {
 
 #[test]
 fn every_word_of_health_and_sync_is_named() {
-    /// In the order in which they are declared, as whoever reads them says that knows no other.
+    /// Lists the words in the order of declaration, from the parser's error about an unknown one.
     fn words<T: DeserializeOwned>() -> Vec<String> {
         let error = serde_json::from_str::<T>("\"?\"")
             .err()
@@ -273,7 +272,7 @@ fn what_commands_print_is_what_their_entries_say() {
     }
 }
 
-/// A log that was looked at before is compared with what is remembered of it.
+/// A log that was verified before is compared with its checkpoint.
 #[test]
 fn a_verified_log_says_what_it_was_compared_with() {
     let hub = Hub::start(fake());

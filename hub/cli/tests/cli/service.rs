@@ -19,44 +19,44 @@ use tonic::{Request, Response, Status};
 
 use crate::fixture;
 
-/// What a stream of events has, and how it ends.
+/// Content of a stream of events, and its end.
 type Events = (Vec<v1::AuditEntry>, Status);
 
-/// Answers from the fixture; promotions as told.
+/// Answers from the fixture, and configured answers about promotions.
 #[derive(Default, Clone)]
 pub(crate) struct Fake {
     pub(crate) promotion: v1::PreviewPromotionResponse,
-    /// What it says of itself; none: it fails.
+    /// Answer about the hub itself; none: it fails.
     pub(crate) hub: Option<v1::GetHubResponse>,
-    /// Answers about promotions before that one, one for each call.
+    /// Earlier answers about promotions, one for each call.
     pub(crate) promotions: Arc<Mutex<VecDeque<v1::PreviewPromotionResponse>>>,
-    /// What was asked about promotions.
+    /// Recorded requests about promotions.
     pub(crate) previewed: Arc<Mutex<Vec<v1::PreviewPromotionRequest>>>,
     pub(crate) repositories: Vec<v1::RepositoryStatus>,
     /// Its environments; none: those of the fixture.
     pub(crate) environments: Vec<v1::EnvironmentStatus>,
-    /// What they are once it was asked to read branches again; none: nothing else.
+    /// Environments after it was asked to read branches; none: unchanged.
     pub(crate) read_again: Vec<v1::EnvironmentStatus>,
-    /// How often it was asked to.
+    /// Number of these requests.
     pub(crate) refreshes: Arc<AtomicUsize>,
-    /// Why it does not.
+    /// Error of these requests.
     pub(crate) unrefreshed: Option<Status>,
-    /// How often it fails to tell its environments after that.
+    /// Number of failures to list environments after that.
     pub(crate) restarts: Arc<AtomicUsize>,
     pub(crate) rollout: v1::GetRolloutResponse,
-    /// Answers about rollouts before that one, one for each call.
+    /// Earlier answers about rollouts, one for each call.
     pub(crate) rollouts: Arc<Mutex<VecDeque<Result<v1::GetRolloutResponse, Status>>>>,
-    /// What was done, oldest first.
+    /// Audit log, oldest first.
     pub(crate) audit: Vec<v1::AuditEntry>,
-    /// What each stream of events has, and how it ends.
+    /// Content of each stream of events, and its end.
     pub(crate) streams: Arc<Mutex<VecDeque<Events>>>,
-    /// Answers about plans, one for each call; then there is no such plan.
+    /// Answers about plans, one for each call; afterwards the plan does not exist.
     pub(crate) plans: Arc<Mutex<VecDeque<v1::FleetPlan>>>,
-    /// What was asked to be planned.
+    /// Recorded requests for plans.
     pub(crate) planned: Arc<Mutex<Vec<v1::StartPlanRequest>>>,
-    /// Watches do not end by themselves.
+    /// Whether watches stay open.
     pub(crate) watch_stays: bool,
-    /// What was asked of it.
+    /// Recorded actions.
     pub(crate) steered: Arc<Mutex<Vec<v1::SteerRequest>>>,
 }
 
@@ -92,7 +92,7 @@ impl FleetService for Fake {
         Ok(Response::new(v1::ListApplicationsResponse::default()))
     }
 
-    /// A page of one, so that pages are followed.
+    /// A page of one, to test paging.
     async fn list_clusters(
         &self,
         request: Request<v1::ListClustersRequest>,
@@ -435,7 +435,7 @@ impl Hub {
         self.directory.path().join("context.yaml")
     }
 
-    /// The program, with nothing of the surroundings that could change its output.
+    /// The program in an environment without variables that could change its output.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flotilla"));
         command

@@ -1,26 +1,26 @@
-//! What a registry says when it wants to know who asks (RFC 9110, section 11.6.1). Pure.
+//! The challenge of a registry that requires credentials (RFC 9110, section 11.6.1). Pure.
 
 /// A `WWW-Authenticate` header, in the two schemes that registries use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
     /// Name and password with each request.
     Basic,
-    /// A token from somebody else.
+    /// A token from an authorization server.
     Bearer {
-        /// URL that hands tokens out, as the registry wrote it: `https://auth.docker.io/token`.
+        /// URL of that server, as the registry wrote it: `https://auth.docker.io/token`.
         realm: String,
-        /// For which service.
+        /// The service that the token is for.
         service: Option<String>,
-        /// What the token lets do there: `repository:charts/web:pull`.
+        /// The scope that the token grants: `repository:charts/web:pull`.
         scope: Option<String>,
     },
 }
 
-/// Longest header that is looked at.
+/// Longest header that is parsed, bytes.
 const MAX: usize = 8 << 10;
 
 impl Challenge {
-    /// The first challenge of a header that is understood.
+    /// Returns the first supported challenge of a header.
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
         let header = header.trim();
@@ -49,7 +49,7 @@ impl Challenge {
     }
 }
 
-/// `key="value",key=value`
+/// Parses `key="value",key=value`.
 fn parameters(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = text;

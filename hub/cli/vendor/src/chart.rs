@@ -1,4 +1,4 @@
-//! The chart whose dependencies are meant: what of its folder says what it asks for.
+//! A chart's metadata and lock: the dependencies that it requests.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use flotilla_helm::chart::{Chart, File};
 use crate::error::Error;
 use crate::folder;
 
-/// Larger than any of these files is.
+/// Largest file that is read, bytes: more than any of these files has.
 const MAX_FILE: u64 = 5 << 20;
 
-/// `Chart.yaml` and locks, old and new; nothing else is looked at, so that what lies in `charts/` cannot
-/// stand in the way of its own replacement.
+/// `Chart.yaml` and locks, old and new. Other files are not read, so that the content of `charts/` cannot prevent its
+/// own replacement.
 pub(crate) fn read(path: &Path) -> Result<Chart, Error> {
     let metadata = std::fs::metadata(path).map_err(|cause| Error::file(path, cause))?;
     if !metadata.is_dir() {
@@ -54,7 +54,7 @@ pub(crate) fn read(path: &Path) -> Result<Chart, Error> {
     })
 }
 
-/// The name of a chart's lock.
+/// Returns the name of a chart's lock.
 pub(crate) fn lock_name(chart: &Chart) -> &'static str {
     match chart.metadata.api_version.as_str() {
         "v1" => "requirements.lock",
@@ -62,13 +62,13 @@ pub(crate) fn lock_name(chart: &Chart) -> &'static str {
     }
 }
 
-/// Where a dependency's folder is.
+/// Returns the path of a dependency's folder.
 pub(crate) fn folder_of(chart: &Path, path: &str) -> PathBuf {
-    // An absolute path stands for itself.
+    // `join` keeps an absolute path.
     chart.join(path)
 }
 
-/// A dependency's folder as a chart.
+/// Reads a dependency's folder as a chart.
 pub(crate) fn of_folder(path: &Path) -> Result<Vec<File>, Error> {
     folder::read(path).map_err(|cause| Error::file(path, cause))
 }

@@ -1,10 +1,10 @@
-//! Which of many versions is meant. Pure.
+//! Selects a version among many. Pure.
 
 use flotilla_helm::semver::{Constraint, Version};
 
 use crate::error::Error;
 
-/// A range as `Chart.yaml` has it.
+/// Parses a range of `Chart.yaml`.
 pub(crate) fn range(text: &str) -> Result<Constraint, Error> {
     Constraint::parse(text).map_err(|error| {
         Error::refused(format!(
@@ -13,8 +13,8 @@ pub(crate) fn range(text: &str) -> Result<Constraint, Error> {
     })
 }
 
-/// The places of versions, newest first; what is no version is left out. Versions that differ in
-/// metadata alone stay in their order.
+/// Returns the indices of versions, newest first; texts that are not versions are left out. Versions that differ only
+/// in metadata stay in their order.
 pub(crate) fn newest_first<'v>(versions: impl Iterator<Item = &'v str>) -> Vec<(usize, Version)> {
     let mut sorted: Vec<(usize, Version)> = versions
         .enumerate()
@@ -24,7 +24,7 @@ pub(crate) fn newest_first<'v>(versions: impl Iterator<Item = &'v str>) -> Vec<(
     sorted
 }
 
-/// Whether two texts name one version; metadata counts for nothing, as for Helm.
+/// Whether two texts are one version; metadata is ignored, as by Helm.
 pub(crate) fn same(left: &str, other: &str) -> bool {
     match (Version::parse(left), Version::parse(other)) {
         (Ok(left), Ok(other)) => left.compare(&other).is_eq(),
@@ -40,7 +40,7 @@ pub(crate) fn newer(left: &str, other: &str) -> bool {
     }
 }
 
-/// Whether it is a whole version of three numbers, as tags of registries have to be.
+/// Whether it is a full version of three numbers, as tags of registries must be.
 pub(crate) fn is_strict(text: &str) -> bool {
     let core = text.split(['-', '+']).next().unwrap_or_default();
     let is_number = |part: &str| {

@@ -1,25 +1,25 @@
-//! The user's own configuration of Helm and docker, and how this run may talk.
+//! The user's configuration of Helm and docker, and the allowed transport.
 
 use std::path::{Path, PathBuf};
 
-use crate::credentials::{Known, Logins};
+use crate::credentials::{Logins, StoredLogin};
 use crate::error::Error;
 use crate::repositories::{self, Repository, same};
 
-/// Largest file of the user's that is read.
+/// Largest configuration file, bytes.
 const MAX_FILE: u64 = 16 << 20;
 
-/// What may go over the network in the open.
+/// Whether connections may be unencrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Transport {
-    /// Registries are asked by TLS, and credentials go over it alone, or to this machine itself.
+    /// Registries are called over TLS, and credentials are sent only over TLS, or to this machine.
     #[default]
     Tls,
-    /// Registries are asked without TLS, and credentials go without it.
+    /// Registries are called without TLS, and credentials are sent without it.
     PlainHttp,
 }
 
-/// Which repositories have names, who the user is, and what is trusted.
+/// Named repositories, the user's logins, and the trusted certificates.
 #[derive(Debug, Default)]
 pub struct Config {
     pub(crate) repositories: Vec<Repository>,
@@ -34,7 +34,7 @@ impl Config {
     /// `variable` gives the environment.
     ///
     /// # Errors
-    /// A file that is there and cannot be used.
+    /// A file exists and cannot be used.
     pub fn load(
         variable: impl Fn(&str) -> Option<PathBuf>,
         transport: Transport,
@@ -82,7 +82,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What `@name` or `alias:name` stands for.
+    /// Resolves `@name` or `alias:name`.
     pub(crate) fn named(&self, repository: &str) -> Option<&Repository> {
         let name = repository
             .strip_prefix('@')
@@ -90,13 +90,13 @@ impl Config {
         self.repositories.iter().find(|known| known.name == name)
     }
 
-    /// What is noted of a URL.
+    /// Returns the configured repository of a URL.
     pub(crate) fn at(&self, url: &str) -> Option<&Repository> {
         self.repositories.iter().find(|known| same(&known.url, url))
     }
 
-    /// Who the user is to a registry; Helm's own logins come first.
-    pub(crate) async fn login(&self, registry: &str) -> Result<Option<Known>, Error> {
+    /// Returns the user's login at a registry; Helm's own logins come first.
+    pub(crate) async fn login(&self, registry: &str) -> Result<Option<StoredLogin>, Error> {
         for logins in &self.logins {
             if let Some(known) = logins.find(registry).await? {
                 return Ok(Some(known));

@@ -1,5 +1,4 @@
-//! Logins at registries, as `docker login` and `helm registry login` keep them, and the helpers that know
-//! more.
+//! Logins at registries, as `docker login` and `helm registry login` store them, and credential helpers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::error::Error;
 
-/// A name and a password, which no message shows.
+/// Name and password, hidden in messages.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Login {
     pub(crate) user: String,
@@ -35,21 +34,21 @@ impl fmt::Debug for Login {
     }
 }
 
-/// Who asks a registry.
+/// Credential for a registry.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Known {
+pub(crate) enum StoredLogin {
     Login(Login),
-    /// By what a login with a browser left behind.
+    /// Identity token of a login with a browser.
     Refresh(String),
 }
 
-impl fmt::Debug for Known {
+impl fmt::Debug for StoredLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(login)")
     }
 }
 
-/// A file of logins.
+/// Content of a file of logins.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Logins {
@@ -73,12 +72,12 @@ impl fmt::Debug for Auth {
     }
 }
 
-/// How long a helper may think.
+/// Time limit of a helper.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MAX_ANSWER: u64 = 64 << 10;
 
 impl Logins {
-    /// Reads one. serde's message may hold what stands in the file.
+    /// Parses a file. The error of serde is left out, because it may contain secrets.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(text).map_err(|error| {
             Error::refused(format!(
@@ -89,25 +88,31 @@ impl Logins {
         })
     }
 
-    /// What stands in the file itself.
-    pub(crate) fn of(&self, registry: &str) -> Option<Known> {
+    /// Returns a login that is stored in the file itself.
+    pub(crate) fn of(&self, registry: &str) -> Option<StoredLogin> {
         let named = |key: &&String| host(key) == host(registry) || key.as_str() == registry;
         let exact = self.auths.get(registry);
         let auth = exact.or_else(|| self.auths.get(self.auths.keys().find(named)?))?;
         if !auth.identitytoken.is_empty() {
-            return Some(Known::Refresh(auth.identitytoken.clone()));
+            return Some(StoredLogin::Refresh(auth.identitytoken.clone()));
         }
         if !auth.username.is_empty() {
-            return Some(Known::Login(Login::new(&auth.username, &auth.password)));
+            return Some(StoredLogin::Login(Login::new(
+                &auth.username,
+                &auth.password,
+            )));
         }
         let decoded = STANDARD.decode(auth.auth.trim()).ok()?;
         let text = String::from_utf8(decoded).ok()?;
         let (user, password) = text.split_once(':')?;
-        // Padding that old versions of docker wrote.
-        Some(Known::Login(Login::new(user, password.trim_matches('\0'))))
+        // Old versions of docker padded the password.
+        Some(StoredLogin::Login(Login::new(
+            user,
+            password.trim_matches('\0'),
+        )))
     }
 
-    /// The helper to ask, and for what.
+    /// Returns the helper to call, and the address to pass.
     fn helper(&self, registry: &str) -> Option<(&str, String)> {
         let address = if host(registry) == "docker.io" {
             "https://index.docker.io/v1/".to_owned()
@@ -123,8 +128,8 @@ impl Logins {
         (!name.is_empty()).then_some((name.as_str(), address))
     }
 
-    /// The login at a registry.
-    pub(crate) async fn find(&self, registry: &str) -> Result<Option<Known>, Error> {
+    /// Returns the login at a registry.
+    pub(crate) async fn find(&self, registry: &str) -> Result<Option<StoredLogin>, Error> {
         if let Some((name, address)) = self.helper(registry)
             && let Some(known) = ask(name, &address).await?
         {
@@ -134,7 +139,7 @@ impl Logins {
     }
 }
 
-/// The host of an address; Docker Hub has several.
+/// Returns the host of an address; Docker Hub has several.
 fn host(address: &str) -> &str {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     match rest.split('/').next().unwrap_or_default() {
@@ -143,8 +148,8 @@ fn host(address: &str) -> &str {
     }
 }
 
-/// Asks `docker-credential-NAME`, which the user's own file names.
-async fn ask(name: &str, address: &str) -> Result<Option<Known>, Error> {
+/// Calls `docker-credential-NAME`, which the user's own file names.
+async fn ask(name: &str, address: &str) -> Result<Option<StoredLogin>, Error> {
     let failed = |why: &str| Error::refused(format!("docker-credential-{name} {why}"));
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if !name.bytes().all(allowed) {
@@ -164,7 +169,7 @@ async fn ask(name: &str, address: &str) -> Result<Option<Known>, Error> {
     let talk = async {
         if let Some(mut stdin) = stdin {
             match stdin.write_all(address.as_bytes()).await {
-                // It knows one login, and does not ask for which.
+                // A helper with only one login may close its input without reading.
                 Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
                 written => written?,
             }
@@ -179,25 +184,25 @@ async fn ask(name: &str, address: &str) -> Result<Option<Known>, Error> {
         .await
         .map_err(|_| failed("does not answer"))?
         .map_err(|error| failed(&format!("failed: {error}")))?;
-    // It is cut off then, whatever it says of how it ended.
+    // Checked first: the answer was cut off, and the exit status may be a consequence of that.
     if answer.len() as u64 >= MAX_ANSWER {
         return Err(failed("gives no answer that is understood"));
     }
-    // It has no login for this one; what else went wrong shows when the registry refuses.
+    // Usually there is no login for this registry; other failures show when the registry refuses.
     if !status.success() {
         return Ok(None);
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Found {
+    struct HelperAnswer {
         username: String,
         secret: String,
     }
-    let found: Found = serde_json::from_slice(&answer)
+    let found: HelperAnswer = serde_json::from_slice(&answer)
         .map_err(|_| failed("gives no answer that is understood"))?;
     Ok(Some(match found.username.as_str() {
-        "<token>" => Known::Refresh(found.secret),
-        _ => Known::Login(Login::new(found.username, found.secret)),
+        "<token>" => StoredLogin::Refresh(found.secret),
+        _ => StoredLogin::Login(Login::new(found.username, found.secret)),
     }))
 }
 
@@ -216,10 +221,10 @@ mod tests {
             }, "credHelpers": {"gcr.io": "gcloud"}, "credsStore": "pass"}"#,
         )
         .unwrap();
-        let login = |user: &str| Some(Known::Login(Login::new(user, "geheim")));
+        let login = |user: &str| Some(StoredLogin::Login(Login::new(user, "geheim")));
         assert_eq!(logins.of("ghcr.io"), login("ci"));
         assert_eq!(logins.of("docker.io"), login("me"));
-        let token = Some(Known::Refresh("geheim".to_owned()));
+        let token = Some(StoredLogin::Refresh("geheim".to_owned()));
         assert_eq!(logins.of("registry.example.com:5000"), token);
         assert_eq!(logins.of("registry.example.com"), None, "another port");
         assert_eq!(logins.of("helped.example.com"), None);

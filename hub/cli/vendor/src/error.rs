@@ -1,24 +1,24 @@
-//! What can go wrong, in words for whoever runs the command.
+//! Errors, worded for the user of the command.
 
 use std::path::{Path, PathBuf};
 
-/// Why the charts are not there, or are not known.
+/// Why charts could not be vendored or compared.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder cannot be read or written.
     #[error("{}: {cause}", path.display())]
     File {
-        /// As it was opened: relative where it was named so.
+        /// Path as it was opened: relative if it was given so.
         path: PathBuf,
-        /// What the system said, or why a file was left alone.
+        /// The system's error, or why the file was left unchanged.
         cause: std::io::Error,
     },
-    /// The chart, a repository or what came of it is not as it has to be.
+    /// The chart, a repository or its answer is invalid.
     #[error("{message}")]
     Refused {
         /// What is wrong, and with what.
         message: String,
-        /// What to do.
+        /// How to resolve it.
         hint: Option<String>,
     },
 }
@@ -45,7 +45,7 @@ impl Error {
         }
     }
 
-    /// The same, with what it happened to in front.
+    /// Prefixes the message with its subject.
     pub(crate) fn of(self, what: &str) -> Self {
         match self {
             Self::Refused { message, hint } => Self::Refused {

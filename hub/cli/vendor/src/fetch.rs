@@ -1,4 +1,4 @@
-//! One question to a server: bounded, and with a credential for the server that was named and no other.
+//! One request to a server: bounded, and with a credential only for the given server.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::credentials::Login;
 use crate::error::Error;
 use crate::repositories::Repository;
 
-/// One answer as a whole; an index of tens of megabytes over a slow line.
+/// Time limit of a whole answer: an index of tens of megabytes over a slow line.
 const TIMEOUT: Duration = Duration::from_secs(300);
-/// Longest time in which nothing comes.
+/// Longest time without data.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Forges send a download on twice or thrice.
+/// Highest number of redirects; forges redirect a download two or three times.
 const MAX_REDIRECTS: usize = 5;
 
 pub(crate) enum Credential {
@@ -24,26 +24,26 @@ pub(crate) enum Credential {
     Token(String),
 }
 
-pub(crate) struct Ask<'a> {
+pub(crate) struct FetchRequest<'a> {
     pub(crate) url: &'a Url,
     pub(crate) accept: &'a str,
     pub(crate) credential: Option<&'a Credential>,
-    /// Bytes that the answer may have.
+    /// Largest answer, bytes.
     pub(crate) limit: usize,
-    /// How a credential may go.
+    /// Allowed transport of the credential.
     pub(crate) transport: Transport,
-    /// A form to send instead of asking.
+    /// A form to send with POST instead of GET.
     pub(crate) form: Option<String>,
 }
 
-/// What came back. The body is read where the status is 200.
+/// An answer. The body is read only for status 200.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
-/// A client with what is noted of a repository.
+/// Makes a client with the settings of a repository.
 pub(crate) fn client(
     config: &Config,
     repository: Option<&Repository>,
@@ -51,7 +51,7 @@ pub(crate) fn client(
     let mut client = flotilla_http::client(TIMEOUT)
         .connect_timeout(SILENCE)
         .read_timeout(SILENCE)
-        // An archive is the bytes that were sent.
+        // No decompression: the checksum of an archive is over the bytes as sent.
         .no_gzip()
         .no_brotli()
         .no_zstd()
@@ -97,8 +97,8 @@ pub(crate) fn client(
         .map_err(|error| Error::refused(format!("TLS cannot be set up: {}", why(&error))))
 }
 
-/// Asks, and goes where the server sends.
-pub(crate) async fn ask(client: &reqwest::Client, ask: &Ask<'_>) -> Result<Answer, Error> {
+/// Sends a request, and follows redirects.
+pub(crate) async fn ask(client: &reqwest::Client, ask: &FetchRequest<'_>) -> Result<Answer, Error> {
     let mut url = ask.url.clone();
     let mut is_home = true;
     for _ in 0..=MAX_REDIRECTS {
@@ -116,7 +116,7 @@ pub(crate) async fn ask(client: &reqwest::Client, ask: &Ask<'_>) -> Result<Answe
                 .body(form.clone()),
         };
         request = request.header(ACCEPT, ask.accept);
-        // Once it was sent elsewhere it is somebody else's question.
+        // After a redirect to another server, the credential is not sent.
         if is_home && (ask.credential.is_some() || ask.form.is_some()) {
             if url.scheme() != "https" && ask.transport == Transport::Tls && !is_loopback(&url) {
                 return Err(Error::hinted(
@@ -172,7 +172,7 @@ pub(crate) async fn ask(client: &reqwest::Client, ask: &Ask<'_>) -> Result<Answe
     )))
 }
 
-/// Where a redirect may lead: not out of TLS, and not to another kind of place.
+/// Checks the target of a redirect: it must not leave TLS or HTTP.
 fn onward(from: &Url, mut to: Url) -> Result<Url, Error> {
     match (from.scheme(), to.scheme()) {
         (_, "https") | ("http", "http") => {}
@@ -182,24 +182,24 @@ fn onward(from: &Url, mut to: Url) -> Result<Url, Error> {
             return Err(Error::refused(why));
         }
     }
-    // What it brings of its own is no login of the user's, and none is needed.
+    // Credentials in the target are not the user's, and are not needed.
     if to.set_username("").is_err() || to.set_password(None).is_err() {
         return Err(Error::refused("it sends on to nowhere"));
     }
     Ok(to)
 }
 
-/// Whether it is this machine.
+/// Whether the host is this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(loopback::is_loopback)
 }
 
-/// A URL that was asked for, for people. Queries hold tokens.
+/// Formats a requested URL for messages, without its query, which may have tokens.
 pub(crate) fn shown(url: &Url) -> String {
     format!("{}{}", shown_origin(url), url.path())
 }
 
-/// A URL that a server sent on to, for people: its path may hold tokens too.
+/// Formats the target of a redirect for messages: its path may have tokens too.
 fn shown_origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }

@@ -1,18 +1,18 @@
-//! Charts as folders on disk.
+//! Charts in folders.
 
 use std::path::Path;
 
 use flotilla_helm::chart::File;
 
-/// More than any chart has.
+/// Highest number of files: more than any chart has.
 const MAX_FILES: usize = 50_000;
-/// Links to folders that lead on and on.
+/// Depth limit, for links that lead to their own parent.
 const MAX_DEPTH: usize = 64;
 
-/// All files of a folder; links are followed, as Helm does.
+/// Returns all files of a folder; links are followed, as by Helm.
 ///
 /// # Errors
-/// What cannot be read, and what is too much for a chart.
+/// A file cannot be read, or the folder is too large for a chart.
 pub fn read(root: &Path) -> std::io::Result<Vec<File>> {
     let mut files = Vec::new();
     walk(root, "", 0, &mut files)?;

@@ -9,31 +9,31 @@ use crate::error::Error;
 /// One version of a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// As it stands there; it can be read as one.
+    /// As written; it is a valid version.
     pub version: String,
-    /// Where its archive is; relative to the index.
+    /// URLs of its archive, absolute or relative to the index.
     pub urls: Vec<String>,
     /// SHA-256 in lower-case hexadecimal.
     pub digest: Option<String>,
 }
 
-/// What a repository offers.
+/// Charts of a repository.
 #[derive(Debug)]
 pub struct Index {
     entries: Map,
 }
 
 impl Index {
-    /// Reads one, JSON or YAML.
+    /// Parses an index, JSON or YAML.
     ///
     /// # Errors
-    /// Why it is none, for a message that names the address.
+    /// Why it is not an index; the caller adds the address.
     pub fn parse(text: &[u8]) -> Result<Self, Error> {
         let text = text.trim_ascii();
         if text.is_empty() {
             return Err(Error::refused("it is empty"));
         }
-        // What a login page says first; its YAML error would say less.
+        // A login page, for which the YAML error would be less clear.
         if text.starts_with(b"<") {
             return Err(Error::refused("it is a web page, not an index of charts"));
         }
@@ -61,7 +61,7 @@ impl Index {
         Ok(Self { entries })
     }
 
-    /// The versions of a chart, newest first; none: it has no such chart.
+    /// Returns the versions of a chart, newest first; none: the chart does not exist.
     #[must_use]
     pub fn versions(&self, name: &str) -> Option<Vec<Entry>> {
         let Some(Value::List(list)) = self.entries.get(name) else {
@@ -79,7 +79,7 @@ impl Index {
     }
 }
 
-/// Entries that are broken are passed over, as Helm does: one of thousands takes no other with it.
+/// Skips invalid entries, as Helm does, so that one of thousands does not affect the others.
 fn entry(item: &Value, name: &str) -> Option<Entry> {
     let map = item.as_map()?;
     let text = |key: &str| match map.get(key) {
@@ -106,7 +106,7 @@ fn entry(item: &Value, name: &str) -> Option<Entry> {
             let digest = digest.trim_start_matches("sha256:").to_owned();
             (!digest.is_empty()).then_some(digest)
         }
-        // YAML made a number of it: the sum of nothing, but there was one.
+        // YAML read the digest as a number. It matches nothing, but must not count as absent.
         Some(_) => Some("(a number)".to_owned()),
     };
     Some(Entry {

@@ -1,5 +1,5 @@
-//! Brings the charts that a chart depends on into its folder, from repositories and registries, as
-//! `helm dependency update` and `helm dependency build` do, ready to commit.
+//! Fetches the charts that a chart depends on into its folder, from repositories and registries, as `helm dependency
+//! update` and `helm dependency build` do, ready to commit.
 //!
 //! ```text
 //!   Chart.yaml, Chart.lock --chart--> what is asked for --locate--> HTTP repository | registry | folder | charts/
@@ -9,8 +9,8 @@
 //!                                                       digest, provenance (PURE)
 //! ```
 //!
-//! Everything that comes from outside is bounded. A credential goes to the host that it was given for and
-//! to no other, over TLS or to this machine itself, and stands in no message.
+//! Everything from outside is bounded. A credential is sent only to the host that it was given for, over TLS or to this
+//! machine itself, and is not part of any message.
 
 mod challenge;
 mod chart;

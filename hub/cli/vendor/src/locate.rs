@@ -1,4 +1,4 @@
-//! Where a dependency comes from. Pure.
+//! Source of a dependency. Pure.
 
 use flotilla_helm::chart::{Dependency, is_named};
 use reqwest::Url;
@@ -11,23 +11,25 @@ use crate::reference::Reference;
 pub(crate) enum Location {
     /// A folder in `charts/`.
     Beside,
-    /// A folder of the tree: the path as the chart has it.
+    /// A folder of the tree: the path as in the chart.
     Folder(String),
     /// A repository with an index.
     Http(Url),
     Oci(Reference),
 }
 
-/// A dependency with its place; names of repositories are replaced by what they stand for, as in Helm's
-/// lock.
+/// A dependency with its source; names of repositories are resolved, as in Helm's lock.
 #[derive(Debug, Clone)]
-pub(crate) struct Located {
+pub(crate) struct LocatedDependency {
     pub(crate) dependency: Dependency,
     pub(crate) location: Location,
 }
 
-/// Where a dependency comes from.
-pub(crate) fn locate(mut dependency: Dependency, config: &Config) -> Result<Located, Error> {
+/// Determines the source of a dependency.
+pub(crate) fn locate(
+    mut dependency: Dependency,
+    config: &Config,
+) -> Result<LocatedDependency, Error> {
     let name = dependency.name.clone();
     if !is_name(&name) {
         return Err(Error::refused(format!(
@@ -75,13 +77,13 @@ pub(crate) fn locate(mut dependency: Dependency, config: &Config) -> Result<Loca
             "take it out of Chart.yaml, and note it with helm repo add --username NAME --password-stdin",
         ));
     }
-    Ok(Located {
+    Ok(LocatedDependency {
         dependency,
         location,
     })
 }
 
-/// Whether a chart may have that name: no path, nothing hidden.
+/// Whether a chart may have that name: not a path, and not hidden.
 fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
     !name.is_empty() && name.len() <= 250 && !name.starts_with('.') && name.chars().all(allowed)

@@ -13,10 +13,10 @@ use crate::report::{Outdated, Standing};
 use crate::sources::Sources;
 use crate::vendor::located;
 
-/// How a chart's dependencies stand against what their repositories offer.
+/// Compares a chart's dependencies with the versions in their repositories.
 ///
 /// # Errors
-/// What is wrong with the chart or a repository.
+/// The chart or a repository is invalid, or cannot be reached.
 pub async fn outdated(path: &Path, config: &Config) -> Result<Vec<Outdated>, Error> {
     let chart = read(path)?;
     let sources = Sources::new(config)?;
@@ -61,7 +61,7 @@ pub async fn outdated(path: &Path, config: &Config) -> Result<Vec<Outdated>, Err
     Ok(standings)
 }
 
-/// The version that the lock has.
+/// Returns the locked version.
 fn current(dependency: &Dependency, locked: &[Dependency]) -> Option<String> {
     let mut same = locked.iter().filter(|locked| {
         locked.name == dependency.name && locked.repository == dependency.repository
@@ -109,7 +109,7 @@ mod tests {
                 Some("2.0.0"),
                 Standing::Beyond,
             ),
-            // A pre-release that somebody asked for.
+            // A pre-release that the range requests.
             (
                 Some("2.0.0-rc.1"),
                 Some("2.0.0-rc.1"),

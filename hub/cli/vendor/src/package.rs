@@ -1,5 +1,4 @@
-//! A chart's folder as an archive. Pure: the same folder is the same bytes, so that Git sees no change
-//! where there is none.
+//! A chart's folder as an archive. Pure: the same folder gives the same bytes, so that Git sees no change.
 
 use std::io::Write as _;
 
@@ -10,7 +9,7 @@ use flotilla_helm::chart::{Chart, File};
 use crate::error::Error;
 use crate::tar;
 
-/// The chart, and its archive as `helm package` lays it out: all below a folder of the chart's name.
+/// Makes the chart's archive in the layout of `helm package`: everything in a folder of the chart's name.
 pub(crate) fn pack(files: Vec<File>) -> Result<(Chart, Vec<u8>), Error> {
     let refused = |error: &dyn std::fmt::Display| Error::refused(error.to_string());
     let kept = Chart::kept(files).map_err(|error| refused(&error))?;
@@ -19,7 +18,7 @@ pub(crate) fn pack(files: Vec<File>) -> Result<(Chart, Vec<u8>), Error> {
         .iter()
         .map(|file| (format!("{}/{}", chart.name(), file.name), &*file.data))
         .collect();
-    // Helm's order: what says what it is comes first.
+    // Helm's order: the chart's own Chart.yaml comes first.
     named.sort_by_key(|(name, _)| !name.ends_with("/Chart.yaml") || name.matches('/').count() > 1);
     let tar = tar::archive(
         named.iter().map(|(name, data)| (name.as_str(), *data)),

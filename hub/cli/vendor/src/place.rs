@@ -1,4 +1,4 @@
-//! Archives and lock into the chart's folder: all of them, or none.
+//! Writes archives and lock into the chart's folder: all of them, or none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,33 +9,32 @@ use flotilla_helm::chart::Chart;
 use crate::error::Error;
 use crate::report::Change;
 
-/// What is to be there.
-pub(crate) struct Placing<'a> {
+/// Files to write.
+pub(crate) struct WritePlan<'a> {
     pub(crate) chart: &'a Path,
-    /// Names in `charts/` and bytes.
+    /// Archives in `charts/`: name and content.
     pub(crate) archives: &'a [(String, Vec<u8>)],
-    /// Charts whose archives in `charts/` belong to nobody but the user.
+    /// Charts whose archives in `charts/` are managed by the user.
     pub(crate) local: &'a [&'a str],
-    /// Name and content of the lock; none: it stays.
+    /// Name and content of the lock; none: it stays unchanged.
     pub(crate) lock: Option<(&'static str, Vec<u8>)>,
 }
 
-/// What became of it.
-pub(crate) struct Placed {
-    /// Of each archive, in order.
+/// Result of writing.
+pub(crate) struct WriteReport {
+    /// Change of each archive, in order.
     pub(crate) changes: Vec<Change>,
     pub(crate) removed: Vec<String>,
 }
 
-/// An archive and a lock are for everybody who reads the chart.
+/// File mode: archive and lock are readable for everyone.
 const MODE: u32 = 0o644;
 
-/// Writes everything beside the chart's files first, and then moves it in; where a move fails, what was
-/// moved before goes back.
-pub(crate) fn place(placing: &Placing<'_>) -> Result<Placed, Error> {
+/// Writes everything to temporary files, and then moves them into place; if a move fails, earlier moves are undone.
+pub(crate) fn place(placing: &WritePlan<'_>) -> Result<WriteReport, Error> {
     let charts = placing.chart.join("charts");
     let is_new = !folder_there(&charts)?;
-    let mut placed = Placed {
+    let mut placed = WriteReport {
         changes: Vec::new(),
         removed: Vec::new(),
     };
@@ -62,7 +61,7 @@ pub(crate) fn place(placing: &Placing<'_>) -> Result<Placed, Error> {
                 path.display()
             )));
         }
-        // Last: a lock never speaks of what is not there.
+        // Written last, so that a lock never names an archive that is missing.
         write.push((path, bytes));
     }
     if write.is_empty() && outdated.is_empty() {
@@ -99,18 +98,18 @@ pub(crate) fn place(placing: &Placing<'_>) -> Result<Placed, Error> {
     }
     if let Err((path, cause)) = flotilla_disk::move_all(&steps) {
         if is_new {
-            // One that holds something stays.
+            // Removes only an empty folder.
             let _ = fs::remove_dir(&charts);
         }
         return Err(Error::file(&path, cause));
     }
-    // Also of the folder that was made.
+    // Also makes the new folder durable.
     flotilla_disk::sync_directory(placing.chart).map_err(here)?;
     placed.removed = outdated;
     Ok(placed)
 }
 
-/// Whether there is a folder of that name; a link to one may lead anywhere.
+/// Whether the path is a folder; a link to one is refused, since it may lead anywhere.
 fn folder_there(path: &Path) -> Result<bool, Error> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => Ok(true),
@@ -120,8 +119,8 @@ fn folder_there(path: &Path) -> Result<bool, Error> {
     }
 }
 
-/// Archives of charts that are neither asked for nor the user's own: what Helm deletes.
-fn outdated(charts: &Path, placing: &Placing<'_>) -> Result<Vec<String>, Error> {
+/// Archives of charts that are neither requested nor the user's own, which Helm deletes.
+fn outdated(charts: &Path, placing: &WritePlan<'_>) -> Result<Vec<String>, Error> {
     let failed = |cause| Error::file(charts, cause);
     let mut outdated = Vec::new();
     let entries = match fs::read_dir(charts) {
@@ -168,10 +167,10 @@ mod tests {
         let charts = chart.path().join("charts");
         fs::create_dir(&charts).unwrap();
         fs::write(charts.join("a-1.tgz"), "old").unwrap();
-        // A folder that holds something is in the lock's place.
+        // A non-empty folder is in the place of the lock.
         fs::create_dir_all(chart.path().join("Chart.lock/x")).unwrap();
         let archives = vec![("a-1.tgz".to_owned(), b"new".to_vec())];
-        let placing = |lock| Placing {
+        let placing = |lock| WritePlan {
             chart: chart.path(),
             archives: &archives,
             local: &[],
@@ -194,7 +193,7 @@ mod tests {
         let elsewhere = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), chart.path().join("charts")).unwrap();
         let archives = vec![("a-1.tgz".to_owned(), b"new".to_vec())];
-        let placing = Placing {
+        let placing = WritePlan {
             chart: chart.path(),
             archives: &archives,
             local: &[],

@@ -1,4 +1,4 @@
-//! Provenance files: a signed list of the sums of archives. Pure.
+//! Provenance files: a signed list of the checksums of archives. Pure.
 
 use flotilla_helm::yaml;
 use flotilla_trust::{Certificates, TrustError};
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::error::Error;
 
-/// Who signed for these bytes under that name: a fingerprint.
+/// Returns the fingerprint of the key that signed these bytes under that name.
 pub(crate) fn verify(
     provenance: &[u8],
     file: &str,
@@ -22,7 +22,7 @@ pub(crate) fn verify(
             )),
             other => Error::refused(other.to_string()),
         })?;
-    // The metadata of the chart stands before it, and the archive has the same.
+    // The chart's metadata comes first; it is in the archive too.
     let (_, sums) = text
         .split_once("\n...\n")
         .ok_or_else(|| Error::refused("it holds no sums of archives"))?;

@@ -1,5 +1,5 @@
-//! Names in registries (the OCI distribution specification), so that what a chart says can only ever be a
-//! path below `/v2/`. Pure.
+//! Names in registries (the OCI distribution specification), checked so that text of a chart can only be a path below
+//! `/v2/`. Pure.
 
 use crate::error::Error;
 
@@ -13,10 +13,10 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Of `oci://registry/team` and a chart's name.
+    /// Makes it from `oci://registry/team` and a chart's name.
     ///
     /// # Errors
-    /// Why they name no repository of a registry.
+    /// Why they are not a repository of a registry.
     pub fn new(url: &str, chart: &str) -> Result<Self, Error> {
         let rest = url.strip_prefix("oci://").unwrap_or(url);
         let rest = rest.trim_end_matches('/');
@@ -40,7 +40,7 @@ impl Reference {
         })
     }
 
-    /// Where its API is.
+    /// Returns the URL of its API.
     #[must_use]
     pub fn host(&self) -> &str {
         match self.registry.as_str() {
@@ -50,7 +50,7 @@ impl Reference {
     }
 }
 
-/// A host, or an address, and perhaps a port.
+/// Whether it is a host or an address, with an optional port.
 fn is_registry(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !text.ends_with(']') => (host, Some(port)),
@@ -71,7 +71,7 @@ fn is_registry(text: &str) -> bool {
     (named || six) && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+/// Whether it matches `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`.
 fn is_part(part: &str) -> bool {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = part.as_bytes();
@@ -88,10 +88,10 @@ fn is_part(part: &str) -> bool {
         })
 }
 
-/// The tag of a version: `+` may stand in none.
+/// Returns the tag of a version: `+` is not allowed in tags.
 ///
 /// # Errors
-/// When a registry could not have such a tag.
+/// When it is not a valid tag.
 pub fn tag(version: &str) -> Result<String, Error> {
     let tag = version.replace('+', "_");
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');

@@ -1,4 +1,4 @@
-//! Registries: as much of the OCI distribution specification as brings a chart.
+//! Registries: the part of the OCI distribution specification that fetching a chart needs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,16 +10,16 @@ use serde::Deserialize;
 use crate::challenge::Challenge;
 use crate::choose;
 use crate::config::{Config, Transport};
-use crate::credentials::Known;
+use crate::credentials::StoredLogin;
 use crate::error::Error;
-use crate::fetch::{self, Answer, Ask, Credential, is_loopback, shown};
-use crate::pulled::{MAX_ARCHIVE, MAX_PROVENANCE, Provenance, Pulled, sha256};
+use crate::fetch::{self, Answer, Credential, FetchRequest, is_loopback, shown};
+use crate::pulled::{MAX_ARCHIVE, MAX_PROVENANCE, Provenance, PulledChart, sha256};
 use crate::reference::{Reference, tag};
 
 const MAX_MANIFEST: usize = 4 << 20;
 const MAX_TOKEN: usize = 64 << 10;
 const MAX_TAGS: usize = 4 << 20;
-/// Pages of tags; a registry gives a hundred to a thousand on each.
+/// Highest number of pages of tags; a registry lists a hundred to a thousand on each.
 const MAX_PAGES: usize = 100;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -33,7 +33,7 @@ const PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
 pub(crate) struct Registries<'c> {
     config: &'c Config,
     client: reqwest::Client,
-    /// What a repository was last asked with.
+    /// Last credential for each repository.
     credentials: RefCell<BTreeMap<Reference, std::rc::Rc<Credential>>>,
 }
 
@@ -61,7 +61,7 @@ impl<'c> Registries<'c> {
         })
     }
 
-    /// The versions that a repository has tags for.
+    /// Returns the versions that have tags.
     pub(crate) async fn versions(&self, reference: &Reference) -> Result<Vec<String>, Error> {
         #[derive(Deserialize)]
         struct Page {
@@ -92,13 +92,13 @@ impl<'c> Registries<'c> {
         )))
     }
 
-    /// The archive of a version.
+    /// Fetches the archive of a version.
     pub(crate) async fn pull(
         &self,
         reference: &Reference,
         version: &str,
         with: Provenance,
-    ) -> Result<Pulled, Error> {
+    ) -> Result<PulledChart, Error> {
         let tag = tag(version)?;
         let url = self.url(reference, &format!("manifests/{tag}"))?;
         let answer = self.ask(reference, &url, MANIFEST, MAX_MANIFEST).await?;
@@ -126,7 +126,7 @@ impl<'c> Registries<'c> {
             Some(layer) => Some(self.blob(reference, layer, MAX_PROVENANCE).await?),
             None => None,
         };
-        Ok(Pulled {
+        Ok(PulledChart {
             archive,
             provenance,
             manifest: Some(sha256(&answer.body)),
@@ -150,7 +150,7 @@ impl<'c> Registries<'c> {
             )));
         };
         let url = self.url(reference, &format!("blobs/sha256:{sum}"))?;
-        // The bytes that were promised, and not one more.
+        // Limited to the size in the manifest.
         let limit = limit.min(usize::try_from(layer.size).unwrap_or(limit));
         if layer.size > limit as u64 {
             return Err(Error::refused(format!(
@@ -182,8 +182,8 @@ impl<'c> Registries<'c> {
         Url::parse(&text).map_err(|_| Error::refused(format!("{text} is no URL")))
     }
 
-    /// Asks; where the registry wants to know who, asks again with the user's login, or with the token
-    /// that everybody gets.
+    /// Sends a request; if the registry requires a credential, sends it again with the user's login or an anonymous
+    /// token.
     async fn ask(
         &self,
         reference: &Reference,
@@ -194,7 +194,7 @@ impl<'c> Registries<'c> {
         let mut is_second = false;
         loop {
             let credential = self.credentials.borrow().get(reference).cloned();
-            let question = Ask {
+            let question = FetchRequest {
                 url,
                 accept,
                 credential: credential.as_deref(),
@@ -254,7 +254,9 @@ impl<'c> Registries<'c> {
             .next();
         let known = self.config.login(&reference.registry).await?;
         match (challenge, known) {
-            (Some(Challenge::Basic), Some(Known::Login(login))) => Ok(Credential::Login(login)),
+            (Some(Challenge::Basic), Some(StoredLogin::Login(login))) => {
+                Ok(Credential::Login(login))
+            }
             (
                 Some(Challenge::Bearer {
                     realm,
@@ -272,14 +274,14 @@ impl<'c> Registries<'c> {
         }
     }
 
-    /// The token of RFC 6750 as registries give it: with the login, or to anybody.
+    /// Requests a token (RFC 6750): with the login, or anonymously.
     async fn token(
         &self,
         registry: &Url,
         realm: &str,
         service: Option<&str>,
         scope: &str,
-        known: Option<Known>,
+        known: Option<StoredLogin>,
     ) -> Result<Credential, Error> {
         let refused = |why: &str| Error::refused(format!("{}: {why}", shown(registry)));
         let mut url = Url::parse(realm).map_err(|_| refused("it names no place for tokens"))?;
@@ -292,7 +294,7 @@ impl<'c> Registries<'c> {
         let mut query = vec![("scope", scope)];
         query.extend(service.map(|service| ("service", service)));
         let (credential, form) = match &known {
-            Some(Known::Refresh(token)) => {
+            Some(StoredLogin::Refresh(token)) => {
                 let mut form = url.clone();
                 form.set_query(None);
                 form.query_pairs_mut()
@@ -305,13 +307,13 @@ impl<'c> Registries<'c> {
             known => {
                 url.query_pairs_mut().extend_pairs(&query);
                 let login = match known {
-                    Some(Known::Login(login)) => Some(Credential::Login(login.clone())),
+                    Some(StoredLogin::Login(login)) => Some(Credential::Login(login.clone())),
                     _ => None,
                 };
                 (login, None)
             }
         };
-        let question = Ask {
+        let question = FetchRequest {
             url: &url,
             accept: "application/json",
             credential: credential.as_ref(),
@@ -349,7 +351,7 @@ fn not_a_registry(url: &Url) -> Error {
     Error::refused(format!("{}: the answer is not a registry's", shown(url)))
 }
 
-/// The next page of a list, on the same server (RFC 8288).
+/// Returns the URL of the next page of a list, on the same server (RFC 8288).
 fn next(url: &Url, answer: &Answer) -> Option<Url> {
     let link = answer.headers.get(LINK)?.to_str().ok()?;
     let (target, relation) = link.trim().strip_prefix('<')?.split_once('>')?;

@@ -1,4 +1,4 @@
-//! Helm's `repositories.yaml`: what `helm repo add` has noted. Pure.
+//! Helm's `repositories.yaml`, which `helm repo add` writes. Pure.
 
 use flotilla_helm::{Value, yaml};
 use reqwest::Url;
@@ -6,7 +6,7 @@ use reqwest::Url;
 use crate::credentials::Login;
 use crate::error::Error;
 
-/// A repository that has a name.
+/// A named repository.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Repository {
     pub(crate) name: String,
@@ -15,13 +15,13 @@ pub(crate) struct Repository {
     pub(crate) ca_file: String,
     pub(crate) cert_file: String,
     pub(crate) key_file: String,
-    /// Any certificate will do: not followed.
+    /// Certificates are not verified: not supported.
     pub(crate) is_insecure: bool,
-    /// Archives on other hosts get the credentials, too.
+    /// Credentials are also sent for archives on other hosts.
     pub(crate) pass_credentials_all: bool,
 }
 
-/// Reads what `helm repo add` keeps in `repositories.yaml`.
+/// Parses `repositories.yaml`.
 pub(crate) fn parse(text: &[u8]) -> Result<Vec<Repository>, Error> {
     let document = yaml::parse(text).map_err(|error| Error::refused(error.to_string()))?;
     let list = document.as_map().and_then(|map| map.get("repositories"));
@@ -52,7 +52,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Vec<Repository>, Error> {
     Ok(items.iter().filter_map(read).collect())
 }
 
-/// Whether two URLs name one repository: a slash at the end is none.
+/// Whether two URLs are one repository; a trailing slash is ignored.
 pub(crate) fn same(left: &str, other: &str) -> bool {
     let (Ok(left), Ok(other)) = (Url::parse(left), Url::parse(other)) else {
         return left == other;

@@ -8,12 +8,12 @@ use reqwest::{StatusCode, Url};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::fetch::{self, Answer, Ask, Credential, shown};
+use crate::fetch::{self, Answer, Credential, FetchRequest, shown};
 use crate::index::{Entry, Index};
-use crate::pulled::{MAX_ARCHIVE, MAX_PROVENANCE, Provenance, Pulled};
+use crate::pulled::{MAX_ARCHIVE, MAX_PROVENANCE, Provenance, PulledChart};
 use crate::repositories::Repository;
 
-/// The largest public index has some twenty megabytes.
+/// Largest index, bytes: the largest public one has some twenty megabytes.
 const MAX_INDEX: usize = 64 << 20;
 
 /// All repositories of one run.
@@ -36,7 +36,7 @@ impl<'c> Repositories<'c> {
         self.config.at(repository.as_str())
     }
 
-    /// What reads the system's roots is made once.
+    /// Clients are cached, since reading the system's roots is slow.
     fn client(&self, repository: &Url) -> Result<reqwest::Client, Error> {
         let known = self.clients.borrow().get(repository.as_str()).cloned();
         if let Some(client) = known {
@@ -62,7 +62,7 @@ impl<'c> Repositories<'c> {
             .and_then(|noted| noted.login.clone())
             .map(Credential::Login);
         let client = self.client(repository)?;
-        let question = Ask {
+        let question = FetchRequest {
             url,
             accept,
             credential: login.as_ref(),
@@ -73,7 +73,7 @@ impl<'c> Repositories<'c> {
         fetch::ask(&client, &question).await
     }
 
-    /// What the repository offers; asked once.
+    /// Returns the repository's index, which is fetched once.
     pub(crate) async fn index(&self, repository: &Url) -> Result<Rc<Index>, Error> {
         let known = self.indexes.borrow().get(repository.as_str()).cloned();
         if let Some(index) = known {
@@ -89,14 +89,14 @@ impl<'c> Repositories<'c> {
         Ok(index)
     }
 
-    /// The archive of an entry.
+    /// Fetches the archive of an entry.
     pub(crate) async fn pull(
         &self,
         repository: &Url,
         url: &Url,
         entry: &Entry,
         with: Provenance,
-    ) -> Result<Pulled, Error> {
+    ) -> Result<PulledChart, Error> {
         let accept = "application/gzip,application/octet-stream";
         let answer = self.get(repository, url, accept, MAX_ARCHIVE).await?;
         ok(url, &answer)?;
@@ -123,7 +123,7 @@ impl<'c> Repositories<'c> {
                 }
             }
         }
-        Ok(Pulled {
+        Ok(PulledChart {
             archive: answer.body,
             provenance,
             manifest: None,
@@ -131,7 +131,7 @@ impl<'c> Repositories<'c> {
     }
 }
 
-/// Where an entry's archive is: its first URL, which may be a path below the repository.
+/// Returns the URL of an entry's archive: its first URL, which may be relative to the repository.
 pub(crate) fn place(repository: &Url, entry: &Entry) -> Result<Url, Error> {
     let text = entry
         .urls
@@ -160,7 +160,7 @@ pub(crate) fn place(repository: &Url, entry: &Entry) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// A path below the repository; its query goes along, as some need it.
+/// Appends a path to the repository's URL; the query stays, as some repositories need it.
 fn below(repository: &Url, path: &str) -> Result<Url, Error> {
     let mut base = repository.clone();
     let folder = format!("{}/", base.path().trim_end_matches('/'));

@@ -1,4 +1,4 @@
-//! Versions and archives, wherever they are.
+//! Versions and archives from all kinds of sources.
 
 use flotilla_shared::percent;
 use reqwest::Url;
@@ -7,16 +7,16 @@ use crate::choose;
 use crate::config::Config;
 use crate::error::Error;
 use crate::fetch::is_loopback;
-use crate::locate::{Located, Location};
-use crate::pulled::{Provenance, Pulled, sha256};
+use crate::locate::{LocatedDependency, Location};
+use crate::pulled::{Provenance, PulledChart, sha256};
 use crate::reference::Reference;
 use crate::registry::Registries;
 use crate::report::Checked;
 use crate::repository::{Repositories, place};
 
-/// An archive, with what it was held against.
-pub(crate) struct Found {
-    /// Its name in `charts/`.
+/// An archive, with the result of its checks.
+pub(crate) struct FetchedArchive {
+    /// File name in `charts/`.
     pub(crate) file: String,
     pub(crate) archive: Vec<u8>,
     pub(crate) sha256: String,
@@ -25,7 +25,7 @@ pub(crate) struct Found {
     pub(crate) warning: Option<String>,
 }
 
-/// All places that can be asked.
+/// All sources of one run.
 pub(crate) struct Sources<'c> {
     repositories: Repositories<'c>,
     registries: Registries<'c>,
@@ -39,8 +39,8 @@ impl<'c> Sources<'c> {
         })
     }
 
-    /// All versions that can be had, newest first. A place that is in the tree has none to choose from.
-    pub(crate) async fn versions(&self, located: &Located) -> Result<Vec<String>, Error> {
+    /// Returns all available versions, newest first. A folder in the tree has no versions to choose from.
+    pub(crate) async fn versions(&self, located: &LocatedDependency) -> Result<Vec<String>, Error> {
         let name = &located.dependency.name;
         match &located.location {
             Location::Beside | Location::Folder(_) => Ok(Vec::new()),
@@ -62,12 +62,12 @@ impl<'c> Sources<'c> {
         }
     }
 
-    /// The newest version in the range.
-    pub(crate) async fn resolve(&self, located: &Located) -> Result<String, Error> {
+    /// Returns the newest version in the range.
+    pub(crate) async fn resolve(&self, located: &LocatedDependency) -> Result<String, Error> {
         let dependency = &located.dependency;
         let range = choose::range(&dependency.version)
             .map_err(|error| error.of(&format!("the version of {}", dependency.name)))?;
-        // A registry is asked for an exact version by its tag, as it stands.
+        // An exact version is used as the tag, without listing the registry's tags.
         if matches!(located.location, Location::Oci(_))
             && flotilla_helm::semver::Version::parse(&dependency.version).is_ok()
         {
@@ -93,13 +93,13 @@ impl<'c> Sources<'c> {
         })
     }
 
-    /// The archive of an exact version.
+    /// Fetches the archive of an exact version.
     pub(crate) async fn pull(
         &self,
-        located: &Located,
+        located: &LocatedDependency,
         version: &str,
         with: Provenance,
-    ) -> Result<Found, Error> {
+    ) -> Result<FetchedArchive, Error> {
         let name = &located.dependency.name;
         match &located.location {
             Location::Oci(reference) => {
@@ -129,7 +129,8 @@ impl<'c> Sources<'c> {
                     let pulled = self.registries.pull(&reference, &tag, with).await?;
                     let base = reference.repository.rsplit('/').next().unwrap_or_default();
                     let file = format!("{base}-{tag}.tgz");
-                    // What such an index sums up is not written down anywhere.
+                    // The digest of an index entry with an OCI URL is not specified: it may be that of the archive or
+                    // of the manifest.
                     let known = [Some(sha256(&pulled.archive)), pulled.manifest.clone()];
                     let is_told = known.contains(&entry.digest);
                     let warning = (entry.digest.is_some() && !is_told).then(|| {
@@ -168,8 +169,13 @@ impl<'c> Sources<'c> {
     }
 }
 
-fn found(file: String, pulled: Pulled, checked: Vec<Checked>, warning: Option<String>) -> Found {
-    Found {
+fn found(
+    file: String,
+    pulled: PulledChart,
+    checked: Vec<Checked>,
+    warning: Option<String>,
+) -> FetchedArchive {
+    FetchedArchive {
         file,
         sha256: sha256(&pulled.archive),
         archive: pulled.archive,
@@ -186,7 +192,7 @@ fn newest(versions: &[String]) -> String {
     }
 }
 
-/// `oci://host/team/web:1.2.3`, as some indexes have it.
+/// Splits `oci://host/team/web:1.2.3`, which some indexes have.
 fn in_registry(url: &Url) -> Result<(Reference, String), Error> {
     let text = url.as_str();
     let refused = |why: &str| Error::refused(format!("{text}: {why}"));
@@ -201,7 +207,7 @@ fn in_registry(url: &Url) -> Result<(Reference, String), Error> {
     Ok((reference, tag.to_owned()))
 }
 
-/// The last part of a URL's path, where it can be the name of an archive.
+/// Returns the last part of a URL's path, if it can be the name of an archive.
 fn file_name(url: &Url) -> Option<String> {
     let last = percent::decode(url.path())?;
     let last = last.rsplit('/').next()?;

@@ -2,7 +2,7 @@
 
 const BLOCK: usize = 512;
 
-/// The archive of files; `mode` and `seconds` are what they all bear. Names are relative, without `..`.
+/// Makes the archive of files, all with this `mode` and time (`seconds`). Names are relative, without `..`.
 #[must_use]
 pub fn archive<'f>(
     files: impl IntoIterator<Item = (&'f str, &'f [u8])>,
@@ -22,7 +22,7 @@ pub fn archive<'f>(
         let head = header(name, b'0', content.len(), mode, seconds);
         put(&mut out, &head, content);
     }
-    // Two empty blocks are the end.
+    // Two empty blocks end the archive.
     out.resize(out.len() + 2 * BLOCK, 0);
     out
 }
@@ -52,7 +52,7 @@ fn header(name: &str, kind: u8, size: usize, mode: u32, seconds: i64) -> [u8; BL
     put(116, b"0000000\0");
     put(124, format!("{size:011o}\0").as_bytes());
     put(136, format!("{:011o}\0", seconds.max(0)).as_bytes());
-    // The sum is over the header with blanks in the sum's place.
+    // The checksum is over the header with blanks in its own field.
     put(148, b"        ");
     put(156, &[kind]);
     put(257, b"ustar\x0000");

@@ -9,46 +9,46 @@ use jiff::Timestamp;
 use crate::chart::{folder_of, lock_name, of_folder, read};
 use crate::config::Config;
 use crate::error::Error;
-use crate::locate::{Located, Location, locate};
-use crate::place::{Placing, place};
+use crate::locate::{LocatedDependency, Location, locate};
+use crate::place::{WritePlan, place};
 use crate::pulled::{Provenance, sha256};
 use crate::report::{Change, Checked, LockChange, Vendored, VendoredChart};
-use crate::sources::{Found, Sources};
+use crate::sources::{FetchedArchive, Sources};
 use crate::{choose, package, provenance};
 
-/// All archives of one chart together.
+/// Limit of all archives of one chart, bytes.
 const MAX_ALL: usize = 256 << 20;
 
-/// Which versions are meant.
+/// Versions to vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Versions {
-    /// Those of the lock where it belongs to the chart, else the newest.
+    /// Locked versions where the lock matches the chart, else the newest.
     Locked,
-    /// Those of the lock, which has to belong to the chart.
+    /// Locked versions; the lock must match the chart.
     OnlyLocked,
-    /// The newest that the chart allows.
+    /// The newest versions that the chart allows.
     Newest,
 }
 
-/// What is to be done.
+/// A request to vendor.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The chart's folder.
     pub chart: &'a Path,
-    /// How far `Chart.lock` decides.
+    /// Use of `Chart.lock`.
     pub versions: Versions,
-    /// Who may have signed provenance files; none: they are not looked at.
+    /// Keys that may sign provenance files; none: the files are not read.
     pub keyring: Option<&'a Certificates>,
-    /// Whether what has no provenance file is refused.
+    /// Whether a chart without provenance file is rejected.
     pub needs_provenance: bool,
-    /// For the lock, and for the ends of keys.
+    /// Time for the lock and for the expiry of keys.
     pub now: Timestamp,
 }
 
-/// Brings a chart's dependencies into `charts/`, and its lock up to date.
+/// Fetches a chart's dependencies into `charts/`, and updates its lock.
 ///
 /// # Errors
-/// What is wrong with the chart, a repository or an archive; then the chart is as it was.
+/// The chart, a repository or an archive is invalid; the chart is then unchanged.
 pub async fn vendor(request: &Request<'_>, config: &Config) -> Result<Vendored, Error> {
     let chart = read(request.chart)?;
     let requested = located(&chart.metadata.dependencies, config)?;
@@ -85,7 +85,7 @@ pub async fn vendor(request: &Request<'_>, config: &Config) -> Result<Vendored, 
     for got in found.iter().flatten() {
         match archives.iter().find(|(name, _)| *name == got.file) {
             None => archives.push((got.file.clone(), got.archive.clone())),
-            // One chart under two aliases.
+            // One chart under two aliases is one file.
             Some((_, bytes)) if *bytes == got.archive => {}
             Some(_) => {
                 return Err(Error::refused(format!(
@@ -95,7 +95,7 @@ pub async fn vendor(request: &Request<'_>, config: &Config) -> Result<Vendored, 
             }
         }
     }
-    let beside = |entry: &&Located| entry.location == Location::Beside;
+    let beside = |entry: &&LocatedDependency| entry.location == Location::Beside;
     let local: Vec<&str> = locked
         .iter()
         .filter(beside)
@@ -113,7 +113,7 @@ pub async fn vendor(request: &Request<'_>, config: &Config) -> Result<Vendored, 
         Some(_) => LockChange::Written,
         None => LockChange::Unchanged,
     };
-    let placed = place(&Placing {
+    let placed = place(&WritePlan {
         chart: request.chart,
         archives: &archives,
         local: &local,
@@ -146,13 +146,16 @@ pub async fn vendor(request: &Request<'_>, config: &Config) -> Result<Vendored, 
     })
 }
 
-/// Dependencies with their places.
-pub(crate) fn located(dependencies: &[Dependency], config: &Config) -> Result<Vec<Located>, Error> {
+/// Returns the dependencies with their sources.
+pub(crate) fn located(
+    dependencies: &[Dependency],
+    config: &Config,
+) -> Result<Vec<LocatedDependency>, Error> {
     let all = dependencies.iter().cloned();
     all.map(|dependency| locate(dependency, config)).collect()
 }
 
-/// What the lock says, where it is to be followed.
+/// Returns the locked versions, if they are to be used.
 fn from_lock(chart: &Chart, request: &Request<'_>) -> Result<Option<Vec<Dependency>>, Error> {
     let name = lock_name(chart);
     let stale = match &chart.lock {
@@ -175,7 +178,7 @@ fn from_lock(chart: &Chart, request: &Request<'_>) -> Result<Option<Vec<Dependen
     }
 }
 
-/// A folder of the tree that was given another version since.
+/// Returns a folder of the tree whose version differs from the lock.
 fn strayed(lock: &Lock, root: &Path) -> Result<Option<String>, Error> {
     for locked in &lock.dependencies {
         if let Some(path) = locked.repository.strip_prefix("file://") {
@@ -188,17 +191,17 @@ fn strayed(lock: &Lock, root: &Path) -> Result<Option<String>, Error> {
     Ok(None)
 }
 
-/// The newest versions that the chart allows.
+/// Returns the newest versions that the chart allows.
 async fn resolve(
-    requested: &[Located],
+    requested: &[LocatedDependency],
     root: &Path,
     sources: &Sources<'_>,
-) -> Result<Vec<Located>, Error> {
+) -> Result<Vec<LocatedDependency>, Error> {
     let mut locked = Vec::new();
     for entry in requested {
         let dependency = &entry.dependency;
         let version = match &entry.location {
-            // As Helm has it: the folder is what it is.
+            // Helm does not check the version of a folder in `charts/`.
             Location::Beside => dependency.version.clone(),
             Location::Folder(path) => {
                 let folder = read(&folder_of(root, path))?;
@@ -207,7 +210,7 @@ async fn resolve(
             }
             Location::Http(_) | Location::Oci(_) => sources.resolve(entry).await?,
         };
-        locked.push(Located {
+        locked.push(LocatedDependency {
             dependency: Dependency::new(&dependency.name, &version, &dependency.repository),
             location: entry.location.clone(),
         });
@@ -229,8 +232,8 @@ fn fits(dependency: &Dependency, version: &str) -> Result<(), Error> {
     )))
 }
 
-/// An archive that was looked at.
-struct Got {
+/// An archive that was fetched and checked.
+struct CheckedArchive {
     file: String,
     archive: Vec<u8>,
     sha256: String,
@@ -238,13 +241,13 @@ struct Got {
     signed_by: Option<String>,
 }
 
-/// The archive of a locked dependency; none for what lies in `charts/` as a folder.
+/// Fetches the archive of a locked dependency; none for a folder in `charts/`.
 async fn get(
-    entry: &Located,
+    entry: &LocatedDependency,
     request: &Request<'_>,
     sources: &Sources<'_>,
     warnings: &mut Vec<String>,
-) -> Result<Option<Got>, Error> {
+) -> Result<Option<CheckedArchive>, Error> {
     let dependency = &entry.dependency;
     match &entry.location {
         Location::Beside => {
@@ -257,7 +260,7 @@ async fn get(
             let (chart, archive) = package::pack(of_folder(&folder_of(request.chart, path))?)?;
             let version = &chart.metadata.version;
             named(&chart, dependency)?;
-            Ok(Some(Got {
+            Ok(Some(CheckedArchive {
                 file: format!("{}-{version}.tgz", chart.name()),
                 sha256: sha256(&archive),
                 archive,
@@ -280,7 +283,7 @@ async fn get(
     }
 }
 
-/// What came has to be what was asked for.
+/// Checks that the archive is the requested chart and version.
 fn named(chart: &Chart, dependency: &Dependency) -> Result<(), Error> {
     let (name, version) = (chart.name(), &chart.metadata.version);
     if name == dependency.name && choose::same(version, &dependency.version) {
@@ -292,14 +295,14 @@ fn named(chart: &Chart, dependency: &Dependency) -> Result<(), Error> {
     )))
 }
 
-/// Holds an archive against its provenance file.
+/// Verifies an archive with its provenance file.
 fn signed(
-    found: Found,
+    found: FetchedArchive,
     request: &Request<'_>,
     name: &str,
     warnings: &mut Vec<String>,
-) -> Result<Got, Error> {
-    let mut got = Got {
+) -> Result<CheckedArchive, Error> {
+    let mut got = CheckedArchive {
         file: found.file,
         archive: found.archive,
         sha256: found.sha256,
@@ -329,19 +332,19 @@ fn signed(
     Ok(got)
 }
 
-/// The lock's content, where it has to be written.
+/// Returns the lock's content, if it has to be written.
 fn new_lock(
     chart: &Chart,
-    requested: &[Located],
-    locked: &[Located],
+    requested: &[LocatedDependency],
+    locked: &[LocatedDependency],
     now: Timestamp,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let plain = |all: &[Located]| -> Vec<Dependency> {
+    let plain = |all: &[LocatedDependency]| -> Vec<Dependency> {
         all.iter().map(|entry| entry.dependency.clone()).collect()
     };
     let dependencies = plain(locked);
     let digest = helm::digest(&plain(requested), &dependencies);
-    // A lock that says the same stays as it is, with the time when it was made.
+    // An equal lock stays unchanged, with its original time.
     let is_same = |lock: &Lock| {
         lock.fault(&chart.metadata).is_none() && same(&lock.dependencies, &dependencies)
     };

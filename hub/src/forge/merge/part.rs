@@ -20,36 +20,36 @@ use flotilla_status::markdown::plain;
 
 use crate::fleet::PendingMerge;
 
-/// Shortest time between two writes. People edit the text, too, and forges keep each version.
+/// Shortest time between two writes: people edit the text too, and forges keep every version.
 const APART: Duration = Duration::from_secs(60);
-/// Shortest time between two writes that change only the words, since a soak's progress changes all the time.
+/// Shortest time between two writes that change only the wording, because the progress of a soak changes all the time.
 const WORDS: Duration = Duration::from_secs(600);
 /// Longest reason, bytes.
 const MAX_TEXT: usize = 400;
 
 /// The part of the text that the hub writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
-    /// Key of a change: it differs where another action is needed than before. Bounded by reasons and commits.
+pub(super) struct PullSection {
+    /// Key of a change: it differs where a different action is needed than before. Bounded by reasons and commits.
     key: String,
     line: String,
     is_last: bool,
 }
 
-/// The part that is in a text.
-struct Found {
+/// Position of the hub's part in a text.
+struct SectionMatch {
     at: Range<usize>,
     key: String,
     line: String,
 }
 
-/// More digits than [`Commit::short`] has: they stand in the markers of open pull requests, and each of those would be
-/// written anew if their number changed.
+/// More digits than [`Commit::short`]. They are in the markers of open pull requests, each of which would be rewritten
+/// if their number changed.
 fn short(commit: &Commit) -> &str {
     commit.as_str().get(..12).unwrap_or_default()
 }
 
-impl Part {
+impl PullSection {
     /// Makes the part that says why it is not merged yet.
     #[must_use]
     pub(super) fn waits(merging: &PendingMerge) -> Self {
@@ -106,7 +106,7 @@ impl Part {
         let part = format!("{begin}\n\n{}\n\n{end}", self.line);
         let (before, after) = match found {
             Some(found) => (body.get(..found.at.start)?, body.get(found.at.end..)?),
-            // After its own marker, which is found by being first.
+            // Inserted after the first line: the marker of the command, which is found only there.
             None => body.split_at_checked(body.find('\n').map_or(body.len(), |at| at + 1))?,
         };
         let text = match after {
@@ -123,8 +123,8 @@ fn end(kind: Kind, environment: &EnvironmentName) -> String {
 }
 
 /// Finds the hub's part, where it is intact.
-fn find(kind: Kind, environment: &EnvironmentName, body: &str) -> Option<Found> {
-    // A marker without its key, and how it ends.
+fn find(kind: Kind, environment: &EnvironmentName, body: &str) -> Option<SectionMatch> {
+    // The marker around its key, to find any key.
     let whole = marker(kind, &format!("waits:{environment}:KEY"));
     let (open, close) = whole.split_once("KEY")?;
     let from = body.find(open)?;
@@ -132,7 +132,7 @@ fn find(kind: Kind, environment: &EnvironmentName, body: &str) -> Option<Found> 
     let (key, rest) = rest.split_once(close)?;
     let end = end(kind, environment);
     let (line, after) = rest.split_once(end.as_str())?;
-    Some(Found {
+    Some(SectionMatch {
         at: from..body.len() - after.len(),
         key: key.to_owned(),
         line: line.trim().to_owned(),
@@ -162,8 +162,8 @@ mod tests {
             let mark = marker(kind, "promote:prod");
             for rest in ["", "\n", "text\n", "\ntext of people\n\n- [x] seen\n"] {
                 let body = format!("{mark}\n{rest}");
-                let write = |part: &Part, body: &str| part.written(kind, &prod, body, LATER);
-                let approvals = Part::waits(&merging("approvals", "0 of 1 approval", false));
+                let write = |part: &PullSection, body: &str| part.written(kind, &prod, body, LATER);
+                let approvals = PullSection::waits(&merging("approvals", "0 of 1 approval", false));
                 let first = write(&approvals, &body).unwrap();
                 assert!(
                     first.starts_with(&format!("{mark}\n")) && first.ends_with(rest),
@@ -174,7 +174,7 @@ mod tests {
                     "{first}"
                 );
                 assert_eq!(write(&approvals, &first), None, "it stands there");
-                let two = Part::waits(&merging("forbidden", "the <b>branch</b> @all", true));
+                let two = PullSection::waits(&merging("forbidden", "the <b>branch</b> @all", true));
                 let second = write(&two, &first).unwrap();
                 assert!(
                     !second.contains("approval") && second.ends_with(rest),
@@ -189,10 +189,10 @@ mod tests {
                     "{second}"
                 );
                 let commit = "b".repeat(40).parse().unwrap();
-                let taken = Part::taken(&commit, &["ann".to_owned(), "bob".to_owned()]);
+                let taken = PullSection::taken(&commit, &["ann".to_owned(), "bob".to_owned()]);
                 let third = write(&taken, &second).unwrap();
                 assert!(third.contains("**Merged** at bbbbbbbbbbbb, approved by ann, bob."));
-                // There and back is the same text, so that nothing grows.
+                // Restoring the first part restores the first text, so that repeated writes do not make it grow.
                 assert_eq!(write(&approvals, &third).unwrap(), first);
             }
         }
@@ -201,18 +201,18 @@ mod tests {
     #[test]
     fn news_is_written_a_minute_apart_and_mere_words_seldom() {
         let prod: EnvironmentName = "prod".parse().unwrap();
-        let write = |part: &Part, body: &str, since: Option<u64>| {
+        let write = |part: &PullSection, body: &str, since: Option<u64>| {
             part.written(Kind::Github, &prod, body, since.map(Duration::from_secs))
         };
-        let gate = Part::waits(&merging("gate", "proof: 2m of 10m", false));
+        let gate = PullSection::waits(&merging("gate", "proof: 2m of 10m", false));
         let body = write(&gate, "<!-- x -->\n", None).unwrap();
-        let words = Part::waits(&merging("gate", "proof: 3m of 10m", false));
-        let news = Part::waits(&merging("approvals", "0 of 1 approval", false));
+        let words = PullSection::waits(&merging("gate", "proof: 3m of 10m", false));
+        let news = PullSection::waits(&merging("approvals", "0 of 1 approval", false));
         for (part, since, is_due) in [
             (&words, Some(59), false),
             (&words, Some(599), false),
             (&words, Some(600), true),
-            // Who begins anew does not know, and writes once.
+            // A new process does not know the last write, and writes once.
             (&words, None, true),
             (&news, Some(59), false),
             (&news, Some(60), true),
@@ -225,16 +225,16 @@ mod tests {
                 "{part:?} {since:?}"
             );
         }
-        // Another commit is news, whatever the words.
+        // Another commit is a change, even with the same wording.
         let mut other = merging("gate", "proof: 2m of 10m", false);
         other.commit = Some("c".repeat(40).parse().unwrap());
-        assert!(write(&Part::waits(&other), &body, Some(60)).is_some());
+        assert!(write(&PullSection::waits(&other), &body, Some(60)).is_some());
     }
 
     #[test]
     fn what_people_broke_is_written_anew_and_what_is_full_is_left() {
         let prod: EnvironmentName = "prod".parse().unwrap();
-        let gate = Part::waits(&merging("gate", "closed", false));
+        let gate = PullSection::waits(&merging("gate", "closed", false));
         let write = |body: &str| gate.written(Kind::Github, &prod, body, LATER);
         let broken = "<!-- flotilla:promote:prod -->\n<!-- flotilla:waits:prod:gate:1 -->\nhalf";
         let text = write(broken).unwrap();

@@ -18,27 +18,27 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::config::{Forges, Place};
+use super::super::config::{ForgeRepository, Forges};
 use super::super::rounds::{Round, Rounds};
 use super::super::send::Sender;
 use super::super::waits::Waits;
-use super::part::Part;
-use super::{Candidate, Found, Wait, candidates, decide, is_exact, says};
+use super::part::PullSection;
+use super::{Candidate, PullState, Wait, candidates, decide, is_exact, says};
 use crate::driver::{Handle, Stopped};
 use crate::fleet::{Action, AuditEntry, Event, PendingMerge};
-use tell::Told;
+use tell::TextHistory;
 
 /// Highest number of pages of a commit's checks that are read.
 const CHECKS: u32 = 20;
-/// Number of pull requests that are read in parallel.
+/// Number of pull requests that are read concurrently.
 const AT_ONCE: usize = 4;
-/// Time in which a moved branch has to be read.
+/// Time in which a moved branch must have been read.
 const SEEN_WITHIN: Duration = Duration::from_secs(600);
 
 type Key = (EnvironmentName, RepositoryName);
 
 /// Setup of merges.
-pub struct Taking {
+pub struct MergeSetup {
     pub handle: Handle,
     /// Forges and credentials.
     pub forges: Forges,
@@ -57,14 +57,14 @@ struct Memory {
     announced: BTreeSet<(Key, Commit, u64)>,
     /// Refusals in the audit log.
     refused: BTreeMap<Key, (Commit, String)>,
-    /// Branches that were moved and not read since then.
+    /// Branches that were moved and have not been read since.
     moved: BTreeMap<Key, (Commit, Instant)>,
-    /// What was written into pull requests, and when.
-    told: Told,
+    /// Texts written into pull requests, with times.
+    told: TextHistory,
 }
 
 /// Result of one check.
-struct Looked {
+struct CheckedCandidate {
     pull: Option<PullRequest>,
     commit: Option<Commit>,
     /// Who approved it, or why it waits.
@@ -72,7 +72,7 @@ struct Looked {
 }
 
 /// Merges until stopped.
-pub(in crate::forge) async fn run(taking: Taking, mut rounds: Rounds, stop: CancellationToken) {
+pub(in crate::forge) async fn run(taking: MergeSetup, mut rounds: Rounds, stop: CancellationToken) {
     let mut memory = Memory::default();
     while let Some(round) = stop.run_until_cancelled(rounds.next()).await {
         let done = taking.round(&round, &mut memory);
@@ -82,7 +82,7 @@ pub(in crate::forge) async fn run(taking: Taking, mut rounds: Rounds, stop: Canc
     }
 }
 
-impl Taking {
+impl MergeSetup {
     async fn round(&self, round: &Round, memory: &mut Memory) -> Result<(), Stopped> {
         let all = self.handle.query(candidates).await?;
         let keys: BTreeSet<Key> = all.iter().map(key).collect();
@@ -117,9 +117,9 @@ impl Taking {
         Ok(())
     }
 
-    /// Checks a promotion with as few calls as possible: closed gates are known without the forge.
-    async fn look(&self, candidate: &Candidate) -> Result<Looked, Stopped> {
-        let mut looked = Looked {
+    /// Checks a promotion with as few calls as possible: the fleet knows closed gates without asking the forge.
+    async fn look(&self, candidate: &Candidate) -> Result<CheckedCandidate, Stopped> {
+        let mut looked = CheckedCandidate {
             pull: None,
             commit: None,
             outcome: Err(Wait::NoForge(candidate.repository.clone())),
@@ -158,7 +158,11 @@ impl Taking {
     }
 
     /// Finds the open pull request.
-    async fn find(&self, place: &Place, candidate: &Candidate) -> Result<PullRequest, Wait> {
+    async fn find(
+        &self,
+        place: &ForgeRepository,
+        candidate: &Candidate,
+    ) -> Result<PullRequest, Wait> {
         let none = || Wait::NoPull(candidate.environment.clone());
         let asks: BranchName = candidate.asks().parse().map_err(|_| none())?;
         let call = place.at.find_pulls(&asks, &candidate.branch);
@@ -172,16 +176,16 @@ impl Taking {
     /// Reads its state at the forge.
     async fn ask(
         &self,
-        place: &Place,
+        place: &ForgeRepository,
         candidate: &Candidate,
         number: u64,
         commit: &Commit,
-    ) -> Result<Found, Error> {
+    ) -> Result<PullState, Error> {
         let (at, sender) = (&place.at, &self.sender);
-        let mut found = Found {
+        let mut found = PullState {
             pull: sender.ask(place, &at.pull(number)).await?,
             approvals: sender.ask(place, &at.approvals(number)).await?,
-            ..Found::default()
+            ..PullState::default()
         };
         for call in at.required(&candidate.branch) {
             let required = sender.ask(place, &call).await?;
@@ -194,7 +198,7 @@ impl Taking {
         Ok(found)
     }
 
-    async fn checks(&self, place: &Place, commit: &Commit) -> Result<Vec<Check>, Error> {
+    async fn checks(&self, place: &ForgeRepository, commit: &Commit) -> Result<Vec<Check>, Error> {
         let mut all = Vec::new();
         for number in 1..=CHECKS {
             let mut more = false;
@@ -207,7 +211,7 @@ impl Taking {
                 return Ok(all);
             }
         }
-        // A red one may be among those that are not read.
+        // A failed check may be on a page that is not read.
         Err(Error::Unreadable(format!(
             "more than {CHECKS} pages of checks"
         )))
@@ -217,7 +221,7 @@ impl Taking {
     async fn conclude(
         &self,
         candidate: &Candidate,
-        looked: Looked,
+        looked: CheckedCandidate,
         memory: &mut Memory,
     ) -> Result<(), Stopped> {
         let key = key(candidate);
@@ -226,7 +230,7 @@ impl Taking {
             (Ok(people), Some(pull), Some(commit)) => {
                 let wait = self.take(candidate, pull, commit, &people, memory).await?;
                 if wait.is_none() {
-                    part = Some(Part::taken(commit, &people));
+                    part = Some(PullSection::taken(commit, &people));
                 }
                 wait
             }
@@ -250,10 +254,10 @@ impl Taking {
             word: wait.code(),
             text: plain_line(&wait.to_string(), MAX_MESSAGE_BYTES),
         });
-        // A forge that is unwell is no news about the pull request, and not to be asked for more.
+        // A failing forge says nothing about the pull request, and gets no further calls.
         let passes = matches!(&wait, Some(Wait::Forge(error)) if error.passes());
         if !passes {
-            part = part.or(merging.as_ref().map(Part::waits));
+            part = part.or(merging.as_ref().map(PullSection::waits));
         }
         memory.reported.insert(key.clone());
         self.say(&key, merging).await?;
@@ -263,7 +267,7 @@ impl Taking {
         Ok(())
     }
 
-    /// Moves the branch; returns why, where it did not.
+    /// Moves the branch; returns why, if it did not move.
     async fn take(
         &self,
         candidate: &Candidate,

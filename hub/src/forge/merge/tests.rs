@@ -36,7 +36,7 @@ pub(super) fn names() -> (EnvironmentName, RepositoryName) {
     ("prod".parse().unwrap(), "fleet".parse().unwrap())
 }
 
-/// Branches were read.
+/// Marks the branches as read.
 pub(super) fn heads(dev: &str, prod: &str) -> Event {
     let branch = |text: &str| text.parse::<BranchName>().unwrap();
     let found = [("dev", dev), ("prod", prod)];
@@ -49,7 +49,7 @@ pub(super) fn heads(dev: &str, prod: &str) -> Event {
     }
 }
 
-/// `dev` has proven `b`, and `prod` runs `a`.
+/// A fleet where `dev` has proven `b`, and `prod` runs `a`.
 pub(super) fn fleet(file: &str) -> Fleet {
     let mut fleet = Fleet::new(Epoch(1));
     let spec = spec::parse("f", file).unwrap();
@@ -128,7 +128,7 @@ fn the_pull_request_is_the_one_that_a_promotion_opened() {
     assert!(!with(|pull| pull.head = "feature".to_owned()));
     assert!(!with(|pull| pull.base = "dev".to_owned()));
     assert!(!with(|pull| pull.body = "mine".to_owned()));
-    // Bitbucket names twelve digits; seven are easily made, and others are nobody's.
+    // Bitbucket shortens commits to twelve digits. Seven are easily forged, and other commits are not the candidate's.
     let b = commit("b");
     assert_eq!(candidate.whole(b.as_str()), Some(b.clone()));
     assert_eq!(candidate.whole(&"b".repeat(12)), Some(b));
@@ -235,7 +235,7 @@ fn a_forge_has_to_say_yes_to_exactly_this_commit() {
         name: name.to_owned(),
         state,
     };
-    let good = Found {
+    let good = PullState {
         pull: pull("b"),
         required: Required {
             checks: vec!["build".to_owned(), "flotilla/prod".to_owned()],
@@ -245,12 +245,12 @@ fn a_forge_has_to_say_yes_to_exactly_this_commit() {
         approvals: vec![by("eve", "b"), by("ann", "b")],
         checks: vec![
             check("build", State::Success),
-            // Ours: it waits for what is decided here.
+            // The hub's own status, which stays pending until the merge.
             check("flotilla/prod", State::Pending),
         ],
         rewrites: None,
     };
-    let judge = |change: &dyn Fn(&mut Found)| {
+    let judge = |change: &dyn Fn(&mut PullState)| {
         let mut found = good.clone();
         change(&mut found);
         decide(&place, &environment, &commit("b"), found)
@@ -262,7 +262,7 @@ fn a_forge_has_to_say_yes_to_exactly_this_commit() {
         people,
         "what we said ourselves is no news"
     );
-    let word = |change: &dyn Fn(&mut Found)| judge(change).unwrap_err().code();
+    let word = |change: &dyn Fn(&mut PullState)| judge(change).unwrap_err().code();
     assert_eq!(
         word(&|found| found.rewrites = Some(Rewrites::Rebases)),
         "mergeMethod"

@@ -10,29 +10,32 @@ use futures::{StreamExt as _, stream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::config::{Forges, Place};
+use super::super::config::{ForgeRepository, Forges};
 use super::super::rounds::{Round, Rounds};
 use super::super::send::Sender;
 use super::super::waits::Waits;
-use super::{AGAIN, Ask, Denied, Known, Planner, Told, Unplanned, is_enough, key, mark, refusal};
+use super::{
+    AGAIN, Denial, PlanFailure, Planner, PreviewRequest, PreviewState, PreviewStates, is_enough,
+    key, mark, refusal,
+};
 use crate::driver::{Handle, Stopped};
 use crate::spec::Preview;
 
-/// Number of plans at a time; the rest of the hub's limit is left to people.
+/// Number of plans at a time; the rest of the hub's limit is left to operators.
 const AT_ONCE: usize = 2;
 /// Highest number of pages of a pull request's events that are read: the last event counts, and is on the last page.
 const EVENTS: u32 = 10;
 /// Highest number of pages of comments that are read.
 const COMMENTS: u32 = 30;
 
-/// Why heads of forks are not planned, although forges keep them in the target repository (`refs/pull/N/head`,
-/// `refs/merge-requests/N/head`): policies trust branches, by their names.
+/// Why heads of forks are not planned although forges keep them in the target repository (`refs/pull/N/head`,
+/// `refs/merge-requests/N/head`): policies trust branches by name.
 const FORK: &str = "it comes from a fork: agents plan branches of this repository only, since a fork can be \
                     written by anybody; after a review, a person with push access can push it to a branch here \
                     and open a pull request from that branch";
 
 /// Setup of previews.
-pub struct Previewing {
+pub struct PreviewSetup {
     pub handle: Handle,
     /// Forges and credentials.
     pub forges: Forges,
@@ -43,13 +46,13 @@ pub struct Previewing {
 /// Memory of this process; all of it may be lost.
 #[derive(Default)]
 struct Memory {
-    told: Told,
+    told: PreviewStates,
     waits: Waits<(EnvironmentName, RepositoryName, BranchName)>,
 }
 
 /// Runs until stopped.
 pub(in crate::forge) async fn run(
-    previewing: Previewing,
+    previewing: PreviewSetup,
     mut rounds: Rounds,
     stop: CancellationToken,
 ) {
@@ -62,7 +65,7 @@ pub(in crate::forge) async fn run(
     }
 }
 
-impl Previewing {
+impl PreviewSetup {
     async fn round(&self, round: &Round, memory: &mut Memory) -> Result<(), Stopped> {
         let declared = self.handle.query(|fleet| {
             let spec = fleet.spec();
@@ -118,9 +121,14 @@ impl Previewing {
         Ok(())
     }
 
-    /// Handles the open pull requests once. A failure that concerns one of them only is retried later, and delays no
-    /// other.
-    async fn look(&self, preview: &Preview, place: &Place, told: &mut Told) -> Result<(), Error> {
+    /// Handles the open pull requests once. A failure that concerns only one of them is retried later, and does not
+    /// delay the others.
+    async fn look(
+        &self,
+        preview: &Preview,
+        place: &ForgeRepository,
+        told: &mut PreviewStates,
+    ) -> Result<(), Error> {
         let open = place.at.open_pulls(&preview.branch);
         let open = self.sender.ask(place, &open).await?;
         let due = told.due(preview, open, Instant::now().into_std());
@@ -140,7 +148,7 @@ impl Previewing {
         while let Some((pull, comment, done)) = works.next().await {
             let known = match done {
                 Ok(Some(known)) => known,
-                // Not now.
+                // No plan yet: it is retried in the next round.
                 Ok(None) => continue,
                 Err(error) if error.passes() => {
                     unwell = Err(error);
@@ -149,7 +157,7 @@ impl Previewing {
                 Err(error) => {
                     let number = pull.number;
                     tracing::warn!(number, %error, "cannot plan a pull request");
-                    Known {
+                    PreviewState {
                         head: pull.head_commit,
                         comment,
                         again: Some(Instant::now().into_std() + AGAIN),
@@ -165,14 +173,14 @@ impl Previewing {
     async fn one(
         &self,
         preview: &Preview,
-        place: &Place,
+        place: &ForgeRepository,
         pull: &PullRequest,
         comment: Option<u64>,
-    ) -> Result<Option<Known>, Error> {
+    ) -> Result<Option<PreviewState>, Error> {
         let environment = &preview.environment;
         let kind = place.at.kind();
         let refused = |why: &str| refusal(environment, &pull.head_commit, why, kind);
-        let mut known = Known {
+        let mut known = PreviewState {
             head: pull.head_commit.clone(),
             comment,
             again: None,
@@ -189,7 +197,7 @@ impl Previewing {
                 Err(why) => refused(why),
                 Ok(revision) => {
                     let by = if by.is_empty() { &pull.author } else { &by };
-                    let ask = Ask {
+                    let ask = PreviewRequest {
                         environment: environment.clone(),
                         revision,
                         why: format!(
@@ -199,8 +207,8 @@ impl Previewing {
                     };
                     match self.planner.plan(ask).await {
                         Ok(plan) => markdown(&plan, kind),
-                        Err(Unplanned::Later) => return Ok(None),
-                        Err(Unplanned::Never(why)) => refused(&why),
+                        Err(PlanFailure::Later) => return Ok(None),
+                        Err(PlanFailure::Never(why)) => refused(&why),
                     }
                 }
             },
@@ -214,7 +222,7 @@ impl Previewing {
     async fn revision(
         &self,
         preview: &Preview,
-        place: &Place,
+        place: &ForgeRepository,
         pull: &PullRequest,
     ) -> Result<Result<Revision, &'static str>, Error> {
         if pull.from_fork {
@@ -224,7 +232,7 @@ impl Previewing {
             None => pull.head_commit.clone(),
             Some(call) => match self.sender.ask(place, &call).await {
                 Ok(whole) if whole.starts_with(&pull.head_commit) => whole,
-                // It was pushed away since, and the next look finds what is there.
+                // The head was replaced by a push since; the next round reads the new one.
                 Ok(_) | Err(Error::NotFound(_)) => String::new(),
                 Err(error) => return Err(error),
             },
@@ -239,13 +247,13 @@ impl Previewing {
         }))
     }
 
-    /// Returns who requested a plan, where the fleet file requires it; empty: it does not.
+    /// Returns who requested a plan, where the fleet file requires it; empty: not required.
     async fn asked_by(
         &self,
         preview: &Preview,
-        place: &Place,
+        place: &ForgeRepository,
         pull: &PullRequest,
-    ) -> Result<Result<String, Denied>, Error> {
+    ) -> Result<Result<String, Denial>, Error> {
         let Some(role) = preview.role else {
             return Ok(Ok(String::new()));
         };
@@ -253,7 +261,7 @@ impl Previewing {
             None => pull.author.clone(),
             Some(label) => match self.giver(place, pull.number, label).await? {
                 Some(by) => by,
-                None => return Ok(Err(Denied::Unsaid(label.clone()))),
+                None => return Ok(Err(Denial::Unsaid(label.clone()))),
             },
         };
         let rights = match place.at.rights(&by) {
@@ -266,14 +274,14 @@ impl Previewing {
             return Ok(Ok(by));
         }
         Ok(Err(match preview.label.clone() {
-            Some(label) => Denied::Giver { label, by, role },
-            None => Denied::Author { by, role },
+            Some(label) => Denial::Giver { label, by, role },
+            None => Denial::Author { by, role },
         }))
     }
 
     async fn giver(
         &self,
-        place: &Place,
+        place: &ForgeRepository,
         number: u64,
         label: &str,
     ) -> Result<Option<String>, Error> {
@@ -288,7 +296,7 @@ impl Previewing {
                 return Ok(given_by(&all, label).map(str::to_owned));
             }
         }
-        // The last word is on a page that is not read.
+        // The last event is on a page that is not read.
         Ok(None)
     }
 
@@ -297,7 +305,7 @@ impl Previewing {
     async fn write(
         &self,
         preview: &Preview,
-        place: &Place,
+        place: &ForgeRepository,
         number: u64,
         body: &str,
         known: Option<u64>,
@@ -309,7 +317,7 @@ impl Previewing {
                 .await
             {
                 Ok(_) => return Ok(id),
-                // Somebody deleted it.
+                // The comment was deleted: a new one is written.
                 Err(Error::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }

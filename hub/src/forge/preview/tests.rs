@@ -24,7 +24,7 @@ fn pull(number: u64, head: &str, labels: &[&str]) -> PullRequest {
 #[test]
 fn only_what_asks_is_taken_up_and_each_head_once() {
     let with_label = preview(Some("plan"), None);
-    let mut told = Told::default();
+    let mut told = PreviewStates::default();
     let now = Instant::now();
     let mut other = pull(4, "a", &["plan"]);
     other.base = "prod".to_owned();
@@ -36,13 +36,13 @@ fn only_what_asks_is_taken_up_and_each_head_once() {
             other.clone(),
         ]
     };
-    let numbers = |told: &mut Told, open: Vec<PullRequest>, now| -> Vec<u64> {
+    let numbers = |told: &mut PreviewStates, open: Vec<PullRequest>, now| -> Vec<u64> {
         let due = told.due(&with_label, open, now);
         due.iter().map(|pull| pull.number).collect()
     };
     assert_eq!(numbers(&mut told, open(), now), [1, 3]);
-    let done = |told: &mut Told, number, head: &str, again| {
-        let known = Known {
+    let done = |told: &mut PreviewStates, number, head: &str, again| {
+        let known = PreviewState {
             head: head.repeat(40),
             comment: Some(5),
             again,
@@ -57,15 +57,15 @@ fn only_what_asks_is_taken_up_and_each_head_once() {
         [3],
         "who was refused may be allowed by now"
     );
-    // A push is asked about again.
+    // A push requests a new plan.
     let pushed = vec![pull(1, "c", &["plan"]), pull(3, "b", &["plan"])];
     assert_eq!(numbers(&mut told, pushed, now), [1]);
-    // Whoever takes the label away and gives it again asks again.
+    // Removing the label and setting it again requests a new plan.
     let without = vec![pull(1, "a", &[]), pull(3, "b", &["plan"])];
     assert_eq!(numbers(&mut told, without, now), Vec::<u64>::new());
     let again = vec![pull(1, "a", &["plan"]), pull(3, "b", &["plan"])];
     assert_eq!(numbers(&mut told, again, now), [1]);
-    // A few at a time, and another preview's are its own.
+    // A few at a time, counted for each preview.
     let many = (10..30)
         .map(|number| pull(number, "a", &["plan"]))
         .collect();
@@ -99,7 +99,7 @@ fn a_role_is_enough_from_the_one_demanded_on() {
     }
     let by = "<b>@eve</b>".to_owned();
     let role = Role::Write;
-    let denied = Denied::Giver {
+    let denied = Denial::Giver {
         label: "plan".to_owned(),
         by,
         role,
@@ -117,7 +117,7 @@ fn a_role_is_enough_from_the_one_demanded_on() {
     );
     assert!(text.contains("write access to this repository"), "{text}");
     assert!(!text.contains("<b>") && !text.contains("@eve"), "{text}");
-    let author = Denied::Author {
+    let author = Denial::Author {
         by: "eve".to_owned(),
         role,
     };

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use super::super::config;
 use super::*;
 
-/// Answers every request with the same bytes, and tells what it was asked.
+/// A server that answers every request with the same bytes, and records what it received.
 struct Forge {
     address: String,
     asked: tokio::sync::mpsc::UnboundedReceiver<String>,
@@ -16,21 +16,21 @@ struct Forge {
 
 /// How the fake forge answers.
 #[derive(Clone)]
-enum Way {
+enum ReplyMode {
     Text(String),
     Endless,
-    /// Takes the request and says nothing.
+    /// Accepts the request and never answers.
     Silent,
 }
 
-fn http(status: &str, headers: &str, body: &str) -> Way {
-    Way::Text(format!(
+fn http(status: &str, headers: &str, body: &str) -> ReplyMode {
+    ReplyMode::Text(format!(
         "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     ))
 }
 
-async fn forge(way: Way) -> Forge {
+async fn forge(way: ReplyMode) -> Forge {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (tell, asked) = tokio::sync::mpsc::unbounded_channel();
@@ -48,11 +48,11 @@ async fn forge(way: Way) -> Forge {
                 }
                 let _ = tell.send(String::from_utf8_lossy(&request).to_ascii_lowercase());
                 match way {
-                    Way::Text(text) => {
+                    ReplyMode::Text(text) => {
                         let _ = stream.write_all(text.as_bytes()).await;
                     }
-                    Way::Silent => std::future::pending::<()>().await,
-                    Way::Endless => {
+                    ReplyMode::Silent => std::future::pending::<()>().await,
+                    ReplyMode::Endless => {
                         let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
                         let _ = stream.write_all(head.as_bytes()).await;
                         let chunk = vec![b' '; 1 << 16];
@@ -71,7 +71,7 @@ async fn forge(way: Way) -> Forge {
 
 struct World {
     sender: Sender,
-    place: Place,
+    place: ForgeRepository,
     _directory: tempfile::TempDir,
 }
 
@@ -109,7 +109,7 @@ impl World {
     }
 }
 
-async fn told(way: Way) -> Result<(), Error> {
+async fn told(way: ReplyMode) -> Result<(), Error> {
     let forge = forge(way).await;
     world(&forge, "github").tell().await
 }
@@ -151,8 +151,8 @@ async fn every_bad_answer_is_an_error_of_its_own_kind() {
         assert_eq!(error.code(), word, "{status}");
         assert!(!error.to_string().contains("s3cret"));
     }
-    // What is not HTTP at all.
-    let error = told(Way::Text("SSH-2.0-OpenSSH\r\n\r\n".to_owned()))
+    // An answer that is not HTTP.
+    let error = told(ReplyMode::Text("SSH-2.0-OpenSSH\r\n\r\n".to_owned()))
         .await
         .unwrap_err();
     assert_eq!(error.code(), "noAnswer");
@@ -193,12 +193,12 @@ async fn a_credential_follows_no_redirect() {
 
 #[tokio::test]
 async fn a_body_without_end_is_cut() {
-    assert_eq!(told(Way::Endless).await, Err(Error::TooLarge));
+    assert_eq!(told(ReplyMode::Endless).await, Err(Error::TooLarge));
 }
 
 #[tokio::test]
 async fn a_forge_that_says_nothing_is_given_up() {
-    let forge = forge(Way::Silent).await;
+    let forge = forge(ReplyMode::Silent).await;
     let mut world = world(&forge, "github");
     world.sender = Sender::within(Duration::from_millis(200), Metrics::new()).unwrap();
     let error = world.tell().await.unwrap_err();

@@ -110,7 +110,7 @@ fn a_commit_that_was_rolled_back_turns_red_though_it_was_green() {
         reason: "it leaks".to_owned(),
         at: at(1),
     };
-    // A person goes back from `a`, which was good, by commit `b`.
+    // A person rolls back from `a`, which was good, with commit `b`.
     let state = EnvironmentState {
         approved: commits("a"),
         hold: Some(Hold {
@@ -129,7 +129,7 @@ fn a_commit_that_was_rolled_back_turns_red_though_it_was_green() {
             "b Pending wave 1 of 2, 0 of 0"
         ]
     );
-    // What was quarantined stays red; what is good, or tried again, does not.
+    // A quarantined commit stays red, unless it was approved for a retry or is good.
     let quarantined = |digit: &str, approved: &str| {
         let mut state = EnvironmentState {
             approved: commits(approved),
@@ -167,13 +167,13 @@ fn a_commit_that_was_rolled_back_turns_red_though_it_was_green() {
 
 #[test]
 fn a_status_is_sent_on_a_change_only_and_never_too_soon() {
-    let mut sent: BTreeMap<Key, Sent> = BTreeMap::new();
+    let mut sent: BTreeMap<Key, SentStatus> = BTreeMap::new();
     let mut look = |stands, wave, note: &str, second| {
         let desired = with(rollout(stands, wave, note), EnvironmentState::default());
         assert!(desired.values().all(|status| takes(Kind::Gitlab, status)));
         let due = due(&sent, &desired, |_, _| true, at(second));
         for (key, desired) in &due {
-            let row = Sent {
+            let row = SentStatus {
                 change: desired.change.clone(),
                 at: at(second),
             };
@@ -198,11 +198,11 @@ fn a_status_is_sent_on_a_change_only_and_never_too_soon() {
     for second in 100..200 {
         assert_eq!(look(Stands::Succeeded, 1, "", second), 0);
     }
-    // It began anew: the last ones are known, and nothing is said again.
+    // After a restart the last statuses are known, and none is sent again.
     assert_eq!(look(Stands::Halted, 1, "", 300), 1);
 }
 
-/// One whose forge is away, or that has none, kept the others from being told.
+/// A repository without a forge, or with an unreachable one, kept the statuses of others from being sent.
 #[test]
 fn a_repository_that_cannot_be_told_takes_no_place_from_others() {
     let key = |repository: &str, number: usize| Key {

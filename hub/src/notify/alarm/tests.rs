@@ -1,13 +1,13 @@
 use super::*;
 
-/// A minute of failing is told, once in an hour, and a store that works in between begins anew.
+/// A minute of failures sends an alert, at most once an hour; a success in between starts the minute again.
 #[test]
 fn s09_a_store_that_fails_is_told_after_a_minute_and_once_an_hour() {
     let start = Instant::now();
     let mut alarm = Alarm::default();
     let mut told = Vec::new();
     for second in 0..7_300u64 {
-        // It works for a moment after 30 s, and fails from then on.
+        // The store works for a moment after 30 s, then fails for good.
         let now = start + Duration::from_secs(second);
         if second == 30 {
             alarm.works();

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::fleet::Effect;
 
-/// A target that keeps what it is told and answers with one status.
+/// A target that records its messages and answers with one status.
 pub(crate) struct Hook {
     pub(crate) address: String,
     told: Arc<Mutex<Vec<(String, Value)>>>,
@@ -49,12 +49,12 @@ impl Hook {
         }
     }
 
-    /// From now on it answers with this status.
+    /// Sets the status of later answers.
     pub(crate) fn answer(&self, status: u16) {
         self.status.store(status, Ordering::Release);
     }
 
-    /// What it was told.
+    /// Returns the messages.
     pub(crate) fn bodies(&self) -> Vec<Value> {
         self.told
             .lock()
@@ -63,7 +63,7 @@ impl Hook {
             .collect()
     }
 
-    /// Ids and whether they say that they may be told twice.
+    /// Returns the ids, and whether each is marked as a possible repetition.
     fn ids(&self) -> Vec<(String, bool)> {
         let told = self.told.lock();
         told.iter()
@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    /// A process that knows only what is stored.
+    /// A new process, which knows only what is stored.
     fn process(&self) -> Deliveries {
         let sender = Sender::within(Duration::from_secs(5)).unwrap();
         Deliveries::new(self.store.clone(), Arc::new(sender), Metrics::new())
@@ -174,7 +174,7 @@ fn once(ids: &[i64]) -> Vec<(String, bool)> {
 async fn everything_is_told_once_and_in_order_over_restarts() {
     let hook = Hook::new().await;
     let mut world = World::new(&[("a", &hook)]).await;
-    // Who comes new is not told what was before.
+    // A new target does not get earlier events.
     world.happens(0).await;
     let mut process = world.process();
     process.step(&world.config, now()).await;
@@ -191,13 +191,13 @@ async fn everything_is_told_once_and_in_order_over_restarts() {
     world.happens(4).await;
     world.process().step(&world.config, now()).await;
     assert_eq!(hook.ids(), once(&[2, 3, 4, 5]));
-    // Signed with the secret, over exactly the body.
+    // Signed with the secret, over the exact body.
     let head = hook.told.lock()[0].0.clone();
     assert!(head.contains("x-signature: sha256="), "{head}");
     world.store.close().await;
 }
 
-/// Nothing is lost, and what may be told twice says so.
+/// Nothing is lost, and a possible repetition is marked as such.
 #[tokio::test]
 async fn a_crash_at_any_point_loses_nothing_and_marks_what_may_be_repeated() {
     for (crash, told_before, sending) in [
@@ -265,7 +265,7 @@ async fn what_is_refused_is_given_up_with_an_entry_and_the_next_goes_on() {
     world.happens(0).await;
     hook.status.store(404, Ordering::Release);
     process.step(&world.config, now()).await;
-    // And one that is away for a day.
+    // Then a target that is unreachable for a day.
     world.happens(1).await;
     hook.status.store(500, Ordering::Release);
     process.step(&world.config, now()).await;
@@ -308,7 +308,7 @@ async fn an_event_is_written_with_its_audit_entry_or_not_at_all() {
     ];
     let store = &world.store;
     store.apply("one", &effects, now()).await.unwrap();
-    // A batch whose answer was lost is not written again, and neither are its events.
+    // A batch whose answer was lost is not stored again, and neither are its events.
     store.apply("one", &effects, now()).await.unwrap();
     let events = store.events_after(0, 10).await.unwrap();
     let kinds: Vec<Kind> = events

@@ -10,13 +10,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
 
-/// What is answered in place of the usual to a line (empty: the greeting); none: the usual.
+/// The answer in place of the usual one to a line (empty: the greeting); none: the usual one.
 type Answers = fn(&str) -> Option<String>;
 
 struct Server {
     port: u16,
     directory: tempfile::TempDir,
-    /// Lines as they came, with `tls` or `clear` before them.
+    /// Received lines, with `tls` or `clear` before them.
     seen: Arc<Mutex<Vec<String>>>,
     _task: AbortOnDropHandle<()>,
 }
@@ -87,7 +87,7 @@ impl Server {
     }
 }
 
-/// Answers line by line; the stream is given back where TLS begins.
+/// Answers line by line; returns the stream where TLS begins.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     place: &str,
@@ -205,7 +205,7 @@ async fn a_message_comes_over_both_kinds_of_tls_to_all_who_are_named() {
         ];
         let places: Vec<usize> = order.iter().map(|line| at(line).unwrap()).collect();
         assert!(places.is_sorted(), "{places:?} {seen:?}");
-        // Others' text ends nothing and begins nothing.
+        // Text of others neither ends the message nor begins another one.
         let ends = seen.iter().filter(|line| *line == "tls .").count();
         let begins = seen
             .iter()
@@ -213,7 +213,7 @@ async fn a_message_comes_over_both_kinds_of_tls_to_all_who_are_named() {
             .count();
         assert_eq!((ends, begins), (1, 1));
     }
-    // A server that wants no user, and one that knows only the older way.
+    // A server without login, and one that supports only AUTH LOGIN.
     let server = Server::new(true, |_| None).await;
     let mut mail = server.mail(true);
     (mail.user_file, mail.password_file) = (None, None);
@@ -230,7 +230,7 @@ async fn a_message_comes_over_both_kinds_of_tls_to_all_who_are_named() {
     tell(&server, &server.mail(true)).await.unwrap();
 }
 
-/// Each bad server, what is said of it, and whether another try may help.
+/// Each faulty server, the expected message, and whether a retry may help.
 #[tokio::test]
 async fn servers_that_behave_badly_get_nothing_and_are_named_for_it() {
     let no_tls: Answers = |line| line.starts_with("EHLO").then(|| "250 mail".to_owned());
@@ -276,7 +276,7 @@ async fn servers_that_behave_badly_get_nothing_and_are_named_for_it() {
         let server = Server::new(implicit, answers).await;
         let fault = tell(&server, &server.mail(implicit)).await.unwrap_err();
         let why = fault.why;
-        // A stream that ends may be told as broken.
+        // The end of a stream may be reported as a broken connection.
         let ends = expected == "closed the connection" && why.contains("no answer");
         assert!(why.contains(expected) || ends, "{expected}: {why}");
         assert_eq!(fault.passing, passing, "{why}");

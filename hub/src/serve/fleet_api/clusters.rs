@@ -19,7 +19,7 @@ use crate::suggestion::missing;
 const PAGE: usize = 500;
 const MAX_PAGE: usize = 1000;
 
-/// Longest key that a request may name, characters: the length of a fingerprint.
+/// Longest key in a request, characters: the length of a fingerprint.
 const MAX_NAMED_KEY: usize = 64;
 
 pub(super) async fn list_clusters(
@@ -103,7 +103,7 @@ pub(super) async fn diff(
             return Err(Status::not_found(no_cluster(fleet, name.as_str())));
         }
         let declared = &fleet.spec().applications;
-        // What is no longer in the fleet file may still run there.
+        // An application that is no longer in the fleet file may still run there.
         if application.is_empty()
             || declared.contains_key(application.as_str())
             || status::reports(fleet, &name, &application)
@@ -163,7 +163,7 @@ pub(super) async fn accept_cluster(
         )));
     };
     if !request.fingerprint.is_empty() && request.fingerprint != pending {
-        // Whoever looks into a stolen token later has to find it.
+        // Audited, because it is evidence of a stolen token.
         let refused = AuditEntry {
             environment: audited(record.environment.as_ref()),
             clusters: vec![name.to_string()],
@@ -184,7 +184,7 @@ pub(super) async fn accept_cluster(
         environment: environment.or(record.environment),
         labels: record.labels.into_iter().chain(labels).collect(),
         pending: None,
-        // Who was accepted again after a long absence has a fresh span to come back in.
+        // A cluster that was accepted again gets a new period in which it may recover.
         certificate_expires_at: record
             .certificate_expires_at
             .map(|end| end.max(Timestamp::now())),
@@ -224,7 +224,7 @@ fn audited(environment: Option<&EnvironmentName>) -> String {
 fn elsewhere(record: &ClusterRecord, chosen: Option<&EnvironmentName>) -> String {
     match (&record.environment, chosen) {
         (Some(before), Some(chosen)) if before != chosen => {
-            // Who has had a certificate waits after a long absence: that is no token's word any more.
+            // A cluster that had a certificate waits because of a long absence, so its environment is not from a token.
             match record.certificate_expires_at {
                 Some(_) => format!("previously in {before}"),
                 None => format!("its token was for {before}"),

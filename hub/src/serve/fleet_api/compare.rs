@@ -35,7 +35,7 @@ pub(super) async fn compare_fleet_file(
         .await
         .map_err(|_| Status::deadline_exceeded("the upload of the fleet file timed out"))??;
     let in_force = api.ask(|fleet, _| fleet.in_force()).await?;
-    // Thousands of clusters take a while, in which others are to be served.
+    // Comparing thousands of clusters takes a while, so it runs on a blocking thread.
     let compared = tokio::task::spawn_blocking(move || {
         let spec = spec::parse("the fleet file", &text).map_err(|errors| {
             let lines = errors.iter().take(MAX_ERRORS);

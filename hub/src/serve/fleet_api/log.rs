@@ -13,7 +13,7 @@ use super::Operators;
 use crate::serve::{Context, store_error};
 use crate::store::AuditRow;
 
-/// Highest number of entries of one answer; the caller sees by their numbers where there are more.
+/// Highest number of entries of one answer; the caller sees by their numbers whether there are more.
 const MAX_ENTRIES: u32 = 1000;
 /// Entries that are sent at a time.
 const PAGE: i64 = 200;
@@ -126,7 +126,7 @@ pub(super) async fn follow(
                 .await
                 .map_err(|_| Status::cancelled("the client closed the stream"))?;
         }
-        // What is written to the store directly changes no version, so time wakes us too.
+        // Entries that are written to the store directly change no version, so the log is also read after a time.
         tokio::select! {
             changed = version.changed() => changed.map_err(|_| Status::unavailable("stopping"))?,
             () = tokio::time::sleep(std::time::Duration::from_secs(2)) => {}

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use super::super::access::Need;
 use super::{Operators, bad_name, refused_status, unpromotable};
 use crate::fleet::Fleet;
-use crate::promote::{Due, NotMoved};
+use crate::promote::{DuePromotion, MoveError};
 use crate::status::{self, Move};
 
 pub(super) async fn move_branches(
@@ -18,7 +18,7 @@ pub(super) async fn move_branches(
 ) -> Result<Response<v1::MoveBranchesResponse>, Status> {
     let caller = api.allow_anywhere(&request)?;
     let request = request.into_inner();
-    // Who may not move it is told nothing of what there is.
+    // Checked first, so that a caller without the right does not learn what exists.
     let environment: Option<EnvironmentName> = request.environment.parse().ok();
     let access = &api.0.access;
     access.check(&caller, Need::Promote, environment.as_ref())?;
@@ -57,28 +57,27 @@ pub(super) async fn move_branches(
     }))
 }
 
-fn stays(due: &Due, moved: &[String], error: NotMoved) -> Status {
+fn stays(due: &DuePromotion, moved: &[String], error: MoveError) -> Status {
     let before = match moved {
         [] => String::new(),
         moved => format!("{}; but ", moved.join("; ")),
     };
     match error {
-        NotMoved::Unnoted(refused) => refused_status(&refused),
-        NotMoved::Stopping => Status::unavailable("the hub is stopping; try again"),
-        NotMoved::Push(why) => Status::failed_precondition(format!(
+        MoveError::Unnoted(refused) => refused_status(&refused),
+        MoveError::Stopping => Status::unavailable("the hub is stopping; try again"),
+        MoveError::Push(why) => Status::failed_precondition(format!(
             "{before}{} of {} stays where it is: {why}",
             due.branch, due.url
         )),
     }
 }
 
-/// Returns what has to be pushed for the shown promotion, if that is still what would move, and nothing holds it back.
-/// Pure.
+/// Returns the branches to push for the shown promotion, if it is still current and nothing holds it back. Pure.
 fn due(
     fleet: &Fleet,
     request: &v1::MoveBranchesRequest,
     now: Timestamp,
-) -> Result<Vec<Due>, Status> {
+) -> Result<Vec<DuePromotion>, Status> {
     let environment: EnvironmentName = request.environment.parse().map_err(|e| bad_name(&e))?;
     let promotion =
         status::promotion(fleet, &environment, None, None, now).map_err(unpromotable)?;
@@ -102,7 +101,7 @@ fn due(
             closed.gate, closed.text
         )));
     }
-    let moves = promotion.moves.into_iter().map(|step| Due {
+    let moves = promotion.moves.into_iter().map(|step| DuePromotion {
         environment: promotion.environment.clone(),
         url: step.url,
         source: step.source,

@@ -65,7 +65,7 @@ pub(super) async fn set_operator(
         ),
     };
     let mut grants = vec![grant.clone()];
-    // The first grant ends the rule that everyone is an admin; who gives it stays one.
+    // The first grant ends the rule that everyone is an admin, so the granting operator becomes one explicitly.
     if let Some(own) = own
         && api.0.access.grants().is_empty()
         && grant.name != *own
@@ -134,7 +134,7 @@ pub(super) async fn remove_operator(
     may_be_removed(&caller, &name, grants.len()).map_err(Status::failed_precondition)?;
     let kept = api.0.store.ungrant(&name).await;
     kept.map_err(|error| store_error(&error))?;
-    // First of all nothing is allowed any more; then it is told.
+    // The right ends before the audit entry is written.
     api.0.access.remove(&name);
     api.record(AuditEntry {
         reason: plain_line(&request.reason, MAX_MESSAGE_BYTES),
@@ -169,7 +169,7 @@ pub(super) async fn renew_operator(
     request: Request<v1::RenewOperatorRequest>,
 ) -> Result<Response<v1::RenewOperatorResponse>, Status> {
     let caller = api.allow(&request, Need::See)?;
-    // A certificate outlives a person's membership in a group.
+    // A person's membership of a group may end earlier than a certificate, so people get none.
     let Principal::Operator(operator) = &caller else {
         return Err(Status::permission_denied(
             "people who log in have no certificate to renew: run flotilla login again",
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(may_be_removed(&by, &carl, 2), Ok(()));
         let own = "ada".parse().unwrap();
         assert!(may_be_removed(&by, &own, 2).is_err());
-        // With an issuer an admin need not be among them.
+        // With an issuer the last admin need not be among the grants.
         assert!(may_be_removed(&Principal::Hub, &carl, 1).is_err());
     }
 

@@ -13,7 +13,7 @@ use flotilla_status::{AuditAction, FleetPlan, PlanGroup, PlannedApplication, Pla
 use tonic::{Request, Response, Status};
 
 use super::super::access::Need;
-use super::super::planning::{Asked, Running};
+use super::super::planning::{PlanRun, PlanSubject};
 use super::{Operators, bad_name, entry, no_environment};
 use crate::fleet::{AuditEntry, Fleet};
 use crate::plans::{Group, Question};
@@ -21,7 +21,7 @@ use crate::spec::Environment;
 use crate::status;
 use crate::suggestion::missing;
 
-/// Longest time for which clusters that are offline are waited for.
+/// Longest time that a plan waits for offline clusters.
 const MAX_WAIT: Duration = Duration::from_secs(1800);
 /// How long a request waits for a plan to be complete.
 const LOOK: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ pub(super) async fn start(
 ) -> Result<Response<v1::StartPlanResponse>, Status> {
     let caller = api.allow_anywhere(&request)?;
     let request = request.into_inner();
-    // Who may not ask is told nothing of what there is.
+    // Checked first, so that a caller without the right does not learn what exists.
     let environment: Option<EnvironmentName> = request.environment.parse().ok();
     let access = &api.0.access;
     access.check(&caller, Need::Plan, environment.as_ref())?;
@@ -43,7 +43,7 @@ pub(super) async fn start(
     });
     let asked = asked.await??;
     let question = asked.question.clone();
-    // Who asks the same again while it is worked on gets that, and causes nothing.
+    // The same question again gets the plan in progress, and no further audit entry.
     if let Some((id, running)) = api.0.plans.under_way(&question, patience) {
         let plan = Some(shown(&id, &running).into());
         return Ok(Response::new(v1::StartPlanResponse { plan }));
@@ -83,7 +83,7 @@ pub(super) async fn get(
     Ok(Response::new(v1::GetPlanResponse { plan }))
 }
 
-/// What a request asks; what it leaves open is found in the fleet.
+/// Reads the question of a request; fields that are left open are completed from the fleet.
 fn question(fleet: &Fleet, request: &v1::StartPlanRequest) -> Result<Question, Status> {
     let spec = fleet.spec();
     let named = request.environment.parse().map_err(|e| bad_name(&e))?;
@@ -135,13 +135,16 @@ fn question(fleet: &Fleet, request: &v1::StartPlanRequest) -> Result<Question, S
     })
 }
 
-/// What a question names is not in the fleet file; the text is for the person.
+/// The question names something that is not in the fleet file; the text is for the operator.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(in crate::serve) struct NotDeclared(String);
 
-/// Whom a question concerns.
-pub(in crate::serve) fn resolve(fleet: &Fleet, question: Question) -> Result<Asked, NotDeclared> {
+/// Returns the clusters that a question concerns.
+pub(in crate::serve) fn resolve(
+    fleet: &Fleet,
+    question: Question,
+) -> Result<PlanSubject, NotDeclared> {
     let spec = fleet.spec();
     let Question {
         environment,
@@ -179,7 +182,7 @@ pub(in crate::serve) fn resolve(fleet: &Fleet, question: Question) -> Result<Ask
             clusters.insert(name.clone(), concerned);
         }
     }
-    Ok(Asked {
+    Ok(PlanSubject {
         question,
         clusters,
         unconcerned,
@@ -219,7 +222,7 @@ fn branch(
 }
 
 /// Converts a plan for operators.
-pub(in crate::serve) fn shown(id: &str, running: &Running) -> FleetPlan {
+pub(in crate::serve) fn shown(id: &str, running: &PlanRun) -> FleetPlan {
     let question = &running.asked.question;
     let (groups, waiting) = running.state();
     let groups = groups.iter().map(group).collect();

@@ -34,7 +34,7 @@ fn optional<T: std::str::FromStr<Err = NameError>>(text: &str) -> Result<Option<
 
 /// Reads a request.
 pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, Status> {
-    let (action, need) = Asked(request).action(now)?;
+    let (action, need) = SteerFields(request).action(now)?;
     let reason = plain_line(&request.reason, MAX_MESSAGE_BYTES);
     let reasoned = matches!(
         request.action(),
@@ -54,9 +54,9 @@ pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, 
 }
 
 /// A request, with its fields read as an action needs them.
-struct Asked<'r>(&'r v1::SteerRequest);
+struct SteerFields<'r>(&'r v1::SteerRequest);
 
-impl Asked<'_> {
+impl SteerFields<'_> {
     /// Returns the action, and the right that it needs.
     fn action(&self, now: Timestamp) -> Result<(Action, Need), Status> {
         let request = self.0;

@@ -23,7 +23,7 @@ pub(super) async fn watch(
     api.allow(&request, Need::See)?;
     let request = request.into_inner();
     let filter = super::filter(request.filter)?;
-    // A cluster may be watched for before it is there.
+    // A cluster may be watched before it exists.
     let (filter, unknown) = api
         .ask(move |fleet, _| {
             let unknown = filter.unknown_place(fleet);
@@ -40,7 +40,7 @@ pub(super) async fn watch(
     let (sender, receiver) = mpsc::channel(16);
     let context = Arc::clone(&api.0);
     tokio::spawn(async move {
-        // Ends when the watcher goes or the hub stops; neither is news to anyone.
+        // Ends when the client disconnects or the hub stops; neither is an error.
         let _ = run(&context, filter, detail, &sender).await;
     });
     Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -48,14 +48,14 @@ pub(super) async fn watch(
 
 /// Changes for a watcher.
 #[derive(Default)]
-struct News {
+struct WatchUpdate {
     environments: Vec<flotilla_status::Environment>,
     clusters: Vec<flotilla_status::Cluster>,
     /// Clusters that no longer exist, or no longer match.
     gone: Vec<ClusterName>,
 }
 
-impl News {
+impl WatchUpdate {
     /// Returns the changes for the wire, in the order in which they are sent.
     fn events(self) -> impl Iterator<Item = Change> {
         let environments = self.environments.into_iter();
@@ -88,7 +88,7 @@ pub(super) async fn run(
             .handle
             .query(move |fleet| {
                 let now = Timestamp::now();
-                let mut news = News::default();
+                let mut news = WatchUpdate::default();
                 if fleet.environments_version() > seen || seen == 0 {
                     news.environments = status::environments(fleet, now);
                 }

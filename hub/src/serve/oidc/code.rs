@@ -86,7 +86,7 @@ impl Oidc {
         ];
         let fresh = self.ask(&form).await?;
         Ok(Tokens {
-            // An issuer that rotates them gives a new one.
+            // An issuer that rotates refresh tokens returns a new one.
             refresh_token: match fresh.refresh_token.is_empty() {
                 true => token.to_owned(),
                 false => fresh.refresh_token,

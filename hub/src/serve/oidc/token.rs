@@ -138,7 +138,7 @@ impl Key {
 
 /// Expected content of a token.
 #[derive(Debug, Clone, Default)]
-pub struct Expected {
+pub struct ExpectedClaims {
     /// The issuer that `iss` must name exactly.
     pub issuer: String,
     /// The audience that must be in `aud`.
@@ -160,7 +160,7 @@ pub struct Person {
 
 /// Content of a valid token beside the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedToken {
     pub person: Person,
     /// When it expires, seconds since the epoch.
     pub expires: i64,
@@ -175,7 +175,7 @@ pub struct Verified {
 pub fn verify(
     token: &str,
     keys: &Keys,
-    expected: &Expected,
+    expected: &ExpectedClaims,
     now: i64,
 ) -> Result<Person, TokenError> {
     read(token, keys, expected, now).map(|verified| verified.person)
@@ -188,9 +188,9 @@ pub fn verify(
 pub(super) fn read(
     token: &str,
     keys: &Keys,
-    expected: &Expected,
+    expected: &ExpectedClaims,
     now: i64,
-) -> Result<Verified, TokenError> {
+) -> Result<VerifiedToken, TokenError> {
     if token.len() > MAX_TOKEN {
         return Err(TokenError::Malformed);
     }
@@ -205,7 +205,7 @@ pub(super) fn read(
     if !matches!(algorithm, "RS256" | "ES256" | "EdDSA") {
         return Err(TokenError::Algorithm(algorithm.chars().take(20).collect()));
     }
-    // RFC 7515, section 4.1.11: what must be understood and is not makes the token invalid.
+    // RFC 7515, section 4.1.11: a critical header parameter that is not understood makes the token invalid.
     if header.get("crit").is_some() {
         return Err(TokenError::Malformed);
     }
@@ -214,14 +214,14 @@ pub(super) fn read(
     let signature = decode(signature).ok_or(TokenError::Malformed)?;
     key.verify(algorithm, signed.as_bytes(), &signature)?;
     let claims = json(claims)?;
-    Ok(Verified {
+    Ok(VerifiedToken {
         person: judge(&claims, expected, now)?,
         expires: claims["exp"].as_f64().map_or(0, |exp| exp as i64),
         nonce: claims["nonce"].as_str().unwrap_or_default().to_owned(),
     })
 }
 
-fn judge(claims: &Value, expected: &Expected, now: i64) -> Result<Person, TokenError> {
+fn judge(claims: &Value, expected: &ExpectedClaims, now: i64) -> Result<Person, TokenError> {
     if claims["iss"].as_str() != Some(&expected.issuer) {
         return Err(TokenError::Issuer);
     }
@@ -235,7 +235,7 @@ fn judge(claims: &Value, expected: &Expected, now: i64) -> Result<Person, TokenE
     if !is_for_us || party == Some(false) || (!alone && party.is_none()) {
         return Err(TokenError::Audience);
     }
-    // A claim of another type than a number is not one that is absent.
+    // A claim that is not a number is malformed, not absent.
     let time = |name: &str| match claims.get(name) {
         None => Ok(None),
         Some(value) => value
@@ -254,7 +254,7 @@ fn judge(claims: &Value, expected: &Expected, now: i64) -> Result<Person, TokenE
         }
     }
     let user = claims[&expected.user_claim].as_str().unwrap_or_default();
-    // Whoever may type any address into a profile must not become its owner.
+    // An unverified address could be claimed by anyone who types it into a profile.
     let unverified = expected.user_claim == "email" && claims["email_verified"] != true;
     let is_plain = user
         .chars()
@@ -318,8 +318,8 @@ mod tests {
         }
     }
 
-    fn expected() -> Expected {
-        Expected {
+    fn expected() -> ExpectedClaims {
+        ExpectedClaims {
             issuer: "https://id.example.org".to_owned(),
             audience: "flotilla".to_owned(),
             user_claim: "email".to_owned(),
@@ -428,7 +428,7 @@ mod tests {
             let at = at % token.len();
             token[at] ^= 1 << bit;
             if let Ok(token) = String::from_utf8(token) {
-                // The last letter of base64 may carry bits that nobody reads; they are refused, too.
+                // The last letter of base64 may carry unused bits; changes of them are rejected too.
                 prop_assert!(verify(&token, &keys, &expected(), NOW).is_err());
             }
         }

@@ -2,20 +2,20 @@ use std::time::Duration;
 
 use super::*;
 
-fn open(relay: &Relay, cluster: &ClusterName, understands: Understands) -> u64 {
+fn open(relay: &Relay, cluster: &ClusterName, understands: AgentFeatures) -> u64 {
     relay.open(cluster, Outbox::new(v1::Welcome::default()), understands)
 }
 
 fn connected(cluster: &ClusterName) -> (Arc<Relay>, u64) {
     let relay = Arc::new(Relay::default());
-    let stream = open(&relay, cluster, Understands::default());
+    let stream = open(&relay, cluster, AgentFeatures::default());
     (relay, stream)
 }
 
 async fn asked(
     relay: &Arc<Relay>,
     cluster: &ClusterName,
-) -> tokio::task::JoinHandle<Result<v1::PlanResult, Unanswered>> {
+) -> tokio::task::JoinHandle<Result<v1::PlanResult, RelayError>> {
     let (own, name) = (Arc::clone(relay), cluster.clone());
     let task = tokio::spawn(async move {
         let question = v1::PlanRequest::default();
@@ -32,10 +32,10 @@ async fn a_question_ends_with_the_stream_that_it_went_to() {
     let cluster: ClusterName = "eu-1".parse().unwrap();
     let (relay, stream) = connected(&cluster);
     let question = asked(&relay, &cluster).await;
-    // Another stream came first, which is how an agent comes back.
-    open(&relay, &cluster, Understands::default());
+    // Opens an earlier stream first, as an agent that reconnects does.
+    open(&relay, &cluster, AgentFeatures::default());
     relay.close(&cluster, stream);
-    assert_eq!(question.await.unwrap(), Err(Unanswered::Lost));
+    assert_eq!(question.await.unwrap(), Err(RelayError::Lost));
     assert!(relay.inner.lock().waiting.is_empty());
     assert!(relay.inner.lock().streams.contains_key(&cluster));
 }
@@ -56,7 +56,7 @@ async fn another_cluster_answers_nobody_elses_question() {
     relay.answer(&cluster, result.clone());
     assert_eq!(question.await.unwrap(), Ok(result));
     let away = relay.question(&other, v1::PlanRequest::default(), Duration::from_secs(1));
-    assert_eq!(away.await, Err(Unanswered::Away));
+    assert_eq!(away.await, Err(RelayError::Away));
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn who_stops_waiting_leaves_nothing_behind() {
     assert!(relay.inner.lock().waiting.is_empty());
 }
 
-/// It would answer with an ordinary plan, which for what is in sync says that nothing changes.
+/// An older agent would answer with an ordinary plan, which says for an application in sync that nothing changes.
 #[tokio::test]
 async fn an_older_agent_is_not_asked_what_a_removal_would_delete() {
     let cluster: ClusterName = "eu-1".parse().unwrap();
@@ -79,11 +79,11 @@ async fn an_older_agent_is_not_asked_what_a_removal_would_delete() {
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
     assert!(refused.message().contains("upgrade it"), "{refused}");
     let features = ["tombstones".to_owned(), "plan-removal".to_owned()];
-    open(&relay, &cluster, Understands::of(&features));
+    open(&relay, &cluster, AgentFeatures::of(&features));
     let question = v1::PlanRequest {
         removal: true,
         ..v1::PlanRequest::default()
     };
     let asked = relay.question(&cluster, question, Duration::from_millis(1));
-    assert_eq!(asked.await, Err(Unanswered::Late));
+    assert_eq!(asked.await, Err(RelayError::Late));
 }

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use tonic::Code;
 
 use super::session::Secret;
-use super::{Place, Serving, api};
+use super::{PagesSetup, PublicAddress, api};
 use crate::serve::oidc::{Failure, Oidc, TokenError, Tokens};
 use crate::store::{SessionRow, Store};
 
@@ -33,7 +33,7 @@ const LOCKS: usize = 16;
 
 /// Logins and sessions of the hub's pages.
 pub(super) struct Sessions {
-    pub(super) place: Place,
+    pub(super) place: PublicAddress,
     pub(super) oidc: Arc<Oidc>,
     pub(super) store: Store,
     carrier: Carrier,
@@ -84,7 +84,7 @@ fn store_failed(error: &crate::store::Error) -> Refusal {
 }
 
 impl Sessions {
-    pub(super) fn new(serving: &Serving) -> Self {
+    pub(super) fn new(serving: &PagesSetup) -> Self {
         Self {
             place: serving.place.clone(),
             oidc: Arc::clone(&serving.oidc),
@@ -101,7 +101,7 @@ impl Sessions {
         cookies(headers, &name).next().and_then(Secret::parse)
     }
 
-    /// Returns the answer without a session: the way to the login.
+    /// Returns the answer without a session: a redirect to the login.
     fn stranger(&self, uri: &Uri) -> Refusal {
         let path = uri.path();
         if path == "/events" || path == "/act" {
@@ -223,7 +223,7 @@ impl Sessions {
     fn left(&self, tokens: &Tokens, now: Timestamp) -> i64 {
         match self.oidc.verified(&tokens.id_token, now) {
             Ok(verified) => (verified.expires - now.as_second()).max(0),
-            // The issuer's keys are fetched again; until then the hub says no by itself.
+            // The issuer's keys are fetched again soon; until then the Fleet API rejects the token.
             Err(TokenError::UnknownKey) => i64::MAX,
             Err(_) => 0,
         }
@@ -242,7 +242,7 @@ impl Sessions {
             Some(lock) => Some(lock.lock().await),
             None => None,
         };
-        // Another request, or another replica, may have been first.
+        // Another request, or another replica, may have renewed it already.
         let now = Timestamp::now();
         let found = self.store.session(&row.hash, now).await;
         let Some(row) = found.map_err(|error| store_failed(&error))? else {
@@ -272,7 +272,7 @@ impl Sessions {
                 Ok(None)
             }
             Err(Failure::Refused(why)) => {
-                // An issuer that rotates its tokens gives each one once: the other replica has the next.
+                // An issuer that rotates refresh tokens accepts each one once, so another replica may have the new one.
                 let next = self.another(secret).await?;
                 if next.is_none() {
                     tracing::info!(person = row.person, why, "a session was not renewed");
@@ -296,7 +296,7 @@ impl Sessions {
         }
     }
 
-    /// Returns whether new tokens are valid, and of the same person.
+    /// Returns whether new tokens are valid, and for the same person.
     fn is_of(&self, tokens: &Tokens, person: &str) -> bool {
         let verified = self.oidc.verified(&tokens.id_token, Timestamp::now());
         verified.is_ok_and(|verified| verified.person.user == person)

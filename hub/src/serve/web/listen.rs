@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
-use super::login::From;
-use super::{Serving, ServingError};
+use super::login::SourceAddress;
+use super::{PagesSetup, ServingError};
 use crate::serve::caller::Caller;
 use crate::serve::connection::{Connection, Ingress};
 use crate::serve::connection_limits::{ConnectionLimits, Limits};
@@ -49,7 +49,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long connections may take to end when the hub stops.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What terminates TLS in front of the pages.
+/// Where TLS ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Front {
     Nothing,
@@ -79,11 +79,11 @@ fn config(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, ServingError> {
 
 /// Serves until stopped.
 pub(super) async fn serve(
-    serving: Serving,
+    serving: PagesSetup,
     router: Router,
     stop: CancellationToken,
 ) -> Result<(), ServingError> {
-    let Serving {
+    let PagesSetup {
         listener,
         config: own,
         ..
@@ -116,7 +116,7 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// Puts a changed certificate in force; an invalid one leaves the last one there.
+/// Puts a changed certificate in force; an invalid one leaves the last one in force.
 async fn follow(chain: &Path, key: &Path, in_force: &ArcSwap<ServerConfig>) {
     let mut before = read(chain, key).ok();
     loop {
@@ -163,7 +163,7 @@ async fn accept(
     let ingress = Ingress::new();
     let tracker = TaskTracker::new();
     loop {
-        // Who finds no place waits in the kernel's queue.
+        // Connections above the limit wait in the kernel's queue.
         let places = async {
             let connection = Arc::clone(&bounds.connections).acquire_owned().await;
             let handshake = Arc::clone(&bounds.handshakes).acquire_owned().await;
@@ -239,7 +239,7 @@ async fn converse(
     stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(From(from));
+        request.extensions_mut().insert(SourceAddress(from));
         router.clone().call(request)
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -262,12 +262,12 @@ async fn converse(
         () = stop.cancelled() => {}
     }
     conversation.as_mut().graceful_shutdown();
-    // A page that is followed never ends by itself.
+    // A followed page never ends by itself.
     let _ = tokio::time::timeout(GRACE, conversation).await;
     Ok(())
 }
 
-/// Disconnects a client that reads nothing: an unread stream keeps a place and memory.
+/// Disconnects a client that reads nothing: an unread stream occupies a slot and memory.
 struct Patient<S> {
     stream: S,
     patience: Duration,

@@ -31,18 +31,18 @@ const AT_ONCE: usize = 8;
 /// Longest path of a page to return to, bytes.
 const MAX_BACK: usize = 1024;
 
-/// The address that a person comes from.
+/// The source address of a login.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct From(pub(super) IpAddr);
+pub(super) struct SourceAddress(pub(super) IpAddr);
 
-struct Ways {
+struct LoginState {
     sessions: Arc<Sessions>,
     /// Limits codes by source. Behind a proxy all callers have one source.
     guesses: Buckets<IpAddr>,
     asking: Semaphore,
 }
 
-type Shared = State<Arc<Ways>>;
+type Shared = State<Arc<LoginState>>;
 type Fields = Query<BTreeMap<String, String>>;
 
 pub(super) fn router(sessions: Arc<Sessions>) -> Router {
@@ -61,7 +61,7 @@ pub(super) fn router(sessions: Arc<Sessions>) -> Router {
         .route("/login/callback", get(callback))
         .route("/sign-out", post(sign_out))
         .route("/signed-out", get(signed_out))
-        .with_state(Arc::new(Ways {
+        .with_state(Arc::new(LoginState {
             sessions,
             guesses: Buckets::new(rate, 16_384),
             asking: Semaphore::new(AT_ONCE),
@@ -136,7 +136,7 @@ fn failed(text: &str) -> Response {
 
 async fn callback(
     State(ways): Shared,
-    Extension(From(address)): Extension<From>,
+    Extension(SourceAddress(address)): Extension<SourceAddress>,
     Query(fields): Fields,
     headers: HeaderMap,
 ) -> Response {
@@ -144,7 +144,7 @@ async fn callback(
     let place = &sessions.place;
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
     let name = place.cookie(LOGIN);
-    // Only the browser that began a login ends it: no link of somebody else's makes it theirs.
+    // Only the browser that began a login completes it, so that a link from an attacker cannot log it in.
     let attempt = cookies(&headers, &name)
         .filter_map(Attempt::parse)
         .find(|attempt| equal(&attempt.state(), field("state")));
@@ -152,7 +152,7 @@ async fn callback(
         return failed("This login was not started in this browser, or it timed out. Start again.");
     };
     let issuer = sessions.oidc.config().issuer.clone();
-    // RFC 9207: another issuer's answer is not taken for ours.
+    // RFC 9207: an answer of another issuer is rejected.
     if !matches!(field("iss"), named if named.is_empty() || named == issuer) {
         return failed("The answer is from another issuer.");
     }
@@ -189,7 +189,7 @@ async fn callback(
         Ok(_) => return failed("The issuer's token belongs to another login."),
         Err(error) => return failed(&format!("The issuer's token was rejected: {error}.")),
     }
-    // Whatever session this browser had is over.
+    // The previous session of this browser ends.
     if let Some(before) = sessions.secret(&headers)
         && let Err(refused) = sessions.end(&before).await
     {

@@ -8,7 +8,7 @@ use super::{Config, ServingError};
 
 /// Public address of the pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct PublicAddress {
     /// `https://host[:port]`, as in `Origin`.
     origin: String,
     /// `host[:port]`.
@@ -16,7 +16,7 @@ pub struct Place {
     secure: bool,
 }
 
-impl Place {
+impl PublicAddress {
     /// Makes it from the configuration and the bound address.
     ///
     /// # Errors

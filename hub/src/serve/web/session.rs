@@ -16,7 +16,7 @@ pub(super) struct Secret(String);
 
 /// The sealed data of a session.
 #[derive(Clone, Serialize, Deserialize)]
-struct Sealed {
+struct SealedTokens {
     id_token: String,
     refresh_token: String,
 }
@@ -28,7 +28,7 @@ impl Secret {
         is_ours.then(|| Self(text.to_owned()))
     }
 
-    /// Makes a secret of a random text.
+    /// Makes a secret from a random text.
     pub(super) fn drawn(text: String) -> Self {
         Self(text)
     }
@@ -61,7 +61,7 @@ impl Secret {
 
     /// Seals tokens for the store; the nonce must be new.
     pub(super) fn seal(&self, tokens: &Tokens, nonce: [u8; NONCE_LEN]) -> Option<Vec<u8>> {
-        let mut text = serde_json::to_vec(&Sealed {
+        let mut text = serde_json::to_vec(&SealedTokens {
             id_token: tokens.id_token.clone(),
             refresh_token: tokens.refresh_token.clone(),
         })
@@ -84,7 +84,7 @@ impl Secret {
             .key()?
             .open_in_place(nonce, Aad::empty(), &mut text)
             .ok()?;
-        let sealed: Sealed = serde_json::from_slice(open).ok()?;
+        let sealed: SealedTokens = serde_json::from_slice(open).ok()?;
         Some(Tokens {
             id_token: sealed.id_token,
             refresh_token: sealed.refresh_token,
@@ -93,7 +93,7 @@ impl Secret {
 }
 
 /// A login in progress: the content of its cookie. The issuer's answer counts only in the browser that began it,
-/// whichever replica it comes back to.
+/// whichever replica receives it.
 pub(super) struct Attempt {
     /// The secret from which state, nonce and verifier are derived.
     pub(super) secret: Secret,

@@ -87,9 +87,9 @@ impl Provider {
                 event,
                 "pull_request" | "pull_request_review" | "status" | "check_run" | "check_suite"
             ),
-            // The checks of a commit that others set are a pipeline, too.
+            // Checks that others set on a commit come as a pipeline too.
             Self::GitLab => matches!(event, "Merge Request Hook" | "Pipeline Hook"),
-            // Reviews have names of their own: pull_request_approved, pull_request_rejected.
+            // Events of reviews have their own names: pull_request_approved, pull_request_rejected.
             Self::Gitea => event.starts_with("pull_request") || event == "status",
             Self::Bitbucket => {
                 event.starts_with("pullrequest:") || event.starts_with("repo:commit_status_")
@@ -125,7 +125,7 @@ pub fn verify(
     };
     let signature = signature.ok_or(Refusal::Unsigned)?;
     let good = match provider {
-        // GitLab sends the secret itself. Comparing digests takes the same time for all of them.
+        // GitLab sends the secret itself. Comparing digests takes the same time for every secret.
         Provider::GitLab => {
             let ours = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| Refusal::Forged)?;
             let theirs = Hmac::<Sha256>::new_from_slice(signature.as_bytes());
@@ -197,7 +197,7 @@ fn place(url: &str) -> Option<(String, String)> {
     let host = host.split(':').next()?.to_ascii_lowercase();
     let path = path.trim_end_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
-    // Bitbucket Data Center serves clones below /scm; other paths are taken as they are.
+    // Bitbucket Data Center serves clones below /scm; other paths stay as they are.
     let path = path.strip_prefix("scm/").unwrap_or(path);
     (!path.is_empty()).then(|| (host, path.to_ascii_lowercase()))
 }

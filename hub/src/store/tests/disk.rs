@@ -36,12 +36,12 @@ async fn s01_what_is_not_stored_is_not_shown_and_the_hub_is_not_ready() {
     };
     let large = "x".repeat(100_000);
     let refused = handle.commit(label(large), AuditEntry::default()).await;
-    assert_eq!(refused.unwrap(), Err(crate::driver::Refused::Store));
+    assert_eq!(refused.unwrap(), Err(crate::driver::Rejection::Store));
     assert!(health.is_failing());
     // A later change is not decided, and its caller is told so: the first one is retried, this one is not.
     let next = handle.commit(label("small".to_owned()), AuditEntry::default());
     let refused = next.await.unwrap().unwrap_err();
-    assert_eq!(refused, crate::driver::Refused::Undecided);
+    assert_eq!(refused, crate::driver::Rejection::Undecided);
     assert!(refused.to_string().contains("nothing was changed"));
     let shown = || handle.query(|fleet| fleet.labels_of(&name()).contains_key("size"));
     assert!(!shown().await.unwrap(), "it is not stored");

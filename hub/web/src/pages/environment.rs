@@ -6,14 +6,14 @@ use askama::Template;
 use flotilla_status::{Entry, Environment, Hub, Rollout, Step};
 use jiff::Timestamp;
 
-use super::{Asked, Frame};
+use super::{Frame, PageData};
 use crate::act::{Action, Offer};
 use crate::difference::{Group, groups};
-use crate::grouping::{By, Grouping, group};
+use crate::grouping::{GroupBy, Grouping, group};
 use crate::lane::{CELLS, Lane, lane};
 use crate::mirror::Mirror;
 
-/// What an environment's page says to whoever may look: made once, however many read it.
+/// Content of an environment's page for all readers: made once, however many read it.
 #[derive(Debug)]
 pub struct EnvironmentView {
     lane: Lane,
@@ -26,12 +26,17 @@ pub struct EnvironmentView {
 }
 
 impl EnvironmentView {
-    /// From what is known, and what the hub was asked for.
+    /// Makes it from the mirror and the hub's answers.
     #[must_use]
-    pub fn new(mirror: &Mirror, environment: &Environment, asked: Asked, now: Timestamp) -> Self {
+    pub fn new(
+        mirror: &Mirror,
+        environment: &Environment,
+        asked: PageData,
+        now: Timestamp,
+    ) -> Self {
         let mut groups = groups(mirror);
         groups.retain(|group| group.environment == environment.name);
-        let by = By {
+        let by = GroupBy {
             label: &asked.group,
             open: &asked.open,
             waves: asked.waves.as_ref(),
@@ -57,18 +62,18 @@ impl EnvironmentView {
     }
 }
 
-/// `/env/NAME`: an environment's clusters, why they run what they run, its rollouts and audit entries.
+/// `/env/NAME`: an environment's clusters, its decision chain, rollouts and audit entries.
 #[derive(Template)]
 #[template(path = "environment.html")]
 pub struct EnvironmentPage {
     frame: Frame,
     view: Arc<EnvironmentView>,
-    /// What this reader may do.
+    /// Buttons for this reader.
     offers: Vec<Offer>,
 }
 
 impl EnvironmentPage {
-    /// For one reader, who is offered what they may do.
+    /// Makes it for one reader, with the buttons that their rights allow.
     #[must_use]
     pub fn new(frame: Frame, hub: &Hub, view: Arc<EnvironmentView>) -> Self {
         let offers = view.lane.offers.iter().chain([&view.pin]);

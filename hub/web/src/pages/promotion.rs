@@ -1,4 +1,4 @@
-//! What a promotion would move, and what a commit would change: the two looks before a branch moves.
+//! What a promotion would move, and what a commit would change: the two previews before a branch moves.
 
 use askama::Template;
 use flotilla_status::{FleetPlan, Hub, PlanVerdict, PlannedApplication, Promotion};
@@ -7,30 +7,31 @@ use super::Frame;
 use crate::act::{Action, Offer};
 use crate::text;
 
-/// Most changes on a page; what is left is counted.
+/// Highest number of changes on a page; further ones are counted.
 const CHANGES: usize = 800;
-/// Clusters of one answer that are named.
+/// Highest number of clusters of one group that are named.
 const NAMES: usize = 20;
 
-/// What a promotion would move.
+/// Preview of a promotion.
 #[derive(Template)]
 #[template(path = "promote.html")]
 pub struct PromotePage {
     frame: Frame,
     promotion: Promotion,
     count: String,
-    /// Asks the environment's agents, one for each move.
+    /// Buttons that plan each move with the environment's agents.
     plans: Vec<Offer>,
-    /// Moves the branches; none: the reader may not, the hub cannot, or something holds it back.
+    /// Button that moves the branches; none: the reader lacks the right, the hub cannot push, or the promotion is held
+    /// back.
     go: Option<Offer>,
-    /// Whether something holds it back.
+    /// Whether the promotion is held back.
     held: bool,
     may: bool,
     hub_moves: bool,
 }
 
 impl PromotePage {
-    /// From what the hub answered, for somebody with these rights.
+    /// Makes it from the hub's answer, for a reader with these rights.
     #[must_use]
     pub fn new(frame: Frame, hub: &Hub, promotion: Promotion) -> Self {
         let environment = promotion.environment.as_str();
@@ -75,18 +76,18 @@ impl PromotePage {
     }
 }
 
-/// A plan of a commit.
+/// Plan of a commit.
 #[derive(Template)]
 #[template(path = "plan.html")]
 pub struct PlanPage {
     frame: Frame,
     plan: FleetPlan,
-    groups: Vec<Shown>,
+    groups: Vec<AnswerGroup>,
     more: usize,
 }
 
 /// Clusters with the same answer.
-struct Shown {
+struct AnswerGroup {
     words: String,
     class: &'static str,
     names: Vec<String>,
@@ -96,7 +97,7 @@ struct Shown {
 }
 
 impl PlanPage {
-    /// From what the hub answered.
+    /// Makes it from the hub's answer.
     #[must_use]
     pub fn new(frame: Frame, mut plan: FleetPlan) -> Self {
         let (mut left, mut more) = (CHANGES, 0);
@@ -111,7 +112,7 @@ impl PlanPage {
                 left -= shown;
                 application.changes.truncate(shown);
             }
-            Shown {
+            AnswerGroup {
                 words,
                 class: match group.verdict {
                     PlanVerdict::Nothing => "ok",

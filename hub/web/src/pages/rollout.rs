@@ -13,7 +13,7 @@ use crate::mirror::Mirror;
 use crate::progress::{Progress, progress};
 use crate::timeline::{Moment, timeline};
 
-/// What a rollout's page says to whoever may look: made once, however many read it.
+/// Content of a rollout's page for all readers: made once, however many read it.
 #[derive(Debug)]
 pub struct RolloutView {
     rollout: Rollout,
@@ -22,14 +22,14 @@ pub struct RolloutView {
     clusters: Vec<flotilla_status::Progress>,
     more: usize,
     moments: Vec<Moment>,
-    /// What its commits say of themselves.
+    /// Subjects and authors of its commits.
     says: Vec<(String, String)>,
     offers: Vec<Offer>,
     now: Timestamp,
 }
 
 impl RolloutView {
-    /// From what the hub answered.
+    /// Makes it from the hub's answer.
     #[must_use]
     pub fn new(
         mirror: &Mirror,
@@ -104,18 +104,18 @@ impl RolloutView {
     }
 }
 
-/// `/rollout/ID`: a rollout's waves and clusters, and how it went.
+/// `/rollout/ID`: a rollout's waves, clusters and timeline.
 #[derive(Template)]
 #[template(path = "rollout.html")]
 pub struct RolloutPage {
     frame: Frame,
     view: Arc<RolloutView>,
-    /// What this reader may do.
+    /// Buttons for this reader.
     offers: Vec<Offer>,
 }
 
 impl RolloutPage {
-    /// For one reader, who is offered what they may do.
+    /// Makes it for one reader, with the buttons that their rights allow.
     #[must_use]
     pub fn new(frame: Frame, hub: &Hub, view: Arc<RolloutView>) -> Self {
         let offers = view.offers.iter().filter(|offer| offer.is_for(hub));

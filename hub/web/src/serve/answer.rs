@@ -1,4 +1,4 @@
-//! What is asked of the hub for a page, and the page.
+//! Calls to the hub for a page, and the page.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::filter::Filter;
 use crate::grouping::WAVE;
 use crate::mirror::Mirror;
 use crate::pages::{
-    ApplicationPage, Asked, AuditPage, ClusterPage, ClustersPage, EnvironmentPage, EnvironmentView,
-    Frame, Home, PlanPage, PromotePage, RolloutPage, RolloutView, RolloutsPage, TroublePage,
+    ApplicationPage, AuditPage, ClusterPage, ClustersPage, EnvironmentPage, EnvironmentView, Frame,
+    Home, PageData, PlanPage, PromotePage, RolloutPage, RolloutView, RolloutsPage, TroublePage,
 };
 
 /// Entries of the audit log on a page.
@@ -29,7 +29,7 @@ const ENTRIES: u32 = 50;
 /// Rollouts on a page.
 const ROLLOUTS: u32 = 20;
 
-/// What a path shows.
+/// The page of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Page {
     Home,
@@ -52,19 +52,19 @@ pub(super) enum Page {
     Audit,
 }
 
-/// A page that was drawn, or the reason why not.
-pub(super) struct Drawn {
+/// A rendered page, or its error.
+pub(super) struct DrawnPage {
     pub(super) status: StatusCode,
     pub(super) html: String,
 }
 
 impl Page {
-    /// Whether what is known suffices, so that drawing it asks nothing of the hub.
+    /// Whether the mirror suffices to draw it, without calls to the hub.
     pub(super) fn is_local(&self) -> bool {
         matches!(self, Self::Home | Self::Clusters(_))
     }
 
-    /// Whether it grows by itself, without any change of the fleet.
+    /// Whether its content grows without a change of the fleet.
     pub(super) fn grows(&self) -> bool {
         matches!(self, Self::Plan(_))
     }
@@ -90,7 +90,7 @@ impl Page {
 }
 
 impl Site {
-    /// Draws a page for its reader. `flash` says what the last act came to.
+    /// Draws a page for its reader. `flash` is the outcome of the last action.
     pub(super) fn draw<'a>(
         &'a self,
         reader: &'a Reader,
@@ -98,7 +98,7 @@ impl Site {
         path: &'a str,
         flash: Option<String>,
         age: Age,
-    ) -> futures::future::BoxFuture<'a, Drawn> {
+    ) -> futures::future::BoxFuture<'a, DrawnPage> {
         Box::pin(self.drawn(reader, page, path, flash, age))
     }
 
@@ -109,7 +109,7 @@ impl Site {
         path: &str,
         flash: Option<String>,
         age: Age,
-    ) -> Drawn {
+    ) -> DrawnPage {
         let seen = Arc::clone(&self.seen.borrow());
         let now = Timestamp::now();
         let mut frame = Frame::new(&reader.hub, &seen.mirror, path, &page.title(), now);
@@ -118,14 +118,14 @@ impl Site {
         frame.flash = flash;
         let fill = reader.fill(self, page, (path, age), frame.clone(), &seen.mirror, now);
         match fill.await {
-            Ok(html) => Drawn {
+            Ok(html) => DrawnPage {
                 status: StatusCode::OK,
                 html,
             },
             Err(error) => {
                 let status = status_of(error.code());
                 let html = TroublePage::new(frame, text(error.message())).render();
-                Drawn {
+                DrawnPage {
                     status,
                     html: html.unwrap_or_default(),
                 }
@@ -134,8 +134,8 @@ impl Site {
     }
 }
 
-/// What a browser, and whatever looks after the site, is told where the hub gives no answer for a page. What
-/// the hub says in words is no fault of the way to it.
+/// Returns the HTTP status where the hub gives no answer for a page. An error in the hub's answer is not reported as a
+/// fault of the connection to it.
 fn status_of(code: tonic::Code) -> StatusCode {
     use tonic::Code;
     match code {
@@ -187,10 +187,10 @@ impl Reader {
                 let cluster = self.cluster(name).await?;
                 let mut entries = self.audit(&cluster.environment).await?;
                 entries.retain(|entry| entry.clusters.iter().any(|cluster| cluster == name));
-                let asked = Asked {
+                let asked = PageData {
                     steps: self.explain(name).await?,
                     entries,
-                    ..Asked::default()
+                    ..PageData::default()
                 };
                 ClusterPage::new(frame, hub, cluster, asked, now).render()
             }
@@ -266,7 +266,7 @@ impl Reader {
             true => Some(self.waves(name).await?),
             false => None,
         };
-        let asked = Asked {
+        let asked = PageData {
             open: open.to_owned(),
             waves,
             steps: self.explain(name).await?,
@@ -303,7 +303,7 @@ impl Reader {
         Ok(RolloutView::new(mirror, told, &entries, now))
     }
 
-    /// The wave of each cluster in an environment's last rollout.
+    /// Returns the wave of each cluster in an environment's last rollout.
     async fn waves(&self, environment: &str) -> Result<BTreeMap<String, String>, tonic::Status> {
         let request = v1::GetRolloutRequest {
             subject: environment.to_owned(),

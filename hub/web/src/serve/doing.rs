@@ -1,4 +1,4 @@
-//! What a form does: one act, asked of the hub, which asks for the right and audits.
+//! Performs the action of a form: one call to the hub, which checks the right and audits.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use crate::Api;
 use crate::act::{Act, Action};
 use crate::ask::{ask, ask_for};
 
-/// A Git server may take its time with a fetch and a push.
+/// Time limit where a Git server fetches and pushes.
 const PUSH: Duration = Duration::from_secs(150);
 
-/// What an act came to.
-pub(super) struct Done {
-    /// For a person.
+/// Outcome of an action.
+pub(super) struct ActOutcome {
+    /// Text for the operator.
     pub(super) told: String,
-    /// The page that shows it; none: the one the form is on.
+    /// The page that shows it; none: the page of the form.
     pub(super) page: Option<String>,
 }
 
-impl Done {
+impl ActOutcome {
     fn told(told: String) -> Self {
         Self { told, page: None }
     }
 }
 
-/// Sends an act to the hub, which asks for the right, and audits.
-pub(super) async fn do_it(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
+/// Sends an action to the hub, which checks the right and audits.
+pub(super) async fn do_it(api: &Api, act: &Act) -> Result<ActOutcome, tonic::Status> {
     let action = match act.action {
         Action::Accept => {
             let request = v1::AcceptClusterRequest {
@@ -38,7 +38,7 @@ pub(super) async fn do_it(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
                 api.accept_cluster(request).await
             })
             .await?;
-            return Ok(Done::told(format!("{} was accepted", act.cluster)));
+            return Ok(ActOutcome::told(format!("{} was accepted", act.cluster)));
         }
         Action::Refresh => {
             let request = v1::RefreshRequest {
@@ -48,7 +48,7 @@ pub(super) async fn do_it(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
                 api.refresh(request).await
             })
             .await?;
-            return Ok(Done::told("reading the branches".to_owned()));
+            return Ok(ActOutcome::told("reading the branches".to_owned()));
         }
         Action::Plan => return plan(api, act).await,
         Action::Promote => return promote(api, act).await,
@@ -60,7 +60,7 @@ pub(super) async fn do_it(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
         Action::Unpin => v1::SteerAction::Unpin,
     };
     let mut told = String::new();
-    // There is an approval for each commit that a rollout brings; anything else is one act.
+    // Each new commit of a rollout needs its own approval; any other action is one call.
     let none = [(String::new(), String::new())];
     let commits = if act.commits.is_empty() {
         &none[..]
@@ -85,11 +85,11 @@ pub(super) async fn do_it(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
         .await?;
         told = flotilla_status::text(&answer.detail);
     }
-    Ok(Done::told(told))
+    Ok(ActOutcome::told(told))
 }
 
-/// Begins a plan, whose page is shown while agents answer.
-async fn plan(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
+/// Starts a plan; its page shows it while agents answer.
+async fn plan(api: &Api, act: &Act) -> Result<ActOutcome, tonic::Status> {
     let [(repository, commit)] = act.commits.as_slice() else {
         return Err(tonic::Status::invalid_argument("a plan is of one commit"));
     };
@@ -105,7 +105,7 @@ async fn plan(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
     })
     .await?;
     let id = answer.plan.map(|plan| plan.id).unwrap_or_default();
-    Ok(Done {
+    Ok(ActOutcome {
         told: "asking the environment's agents".to_owned(),
         page: Some(format!(
             "/plan/{}",
@@ -115,7 +115,7 @@ async fn plan(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
 }
 
 /// Has the hub move an environment's branches.
-async fn promote(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
+async fn promote(api: &Api, act: &Act) -> Result<ActOutcome, tonic::Status> {
     let moves = act
         .commits
         .iter()
@@ -132,7 +132,7 @@ async fn promote(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
         api.move_branches(request).await
     })
     .await?;
-    Ok(Done {
+    Ok(ActOutcome {
         told: flotilla_status::text(&answer.detail),
         page: Some(format!(
             "/env/{}",

@@ -1,4 +1,4 @@
-//! One stream for each page: its content, at most once a second, when it changed.
+//! Event stream of each page: its new content, at most once a second.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -18,53 +18,53 @@ use super::Site;
 use super::answer::Page;
 use super::views::Age;
 use crate::entrance::Reader;
-use crate::follow::Seen;
+use crate::follow::Snapshot;
 
-/// A page that asks the hub for what it shows is drawn again so often at most.
+/// Shortest time between two drawings of a page that calls the hub.
 const ASKS: Duration = Duration::from_secs(3);
-/// A page is looked at again so often though nothing changed: ages grow, and a session may have ended.
+/// Interval at which a page is drawn although nothing changed: ages grow, and a session may have ended.
 const AGES: Duration = Duration::from_secs(15);
-/// A stream ends after so long; the browser begins it again.
+/// Longest life of a stream; the browser opens it again.
 const LIFE: Duration = Duration::from_secs(3600);
-/// Pages that are kept drawn.
+/// Number of cached pages.
 const MOST: usize = 256;
 
-/// Pages as they were drawn last, so that many readers of one page cost one drawing.
+/// Last drawing of pages, so that many readers of one page cost one drawing.
 #[derive(Default)]
 pub(super) struct Cache {
     /// By session and path.
-    pages: BTreeMap<(String, String), Kept>,
+    pages: BTreeMap<(String, String), CachedPage>,
 }
 
-struct Kept {
+struct CachedPage {
     revision: u64,
     hub: Arc<Hub>,
     at: Instant,
     picture: Arc<Picture>,
 }
 
-/// A page and what it hashes to.
+/// A drawn page with the hash of its content.
 pub(super) struct Picture {
     html: String,
     hash: String,
 }
 
-/// What changes with each drawing and is no change of the fleet.
+/// Hashes a page without the keys of forms, which differ in each drawing.
 fn without_keys(html: &str) -> Digest {
     let lines = html.lines();
     let lines = lines.filter(|line| !line.contains("name=\"key\""));
     Digest::of_parts(lines.map(str::as_bytes))
 }
 
-/// What a stream goes on with.
-struct Following {
+/// State of a stream.
+struct StreamState {
     site: Arc<Site>,
     page: Page,
     path: String,
     headers: HeaderMap,
-    /// What the reader has.
+    /// Hash of the content that the reader has.
     last: String,
-    seen: watch::Receiver<Arc<Seen>>,
+    seen: watch::Receiver<Arc<Snapshot>>,
     end: Instant,
     over: bool,
     _place: OwnedSemaphorePermit,
@@ -95,7 +95,7 @@ impl Site {
         if cache.pages.len() >= MOST {
             cache.pages.clear();
         }
-        let kept = Kept {
+        let kept = CachedPage {
             revision,
             hub: Arc::clone(&reader.hub),
             at: Instant::now(),
@@ -105,7 +105,7 @@ impl Site {
         picture
     }
 
-    /// Follows a page. Equal content is not sent again; whoever is not let in any more is sent away.
+    /// Follows a page. Equal content is not sent again; a reader who lost access is redirected.
     pub(super) fn events(
         self: Arc<Self>,
         page: Page,
@@ -118,7 +118,7 @@ impl Site {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
             .to_owned();
-        let following = Following {
+        let following = StreamState {
             seen: self.seen.clone(),
             site: self,
             page,
@@ -137,7 +137,7 @@ impl Site {
     }
 }
 
-impl Following {
+impl StreamState {
     async fn next(&mut self) -> Option<Event> {
         while !self.over && Instant::now() < self.end {
             let revision = self.seen.borrow_and_update().mirror.revision;
@@ -159,7 +159,7 @@ impl Following {
         None
     }
 
-    /// Until something may have changed; none: nothing will any more.
+    /// Waits until something may have changed; none: nothing will change any longer.
     async fn wait(&mut self) -> Option<()> {
         let longest = if self.page.grows() { ASKS } else { AGES };
         match tokio::time::timeout(longest, self.seen.changed()).await {

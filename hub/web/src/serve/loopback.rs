@@ -1,4 +1,4 @@
-//! The entrance of `flotilla web`: whoever has the link is the operator of the context.
+//! Access to `flotilla web`: a caller with the link is the operator of the context.
 
 use std::sync::Arc;
 
@@ -12,27 +12,27 @@ use tokio::sync::watch;
 use super::routes::{field, plain};
 use super::secret;
 use crate::entrance::{Entrance, Reader};
-use crate::follow::Seen;
+use crate::follow::Snapshot;
 use crate::security::Scheme;
 use crate::{Api, security};
 
-/// The session's cookie on loopback, where `__Host-` cannot be: it demands TLS.
+/// Cookie of the session on loopback; the prefix `__Host-` would require TLS.
 const COOKIE: &str = "flotilla";
 
 /// One reader, whose first link works once.
 pub(super) struct Loopback {
     api: Api,
-    seen: watch::Receiver<Arc<Seen>>,
+    seen: watch::Receiver<Arc<Snapshot>>,
     port: u16,
-    /// In the first URL, once; then in the cookie.
+    /// In the first URL once, then in the cookie.
     ticket: Mutex<Option<String>>,
     session: String,
     form_token: String,
 }
 
 impl Loopback {
-    /// The entrance, and the ticket.
-    pub(super) fn new(api: Api, seen: watch::Receiver<Arc<Seen>>, port: u16) -> (Self, String) {
+    /// Makes the access control, and the ticket.
+    pub(super) fn new(api: Api, seen: watch::Receiver<Arc<Snapshot>>, port: u16) -> (Self, String) {
         let ticket = secret();
         let entrance = Self {
             api,
@@ -45,7 +45,7 @@ impl Loopback {
         (entrance, ticket)
     }
 
-    /// Takes the ticket of the first URL; it works once.
+    /// Checks the ticket of the first URL; it works once.
     fn redeem(&self, ticket: &str) -> bool {
         let mut own = self.ticket.lock();
         let good = own.as_ref().is_some_and(|own| security::equal(own, ticket));

@@ -1,4 +1,4 @@
-//! Routes: who may come in, which page a path is, what a form does.
+//! Routes: access, the page of each path, and forms.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -13,8 +13,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use flotilla_shared::percent;
 
-use super::answer::{Drawn, Page};
-use super::doing::{Done, do_it};
+use super::answer::{DrawnPage, Page};
+use super::doing::{ActOutcome, do_it};
 use super::views::Age;
 use super::{MAX_FORM, Site};
 use crate::act::parse;
@@ -49,7 +49,7 @@ pub(super) fn router(site: Arc<Site>, more: Router) -> Router {
         .layer(from_fn_with_state(site, guard))
 }
 
-/// An answer in words.
+/// A plain text answer.
 #[must_use]
 pub fn plain(status: StatusCode, text: &'static str) -> Response {
     (
@@ -64,9 +64,9 @@ async fn missing() -> Response {
     plain(StatusCode::NOT_FOUND, "There is no such page.\n")
 }
 
-/// For every request: the right host, and headers that bind the browser.
+/// Checks the host of every request, and sets the security headers of every answer.
 async fn guard(State(site): Shared, request: Request, next: Next) -> Response {
-    // HTTP/2 has the name in the URI.
+    // HTTP/2 has the host in the URI.
     let host = match request.uri().authority() {
         Some(authority) => Some(authority.as_str()),
         None => request
@@ -95,7 +95,7 @@ async fn guard(State(site): Shared, request: Request, next: Next) -> Response {
     response
 }
 
-/// Only whom the entrance lets in comes to a page.
+/// Passes only readers with access.
 async fn enter(State(site): Shared, mut request: Request, next: Next) -> Response {
     match site.entrance.enter(request.headers(), request.uri()).await {
         Ok(reader) => {
@@ -106,13 +106,13 @@ async fn enter(State(site): Shared, mut request: Request, next: Next) -> Respons
     }
 }
 
-/// A field of a query.
+/// Returns a field of a query.
 pub(super) fn field(uri: &axum::http::Uri, name: &str) -> Option<String> {
     let Query(mut fields) = Query::<BTreeMap<String, String>>::try_from_uri(uri).ok()?;
     fields.remove(name)
 }
 
-/// Which page a path and its query are.
+/// Returns the page of a path and its query.
 fn page_of(path: &str, query: &str) -> Option<Page> {
     let parts = path.split('/').skip(1).map(percent::decode);
     let parts: Vec<String> = parts.collect::<Option<_>>()?;
@@ -165,11 +165,11 @@ async fn show(
     };
     let flash = site.flash(&reader.session);
     let drawn = site.draw(&reader, &page, path, flash, Age::New);
-    let Drawn { status, html } = drawn.await;
+    let DrawnPage { status, html } = drawn.await;
     page_response(status, &headers, html)
 }
 
-/// HTML, compressed where the browser takes that.
+/// HTML, compressed where the browser supports it.
 #[must_use]
 pub fn page_response(status: StatusCode, headers: &HeaderMap, html: String) -> Response {
     let takes = headers
@@ -243,10 +243,10 @@ async fn events(State(site): Shared, headers: HeaderMap, uri: axum::http::Uri) -
     response
 }
 
-/// The fields of a form that one of our own pages sent, for the session that the page was drawn for.
+/// Reads the fields of a form of a page of this site, for the session that the page was drawn for.
 ///
 /// # Errors
-/// What to answer instead.
+/// The answer where the form is rejected.
 pub async fn form(
     request: Request,
     form_token: &str,
@@ -308,7 +308,7 @@ async fn act(
             "this form was already sent; it was carried out once".to_owned()
         }
         Ok(act) => match do_it(&reader.api, &act).await {
-            Ok(Done { told, page }) => {
+            Ok(ActOutcome { told, page }) => {
                 back = page.unwrap_or(back);
                 match told.is_empty() {
                     true => format!("{}: done", act.action.as_str()),

@@ -1,5 +1,4 @@
-//! Views that were made of the hub's answers a moment ago, so that many who follow one page ask for it, and work
-//! it out, once.
+//! Cache of views of the hub's answers, so that many followers of one page cost one call and one computation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,22 +8,22 @@ use flotilla_status::Hub;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Whoever follows a page is content with what another one was told so long ago: a page that asks is drawn
-/// seconds after a change, so that what it then shows is younger than the change.
+/// Age up to which a follower gets a cached view. A page that calls the hub is drawn seconds after a change, so that
+/// the view is newer than the change.
 const RECENT: Duration = Duration::from_secs(1);
-/// Views that are kept.
+/// Number of cached views.
 const MOST: usize = 64;
 
-/// How old a view may be.
+/// Accepted age of a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Age {
-    /// Somebody who loads a page wants to see what they did a moment ago.
+    /// A loaded page has to show the reader's own last action.
     New,
-    /// Somebody who follows it is told of each change anyhow.
+    /// A followed page is updated with each change anyway.
     Recent,
 }
 
-/// Answers are shared among those only who may do the same.
+/// Answers are shared only among readers with the same rights.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     rights: Vec<(String, Vec<String>)>,
@@ -32,7 +31,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The view of a path for whom the hub answers like this.
+    /// Key of a path's view for readers to whom the hub answers like this.
     pub(super) fn new(hub: &Hub, path: &str) -> Self {
         let rights = hub.rights.iter();
         Self {
@@ -45,10 +44,10 @@ impl Key {
 }
 
 type Answer<T> = Result<Arc<T>, tonic::Status>;
-type Place<T> = Arc<tokio::sync::Mutex<Option<(Instant, Answer<T>)>>>;
+type ViewSlot<T> = Arc<tokio::sync::Mutex<Option<(Instant, Answer<T>)>>>;
 
-/// The views of one kind of page.
-pub(super) struct Views<T>(Mutex<BTreeMap<Key, Place<T>>>);
+/// Cached views of one kind of page.
+pub(super) struct Views<T>(Mutex<BTreeMap<Key, ViewSlot<T>>>);
 
 impl<T> Default for Views<T> {
     fn default() -> Self {
@@ -57,7 +56,7 @@ impl<T> Default for Views<T> {
 }
 
 impl<T> Views<T> {
-    fn place(&self, key: Key) -> Place<T> {
+    fn place(&self, key: Key) -> ViewSlot<T> {
         let mut places = self.0.lock();
         if places.len() >= MOST && !places.contains_key(&key) {
             places.clear();
@@ -65,7 +64,7 @@ impl<T> Views<T> {
         Arc::clone(places.entry(key).or_default())
     }
 
-    /// A view that is young enough, or a new one. Who wants the same while it is made waits for it.
+    /// Returns a recent view, or makes a new one. Concurrent callers wait for it.
     pub(super) async fn get(
         &self,
         key: Key,
@@ -94,8 +93,8 @@ impl<T> Views<T> {
     }
 }
 
-/// A refusal is about whoever asked; that the hub does not answer is true for all, who would wait for it one
-/// after the other.
+/// A refusal concerns only its caller, so it is not shared. That the hub is unreachable is shared: otherwise all
+/// callers would wait for it one after the other.
 fn is_shared<T>(answer: &Answer<T>) -> bool {
     match answer {
         Ok(_) => true,

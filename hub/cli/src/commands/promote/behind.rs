@@ -1,4 +1,4 @@
-//! What was pushed a moment ago: the hub reads branches now and then, and would answer for what they held before.
+//! Recent pushes: the hub polls branches, and would otherwise answer with their earlier heads.
 
 use std::time::Duration;
 
@@ -17,24 +17,24 @@ use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::reader;
 
-/// Longest that Git is asked for the head of one branch, and the hub for what it has read.
+/// Time limit of reading one branch from Git, and of reading the hub's state.
 const ASK: Duration = Duration::from_secs(10);
-/// Branches that are asked for at once.
+/// Number of branches that are read concurrently.
 const AT_ONCE: usize = 4;
-/// Longest that the hub is given to read branches.
+/// Longest time that the hub is given to read the branches.
 const READ: Duration = Duration::from_secs(15);
-/// Between two looks at what it has read.
+/// Interval at which the hub's state is read.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Has the hub read the branches of a promotion's two environments where Git has another commit on them than it
-/// knows of. What Git does not tell without a password is left as the hub has it: what moves is checked later anyhow.
+/// Has the hub read the branches of a promotion's two environments where Git has another head than the hub. Branches
+/// that need a password are skipped: the commits to move are checked later in any case.
 pub(super) async fn catch_up(
     client: &Client,
     args: &Promote,
     printer: &Printer,
 ) -> Result<(), Error> {
     let known = heads(&client.environments().await?, args);
-    // One for all: they only list what a server has.
+    // Shared by all, since they only list refs of the server.
     let Ok(workspace) = Workspace::new(args.branch.repo_dir.as_deref()).await else {
         return Ok(());
     };
@@ -78,8 +78,8 @@ pub(super) async fn catch_up(
     Ok(())
 }
 
-/// Waits until the hub has read what Git has; what it has not, when the time is over. One that does not answer (it may
-/// be starting anew) has not read it yet.
+/// Waits until the hub has read the heads that Git has; returns those that it has not read within the time limit. A hub
+/// that does not answer (it may be restarting) has not read them yet.
 async fn until_read(
     client: &Client,
     args: &Promote,
@@ -98,7 +98,7 @@ async fn until_read(
     }
 }
 
-/// Heads of the branches that a promotion reads, as the hub has read them; of those that it cannot read, none.
+/// Returns the heads of a promotion's branches as the hub read them; none for unreadable branches.
 fn heads(environments: &[Environment], args: &Promote) -> Vec<Revision> {
     let (name, only) = (args.environment.as_str(), args.repository.as_deref());
     let all = concerned(environments, name, only).into_iter();
@@ -106,7 +106,7 @@ fn heads(environments: &[Environment], args: &Promote) -> Vec<Revision> {
     read.filter_map(|(_, branch)| branch.head.clone()).collect()
 }
 
-/// The head of a branch as Git has it now; none where it does not tell.
+/// Returns the head of a branch in Git; none: not available.
 async fn in_git(url: &RepositoryUrl, head: &Revision, workspace: &Workspace) -> Option<Commit> {
     let branch: BranchName = head.branch.parse().ok()?;
     let asked = timeout(ASK, workspace.remote_head_unprompted(url, &branch)).await;

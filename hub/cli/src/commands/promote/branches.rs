@@ -2,8 +2,8 @@
 
 use flotilla_status::{Branch, Environment};
 
-/// Those of the environment and of the one that it promotes from, each with its environment: of the repository that was
-/// named, else of all that the environment runs something of, since nothing of others is promoted.
+/// Returns the branches of the environment and of the one before it, each with its environment: for the given
+/// repository, else for all that the environment uses, since others are not promoted.
 pub(super) fn concerned<'e>(
     environments: &'e [Environment],
     name: &str,
@@ -71,7 +71,7 @@ mod tests {
             named("prod", None),
             ["dev/fleet", "dev/new", "prod/fleet", "prod/new"]
         );
-        // Whoever names one means it.
+        // An explicit repository is used in any case.
         assert_eq!(named("prod", Some("lab")), ["dev/lab", "prod/lab"]);
         assert!(named("missing", None).is_empty());
     }

@@ -1,4 +1,4 @@
-//! What follows a promotion: its rollout, or its clusters one by one.
+//! Follows a promotion: its rollout, or its clusters one by one.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::printer::Printer;
 use crate::reader;
 
-/// Whether a cluster runs what was promoted, healthy.
+/// Whether a cluster runs the promoted commits and is healthy.
 fn arrived(cluster: &Cluster, promotion: &Promotion) -> bool {
     cluster.is_current()
         && promotion.moves.iter().all(|moved| {
@@ -27,7 +27,7 @@ fn arrived(cluster: &Cluster, promotion: &Promotion) -> bool {
         })
 }
 
-/// What the environment's branches hold already, as if they had just been moved there.
+/// Returns the current heads of the environment's branches, as if they had just moved.
 pub(super) async fn already_moved(
     client: &Client,
     nothing: &Promotion,
@@ -60,7 +60,7 @@ pub(super) async fn already_moved(
     })
 }
 
-/// Who waits for a promotion to arrive, and how long.
+/// A wait for the clusters to run a promotion, with its time limit.
 pub(super) struct Arrival<'w> {
     pub(super) client: &'w Client,
     pub(super) promotion: &'w Promotion,
@@ -72,7 +72,7 @@ pub(super) struct Arrival<'w> {
 impl Arrival<'_> {
     /// Waits until the environment's clusters run what was promoted.
     pub(super) async fn until_there(&self) -> Result<(), Error> {
-        // The promotion was one document; what follows is talk about it.
+        // The promotion was one document, so structured output continues with one JSON document a line.
         let output = match self.args.output.output {
             Output::Json | Output::Yaml => Output::Json,
             output => output,
@@ -97,7 +97,7 @@ impl Arrival<'_> {
         }
     }
 
-    /// Repositories of a promotion that are where they were good before a rollout that is over.
+    /// Returns the repositories of a promotion that the ended rollout left at their last good commit.
     async fn left(&self, id: &str) -> Result<Vec<String>, Error> {
         let (Some(rollout), _) = rollout::get(self.client, id).await? else {
             return Ok(Vec::new());
@@ -124,8 +124,8 @@ impl Arrival<'_> {
         Ok(stayed.collect())
     }
 
-    /// The rollout that the promotion began, after one that left some of it where it was; none where the
-    /// environment has no strategy.
+    /// Returns the rollout of the promotion, after one that left some repositories behind; none where the environment
+    /// has no strategy.
     async fn begun(&self, after: Option<&str>) -> Result<Option<String>, Error> {
         let mut patience = Patience::default();
         loop {
@@ -141,7 +141,7 @@ impl Arrival<'_> {
                     if ours && after != Some(rollout.id.as_str()) {
                         return Ok(Some(rollout.id));
                     }
-                    // Nothing will begin, however long one waits.
+                    // A quarantined commit never starts a rollout, so waiting is pointless.
                     if let Some(failure) = decisions.quarantined.iter().find(|failure| {
                         self.promotion.moves.iter().all(|moved| {
                             let same = |at: &RepositoryCommit| at.commit == moved.to_commit;
@@ -174,7 +174,7 @@ impl Arrival<'_> {
         }
     }
 
-    /// Waits until the environment's clusters run what was promoted, where no rollout tells it.
+    /// Waits until the environment's clusters run the promoted commits, where there is no rollout.
     async fn follow(&self) -> Result<(), Error> {
         let mut patience = Patience::default();
         let filter = v1::ClusterFilter {
@@ -183,11 +183,11 @@ impl Arrival<'_> {
         };
         let mut shown = BTreeMap::<String, String>::new();
         loop {
-            // A hub that restarts meanwhile does not end the wait.
+            // A restart of the hub does not end the wait.
             match self.client.clusters(&filter, Detail::Summary).await {
                 Ok(mut clusters) => {
                     patience.answered(self.printer);
-                    // Nothing is sent to a cluster that nobody has accepted.
+                    // A cluster that is not accepted gets no assignment.
                     clusters.retain(|cluster| cluster.connection != Connectivity::Pending);
                     let missing: Vec<&Cluster> = clusters
                         .iter()

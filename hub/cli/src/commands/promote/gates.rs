@@ -1,4 +1,4 @@
-//! What holds a promotion back: refused, overridden, or waited for.
+//! Gates that hold a promotion back: refused, overridden, or waited for.
 
 use std::collections::BTreeMap;
 
@@ -15,41 +15,45 @@ use crate::printer::{Canvas, Printer};
 use crate::reader;
 use crate::render;
 
-/// When a promotion goes on.
+/// When a promotion continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Go {
-    /// Nothing holds it back, or somebody overrode what does.
+pub(super) enum Timing {
+    /// No gate is closed, or the closed ones are overridden.
     Now,
     /// Once the gates are open.
     Later,
 }
 
-/// How a wait for gates ended.
+/// Outcome of a wait for gates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Opened {
-    /// They are open.
+pub(super) enum WaitOutcome {
+    /// The gates are open.
     Gates,
-    /// Somebody else moved the branch meanwhile.
+    /// The branch was moved by others meanwhile.
     Moved,
 }
 
-/// Whether a promotion goes on, as its gates stand when it is asked for.
-pub(super) fn judge(promotion: &Promotion, args: &Promote, printer: &Printer) -> Result<Go, Error> {
+/// Returns whether a promotion continues, by the current state of its gates.
+pub(super) fn judge(
+    promotion: &Promotion,
+    args: &Promote,
+    printer: &Printer,
+) -> Result<Timing, Error> {
     let held = held(&promotion.gates);
     if held.is_empty() {
-        return Ok(Go::Now);
+        return Ok(Timing::Now);
     }
     if let (true, Some(reason)) = (args.force, &args.reason) {
         printer.warn(&format!("overrode {}: {reason}", names(&held)));
-        return Ok(Go::Now);
+        return Ok(Timing::Now);
     }
     if args.dry_run {
         printer.warn(&format!("held back by {}", names(&held)));
-        return Ok(Go::Now);
+        return Ok(Timing::Now);
     }
     if args.wait {
         refuse_lasting(&held)?;
-        return Ok(Go::Later);
+        return Ok(Timing::Later);
     }
     let way = approving(promotion, args).map_or(String::new(), |way| format!("{way}; "));
     Err(Error::not_yet(
@@ -58,14 +62,14 @@ pub(super) fn judge(promotion: &Promotion, args: &Promote, printer: &Printer) ->
     ))
 }
 
-/// Waits until all gates are open. The commits stay those that the person was shown.
+/// Waits until all gates are open. The commits stay those that the person confirmed.
 pub(super) async fn wait(
     client: &Client,
     promotion: &Promotion,
     args: &Promote,
     deadline: Instant,
     printer: &Printer,
-) -> Result<Opened, Error> {
+) -> Result<WaitOutcome, Error> {
     if let Some(way) = approving(promotion, args) {
         printer.say(&way);
     }
@@ -76,13 +80,13 @@ pub(super) async fn wait(
         let held = held(&gates);
         refuse_lasting(&held)?;
         let manner = if printer.terminal && !args.output.output.is_structured() {
-            Manner::Redrawn
+            DisplayMode::Redrawn
         } else {
-            Manner::Lines
+            DisplayMode::Lines
         };
         progress.show(&held, manner, printer)?;
         if held.is_empty() {
-            return Ok(Opened::Gates);
+            return Ok(WaitOutcome::Gates);
         }
         if Instant::now() >= deadline {
             return Err(Error::not_yet(
@@ -99,12 +103,12 @@ pub(super) async fn wait(
                 "run it again without the pipe, or keep its reader open",
             ));
         }
-        // A hub that restarts meanwhile does not end the wait.
+        // A restart of the hub does not end the wait.
         match again(client, promotion).await {
             Ok(next) => {
                 patience.answered(printer);
                 if next.moves.is_empty() {
-                    return Ok(Opened::Moved);
+                    return Ok(WaitOutcome::Moved);
                 }
                 refuse_other(promotion, &next)?;
                 gates = next.gates;
@@ -138,7 +142,7 @@ fn with_evidence(gates: &[&Step]) -> String {
     all.join(", ")
 }
 
-/// Refuses to wait for what waiting does not open.
+/// Refuses to wait for gates that do not open by waiting.
 fn refuse_lasting(held: &[&Step]) -> Result<(), Error> {
     let lasting = held.iter().copied().filter(|gate| !gate.may_open);
     let lasting: Vec<&Step> = lasting.collect();
@@ -154,7 +158,7 @@ fn refuse_lasting(held: &[&Step]) -> Result<(), Error> {
     ))
 }
 
-/// Refuses to bring other commits than those that the person was shown.
+/// Refuses to promote other commits than those that the person confirmed.
 fn refuse_other(promotion: &Promotion, next: &Promotion) -> Result<(), Error> {
     for moved in &promotion.moves {
         let now = next
@@ -177,7 +181,7 @@ fn refuse_other(promotion: &Promotion, next: &Promotion) -> Result<(), Error> {
     Ok(())
 }
 
-/// The promotion as it stands now, of the same commit where there is one.
+/// Reads the promotion again, of the same commit where there is only one.
 async fn again(client: &Client, promotion: &Promotion) -> Result<Promotion, Error> {
     let (repository, commit) = match promotion.moves.as_slice() {
         [moved] => (moved.repository.clone(), moved.to_commit.clone()),
@@ -195,7 +199,7 @@ async fn again(client: &Client, promotion: &Promotion) -> Result<Promotion, Erro
     Ok(next)
 }
 
-/// The command that gives an approval, where one is wanted.
+/// Returns the command that approves, where an approval is missing.
 fn approving(promotion: &Promotion, args: &Promote) -> Option<String> {
     let approval = StepKind::Gate(GateKind::Approval);
     let mut gates = promotion.gates.iter();
@@ -208,33 +212,38 @@ fn approving(promotion: &Promotion, args: &Promote) -> Option<String> {
     ))
 }
 
-/// How closed gates are shown.
+/// Form in which closed gates are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
-    /// All of them, again and again in one place of a terminal.
+enum DisplayMode {
+    /// All of them, redrawn in place on a terminal.
     Redrawn,
-    /// A line where one closes or opens.
+    /// A line for each gate that closes or opens.
     Lines,
 }
 
-/// What a person was shown of closed gates.
+/// State of the display of closed gates.
 #[derive(Default)]
 struct Progress {
-    /// By step and subject: since when it is waited for.
+    /// Begin of the wait, by step and subject.
     since: BTreeMap<(String, String), Timestamp>,
     canvas: Canvas,
 }
 
 impl Progress {
-    /// Shows what is waited for.
-    fn show(&mut self, held: &[&Step], manner: Manner, printer: &Printer) -> Result<(), Error> {
+    /// Shows the closed gates.
+    fn show(
+        &mut self,
+        held: &[&Step],
+        manner: DisplayMode,
+        printer: &Printer,
+    ) -> Result<(), Error> {
         let now = Timestamp::now();
         let key = |gate: &Step| (gate.step.to_string(), gate.subject.clone());
         let before = std::mem::take(&mut self.since);
         for gate in held {
             let since = before.get(&key(gate)).copied();
             self.since.insert(key(gate), since.unwrap_or(now));
-            if since.is_none() && manner == Manner::Lines {
+            if since.is_none() && manner == DisplayMode::Lines {
                 let at = now.strftime("%H:%M:%S UTC");
                 printer.say(&format!(
                     "waits for {} since {at}: {}",
@@ -244,13 +253,13 @@ impl Progress {
             }
         }
         for (gate, since) in before {
-            if manner == Manner::Lines && !self.since.contains_key(&gate) {
+            if manner == DisplayMode::Lines && !self.since.contains_key(&gate) {
                 let name = format!("{} {}", gate.0, gate.1);
                 let took = render::age(Some(since), now);
                 printer.say(&format!("{} is open after {took}", name.trim_end()));
             }
         }
-        if manner == Manner::Lines {
+        if manner == DisplayMode::Lines {
             return Ok(());
         }
         let rows: Vec<(&Step, Option<Timestamp>)> = held

@@ -1,4 +1,4 @@
-//! Branches that the hub cannot read: of what they hold now it only knows what they held before.
+//! Branches that the hub cannot read: it knows only their earlier heads.
 
 use flotilla_shared::reason::Reason;
 use flotilla_status::{Environment, Promotion};
@@ -9,36 +9,36 @@ use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;
 
-/// A branch that the last look did not find, and why.
+/// A branch that the last read did not find, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unread {
+pub(super) struct UnreadBranch {
     repository: String,
     branch: String,
-    /// A code, as the hub gave it.
+    /// Code of the failure, from the hub.
     reason: String,
     message: String,
-    /// The last good commit, or what was seen there last; empty: neither is known.
+    /// The last good commit, or the last known head; empty: neither is known.
     last: String,
 }
 
-/// Those of a promotion's two environments.
+/// Returns the unreadable branches of a promotion's two environments.
 pub(super) async fn branches(
     client: &Client,
     promotion: &Promotion,
     args: &Promote,
-) -> Result<Vec<Unread>, Error> {
+) -> Result<Vec<UnreadBranch>, Error> {
     let environments = client.environments().await?;
     let only = args.repository.as_deref();
     Ok(unread(&environments, &promotion.environment, only))
 }
 
-/// Branches that a promotion into an environment reads, and that could not be read.
-fn unread(environments: &[Environment], name: &str, only: Option<&str>) -> Vec<Unread> {
+/// Filters the branches that a promotion reads for unreadable ones.
+fn unread(environments: &[Environment], name: &str, only: Option<&str>) -> Vec<UnreadBranch> {
     let all = concerned(environments, name, only).into_iter();
     let failed = all.filter(|(_, branch)| !branch.reason.is_empty());
     let failed = failed.map(|(environment, branch)| {
         let head = branch.head.as_ref().map(|head| &head.commit);
-        Unread {
+        UnreadBranch {
             repository: branch.repository.clone(),
             branch: environment.branch.clone(),
             reason: branch.reason.clone(),
@@ -49,8 +49,8 @@ fn unread(environments: &[Environment], name: &str, only: Option<&str>) -> Vec<U
     failed.collect()
 }
 
-/// Which branches cannot be read, and why.
-pub(super) fn named(unread: &[Unread]) -> String {
+/// Lists the unreadable branches with their reasons.
+pub(super) fn named(unread: &[UnreadBranch]) -> String {
     let all: Vec<String> = unread
         .iter()
         .map(|branch| {
@@ -67,8 +67,12 @@ pub(super) fn named(unread: &[Unread]) -> String {
     all.join("; ")
 }
 
-/// That nobody can say whether there is something to promote, with the way on.
-pub(super) async fn refused(client: &Client, promotion: &Promotion, unread: &[Unread]) -> Error {
+/// Makes the error that it is not known whether there is something to promote, with a hint.
+pub(super) async fn refused(
+    client: &Client,
+    promotion: &Promotion,
+    unread: &[UnreadBranch],
+) -> Error {
     let mut ways = Vec::new();
     for branch in unread.iter().filter(|branch| branch.is_gone()) {
         let url = repository::url(client, &branch.repository).await;
@@ -92,13 +96,13 @@ pub(super) async fn refused(client: &Client, promotion: &Promotion, unread: &[Un
     )
 }
 
-impl Unread {
-    /// Whether the repository was read, and has no such branch.
+impl UnreadBranch {
+    /// Whether the repository was read, but has no such branch.
     fn is_gone(&self) -> bool {
         self.reason == Reason::BranchNotFound.as_str()
     }
 
-    /// What makes the branch anew.
+    /// Returns the command that creates the branch again.
     fn made(&self, url: &str) -> String {
         let commit = match self.last.as_str() {
             "" => "COMMIT",

@@ -1,4 +1,4 @@
-//! The way back with a signed approval: a pin on the old commit itself, in place of a new commit.
+//! Rollback with a signed approval: a pin on the old commit itself, in place of a new commit.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::Reversion;
 use crate::error::Error;
 
 impl Reversion<'_> {
-    /// Shows what is signed, asks, and pins the environment with the approval.
+    /// Shows the approval, asks, and pins the environment with it.
     pub(super) async fn pin(&self, to: &Commit, key: &Path) -> Result<(), Error> {
         let name = self.environment.name.as_str();
         let terms = approval::Terms {

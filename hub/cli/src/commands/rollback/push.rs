@@ -1,4 +1,4 @@
-//! The way back with a new commit: the content of the old one on top of the branch, pushed.
+//! Rollback with a new commit: the content of the old one on top of the branch, pushed.
 
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit};
@@ -9,7 +9,7 @@ use super::Reversion;
 use crate::error::Error;
 
 impl Reversion<'_> {
-    /// Shows what is undone, asks, makes the commit, and moves the branch to it.
+    /// Shows the undone commits, asks, makes the commit, and moves the branch to it.
     pub(super) async fn commit(
         &self,
         to: &Commit,
@@ -30,7 +30,7 @@ impl Reversion<'_> {
             .workspace
             .commit_content_of(to, &self.head, &message)
             .await?;
-        // The hub hears of it first, so that its gates let the way back in when it sees the branch.
+        // Announced first, so that the hub's gates let the rollback through when it reads the branch.
         self.announce(to, &commit).await?;
         self.push(&commit).await?;
         self.tell_how_to_go_forward(environments);
@@ -38,7 +38,7 @@ impl Reversion<'_> {
         Ok(())
     }
 
-    /// Says which commits the way back undoes.
+    /// Lists the commits that the rollback undoes.
     async fn show(&self, to: &Commit) -> Result<(), Error> {
         let undone = self.workspace.log(Some(to), &self.head).await?;
         self.printer.say(&format!(
@@ -57,7 +57,7 @@ impl Reversion<'_> {
         Ok(())
     }
 
-    /// Tells the hub of the commit that is about to come, with whose content it has and why.
+    /// Announces the new commit to the hub, with the commit whose content it has, and the reason.
     async fn announce(&self, to: &Commit, commit: &Commit) -> Result<(), Error> {
         let request = v1::SteerRequest {
             action: v1::SteerAction::Rollback.into(),
@@ -72,7 +72,7 @@ impl Reversion<'_> {
         Ok(())
     }
 
-    /// Moves the branch; where the server does not let it, with what the hub does until somebody tries again.
+    /// Moves the branch; if the server refuses, says what the hub does until the next attempt.
     async fn push(&self, commit: &Commit) -> Result<(), Error> {
         let (name, branch) = (self.environment.name.as_str(), &self.branch);
         let pushed = self.workspace.push(&self.url, commit, branch).await;
@@ -90,7 +90,7 @@ impl Reversion<'_> {
         Ok(())
     }
 
-    /// Says how the branch takes promotions again, where there is an environment before this one.
+    /// Says how the branch can be promoted to again, where there is an environment before it.
     fn tell_how_to_go_forward(&self, environments: &[Environment]) {
         let branch = &self.branch;
         let before = environments

@@ -1,8 +1,8 @@
-//! Commits that a person names: by their first digits, and in a pin.
+//! Commits that a person gives: by their first digits, and in a pin.
 
 use super::*;
 
-/// A hub that knows where the repository is, and none of its commits.
+/// A hub that knows the repository's URL, but none of its commits.
 fn far(repository: &Repository, promotion: v1::PreviewPromotionResponse) -> Fake {
     let mut environments = fixture::environments();
     let dev = environments[0].branches[0].revision.as_mut().unwrap();

@@ -1,4 +1,4 @@
-//! The ways back: good content on top, or a pin with a signed approval.
+//! Rollbacks: good content on top, or a pin with a signed approval.
 
 use super::*;
 
@@ -76,7 +76,7 @@ fn a_rollback_commits_the_good_content_on_top_and_tells_the_hub_first() {
     );
 }
 
-/// The other way back: no commit, but a pin with an approval that the hub could not have made.
+/// A rollback without a commit: a pin with an approval that the hub could not have made.
 #[test]
 fn c04_a_signed_way_back_is_pinned_with_its_approval() {
     use flotilla_shared::approval::RollbackApproval;

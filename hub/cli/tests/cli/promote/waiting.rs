@@ -1,11 +1,11 @@
-//! What is waited for, for how long, and what is not.
+//! Waits: for what, for how long, and what is not waited for.
 
 use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::schema;
 
-/// Whoever was interrupted while waiting asks again.
+/// An interrupted wait is resumed by the same command.
 #[test]
 fn waiting_goes_on_where_there_is_nothing_left_to_promote() {
     let rollout = |commit: &str| v1::GetRolloutResponse {
@@ -37,7 +37,7 @@ fn waiting_goes_on_where_there_is_nothing_left_to_promote() {
     assert_eq!(arrived.status.code(), Some(0), "{}", stderr(&arrived));
     let printed = stdout(&arrived);
     assert!(printed.contains("prod-8"), "{printed}");
-    // The rollout before is not the one of what the branch holds.
+    // An earlier rollout does not bring the commit of the branch.
     let before = hub(&"1".repeat(40)).run(&wait);
     assert_eq!(before.status.code(), Some(1), "{}", stderr(&before));
     assert!(
@@ -58,14 +58,14 @@ fn waiting_ends_in_time_and_names_who_is_missing() {
         message.contains("do not run it yet: dev-1, prod-1, prod-2"),
         "{message}"
     );
-    // The branch moved all the same, and the message says so.
+    // The branch moved nevertheless, and the message says so.
     assert!(message.contains("the branch moved"), "{message}");
     assert_eq!(repository.head("prod"), repository.head("dev"));
 }
 
 impl Repository {
-    /// A hub whose answers about the promotion are `gates`, one after the other, and then that nothing
-    /// holds it back; the rollout that follows succeeds at once.
+    /// A hub with the answers `gates` about the promotion, one after the other, and then without closed gates; the
+    /// rollout that follows succeeds at once.
     fn opening(&self, gates: &[v1::ExplainStep]) -> Fake {
         let head = self.head("dev");
         let closed = |gate: &v1::ExplainStep| v1::PreviewPromotionResponse {
@@ -148,7 +148,7 @@ fn promote_waits_for_gates_that_time_or_people_open() {
     schema::hold("rolloutWatch", rollout);
     assert_eq!(promotion["gates"][0]["mayOpen"], true);
     assert_eq!(rollout["rollout"]["state"], "succeeded");
-    // It stays with the commit that was shown, and the hub hears of it once the gates are open.
+    // The promotion stays with the commit that was shown, and is announced once the gates are open.
     let previewed = previewed.lock();
     let head = repository.head("dev");
     assert!(previewed.len() >= 4, "{previewed:?}");
@@ -219,7 +219,7 @@ fn somebody_else_may_move_the_branch_while_gates_are_waited_for() {
     assert!(!message.contains("moved prod of"), "{message}");
 }
 
-/// Pipelines push and promote in one breath, and the hub reads branches every half minute.
+/// Pipelines promote right after a push, but the hub polls branches only every half minute.
 #[test]
 fn what_was_pushed_a_moment_ago_is_read_before_anything_is_said_of_it() {
     let repository = Repository::new();
@@ -254,13 +254,13 @@ fn what_was_pushed_a_moment_ago_is_read_before_anything_is_said_of_it() {
     let seen = "in Git, and the hub has read 1111111 there; asking it to read again";
     assert!(message.contains(seen), "{message}");
     assert_eq!(refreshes.load(Ordering::SeqCst), 1);
-    // What it has read already is not asked for.
+    // Branches that the hub has read already are not requested again.
     let ahead = hub(&repository.head("dev"));
     let refreshes = ahead.refreshes.clone();
     let output = Hub::start(ahead).run(&promote);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(refreshes.load(Ordering::SeqCst), 0);
-    // Nor does it hold anything up for long that a hub does not come to read it.
+    // A hub that does not read the branches delays the command only briefly.
     let mut stuck = hub(fixture::OLD);
     stuck.read_again = Vec::new();
     let output = Hub::start(stuck).run(&["promote", "prod", "--dry-run", "--wait-timeout", "1s"]);
@@ -268,14 +268,14 @@ fn what_was_pushed_a_moment_ago_is_read_before_anything_is_said_of_it() {
     assert_eq!(output.status.code(), Some(0), "{message}");
     let warned = "the hub still knows 1111111 as the head of dev of fleet";
     assert!(message.contains(warned), "{message}");
-    // One that is starting anew has not read it yet.
+    // A hub that is restarting has not read it yet.
     let restarting = hub(fixture::OLD);
     restarting.restarts.store(2, Ordering::SeqCst);
     let output = Hub::start(restarting).run(&promote);
     let message = stderr(&output);
     assert_eq!(output.status.code(), Some(0), "{message}");
     assert!(!message.contains(warned), "{message}");
-    // One that was not asked is not waited for.
+    // A hub that refused the request is not waited for.
     let refusing = Fake {
         unrefreshed: Some(tonic::Status::permission_denied("not you")),
         read_again: Vec::new(),

@@ -1,4 +1,4 @@
-//! Values with every key that can be left out, and what the fixture has none of.
+//! Values with every optional key, and those that the fixture lacks.
 
 use flotilla_proto::v1;
 use flotilla_shared::findings::{Findings, Group, Outcome};
@@ -320,7 +320,7 @@ fn each_outcome_of_a_check_has_its_word() {
         Outcome::Wrong,
     ] {
         let mut group = Group::new("hub");
-        // A new one has to be told here and in the schema.
+        // A new variant has to be added here and to the schema.
         match outcome {
             Outcome::Well => group.well("it is there"),
             Outcome::Look => group.look("it is old", "upgrade it"),

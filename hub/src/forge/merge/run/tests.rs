@@ -13,7 +13,7 @@ use crate::store::{AuditRow, Store};
 
 struct World {
     forge: Fake,
-    taking: Taking,
+    taking: MergeSetup,
     memory: Memory,
     store: Store,
     _directory: tempfile::TempDir,
@@ -52,7 +52,7 @@ impl World {
             stop.clone(),
         );
         let forge = Fake::new().await;
-        let taking = Taking {
+        let taking = MergeSetup {
             handle,
             forges: forge.forges(directory.path()),
             sender: Arc::new(Sender::new(Metrics::new()).unwrap()),
@@ -92,7 +92,7 @@ impl World {
         forge.set(&format!("PATCH {REPO}/pulls/7"), 200, &pull("b"));
     }
 
-    /// One look; how often the branch was moved, and to where.
+    /// One round: the commits that the branch was moved to.
     async fn round(&mut self) -> Vec<Value> {
         self.taking
             .round(&Round::All, &mut self.memory)
@@ -103,7 +103,7 @@ impl World {
         moves.map(|(_, body)| body).collect()
     }
 
-    /// As above, whatever it waits for.
+    /// As above, whatever the round waits for.
     async fn at_once(&mut self) -> Vec<Value> {
         self.memory.waits = Waits::default();
         self.round().await
@@ -146,13 +146,13 @@ async fn what_is_ready_is_taken_once_and_the_log_says_who_approved_it() {
         "pull request 7 (https://x/7), approved by ann"
     );
     assert_eq!(world.waits().await, None);
-    // Until the branch is read, nobody asks again; then there is nothing to take.
+    // No call until the branch is read; afterwards there is nothing to merge.
     assert_eq!(world.at_once().await, Vec::<Value>::new());
     world.taking.handle.event(heads("b", "b")).await.unwrap();
     assert_eq!(world.at_once().await, Vec::<Value>::new());
     assert!(world.memory.moved.is_empty());
 
-    // A hub that begins anew and has not read the branch asks nobody; once it has, there is nothing either.
+    // A restarted hub makes no call before the branch is read; afterwards there is nothing to merge.
     world.memory = Memory::default();
     assert_eq!(world.round().await, Vec::<Value>::new());
     assert_eq!(world.log(AuditAction::Promote).await.len(), 1);
@@ -168,12 +168,12 @@ async fn what_is_missing_is_said_and_taken_as_soon_as_it_is_there() {
     assert_eq!((waits.word, waits.refused), ("approvals", false));
     assert_eq!(waits.commit, Some(commit("b")));
     assert_eq!(waits.pull, Some((7, "https://x/7".to_owned())));
-    // Who opened it does not count, nor does an approval of what was there before.
+    // An approval of the author does not count, nor does one of an earlier commit.
     let none = json!([review("bot", "b"), review("ann", "a")]);
     world.forge.set(&reviews, 200, &none);
     assert_eq!(world.round().await, Vec::<Value>::new());
     world.good();
-    // A gate that closes meanwhile is asked in the same step in which it is announced.
+    // A gate that closes meanwhile is checked in the same step as the announcement.
     let pause = Action::Pause(names().0);
     let paused = world.taking.handle.act(pause, "eve", "lunch").await;
     paused.unwrap().unwrap();
@@ -195,7 +195,7 @@ async fn a_closed_gate_costs_the_forge_one_call() {
         .round(&Round::All, &mut world.memory)
         .await
         .unwrap();
-    // Two of them to write it into the text.
+    // Two of the calls write it into the text.
     let asked = world.forge.asked();
     assert_eq!(asked.len(), 3, "{asked:?}");
     assert_eq!(world.waits().await.unwrap().word, "gate");
@@ -220,7 +220,7 @@ async fn a_closed_gate_costs_the_forge_one_call() {
         .unwrap();
     let waits = world.waits().await.unwrap();
     assert_eq!((waits.word, waits.commit), ("noPull", None));
-    // Nobody promotes any more: nothing is said.
+    // Without a promotion nothing is reported.
     world.taking.handle.event(heads("a", "a")).await.unwrap();
     world
         .taking
@@ -255,7 +255,7 @@ async fn a_forge_that_refuses_is_believed_told_of_once_and_asked_again() {
         let refused = world.log(AuditAction::PromotionRefused).await;
         assert_eq!(refused.len(), 1, "{refused:?}");
         assert!(refused[0].entry.detail.contains("pull request 7"));
-        // Somebody else moved it to the same commit: there is nothing to take any more.
+        // The branch was moved to the same commit by other means: there is nothing left to merge.
         world.taking.handle.event(heads("b", "b")).await.unwrap();
         assert_eq!(world.at_once().await, Vec::<Value>::new());
         assert_eq!(world.waits().await, None);
@@ -286,7 +286,7 @@ async fn a_forge_that_is_unwell_moves_nothing_and_is_left_alone_for_a_while() {
             world.good();
             world.memory = Memory::default();
             world.taking.sender = Arc::new(Sender::new(Metrics::new()).unwrap());
-            // The longest beginning counts.
+            // The longest prefix wins.
             let beginning = match call {
                 "commits/" => format!("GET {REPO}/commits/{}/status", "b".repeat(40)),
                 call => format!("GET {REPO}/{call}"),
@@ -321,19 +321,19 @@ async fn a_crash_after_the_move_and_before_it_was_read_moves_it_to_the_same_plac
     let mut world = World::new().await;
     assert_eq!(world.round().await, to_b());
     world.memory = Memory::default();
-    // The forge has closed it by now.
+    // The forge may have closed the pull request by now.
     world
         .forge
         .set(&format!("GET {REPO}/pulls?"), 200, &json!([]));
     assert_eq!(world.round().await, Vec::<Value>::new());
     assert_eq!(world.waits().await.unwrap().word, "noPull");
-    // Or it has not, yet: the same move again changes nothing there.
+    // Or it has not closed it yet: the same move again changes nothing.
     world.good();
     assert_eq!(world.round().await, to_b());
     assert_eq!(world.log(AuditAction::PromotionRefused).await.len(), 0);
 }
 
-/// A hook to the hub's own listener, as GitHub sends it.
+/// Sends a hook to the hub's own listener, as GitHub does.
 async fn hook(address: std::net::SocketAddr, event: &str, body: &str, secret: &[u8]) -> String {
     use hmac::Mac as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -353,8 +353,8 @@ async fn hook(address: std::net::SocketAddr, event: &str, body: &str, secret: &[
     answer
 }
 
-/// The hub looks once an hour, and a hook of the forge makes it look now. What the hook claims counts for
-/// nothing: what the forge says when it is asked does.
+/// The hub checks once an hour, and a hook causes a check at once. Only the forge's own answer counts, never what the
+/// hook claims.
 #[tokio::test]
 async fn a_hook_has_a_pull_request_looked_at_now_and_is_not_believed() {
     use crate::forge::Hints;
@@ -396,7 +396,7 @@ async fn a_hook_has_a_pull_request_looked_at_now_and_is_not_believed() {
         }
     };
 
-    // Forged, of another repository, or about something else: nobody is asked anything.
+    // Hooks that are forged, of another repository, or about something else cause no call.
     let ours = r#"{"action":"submitted","review":{"state":"approved"},"pull_request":{"number":7,
         "head":{"sha":"cccccccccccccccccccccccccccccccccccccccc"}},
         "repository":{"clone_url":"https://github.com/acme/fleet.git"}}"#;

@@ -12,7 +12,7 @@ use super::super::super::fake::Fake;
 use super::*;
 use crate::driver;
 use crate::fleet::{Event, Fleet};
-use crate::forge::preview::Unplanned;
+use crate::forge::preview::PlanFailure;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use flotilla_shared::id::Epoch;
@@ -29,15 +29,15 @@ previews:
 
 const REPO: &str = "/repos/acme/fleet";
 
-/// Answers that nothing would change, or as it is told; keeps what it was asked.
+/// Answers that nothing would change, or as configured; records the questions.
 #[derive(Default)]
 struct Agents {
-    asked: Mutex<Vec<Ask>>,
-    busy: Mutex<Option<Unplanned>>,
+    asked: Mutex<Vec<PreviewRequest>>,
+    busy: Mutex<Option<PlanFailure>>,
 }
 
 impl Planner for Agents {
-    fn plan(&self, ask: Ask) -> BoxFuture<'_, Result<FleetPlan, Unplanned>> {
+    fn plan(&self, ask: PreviewRequest) -> BoxFuture<'_, Result<FleetPlan, PlanFailure>> {
         Box::pin(async move {
             if let Some(why) = self.busy.lock().clone() {
                 return Err(why);
@@ -76,7 +76,7 @@ impl Planner for Agents {
 struct World {
     forge: Fake,
     agents: Arc<Agents>,
-    previewing: Previewing,
+    previewing: PreviewSetup,
     memory: Memory,
     _directory: tempfile::TempDir,
     _stop: tokio_util::sync::DropGuard,
@@ -98,7 +98,7 @@ impl World {
         Self::on("github.com", ask).await
     }
 
-    /// With a repository on this host.
+    /// Makes the world with a repository on this host.
     async fn on(host: &str, ask: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).await.unwrap();
@@ -117,7 +117,7 @@ impl World {
         );
         let forge = Fake::new().await;
         let agents = Arc::new(Agents::default());
-        let previewing = Previewing {
+        let previewing = PreviewSetup {
             handle,
             forges: forge.forges(directory.path()),
             sender: Arc::new(Sender::new(Metrics::new()).unwrap()),
@@ -147,7 +147,7 @@ impl World {
         self.forge.set(&list, 200, &json!(pulls));
     }
 
-    /// Who gave which label, and who may write.
+    /// Sets who gave which label, and who may write.
     fn people(&self, labellings: &[(&str, &str)], writers: &[&str]) {
         let events = labellings.iter().map(|(by, event)| {
             json!({"event": event, "actor": {"login": by}, "label": {"name": "plan"}})
@@ -167,7 +167,7 @@ impl World {
         }
     }
 
-    /// One look: what was written where.
+    /// One round: where which text was written.
     async fn round(&mut self) -> Vec<(String, String)> {
         self.previewing
             .round(&Round::All, &mut self.memory)
@@ -182,7 +182,7 @@ impl World {
         writes.map(|(line, body)| (line, text(&body))).collect()
     }
 
-    fn plans(&self) -> Vec<Ask> {
+    fn plans(&self) -> Vec<PreviewRequest> {
         std::mem::take(&mut self.agents.asked.lock())
     }
 }
@@ -213,7 +213,7 @@ async fn one_comment_says_what_each_head_would_change() {
     assert!(written[0].1.contains("bbbbbbb"));
     assert_eq!(world.plans().len(), 1);
 
-    // A hub that begins anew finds its comment; one that was deleted is written again.
+    // A restarted hub finds its comment; a deleted one is written again.
     world.memory = Memory::default();
     let own = comment(5, &written[0].1);
     let other = comment(4, "> <!-- flotilla:plan:prod -->");
@@ -234,13 +234,13 @@ async fn one_comment_says_what_each_head_would_change() {
 
 #[tokio::test]
 async fn who_may_not_ask_causes_no_work() {
-    // No label: nothing is read but the list.
+    // Without the label only the list is read.
     let mut world = World::new("label: plan, role: write").await;
     world.open(&[pull("a", &["docs"])]);
     assert_eq!(world.round().await, []);
     assert_eq!(world.plans(), []);
 
-    // It was given by somebody who may not ask: said once, and no agent works.
+    // The label is from a person without the role: refused once, and no agent plans.
     world.open(&[pull("a", &["plan"])]);
     world.people(
         &[("ann", "labeled"), ("ann", "unlabeled"), ("eve", "labeled")],
@@ -256,7 +256,7 @@ async fn who_may_not_ask_causes_no_work() {
     );
     assert_eq!(world.plans(), []);
     assert_eq!(world.round().await, []);
-    // Taken away, and given by somebody who may.
+    // The label is removed, and set again by a person with the role.
     world.open(&[pull("a", &[])]);
     assert_eq!(world.round().await, []);
     world.open(&[pull("a", &["plan"])]);
@@ -269,7 +269,7 @@ async fn who_may_not_ask_causes_no_work() {
     assert_eq!(plans.len(), 1);
     assert!(plans[0].why.ends_with("asked by ann"));
 
-    // By role alone it is who opened it; a stranger is not answered.
+    // With a role alone the author requests the plan; an author without it gets no answer.
     let mut world = World::new("role: write").await;
     world.people(&[], &["bob"]);
     assert_eq!(world.round().await, []);
@@ -291,12 +291,12 @@ async fn what_cannot_be_planned_is_said_and_what_waits_is_asked_again() {
     assert_eq!(world.plans(), []);
 
     world.open(&[pull("b", &["plan"])]);
-    *world.agents.busy.lock() = Some(Unplanned::Later);
+    *world.agents.busy.lock() = Some(PlanFailure::Later);
     assert_eq!(world.round().await, []);
     *world.agents.busy.lock() = None;
     assert_eq!(world.round().await.len(), 1, "there is room again");
     world.open(&[pull("c", &["plan"])]);
-    *world.agents.busy.lock() = Some(Unplanned::Never("no such <b>branch</b>".to_owned()));
+    *world.agents.busy.lock() = Some(PlanFailure::Never("no such <b>branch</b>".to_owned()));
     let written = world.round().await;
     assert!(written[0].1.contains("no such &lt;b&gt;"), "{written:?}");
     assert_eq!(world.round().await, []);
@@ -341,7 +341,7 @@ async fn a_forge_that_is_unwell_is_left_alone_for_a_while() {
             assert!(asked_before <= 1);
             world.round().await;
             assert_eq!(world.plans(), [], "{call} {status}: nobody works again");
-            // What is one pull request's own holds up no other.
+            // A failure of one pull request does not delay the others.
             let passes = status >= 500 || status == 200 || !headers.is_empty() && status == 403;
             let key = (
                 "prod".parse().unwrap(),

@@ -2,9 +2,9 @@ use std::path::PathBuf;
 
 use flotilla_web::security::Scheme;
 
-use super::{Config, Place, ServingError};
+use super::{Config, PublicAddress, ServingError};
 
-/// Where TLS is said to end.
+/// Where TLS ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tls {
     Nowhere,
@@ -13,7 +13,7 @@ enum Tls {
     Both,
 }
 
-fn place(url: &str, bound: &str, tls: Tls) -> Result<Place, ServingError> {
+fn place(url: &str, bound: &str, tls: Tls) -> Result<PublicAddress, ServingError> {
     let here = matches!(tls, Tls::Here | Tls::Both);
     let config = Config {
         listen: bound.to_owned(),
@@ -21,7 +21,7 @@ fn place(url: &str, bound: &str, tls: Tls) -> Result<Place, ServingError> {
         certificate: here.then(|| (PathBuf::from("chain"), PathBuf::from("key"))),
         behind_proxy: matches!(tls, Tls::AtProxy | Tls::Both),
     };
-    Place::new(&config, bound.parse().unwrap())
+    PublicAddress::new(&config, bound.parse().unwrap())
 }
 
 #[test]

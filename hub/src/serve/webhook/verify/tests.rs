@@ -22,7 +22,7 @@ fn call(provider: Provider, headers: &[(&str, &str)], body: &[u8]) -> Result<Ver
     verify(provider, SECRET, &map, body)
 }
 
-/// The example of GitHub's own documentation.
+/// The example in GitHub's own documentation.
 #[test]
 fn e16_the_published_example_verifies() {
     let body = b"Hello, World!";
@@ -171,7 +171,7 @@ fn e16_events_of_pull_requests_are_told_from_pushes_and_are_forged_no_more_easil
     }
 }
 
-/// Each forge's own form of an event: the repository that is asked is named, whoever asks.
+/// Each forge's own form of an event names the target repository, whoever opened the pull request.
 #[test]
 fn a_pull_request_of_a_fork_is_the_business_of_who_is_asked() {
     let fork = "https://git.example.com/eve/fleet";

@@ -16,15 +16,15 @@ fn key(role: &str) -> Key {
     Key::new(&hub, "/rollout/prod-1")
 }
 
-/// Each making is another refusal, which tells them apart.
-struct Asking {
+/// Fails each time with a different error, which distinguishes the calls.
+struct CountingHub {
     views: Views<()>,
     made: AtomicU32,
     code: tonic::Code,
     now: Instant,
 }
 
-impl Asking {
+impl CountingHub {
     fn new(code: tonic::Code) -> Self {
         Self {
             views: Views::default(),
@@ -47,7 +47,7 @@ impl Asking {
 
 #[tokio::test]
 async fn who_follows_a_page_shares_the_answer_of_a_moment_ago() {
-    let mut asking = Asking::new(tonic::Code::Unavailable);
+    let mut asking = CountingHub::new(tonic::Code::Unavailable);
     let both = futures::join!(
         asking.ask("viewer", Age::Recent),
         asking.ask("viewer", Age::Recent)
@@ -65,7 +65,7 @@ async fn who_follows_a_page_shares_the_answer_of_a_moment_ago() {
 
 #[tokio::test]
 async fn a_refusal_is_for_one_alone() {
-    let asking = Asking::new(tonic::Code::ResourceExhausted);
+    let asking = CountingHub::new(tonic::Code::ResourceExhausted);
     assert_eq!(asking.ask("viewer", Age::Recent).await, 0);
     assert_eq!(asking.ask("viewer", Age::Recent).await, 1);
 }

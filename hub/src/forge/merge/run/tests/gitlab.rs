@@ -55,7 +55,7 @@ impl World {
         self.forge.set(&merge, 200, &json!({}));
     }
 
-    /// Pages by number, with the number of the next.
+    /// Pages of jobs by number, each with the number of the next.
     fn jobs(&self, pages: &[(&str, &str, Value)]) {
         for (number, next, page) in pages {
             let list = format!(
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// One look, whatever it waits for; with what it was merged.
+    /// One round, whatever it waits for; the bodies of the merge calls.
     async fn merged(&mut self) -> Vec<Value> {
         self.memory.waits = Waits::default();
         let done = self.taking.round(&Round::All, &mut self.memory).await;
@@ -93,7 +93,7 @@ async fn a_red_job_on_a_later_page_is_seen_and_many_jobs_hold_nothing_up() {
         ("2", "", jobs(&[("scan", "failed")])),
     ]);
     assert_eq!(world.wait_code().await, ("check", false));
-    // Without end nobody knows what is on the rest.
+    // Without an end of the list, the remaining pages are unknown.
     world.jobs(&[("2", "3", first.clone())]);
     let all: Vec<String> = (3..=20).map(|number| number.to_string()).collect();
     for number in &all {
@@ -142,7 +142,7 @@ async fn what_would_become_another_commit_is_not_merged_and_why_is_said() {
     assert_eq!(world.merged().await.len(), 1);
 }
 
-/// GitLab answers so who may read and not merge, not only who is nobody.
+/// GitLab answers this also to a caller that may read but not merge, not only to an anonymous one.
 #[tokio::test]
 async fn who_may_not_merge_is_not_told_that_the_token_is_wrong() {
     let mut world = World::on_gitlab().await;

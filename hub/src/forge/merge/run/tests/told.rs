@@ -4,7 +4,7 @@ use super::*;
 use crate::forge::fake::{unwell, waits_for};
 
 impl World {
-    /// One look, and what was written into the pull request.
+    /// One round: the texts written into the pull request.
     async fn written(&mut self) -> Vec<String> {
         let done = self.taking.round(&Round::All, &mut self.memory).await;
         done.unwrap();
@@ -17,7 +17,7 @@ impl World {
         .collect()
     }
 
-    /// The forge has the pull request with this text.
+    /// Sets the text of the pull request at the forge.
     fn text(&self, text: &str) {
         let mut opened = pull("b");
         opened["body"] = json!(text);
@@ -39,13 +39,13 @@ async fn what_it_waits_for_stands_in_its_text_and_is_written_on_change_only() {
                   **Waiting to merge:** 0 of 1 approval\n\n<!-- flotilla:end:prod -->\n\ntext";
     assert_eq!(text, expected);
 
-    // It stands there: not again, by this process or one that begins anew.
+    // The text is there: neither this process nor a restarted one writes it again.
     world.text(text);
     assert_eq!(world.written().await, Vec::<String>::new());
     world.memory = Memory::default();
     assert_eq!(world.written().await, Vec::<String>::new());
 
-    // The command writes it anew, and a person adds a line meanwhile: both stay.
+    // The command rewrites it, and a person adds a line meanwhile: both stay.
     let anew = "<!-- flotilla:promote:prod -->\nmoves more";
     world.text(anew);
     let with_line = format!("{anew}\nand mind the database");
@@ -58,7 +58,7 @@ async fn what_it_waits_for_stands_in_its_text_and_is_written_on_change_only() {
         "{written:?}"
     );
 
-    // News comes a minute after the last at the soonest.
+    // A change is written at the earliest a minute after the last write.
     let check =
         |name: &str| json!({"total_count": 1, "statuses": [{"context": name, "state": "failure"}]});
     let approval = review("ann", "b");
@@ -80,7 +80,7 @@ async fn what_it_waits_for_stands_in_its_text_and_is_written_on_change_only() {
     );
     assert!(!written[0].contains("approval"), "{written:?}");
 
-    // It is taken, and says so.
+    // The merge is written into the text.
     world.text(&written[0]);
     world.good();
     world.text(&written[0]);
@@ -117,7 +117,7 @@ async fn a_gate_and_a_merge_that_is_refused_are_told_in_the_text() {
             && written[0].contains("protected branch"),
         "{written:?}"
     );
-    // A forge that is unwell is not asked for more, and no news either.
+    // A failing forge gets no further calls, and its failure is not a change.
     for (status, body) in [(500, "<html>"), (429, "{}"), (200, "<html>")] {
         let mut world = World::new().await;
         world
@@ -145,7 +145,7 @@ async fn a_forge_that_takes_no_words_holds_up_no_promotion() {
             Vec::<String>::new(),
             "{status}: too soon"
         );
-        // Who asked to wait is waited for, by this process; another one asks.
+        // This process keeps the delay that the forge asked for; a new one does not know it.
         world.taking.sender = Arc::new(Sender::new(Metrics::new()).unwrap());
         let approval = review("ann", "b");
         world.forge.set(&reviews, 200, &json!([approval]));
@@ -158,7 +158,7 @@ async fn a_forge_that_takes_no_words_holds_up_no_promotion() {
     }
 }
 
-/// What somebody may have written since is not written over by what was listed.
+/// A text that may have been edited since the list was read is not overwritten with the listed one.
 #[tokio::test]
 async fn a_text_that_cannot_be_read_anew_is_left_alone() {
     let limited = "x-ratelimit-remaining: 0\r\nretry-after: 120\r\n";
@@ -174,14 +174,14 @@ async fn a_text_that_cannot_be_read_anew_is_left_alone() {
             .put(&format!("GET {REPO}/pulls/7"), status, headers, body);
         assert_eq!(world.written().await, Vec::<String>::new(), "{status}");
         assert_eq!(world.waits().await.unwrap().word, "held", "{status}");
-        // Who is unwell is asked for what matters, and not for this again at once.
+        // A failing forge gets only the necessary calls, and the text is not tried again at once.
         let done = world.taking.round(&Round::All, &mut world.memory).await;
         done.unwrap();
         let asked = world.forge.asked();
         let anew = asked.iter().any(|(line, _)| line.contains("/pulls/7"));
         assert!(!anew && asked.len() <= 1, "{status}: {asked:?}");
     }
-    // It was closed meanwhile: nobody reads what it waits for.
+    // The pull request was closed meanwhile: its text is not updated.
     world.memory = Memory::default();
     let mut closed = pull("b");
     closed["state"] = json!("closed");

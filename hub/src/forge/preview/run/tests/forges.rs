@@ -5,7 +5,7 @@ use crate::forge::fake::{unwell, waits_for};
 
 const CLOUD: &str = "/repositories/acme/fleet";
 
-/// One of Bitbucket Cloud's.
+/// A pull request of Bitbucket Cloud.
 fn cloud_pull(digit: &str, source: &str) -> Value {
     let end = |branch: &str, repository: &str| {
         json!({"branch": {"name": branch}, "commit": {"hash": digit.repeat(12)},
@@ -17,7 +17,7 @@ fn cloud_pull(digit: &str, source: &str) -> Value {
 }
 
 impl World {
-    /// What Bitbucket Cloud says, of an author with this right.
+    /// Sets the answers of Bitbucket Cloud for an author with this right.
     fn cloud(&self, digit: &str, source: &str, permission: &str) {
         let forge = &self.forge;
         let page = |item: Value| json!({"values": [item]});
@@ -53,7 +53,7 @@ async fn bitbucket_cloud_is_told_in_one_comment_by_what_the_author_may_do() {
         text.starts_with("[//]: # (flotilla:plan:prod)\n\n**Flotilla plan for prod"),
         "{text}"
     );
-    // It names twelve digits only, and agents are asked for the whole commit.
+    // The forge shortens the commit to twelve digits, and agents are asked for the full one.
     let plans = world.plans();
     assert_eq!(plans[0].revision.commit.as_str(), "a".repeat(40));
     assert_eq!(plans[0].revision.branch.as_str(), "feature/x");
@@ -64,7 +64,7 @@ async fn bitbucket_cloud_is_told_in_one_comment_by_what_the_author_may_do() {
     );
     assert_eq!(world.round().await, [], "once for each head");
 
-    // A push is told of in the same place, also by a hub that begins anew.
+    // A new plan updates the same comment, also after a restart of the hub.
     world.cloud("b", "acme/fleet", "admin");
     let written = world.round().await;
     assert_eq!(written[0].0, format!("PUT {comments}/3"));
@@ -78,7 +78,7 @@ async fn bitbucket_cloud_is_told_in_one_comment_by_what_the_author_may_do() {
     assert_eq!(written[0].0, format!("PUT {comments}/5"));
     assert_eq!(world.plans().len(), 2);
 
-    // A commit that is another one than its beginning says, or is not there any more, is nobody's to plan.
+    // A commit that does not begin with the listed digits, or no longer exists, is not planned.
     for (digit, status, body) in [
         ("d", 200, json!({"hash": "e".repeat(40)})),
         (
@@ -117,8 +117,8 @@ fn place() -> (EnvironmentName, RepositoryName, BranchName) {
     )
 }
 
-/// Each forge keeps a fork's head where the one who is asked can fetch it; agents are not asked for it, and why
-/// is said in the comment.
+/// Each forge keeps a fork's head where the target repository can be fetched. Agents are not asked for it, and the
+/// comment says why.
 #[tokio::test]
 async fn forks_are_refused_in_words_on_every_forge() {
     let github = {
@@ -236,7 +236,8 @@ async fn bitbucket_cloud_that_is_unwell_is_left_alone_for_a_while() {
         for (status, headers, body) in unwell(limited).into_iter().chain([too_often]) {
             world.memory = Memory::default();
             let is_limit = status == 429 || !headers.is_empty() && status == 403;
-            // Who was asked to wait waits, and only who asks in vain is in a hurry.
+            // A sender that was told to wait is replaced, and only one that never gets an answer has the short
+            // time-out.
             if spent || status == 0 {
                 world.previewing.sender = waits_for(status);
             }
@@ -254,9 +255,9 @@ async fn bitbucket_cloud_that_is_unwell_is_left_alone_for_a_while() {
             world.forge.put(&beginning, status, headers, body);
             let written = world.round().await;
             let what = format!("{call} {status}");
-            // A commit that is not there is said.
+            // A missing commit is reported.
             let is_said = status == 404 && call.contains("/commit/");
-            // A comment that we may not change, or that is gone, is somebody else's: ours is a new one.
+            // A comment that the hub may not change, or that was deleted, is replaced by a new one.
             let is_theirs = call.starts_with("PUT") && [401, 403, 404].contains(&status);
             let is_theirs = is_theirs && headers.is_empty();
             let writes = call.starts_with("POST") || call.starts_with("PUT");
