@@ -14,8 +14,6 @@ use tokio::sync::watch;
 use crate::Api;
 use crate::mirror::{Change, Mirror};
 
-/// Time after which a silent stream is awaited again.
-const QUIET: Duration = Duration::from_secs(90);
 /// Shortest time between two updates of readers.
 const TELL: Duration = Duration::from_secs(1);
 /// Interval at which the caller's rights and the errors of the fleet file are queried.
@@ -88,14 +86,8 @@ async fn listen(
     };
     let mut stream = api.clone().watch(request).await?.into_inner();
     current.lock().apply(Change::Began, Timestamp::now());
-    loop {
-        let Ok(word) = tokio::time::timeout(QUIET, stream.message()).await else {
-            // A quiet fleet sends nothing; pings of the connection detect an unreachable hub.
-            continue;
-        };
-        let Some(word) = word? else {
-            return Ok(());
-        };
+    // A quiet fleet sends nothing; pings of the connection detect an unreachable hub.
+    while let Some(word) = stream.message().await? {
         let change = match word.event {
             Some(Event::Environment(environment)) => {
                 Change::Environment(Box::new(Environment::from(&environment)))
@@ -110,4 +102,5 @@ async fn listen(
         };
         current.lock().apply(change, Timestamp::now());
     }
+    Ok(())
 }
