@@ -19,10 +19,11 @@ mod tests;
 use std::sync::Arc;
 
 use crate::fields::Mismatch;
+use crate::functions::semver::compatible;
 use crate::message::Message;
 use crate::value::{Map, Value};
 
-pub(crate) use dependencies::{compatible, process as process_dependencies};
+pub(crate) use dependencies::process as process_dependencies;
 pub use files::Files;
 pub use glob::path_match;
 pub use lock::{Lock, digest, is_named};

@@ -8,8 +8,9 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::capabilities::Capabilities;
-use crate::chart::{Chart, File, Files, compatible, process_dependencies};
+use crate::chart::{Chart, File, Files, process_dependencies};
 use crate::functions;
+use crate::functions::semver::compatible;
 use crate::schema;
 use crate::template::{Engine, Error, Templates, Warning};
 use crate::value::{Map, MapKind, Str, Value};

@@ -72,6 +72,8 @@ impl KindLookup {
 pub(crate) struct Discovery {
     kinds: BTreeMap<(String, String), Vec<Resource>>,
     read_at: Option<Instant>,
+    /// Whether the API server has contradicted it since.
+    doubted: bool,
     /// Groups that the aggregator could not refresh.
     stale: Vec<String>,
     /// The same as charts ask for it: `apps/v1` and `apps/v1/Deployment`, sorted; none: the API server
@@ -117,11 +119,17 @@ impl Discovery {
         let due = match age {
             None => true,
             Some(age) => {
-                let misses = sought == KindLookup::Missing || !self.stale.is_empty();
+                let misses =
+                    sought == KindLookup::Missing || self.doubted || !self.stale.is_empty();
                 age > FRESH || (misses && age > AT_MOST_EVERY)
             }
         };
         if due { self.read(api).await } else { Ok(()) }
+    }
+
+    /// Has the next refresh read it again: the API server does not serve a kind as it was discovered.
+    pub(crate) fn doubt(&mut self) {
+        self.doubted = true;
     }
 
     /// Reads it from the API server again.
@@ -170,6 +178,7 @@ impl Discovery {
         let version = KubeVersion::parse(&version).ok();
         self.capabilities = version.map(|version| Capabilities::of_cluster(version, api_versions));
         self.read_at = Some(Instant::now());
+        self.doubted = false;
         Ok(())
     }
 }

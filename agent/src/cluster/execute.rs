@@ -207,6 +207,9 @@ impl Pass<'_> {
                     self.note(object, action, applied.health, None, String::new());
                 }
                 Err(error) => {
+                    if error.reason == Reason::UnknownKind {
+                        self.cluster.discovery.lock().await.doubt();
+                    }
                     let health = match &request.fact {
                         Some(fact) => fact.health.clone(),
                         None => unknown(),

@@ -4,7 +4,7 @@ mod collections;
 
 use std::borrow::Cow;
 
-use crate::YamlError;
+use crate::error::YamlError;
 use crate::scan::{Kind, Outcome, Scanner, SyntaxError, Token};
 pub use crate::scan::{Mark, ScalarStyle};
 

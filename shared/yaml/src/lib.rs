@@ -14,14 +14,16 @@
 
 pub mod config;
 mod emit;
+mod error;
 pub mod events;
 mod load;
 mod scalar;
 mod scan;
 
 pub use emit::{documents_to_string, to_string};
+pub use error::YamlError;
 pub use load::{
-    Document, DuplicateKeys, Limits, Positions, YamlError, parse_documents, parse_documents_bytes,
+    Document, DuplicateKeys, Limits, Positions, parse_documents, parse_documents_bytes,
     parse_manifests, parse_spanned,
 };
 pub use scalar::{NotJson, resolve_plain};

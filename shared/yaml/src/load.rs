@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::error::YamlError;
 use loader::Loader;
 
 /// Limits for reading a text.
@@ -44,18 +45,6 @@ impl Default for Limits {
             duplicate_keys: DuplicateKeys::Refuse,
         }
     }
-}
-
-/// Error of a text, with its place.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {message}")]
-pub struct YamlError {
-    /// 1 is the first.
-    pub line: usize,
-    /// 1 is the first.
-    pub column: usize,
-    /// Message for operators.
-    pub message: String,
 }
 
 /// One document of a text.

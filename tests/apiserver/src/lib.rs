@@ -21,6 +21,7 @@
 
 mod access;
 mod audit;
+mod clock;
 mod convert;
 mod decode;
 mod defaults;

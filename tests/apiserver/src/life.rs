@@ -56,7 +56,7 @@ fn status(object: &Value, outcome: Outcome) -> Option<Value> {
     } else {
         0
     };
-    let now = crate::verbs::now();
+    let now = crate::clock::now();
     let kind = object.get("kind").and_then(Value::as_str)?;
     Some(match (kind, outcome) {
         ("Deployment", _) => deployment(generation, replicas, ready, outcome, &now),
@@ -279,7 +279,7 @@ impl ApiServer {
             if let Value::Object(map) = &mut after {
                 map.insert("status".to_owned(), next);
             }
-            let now = crate::verbs::now();
+            let now = crate::clock::now();
             let schema = crate::schema::named(type_name);
             let api_version = object.get("apiVersion").and_then(Value::as_str);
             let write = Write {

@@ -112,7 +112,7 @@ pub(crate) fn create(
         ("", "PersistentVolume") => {
             protect(object, "kubernetes.io/pv-protection");
             if let Some(Value::Object(status)) = object.get_mut("status") {
-                let now = crate::verbs::now();
+                let now = crate::clock::now();
                 status.insert("lastPhaseTransitionTime".to_owned(), json!(now));
             }
         }

@@ -22,7 +22,7 @@ const HOPS: usize = 8;
 
 /// One `use`, without the keyword.
 static USE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?m)^ *(?:pub(?:\([a-z_: ]+\))? )?use ([^;]+);").unwrap());
+    LazyLock::new(|| Regex::new(r"(?m)^ *(pub(?:\([a-z_: ]+\))? )?use ([^;]+);").unwrap());
 
 /// A qualified name: `room::Name`.
 static PATH: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\w+(?:::\w+)+").unwrap());
@@ -56,6 +56,8 @@ fn module_of(path: &str) -> Module {
 struct File {
     /// Imported names and their paths; `*`: a glob import.
     imports: Vec<(String, Path)>,
+    /// Paths of those that it does not only pass on.
+    used: Vec<Path>,
     /// Other qualified names.
     paths: Vec<Path>,
     /// Names that it declares.
@@ -78,7 +80,12 @@ impl File {
             .collect();
         let code = code.join("\n");
         for found in USE.captures_iter(&code) {
-            import(&[], &found[1], &mut self.imports);
+            let before = self.imports.len();
+            import(&[], &found[2], &mut self.imports);
+            if found.get(1).is_none() {
+                let own = self.imports.iter().skip(before);
+                self.used.extend(own.map(|(_, path)| path.clone()));
+            }
         }
         let rest = USE.replace_all(&code, "");
         let paths = PATH.find_iter(&rest).map(|found| found.as_str());
@@ -169,16 +176,19 @@ impl Crate {
             .unwrap_or_else(|| from.clone())
     }
 
-    /// The files on which a file depends. Dependencies within a room are ignored.
+    /// The files on which a file depends. A room may pass on names of the files below it, and those may use the room's.
     fn needs(&self, module: &Module, file: &File) -> BTreeSet<Module> {
         let imports = file.imports.iter().map(|(_, path)| path);
-        let paths = imports.chain(&file.paths);
-        let named = paths.map(|path| self.find(module, path, HOPS));
+        let imports = imports.map(|path| self.find(module, path, HOPS));
+        let imports = imports.filter(|other| !other.starts_with(module));
+        let used = file.used.iter().chain(&file.paths);
+        let used = used.map(|path| self.find(module, path, HOPS));
         let called = self.0.iter();
         let called = called.filter(|(_, other)| !other.methods.is_disjoint(&file.calls));
-        named
+        imports
+            .chain(used)
             .chain(called.map(|(other, _)| other.clone()))
-            .filter(|one| !one.starts_with(module) && !module.starts_with(one))
+            .filter(|other| !module.starts_with(other))
             .collect()
     }
 }
@@ -308,6 +318,13 @@ fn a_planted_circle_is_found() {
         file("room/b.rs", "use super::{A, B};\n"),
     ];
     assert!(of_crate(&declared).is_empty());
+    // A room that calls what is below it, and is needed from there by another way.
+    let called = [
+        file("a.rs", "mod b;\npub struct A;\nfn f() {\n    b::f()\n}\n"),
+        file("a/b.rs", "use crate::c::C;\n"),
+        file("c.rs", "use crate::a::A;\n"),
+    ];
+    assert_eq!(of_crate(&called), [["a", "a/b", "c"]]);
     let room = [
         file("a.rs", "mod b;\nuse b::B;\n"),
         file("a/b.rs", "use super::A; use crate::c::C;\n"),

@@ -185,8 +185,8 @@ async fn a13_a_definition_with_another_scope_is_followed_while_the_newest_commit
     world.current("web", &commit).await;
     world.commit("apps/web/config.yaml", "a: [\n", "malformed");
     world.refused("web", "MalformedYaml").await;
-    let deleted = world.delete(&format!("{definitions}/widgets.example.com"));
-    assert_eq!(deleted.await, 200);
+    let definition = format!("{definitions}/widgets.example.com");
+    assert_eq!(world.delete(&definition).await, 200);
     world
         .report("web", "the kind is unknown", |report| {
             let mut problems = report.objects.iter();

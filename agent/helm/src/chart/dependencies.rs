@@ -1,7 +1,7 @@
 //! Which subcharts are used, under which names, and which values their parent imports from them.
 
 use super::{Chart, Dependency};
-use crate::functions::semver::{Constraint, Version};
+use crate::functions::semver::compatible;
 use crate::value::{Map, MapKind, Str, Value};
 use crate::values::{self, Mode, ValuesError, path};
 
@@ -9,14 +9,6 @@ use crate::values::{self, Mode, ValuesError, path};
 pub(crate) fn process(chart: &mut Chart, values: &Map) -> Result<(), ValuesError> {
     enable(chart, values, "")?;
     import_all(chart)
-}
-
-/// Whether the version is in the range; a malformed one of either is in none.
-pub(crate) fn compatible(range: &str, version: &str) -> bool {
-    match (Constraint::parse(range), Version::parse(version)) {
-        (Ok(range), Ok(version)) => range.matches(&version),
-        _ => false,
-    }
 }
 
 fn by_conditions(dependencies: &mut [Dependency], values: &Map, prefix: &str) {

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use ring::digest::{SHA256, digest as hash};
 
-use super::{Dependency, Fields, LoadError, Metadata, compatible};
+use super::{Dependency, LoadError, Metadata};
+use crate::fields::Fields;
+use crate::functions::semver::compatible;
 use crate::message::Message;
 use crate::value::{Map, Str, Value};
 use crate::yaml::{self, json};

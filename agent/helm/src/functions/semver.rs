@@ -11,6 +11,14 @@ use crate::value::Value;
 
 use Type::Str as S;
 
+/// Whether the version is in the range; a malformed one of either is in none.
+pub(crate) fn compatible(range: &str, version: &str) -> bool {
+    match (Constraint::parse(range), Version::parse(version)) {
+        (Ok(range), Ok(version)) => range.matches(&version),
+        _ => false,
+    }
+}
+
 /// A text is not a version, or not a range of versions, in the library's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SemverError {

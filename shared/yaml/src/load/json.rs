@@ -6,7 +6,8 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Deserializer, Map, Value};
 
-use super::{Document, DuplicateKeys, Limits, YamlError};
+use super::{Document, DuplicateKeys, Limits};
+use crate::error::YamlError;
 use crate::scalar;
 
 /// Returns the objects of a text that is JSON from its first brace to its end; none: it is something else, such as YAML

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::{Document, DuplicateKeys, Limits, Positions, YamlError};
+use super::{Document, DuplicateKeys, Limits, Positions};
+use crate::error::YamlError;
 use crate::events::{Event, Events, Scalar, ScalarStyle, Span};
 use crate::scalar;
 

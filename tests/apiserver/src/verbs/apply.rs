@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::read::{read, schema};
 use super::write::{admit_creation, born, circumstances, namespace_is_open, place, store_change};
-use super::{Call, Outcome, key_of, now, text};
+use super::{Call, Outcome, key_of, text};
 use crate::access::{self, Attributes};
+use crate::clock::now;
 use crate::fieldset::Set;
 use crate::kinds::Kind;
 use crate::managed::{self, Refusal};

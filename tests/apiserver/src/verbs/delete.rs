@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Call, Outcome, existing, key_of, list, now, text};
+use super::{Call, Outcome, existing, key_of, list, text};
+use crate::clock::now;
 use crate::convert;
 use crate::kinds::Kind;
 use crate::prepare;

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{now, text};
+use super::text;
+use crate::clock::now;
 use crate::fieldset::Set;
 use crate::managed::{self, Write};
 use crate::store::{Key, Store};

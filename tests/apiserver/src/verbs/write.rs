@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::establish::establish;
 use super::read::{read, schema};
-use super::{AdmissionPhase, Call, Outcome, delete, existing, key_of, now, text};
+use super::{AdmissionPhase, Call, Outcome, delete, existing, key_of, text};
 use crate::access::{self};
+use crate::clock::now;
 use crate::fieldset::Set;
 use crate::kinds::Kind;
 use crate::managed::{self, Write};
