@@ -234,6 +234,54 @@ async fn assert_agents_and_nobody_get_nowhere(hub: &TestHub) {
     }
 }
 
+/// Without any grant everyone with a certificate is an admin, so the last one must not be removed by a race.
+#[tokio::test(flavor = "multi_thread")]
+async fn e13_two_admins_who_remove_each_other_at_once_leave_one() {
+    let mut hub = TestHub::builder().fleet(FLEET).start().await.unwrap();
+    let names = ["admin", "second"];
+    let uri = |name: &str| format!("spiffe://flotilla/operator/{name}");
+    let mut channels = Vec::new();
+    for name in names {
+        channels.push(FleetServiceClient::new(connect(&hub, &uri(name)).await));
+    }
+    let set = |name: &str| v1::SetOperatorRequest {
+        name: name.to_owned(),
+        role: "admin".to_owned(),
+        ..v1::SetOperatorRequest::default()
+    };
+    let remove = |name: &str| v1::RemoveOperatorRequest {
+        name: name.to_owned(),
+        ..v1::RemoveOperatorRequest::default()
+    };
+    channels[0].set_operator(set(names[1])).await.unwrap();
+    for turn in 0..20 {
+        let (mut first, mut second) = (channels[0].clone(), channels[1].clone());
+        let (first, second) = tokio::join!(
+            first.remove_operator(remove(names[1])),
+            second.remove_operator(remove(names[0])),
+        );
+        assert_ne!(
+            first.is_ok(),
+            second.is_ok(),
+            "{turn}: {first:?} {second:?}"
+        );
+        let left = usize::from(second.is_ok());
+        let refused = first.err().or(second.err()).unwrap();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
+        channels[left]
+            .set_operator(set(names[1 - left]))
+            .await
+            .unwrap();
+    }
+    channels[0].remove_operator(remove(names[1])).await.unwrap();
+    hub.stop().await.unwrap();
+    hub.start().await.unwrap();
+    let stranger = connect(&hub, &uri("stranger")).await;
+    let mut stranger = FleetServiceClient::new(stranger);
+    let denied = stranger.set_operator(set("stranger")).await;
+    assert_eq!(denied.unwrap_err().code(), Code::PermissionDenied);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
     let mut hub = TestHub::builder().fleet(FLEET).start().await.unwrap();

@@ -21,6 +21,8 @@ use crate::store::{Grant, Role};
 #[derive(Default)]
 pub struct Access {
     grants: RwLock<BTreeMap<OperatorName, Grant>>,
+    /// Held while a grant changes: what allows a change must still hold when it is stored.
+    changes: tokio::sync::Mutex<()>,
     oidc: Option<Arc<Oidc>>,
 }
 
@@ -31,6 +33,7 @@ impl Access {
         let grants = grants.into_iter().map(|grant| (grant.name.clone(), grant));
         Self {
             grants: RwLock::new(grants.collect()),
+            changes: tokio::sync::Mutex::default(),
             oidc,
         }
     }
@@ -45,6 +48,20 @@ impl Access {
     #[must_use]
     pub fn grants(&self) -> Vec<Grant> {
         self.grants.read().values().cloned().collect()
+    }
+
+    /// Waits for the changes of grants before it, and keeps others waiting until it is dropped. Returns the grants as
+    /// they are then.
+    ///
+    /// # Errors
+    /// When the caller is no longer an admin.
+    pub async fn change(
+        &self,
+        caller: &Principal,
+    ) -> Result<(tokio::sync::MutexGuard<'_, ()>, Vec<Grant>), Status> {
+        let changes = self.changes.lock().await;
+        self.check(caller, Need::Administer, None)?;
+        Ok((changes, self.grants()))
     }
 
     /// Puts a grant in force at once.

@@ -64,25 +64,27 @@ pub(super) async fn set_operator(
                 .map_err(|error| Status::invalid_argument(error.to_string()))?,
         ),
     };
-    let mut grants = vec![grant.clone()];
+    let (_changes, current) = api.0.access.change(&caller).await?;
+    let mut grants = Vec::new();
     // The first grant ends the rule that everyone is an admin, so the granting operator becomes one explicitly.
     if let Some(own) = own
-        && api.0.access.grants().is_empty()
+        && current.is_empty()
         && grant.name != *own
     {
         grants.push(Grant::admin(own, now));
     }
+    grants.push(grant.clone());
     for grant in grants {
         let kept = api.0.store.grant(&grant).await;
         kept.map_err(|error| store_error(&error))?;
+        // The right changes before the audit entry is written.
+        api.0.access.put(grant.clone());
         api.record(AuditEntry {
             detail: granted(&grant),
             ..entry(&caller, AuditAction::OperatorSet)
         })
         .await?;
-        let caller = Principal::Operator(grant.name.clone());
-        api.0.access.put(grant);
-        take_back(api, &caller).await?;
+        take_back(api, &Principal::Operator(grant.name)).await?;
     }
     let certificate_chain = match key {
         Some(key) => {
@@ -126,7 +128,7 @@ pub(super) async fn remove_operator(
     let caller = api.allow(&request, Need::Administer)?;
     let request = request.into_inner();
     let name: OperatorName = request.name.parse().map_err(|e| bad_name(&e))?;
-    let grants = api.0.access.grants();
+    let (_changes, grants) = api.0.access.change(&caller).await?;
     let Some(grant) = grants.iter().find(|grant| grant.name == name) else {
         let names = grants.iter().map(|grant| grant.name.as_str());
         return Err(Status::not_found(missing("operator", name.as_str(), names)));
