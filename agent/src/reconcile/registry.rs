@@ -1,5 +1,8 @@
 //! Desired states and reports of a cluster's applications, for each other and for the hub.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -122,10 +125,14 @@ impl Registry {
                 desired_state.by = DesiredBy::EarlierOne;
             }
         }
-        // The last attempt belongs to the desired state before.
+        // What was reported belongs to the task before, and must not count for this assignment (promise 4): with the
+        // same commit, nothing else would tell them apart until the worker begins.
         for name in changed {
             if let Some(report) = inner.reports.get_mut(name) {
+                let before = state(report);
                 report.attempted = None;
+                report.sync = SyncState::Applying;
+                self.metrics.application(name.as_str(), before, report);
             }
         }
         inner.reports.retain(|name, _| names.contains(name));
@@ -267,9 +274,7 @@ impl Registry {
             None => {}
         }
         let before = inner.reports.insert(name.clone(), report.clone().into());
-        let before = before.map(|b| (b.sync, b.health, b.reason.map(|r| r.to_string())));
-        let (sync, health, reason) = before.unwrap_or_default();
-        let before = (sync, health, reason.unwrap_or_default());
+        let before = before.map(|before| state(&before)).unwrap_or_default();
         self.metrics.application(name.as_str(), before, report);
         if usable.is_some() {
             suspended
@@ -300,8 +305,8 @@ impl Registry {
             };
             applications.insert(name.clone(), removed.into());
         }
-        // Consumers take an object that no report names as gone when they decide about removals, so an incomplete
-        // report must not carry the digest of the whole specification.
+        // Whoever decides about removals takes an application that a report does not name as gone, so an incomplete
+        // report must not carry the digest of all that is assigned.
         let is_whole = inner.is_recorded
             && inner
                 .desired_states
@@ -340,148 +345,8 @@ impl Registry {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use flotilla_shared::report::SUSPENDED_BY_HUB;
-
-    use super::*;
-
-    type Reports = watch::Receiver<Option<Arc<Report>>>;
-
-    fn registry() -> (Registry, Reports) {
-        let (reports, read) = watch::channel(None);
-        (Registry::new(reports, Metrics::default()), read)
-    }
-
-    fn assigned() -> (AssignmentRef, Digest) {
-        (AssignmentRef::default(), Digest::default())
-    }
-
-    fn names(all: &[&str]) -> BTreeSet<ApplicationName> {
-        all.iter().map(|name| name.parse().unwrap()).collect()
-    }
-
-    /// An assignment that removes all of them.
-    fn all<'n>(names: &'n BTreeSet<ApplicationName>, suspended: Option<&'static str>) -> Names<'n> {
-        static NONE: BTreeSet<ApplicationName> = BTreeSet::new();
-        Names {
-            names,
-            changed: names,
-            removes: names,
-            unresolved: &NONE,
-            suspended,
-            is_recorded: true,
-        }
-    }
-
-    fn suspended(reports: &Reports) -> String {
-        let report = reports.borrow();
-        report.as_ref().unwrap().suspended.clone()
-    }
-
-    #[test]
-    fn a_removal_that_ends_the_last_worker_ends_its_suspension_too() {
-        let (registry, reports) = registry();
-        let standing = CancellationToken::new();
-        let both = names(&["api", "web"]);
-        let by_hub = Some(SUSPENDED_BY_HUB);
-        registry.assign(assigned(), all(&both, by_hub));
-        assert_eq!(suspended(&reports), "", "no worker has stopped yet");
-        let report = ApplicationReport::default();
-        for name in &both {
-            registry.report(name, &report, Some(false), by_hub, &standing);
-        }
-        assert_eq!(suspended(&reports), SUSPENDED_BY_HUB);
-        // After a resume, both have a pass that removes all their objects, and neither reports after it.
-        registry.assign(assigned(), all(&both, None));
-        let (api, web) = ("api".parse().unwrap(), "web".parse().unwrap());
-        registry.remove(&api, Intent::Remove, &standing);
-        assert_eq!(suspended(&reports), SUSPENDED_BY_HUB, "web has not resumed");
-        registry.remove(&web, Intent::Remove, &standing);
-        assert_eq!(suspended(&reports), "");
-    }
-
-    #[test]
-    fn promise_4_a_report_that_may_lack_something_does_not_say_what_it_is_declared_as() {
-        let (registry, reports) = registry();
-        let standing = CancellationToken::new();
-        let declared = (AssignmentRef::default(), Digest::of(b"declared"));
-        let specified = || reports.borrow().as_ref().unwrap().specified;
-        let both = names(&["api", "web"]);
-        let started = Names {
-            is_recorded: false,
-            ..all(&both, None)
-        };
-        registry.assign(declared, started);
-        let report = ApplicationReport::default();
-        registry.report(
-            &"api".parse().unwrap(),
-            &report,
-            Some(true),
-            None,
-            &standing,
-        );
-        registry.report(
-            &"web".parse().unwrap(),
-            &report,
-            Some(true),
-            None,
-            &standing,
-        );
-        assert!(specified().is_none(), "its inventories were not listed yet");
-        let left = names(&["api", "left", "web"]);
-        registry.assign(declared, all(&left, None));
-        assert!(specified().is_none(), "nothing is said of one of them");
-        registry.report(
-            &"left".parse().unwrap(),
-            &report,
-            Some(true),
-            None,
-            &standing,
-        );
-        assert_eq!(specified(), declared.1);
-    }
-
-    #[test]
-    fn without_any_application_the_suspension_is_known_at_once() {
-        let (registry, reports) = registry();
-        let none = BTreeSet::new();
-        let by_hub = Some(SUSPENDED_BY_HUB);
-        registry.assign(assigned(), all(&none, by_hub));
-        assert_eq!(suspended(&reports), SUSPENDED_BY_HUB);
-        registry.assign(assigned(), all(&none, None));
-        assert_eq!(suspended(&reports), "");
-    }
-
-    /// Objects of `web` may be on their way to `shop`, which only the hub knows about.
-    #[test]
-    fn p03_nothing_is_complete_while_the_hub_cannot_assign_what_is_declared() {
-        let registry = Registry::new(watch::Sender::new(None), Metrics::default());
-        let (web, none) = (names(&["web"]), BTreeSet::new());
-        let assign = |unresolved: &BTreeSet<ApplicationName>| {
-            let all = Names {
-                names: &web,
-                changed: &none,
-                removes: &none,
-                unresolved,
-                suspended: None,
-                is_recorded: true,
-            };
-            registry.assign((AssignmentRef::default(), Digest::default()), all);
-        };
-        let standing = CancellationToken::new();
-        let is_complete = || registry.claims().borrow().complete;
-        assign(&none);
-        let web = "web".parse().unwrap();
-        registry.desired_state(&web, &[], DesiredBy::Assignment, &standing);
-        assert!(is_complete());
-        assign(&names(&["shop"]));
-        assert!(!is_complete());
-        let mut told = registry.claims();
-        assert_eq!(told.borrow().unresolved, [Arc::<str>::from("shop")]);
-        // Once it is assigned, or no longer declared, every worker looks again.
-        told.mark_unchanged();
-        assign(&none);
-        assert!(told.has_changed().unwrap() && is_complete());
-    }
+/// The state of an application that metrics show.
+fn state(report: &ApplicationReport) -> (SyncState, Health, String) {
+    let reason = report.reason.map(|reason| reason.to_string());
+    (report.sync, report.health, reason.unwrap_or_default())
 }
