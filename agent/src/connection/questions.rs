@@ -46,17 +46,7 @@ impl Connection {
                         "the agent did not finish its plan in time".clone_into(&mut result.error);
                     }
                 }
-                // The result must fit into one message; a cut is stated in it.
-                while result.encoded_len() > MAX_MESSAGE_BYTES / 2 {
-                    let Some(last) = result.applications.last_mut() else {
-                        break;
-                    };
-                    if last.changes.pop().is_none() {
-                        result.applications.pop();
-                    } else {
-                        last.truncated = true;
-                    }
-                }
+                cut(&mut result, MAX_MESSAGE_BYTES / 2);
             }
             let _ = send(&outbound, Out::PlanResult(result)).await;
         });
@@ -136,6 +126,21 @@ fn answer(
     }
 }
 
+/// Shortens a result until it fits into one message. Every application stays, and says what it lacks.
+fn cut(result: &mut v1::PlanResult, limit: usize) {
+    while result.encoded_len() > limit {
+        let longest = result.applications.iter_mut();
+        let longest = longest.max_by_key(|application| application.changes.len());
+        let Some(longest) = longest.filter(|application| !application.changes.is_empty()) else {
+            result.applications.clear();
+            "the plan does not fit into one message".clone_into(&mut result.error);
+            return;
+        };
+        longest.changes.truncate(longest.changes.len() / 2);
+        longest.truncated = true;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,5 +154,38 @@ mod tests {
         assert!(late.retry_after_seconds == 0 && !late.error.is_empty());
         let done = answer(7, of, Some(Ok(ClusterPlan::default())));
         assert!(done.error.is_empty() && done.of.is_some());
+    }
+
+    fn plan(application: &str, changes: usize) -> v1::ApplicationPlan {
+        let change = v1::ObjectChange {
+            message: "x".repeat(100),
+            ..v1::ObjectChange::default()
+        };
+        v1::ApplicationPlan {
+            application: application.to_owned(),
+            changes: vec![change; changes],
+            ..v1::ApplicationPlan::default()
+        }
+    }
+
+    #[test]
+    fn c12_a_preview_that_is_too_long_names_every_application_and_says_where_it_was_cut() {
+        let result = || v1::PlanResult {
+            applications: vec![plan("small", 1), plan("large", 1000), plan("last", 2)],
+            ..v1::PlanResult::default()
+        };
+        let mut whole = result();
+        cut(&mut whole, 1 << 20);
+        assert_eq!(whole, result());
+        let mut short = result();
+        cut(&mut short, 10_000);
+        assert!(short.encoded_len() <= 10_000);
+        let told = short.applications.iter();
+        let told = told.map(|plan| (plan.application.as_str(), plan.truncated));
+        let told: Vec<_> = told.collect();
+        assert_eq!(told, [("small", false), ("large", true), ("last", false)]);
+        // Where not even the names fit.
+        cut(&mut short, 10);
+        assert!(short.applications.is_empty() && !short.error.is_empty());
     }
 }
