@@ -197,6 +197,15 @@ fn own_fields(kind: &Kind) -> &'static [&'static str] {
     }
 }
 
+/// Returns the name that a field selector requires, whatever else it requires.
+pub(crate) fn exact_name(selector: &str) -> Option<String> {
+    let mut names = split(selector).into_iter().filter_map(|part| {
+        let (key, value) = part.split_once("==").or_else(|| part.split_once('='))?;
+        (key.trim() == "metadata.name").then(|| value.trim().to_owned())
+    });
+    names.next().filter(|name| !name.is_empty())
+}
+
 fn split(selector: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let mut depth = 0usize;
@@ -223,6 +232,22 @@ fn split(selector: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_selector_names_one_object_only_where_it_requires_it() {
+        let name = |selector: &str| exact_name(selector);
+        assert_eq!(name("metadata.name=a"), Some("a".to_owned()));
+        let more = "metadata.namespace=b, metadata.name==a";
+        assert_eq!(name(more), Some("a".to_owned()));
+        for other in [
+            "",
+            "metadata.name!=a",
+            "metadata.name=",
+            "metadata.namespace=a",
+        ] {
+            assert_eq!(name(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn labels_are_selected_by_every_operator() {

@@ -24,6 +24,7 @@ use crate::ApiServer;
 use crate::access::{self, Attributes, User};
 use crate::faults::{self, FaultKind};
 use crate::request::{Target, query};
+use crate::selector::exact_name;
 use crate::status::{Failure, bad_request, failure, no_such_path, not_allowed};
 use crate::table::View;
 use crate::verbs::Call;
@@ -362,9 +363,8 @@ impl ApiServer {
         let watches = query
             .get("watch")
             .is_some_and(|watch| watch == "true" || watch == "1");
-        let by_name = query
-            .get("fieldSelector")
-            .and_then(|selector| selector.strip_prefix("metadata.name="));
+        let by_name = query.get("fieldSelector");
+        let by_name = by_name.and_then(|selector| exact_name(selector));
         let verb = match (&parts.method, target.name.is_empty()) {
             (&Method::GET, true) if watches => "watch",
             (&Method::GET, false) if watches && target.subresource.is_empty() => "watch",
@@ -377,11 +377,9 @@ impl ApiServer {
             (&Method::DELETE, false) => "delete",
             _ => return Err(not_allowed()),
         };
-        // RBAC authorises a list or watch with `metadata.name=` in its field selector by that name.
-        if let (true, Some(name)) = (matches!(verb, "watch") && target.name.is_empty(), by_name)
-            && !name.contains(',')
-        {
-            name.clone_into(&mut target.name);
+        // RBAC authorises a list or watch that selects one name by that name (`RequestInfo` of k8s.io/apiserver).
+        if matches!(verb, "list" | "watch") && target.name.is_empty() {
+            target.name = by_name.unwrap_or_default();
         }
         let text = |name: header::HeaderName| {
             let value = parts.headers.get(name);
