@@ -30,6 +30,8 @@ impl Case {
 #[derive(Debug, Default)]
 pub(super) struct Formatter {
     pub(super) out: Vec<u8>,
+    /// Length of the output before this text.
+    pub(super) start: usize,
     pub(super) width: Option<usize>,
     pub(super) precision: Option<usize>,
     pub(super) minus: bool,
@@ -49,6 +51,7 @@ impl Formatter {
         let out = std::mem::take(&mut self.out);
         *self = Self {
             out,
+            start: self.start,
             ..Self::default()
         };
     }

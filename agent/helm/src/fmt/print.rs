@@ -4,8 +4,9 @@ use super::flags::{Case, Formatter, Signedness};
 use super::types::type_name;
 use crate::value::{DEEPEST, ListKind, MapKind, Value, bytes_of};
 
-/// Bytes after which a value's text is cut; more than any release may write.
-const LONGEST: usize = 32 << 20;
+/// Bytes of one text after which lists and maps are cut, since they can multiply without end. No less than a render may
+/// write, which is refused there.
+const LONGEST: usize = 64 << 20;
 
 /// Go's type of the slot that holds a value, which determines how `%#v` shows nil.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,7 @@ pub fn append(out: &mut Vec<u8>, value: &Value) {
         Value::Str(text) => out.extend_from_slice(text.as_bytes()),
         other => {
             let mut formatter = Formatter {
+                start: out.len(),
                 out: std::mem::take(out),
                 ..Formatter::default()
             };
@@ -131,7 +133,9 @@ impl Formatter {
             Value::Nil => self.text("<nil>"),
             Value::Map(_) | Value::List(_) if self.depth >= DEEPEST => self.text("..."),
             // A value that doubles with each level would soon fill all memory.
-            Value::Map(_) | Value::List(_) if self.out.len() > LONGEST => self.text("..."),
+            Value::Map(_) | Value::List(_) if self.out.len() - self.start > LONGEST => {
+                self.text("...");
+            }
             other => {
                 self.depth += 1;
                 self.value(other, verb);
