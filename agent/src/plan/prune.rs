@@ -17,7 +17,7 @@ pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
     let desired: BTreeSet<&ObjectRef> = inputs.desired.iter().map(|d| &d.object).collect();
     // The same object, as far as can be said while its kind is unknown.
     let may_stay = |object: &ObjectRef| desired.contains(&unplaced(object));
-    // This lasts until a new commit changes it, so it is reported.
+    // This may last for as long as the commit stays, so it is reported.
     let is_unserved =
         |object: &ObjectRef| inputs.observed.unknown_kinds.contains(&unplaced(object));
     let leaving: Vec<&Entry> = inputs

@@ -132,6 +132,8 @@ struct Set {
     is_taken: bool,
     /// Its objects have to be prepared again from the same commit.
     is_outdated: bool,
+    /// The record names a newer commit, which a pass refused as a whole: this one is not rendered again.
+    is_superseded: bool,
 }
 
 /// One application's state between passes.
@@ -151,7 +153,7 @@ pub(super) struct Worker {
     /// Why the newest commit could not be rendered, or is refused as a whole; passes still enforce the
     /// last good set.
     refusal: Option<Refusal>,
-    /// Why the set that was accepted before this process started cannot be used either.
+    /// Why the accepted set cannot be used, or prepared again, either.
     refusal_before: Option<Refusal>,
     /// No new attempt before this.
     retry: Option<(Instant, Backoff)>,

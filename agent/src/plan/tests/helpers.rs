@@ -5,7 +5,7 @@ use super::*;
 const HELP: (&str, &str) = (HELPER_ANNOTATION, "pre-sync");
 const GOES: (&str, &str) = (HOOK_DELETE_ANNOTATION, "succeeded");
 
-/// An empty cluster, and objects as Helm's hooks become them.
+/// An empty cluster, and the objects that Helm's hooks are turned into.
 fn hooked() -> World {
     let mut world = world();
     world.inventory = Inventory::default();

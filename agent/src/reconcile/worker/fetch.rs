@@ -103,10 +103,7 @@ impl Worker {
             let is_due = |until: Instant| Instant::now() >= until;
             match (&self.refusal, &self.retry) {
                 (None, _) => return,
-                (Some(_), Some((until, _))) if !is_due(*until) => {
-                    self.prepare_again();
-                    return;
-                }
+                (Some(_), Some((until, _))) if !is_due(*until) => return,
                 _ => {}
             }
         } else {
@@ -138,18 +135,19 @@ impl Worker {
         self.fetch = Some(Fetch { desired, of, work });
     }
 
-    /// Prepares the accepted objects again after a definition changed its scope, while the newest commit is refused.
-    fn prepare_again(&mut self) {
-        let accepted = self.set.made_for.clone();
-        if let Some(accepted) = accepted.filter(|_| self.set.is_outdated) {
-            self.fetch(accepted, FetchTarget::AcceptedBefore);
-        }
-    }
-
     /// Continues with the set that was accepted before this process started, if the assigned one is
-    /// refused and there is no other set to enforce. The current policy judges it as well.
+    /// refused and there is no other set to enforce. The current policy judges it as well. A set whose objects a
+    /// definition has outdated is rendered again, as often as the refused one is tried.
     fn go_on(&mut self) {
-        if self.set.rendered.is_some() || self.fetch.is_some() {
+        if self.fetch.is_some() {
+            return;
+        }
+        if self.set.rendered.is_some() {
+            let accepted = self.set.made_for.clone();
+            let outdated = accepted.filter(|_| self.set.is_outdated && !self.set.is_superseded);
+            if let Some(accepted) = outdated {
+                self.fetch(accepted, FetchTarget::AcceptedBefore);
+            }
             return;
         }
         let Some(before) = self.shared.source.before(&self.name) else {
@@ -249,6 +247,7 @@ impl Worker {
         let refusal = Refusal::new(reason, outcome.message.clone());
         if let Some(before) = self.taken_before.take() {
             self.set = before;
+            self.set.is_superseded = true;
             self.refuse(refusal);
             return true;
         }
