@@ -97,7 +97,7 @@ reasons! {
     // --- Git
     /// The repository could not be reached.
     RepositoryUnavailable,
-    /// The Git server rejected the credentials.
+    /// The Git server rejected the credentials, or requires some.
     AuthenticationFailed,
     /// The SSH server's host key is not the pinned one.
     HostKeyRefused,
@@ -278,7 +278,7 @@ reasons! {
     ApprovalNeeded,
     /// No change window is open, or a freeze is in force.
     WindowClosed,
-    /// An external check failed.
+    /// An external check has not succeeded.
     CheckFailed,
     /// The Job of a gate has not succeeded yet.
     GateJobPending,

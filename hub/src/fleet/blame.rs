@@ -71,7 +71,7 @@ fn declares_the_same(report: &Report, assigned: &Assignment) -> bool {
 
 /// Returns which applications do not count for a rollout: those for which it brings nothing new. `touches`: its effect
 /// there; `takes`: the applications that it removes, which do not count either where their removal waits only for
-/// these. An application that is pinned gets nothing new.
+/// these. An application of a pinned repository gets nothing new.
 pub(super) fn aside(
     cluster: &Cluster,
     progress: &Progress,

@@ -4,6 +4,7 @@ use flotilla_shared::id::EnvironmentName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 pub use flotilla_status::GateKind;
+use flotilla_status::StepState;
 use jiff::Timestamp;
 
 /// State of the gates other than Jobs.
@@ -54,7 +55,8 @@ impl Gate {
     ) -> Self {
         let reason = match open {
             Open::Yes | Open::Skipped => None,
-            Open::NotYet | Open::No => Some(gate.reason()),
+            Open::NotYet => Some(gate.reason(StepState::Waiting)),
+            Open::No => Some(gate.reason(StepState::Failed)),
         };
         Self {
             gate,

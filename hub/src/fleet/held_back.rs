@@ -40,8 +40,8 @@ impl HeldBackCommit {
 }
 
 impl Fleet {
-    /// Returns each commit that is kept out of an environment and has had no override since: those of a running
-    /// rollout, those that wait beside it, and those that failed. Of failed ones that nothing asks for any longer only
+    /// Returns each commit that is kept out of an environment and has had no override since: those of a rollout that is
+    /// not over, those that wait beside it, and those that failed. Of failed ones that nothing asks for any longer only
     /// revisions of the fleet file are listed, since they may return.
     #[must_use]
     pub fn held_back(&self, environment: &Environment, now: Timestamp) -> Vec<HeldBackCommit> {

@@ -148,13 +148,7 @@ impl Fleet {
         job: &GateJob,
         now: Timestamp,
     ) -> Gate {
-        let gate = |open, text: String| {
-            let mut gate = Gate::new(GateKind::Job, rule.name.as_str(), open, text);
-            if open == Open::NotYet {
-                gate.reason = Some(Reason::GateJobPending);
-            }
-            gate
-        };
+        let gate = |open, text: String| Gate::new(GateKind::Job, rule.name.as_str(), open, text);
         let never = |text: String| Gate {
             lasting: true,
             ..gate(Open::No, text)

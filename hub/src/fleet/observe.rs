@@ -138,8 +138,8 @@ pub(super) fn verdict(
             worst = worst.or(Some(leaving(name, report)));
         }
     }
-    // These removals are still withheld. The rollout is not done there before they are, unless it brings nothing to the
-    // applications that they wait for.
+    // These removals are still withheld. The rollout is not done there until they are carried out, unless it brings
+    // nothing to the applications that they wait for.
     let later = cluster.loses_later();
     for name in later.filter(|name| takes.contains(*name) && !waits.contains(*name)) {
         worst = worst.or_else(|| Some(withheld(name, cluster, aside)));

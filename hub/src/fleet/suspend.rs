@@ -45,7 +45,8 @@ impl Fleet {
         })
     }
 
-    /// Returns the answer to the operator who suspended it. A suspension that cannot be sent yet delays no rollout.
+    /// Returns the answer to the operator who suspended it. It says where the suspension cannot be sent yet, since the
+    /// agent writes until it gets it.
     fn suspended(&self, name: &ClusterName) -> String {
         const NOTED: &str =
             "it is noted, and its agent does not know of it yet and may go on writing";

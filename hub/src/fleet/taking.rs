@@ -73,8 +73,11 @@ impl Fleet {
             }
         }
         if plan.specification == SpecSource::Kept && !unresolved.is_empty() {
-            // What waits still waits, and is named, until a newer rollout comes here.
-            let waiting = self.clusters.get(name).map(|cluster| &cluster.withheld);
+            // The former specification names no new removals, so those that were withheld here are carried over: they
+            // stay withheld, and are shown with their reason, until a newer rollout reaches the cluster.
+            let is_here = before.is_some_and(|before| before.environment == environment.name);
+            let cluster = self.clusters.get(name).filter(|_| is_here);
+            let waiting = cluster.map(|cluster| &cluster.withheld);
             let stays = |app: &&ApplicationName| {
                 let removal = self.spec().removal(app, name, &environment.name);
                 removal == Some(Objects::Delete) && !placed.contains_key(*app) && !is_declared(app)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{StepKind, is_empty};
+use super::{StepKind, StepState, is_empty};
 
 /// The hub's description of itself, and the caller's rights.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -114,41 +114,6 @@ pub struct NewToken {
     pub trust_bundle: String,
     /// `host:port` at which agents reach the hub.
     pub hub_address: String,
-}
-
-/// State of one step of a decision chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-pub enum StepState {
-    /// Done or fulfilled; of a gate: open.
-    Ok,
-    /// Not done yet; of a gate: it may still open.
-    Waiting,
-    /// Failed: it cannot continue.
-    Failed,
-    /// Skipped on purpose.
-    Skipped,
-    /// A value of a newer hub.
-    Unknown,
-}
-
-impl StepState {
-    /// Returns the word that is shown.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "Ok",
-            Self::Waiting => "Waiting",
-            Self::Failed => "Failed",
-            Self::Skipped => "Skipped",
-            Self::Unknown => "Unknown",
-        }
-    }
-
-    /// Returns whether a gate in this state holds commits back. A state that only a newer hub knows does, too.
-    #[must_use]
-    pub fn holds_back(self) -> bool {
-        !matches!(self, Self::Ok | Self::Skipped)
-    }
 }
 
 /// One step of a decision chain.

@@ -32,14 +32,14 @@ pub use environment::{Branch, Environment, Fleet, Heading};
 pub use fleet_plan::{
     Answer, FleetPlan, PlanGroup, PlanVerdict, PlannedApplication, PlannedChange,
 };
-pub use hub::{GivenUp, Hub, Move, NewToken, Promotion, Right, Step, StepState, Token};
+pub use hub::{GivenUp, Hub, Move, NewToken, Promotion, Right, Step, Token};
 pub use log::{AuditAction, Entry, HUB_ACTOR, Operator};
 pub use plan::{ApplicationPlan, Change, Field, PlannedAction};
 pub use rollout::{
     Apart, Budget, BudgetKind, Phase, Progress, RepositoryCommit, Rollout, RolloutState,
     RolloutSummary, Wave,
 };
-pub use step::{GateKind, StepKind};
+pub use step::{GateKind, StepKind, StepState};
 pub use wire::moment;
 
 pub use flotilla_shared::report::ObjectCounts;

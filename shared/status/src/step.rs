@@ -1,6 +1,8 @@
 //! Kinds of the steps of a decision chain, and of the gates among them.
 
 use flotilla_shared::reason::Reason;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::words::words;
 
@@ -31,18 +33,54 @@ words! {
 }
 
 impl GateKind {
-    /// Reason of a gate of this kind that holds commits back.
+    /// Reason of a gate of this kind that holds commits back, and may still open (`Waiting`) or not.
     #[must_use]
-    pub const fn reason(self) -> Reason {
-        match self {
-            Self::Health | Self::Rollback => Reason::NotProven,
-            Self::Approval => Reason::ApprovalNeeded,
-            Self::Check => Reason::CheckFailed,
-            Self::Job => Reason::GateJobFailed,
-            Self::Window | Self::Freeze | Self::Override => Reason::WindowClosed,
-            Self::Quarantine => Reason::Quarantined,
-            Self::Pause => Reason::Paused,
+    pub const fn reason(self, state: StepState) -> Reason {
+        match (self, state) {
+            (Self::Health | Self::Rollback, _) => Reason::NotProven,
+            (Self::Approval, _) => Reason::ApprovalNeeded,
+            (Self::Check, _) => Reason::CheckFailed,
+            (Self::Job, StepState::Waiting) => Reason::GateJobPending,
+            (Self::Job, _) => Reason::GateJobFailed,
+            (Self::Window | Self::Freeze | Self::Override, _) => Reason::WindowClosed,
+            (Self::Quarantine, _) => Reason::Quarantined,
+            (Self::Pause, _) => Reason::Paused,
         }
+    }
+}
+
+/// State of one step of a decision chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub enum StepState {
+    /// Done or fulfilled; of a gate: open.
+    Ok,
+    /// Not done yet; of a gate: it may still open.
+    Waiting,
+    /// Failed: it cannot continue.
+    Failed,
+    /// Skipped on purpose.
+    Skipped,
+    /// A value of a newer hub.
+    Unknown,
+}
+
+impl StepState {
+    /// Returns the word that is shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "Ok",
+            Self::Waiting => "Waiting",
+            Self::Failed => "Failed",
+            Self::Skipped => "Skipped",
+            Self::Unknown => "Unknown",
+        }
+    }
+
+    /// Returns whether a gate in this state holds commits back. A state that only a newer hub knows does, too.
+    #[must_use]
+    pub fn holds_back(self) -> bool {
+        !matches!(self, Self::Ok | Self::Skipped)
     }
 }
 

@@ -114,7 +114,7 @@ impl Fleet {
         let alone = shut || !environment.gates.checks.is_empty();
         let least = match best {
             Some(Entry::Overridden) if alone => Entry::Overridden,
-            // During a freeze all wait together; they are separated when it ends.
+            // During a freeze, or outside the change windows, all wait together; they are separated when that ends.
             Some(Entry::Open | Entry::Jobs) if shut && running.is_none() => Entry::Closed,
             Some(Entry::Overridden | Entry::Open) => Entry::Open,
             Some(Entry::Jobs) => Entry::Jobs,

@@ -377,8 +377,8 @@ impl Simulation {
     }
 
     /// Returns what a successful rollout has made good: its commits, except for repositories of which all clusters that
-    /// run something of them were excluded or behind (promise 4), and except for a revision of the file if that applies
-    /// to all clusters to which it gives something. These stay where they were.
+    /// run something of them were excluded or left behind (promise 4), and except for a revision of the file if that
+    /// is so for all clusters to which it gives something. These stay where they were.
     fn proven(&self, rollout: &Rollout, before: &Commits, after: &Commits) -> Commits {
         let mut proven = rollout.target.clone();
         for (repository, commit) in rollout.changed() {

@@ -329,8 +329,7 @@ fn a_cluster_that_is_away_says_so_and_is_asked_when_it_is_back() {
     let job = bench.asked("p2").remove(0);
     bench.connect("p2");
     assert_eq!(bench.times, 2, "each stream is told");
-    // If it is withdrawn while the cluster is offline, the Job continues there, and the cluster is told after its next
-    // report.
+    // A Job that is withdrawn while its cluster is offline continues there; the cluster is told after its next report.
     bench.says("p2", &job, GateJobState::Running);
     bench.disconnect("p2");
     bench.declare("");

@@ -30,7 +30,8 @@ fn offline_clusters_over_their_budget_are_waited_for_never_failed() {
     assert_eq!(bench.rollout.state, State::Succeeded);
 }
 
-/// A hub that has just started has not heard from any cluster, so none counts as offline yet.
+/// A hub that has just started has not heard from its clusters yet, which is not their fault: it waits for them, and
+/// does not suggest to exclude them.
 #[test]
 fn h14_a_hub_that_has_just_begun_waits_for_its_clusters_and_advises_nothing() {
     let mut bench = Bench::new("{maxConcurrent: 5, budgets: {offline: 0}}", TIERS);

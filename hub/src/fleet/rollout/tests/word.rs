@@ -102,7 +102,7 @@ fn what_was_said_before_it_was_asked_is_no_answer() {
     assert_eq!(bench.phase("a"), Phase::Done);
 }
 
-/// By the new time it was not asked yet: a report from now counts, and one with a time from before does not.
+/// By the new time it was not asked yet: a report from now counts, and one that the former clock dated does not.
 #[test]
 fn a_clock_that_is_set_back_asks_again() {
     let mut bench = Bench::new("{soak: 3s}", &TIERS[..1]);

@@ -44,7 +44,8 @@ fn what_the_environment_before_has_not_rolled_out_yet_it_has_not_proven() {
     has_paths(&world, "a", ["ax", "ax", "ax"]);
 }
 
-/// A cluster that runs nothing of what a revision changes is no evidence, even if it is held back.
+/// A cluster that runs nothing of what a revision changes is no evidence, even if it is suspended
+/// with an earlier one.
 #[test]
 fn who_runs_nothing_of_what_changes_says_nothing_of_it() {
     let only = "path: a, placement: {environments: [dev, prod], clusters: [d1, p1, p2, p3]}";

@@ -41,7 +41,7 @@ impl People {
             return;
         };
         let now = at(self.world.second);
-        // During a freeze they wait together; a pin lets commits in as it names them.
+        // During a freeze, or outside the change windows, they wait together; a pin lets commits in as it names them.
         let times = fleet.standing_gates(prod, now);
         let is_ahead = self
             .world

@@ -129,7 +129,7 @@ fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
     assert_eq!(world.having(&commit(4)).len(), 3);
 }
 
-/// The fleet file waits for its own proof, and a commit beside it does as well.
+/// A revision of the fleet file and a commit beside it each wait for their own approvals only.
 #[test]
 fn promise_5_a_change_of_the_fleet_file_and_commits_hold_up_one_another_in_nothing() {
     let text = file("maxConcurrent: 3", "approvals: 1", "prod");

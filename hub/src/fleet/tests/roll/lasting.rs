@@ -284,7 +284,8 @@ fn what_people_decided_about_a_cluster_outlives_its_enrolment() {
 }
 
 /// A pin of an environment to a commit that has not passed the gates means that commit only: no newer one on the
-/// branch, and none of another repository. A pin to the present commits starts a rollout that it then stops.
+/// branch, and none of another repository. With a pin to the present commits a new commit still gets a rollout,
+/// which the pin stops, so that it is seen to wait.
 #[test]
 fn roll_12_a_pin_ahead_names_all_that_comes_in() {
     let mut world = World::rolled_out(&file("maxConcurrent: 3", "approvals: 1", "prod"));

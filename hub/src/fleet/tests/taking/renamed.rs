@@ -188,7 +188,7 @@ fn a_removal_that_waits_alone_ends_its_rollout_and_is_told() {
         "{note}"
     );
     assert_eq!(stands(&world), "---");
-    // It is told as well where a newer rollout has not come yet.
+    // The withheld removal is also shown for clusters that a newer rollout has not reached yet.
     world.push("fleet", "prod", 2);
     assert_eq!(world.having(&commit(2)), ["p1"]);
     let p3 = &world.fleet.clusters()[&name("p3")];
