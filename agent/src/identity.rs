@@ -71,7 +71,7 @@ pub enum Error {
     /// The hub could not answer, or is temporarily unable to.
     #[error("the hub cannot answer at present: {0}")]
     Later(String),
-    /// A certificate does not have the form that is required.
+    /// A certificate cannot be read, or is not an agent's.
     #[error("{0}")]
     Unusable(String),
 }

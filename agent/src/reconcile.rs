@@ -383,7 +383,8 @@ impl Workers {
     fn fit(&mut self, assignment: &DecodedAssignment) {
         let content = &assignment.assignment;
         let mut tasks = tasks(content);
-        // An application that the assignment no longer names is kept, reported, and handed over on request (P7, P10).
+        // An application that the assignment no longer names is kept and reported, and its objects are handed over to
+        // applications that desire them (P7, P10).
         let orphaned = self.running.keys().chain(&self.recorded);
         for name in orphaned {
             tasks.entry(name.clone()).or_insert_with(|| Task::End {

@@ -24,7 +24,7 @@ pub struct Installation {
     pub repository: Repository,
     pub git: GitServer,
     pub cluster: ApiServer,
-    /// The address of the cluster.
+    /// The listening API server of the cluster.
     pub serving: ServerHandle,
     binaries: PathBuf,
     address: String,

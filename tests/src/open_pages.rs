@@ -43,7 +43,7 @@ pub fn let_in(issuer: &Issuer) {
 }
 
 impl OpenPages {
-    /// Opens the paths in turn, each with its own session and source address.
+    /// Opens `count` pages, on each of the paths in turn, as clients with their own sessions and source addresses.
     ///
     /// # Errors
     /// When a client is not admitted.

@@ -301,7 +301,7 @@ async fn all_connected(what: &str, seen: &FleetState, expected: usize) -> anyhow
     .await
 }
 
-/// Waits until every agent has the assignment, and prints how long after the push that took.
+/// Waits until every agent has the assignment; returns how long after the push each one got it.
 async fn delivered(
     seen: &FleetState,
     expected: usize,

@@ -43,7 +43,7 @@ const ANY: &str = "127.0.0.1:0";
 const NOTHING_TO_RUN: &str =
     "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}]\n";
 
-/// A hub to start: by default in this process, on SQLite, with one address for agents and operators.
+/// A hub to start: by default in this process, on SQLite, listening for agents and operators only.
 #[must_use]
 #[derive(Default)]
 pub struct Builder {
@@ -130,7 +130,7 @@ impl Builder {
         }
     }
 
-    /// Any other setting of a hub in this process: a process cannot be given it, and refuses to start.
+    /// Any other setting of a hub in this process: a hub in its own process cannot be given it, so none starts with it.
     pub fn with(self, change: impl FnOnce(&mut Config)) -> Self {
         self.set_only_here("with", change)
     }

@@ -307,7 +307,7 @@ async fn h06_a_hub_without_files_left_lives_and_comes_back() {
     for _ in 0..20 {
         api.get_hub(v1::GetHubRequest {}).await.unwrap();
     }
-    // A new connection gets in once silent ones time out, although the attackers keep opening more.
+    // A new connection gets in once the hub times the silent ones out, although the attacker never closes them.
     let began = Instant::now();
     let served = eventually("others come in", Duration::from_secs(60), || async {
         let mut api = world.hub.operator("ada").await.ok()?.api;

@@ -209,7 +209,7 @@ async fn g10_hostile_packs_of_directories_are_refused() {
         tag.extend(stored(b"small"));
         pack(1, &tag)
     };
-    // A valid commit, but another one, or one without its trees.
+    // A valid commit, but another one; then a tree without a commit.
     let other = |_| {
         let text = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor a <a> 0 +0000\n\
                      committer a <a> 0 +0000\n\nx";

@@ -24,7 +24,7 @@ use flotilla_tests::{eventually, write_private};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// `a1` is the canary; `a2` runs the same, and `b1` something else on a common base.
+/// `a1` is the canary; `a2` runs the same, and `b1` something else on a base of its own.
 const CLUSTERS: [(&str, &str); 3] = [("a1", "a"), ("a2", "a"), ("b1", "b")];
 
 struct World {

@@ -1,4 +1,4 @@
-//! Real processes, killed at random while commits arrive.
+//! Real processes, killed without warning while commits arrive.
 
 #![allow(
     clippy::unwrap_used,

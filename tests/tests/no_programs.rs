@@ -18,7 +18,7 @@ use flotilla_tests::installation::Installation;
 use flotilla_tests::repository::git;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Programs that the agent might call for a commit or signature, and those that they might call.
+/// Programs that the agent might call for a commit or its signature, and those through which it might call them.
 const PROGRAMS: [&str; 9] = [
     "git",
     "git-upload-pack",

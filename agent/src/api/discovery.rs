@@ -72,7 +72,7 @@ impl KindLookup {
 pub(crate) struct Discovery {
     kinds: BTreeMap<(String, String), Vec<Resource>>,
     read_at: Option<Instant>,
-    /// Whether the API server has contradicted it since.
+    /// Whether the API server has contradicted it since it was read.
     doubted: bool,
     /// Groups that the aggregator could not refresh.
     stale: Vec<String>,

@@ -199,8 +199,8 @@ impl Cluster {
             Some(stored) => stored,
             None => match self.read_inventory(name).await {
                 Ok(stored) => {
-                    // An application that stays needs its record only from time to time; one that leaves is
-                    // read in each pass, for a confirmation that people write on it.
+                    // While the application is not to stay, no time is kept: the first pass after a removal was
+                    // withdrawn reads the record again, and removes a confirmation that people wrote on it.
                     let stays = input.intent == Intent::Run;
                     memory.stored_at = stays.then(Instant::now);
                     if let (Some(why), false) = (stored.changed, stored.is_older) {

@@ -98,7 +98,7 @@ impl CompiledRule {
         match holds(current) {
             Ok(true) => ObjectHealth::current(),
             Ok(false) => ObjectHealth::in_progress(why(object)),
-            // With a status, the rule itself is at fault; without one, its fields are only not there yet.
+            // With a status, the cause is reported; without one, the controller has not written its fields yet.
             Err(cause) if object.get("status").is_some() => {
                 ObjectHealth::in_progress(format!("its health rule cannot be evaluated: {cause}"))
             }

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::words::{Sense, of_reason, of_type};
 use super::{is_true, reason, stale, status, text};
 
-/// The conditions that are about the whole object: if one of them is good, conditions of parts do not
-/// count as progress.
+/// The conditions that are about the whole object: if one of them is good, a condition of a part that does
+/// not hold yet does not count against it.
 const SUMMARIES: &[&str] = &["Ready", "Available", "Healthy", "Succeeded", "Complete"];
 
 /// More conditions than any controller writes.

@@ -11,7 +11,7 @@ pub struct HealthRule {
     pub group: String,
     #[serde(default)]
     pub kind: String,
-    /// Expression that is true if the object that it stands for is missing.
+    /// Expression that is true if what the object represents is missing.
     #[serde(default)]
     pub not_found: String,
     /// True: it failed.

@@ -300,8 +300,8 @@ pub(super) fn of_type(text: &str) -> Option<Sense> {
         "ok",
     ];
     let mut words = split(text);
-    // UpToDate and InSync describe the whole object. Otherwise the word before such a joint decides:
-    // ReadyForTraffic, AvailableInRegion.
+    // UpToDate and InSync describe the whole object. In other types the words before `for`, `in` and the like
+    // decide: ReadyForTraffic, AvailableInRegion.
     if matches!(words.as_slice(), [.., a, b, c] if a == "up" && b == "to" && c == "date")
         || matches!(words.as_slice(), [.., a, b] if a == "in" && b == "sync")
     {

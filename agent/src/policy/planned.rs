@@ -32,7 +32,7 @@ impl FromStr for BranchPattern {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let start = text.strip_suffix('*');
-        // A pattern is checked by an example, since `*` stands for at least one character.
+        // Checked by an example of what it matches: a prefix alone, such as `feature/`, may not be a valid name.
         let example = start.map_or_else(|| text.to_owned(), |start| format!("{start}x"));
         let named = example.parse::<BranchName>();
         named.map_err(|error| format!("{text:?} is not a branch: {error}"))?;

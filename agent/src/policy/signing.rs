@@ -69,8 +69,8 @@ impl SignatureRule {
 }
 
 impl Policy {
-    /// The rule for a branch. If there are rules and none matches, there is none, and nothing of the
-    /// branch is accepted.
+    /// The rule for a branch. None: the policy has rules, and none of them matches: nothing of the branch is
+    /// accepted.
     #[must_use]
     pub fn signature_rule(
         &self,

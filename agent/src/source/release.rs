@@ -37,7 +37,7 @@ impl Default for ChartContext {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReleaseRecord {
-    /// A digest of everything that was rendered from, except the cluster.
+    /// A digest of everything that it was rendered from, except the cluster.
     pub(super) key: Digest,
     /// `.Release.Revision`
     pub(super) revision: u64,

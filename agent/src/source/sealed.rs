@@ -16,7 +16,7 @@ const MAX_KEYS: u64 = 1 << 20;
 /// The age keys cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeysError {
-    /// No directory of keys is configured, or it holds none.
+    /// No file or directory of keys is configured, or it holds none.
     #[error("the agent has no age key (--sops-age-keys)")]
     Missing,
     #[error("{}: {cause}", .path.display())]

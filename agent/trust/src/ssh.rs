@@ -97,7 +97,7 @@ impl SshKey {
         let (hash, bytes, trailer) = numbers(inner, &self.public).ok_or_else(unfit)?;
         let message = match (&self.application, trailer) {
             (None, None) => signed,
-            // A security key signs the hash of the message together with its flags and counter.
+            // A security key signs the hashes of its application and of the message, with its flags and counter.
             (Some(application), Some(trailer)) => {
                 let [flags, ..] = trailer;
                 if flags & 1 == 0 {

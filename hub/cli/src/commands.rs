@@ -244,7 +244,7 @@ async fn show_difference(
     }
 }
 
-/// Retries the failed clusters of an environment's rollout.
+/// Retries what failed in an environment's rollout: clusters and gate Jobs.
 async fn retry(
     client: &Client,
     environment: &EnvironmentName,

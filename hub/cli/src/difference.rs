@@ -127,7 +127,7 @@ pub(crate) struct Side<'t> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     path: String,
-    /// Number of the rendering options.
+    /// Number of the renderer.
     renderer: u8,
     /// All inputs of a chart, as text.
     chart: String,

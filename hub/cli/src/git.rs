@@ -69,7 +69,7 @@ struct Ssh {
 }
 
 impl Ssh {
-    /// Returns the command that never asks for a password; none: the configured program may ask.
+    /// Returns the command that never asks for a password; none: the program of `GIT_SSH` may ask.
     fn unprompted(self) -> Option<String> {
         let usual = || self.program.is_none().then(|| "ssh".to_owned());
         let command = self.command.or(self.configured).or_else(usual)?;

@@ -58,7 +58,7 @@ struct World {
     /// Certificates that are about to be issued: name and key.
     granted: Vec<(ClusterName, String)>,
     held: Vec<HeldCertificate>,
-    /// The key that holds each name, and how often the name has been taken.
+    /// The key that holds each name, and the number of its turn; turns are counted over all names.
     owners: BTreeMap<ClusterName, (String, u64)>,
     turns: u64,
     sessions: u64,
@@ -145,7 +145,8 @@ impl World {
         }
     }
 
-    /// Returns whether the hub dies before the effects are stored; otherwise they are stored.
+    /// Returns whether the hub died before the effects were stored; if so, it is started again. If not, the caller
+    /// stores them.
     fn dies_before(&mut self) -> bool {
         let dies = self.rng.random_bool(0.03);
         if dies {

@@ -242,7 +242,8 @@ pub fn decide(
     if let Some(rewrites) = found.rewrites {
         return Err(Wait::MergeMethod(rewrites));
     }
-    // The hub's own status is ignored: its gates were checked above, and it stays pending until the merge.
+    // The hub's own status is ignored: it only repeats the gates, which were checked before, and it does not succeed
+    // before the merge.
     let own = at.check_name(&context(environment));
     found.required.checks.retain(|name| *name != own);
     found.checks.retain(|check| check.name != own);

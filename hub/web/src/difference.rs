@@ -22,7 +22,7 @@ pub struct Group {
     pub link: String,
 }
 
-/// Returns all groups, the largest first.
+/// Returns all groups: the worst state first, and within a state the largest.
 #[must_use]
 pub fn groups(mirror: &Mirror) -> Vec<Group> {
     let mut groups: BTreeMap<(&str, State, String), (usize, &str)> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Timeline of a rollout: decisions and their actors, and begin and end of its waves. Oldest first.
+//! Timeline of a rollout: decisions and their actors, and start and end of its waves. Oldest first.
 
 use std::collections::BTreeMap;
 

@@ -41,7 +41,8 @@ static SUMMED: Mutex<BTreeMap<PathBuf, (Instant, Vec<FileState>)>> = const_mutex
 pub(crate) enum PackCheck {
     /// All packs are read.
     Full,
-    /// Packs are read only if the last result is too old: a failure may persist, and is retried often.
+    /// Packs are read only if a file changed or the last result is too old: a failure may persist, and is retried
+    /// often.
     Cached,
 }
 

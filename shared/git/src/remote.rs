@@ -185,8 +185,8 @@ impl Remote {
     }
 
     /// Returns the damage of the cache; called only after a failure. A damaged cache is removed, so that the next
-    /// opening starts with an empty one (G12): everything in it can be fetched again. Leftovers of a killed fetch are
-    /// removed by themselves.
+    /// opening starts with an empty one (G12): everything in it can be fetched again. Leftovers of a killed fetch do
+    /// not count as damage: only they are removed.
     pub(crate) fn damage(&self, look: PackCheck) -> Option<Error> {
         let depth = match remove_lone(&self.directory) {
             0 => 1,

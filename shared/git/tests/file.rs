@@ -230,7 +230,7 @@ fn g17_hooks_filters_and_configuration_of_a_repository_are_only_files() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
-    // git itself must not apply the attributes that change files when they are added.
+    // Only git itself may apply the attributes, which change files when they are added; the user's own are left out.
     std::fs::write(origin.path().join("app.yaml"), text).unwrap();
     git(
         origin.path(),

@@ -185,7 +185,7 @@ pub(crate) fn resources(kinds: &[Kind], group: &str, version: &str) -> Option<Va
             "resources": resources,
         });
         if let Value::Object(list) = &mut list {
-            // The document of the core group has no `group` field.
+            // The document of the core group has no `apiVersion`.
             if !group.is_empty() {
                 list.insert("apiVersion".to_owned(), json!("v1"));
             }

@@ -207,7 +207,7 @@ fn written(element: &str) -> String {
     }
 }
 
-/// The element for an item of a set or a map list; none if the item has no key.
+/// The element for an item of a set or a map list; none if the list is atomic or the item has no key.
 pub(crate) fn item(schema: &Schema, value: &Value) -> Option<String> {
     match schema.merge() {
         Merge::Atomic => None,

@@ -280,7 +280,7 @@ fn priority(version: &str) -> (u8, u32, u32) {
     parsed.unwrap_or((0, 0, 0))
 }
 
-/// The scale subresources of built-in kinds that the agent and kubectl use.
+/// The fields of a built-in kind's scale, as far as the agent and kubectl use it.
 pub(crate) fn builtin_scale() -> Scale {
     Scale {
         spec: "/spec/replicas".to_owned(),

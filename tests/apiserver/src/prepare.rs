@@ -304,7 +304,7 @@ fn service(store: &mut Store, object: &mut Value, before: Option<&Value>) {
         return;
     }
     if kind == "ClusterIP" && !old_kind.is_empty() && old_kind != kind {
-        // These fields are only valid for NodePort and LoadBalancer services.
+        // Only services that are reachable from outside have these fields: they go with the old type.
         for field in [
             "externalTrafficPolicy",
             "allocateLoadBalancerNodePorts",

@@ -64,7 +64,7 @@ pub(crate) struct Object {
     pub(crate) kept: Vec<String>,
     /// Numbers and booleans whose zero value is not stored: not pointers in the Go type.
     pub(crate) dropped: Vec<String>,
-    /// Lists and maps that are written as null if they are empty.
+    /// Lists and maps that are never left out: null if there is none.
     pub(crate) always: Vec<String>,
 }
 

@@ -120,7 +120,7 @@ impl Store {
         }
     }
 
-    /// In memory only; the journal starts here.
+    /// In memory only: the data file does not record it, and continues with the writes that follow.
     pub(crate) fn restore(&mut self, backup: &Backup) {
         self.version = backup.version;
         self.objects.clone_from(&backup.objects);

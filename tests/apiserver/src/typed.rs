@@ -152,8 +152,8 @@ fn walk(
                 path.push(element.clone());
                 let is_double = |list: Option<&Vec<Value>>| list.is_some_and(|l| l.len() > 1);
                 if is_double(l) || is_double(r) {
-                    // Duplicate items are compared as one field; an item that is single on one side is compared by
-                    // itself.
+                    // Duplicate items are one field as a whole; if the other side has a single item, all of its fields
+                    // count as added or removed.
                     let single = |list: Option<&Vec<Value>>| list?.first().cloned();
                     match (is_double(l), is_double(r)) {
                         (true, true) if l != r => found.modified.insert(path),

@@ -44,7 +44,7 @@ pub(crate) struct Call {
 /// The point at which webhooks are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AdmissionPhase {
-    /// Before an object is defaulted and validated.
+    /// Before an object is completed (allocated addresses, fields of the server) and validated.
     Mutating,
     /// After validation, before the object is stored.
     Validating,
@@ -91,7 +91,7 @@ pub(crate) struct Outcome {
     pub(crate) code: u16,
     pub(crate) value: Value,
     pub(crate) warnings: Vec<String>,
-    /// The stored object, if the write changed anything.
+    /// The object after a write that changed anything; after a removal, the removed one.
     pub(crate) written: Option<Arc<Value>>,
     /// For webhooks: the object before the write; none if it did not exist.
     pub(crate) before: Option<Value>,

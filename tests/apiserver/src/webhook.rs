@@ -191,7 +191,7 @@ fn hooks(store: &Store, call: &Call) -> Vec<Hook> {
 }
 
 impl ApiServer {
-    /// Executes a call, and calls the webhooks that match it before.
+    /// Calls the webhooks that match a call, then executes it.
     pub(crate) async fn execute_admitted(&self, call: &Call) -> Result<Outcome, Failure> {
         let hooks = match call.verb {
             "create" | "update" | "patch" | "delete" => hooks(&self.inner.store.lock(), call),
@@ -277,7 +277,7 @@ impl ApiServer {
         Ok((kind, seen, namespace))
     }
 
-    /// Calls a webhook: nothing, or its patch.
+    /// Calls a webhook; returns its patch, if it has one.
     async fn answer(
         &self,
         hook: &Hook,

@@ -1,4 +1,4 @@
-//! Manifests and charts give the same objects.
+//! Manifests and charts give the same objects, whether rendered by the project or by the official programs.
 
 use std::path::Path;
 

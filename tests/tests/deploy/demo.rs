@@ -318,7 +318,7 @@ async fn follow(reader: &Reader, demo: &Demo, line: &Line, wrong: &mut Vec<Strin
         following.end().await;
         return;
     }
-    // As the page says, `--finish` waits until no agent uses the old root.
+    // As the page says: wait until no cluster has a certificate of the old root, then run `--finish`.
     if typed.ends_with("--finish") {
         let status = here(demo, "flotilla-hub ca status --data-dir /var/lib/flotilla");
         eventually("every agent has renewed", LIMIT, async || {

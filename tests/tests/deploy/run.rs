@@ -70,7 +70,7 @@ fn prepare(root: &Path, objects: &Objects) {
     }
 }
 
-/// The certificate of the pages, as in cert-manager's Secret; returns the root that signed it.
+/// The certificate of the pages, as in cert-manager's Secret; it is self-signed, and returned as the root to trust.
 fn certificate(root: &Path) -> String {
     let made = rcgen::generate_simple_self_signed(vec![PAGES.to_owned()]).unwrap();
     secret(&root.join("etc/flotilla-web/tls.crt"), &made.cert.pem());

@@ -85,7 +85,8 @@ async fn assert_others_are_kept_out(terminal: &Terminal, issuer: &Issuer, login:
     assert!(!terminal.config.exists());
 }
 
-/// The login succeeds after a while. What is stored is readable only by its owner, and is not printed.
+/// The login succeeds after a while, and later commands know the user. What is stored is readable only by its owner,
+/// and is not printed.
 async fn assert_logs_in(terminal: &Terminal, issuer: &Issuer, login: &[&str]) {
     issuer.with(|state| {
         state.user = "ada@example.org".to_owned();

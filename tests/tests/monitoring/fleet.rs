@@ -292,7 +292,7 @@ impl Fleet {
         self.join_with_an_ending_certificate().await;
     }
 
-    /// An agent whose certificate was not renewed in time.
+    /// An agent whose certificate its external issuer should have replaced long ago.
     async fn join_with_an_ending_certificate(&mut self) {
         let directory = self.directory.path().join("identity");
         std::fs::create_dir_all(&directory).unwrap();

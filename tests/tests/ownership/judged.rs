@@ -9,9 +9,10 @@ impl World {
         let reported = reports.wait_for(|report| report.as_ref().is_some_and(|r| is_done(r)));
         // The borrowed report locks its channel, so it must be dropped before the next borrow.
         let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
-        let is_late = reported.is_err();
+        // A closed channel is no report either: the agent has ended.
+        let is_reported = matches!(reported, Ok(Ok(_)));
         drop(reported);
-        if is_late {
+        if !is_reported {
             let report = self.agent.reports.borrow().clone();
             panic!("{otherwise}: {:#?}\n{report:#?}", self.done);
         }

@@ -206,7 +206,7 @@ pub(crate) async fn a11_too_large_requests_and_annotations_are_refused_by_name(
 pub(crate) async fn a12_values_that_the_server_writes_another_way_are_no_drift(
     mut world: World<'_>,
 ) {
-    // The server normalises "1000m" to "1", and sorts or defaults atomic lists.
+    // The server stores "1000m" as "1", and adds its defaults to the items of a list.
     let yaml = deployment("web", "replicas: 1")
         + "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  selector: {app: web}\n  ports: [{port: 80, targetPort: 8080}]\n";
     world.synced(&yaml).await;

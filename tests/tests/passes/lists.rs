@@ -151,7 +151,7 @@ pub(crate) async fn a14_lists_changed_by_hand_are_gits_again(mut world: World<'_
             let path = format!("{}?fieldManager=kubectl-edit", case.path(&world));
             let kind = "application/json-patch+json";
             let (code, answer) = world.send_as("PATCH", &path, kind, &patch).await;
-            // Some lists may have duplicates.
+            // The API server refuses duplicates in some lists.
             assert!(
                 code == 200 || (code == 422 && ["doubled", "added twice"].contains(&what)),
                 "{}: {answer}",

@@ -1,4 +1,5 @@
-//! No two files of a crate depend on each other: to change one, the other would have to be read as well.
+//! No two files of a crate depend on each other, directly or through others: to change one, all of the circle would
+//! have to be read.
 //!
 //! A file and the files below it are one room, in which dependencies may go both ways. A name that a file re-exports
 //! (`pub use child::Name`) counts as the file that declares it, so that no circle is hidden by its room; and a call of
@@ -56,7 +57,7 @@ fn module_of(path: &str) -> Module {
 struct File {
     /// Imported names and their paths; `*`: a glob import.
     imports: Vec<(String, Path)>,
-    /// Paths of those that it does not only pass on.
+    /// Paths of the imports that it does not re-export.
     used: Vec<Path>,
     /// Other qualified names.
     paths: Vec<Path>,
@@ -176,7 +177,8 @@ impl Crate {
             .unwrap_or_else(|| from.clone())
     }
 
-    /// The files on which a file depends. A room may pass on names of the files below it, and those may use the room's.
+    /// The files on which a file depends. Not counted: what a room re-exports from the files below it, and what those
+    /// files use of the room.
     fn needs(&self, module: &Module, file: &File) -> BTreeSet<Module> {
         let imports = file.imports.iter().map(|(_, path)| path);
         let imports = imports.map(|path| self.find(module, path, HOPS));
@@ -318,7 +320,7 @@ fn a_planted_circle_is_found() {
         file("room/b.rs", "use super::{A, B};\n"),
     ];
     assert!(of_crate(&declared).is_empty());
-    // A room that calls what is below it, and is needed from there by another way.
+    // A room that calls a file below it, which depends on the room through a third file.
     let called = [
         file("a.rs", "mod b;\npub struct A;\nfn f() {\n    b::f()\n}\n"),
         file("a/b.rs", "use crate::c::C;\n"),

@@ -227,7 +227,7 @@ fn room(state: &State<'_>, size: usize) -> Result<(), EvalError> {
     Ok(())
 }
 
-/// Replaces all occurrences; none: there are none.
+/// Replaces all occurrences; none: there is nothing to replace.
 fn replace(
     state: &State<'_>,
     old: &[u8],

@@ -213,7 +213,7 @@ impl Parser<'_> {
         self.anchors.insert(name.clone(), Anchor::Open(number));
         let node = self.content(within, start, tag, Some(name.as_slice()))?;
         let node = Rc::new(node);
-        // The anchor stays open if one of the same name inside has replaced it.
+        // Closes the anchor, unless one of the same name inside has taken its place.
         if let Some(entry @ Anchor::Open(_)) = self.anchors.get_mut(&name)
             && matches!(entry, Anchor::Open(open) if *open == number)
         {

@@ -46,7 +46,7 @@ pub(crate) fn update(resources: &mut Resources, references: &[Reference]) -> Out
         });
     }
     if by_name.is_empty() {
-        // Kustomize updates subjects even if nothing was renamed.
+        // Kustomize reads subjects, and refuses malformed ones, even if nothing was renamed.
         return resources
             .iter()
             .try_for_each(|resource| subject_namespaces(resource).map(|_| ()));

@@ -175,7 +175,7 @@ impl Resources {
     /// # Errors
     /// When it is none or several.
     pub(crate) fn by_id(&self, id: &ResId) -> Outcome<usize> {
-        // Most objects have another name or kind, and need not have their identities computed.
+        // Most objects have another name and were not renamed: their identities need not be computed.
         let matches: Vec<usize> = self
             .list
             .iter()

@@ -246,7 +246,7 @@ fn keys_of_every_kind_and_encoding_are_taken() {
         let leaf = world
             .authorities
             .leaf("spiffe://flotilla/cluster/c1", &public, 10);
-        // With text around the PEM blocks, as people paste them.
+        // With other lines around the PEM blocks, as people paste them.
         let version = Version {
             key: format!("\n{key}\n\n"),
             certificate: format!("{leaf}\r\n\n{}\n \n", world.authorities.middle_pem),

@@ -46,7 +46,7 @@ struct Interest {
     /// An answer to a request that started before this moment does not count: later changes may have been
     /// missed.
     since: Moment,
-    /// Whether it was looked for since; without, no fact says nothing.
+    /// Whether it was looked for since; if not, a missing fact does not mean that there is no object.
     is_known: bool,
     /// The baseline of the comparison. None: the object is only in an inventory.
     baseline: Option<Baseline>,
@@ -156,8 +156,8 @@ impl Register {
             let tracked = self.tracked.entry(object.clone()).or_default();
             match tracked.interests.iter_mut().find(|i| i.tenure == tenure) {
                 Some(own) => {
-                    // The same desired state under other rules: no apply has proven what it looks like under
-                    // these.
+                    // The same desired state under other rules: no apply has to follow that would show the
+                    // object, so it has to be looked at again.
                     let same = |a: &Baseline, b: &Baseline| {
                         a.desired.digest == b.desired.digest && a.key != b.key
                     };

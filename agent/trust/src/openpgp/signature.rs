@@ -40,7 +40,7 @@ pub(crate) struct PgpSignature {
     pub(super) created: u32,
     /// Seconds after `created`; 0: never.
     expires_after: u32,
-    /// Expiry of the key of a self-signature, in seconds; 0: never.
+    /// In a self-signature: seconds from the key's creation to its expiry; 0: never.
     pub(super) key_expires_after: u32,
     pub(super) key_flags: Option<u8>,
     /// The back-signature of a subkey.
@@ -161,8 +161,8 @@ impl PgpSignature {
                     self.issuer = Some(value.to_vec());
                 }
                 (33, _) if value.len() == 21 => self.issuer = value.get(1..).map(<[u8]>::to_vec),
-                // Preferences and other subpackets without effect here. No notation is known, so that none
-                // can be critical.
+                // Preferences and other subpackets without effect here. Notations (20) are not among them: the
+                // meaning of none is known, so a critical one is refused below.
                 (2..=7 | 9..=12 | 16 | 21..=35, _) => {}
                 (unknown, Area::Hashed) if kind & 0x80 != 0 => {
                     return Err(format!("it has the critical subpacket {unknown}").into());

@@ -14,7 +14,7 @@ const MOST: usize = 32;
 pub(crate) struct Validity {
     /// SHA-256 of the certificate.
     pub(crate) fingerprint: String,
-    /// Begin of the validity.
+    /// Start of the validity.
     pub(crate) begin: Timestamp,
     pub(crate) end: Timestamp,
 }

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 
 use super::{CheckFacts, ContextFacts, Fact, FactError, FleetFile, HubFacts, Validity};
 
-/// Difference of clocks from which on soaks, windows and new certificates are affected.
+/// Difference of clocks, seconds, above which soaks, windows and new certificates are affected.
 const CLOCK_LOOK: i64 = 5;
-/// Difference of clocks from which on new certificates are rejected.
+/// Difference of clocks, seconds, above which new certificates are rejected.
 const CLOCK_WRONG: i64 = 60;
-/// Age of the last read from which on a branch counts as not followed.
+/// Age of the last read, seconds, above which a branch counts as not followed.
 const UNREAD: i64 = 600;
 /// Number of names in a text; further ones are counted.
 const NAMES: usize = 5;

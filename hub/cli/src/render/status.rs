@@ -163,7 +163,8 @@ fn summary(environment: &Environment, options: StatusOptions) -> String {
     out
 }
 
-/// Running rollouts and blocked promotions of an environment, a line for each; empty: none.
+/// What moves through an environment or holds it up, a line each: its rollout, commits that failed, who stopped it, and
+/// its pin.
 fn steering(environment: &Environment, now: Timestamp) -> Vec<(Tone, String)> {
     let mut lines = Vec::new();
     if let Some(rollout) = &environment.rollout

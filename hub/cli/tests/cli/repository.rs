@@ -211,7 +211,7 @@ pub(crate) fn honest(charts: &[(&'static str, &'static str)]) -> Server {
     Server::start(honestly(charts))
 }
 
-/// Its answers.
+/// The answers of a repository with these charts and a correct index.
 pub(crate) fn honestly(
     charts: &[(&'static str, &'static str)],
 ) -> impl Fn(&Request) -> Reply + Send + Sync + 'static {

@@ -116,7 +116,7 @@ pub(crate) async fn ask(client: &reqwest::Client, ask: &FetchRequest<'_>) -> Res
                 .body(form.clone()),
         };
         request = request.header(ACCEPT, ask.accept);
-        // After a redirect to another server, the credential is not sent.
+        // After a redirect to another server, the credential is not sent any more, not even back to the first one.
         if is_home && (ask.credential.is_some() || ask.form.is_some()) {
             if url.scheme() != "https" && ask.transport == Transport::Tls && !is_loopback(&url) {
                 return Err(Error::hinted(

@@ -129,7 +129,7 @@ fn a_commit_that_was_rolled_back_turns_red_though_it_was_green() {
             "b Pending wave 1 of 2, 0 of 0"
         ]
     );
-    // A quarantined commit stays red, unless it was approved for a retry or is good.
+    // A quarantined commit stays red, unless it is good or a rollout tries it again.
     let quarantined = |digit: &str, approved: &str| {
         let mut state = EnvironmentState {
             approved: commits(approved),

@@ -32,7 +32,7 @@ async fn a_question_ends_with_the_stream_that_it_went_to() {
     let cluster: ClusterName = "eu-1".parse().unwrap();
     let (relay, stream) = connected(&cluster);
     let question = asked(&relay, &cluster).await;
-    // Opens an earlier stream first, as an agent that reconnects does.
+    // The new stream opens before the old one is closed, as when an agent reconnects.
     open(&relay, &cluster, AgentFeatures::default());
     relay.close(&cluster, stream);
     assert_eq!(question.await.unwrap(), Err(RelayError::Lost));

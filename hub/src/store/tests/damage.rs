@@ -1,8 +1,8 @@
-//! Files that SQLite did not write like this (S3): a hub starts from the last complete commit that it finds, or refuses
+//! Files that are not as SQLite wrote them (S3): a hub starts from the last complete commit that it finds, or refuses
 //! and says what to do.
 //!
-//! SQLite keeps no checksums of the file. At the start its trees are walked, so that none of their pages can be
-//! replaced; a flipped bit within a value leaves the tree intact and is not found then, except in the audit log by its
+//! SQLite keeps no checksums of the file. At the start its trees are walked, so that a page with other content is
+//! found; a flipped bit within a value leaves the tree intact and is not found then, except in the audit log by its
 //! chain. A page outside all trees contains nothing. Each frame of the log has a checksum, and the log ends at the
 //! first wrong one: what was acknowledged since the last checkpoint and is behind it is lost, which is shown by agents
 //! that are ahead (P8).

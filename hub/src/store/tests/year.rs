@@ -35,7 +35,8 @@ async fn size(store: &Store) -> Size {
     }
 }
 
-/// Returns a month's rollouts, each with its clusters' progress, a report of each cluster, and an audit entry.
+/// Returns a month's rollouts, each with its clusters' progress, a report of each cluster, and an audit entry that
+/// causes a notification.
 fn month(index: u64, at: Timestamp) -> Vec<Effect> {
     let mut effects = Vec::new();
     for number in index * OF_A_MONTH + 1..=(index + 1) * OF_A_MONTH {

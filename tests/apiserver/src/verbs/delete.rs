@@ -276,7 +276,7 @@ pub(super) fn collection(store: &mut Store, kind: &Kind, call: &Call) -> Result<
     Ok(done)
 }
 
-/// Removes an object that is marked and has no finalizers left.
+/// Whether an object is marked for deletion and no finalizer is left, so that it can be removed.
 pub(super) fn is_finished(kind: &Kind, object: &Value) -> bool {
     let is_marked = object.pointer("/metadata/deletionTimestamp").is_some();
     let holds_namespace = kind.group.is_empty()

@@ -169,7 +169,7 @@ fn g14_a_subkey_signs_only_if_it_says_so_itself() {
     let good = binding(&primary, &subkey, SIGNS, Some(&subkey), BACK);
     assert_eq!(of(good), Verdict::Good);
     for bad in [
-        // By another primary; not for signing; no back-signature; one by another key; one over something else.
+        // By another primary; not for signing; no back-signature; one by another key; one of another kind.
         binding(&other, &subkey, SIGNS, Some(&subkey), BACK),
         binding(&primary, &subkey, DECRYPTS, Some(&subkey), BACK),
         binding(&primary, &subkey, CERTIFIES, Some(&subkey), BACK),

@@ -107,9 +107,10 @@ fn heads(environments: &[Environment], args: &Promote) -> Vec<Revision> {
 }
 
 /// Returns the head of a branch in Git; none: not available.
-async fn in_git(url: &RepositoryUrl, head: &Revision, workspace: &Workspace) -> Option<Commit> {
+async fn in_git(url: &str, head: &Revision, workspace: &Workspace) -> Option<Commit> {
+    let url: RepositoryUrl = url.parse().ok()?;
     let branch: BranchName = head.branch.parse().ok()?;
-    let asked = timeout(ASK, workspace.remote_head_unprompted(url, &branch)).await;
+    let asked = timeout(ASK, workspace.remote_head_unprompted(&url, &branch)).await;
     asked.ok()?.ok()?
 }
 

@@ -18,7 +18,7 @@ use crate::render;
 /// When a promotion continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Timing {
-    /// No gate is closed, or the closed ones are overridden.
+    /// No gate is closed, the closed ones are overridden, or it is a dry run.
     Now,
     /// Once the gates are open.
     Later,
@@ -224,7 +224,7 @@ enum DisplayMode {
 /// State of the display of closed gates.
 #[derive(Default)]
 struct Progress {
-    /// Begin of the wait, by step and subject.
+    /// Start of the wait, by step and subject.
     since: BTreeMap<(String, String), Timestamp>,
     canvas: Canvas,
 }

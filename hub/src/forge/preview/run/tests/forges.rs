@@ -117,8 +117,8 @@ fn place() -> (EnvironmentName, RepositoryName, BranchName) {
     )
 }
 
-/// Each forge keeps a fork's head where the target repository can be fetched. Agents are not asked for it, and the
-/// comment says why.
+/// Each forge keeps a fork's head in the target repository, where agents could fetch it. They are not asked for it, and
+/// the comment says why.
 #[tokio::test]
 async fn forks_are_refused_in_words_on_every_forge() {
     let github = {
