@@ -1,5 +1,7 @@
 //! Jobs as gates: when and where they are requested, and which results count.
 
+mod told;
+
 use flotilla_shared::gate_job::{GateJob, GateJobReport, GateJobState};
 
 use super::super::gate::{Gate, GateKind, Open};
