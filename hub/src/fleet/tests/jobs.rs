@@ -216,7 +216,16 @@ fn a_job_runs_in_one_cluster_and_its_success_lets_the_commit_in() {
 
 #[test]
 fn a_failure_holds_until_a_retry_or_a_new_commit_succeeds() {
-    for state in [GateJobState::Failed, GateJobState::TimedOut] {
+    for (state, text) in [
+        (
+            GateJobState::Failed,
+            "failed in cluster p2 after 12 seconds: BackoffLimitExceeded",
+        ),
+        (
+            GateJobState::TimedOut,
+            "timed out in cluster p2 after 12 seconds: BackoffLimitExceeded",
+        ),
+    ] {
         let mut bench = Bench::new(SMOKE);
         bench.push(2);
         bench.pass(1);
@@ -226,6 +235,7 @@ fn a_failure_holds_until_a_retry_or_a_new_commit_succeeds() {
         let gate = bench.gate(2);
         assert!(bench.is_held(2) && gate.open == Open::No && gate.lasting);
         assert_eq!(gate.reason, Some(Reason::GateJobFailed));
+        assert_eq!(gate.text, text);
         let note = &bench.rollout().note;
         assert!(note.contains("flotilla retry prod"), "{note}");
         assert!(

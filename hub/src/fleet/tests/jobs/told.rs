@@ -1,5 +1,6 @@
 //! What a gate says of its Job, and which notes of Jobs are kept apart.
 
+use super::super::roll::pin;
 use super::*;
 
 const LOAD: &str = "{name: load, application: web, path: gates/load, timeout: 1m}";
@@ -144,4 +145,19 @@ fn a_job_is_to_run_for_what_a_rollout_brings_although_the_branch_has_moved_on() 
     bench.pass(60);
     assert_eq!(bench.rollout().target["fleet"], commit(3));
     assert!(bench.opens(2).is_empty(), "what runs has no gates");
+}
+
+#[test]
+fn no_job_runs_while_the_whole_environment_is_pinned() {
+    let mut bench = Bench::new(SMOKE);
+    bench.push(2);
+    bench.pass(1);
+    assert_eq!(bench.asked("p2").len(), 1);
+    bench.act(&pin(None, false));
+    bench.pass(1);
+    assert!(bench.asked("p2").is_empty(), "it is withdrawn");
+    let prod = Subject::Environment("prod".parse().unwrap());
+    bench.act(&Action::Unpin(prod));
+    bench.pass(1);
+    assert_eq!(bench.asked("p2").len(), 1);
 }
